@@ -1,0 +1,440 @@
+//! The whole sequence, read top to bottom: seal, settings, rules, read back,
+//! network, forwarding; and what becomes of the box when a step fails.
+//!
+//! Owns the order. What is open if the power goes at a step: what was open
+//! before it, since what tightens goes in before what loosens, and forwarding
+//! is the last thing turned on.
+
+use std::fmt;
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::host::iptables::{self, Family, Load, Tables, TablesError};
+use crate::host::netlink::NetlinkError;
+use crate::host::sysctl::SettingError;
+use crate::host::{self, config_file, netlink};
+use crate::network::{self, NetworkError};
+use crate::plan::Plan;
+use crate::ruleset::{Difference, Ruleset, TableName, differences};
+use crate::source::Refusal;
+use crate::sysctl::{self, Need, Setting};
+
+/// How a command ended: one line and one exit code.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The kernel holds what the file says; with the number of changes made.
+    Applied(usize),
+    /// The kernel holds what the file says, and nothing was changed.
+    Holds,
+    /// It does not; each difference.
+    Drift(Vec<String>),
+    /// A step failed and the rules from before are in force.
+    RolledBack(String),
+    /// The file or the usage is bad and nothing was changed; at boot the box is
+    /// sealed.
+    Refused(String),
+    /// The box is closed because it was told to be.
+    Closed,
+    /// A step failed and the box is closed.
+    Sealed(String),
+    /// Not even that could be done.
+    Unsealed(String),
+    /// The firewall was taken off.
+    Open,
+}
+
+impl Outcome {
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Outcome::Applied(_) | Outcome::Holds | Outcome::Closed | Outcome::Open => 0,
+            Outcome::Drift(_) | Outcome::RolledBack(_) => 1,
+            Outcome::Refused(_) => 2,
+            Outcome::Sealed(_) => 3,
+            Outcome::Unsealed(_) => 4,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Applied(0) => f.write_str("Applied: nothing had to change"),
+            Outcome::Applied(changes) => write!(f, "Applied: {changes} changes made"),
+            Outcome::Holds => f.write_str("Applied: the kernel holds what the file says"),
+            Outcome::Drift(found) => write!(f, "Drift: {} differences", found.len()),
+            Outcome::RolledBack(why) => write!(f, "Rolled back to the rules from before: {why}"),
+            Outcome::Refused(why) => f.write_str(why),
+            Outcome::Closed => f.write_str("Sealed: the box is closed"),
+            Outcome::Sealed(why) => write!(f, "Sealed: {why}"),
+            Outcome::Unsealed(why) => write!(f, "Unsealed: {why}"),
+            Outcome::Open => f.write_str("Open: no rule is loaded, everything is accepted"),
+        }
+    }
+}
+
+/// Why a step failed.
+#[derive(Debug, Error)]
+enum StepError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    #[error("{family}: the kernel does not hold what was loaded: {difference}")]
+    NotHeld {
+        family: Family,
+        difference: Difference,
+    },
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+/// Where it failed, which decides what becomes of the box.
+enum Failure {
+    /// The rules are not those of the file.
+    Rules(StepError),
+    /// They are, and the network is not.
+    Network(StepError),
+}
+
+/// The init script's command: closes the box before it reads a file, then opens
+/// just what the file says.
+pub fn boot(config: &Path) -> Outcome {
+    if let Some(outcome) = needs_root() {
+        return outcome;
+    }
+    // At boot nobody else is at work, and /run may not be there yet.
+    let _lock = host::lock::take().inspect_err(|error| log::warn!("goes on without a lock: {error}"));
+    if let Err(problems) = close() {
+        return Outcome::Unsealed(problems);
+    }
+    log::info!("Sealed: nothing passes until the policy holds");
+    let plan = match read_plan(config) {
+        Ok(plan) => plan,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    enforce(&plan)
+}
+
+/// Brings a running box to what the file says.
+pub fn apply(config: &Path) -> Outcome {
+    let plan = match read_plan(config) {
+        Ok(plan) => plan,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    match locked() {
+        Ok(_lock) => enforce(&plan),
+        Err(outcome) => outcome,
+    }
+}
+
+/// Closes the box.
+pub fn seal() -> Outcome {
+    match locked().map(|_lock| close()) {
+        Ok(Ok(())) => Outcome::Closed,
+        Ok(Err(problems)) => Outcome::Unsealed(problems),
+        Err(outcome) => outcome,
+    }
+}
+
+/// Takes the firewall off: no rule in any table, every policy ACCEPT. Settings
+/// and forwarding stay as they are.
+pub fn open() -> Outcome {
+    let _lock = match locked() {
+        Ok(lock) => lock,
+        Err(outcome) => return outcome,
+    };
+    let opened = Kernel::find().and_then(|kernel| {
+        let found = kernel.read()?;
+        kernel.load(&found, |_| Ruleset::default())?;
+        Ok(())
+    });
+    match opened {
+        Ok(()) => Outcome::Open,
+        Err(error) => Outcome::RolledBack(format!("cannot take the firewall off: {error}")),
+    }
+}
+
+/// Compares the kernel with what the file says, and changes nothing.
+pub fn status(config: &Path) -> Outcome {
+    let plan = match read_plan(config) {
+        Ok(plan) => plan,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    match drift(&plan) {
+        Ok(found) if found.is_empty() => Outcome::Holds,
+        Ok(found) => Outcome::Drift(found),
+        Err(error) => Outcome::Drift(vec![format!("cannot tell: {error}")]),
+    }
+}
+
+fn read_plan(config: &Path) -> Result<Plan, Refusal> {
+    crate::plan(&config_file::read(config)?)
+}
+
+fn needs_root() -> Option<Outcome> {
+    let why = "this needs root; nothing was changed";
+    (!host::is_root()).then(|| Outcome::Unsealed(why.into()))
+}
+
+fn locked() -> Result<host::lock::Lock, Outcome> {
+    if let Some(outcome) = needs_root() {
+        return Err(outcome);
+    }
+    host::lock::take().map_err(|error| Outcome::Unsealed(format!("{error}; nothing was changed")))
+}
+
+/// The tables that this machine lets us have.
+struct Kernel {
+    families: Vec<Tables>,
+    /// IPv6 is there and cannot be filtered, so it is turned off.
+    ipv6_off: bool,
+}
+
+impl Kernel {
+    fn find() -> Result<Kernel, StepError> {
+        let mut families = vec![Tables::new(Family::Ipv4)?];
+        let ipv6 = match Tables::new(Family::Ipv6) {
+            _ if !host::has_ipv6() => None,
+            Ok(tables) => Some(tables),
+            Err(error) => {
+                log::warn!("{error}: IPv6 is turned off instead");
+                None
+            }
+        };
+        let ipv6_off = ipv6.is_none() && host::has_ipv6();
+        families.extend(ipv6);
+        Ok(Kernel { families, ipv6_off })
+    }
+
+    fn read(&self) -> Result<Vec<Ruleset>, StepError> {
+        Ok(iptables::read(&self.families)?)
+    }
+
+    /// Loads the tables in which what was found differs from what is wanted;
+    /// how many.
+    fn load(
+        &self,
+        found: &[Ruleset],
+        wanted: impl Fn(Family) -> Ruleset,
+    ) -> Result<usize, StepError> {
+        let wanted: Vec<Ruleset> = self.families.iter().map(|t| wanted(t.family())).collect();
+        let loads: Vec<Load<'_>> = self
+            .families
+            .iter()
+            .zip(&wanted)
+            .zip(found)
+            .map(|((tables, ruleset), found)| Load {
+                tables,
+                ruleset,
+                names: differing(ruleset, found),
+            })
+            .filter(|load| !load.names.is_empty())
+            .collect();
+        let count = loads.iter().map(|load| load.names.len()).sum();
+        if count > 0 {
+            iptables::load(&loads)?;
+            self.hold(&self.read()?, &wanted)?;
+        }
+        Ok(count)
+    }
+
+    fn hold(&self, found: &[Ruleset], wanted: &[Ruleset]) -> Result<(), StepError> {
+        for ((tables, found), wanted) in self.families.iter().zip(found).zip(wanted) {
+            if let Some(difference) = differences(wanted, found).into_iter().next() {
+                return Err(StepError::NotHeld {
+                    family: tables.family(),
+                    difference,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn settings(&self, plan: &Plan) -> Vec<Setting> {
+        let mut settings = plan.sysctls.clone();
+        if self.ipv6_off {
+            settings.extend(sysctl::ipv6_off());
+        }
+        settings
+    }
+}
+
+fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
+    let mut names: Vec<TableName> = differences(wanted, found)
+        .iter()
+        .map(|difference| difference.table)
+        .collect();
+    names.dedup();
+    names
+}
+
+fn rules_of(plan: &Plan, family: Family) -> Ruleset {
+    match family {
+        Family::Ipv4 => plan.ipv4.clone(),
+        Family::Ipv6 => plan.ipv6.clone(),
+    }
+}
+
+/// Closes the box: forwarding off first, which takes no program and holds back
+/// what passes through, then the tables of each family, whatever the other did.
+fn close() -> Result<(), String> {
+    let mut problems: Vec<String> = Vec::new();
+    let mut note = |result: Result<(), StepError>| {
+        problems.extend(result.err().map(|error| error.to_string()));
+    };
+    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
+        note(write(&setting).map(drop));
+    }
+    note(Tables::new(Family::Ipv4).map_or_else(|error| Err(error.into()), close_tables));
+    if host::has_ipv6() {
+        match Tables::new(Family::Ipv6) {
+            Ok(tables) => note(close_tables(tables)),
+            Err(error) => {
+                log::warn!("{error}: IPv6 is turned off instead");
+                for setting in sysctl::ipv6_off() {
+                    note(write(&setting).map(drop));
+                }
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
+    }
+}
+
+fn close_tables(tables: Tables) -> Result<(), StepError> {
+    let kernel = Kernel {
+        families: vec![tables],
+        ipv6_off: false,
+    };
+    let sealed = Ruleset::sealed();
+    // Filter first and unseen: a dump that cannot be read must not stop it.
+    iptables::load(&[Load {
+        tables: &kernel.families[0],
+        ruleset: &sealed,
+        names: vec![TableName::Filter],
+    }])?;
+    let found = kernel.read()?;
+    kernel.load(&found, |_| sealed.clone())?;
+    kernel.hold(&kernel.read()?, &[sealed])
+}
+
+/// Carries the plan out; if that fails, the box is closed or on its old rules.
+fn enforce(plan: &Plan) -> Outcome {
+    let prepared = Kernel::find().and_then(|kernel| Ok((kernel.read()?, kernel)));
+    let (before, kernel) = match prepared {
+        Ok((before, kernel)) => (before, kernel),
+        Err(error) => return close_because(&error),
+    };
+    match carry_out(&kernel, plan, &before) {
+        Ok(changes) => Outcome::Applied(changes),
+        Err(Failure::Rules(error)) => roll_back(&kernel, &before, &error),
+        Err(Failure::Network(error)) => stop_forwarding(&kernel, plan, &error),
+    }
+}
+
+/// Steps 3 to 7 of a boot; the number of changes made.
+fn carry_out(kernel: &Kernel, plan: &Plan, before: &[Ruleset]) -> Result<usize, Failure> {
+    let mut changes = 0;
+    let rules = Failure::Rules;
+    for setting in kernel.settings(plan) {
+        changes += write(&setting).map_err(rules)?;
+    }
+    changes += kernel
+        .load(before, |family| rules_of(plan, family))
+        .map_err(rules)?;
+
+    let network = Failure::Network;
+    let current = netlink::read().map_err(|error| network(error.into()))?;
+    let wanted = network::diff(&current, &plan.network).map_err(|error| network(error.into()))?;
+    if !wanted.is_empty() {
+        netlink::carry_out(&wanted).map_err(|error| network(error.into()))?;
+        changes += wanted.len();
+    }
+    changes += write(&sysctl::forwarding(true)).map_err(network)?;
+    Ok(changes)
+}
+
+fn write(setting: &Setting) -> Result<usize, StepError> {
+    Ok(usize::from(host::sysctl::set(setting)?))
+}
+
+/// The rules are not in force: back to the old ones if those keep the box
+/// closed, else close it.
+fn roll_back(kernel: &Kernel, before: &[Ruleset], error: &StepError) -> Outcome {
+    let sealed = Ruleset::sealed();
+    let is_policy = |rules: &Ruleset| rules.is_closed() && *rules != sealed;
+    if !before.iter().any(is_policy) || !before.iter().all(Ruleset::is_closed) {
+        return close_because(error);
+    }
+    let old = |family: Family| {
+        let place = kernel.families.iter().position(|t| t.family() == family);
+        place.map_or_else(Ruleset::sealed, |place| before[place].clone())
+    };
+    match kernel.read().and_then(|found| kernel.load(&found, old)) {
+        Ok(_) => Outcome::RolledBack(error.to_string()),
+        Err(_) => close_because(error),
+    }
+}
+
+fn close_because(error: &StepError) -> Outcome {
+    match close() {
+        Ok(()) => Outcome::Sealed(error.to_string()),
+        Err(problems) if problems == error.to_string() => Outcome::Unsealed(problems),
+        Err(problems) => Outcome::Unsealed(format!("{error}; {problems}")),
+    }
+}
+
+/// The rules are in force and the network is not as the file says: nothing
+/// passes between zones, and the box can still be managed.
+fn stop_forwarding(kernel: &Kernel, plan: &Plan, error: &StepError) -> Outcome {
+    if let Err(problem) = host::sysctl::set(&sysctl::forwarding(false)) {
+        return Outcome::Unsealed(format!("{error}; {problem}"));
+    }
+    // Turning it off makes the kernel accept redirects again
+    // (inet_forward_change in net/ipv4/devinet.c).
+    for setting in kernel.settings(plan) {
+        if let Err(problem) = host::sysctl::set(&setting) {
+            log::warn!("{problem}");
+        }
+    }
+    Outcome::Sealed(format!(
+        "{error}; the rules are loaded, forwarding is off"
+    ))
+}
+
+/// Every difference between the kernel and the plan.
+fn drift(plan: &Plan) -> Result<Vec<String>, StepError> {
+    let kernel = Kernel::find()?;
+    let mut found: Vec<String> = Vec::new();
+    for (tables, rules) in kernel.families.iter().zip(kernel.read()?) {
+        let wanted = rules_of(plan, tables.family());
+        let lines = differences(&wanted, &rules);
+        found.extend(lines.iter().map(|line| format!("{}: {line}", tables.family())));
+    }
+    let mut settings = kernel.settings(plan);
+    settings.push(sysctl::forwarding(true));
+    for setting in settings {
+        match host::sysctl::get(&setting.key)? {
+            Some(value) if value == setting.value => {}
+            None if setting.need == Need::IfPresent => {}
+            value => found.push(format!(
+                "sysctl {} is {}, not {}",
+                setting.key,
+                value.as_deref().unwrap_or("absent"),
+                setting.value
+            )),
+        }
+    }
+    match network::diff(&netlink::read()?, &plan.network) {
+        Ok(changes) => found.extend(changes.iter().map(|change| format!("missing: {change}"))),
+        Err(error) => found.push(error.to_string()),
+    }
+    Ok(found)
+}

@@ -1,0 +1,200 @@
+//! Arguments as written.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::Arg::{Long, Short, Value};
+use thiserror::Error;
+
+/// Where the configuration is unless an argument says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/camfw/camfw.toml";
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+camfw stands between untrusted cameras and everything else.
+
+usage: camfw [--config FILE] [--verbose] COMMAND
+
+  check            is the file good?
+  show rules       the rules it gives, as iptables-restore reads them
+                   [--ipv4 | --ipv6]
+  show network     the links, addresses and routes it gives
+  show sysctls     the kernel settings it gives, and why
+  boot             close the box, then apply the file: the init script's command
+  apply            bring the running box to what the file says
+  seal             close the box: nothing in, out or across
+  open             take the firewall off: everything is accepted
+  status           does the kernel hold what the file says?
+
+  --config FILE    default /etc/camfw/camfw.toml
+  --verbose        log more
+
+exit codes: 0 applied, or it holds    1 it does not hold, or rolled back
+            2 refused: bad usage or bad file, nothing changed (boot: sealed)
+            3 sealed: could not apply, the box is closed
+            4 unsealed: could not even do that
+";
+
+/// The arguments.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Args {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Whether debug lines are logged.
+    pub verbose: bool,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Say how it is used.
+    Help,
+    /// Say which version it is.
+    Version,
+    /// Is the file good?
+    Check,
+    /// Print what the file gives.
+    Show(Show),
+    /// Does the kernel hold it?
+    Status,
+    /// Change the kernel.
+    Change(Change),
+}
+
+/// What to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// Rules of the families chosen.
+    Rules {
+        /// IPv4's
+        ipv4: bool,
+        /// IPv6's
+        ipv6: bool,
+    },
+    /// Links, addresses, routes.
+    Network,
+    /// Kernel settings.
+    Sysctls,
+}
+
+/// The commands that change the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Seal, then apply.
+    Boot,
+    /// Apply.
+    Apply,
+    /// Close the box.
+    Seal,
+    /// Take the firewall off.
+    Open,
+}
+
+/// Why arguments are not taken.
+#[derive(Debug, Error)]
+pub enum UsageError {
+    /// As the parser says.
+    #[error(transparent)]
+    Argument(#[from] lexopt::Error),
+    /// No command.
+    #[error("no command was given")]
+    NoCommand,
+    /// A command that there is not.
+    #[error("no command is called {0:?}")]
+    UnknownCommand(String),
+    /// `show` of nothing that there is.
+    #[error("show takes rules, network or sysctls")]
+    UnknownShow,
+    /// `--ipv4` or `--ipv6` elsewhere than with `show rules`.
+    #[error("--ipv4 and --ipv6 go with show rules alone")]
+    FamilyElsewhere,
+}
+
+impl Args {
+    /// Reads the arguments after the program's name.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Args, UsageError> {
+        let mut parser = lexopt::Parser::from_args(arguments);
+        let mut config = PathBuf::from(DEFAULT_CONFIG);
+        let mut verbose = false;
+        let (mut ipv4, mut ipv6) = (false, false);
+        let mut words: Vec<String> = Vec::new();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Short('h') | Long("help") => words = vec!["help".into()],
+                Short('V') | Long("version") => words = vec!["version".into()],
+                Short('c') | Long("config") => config = parser.value()?.into(),
+                Short('v') | Long("verbose") => verbose = true,
+                Short('4') | Long("ipv4") => ipv4 = true,
+                Short('6') | Long("ipv6") => ipv6 = true,
+                Value(word) => words.push(word.to_string_lossy().into_owned()),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let command = match words.as_slice() {
+            [] => return Err(UsageError::NoCommand),
+            ["help", ..] => Command::Help,
+            ["version"] => Command::Version,
+            ["check"] => Command::Check,
+            ["show", "rules"] => Command::Show(Show::Rules {
+                ipv4: ipv4 || !ipv6,
+                ipv6: ipv6 || !ipv4,
+            }),
+            ["show", "network"] => Command::Show(Show::Network),
+            ["show", "sysctls"] => Command::Show(Show::Sysctls),
+            ["show", ..] => return Err(UsageError::UnknownShow),
+            ["status"] => Command::Status,
+            ["boot"] => Command::Change(Change::Boot),
+            ["apply"] => Command::Change(Change::Apply),
+            ["seal"] => Command::Change(Change::Seal),
+            ["open"] => Command::Change(Change::Open),
+            words => return Err(UsageError::UnknownCommand(words.join(" "))),
+        };
+        let families = matches!(command, Command::Show(Show::Rules { .. }));
+        if (ipv4 || ipv6) && !families {
+            return Err(UsageError::FamilyElsewhere);
+        }
+        Ok(Args {
+            config,
+            verbose,
+            command,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, UsageError> {
+        Args::parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn options_stand_on_either_side() -> Result<(), UsageError> {
+        let before = parse("--config f show rules --ipv4")?;
+        assert_eq!(before, parse("show --ipv4 rules --config=f")?);
+        assert_eq!(
+            before.command,
+            Command::Show(Show::Rules {
+                ipv4: true,
+                ipv6: false
+            })
+        );
+        assert_eq!(parse("apply")?.config, PathBuf::from(DEFAULT_CONFIG));
+        assert_eq!(parse("check --help")?.command, Command::Help);
+        Ok(())
+    }
+
+    #[test]
+    fn bad_usage_is_an_error() {
+        for line in ["", "apply now", "show", "show x", "check --ipv4", "--config", "-x check"] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+}

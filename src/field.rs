@@ -1,0 +1,236 @@
+//! Values that a packet's fields are compared with, and rates.
+//!
+//! Owns their text forms: as a configuration writes them and as iptables-save
+//! prints them.
+
+use std::fmt;
+
+/// One TCP or UDP port, or several in a row; never empty, never port 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// One port, 1 to 65535.
+    pub const fn port(port: u16) -> PortRange {
+        PortRange {
+            first: port,
+            last: port,
+        }
+    }
+
+    /// The ports `first` to `last`, both in it; None where it would be empty
+    /// or hold port 0, which no packet may use (RFC 6335, section 6).
+    pub const fn new(first: u16, last: u16) -> Option<PortRange> {
+        if first == 0 || first > last {
+            None
+        } else {
+            Some(PortRange { first, last })
+        }
+    }
+
+    /// Reads `21`, or a range with `separator` between its ends.
+    pub fn parse(text: &str, separator: char) -> Option<PortRange> {
+        let (first, last) = text.split_once(separator).unwrap_or((text, text));
+        let number = |text: &str| {
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            if digits { text.parse().ok() } else { None }
+        };
+        PortRange::new(number(first.trim())?, number(last.trim())?)
+    }
+
+    /// Whether it is more than one port.
+    pub fn is_range(self) -> bool {
+        self.first != self.last
+    }
+
+    /// Whether every port of `other` is in it.
+    pub fn contains(self, other: PortRange) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+}
+
+impl fmt::Display for PortRange {
+    /// As iptables writes it: `21` or `50000:50100`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_range() {
+            write!(f, "{}:{}", self.first, self.last)
+        } else {
+            write!(f, "{}", self.first)
+        }
+    }
+}
+
+/// The ICMP types that a service may name (RFC 792).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IcmpType(u8);
+
+const ICMP_TYPES: &[(&str, u8)] = &[
+    ("echo-reply", 0),
+    ("destination-unreachable", 3),
+    ("redirect", 5),
+    ("echo-request", 8),
+    ("time-exceeded", 11),
+    ("parameter-problem", 12),
+    ("timestamp-request", 13),
+    ("timestamp-reply", 14),
+];
+
+impl IcmpType {
+    /// What `ping` sends.
+    pub const ECHO_REQUEST: IcmpType = IcmpType(8);
+
+    /// By the name that iptables has for it.
+    pub fn by_name(name: &str) -> Option<IcmpType> {
+        ICMP_TYPES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, number)| IcmpType(*number))
+    }
+
+    /// By its number.
+    pub const fn by_number(number: u8) -> IcmpType {
+        IcmpType(number)
+    }
+
+    /// Every name, for a message.
+    pub fn names() -> String {
+        let names: Vec<&str> = ICMP_TYPES.iter().map(|(name, _)| *name).collect();
+        names.join(", ")
+    }
+}
+
+impl fmt::Display for IcmpType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A time unit of a rate, longest first, as the extensions' tables have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// 86,400 seconds
+    Day,
+    /// 3,600 seconds
+    Hour,
+    /// 60 seconds
+    Minute,
+    /// 1 second
+    Second,
+}
+
+impl Unit {
+    const ALL: [Unit; 4] = [Unit::Day, Unit::Hour, Unit::Minute, Unit::Second];
+
+    fn seconds(self) -> u64 {
+        match self {
+            Unit::Day => 86_400,
+            Unit::Hour => 3_600,
+            Unit::Minute => 60,
+            Unit::Second => 1,
+        }
+    }
+
+    fn short(self) -> &'static str {
+        match self {
+            Unit::Day => "day",
+            Unit::Hour => "hour",
+            Unit::Minute => "min",
+            Unit::Second => "sec",
+        }
+    }
+}
+
+/// So many in a unit of time, `6/minute`; never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    count: u64,
+    unit: Unit,
+}
+
+impl Rate {
+    /// The highest count: XT_LIMIT_SCALE, over which the limit match's period
+    /// is 0 (include/uapi/linux/netfilter/xt_limit.h).
+    pub const COUNT_MAX: u64 = 10_000;
+
+    /// So many in a unit; None for 0 or more than [`Rate::COUNT_MAX`].
+    pub const fn new(count: u64, unit: Unit) -> Option<Rate> {
+        if count == 0 || count > Rate::COUNT_MAX {
+            None
+        } else {
+            Some(Rate { count, unit })
+        }
+    }
+
+    /// Reads `6/minute`, `6/min` or `6/m`.
+    pub fn parse(text: &str) -> Option<Rate> {
+        let (count, unit) = text.split_once('/')?;
+        if count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let unit = match unit {
+            "second" | "sec" | "s" => Unit::Second,
+            "minute" | "min" | "m" => Unit::Minute,
+            "hour" | "h" => Unit::Hour,
+            "day" | "d" => Unit::Day,
+            _ => return None,
+        };
+        Rate::new(count.parse().ok()?, unit)
+    }
+
+    /// The rate as the kernel keeps it, a whole number of ticks between two
+    /// packets, and as iptables-save prints that: in the longest unit that
+    /// loses little (print_rate in extensions/libxt_limit.c, libxt_hashlimit.c).
+    /// `ticks` is how many the match counts a second.
+    pub fn canonical(self, ticks: u64) -> Rate {
+        let period = ticks * self.unit.seconds() / self.count;
+        let mut shown = Unit::Day;
+        for unit in Unit::ALL.into_iter().skip(1) {
+            let length = ticks * unit.seconds();
+            if period > length || length / period < length % period {
+                break;
+            }
+            shown = unit;
+        }
+        Rate {
+            count: ticks * shown.seconds() / period,
+            unit: shown,
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, self.unit.short())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports() {
+        assert_eq!(PortRange::parse("21", '-'), Some(PortRange::port(21)));
+        assert_eq!(
+            PortRange::parse("50000-50100", '-').map(|r| r.to_string()),
+            Some("50000:50100".into())
+        );
+        for bad in ["0", "70000", "", "-", "5-", "9-5", "+5", "0-5", "a"] {
+            assert_eq!(PortRange::parse(bad, '-'), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, shown) in [("6/minute", "6/min"), ("60/minute", "1/sec"), ("24/day", "1/hour")] {
+            let rate = Rate::parse(text).map(|r| r.canonical(10_000).to_string());
+            assert_eq!(rate.as_deref(), Some(shown));
+        }
+        for bad in ["", "6", "0/minute", "6/week", "-1/minute", "10001/second", "/m"] {
+            assert_eq!(Rate::parse(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The kernel's tables, through iptables.
+//!
+//! Everything goes through one handle per family, [`IPTables`] of the iptables
+//! crate. That crate runs one process per rule, so an extension trait adds
+//! iptables-restore, which loads a table as a whole and atomically, and
+//! iptables-save, which reads all of them. Where the image has neither, the
+//! crate's own calls leave and read the same tables.
+
+use std::fmt;
+
+use iptables::IPTables;
+use thiserror::Error;
+
+use super::process::{self, ProcessError, Running};
+use crate::ruleset::{
+    ParseError, Policy, Ruleset, TableName, parse, restore_text, rule_text,
+};
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// iptables
+    Ipv4,
+    /// ip6tables
+    Ipv6,
+}
+
+impl Family {
+    fn program(self) -> &'static str {
+        match self {
+            Family::Ipv4 => "iptables",
+            Family::Ipv6 => "ip6tables",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::Ipv4 => "IPv4",
+            Family::Ipv6 => "IPv6",
+        })
+    }
+}
+
+/// Why the tables could not be loaded or read.
+#[derive(Debug, Error)]
+pub enum TablesError {
+    /// The program is not in the image.
+    #[error("{0} is not in PATH; install iptables")]
+    Missing(&'static str),
+    /// A program failed.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// iptables-restore did not take a line.
+    #[error("{error}; the line is {line:?}")]
+    Line {
+        /// What it said.
+        error: ProcessError,
+        /// The line it named.
+        line: String,
+    },
+    /// A call of the crate failed.
+    #[error("{program}, table {table}: {message}")]
+    Call {
+        /// Which program.
+        program: &'static str,
+        /// In which table.
+        table: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// The dump could not be read.
+    #[error("cannot read what {program} prints: {error}")]
+    Dump {
+        /// Which program.
+        program: &'static str,
+        /// What is wrong in it.
+        error: ParseError,
+    },
+}
+
+/// The tables of one family.
+pub struct Tables {
+    family: Family,
+    handle: IPTables,
+    restore: Option<String>,
+    save: Option<String>,
+}
+
+/// Whole tables at a time, beside the crate's single rules.
+trait WholeTables {
+    /// Starts loading these tables of `ruleset`, each atomically.
+    fn start_restore(&self, restore: &str, text: &str) -> Result<Running, ProcessError>;
+    /// Appends every rule by a call of its own.
+    fn append_all(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<(), TablesError>;
+    /// Lists every table by a call of its own, in the form of iptables-save.
+    fn list_all(&self) -> Result<String, TablesError>;
+}
+
+impl Tables {
+    /// The handle of a family.
+    ///
+    /// # Errors
+    /// iptables is not in PATH.
+    pub fn new(family: Family) -> Result<Tables, TablesError> {
+        let path = |program: String| Some(process::find(&program)?.to_str()?.to_owned());
+        let program = family.program();
+        let command = path(program.into()).ok_or(TablesError::Missing(program))?;
+        Ok(Tables {
+            family,
+            // Made here and not by `iptables::new`, which runs `iptables
+            // --version` to see whether there is --check (1.4.11, 2011) and
+            // --wait (1.4.20, 2013): a process per family and start.
+            handle: IPTables {
+                cmd: Box::leak(command.into_boxed_str()),
+                has_check: true,
+                has_wait: true,
+                is_numeric: false,
+            },
+            restore: path(format!("{program}-restore")),
+            save: path(format!("{program}-save")),
+        })
+    }
+
+    /// Which family.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    fn start_read(&self) -> Result<Reading<'_>, TablesError> {
+        Ok(match &self.save {
+            Some(save) => Reading::Save(self, process::start(save, &[], None)?),
+            None => Reading::List(self),
+        })
+    }
+
+    fn start_load(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<Loading, TablesError> {
+        match &self.restore {
+            Some(restore) => {
+                let text = restore_text(ruleset, tables);
+                let running = self.handle.start_restore(restore, &text)?;
+                Ok(Loading::Restore(running, text))
+            }
+            None => {
+                self.handle.append_all(ruleset, tables)?;
+                Ok(Loading::Done)
+            }
+        }
+    }
+}
+
+enum Reading<'a> {
+    Save(&'a Tables, Running),
+    List(&'a Tables),
+}
+
+impl Reading<'_> {
+    fn finish(self) -> Result<Ruleset, TablesError> {
+        let (tables, text) = match self {
+            Reading::Save(tables, running) => (tables, running.finish()?),
+            Reading::List(tables) => (tables, tables.handle.list_all()?),
+        };
+        parse(&text).map_err(|error| TablesError::Dump {
+            program: tables.handle.cmd,
+            error,
+        })
+    }
+}
+
+enum Loading {
+    Restore(Running, String),
+    Done,
+}
+
+impl Loading {
+    fn finish(self) -> Result<(), TablesError> {
+        let Loading::Restore(running, text) = self else {
+            return Ok(());
+        };
+        match running.finish() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match named_line(&error, &text) {
+                Some(line) => TablesError::Line { error, line },
+                None => error.into(),
+            }),
+        }
+    }
+}
+
+/// The line that iptables-restore names: `line 12 failed`, `line: 12`.
+fn named_line(error: &ProcessError, text: &str) -> Option<String> {
+    let ProcessError::Failed { message, .. } = error else {
+        return None;
+    };
+    let after = message.split("line").nth(1)?.trim_start_matches([':', ' ']);
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    let number: usize = digits.parse().ok()?;
+    text.lines().nth(number.checked_sub(1)?).map(str::to_owned)
+}
+
+/// Reads the tables of each family; the programs run at the same time.
+///
+/// # Errors
+/// The first that failed.
+pub fn read(families: &[Tables]) -> Result<Vec<Ruleset>, TablesError> {
+    let started: Vec<_> = families.iter().map(Tables::start_read).collect();
+    let finished: Vec<_> = started
+        .into_iter()
+        .map(|reading| reading.and_then(Reading::finish))
+        .collect();
+    finished.into_iter().collect()
+}
+
+/// What to load into one family's tables.
+pub struct Load<'a> {
+    /// Where.
+    pub tables: &'a Tables,
+    /// What.
+    pub ruleset: &'a Ruleset,
+    /// Which of its tables; the others stay as they are.
+    pub names: Vec<TableName>,
+}
+
+/// Loads each; the programs run at the same time. All are waited for, so that
+/// none is still at work when this returns.
+///
+/// # Errors
+/// The first that failed.
+pub fn load(loads: &[Load<'_>]) -> Result<(), TablesError> {
+    let started: Vec<_> = loads
+        .iter()
+        .map(|load| load.tables.start_load(load.ruleset, &load.names))
+        .collect();
+    let finished: Vec<_> = started
+        .into_iter()
+        .map(|loading| loading.and_then(Loading::finish))
+        .collect();
+    finished.into_iter().collect()
+}
+
+impl WholeTables for IPTables {
+    fn start_restore(&self, restore: &str, text: &str) -> Result<Running, ProcessError> {
+        process::start(restore, &["--wait"], Some(text))
+    }
+
+    fn append_all(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<(), TablesError> {
+        // Into a sealed filter table, whichever tables change: nothing passes
+        // while the others are half done.
+        let filter = TableName::Filter;
+        for chain in filter.builtin_chains() {
+            self.set_policy(filter.as_str(), chain, "DROP")
+                .map_err(|error| failed(self, filter, &*error))?;
+        }
+        clear(self, filter)?;
+        for name in TableName::ALL {
+            if name != filter && !tables.contains(&name) {
+                continue;
+            }
+            let call = |result: Result<(), Box<dyn std::error::Error>>| {
+                result.map_err(|error| failed(self, name, &*error))
+            };
+            if name != filter {
+                clear(self, name)?;
+            }
+            let (table, content) = (name.as_str(), ruleset.table(name));
+            for chain in content.chains.iter().filter(|chain| chain.policy.is_none()) {
+                call(self.new_chain(table, chain.name.as_str()))?;
+            }
+            for chain in &content.chains {
+                for rule in &chain.rules {
+                    call(self.append(table, chain.name.as_str(), &rule_text(rule)))?;
+                }
+            }
+            // nat has no policy to set: iptables refuses DROP there.
+            for chain in content.chains.iter().filter(|_| name != TableName::Nat) {
+                let policy = match chain.policy {
+                    Some(Policy::Accept) => "ACCEPT",
+                    Some(Policy::Drop) => "DROP",
+                    None => continue,
+                };
+                call(self.set_policy(table, chain.name.as_str(), policy))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn list_all(&self) -> Result<String, TablesError> {
+        let mut text = String::new();
+        for name in TableName::ALL {
+            let lines = self
+                .list_table(name.as_str())
+                .map_err(|error| failed(self, name, &*error))?;
+            // A table that the kernel does not have lists nothing.
+            if lines.iter().any(|line| line.starts_with("-P ")) {
+                text += &format!("*{}\n{}\nCOMMIT\n", name.as_str(), lines.join("\n"));
+            }
+        }
+        Ok(text)
+    }
+}
+
+fn clear(handle: &IPTables, name: TableName) -> Result<(), TablesError> {
+    let table = name.as_str();
+    let call = |result: Result<(), Box<dyn std::error::Error>>| {
+        result.map_err(|error| failed(handle, name, &*error))
+    };
+    call(handle.flush_table(table))?;
+    let chains = handle
+        .list_chains(table)
+        .map_err(|error| failed(handle, name, &*error))?;
+    for chain in chains {
+        if !name.builtin_chains().contains(&chain.as_str()) {
+            call(handle.delete_chain(table, &chain))?;
+        }
+    }
+    Ok(())
+}
+
+fn failed(handle: &IPTables, table: TableName, error: &dyn std::error::Error) -> TablesError {
+    TablesError::Call {
+        program: handle.cmd,
+        table: table.as_str(),
+        message: crate::source::one_line(&error.to_string()),
+    }
+}

@@ -1,0 +1,121 @@
+//! The system log: syslog, before syslogd is up /dev/kmsg, else stderr.
+//!
+//! Owns the way of a line; every line takes the first of the three that takes
+//! it, so that none is lost when syslogd comes, goes or never was.
+
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use syslog::{Facility, LogFormat, Logger, LoggerBackend, Severity};
+
+/// Whether any line went to stderr, so that nobody need print it there again.
+static ON_STDERR: AtomicBool = AtomicBool::new(false);
+
+/// Whether the last line that had nowhere else to go went to stderr.
+pub fn is_on_stderr() -> bool {
+    ON_STDERR.load(Ordering::Relaxed)
+}
+
+/// Starts the log; `verbose` lets debug lines through.
+pub fn start(verbose: bool) {
+    let level = if verbose {
+        LevelFilter::Debug
+    } else {
+        LevelFilter::Info
+    };
+    let log = SystemLog {
+        syslog: Mutex::new(None),
+    };
+    // It fails only where there is a log already, which then serves as well.
+    if log::set_boxed_logger(Box::new(log)).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// `<priority>camfw: message`, which syslogd and the kernel both take. Without
+/// a time: both stamp the line, and the crate's own formatters panic where the
+/// local time is not to be had.
+#[derive(Clone)]
+struct Line;
+
+impl<T: Display> LogFormat<T> for Line {
+    fn format<W: Write>(&self, w: &mut W, severity: Severity, message: T) -> syslog::Result<()> {
+        let priority = Facility::LOG_DAEMON as u8 | severity as u8;
+        // One write: a datagram, and a record of the kernel's log, is one line.
+        let line = format!("<{priority}>camfw: {message}");
+        w.write_all(line.as_bytes()).map_err(syslog::Error::Write)
+    }
+}
+
+struct SystemLog {
+    syslog: Mutex<Option<Logger<LoggerBackend, Line>>>,
+}
+
+impl Log for SystemLog {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        // The libraries' own lines are theirs; below a warning nobody needs them.
+        metadata.target().starts_with("camfw") || metadata.level() <= Level::Warn
+    }
+
+    fn log(&self, record: &Record) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let message = crate::source::one_line(&record.args().to_string());
+        let level = record.level();
+        if self.to_syslog(level, &message).is_ok() || to_kmsg(level, &message).is_ok() {
+            return;
+        }
+        ON_STDERR.store(true, Ordering::Relaxed);
+        let _ = writeln!(io::stderr(), "camfw: {message}");
+    }
+
+    fn flush(&self) {}
+}
+
+impl SystemLog {
+    fn to_syslog(&self, level: Level, message: &str) -> syslog::Result<()> {
+        let mut slot = match self.syslog.lock() {
+            Ok(slot) => slot,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        // The socket of a syslogd that was restarted fails once; then a new one.
+        if let Some(logger) = slot.as_mut()
+            && send(logger, level, message).is_ok()
+        {
+            return Ok(());
+        }
+        *slot = None;
+        let mut logger = syslog::unix(Line)?;
+        send(&mut logger, level, message)?;
+        *slot = Some(logger);
+        Ok(())
+    }
+}
+
+fn to_kmsg(level: Level, message: &str) -> syslog::Result<()> {
+    // Opened for each line: the kernel drops lines over ten in five seconds,
+    // counted per open file (devkmsg_write in kernel/printk/printk.c).
+    let kmsg = OpenOptions::new()
+        .write(true)
+        .open("/dev/kmsg")
+        .map_err(syslog::Error::Io)?;
+    send(&mut Logger::new(kmsg, Line), level, message)
+}
+
+fn send<W: Write>(
+    logger: &mut Logger<W, Line>,
+    level: Level,
+    message: &str,
+) -> syslog::Result<()> {
+    match level {
+        Level::Error => logger.err(message),
+        Level::Warn => logger.warning(message),
+        Level::Info => logger.notice(message),
+        Level::Debug | Level::Trace => logger.debug(message),
+    }
+}

@@ -1,0 +1,30 @@
+//! The world: processes, the kernel, files, the log.
+//!
+//! Each file is one door. It takes finished values, carries them out or reads
+//! them back, and decides nothing.
+
+pub mod config_file;
+pub mod iptables;
+pub mod lock;
+pub mod log;
+pub mod netlink;
+pub mod process;
+pub mod sysctl;
+
+/// Whether this process has the rights of root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Whether the kernel has IPv6.
+pub fn has_ipv6() -> bool {
+    std::path::Path::new("/proc/sys/net/ipv6").exists()
+}
+
+/// The most memory that this process had resident, in KiB: VmHWM, which unlike
+/// getrusage(2) leaves out the process that called exec.
+pub fn peak_memory_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}

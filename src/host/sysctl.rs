@@ -1,0 +1,116 @@
+//! Kernel settings, read and written through the sysctl crate.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sysctl::{Ctl, CtlValue, Sysctl, SysctlError};
+use thiserror::Error;
+
+use crate::sysctl::{Key, Need, Setting};
+
+/// Why a setting is not what it ought to be.
+#[derive(Debug, Error)]
+pub enum SettingError {
+    /// The kernel has no such setting.
+    #[error("sysctl {0}: the kernel does not have it")]
+    Absent(Key),
+    /// It could not be read.
+    #[error("cannot read sysctl {key}: {error}")]
+    Read {
+        /// Which.
+        key: Key,
+        /// Why.
+        error: SysctlError,
+    },
+    /// It could not be written.
+    #[error("cannot set sysctl {setting}: {error}")]
+    Write {
+        /// Which, and to what.
+        setting: Setting,
+        /// Why.
+        error: SysctlError,
+    },
+    /// It was written and is not so.
+    #[error("sysctl {setting} was written, and the kernel holds {found:?}")]
+    NotHeld {
+        /// Which, and to what.
+        setting: Setting,
+        /// What is there.
+        found: String,
+    },
+}
+
+/// What a setting is; None where the kernel does not have it.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn get(key: &Key) -> Result<Option<String>, SettingError> {
+    match read(key) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(SettingError::Read {
+            key: key.clone(),
+            error,
+        }),
+    }
+}
+
+/// Makes a setting so, and reads it back. A setting that is so already is not
+/// written, since the kernel may do more than keep it. Whether it was written.
+///
+/// # Errors
+/// It cannot be, or the kernel does not have it and it is required.
+pub fn set(setting: &Setting) -> Result<bool, SettingError> {
+    match get(&setting.key)? {
+        None if setting.need == Need::IfPresent => return Ok(false),
+        None => return Err(SettingError::Absent(setting.key.clone())),
+        Some(value) if value == setting.value => return Ok(false),
+        Some(_) => {}
+    }
+    write(setting).map_err(|error| SettingError::Write {
+        setting: setting.clone(),
+        error,
+    })?;
+    match get(&setting.key)? {
+        Some(value) if value == setting.value => Ok(true),
+        found => Err(SettingError::NotHeld {
+            setting: setting.clone(),
+            found: found.unwrap_or_default(),
+        }),
+    }
+}
+
+/// The crate takes a dot and a slash for the same and so cannot reach a key of
+/// an interface such as eth0.20; those are read and written here.
+fn path_of_dotted(key: &Key) -> Option<PathBuf> {
+    let dotted = key.parts().iter().any(|part| part.contains('.'));
+    dotted.then(|| {
+        let mut path = Path::new("/proc/sys").to_owned();
+        path.extend(key.parts());
+        path
+    })
+}
+
+fn read(key: &Key) -> Result<String, SysctlError> {
+    match path_of_dotted(key) {
+        Some(path) => Ok(std::fs::read_to_string(path)?.trim().to_owned()),
+        None => Ctl::new(&key.parts().join("."))?.value_string(),
+    }
+}
+
+fn write(setting: &Setting) -> Result<(), SysctlError> {
+    match path_of_dotted(&setting.key) {
+        Some(path) => Ok(std::fs::write(path, setting.value)?),
+        None => Ctl::new(&setting.key.parts().join("."))?
+            .set_value(CtlValue::String(setting.value.to_owned()))
+            .map(|_| ()),
+    }
+}
+
+fn is_absent(error: &SysctlError) -> bool {
+    match error {
+        SysctlError::NotFound(_) => true,
+        SysctlError::IoError(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}

@@ -1,0 +1,204 @@
+//! Names that the kernel and iptables take, valid by construction.
+//!
+//! Owns each limit and its source. A name that exists here can be rendered
+//! anywhere without quoting and without a further check.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Why a string is not such a name; says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{what} {given:?} {problem}")]
+pub struct NameError {
+    what: &'static str,
+    given: String,
+    problem: String,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = NameError;
+            fn try_from(given: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> Result<(), String> = $check;
+                match check(given) {
+                    Ok(()) => Ok($name(given.to_owned())),
+                    Err(problem) => Err(NameError { what: $what, given: given.to_owned(), problem }),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// The longest interface name in bytes: IFNAMSIZ is 16 with its NUL
+/// (include/uapi/linux/if.h).
+pub const INTERFACE_NAME_MAX: usize = 15;
+
+/// The longest chain name in bytes: XT_EXTENSION_MAXNAMELEN is 29 with its NUL
+/// (include/uapi/linux/netfilter/x_tables.h).
+pub const CHAIN_NAME_MAX: usize = 28;
+
+/// The longest zone name in bytes, so that `FROM_to_TO` is a chain name.
+pub const ZONE_NAME_MAX: usize = (CHAIN_NAME_MAX - "_to_".len()) / 2;
+
+/// The longest log prefix in bytes: xt_log_info.prefix is 30 with its NUL
+/// (include/uapi/linux/netfilter/xt_LOG.h).
+pub const LOG_PREFIX_MAX: usize = 29;
+
+/// The longest comment in bytes: XT_MAX_COMMENT_LEN is 256 with its NUL
+/// (include/uapi/linux/netfilter/xt_comment.h).
+pub const COMMENT_MAX: usize = 255;
+
+name!(
+    /// A network interface. The kernel refuses `/`, white space, `.` and `..`
+    /// (dev_valid_name); iptables takes a last `+` for a wildcard, and quotes
+    /// and control characters are never meant.
+    InterfaceName, "interface", |name| {
+        length(name, INTERFACE_NAME_MAX)?;
+        if name == "." || name == ".." {
+            return Err("is a folder's name, not an interface's".into());
+        }
+        if name == "lo" {
+            return Err("is the loopback, which belongs to no zone; name a network interface".into());
+        }
+        characters(name, "letters, digits and any of . _ - @", |c| {
+            c.is_ascii_alphanumeric() || "._-@".contains(c)
+        })
+    }
+);
+
+name!(
+    /// A zone. No `_`, so that the chain `FROM_to_TO` names one pair only.
+    ZoneName, "zone name", |name| {
+        length(name, ZONE_NAME_MAX)?;
+        if matches!(name, "any" | "router") {
+            return Err("means something else in an allow line; choose another".into());
+        }
+        lower_case_word(name)
+    }
+);
+
+name!(
+    /// A service of the catalogue or of the file.
+    ServiceName, "service name", |name| {
+        length(name, 32)?;
+        lower_case_word(name)
+    }
+);
+
+name!(
+    /// A chain, built-in or ours.
+    ChainName, "chain name", |name| {
+        length(name, CHAIN_NAME_MAX)?;
+        characters(name, "letters, digits and any of . _ - :", |c| {
+            c.is_ascii_alphanumeric() || "._-:".contains(c)
+        })
+    }
+);
+
+name!(
+    /// What LOG writes before the packet.
+    LogPrefix, "log prefix", |prefix| {
+        length(prefix, LOG_PREFIX_MAX)?;
+        characters(prefix, "printable ASCII without quotes and backslashes", plain)
+    }
+);
+
+name!(
+    /// The text of a comment match.
+    Comment, "comment", |comment| {
+        length(comment, COMMENT_MAX)?;
+        characters(comment, "printable ASCII without quotes and backslashes", plain)
+    }
+);
+
+fn length(name: &str, max: usize) -> Result<(), String> {
+    match name.len() {
+        0 => Err("is empty; give it a name".into()),
+        n if n > max => Err(format!(
+            "is {n} bytes long, the limit is {max}; shorten it"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn characters(name: &str, allowed: &str, is_allowed: fn(char) -> bool) -> Result<(), String> {
+    match name.chars().find(|c| !is_allowed(*c)) {
+        Some(c) => Err(format!("has the character {c:?}; use {allowed}")),
+        None => Ok(()),
+    }
+}
+
+fn plain(c: char) -> bool {
+    (c == ' ' || c.is_ascii_graphic()) && !"\"'`\\".contains(c)
+}
+
+fn lower_case_word(name: &str) -> Result<(), String> {
+    characters(name, "lower-case letters, digits and -", |c| {
+        c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+    })?;
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        Ok(())
+    } else {
+        Err("does not begin with a lower-case letter; let it".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_the_kernels() {
+        assert!(InterfaceName::try_from("a".repeat(15).as_str()).is_ok());
+        assert!(InterfaceName::try_from("a".repeat(16).as_str()).is_err());
+        assert!(ChainName::try_from("a".repeat(28).as_str()).is_ok());
+        assert!(ChainName::try_from("a".repeat(29).as_str()).is_err());
+        assert!(LogPrefix::try_from("a".repeat(29).as_str()).is_ok());
+        assert!(LogPrefix::try_from("a".repeat(30).as_str()).is_err());
+        let zone = "a".repeat(ZONE_NAME_MAX);
+        assert!(ZoneName::try_from(zone.as_str()).is_ok());
+        assert!(ChainName::try_from(format!("{zone}_to_{zone}").as_str()).is_ok());
+    }
+
+    #[test]
+    fn what_would_need_quoting_is_no_name() {
+        for bad in ["", "a b", "a\"b", "a'b", "a\nb", "eth0/1", "eth+", "..", "lo", "ü"] {
+            assert!(InterfaceName::try_from(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["any", "router", "A", "1a", "a_b", "a\"b"] {
+            assert!(ZoneName::try_from(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["a\"b", "a'b", "a\\b", "a\nb", "é"] {
+            assert!(LogPrefix::try_from(bad).is_err(), "{bad:?}");
+            assert!(Comment::try_from(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_to_do() {
+        let error = ZoneName::try_from("Cam").err().map(|e| e.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("zone name \"Cam\" has the character 'C'; use lower-case letters, digits and -")
+        );
+    }
+}

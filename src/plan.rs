@@ -1,0 +1,31 @@
+//! The plan: finished values for each part of the kernel, and nothing to decide.
+
+use crate::policy::Policy;
+use crate::ruleset::Ruleset;
+use crate::sysctl::Setting;
+use crate::{compile, network, sysctl};
+
+/// What the kernel is to hold.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// IPv4 rules.
+    pub ipv4: Ruleset,
+    /// IPv6 rules.
+    pub ipv6: Ruleset,
+    /// Settings, but for the forwarding of IPv4, which is the last step.
+    pub sysctls: Vec<Setting>,
+    /// Links, addresses and routes.
+    pub network: network::Wanted,
+}
+
+impl Plan {
+    /// Makes a policy into a plan.
+    pub fn new(policy: &Policy) -> Plan {
+        Plan {
+            ipv4: compile::ipv4(policy),
+            ipv6: compile::ipv6(),
+            sysctls: sysctl::wanted(policy),
+            network: network::wanted(policy),
+        }
+    }
+}

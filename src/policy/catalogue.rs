@@ -1,0 +1,98 @@
+//! The built-in services. A file may replace any of them.
+//!
+//! Owns the port numbers; those are IANA's registry of service names and
+//! ports unless a comment says otherwise.
+
+use super::Service;
+use crate::field::{IcmpType, PortRange};
+use crate::name::ServiceName;
+
+struct Entry {
+    name: &'static str,
+    tcp: &'static [(u16, u16)],
+    udp: &'static [(u16, u16)],
+    icmp: &'static [IcmpType],
+}
+
+const fn tcp(name: &'static str, tcp: &'static [(u16, u16)]) -> Entry {
+    Entry { name, tcp, udp: &[], icmp: &[] }
+}
+
+const fn udp(name: &'static str, udp: &'static [(u16, u16)]) -> Entry {
+    Entry { name, tcp: &[], udp, icmp: &[] }
+}
+
+const fn both(name: &'static str, ports: &'static [(u16, u16)]) -> Entry {
+    Entry { name, tcp: ports, udp: ports, icmp: &[] }
+}
+
+const CATALOGUE: &[Entry] = &[
+    udp("dhcp", &[(67, 67)]),
+    both("dns", &[(53, 53)]),
+    // The passive range is the one that the README gives to vsftpd.
+    tcp("ftp", &[(21, 21), (50000, 50100)]),
+    tcp("http", &[(80, 80)]),
+    tcp("https", &[(443, 443)]),
+    tcp("mqtt", &[(1883, 1883)]),
+    tcp("mqtts", &[(8883, 8883)]),
+    udp("ntp", &[(123, 123)]),
+    // WS-Discovery, by which ONVIF devices are found.
+    udp("onvif-discovery", &[(3702, 3702)]),
+    Entry { name: "ping", tcp: &[], udp: &[], icmp: &[IcmpType::ECHO_REQUEST] },
+    // The control connection; with RTP over it no further port is needed.
+    both("rtsp", &[(554, 554)]),
+    tcp("smtp", &[(25, 25)]),
+    udp("snmp", &[(161, 161)]),
+    udp("snmp-trap", &[(162, 162)]),
+    tcp("ssh", &[(22, 22)]),
+    tcp("submission", &[(587, 587)]),
+    tcp("submissions", &[(465, 465)]),
+    // RFC 5426 over UDP, RFC 6587 over TCP.
+    both("syslog", &[(514, 514)]),
+    // The range that traceroute(8) counts up from; its probes are UDP.
+    udp("traceroute", &[(33434, 33534)]),
+];
+
+/// The built-in service of a name.
+pub fn find(name: &ServiceName) -> Option<Service> {
+    let entry = CATALOGUE.iter().find(|entry| entry.name == name.as_str())?;
+    let ranges = |ports: &[(u16, u16)]| {
+        ports
+            .iter()
+            .filter_map(|(first, last)| PortRange::new(*first, *last))
+            .collect()
+    };
+    Some(Service {
+        name: Some(name.clone()),
+        tcp: ranges(entry.tcp),
+        udp: ranges(entry.udp),
+        icmp: entry.icmp.to_vec(),
+    })
+}
+
+/// Every built-in name, for a message.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CATALOGUE.iter().map(|entry| entry.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_a_service_that_allows_something() {
+        for entry in CATALOGUE {
+            let name = ServiceName::try_from(entry.name);
+            let service = name.ok().as_ref().and_then(find);
+            let held = service.map(|s| (s.tcp.len(), s.udp.len(), s.icmp.len()));
+            let written = (entry.tcp.len(), entry.udp.len(), entry.icmp.len());
+            assert_eq!(held, Some(written), "{}", entry.name);
+            assert_ne!(written, (0, 0, 0), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn names_are_sorted_and_so_unique() {
+        assert!(names().zip(names().skip(1)).all(|(a, b)| a < b));
+    }
+}

@@ -1,0 +1,51 @@
+//! What a zone's role promises, and the exceptions that a file may make.
+//!
+//! Owns the rule that a camera never opens a connection to an external or a
+//! private zone unless the file says so twice: in an `allow` and in an
+//! `exceptions` entry for just that service.
+
+use super::{Allow, Endpoint, Flow, Role, Service, Zone, ZoneIndex};
+
+/// A service that a zone may reach in spite of its role.
+#[derive(Debug)]
+pub struct Exception {
+    /// Who.
+    pub from: ZoneIndex,
+    /// Whom.
+    pub to: ZoneIndex,
+    /// For what.
+    pub services: Vec<Service>,
+}
+
+/// Whether a role promises that the first never opens a connection to the second.
+pub fn never(from: Role, to: Role) -> bool {
+    from == Role::Camera && matches!(to, Role::External | Role::Private)
+}
+
+/// The first flow and service of an allow line that breaks a role's promise.
+pub fn broken<'a>(
+    allow: &'a Allow,
+    zones: &[Zone],
+    exceptions: &[Exception],
+) -> Option<(ZoneIndex, ZoneIndex, &'a Service)> {
+    let guarded = allow.flows.iter().filter_map(|flow| match *flow {
+        Flow {
+            from: Endpoint::Zone(from),
+            to: Endpoint::Zone(to),
+        } if never(zones[from.0].role, zones[to.0].role) => Some((from, to)),
+        _ => None,
+    });
+    for (from, to) in guarded {
+        let lifted = |service: &Service| {
+            exceptions
+                .iter()
+                .filter(|exception| exception.from == from && exception.to == to)
+                .flat_map(|exception| &exception.services)
+                .any(|lifted| lifted.contains(service))
+        };
+        if let Some(service) = allow.services.iter().find(|service| !lifted(service)) {
+            return Some((from, to, service));
+        }
+    }
+    None
+}

@@ -1,0 +1,244 @@
+//! The policy: what the configuration means, checked and complete.
+//!
+//! Owns zones, services, allow lines and guarantees as values that nothing
+//! later has to doubt: every name is resolved, every limit kept. Knows nothing
+//! of iptables, netlink or sysctl.
+
+mod catalogue;
+mod guarantee;
+mod resolve;
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+pub use crate::config::{Egress, Role};
+use crate::field::{IcmpType, PortRange, Rate};
+use crate::name::{Comment, InterfaceName, LogPrefix, ServiceName, ZoneName};
+pub use resolve::resolve;
+
+/// Who may talk to whom.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// In the order of the file.
+    pub zones: Vec<Zone>,
+    /// In the order of the file.
+    pub allows: Vec<Allow>,
+    /// Those that are on, in the order of the file.
+    pub masquerades: Vec<Masquerade>,
+    /// What the router itself may send.
+    pub egress: Egress,
+    /// How dropped packets are logged.
+    pub log: Log,
+}
+
+/// Which zone, as its place in [`Policy::zones`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ZoneIndex(usize);
+
+impl Policy {
+    /// The zone of an index, which only this policy's resolver makes.
+    pub fn zone(&self, index: ZoneIndex) -> &Zone {
+        &self.zones[index.0]
+    }
+
+    /// What LOG writes before a packet with a source that this zone cannot have.
+    pub fn spoofed_prefix(&self, index: ZoneIndex) -> &LogPrefix {
+        &self.log.prefixes.spoofed[index.0]
+    }
+
+    /// Every zone with its index.
+    pub fn indexed_zones(&self) -> impl Iterator<Item = (ZoneIndex, &Zone)> {
+        self.zones
+            .iter()
+            .enumerate()
+            .map(|(index, zone)| (ZoneIndex(index), zone))
+    }
+
+    /// The allow lines that allow this flow, in the order of the file.
+    pub fn allows_of(&self, flow: Flow) -> impl Iterator<Item = &Allow> {
+        self.allows
+            .iter()
+            .filter(move |allow| allow.flows.contains(&flow))
+    }
+}
+
+/// One network, on one interface.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    /// Its name.
+    pub name: ZoneName,
+    /// The interface it is on.
+    pub interface: InterfaceName,
+    /// The router's own address in it, with the network's prefix.
+    pub address: Ipv4Net,
+    /// The next router, on an external zone.
+    pub gateway: Option<Ipv4Addr>,
+    /// What it is.
+    pub role: Role,
+    /// Where the file defines it.
+    pub origin: Origin,
+}
+
+impl Zone {
+    /// Its network, without the router's own part of the address.
+    pub fn network(&self) -> Ipv4Net {
+        self.address.trunc()
+    }
+}
+
+/// One end of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// The router itself.
+    Router,
+    /// A host in a zone.
+    Zone(ZoneIndex),
+}
+
+/// Who opens a connection, and to whom. Never from one zone to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flow {
+    /// Who opens it.
+    pub from: Endpoint,
+    /// To whom.
+    pub to: Endpoint,
+}
+
+/// One allow line.
+#[derive(Debug, Clone)]
+pub struct Allow {
+    /// The flows it allows; several where it says `any`.
+    pub flows: Vec<Flow>,
+    /// What they carry.
+    pub services: Vec<Service>,
+    /// New connections per source address.
+    pub limit: Option<Rate>,
+    /// Where the file says so.
+    pub origin: Origin,
+}
+
+/// What a connection is opened to; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// None where it is written in place.
+    pub name: Option<ServiceName>,
+    /// TCP destination ports, passive data ports among them.
+    pub tcp: Vec<PortRange>,
+    /// UDP destination ports.
+    pub udp: Vec<PortRange>,
+    /// ICMP types.
+    pub icmp: Vec<IcmpType>,
+}
+
+impl Service {
+    /// Whether it holds all that `other` holds.
+    fn contains(&self, other: &Service) -> bool {
+        let ports = |mine: &[PortRange], others: &[PortRange]| {
+            others
+                .iter()
+                .all(|other| mine.iter().any(|range| range.contains(*other)))
+        };
+        ports(&self.tcp, &other.tcp)
+            && ports(&self.udp, &other.udp)
+            && other.icmp.iter().all(|icmp| self.icmp.contains(icmp))
+    }
+}
+
+impl fmt::Display for Service {
+    /// Its name, or its ports where it has none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            return write!(f, "{name}");
+        }
+        let list = |protocol: &str, values: Vec<String>| match values.len() {
+            0 => None,
+            _ => Some(format!("{protocol} {}", values.join(","))),
+        };
+        let parts = [
+            list("tcp", self.tcp.iter().map(ToString::to_string).collect()),
+            list("udp", self.udp.iter().map(ToString::to_string).collect()),
+            list("icmp", self.icmp.iter().map(ToString::to_string).collect()),
+        ];
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Rewrites the source addresses of what one zone sends to another.
+#[derive(Debug, Clone)]
+pub struct Masquerade {
+    /// Whose addresses.
+    pub from: ZoneIndex,
+    /// On the way to which zone.
+    pub to: ZoneIndex,
+    /// Where the file says so.
+    pub origin: Origin,
+}
+
+/// How dropped packets are logged. Every LOG rule has its own rate.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// The most lines per LOG rule.
+    pub rate: Rate,
+    /// What the lines begin with.
+    pub prefixes: LogPrefixes,
+    /// Whether also to log what no allow line lets through.
+    pub dropped: bool,
+}
+
+/// The log prefixes of one policy, each within the kernel's limit.
+#[derive(Debug, Clone)]
+pub struct LogPrefixes {
+    /// Packets that conntrack calls INVALID.
+    pub invalid: LogPrefix,
+    /// Packets with a source that cannot be, per zone, as [`Policy::zones`].
+    pub spoofed: Vec<LogPrefix>,
+    /// Packets to the router that nothing allows.
+    pub input: LogPrefix,
+    /// Packets across the router that nothing allows.
+    pub forward: LogPrefix,
+    /// Packets from the router that nothing allows.
+    pub output: LogPrefix,
+}
+
+/// The line of the file that a rule comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    file: String,
+    /// From 1.
+    pub line: usize,
+}
+
+impl Origin {
+    /// The place in a file; only the last part of its path is kept, so that
+    /// the same file gives the same rules wherever it lies.
+    pub fn new(path: &str, line: usize) -> Origin {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let safe = |c: char| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        };
+        Origin {
+            file: name.chars().map(safe).take(64).collect(),
+            line,
+        }
+    }
+
+    /// The comment of a rule that does `what`. Text that no comment may hold
+    /// is left out.
+    pub fn comment(&self, what: &str) -> Option<Comment> {
+        Comment::try_from(format!("{self} {what}").as_str())
+            .or_else(|_| Comment::try_from(self.to_string().as_str()))
+            .ok()
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}

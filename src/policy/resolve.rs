@@ -1,0 +1,536 @@
+//! Config -> Policy: every refusal of a file that is TOML is made here.
+//!
+//! Each refusal is one line with the place, what is wrong and what to do.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use ipnet::Ipv4Net;
+use toml::Spanned;
+
+use super::guarantee::{self, Exception};
+use super::{
+    Allow, Egress, Endpoint, Flow, Log, LogPrefixes, Masquerade, Origin, Policy, Role, Service,
+    Zone, ZoneIndex, catalogue,
+};
+use crate::config::{self, Config, Ports, Services};
+use crate::field::{IcmpType, PortRange, Rate, Unit};
+use crate::name::{InterfaceName, LogPrefix, NameError, ServiceName, ZoneName};
+use crate::source::{Place, Refusal, Source};
+
+/// LOG lines per rule where the file names no rate.
+const DEFAULT_LOG_RATE: Option<Rate> = Rate::new(10, Unit::Minute);
+
+/// Checks a configuration and makes it a policy.
+///
+/// # Errors
+/// The first thing that is wrong, in the order zones, services, allow lines,
+/// masquerade, log.
+pub fn resolve(config: &Config, source: &Source) -> Result<Policy, Refusal> {
+    let resolver = Resolver {
+        source,
+        zones: zones(config, source)?,
+        services: BTreeMap::new(),
+    };
+    let resolver = Resolver {
+        services: resolver.services(config)?,
+        ..resolver
+    };
+    let egress = config.router.egress;
+    let exceptions = config
+        .exceptions
+        .iter()
+        .map(|exception| resolver.exception(exception))
+        .collect::<Result<Vec<_>, _>>()?;
+    let allows = config
+        .allow
+        .iter()
+        .map(|allow| resolver.allow(allow, egress, &exceptions))
+        .collect::<Result<Vec<_>, _>>()?;
+    let masquerades = config
+        .masquerade
+        .iter()
+        .map(|masquerade| resolver.masquerade(masquerade, &allows))
+        .collect::<Result<Vec<_>, _>>()?;
+    let log = resolver.log(&config.log)?;
+    Ok(Policy {
+        zones: resolver.zones,
+        allows,
+        masquerades: masquerades.into_iter().flatten().collect(),
+        egress,
+        log,
+    })
+}
+
+struct Resolver<'a> {
+    source: &'a Source,
+    zones: Vec<Zone>,
+    services: BTreeMap<ServiceName, Service>,
+}
+
+fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
+    // TOML's tables come sorted by name; a person reads them by place.
+    let mut written: Vec<_> = config.zones.iter().collect();
+    written.sort_by_key(|(name, _)| name.span().start);
+
+    let mut zones: Vec<Zone> = Vec::new();
+    for (name, as_written) in written {
+        let zone = zone(name, as_written, source)?;
+        for other in &zones {
+            if zone.interface == other.interface {
+                return Err(source.refuse(
+                    as_written.interface.span(),
+                    format_args!(
+                        "interface {} is already zone {}'s (line {}); give each zone its own",
+                        zone.interface, other.name, other.origin.line
+                    ),
+                ));
+            }
+            if overlap(zone.network(), other.network()) {
+                return Err(source.refuse(
+                    as_written.address.span(),
+                    format_args!(
+                        "network {} overlaps {} of zone {} (line {}); give each zone a network of its own",
+                        zone.network(), other.network(), other.name, other.origin.line
+                    ),
+                ));
+            }
+            if zone.gateway.is_some() && other.gateway.is_some() {
+                let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
+                return Err(source.refuse(
+                    span,
+                    format_args!(
+                        "zone {} (line {}) has the default gateway already; keep one",
+                        other.name, other.origin.line
+                    ),
+                ));
+            }
+        }
+        zones.push(zone);
+    }
+    if zones.is_empty() {
+        return Err(Refusal::new(
+            &source.name,
+            Place::START,
+            "there is no zone, so nothing could be allowed; describe each network in a [zones.NAME] table",
+        ));
+    }
+    Ok(zones)
+}
+
+fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
+    a.contains(&b.network()) || b.contains(&a.network())
+}
+
+fn zone(
+    name: &Spanned<String>,
+    written: &config::Zone,
+    source: &Source,
+) -> Result<Zone, Refusal> {
+    let address = own_address(&written.address, source)?;
+    let gateway = match &written.gateway {
+        Some(gateway) => Some(checked_gateway(gateway, address, written.role, source)?),
+        None => None,
+    };
+    Ok(Zone {
+        name: named::<ZoneName>(name.get_ref(), name.span(), source)?,
+        interface: named::<InterfaceName>(written.interface.get_ref(), written.interface.span(), source)?,
+        address,
+        gateway,
+        role: written.role,
+        origin: Origin::new(&source.name, source.place(name.span().start).line),
+    })
+}
+
+fn own_address(written: &Spanned<String>, source: &Source) -> Result<Ipv4Net, Refusal> {
+    let text = written.get_ref();
+    let refuse = |what: String| Err(source.refuse(written.span(), what));
+    let Ok(address) = text.parse::<Ipv4Net>() else {
+        return refuse(format!(
+            "{text:?} is not an IPv4 address with a prefix length; write it as 192.168.8.1/24"
+        ));
+    };
+    let own = address.addr();
+    if address.prefix_len() == 0 {
+        return refuse(format!(
+            "{text} would make every address the zone's own; give the network's prefix length, such as /24"
+        ));
+    }
+    if own.is_loopback() || own.is_multicast() || own.is_unspecified() || own.is_broadcast() {
+        return refuse(format!(
+            "{own} cannot be the router's address on a network; give one that can, such as 192.168.8.1/24"
+        ));
+    }
+    // RFC 3021: the two addresses of a /31 are both hosts; a /32 is one host.
+    if address.prefix_len() < 31 && (own == address.network() || own == address.broadcast()) {
+        return refuse(format!(
+            "{own} is the network's {} address; give the router's own, such as {}/{}",
+            if own == address.network() { "first" } else { "broadcast" },
+            Ipv4Addr::from(u32::from(address.network()) + 1),
+            address.prefix_len()
+        ));
+    }
+    Ok(address)
+}
+
+fn checked_gateway(
+    written: &Spanned<String>,
+    address: Ipv4Net,
+    role: Role,
+    source: &Source,
+) -> Result<Ipv4Addr, Refusal> {
+    let text = written.get_ref();
+    let refuse = |what: String| Err(source.refuse(written.span(), what));
+    let Ok(gateway) = text.parse::<Ipv4Addr>() else {
+        return refuse(format!(
+            "{text:?} is not an IPv4 address; write it as 192.168.0.1"
+        ));
+    };
+    if role != Role::External {
+        return refuse("a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it".into());
+    }
+    if !address.contains(&gateway) {
+        return refuse(format!(
+            "gateway {gateway} is not in the zone's network {}; give one that is",
+            address.trunc()
+        ));
+    }
+    if gateway == address.addr() {
+        return refuse(format!(
+            "gateway {gateway} is the router's own address; give the next router's"
+        ));
+    }
+    Ok(gateway)
+}
+
+impl Resolver<'_> {
+    fn services(&self, config: &Config) -> Result<BTreeMap<ServiceName, Service>, Refusal> {
+        config
+            .services
+            .iter()
+            .map(|(name, written)| {
+                let name = named::<ServiceName>(name.get_ref(), name.span(), self.source)?;
+                let service = self.service(Some(name.clone()), written.get_ref(), written.span())?;
+                Ok((name, service))
+            })
+            .collect()
+    }
+
+    fn service(
+        &self,
+        name: Option<ServiceName>,
+        written: &config::Service,
+        span: Range<usize>,
+    ) -> Result<Service, Refusal> {
+        let ranges = |ports: &[Spanned<Ports>]| {
+            ports
+                .iter()
+                .map(|ports| self.port_range(ports))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let mut tcp = ranges(&written.tcp)?;
+        if let Some(passive) = &written.passive {
+            tcp.push(self.port_range(passive)?);
+        }
+        let udp = ranges(&written.udp)?;
+        let icmp = written
+            .icmp
+            .iter()
+            .map(|icmp| {
+                IcmpType::by_name(icmp.get_ref()).ok_or_else(|| {
+                    self.source.refuse(
+                        icmp.span(),
+                        format_args!(
+                            "{:?} is not an ICMP type known here; use one of {}",
+                            icmp.get_ref(),
+                            IcmpType::names()
+                        ),
+                    )
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if tcp.is_empty() && udp.is_empty() && icmp.is_empty() {
+            return Err(self.source.refuse(
+                span,
+                "the service has no port and no ICMP type; give it tcp, udp or icmp",
+            ));
+        }
+        Ok(Service { name, tcp, udp, icmp })
+    }
+
+    fn port_range(&self, written: &Spanned<Ports>) -> Result<PortRange, Refusal> {
+        let (range, shown) = match written.get_ref() {
+            Ports::Number(number) => (
+                u16::try_from(*number)
+                    .ok()
+                    .and_then(|port| PortRange::new(port, port)),
+                number.to_string(),
+            ),
+            Ports::Text(text) => (PortRange::parse(text, '-'), format!("{text:?}")),
+        };
+        range.ok_or_else(|| {
+            self.source.refuse(
+                written.span(),
+                format_args!(
+                    "{shown} is not a port or a range of ports; use 1 to 65535, a range as \"50000-50100\""
+                ),
+            )
+        })
+    }
+
+    fn find_service(&self, name: &str, span: Range<usize>) -> Result<Service, Refusal> {
+        let unknown = || {
+            let own = self.services.keys().map(ToString::to_string);
+            let mut known: Vec<String> = own.chain(catalogue::names().map(String::from)).collect();
+            known.sort();
+            known.dedup();
+            self.source.refuse(
+                span,
+                format_args!(
+                    "no service is called {name:?}; define it in [services], or use one of {}",
+                    known.join(", ")
+                ),
+            )
+        };
+        let Ok(name) = ServiceName::try_from(name) else {
+            return Err(unknown());
+        };
+        match self.services.get(&name) {
+            Some(service) => Ok(service.clone()),
+            None => catalogue::find(&name).ok_or_else(unknown),
+        }
+    }
+
+    fn services_of(&self, written: &Spanned<Services>) -> Result<Vec<Service>, Refusal> {
+        match written.get_ref() {
+            Services::Named(names) if names.is_empty() => Err(self.source.refuse(
+                written.span(),
+                "the list names no service; name one or remove the line",
+            )),
+            Services::Named(names) => names
+                .iter()
+                .map(|name| {
+                    // A name that stands alone has its place from the whole value.
+                    let span = if name.span().is_empty() {
+                        written.span()
+                    } else {
+                        name.span()
+                    };
+                    self.find_service(name.get_ref(), span)
+                })
+                .collect(),
+            Services::Inline(service) => Ok(vec![self.service(None, service, written.span())?]),
+        }
+    }
+
+    fn find_zone(&self, written: &Spanned<String>, also: &str) -> Result<ZoneIndex, Refusal> {
+        self.zones
+            .iter()
+            .position(|zone| zone.name.as_str() == written.get_ref())
+            .map(ZoneIndex)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.zones.iter().map(|zone| zone.name.as_str()).collect();
+                self.source.refuse(
+                    written.span(),
+                    format_args!(
+                        "no zone is called {:?}; use one of {}{also}",
+                        written.get_ref(),
+                        known.join(", ")
+                    ),
+                )
+            })
+    }
+
+    fn exception(&self, written: &config::Exception) -> Result<Exception, Refusal> {
+        let from = self.find_zone(&written.from, "")?;
+        let to = self.find_zone(&written.to, "")?;
+        if !guarantee::never(self.zones[from.0].role, self.zones[to.0].role) {
+            return Err(self.source.refuse(
+                written.from.span(),
+                format_args!(
+                    "no role promises that {} never reaches {}, so there is nothing to lift; remove the exception",
+                    self.zones[from.0].name, self.zones[to.0].name
+                ),
+            ));
+        }
+        let services = self.services_of(&written.service)?;
+        Ok(Exception { from, to, services })
+    }
+
+    fn allow(
+        &self,
+        written: &Spanned<config::Allow>,
+        egress: Egress,
+        exceptions: &[Exception],
+    ) -> Result<Allow, Refusal> {
+        let config::Allow { from, to, service, limit } = written.get_ref();
+        let allow = Allow {
+            flows: self.flows(from, to, egress)?,
+            services: self.services_of(service)?,
+            limit: match limit {
+                Some(limit) => Some(self.rate(limit)?),
+                None => None,
+            },
+            origin: Origin::new(
+                &self.source.name,
+                self.source.place(written.span().start).line,
+            ),
+        };
+        match guarantee::broken(&allow, &self.zones, exceptions) {
+            None => Ok(allow),
+            Some((camera, target, service)) => Err(self.source.refuse(
+                from.span(),
+                format_args!(
+                    "zone {camera} has role camera, which never opens a connection to {target}; \
+                     to let it after all, add [[exceptions]] from = \"{camera}\", to = \"{target}\" with service {service}",
+                    camera = self.zones[camera.0].name,
+                    target = self.zones[target.0].name,
+                ),
+            )),
+        }
+    }
+
+    fn flows(
+        &self,
+        from: &Spanned<String>,
+        to: &Spanned<String>,
+        egress: Egress,
+    ) -> Result<Vec<Flow>, Refusal> {
+        let target = match to.get_ref().as_str() {
+            "router" => Endpoint::Router,
+            "any" => {
+                return Err(self.source.refuse(
+                    to.span(),
+                    "\"any\" is for from alone, so that each target is named; write an allow line for each",
+                ));
+            }
+            _ => Endpoint::Zone(self.find_zone(to, ", router")?),
+        };
+        let flow = |from| Flow { from, to: target };
+        match from.get_ref().as_str() {
+            "any" => {
+                let flows: Vec<Flow> = (0..self.zones.len())
+                    .map(|index| flow(Endpoint::Zone(ZoneIndex(index))))
+                    .filter(|flow| flow.from != flow.to)
+                    .collect();
+                if flows.is_empty() {
+                    return Err(self.source.refuse(
+                        from.span(),
+                        "there is no other zone than the one in to; remove the line or add a zone",
+                    ));
+                }
+                Ok(flows)
+            }
+            "router" if target == Endpoint::Router => Err(self.source.refuse(
+                from.span(),
+                "the router always reaches itself by the loopback; remove the line",
+            )),
+            "router" if egress == Egress::Open => Err(self.source.refuse(
+                from.span(),
+                "the router may send anything already; remove the line, or set egress = \"listed\" under [router]",
+            )),
+            "router" => Ok(vec![flow(Endpoint::Router)]),
+            _ => {
+                let source = Endpoint::Zone(self.find_zone(from, ", router, any")?);
+                if source == target {
+                    return Err(self.source.refuse(
+                        to.span(),
+                        "from and to are the same zone, whose hosts reach each other without the router; remove the line",
+                    ));
+                }
+                Ok(vec![flow(source)])
+            }
+        }
+    }
+
+    fn masquerade(
+        &self,
+        written: &Spanned<config::Masquerade>,
+        allows: &[Allow],
+    ) -> Result<Option<Masquerade>, Refusal> {
+        let config::Masquerade { from, to, enabled } = written.get_ref();
+        let (from_zone, to_zone) = (self.find_zone(from, "")?, self.find_zone(to, "")?);
+        let flow = Flow {
+            from: Endpoint::Zone(from_zone),
+            to: Endpoint::Zone(to_zone),
+        };
+        if from_zone == to_zone {
+            return Err(self.source.refuse(
+                to.span(),
+                "from and to are the same zone; masquerade is for what leaves a zone",
+            ));
+        }
+        if !enabled {
+            return Ok(None);
+        }
+        if !allows.iter().any(|allow| allow.flows.contains(&flow)) {
+            return Err(self.source.refuse(
+                from.span(),
+                format_args!(
+                    "nothing is allowed from {} to {}, so there is nothing to masquerade; add an allow line or set enabled = false",
+                    from.get_ref(),
+                    to.get_ref()
+                ),
+            ));
+        }
+        Ok(Some(Masquerade {
+            from: from_zone,
+            to: to_zone,
+            origin: Origin::new(
+                &self.source.name,
+                self.source.place(written.span().start).line,
+            ),
+        }))
+    }
+
+    fn log(&self, written: &config::Log) -> Result<Log, Refusal> {
+        let rate = match (&written.rate, DEFAULT_LOG_RATE) {
+            (Some(rate), _) => self.rate(rate)?,
+            (None, Some(rate)) => rate,
+            (None, None) => unreachable!("10 is within 1 and COUNT_MAX"),
+        };
+        let (start, span) = match &written.prefix {
+            Some(prefix) => (prefix.get_ref().as_str(), prefix.span()),
+            None => ("", 0..0),
+        };
+        let prefix = |what: &str| -> Result<LogPrefix, Refusal> {
+            named::<LogPrefix>(&format!("{start}{what}"), span.clone(), self.source)
+        };
+        Ok(Log {
+            rate,
+            prefixes: LogPrefixes {
+                invalid: prefix("DROP INVALID ")?,
+                spoofed: self
+                    .zones
+                    .iter()
+                    .map(|zone| prefix(&format!("SPOOFED PKT {} ", zone.name)))
+                    .collect::<Result<Vec<_>, _>>()?,
+                input: prefix("DROP INPUT ")?,
+                forward: prefix("DROP FORWARD ")?,
+                output: prefix("DROP OUTPUT ")?,
+            },
+            dropped: written.dropped,
+        })
+    }
+
+    fn rate(&self, written: &Spanned<String>) -> Result<Rate, Refusal> {
+        Rate::parse(written.get_ref()).ok_or_else(|| {
+            self.source.refuse(
+                written.span(),
+                format_args!(
+                    "{:?} is not a rate; write it as \"6/minute\": 1 to {} per second, minute, hour or day",
+                    written.get_ref(),
+                    Rate::COUNT_MAX
+                ),
+            )
+        })
+    }
+}
+
+fn named<'t, N>(text: &'t str, span: Range<usize>, source: &Source) -> Result<N, Refusal>
+where
+    N: TryFrom<&'t str, Error = NameError>,
+{
+    N::try_from(text).map_err(|error| source.refuse(span, error))
+}

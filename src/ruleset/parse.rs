@@ -1,0 +1,320 @@
+//! The text of iptables-save, or of `iptables -S`, -> Ruleset.
+//!
+//! What our own rules never hold is kept word for word, so that a rule that
+//! somebody else wrote is still seen, compared and shown.
+
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use ipnet::IpNet;
+use thiserror::Error;
+
+use super::render::rule_text;
+use super::{
+    Chain, CtStates, Interface, LIMIT_BURST, Match, Negatable, Policy, Protocol, Rule, Ruleset,
+    Table, TableName, Target,
+};
+use crate::field::{IcmpType, PortRange, Rate};
+use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
+
+/// A line that is not iptables-save's.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line}: {problem}: {text:?}")]
+pub struct ParseError {
+    line: usize,
+    problem: &'static str,
+    text: String,
+}
+
+/// Reads a dump: tables as `*name`, chains as `:NAME POLICY`, `-P` or `-N`,
+/// rules as `-A`, counters passed over.
+///
+/// # Errors
+/// The first line that is none of these. An unknown table, and an unknown
+/// match or target, is not an error.
+pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
+    let mut ruleset = Ruleset::default();
+    let mut current: Option<(TableName, Table)> = None;
+    for (index, line) in text.lines().enumerate() {
+        let error = |problem| ParseError {
+            line: index + 1,
+            problem,
+            text: line.to_owned(),
+        };
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('*') {
+            let name = TableName::ALL
+                .into_iter()
+                .find(|known| known.as_str() == name)
+                .ok_or_else(|| error("no table that iptables has"))?;
+            current = Some((name, Table::default()));
+            continue;
+        }
+        let Some((_, table)) = &mut current else {
+            return Err(error("not in a table"));
+        };
+        if line == "COMMIT" {
+            if let Some((name, table)) = current.take() {
+                ruleset.set(name, table);
+            }
+            continue;
+        }
+        let mut words = words(line).ok_or_else(|| error("a quote is not closed"))?;
+        let chain = |name: Option<&String>| {
+            name.and_then(|name| ChainName::try_from(name.as_str()).ok())
+                .ok_or_else(|| error("no chain's name"))
+        };
+        match words.first().map(String::as_str) {
+            Some("-A") => {
+                let name = chain(words.get(1))?;
+                let rule = rule(words.split_off(2));
+                table.rules_mut(&name).push(rule);
+            }
+            Some("-P" | "-N") => {
+                let name = chain(words.get(1))?;
+                table.chains.push(new_chain(name, words.get(2)));
+            }
+            Some(first) if first.starts_with(':') => {
+                let name = chain(Some(&first[1..].to_owned()))?;
+                table.chains.push(new_chain(name, words.get(1)));
+            }
+            // With -c the counters stand before the rule.
+            Some(first) if first.starts_with('[') && words.get(1).is_some_and(|w| w == "-A") => {
+                let name = chain(words.get(2))?;
+                let rule = rule(words.split_off(3));
+                table.rules_mut(&name).push(rule);
+            }
+            _ => return Err(error("neither a chain nor a rule")),
+        }
+    }
+    match current {
+        None => Ok(ruleset),
+        Some(_) => Err(ParseError {
+            line: text.lines().count(),
+            problem: "the table is not committed; the text is cut off",
+            text: String::new(),
+        }),
+    }
+}
+
+fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
+    Chain {
+        name,
+        policy: match policy.map(String::as_str) {
+            Some("ACCEPT") => Some(Policy::Accept),
+            Some("DROP") => Some(Policy::Drop),
+            _ => None,
+        },
+        rules: Vec::new(),
+    }
+}
+
+/// Splits as iptables-restore does: white space, double quotes, backslash.
+fn words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut in_quotes = false;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                in_quotes = !in_quotes;
+                word.get_or_insert_default();
+            }
+            '\\' if in_quotes => word.get_or_insert_default().push(chars.next()?),
+            c if c.is_whitespace() && !in_quotes => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    if in_quotes { None } else { Some(words) }
+}
+
+/// A rule of its words after `-A CHAIN`. Typed where it says just what our
+/// own rules can say, which is made sure by rendering it again; else kept.
+fn rule(as_found: Vec<String>) -> Rule {
+    match typed(as_found.clone()) {
+        Some(rule) if words(&rule_text(&rule)).as_ref() == Some(&as_found) => rule,
+        _ => Rule::untargeted().matching(Match::Other(as_found)),
+    }
+}
+
+fn typed(words: Vec<String>) -> Option<Rule> {
+    let mut words = words.into_iter().peekable();
+    let mut rule = Rule::untargeted();
+    let mut negated = false;
+    while let Some(option) = words.next() {
+        match option.as_str() {
+            "!" => {
+                negated = true;
+                continue;
+            }
+            "-s" => rule.source = Some(network(words.next()?, negated)?),
+            "-d" => rule.destination = Some(network(words.next()?, negated)?),
+            "-i" => rule.in_interface = Some(interface(words.next()?, negated)?),
+            "-o" => rule.out_interface = Some(interface(words.next()?, negated)?),
+            "-p" => {
+                rule.protocol = Some(match words.next()?.as_str() {
+                    "tcp" => Protocol::Tcp,
+                    "udp" => Protocol::Udp,
+                    "icmp" => Protocol::Icmp,
+                    _ => return None,
+                });
+            }
+            "-m" => {
+                let extension = words.next()?;
+                rule.matches.push(extension_match(&extension, &mut words)?);
+            }
+            "-j" => rule.target = Some(target(&mut words)?),
+            _ => return None,
+        }
+        negated = false;
+    }
+    Some(rule)
+}
+
+fn network(text: String, negated: bool) -> Option<Negatable<IpNet>> {
+    let value = text.parse().ok()?;
+    Some(Negatable { negated, value })
+}
+
+fn interface(text: String, negated: bool) -> Option<Negatable<Interface>> {
+    let value = match text.as_str() {
+        "lo" => Interface::Loopback,
+        name => Interface::Named(InterfaceName::try_from(name).ok()?),
+    };
+    Some(Negatable { negated, value })
+}
+
+type Words = Peekable<IntoIter<String>>;
+
+/// The value of an option if it comes next.
+fn option(words: &mut Words, name: &str) -> Option<String> {
+    words.next_if(|word| word == name)?;
+    words.next()
+}
+
+fn ports(text: Option<String>) -> Option<Option<PortRange>> {
+    match text {
+        None => Some(None),
+        Some(text) => PortRange::parse(&text, ':').map(Some),
+    }
+}
+
+fn extension_match(extension: &str, words: &mut Words) -> Option<Match> {
+    match extension {
+        "tcp" => {
+            let dport = ports(option(words, "--dport"))?;
+            let syn = option(words, "--tcp-flags").is_some();
+            if syn {
+                words.next();
+            }
+            Some(Match::Tcp { dport, syn })
+        }
+        "udp" => Some(Match::Udp {
+            sport: ports(option(words, "--sport"))?,
+            dport: ports(option(words, "--dport"))?,
+        }),
+        "multiport" => option(words, "--dports")?
+            .split(',')
+            .map(|ports| PortRange::parse(ports, ':'))
+            .collect::<Option<Vec<_>>>()
+            .map(Match::MultiportDestination),
+        "icmp" => {
+            let number = option(words, "--icmp-type")?.parse().ok()?;
+            Some(Match::Icmp(IcmpType::by_number(number)))
+        }
+        "conntrack" => match option(words, "--ctstate")?.as_str() {
+            "INVALID" => Some(Match::Conntrack(CtStates::Invalid)),
+            "NEW" => Some(Match::Conntrack(CtStates::New)),
+            "RELATED,ESTABLISHED" => Some(Match::Conntrack(CtStates::RelatedEstablished)),
+            _ => None,
+        },
+        "limit" => Rate::parse(&option(words, "--limit")?).map(Match::Limit),
+        "hashlimit" => {
+            let rate = Rate::parse(&option(words, "--hashlimit-upto")?)?;
+            let burst = option(words, "--hashlimit-burst")?;
+            let mode = option(words, "--hashlimit-mode")?;
+            let name = ChainName::try_from(option(words, "--hashlimit-name")?.as_str()).ok()?;
+            let ours = burst == LIMIT_BURST.to_string() && mode == "srcip";
+            ours.then_some(Match::HashlimitPerSource { rate, name })
+        }
+        "comment" => Comment::try_from(option(words, "--comment")?.as_str())
+            .ok()
+            .map(Match::Comment),
+        _ => None,
+    }
+}
+
+fn target(words: &mut Words) -> Option<Target> {
+    match words.next()?.as_str() {
+        "ACCEPT" => Some(Target::Accept),
+        "DROP" => Some(Target::Drop),
+        "RETURN" => Some(Target::Return),
+        "MASQUERADE" => Some(Target::Masquerade),
+        "LOG" => {
+            let prefix = LogPrefix::try_from(option(words, "--log-prefix")?.as_str()).ok()?;
+            words.next_if_eq("--log-tcp-options")?;
+            words.next_if_eq("--log-ip-options")?;
+            Some(Target::Log(prefix))
+        }
+        // Names in capitals are the extensions'.
+        name if name.bytes().all(|b| b.is_ascii_uppercase()) => None,
+        name => ChainName::try_from(name).ok().map(Target::Jump),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::restore_text;
+
+    const DUMP: &str = r#"# Generated by iptables-save
+*filter
+:INPUT DROP [3:120]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:camera_to_router - [0:0]
+-A INPUT -i lo -m comment --comment loopback -j ACCEPT
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT ! -s 192.168.8.0/24 -i eth1 -m limit --limit 10/min -j LOG --log-prefix "SPOOFED PKT camera " --log-tcp-options --log-ip-options
+-A INPUT -i eth1 -j camera_to_router
+-A camera_to_router -p tcp -m multiport --dports 21,50000:50100 -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -m comment --comment "c.toml:4 ftp" -j ACCEPT
+-A camera_to_router -m recent --set --name "a \"b\"" --rsource -j REJECT --reject-with icmp-port-unreachable
+COMMIT
+"#;
+
+    fn without_counters(text: &str) -> String {
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.replace("[3:120]", "[0:0]") + "\n")
+            .collect()
+    }
+
+    #[test]
+    fn a_dump_comes_back_as_it_was() -> Result<(), ParseError> {
+        let ruleset = parse(DUMP)?;
+        assert_eq!(restore_text(&ruleset, &[TableName::Filter]), without_counters(DUMP));
+        let filter = ruleset.table(TableName::Filter);
+        let ours = filter.chain("camera_to_router").map(|chain| &chain.rules[0]);
+        assert!(ours.is_some_and(|rule| rule.target == Some(Target::Accept)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_list_is_read_like_a_dump() -> Result<(), ParseError> {
+        let list = "*filter\n-P INPUT DROP\n-P FORWARD DROP\n-P OUTPUT DROP\nCOMMIT\n";
+        assert_eq!(parse(list)?, Ruleset::sealed());
+        Ok(())
+    }
+
+    #[test]
+    fn cut_off_text_is_an_error() {
+        for text in ["*filter\n:INPUT DROP [0:0]\n", "-A INPUT -j DROP\n", "*filter\n-A INPUT \"\nCOMMIT\n", "*x\nCOMMIT\n"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+}
