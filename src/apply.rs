@@ -107,7 +107,8 @@ pub fn boot(config: &Path) -> Outcome {
         return outcome;
     }
     // At boot nobody else is at work, and /run may not be there yet.
-    let _lock = host::lock::take().inspect_err(|error| log::warn!("goes on without a lock: {error}"));
+    let _lock =
+        host::lock::take().inspect_err(|error| log::warn!("goes on without a lock: {error}"));
     if let Err(problems) = close() {
         return Outcome::Unsealed(problems);
     }
@@ -171,7 +172,11 @@ pub fn status(config: &Path) -> Outcome {
     }
 }
 
-fn read_plan(config: &Path) -> Result<Plan, Refusal> {
+/// Reads the file and makes it a plan.
+///
+/// # Errors
+/// The one line that refuses the file.
+pub fn read_plan(config: &Path) -> Result<Plan, Refusal> {
     crate::plan(&config_file::read(config)?)
 }
 
@@ -404,9 +409,7 @@ fn stop_forwarding(kernel: &Kernel, plan: &Plan, error: &StepError) -> Outcome {
             log::warn!("{problem}");
         }
     }
-    Outcome::Sealed(format!(
-        "{error}; the rules are loaded, forwarding is off"
-    ))
+    Outcome::Sealed(format!("{error}; the rules are loaded, forwarding is off"))
 }
 
 /// Every difference between the kernel and the plan.
@@ -416,7 +419,11 @@ fn drift(plan: &Plan) -> Result<Vec<String>, StepError> {
     for (tables, rules) in kernel.families.iter().zip(kernel.read()?) {
         let wanted = rules_of(plan, tables.family());
         let lines = differences(&wanted, &rules);
-        found.extend(lines.iter().map(|line| format!("{}: {line}", tables.family())));
+        found.extend(
+            lines
+                .iter()
+                .map(|line| format!("{}: {line}", tables.family())),
+        );
     }
     let mut settings = kernel.settings(plan);
     settings.push(sysctl::forwarding(true));

@@ -106,7 +106,10 @@ fn source_checks(policy: &policy::Policy, index: ZoneIndex, zone: &Zone) -> Vec<
     rules.push(from(zone.network(), Target::Return).matching(purpose("own network")));
     if serves_dhcp(policy, index) {
         // A client that has no address yet asks from 0.0.0.0 (RFC 2131, 4.1).
-        let mut rule = from(Ipv4Net::from(std::net::Ipv4Addr::UNSPECIFIED), Target::Return);
+        let mut rule = from(
+            Ipv4Net::from(std::net::Ipv4Addr::UNSPECIFIED),
+            Target::Return,
+        );
         rule.destination = Some(Negatable::is(IpNet::V4(Ipv4Net::from(
             std::net::Ipv4Addr::BROADCAST,
         ))));
@@ -251,8 +254,12 @@ fn allow_rules(allow: &Allow) -> Vec<Rule> {
                     name: chain(format_args!("line-{}-{rate_in_name}", allow.origin.line)),
                 });
             }
-            rule.matches
-                .extend(allow.origin.comment(&service.to_string()).map(Match::Comment));
+            rule.matches.extend(
+                allow
+                    .origin
+                    .comment(&service.to_string())
+                    .map(Match::Comment),
+            );
             rules.push(rule);
         }
     }

@@ -208,8 +208,26 @@ impl Config {
             let place = error
                 .span()
                 .map_or(Place::START, |span| source.place(span.start));
-            Refusal::new(&source.name, place, error.message())
+            let message = error.message();
+            Refusal::new(
+                &source.name,
+                place,
+                format_args!("{message}{}", remedy(message)),
+            )
         })
+    }
+}
+
+/// What to do, where TOML's or serde's message does not say it.
+fn remedy(message: &str) -> &'static str {
+    if message.starts_with("missing field") {
+        "; add it to this table"
+    } else if message.starts_with("duplicate key") {
+        "; keep one of the two"
+    } else if message.contains("expected") {
+        ""
+    } else {
+        "; write it as TOML 1.0 has it"
     }
 }
 

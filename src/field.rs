@@ -225,11 +225,23 @@ mod tests {
 
     #[test]
     fn rates() {
-        for (text, shown) in [("6/minute", "6/min"), ("60/minute", "1/sec"), ("24/day", "1/hour")] {
+        for (text, shown) in [
+            ("6/minute", "6/min"),
+            ("60/minute", "1/sec"),
+            ("24/day", "1/hour"),
+        ] {
             let rate = Rate::parse(text).map(|r| r.canonical(10_000).to_string());
             assert_eq!(rate.as_deref(), Some(shown));
         }
-        for bad in ["", "6", "0/minute", "6/week", "-1/minute", "10001/second", "/m"] {
+        for bad in [
+            "",
+            "6",
+            "0/minute",
+            "6/week",
+            "-1/minute",
+            "10001/second",
+            "/m",
+        ] {
             assert_eq!(Rate::parse(bad), None, "{bad:?}");
         }
     }

@@ -133,9 +133,7 @@ name!(
 fn length(name: &str, max: usize) -> Result<(), String> {
     match name.len() {
         0 => Err("is empty; give it a name".into()),
-        n if n > max => Err(format!(
-            "is {n} bytes long, the limit is {max}; shorten it"
-        )),
+        n if n > max => Err(format!("is {n} bytes long, the limit is {max}; shorten it")),
         _ => Ok(()),
     }
 }
@@ -181,7 +179,9 @@ mod tests {
 
     #[test]
     fn what_would_need_quoting_is_no_name() {
-        for bad in ["", "a b", "a\"b", "a'b", "a\nb", "eth0/1", "eth+", "..", "lo", "ü"] {
+        for bad in [
+            "", "a b", "a\"b", "a'b", "a\nb", "eth0/1", "eth+", "..", "lo", "ü",
+        ] {
             assert!(InterfaceName::try_from(bad).is_err(), "{bad:?}");
         }
         for bad in ["any", "router", "A", "1a", "a_b", "a\"b"] {

@@ -235,7 +235,10 @@ mod tests {
     #[test]
     fn from_nothing_to_wanted_and_then_nothing_more() -> Result<(), Box<dyn std::error::Error>> {
         let current = Current {
-            links: vec![link(1, "lo", false, &[]), link(2, "eth0", false, &["10.0.0.1/8"])],
+            links: vec![
+                link(1, "lo", false, &[]),
+                link(2, "eth0", false, &["10.0.0.1/8"]),
+            ],
             default_route: None,
         };
         let told: Vec<String> = diff(&current, &wanted()?)?
@@ -252,7 +255,10 @@ mod tests {
             ]
         );
         let current = Current {
-            links: vec![link(1, "lo", true, &[]), link(2, "eth0", true, &["192.168.0.2/24"])],
+            links: vec![
+                link(1, "lo", true, &[]),
+                link(2, "eth0", true, &["192.168.0.2/24"]),
+            ],
             default_route: Some(("192.168.0.1".parse()?, 2)),
         };
         assert_eq!(diff(&current, &wanted()?)?, []);
@@ -262,7 +268,9 @@ mod tests {
     #[test]
     fn a_missing_link_is_named() -> Result<(), Box<dyn std::error::Error>> {
         let error = diff(&Current::default(), &wanted()?).map_err(|e| e.to_string());
-        assert!(error.is_err_and(|e| e.starts_with("interface eth0 of zone external does not exist")));
+        assert!(
+            error.is_err_and(|e| e.starts_with("interface eth0 of zone external does not exist"))
+        );
         Ok(())
     }
 }

@@ -138,7 +138,11 @@ const PER_INTERFACE: &[(&str, &str, &str)] = &[
         "no sender chooses the way through the router",
     ),
     ("accept_redirects", "0", "no host changes the routes"),
-    ("secure_redirects", "0", "nor does one that says it is a gateway"),
+    (
+        "secure_redirects",
+        "0",
+        "nor does one that says it is a gateway",
+    ),
     (
         "send_redirects",
         "0",
@@ -195,7 +199,10 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
 
 fn add_scope(settings: &mut Vec<Setting>, scope: &str) {
     // A scope is one part of the path: an interface's name has no slash.
-    let add = |settings: &mut Vec<Setting>, family: &str, need, entry: &(&str, &'static str, &'static str)| {
+    let add = |settings: &mut Vec<Setting>,
+               family: &str,
+               need,
+               entry: &(&str, &'static str, &'static str)| {
         let (name, value, why) = *entry;
         let mut key = Key::new(&format!("net/{family}/conf"));
         key.0.extend([scope.to_owned(), name.to_owned()]);
@@ -228,6 +235,9 @@ mod tests {
         let mut settings = Vec::new();
         add_scope(&mut settings, "eth0.20");
         assert_eq!(settings[0].key.parts()[3], "eth0.20");
-        assert_eq!(settings[0].to_string(), "net.ipv4.conf.eth0/20.rp_filter = 1");
+        assert_eq!(
+            settings[0].to_string(),
+            "net.ipv4.conf.eth0/20.rp_filter = 1"
+        );
     }
 }

@@ -193,7 +193,15 @@ mod tests {
 
     #[test]
     fn bad_usage_is_an_error() {
-        for line in ["", "apply now", "show", "show x", "check --ipv4", "--config", "-x check"] {
+        for line in [
+            "",
+            "apply now",
+            "show",
+            "show x",
+            "check --ipv4",
+            "--config",
+            "-x check",
+        ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
     }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::{REFUSED, complain, print};
-use crate::host::config_file;
+use crate::apply;
 
 pub fn run(config: &Path) -> u8 {
-    match config_file::read(config).and_then(|source| crate::plan(&source)) {
+    match apply::read_plan(config) {
         Ok(_) => print(&format!("{}: good\n", config.display())),
         Err(refusal) => {
             complain(&refusal.to_string());

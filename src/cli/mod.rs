@@ -5,7 +5,7 @@
 mod args;
 mod change;
 mod check;
-mod show;
+pub mod show;
 mod status;
 
 use std::ffi::OsString;
@@ -51,7 +51,11 @@ fn print(text: &str) -> u8 {
 
 /// Says on stderr what is wrong.
 fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "camfw: {}", crate::source::one_line(line));
+    let _ = writeln!(
+        std::io::stderr(),
+        "camfw: {}",
+        crate::source::one_line(line)
+    );
 }
 
 /// Says on stderr what is wrong, unless the log had to say it there already.

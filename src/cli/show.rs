@@ -5,13 +5,14 @@ use std::path::Path;
 
 use super::args::Show;
 use super::{REFUSED, complain, print};
-use crate::host::config_file;
+use crate::apply;
 use crate::plan::Plan;
 use crate::ruleset::{Ruleset, TableName, restore_text};
 use crate::sysctl;
 
-pub fn run(config: &Path, what: Show) -> u8 {
-    let plan = match config_file::read(config).and_then(|source| crate::plan(&source)) {
+/// Prints it; the exit code.
+pub(super) fn run(config: &Path, what: Show) -> u8 {
+    let plan = match apply::read_plan(config) {
         Ok(plan) => plan,
         Err(refusal) => {
             complain(&refusal.to_string());
@@ -25,7 +26,11 @@ pub fn run(config: &Path, what: Show) -> u8 {
             let shown = families.into_iter().filter(|(shown, ..)| *shown);
             shown
                 .map(|(_, name, ruleset)| {
-                    let heading = if both { format!("# {name}\n") } else { String::new() };
+                    let heading = if both {
+                        format!("# {name}\n")
+                    } else {
+                        String::new()
+                    };
                     heading + &rules(ruleset)
                 })
                 .collect()

@@ -27,7 +27,11 @@ pub fn read(path: &Path) -> Result<Source, Refusal> {
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
         .open(path)
-        .map_err(|error| refuse(format!("cannot open it: {error}; give a file with --config")))?;
+        .map_err(|error| {
+            refuse(format!(
+                "cannot open it: {error}; give a file with --config"
+            ))
+        })?;
     check(&file).map_err(refuse)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)

@@ -12,9 +12,7 @@ use iptables::IPTables;
 use thiserror::Error;
 
 use super::process::{self, ProcessError, Running};
-use crate::ruleset::{
-    ParseError, Policy, Ruleset, TableName, parse, restore_text, rule_text,
-};
+use crate::ruleset::{ParseError, Policy, Ruleset, TableName, parse, restore_text, rule_text};
 
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -42,7 +42,9 @@ pub fn take() -> io::Result<Lock> {
             Err((_, Errno::EWOULDBLOCK)) => {
                 return Err(io::Error::new(
                     io::ErrorKind::WouldBlock,
-                    format!("another camfw command has held {PATH} for 30 seconds; let it end, then try again"),
+                    format!(
+                        "another camfw command has held {PATH} for 30 seconds; let it end, then try again"
+                    ),
                 ));
             }
             Err((_, error)) => return Err(error.into()),

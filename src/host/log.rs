@@ -107,11 +107,7 @@ fn to_kmsg(level: Level, message: &str) -> syslog::Result<()> {
     send(&mut Logger::new(kmsg, Line), level, message)
 }
 
-fn send<W: Write>(
-    logger: &mut Logger<W, Line>,
-    level: Level,
-    message: &str,
-) -> syslog::Result<()> {
+fn send<W: Write>(logger: &mut Logger<W, Line>, level: Level, message: &str) -> syslog::Result<()> {
     match level {
         Level::Error => logger.err(message),
         Level::Warn => logger.warning(message),

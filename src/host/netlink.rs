@@ -103,10 +103,12 @@ fn with_handle<T, F: Future<Output = Result<T, NetlinkError>>>(
 async fn links(handle: &Handle) -> Result<Vec<Link>, rtnetlink::Error> {
     let messages: Vec<_> = handle.link().get().execute().try_collect().await?;
     let name = |attributes: Vec<LinkAttribute>| {
-        attributes.into_iter().find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) => Some(name),
-            _ => None,
-        })
+        attributes
+            .into_iter()
+            .find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some(name),
+                _ => None,
+            })
     };
     Ok(messages
         .into_iter()
@@ -128,10 +130,13 @@ async fn addresses(handle: &Handle) -> Result<Vec<(u32, Ipv4Net)>, rtnetlink::Er
         .filter(|message| message.header.family == AddressFamily::Inet)
         .filter_map(|message| {
             // Local is our own end; on a point-to-point link Address is the peer's.
-            let local = message.attributes.iter().find_map(|attribute| match attribute {
-                AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
-                _ => None,
-            })?;
+            let local = message
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+                    _ => None,
+                })?;
             let network = Ipv4Net::new(local, message.header.prefix_len).ok()?;
             Some((message.header.index, network))
         })

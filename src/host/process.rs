@@ -94,13 +94,13 @@ impl Running {
     /// It did not exit with 0.
     pub fn finish(self) -> Result<String, ProcessError> {
         let program = self.program;
-        let output: Output = self
-            .child
-            .wait_with_output()
-            .map_err(|error| ProcessError::Start {
-                program: program.clone(),
-                error,
-            })?;
+        let output: Output =
+            self.child
+                .wait_with_output()
+                .map_err(|error| ProcessError::Start {
+                    program: program.clone(),
+                    error,
+                })?;
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {

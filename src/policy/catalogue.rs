@@ -15,15 +15,30 @@ struct Entry {
 }
 
 const fn tcp(name: &'static str, tcp: &'static [(u16, u16)]) -> Entry {
-    Entry { name, tcp, udp: &[], icmp: &[] }
+    Entry {
+        name,
+        tcp,
+        udp: &[],
+        icmp: &[],
+    }
 }
 
 const fn udp(name: &'static str, udp: &'static [(u16, u16)]) -> Entry {
-    Entry { name, tcp: &[], udp, icmp: &[] }
+    Entry {
+        name,
+        tcp: &[],
+        udp,
+        icmp: &[],
+    }
 }
 
 const fn both(name: &'static str, ports: &'static [(u16, u16)]) -> Entry {
-    Entry { name, tcp: ports, udp: ports, icmp: &[] }
+    Entry {
+        name,
+        tcp: ports,
+        udp: ports,
+        icmp: &[],
+    }
 }
 
 const CATALOGUE: &[Entry] = &[
@@ -38,7 +53,12 @@ const CATALOGUE: &[Entry] = &[
     udp("ntp", &[(123, 123)]),
     // WS-Discovery, by which ONVIF devices are found.
     udp("onvif-discovery", &[(3702, 3702)]),
-    Entry { name: "ping", tcp: &[], udp: &[], icmp: &[IcmpType::ECHO_REQUEST] },
+    Entry {
+        name: "ping",
+        tcp: &[],
+        udp: &[],
+        icmp: &[IcmpType::ECHO_REQUEST],
+    },
     // The control connection; with RTP over it no further port is needed.
     both("rtsp", &[(554, 554)]),
     tcp("smtp", &[(25, 25)]),

@@ -123,11 +123,7 @@ fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
 
-fn zone(
-    name: &Spanned<String>,
-    written: &config::Zone,
-    source: &Source,
-) -> Result<Zone, Refusal> {
+fn zone(name: &Spanned<String>, written: &config::Zone, source: &Source) -> Result<Zone, Refusal> {
     let address = own_address(&written.address, source)?;
     let gateway = match &written.gateway {
         Some(gateway) => Some(checked_gateway(gateway, address, written.role, source)?),
@@ -135,7 +131,11 @@ fn zone(
     };
     Ok(Zone {
         name: named::<ZoneName>(name.get_ref(), name.span(), source)?,
-        interface: named::<InterfaceName>(written.interface.get_ref(), written.interface.span(), source)?,
+        interface: named::<InterfaceName>(
+            written.interface.get_ref(),
+            written.interface.span(),
+            source,
+        )?,
         address,
         gateway,
         role: written.role,
@@ -166,7 +166,11 @@ fn own_address(written: &Spanned<String>, source: &Source) -> Result<Ipv4Net, Re
     if address.prefix_len() < 31 && (own == address.network() || own == address.broadcast()) {
         return refuse(format!(
             "{own} is the network's {} address; give the router's own, such as {}/{}",
-            if own == address.network() { "first" } else { "broadcast" },
+            if own == address.network() {
+                "first"
+            } else {
+                "broadcast"
+            },
             Ipv4Addr::from(u32::from(address.network()) + 1),
             address.prefix_len()
         ));
@@ -211,7 +215,8 @@ impl Resolver<'_> {
             .iter()
             .map(|(name, written)| {
                 let name = named::<ServiceName>(name.get_ref(), name.span(), self.source)?;
-                let service = self.service(Some(name.clone()), written.get_ref(), written.span())?;
+                let service =
+                    self.service(Some(name.clone()), written.get_ref(), written.span())?;
                 Ok((name, service))
             })
             .collect()
@@ -256,7 +261,12 @@ impl Resolver<'_> {
                 "the service has no port and no ICMP type; give it tcp, udp or icmp",
             ));
         }
-        Ok(Service { name, tcp, udp, icmp })
+        Ok(Service {
+            name,
+            tcp,
+            udp,
+            icmp,
+        })
     }
 
     fn port_range(&self, written: &Spanned<Ports>) -> Result<PortRange, Refusal> {
@@ -364,7 +374,12 @@ impl Resolver<'_> {
         egress: Egress,
         exceptions: &[Exception],
     ) -> Result<Allow, Refusal> {
-        let config::Allow { from, to, service, limit } = written.get_ref();
+        let config::Allow {
+            from,
+            to,
+            service,
+            limit,
+        } = written.get_ref();
         let allow = Allow {
             flows: self.flows(from, to, egress)?,
             services: self.services_of(service)?,

@@ -46,7 +46,10 @@ impl fmt::Display for Difference {
             What::RuleUnexpected(rule) => {
                 write!(f, "table {table}: rule that is not ours: -A {chain} {rule}")
             }
-            What::Order => write!(f, "table {table}: the rules of {chain} are in another order"),
+            What::Order => write!(
+                f,
+                "table {table}: the rules of {chain} are in another order"
+            ),
         }
     }
 }
@@ -130,7 +133,10 @@ mod tests {
     }
 
     fn told(wanted: &Ruleset, found: &Ruleset) -> Vec<String> {
-        differences(wanted, found).iter().map(ToString::to_string).collect()
+        differences(wanted, found)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -142,11 +148,17 @@ mod tests {
             ["table filter: missing rule: -A INPUT -i eth0 -j DROP"]
         );
         assert_eq!(
-            told(&ours, &filter("-A INPUT -i eth1 -j ACCEPT\n-A INPUT -i eth0 -j DROP\n")),
+            told(
+                &ours,
+                &filter("-A INPUT -i eth1 -j ACCEPT\n-A INPUT -i eth0 -j DROP\n")
+            ),
             ["table filter: the rules of INPUT are in another order"]
         );
         assert_eq!(
-            told(&Ruleset::sealed(), &filter(":x - [0:0]\n-A x -m foo --bar -j ACCEPT\n")),
+            told(
+                &Ruleset::sealed(),
+                &filter(":x - [0:0]\n-A x -m foo --bar -j ACCEPT\n")
+            ),
             [
                 "table filter: chain x is not ours",
                 "table filter: rule that is not ours: -A x -m foo --bar -j ACCEPT"

@@ -113,12 +113,18 @@ pub struct Negatable<T> {
 impl<T> Negatable<T> {
     /// It must match.
     pub fn is(value: T) -> Negatable<T> {
-        Negatable { negated: false, value }
+        Negatable {
+            negated: false,
+            value,
+        }
     }
 
     /// It must not match.
     pub fn not(value: T) -> Negatable<T> {
-        Negatable { negated: true, value }
+        Negatable {
+            negated: true,
+            value,
+        }
     }
 }
 

@@ -297,9 +297,14 @@ COMMIT
     #[test]
     fn a_dump_comes_back_as_it_was() -> Result<(), ParseError> {
         let ruleset = parse(DUMP)?;
-        assert_eq!(restore_text(&ruleset, &[TableName::Filter]), without_counters(DUMP));
+        assert_eq!(
+            restore_text(&ruleset, &[TableName::Filter]),
+            without_counters(DUMP)
+        );
         let filter = ruleset.table(TableName::Filter);
-        let ours = filter.chain("camera_to_router").map(|chain| &chain.rules[0]);
+        let ours = filter
+            .chain("camera_to_router")
+            .map(|chain| &chain.rules[0]);
         assert!(ours.is_some_and(|rule| rule.target == Some(Target::Accept)));
         Ok(())
     }
@@ -313,7 +318,12 @@ COMMIT
 
     #[test]
     fn cut_off_text_is_an_error() {
-        for text in ["*filter\n:INPUT DROP [0:0]\n", "-A INPUT -j DROP\n", "*filter\n-A INPUT \"\nCOMMIT\n", "*x\nCOMMIT\n"] {
+        for text in [
+            "*filter\n:INPUT DROP [0:0]\n",
+            "-A INPUT -j DROP\n",
+            "*filter\n-A INPUT \"\nCOMMIT\n",
+            "*x\nCOMMIT\n",
+        ] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }

@@ -121,14 +121,19 @@ fn match_words(words: &mut Vec<String>, extension: &Match) {
             add(&format!("-m multiport --dports {}", ports.join(",")));
         }
         Match::Icmp(icmp) => add(&format!("-m icmp --icmp-type {icmp}")),
-        Match::Conntrack(states) => add(&format!("-m conntrack --ctstate {}", states_word(*states))),
+        Match::Conntrack(states) => {
+            add(&format!("-m conntrack --ctstate {}", states_word(*states)))
+        }
         // The default burst is not printed.
         Match::Limit(rate) => add(&format!("-m limit --limit {}", rate.canonical(LIMIT_TICKS))),
         Match::HashlimitPerSource { rate, name } => add(&format!(
             "-m hashlimit --hashlimit-upto {} --hashlimit-burst {LIMIT_BURST} --hashlimit-mode srcip --hashlimit-name {name}",
             rate.canonical(HASHLIMIT_TICKS)
         )),
-        Match::Comment(comment) => add(&format!("-m comment --comment {}", quoted(comment.as_str()))),
+        Match::Comment(comment) => add(&format!(
+            "-m comment --comment {}",
+            quoted(comment.as_str())
+        )),
         Match::Other(other) => other.iter().for_each(|word| add(&other_word(word))),
     }
 }

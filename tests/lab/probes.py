@@ -1,0 +1,245 @@
+"""Owns the clients: each tries to reach one service and says whether it did.
+
+Decides nothing about what is right. A probe got through only when the service
+answered as it should (the page, the file, the command's output), so that a
+half-open path does not pass for an open one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.namespace import LabError, Namespace
+
+# How long a probe waits before it calls the service unreachable: long beside a
+# round trip (an emulated router takes tens of milliseconds), and the price of
+# every attempt that is meant to fail.
+WAIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What one attempt came to. `detail` is for a reader: what the client saw."""
+
+    reached: bool
+    detail: str
+
+    def __bool__(self) -> bool:
+        return self.reached
+
+
+def ping(source: Namespace, target: str, wait: float = WAIT_SECONDS) -> Reach:
+    """ICMP echo, v4 or v6 by the address."""
+    done = source.run(["ping", "-n", "-c", "1", "-W", f"{wait:g}", target], timeout=wait + 10)
+    return Reach(done.returncode == 0, _last_line(done.stdout if done.returncode else "answered"))
+
+
+def http(
+    source: Namespace, target: str, page: str, port: int = 80, wait: float = WAIT_SECONDS
+) -> Reach:
+    """curl gets `/`, which must be the text `page`."""
+    done = source.run(
+        ["curl", "-q", "-sS", "--noproxy", "*", "--connect-timeout", f"{wait:g}", "--max-time", f"{wait * 5:g}",
+         f"http://{_bracketed(target)}:{port}/"],
+        timeout=wait * 5 + 10,
+    )
+    if done.returncode != 0:
+        return Reach(False, _last_line(done.stderr))
+    if done.stdout != page:
+        return Reach(False, f"another page: {done.stdout[:60]!r}")
+    return Reach(True, "got the page")
+
+
+def ftp_upload(
+    source: Namespace,
+    target: str,
+    *,
+    size: int = 100_000,
+    folder: str = "incoming",
+    user: str = "anonymous:camera@lab",
+    port: int = 21,
+    epsv: bool = True,
+    wait: float = WAIT_SECONDS,
+    transfer_seconds: float = 60,
+    received: Callable[[str], bytes] | None = None,
+) -> Reach:
+    """curl uploads a file of `size` random bytes in passive mode, as cameras do.
+
+    The upload counts only when it arrived whole: `received(name)` gives the
+    server's copy; without it the file is downloaded again. `epsv` asks for the
+    data port as curl does first (EPSV), without it only as old cameras do (PASV).
+    """
+    content = os.urandom(size)
+    name = f"picture-{secrets.token_hex(6)}.jpg"
+    url = f"ftp://{_bracketed(target)}:{port}/{folder}/{name}"
+    curl = ["curl", "-q", "-sS", "--noproxy", "*", "--user", user, "--connect-timeout", f"{wait:g}",
+            "--ftp-pasv", "--epsv" if epsv else "--disable-epsv",
+            "--max-time", f"{wait + transfer_seconds:g}"]
+    limit = wait + transfer_seconds + 10
+    with tempfile.TemporaryDirectory(prefix="camfw-lab-") as scratch:
+        upload, download = Path(scratch, "upload"), Path(scratch, "download")
+        upload.write_bytes(content)
+        # Without a wait of its own for the data connection, curl waits for as
+        # long as the whole transfer may take.
+        done = source.run([*curl, "--ftp-method", "singlecwd", "-T", upload, url], timeout=limit)
+        if done.returncode != 0:
+            return Reach(False, _last_line(done.stderr))
+        if received is not None:
+            arrived = received(name)
+        else:
+            done = source.run([*curl, "-o", download, url], timeout=limit)
+            if done.returncode != 0:
+                return Reach(False, f"uploaded, not to be read back: {_last_line(done.stderr)}")
+            arrived = download.read_bytes()
+    if hashlib.sha256(arrived).digest() != hashlib.sha256(content).digest():
+        return Reach(False, f"arrived changed: {len(arrived)} of {size} bytes")
+    return Reach(True, f"{size} bytes arrived whole")
+
+
+def ssh(
+    source: Namespace, target: str, key: Path, user: str = "root", port: int = 22,
+    wait: float = WAIT_SECONDS,
+) -> Reach:
+    """ssh logs in with `key` and runs a command, whose output must come back."""
+    token = secrets.token_hex(8)
+    done = source.run(
+        ["ssh", "-F", "none", "-i", key, "-p", str(port), "-o", "BatchMode=yes",
+         "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no",
+         "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+         "-o", f"ConnectTimeout={max(1, round(wait))}", f"{user}@{target}", f"echo {token}"],
+        timeout=wait + 60,
+    )
+    if done.returncode != 0 or token not in done.stdout:
+        return Reach(False, _last_line(done.stderr or done.stdout))
+    return Reach(True, "logged in")
+
+
+def tcp(source: Namespace, target: str, port: int, wait: float = WAIT_SECONDS) -> Reach:
+    """A TCP connection is made. The detail tells refused from no answer at all."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with source.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(wait)
+        try:
+            connection.connect((target, port))
+        except TimeoutError:
+            return Reach(False, "no answer")
+        except OSError as error:
+            return Reach(False, error.strerror or str(error))
+    return Reach(True, "connected")
+
+
+def udp(
+    source: Namespace,
+    target: str,
+    port: int,
+    received: Callable[[bytes], bool] | None = None,
+    wait: float = WAIT_SECONDS,
+) -> Reach:
+    """A datagram arrives: `received` asks the listener (services.Listener.received);
+    without it, the datagram must come back from an echo."""
+    token = secrets.token_bytes(16)
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with source.socket(family, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.connect((target, port))
+            sender.send(token)
+            if received is not None:
+                arrived = wait_until(lambda: received(token), wait)
+                return Reach(arrived, "arrived" if arrived else "did not arrive")
+            sender.settimeout(wait)
+            echoed = sender.recv(1024) == token
+            return Reach(echoed, "echoed" if echoed else "another answer")
+        except TimeoutError:
+            return Reach(False, "no answer")
+        except OSError as error:
+            return Reach(False, error.strerror or str(error))
+
+
+def scan(source: Namespace, target: str, ports: str = "-", seconds: float = 120) -> frozenset[int]:
+    """nmap's SYN scan, all TCP ports by default: the ports found open.
+
+    Each port is tried three times, so that a packet lost under load does not
+    hide an open port.
+    """
+    done = source.run(
+        ["nmap", "-n", "-Pn", "-sS", f"-p{ports}", "--disable-arp-ping", "--min-rate", "15000",
+         "--max-retries", "2", "--max-rtt-timeout", "200ms", "--initial-rtt-timeout", "100ms",
+         "--open", "-oG", "-", target],
+        timeout=seconds,
+    )
+    if done.returncode != 0 or "# Nmap done" not in done.stdout:
+        raise LabError(f"nmap: {_last_line(done.stderr or done.stdout)}")
+    return frozenset(int(port) for port in re.findall(r"(\d+)/open/tcp", done.stdout))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a probe has to know of the far side."""
+
+    address: str
+    page: str = ""
+    ssh_key: Path | None = None
+    ssh_user: str = "root"
+    udp_received: Callable[[bytes], bool] | None = None
+    ftp_folder: str = "incoming"
+    ftp_user: str = "anonymous:camera@lab"
+
+
+Probe = Callable[[Namespace, Target, float], Reach]
+
+
+def _ssh(source: Namespace, target: Target, wait: float) -> Reach:
+    if target.ssh_key is None:
+        raise LabError(f"no ssh key for {target.address}")
+    return ssh(source, target.address, target.ssh_key, target.ssh_user, wait=wait)
+
+
+def _tcp(port: int) -> Probe:
+    return lambda source, target, wait: tcp(source, target.address, port, wait)
+
+
+def _udp(port: int) -> Probe:
+    return lambda source, target, wait: udp(source, target.address, port, target.udp_received, wait)
+
+
+# The services that a table tries, by name; the ports beside them are those
+# that the far side needs something on, for an attempt to mean anything.
+TCP_PORTS: Mapping[str, int] = {"telnet": 23, "https": 443, "rtsp": 554, "http-alt": 8080}
+UDP_PORTS: Mapping[str, int] = {"dns": 53, "snmp": 161, "onvif": 3702}
+PROBES: Mapping[str, Probe] = {
+    "ping": lambda source, target, wait: ping(source, target.address, wait),
+    "http": lambda source, target, wait: http(source, target.address, target.page, wait=wait),
+    "ftp": lambda source, target, wait: ftp_upload(
+        source, target.address, folder=target.ftp_folder, user=target.ftp_user, wait=wait),
+    "ssh": _ssh,
+    **{name: _tcp(port) for name, port in TCP_PORTS.items()},
+    **{name: _udp(port) for name, port in UDP_PORTS.items()},
+}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Ask again and again until it holds or the time is up."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""

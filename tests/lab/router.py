@@ -1,0 +1,65 @@
+"""Owns the router where it is a namespace, wired to hosts by veth pairs.
+
+Sets nothing that the program under test is to set: its interfaces are down,
+its tables empty, its ip_forward 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from lab.hosts import Host, Wiring
+from lab.namespace import Namespace, sweep
+
+
+class Lab:
+    """The hosts and a router namespace, wired. A context manager that leaves nothing behind."""
+
+    def __init__(self, wirings: Iterable[Wiring]) -> None:
+        sweep()
+        with contextlib.ExitStack() as stack:
+            self.router = stack.enter_context(Namespace("router"))
+            self.hosts: dict[str, Host] = {}
+            for wiring in wirings:
+                host = stack.enter_context(Host(wiring))
+                host.plug(self.router)
+                self.hosts[wiring.name] = host
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete everything; again is harmless."""
+        self._stack.close()
+
+    def address(self, source: str, target: str) -> str:
+        """Where `source` finds `target`, which may be "router"."""
+        return self.hosts[source].wiring.router if target == "router" else self.hosts[target].address
+
+    def configure_router(self, *, ipv6: bool = False) -> None:
+        """The interfaces up, with their addresses and forwarding on: what the
+        program does on its own, for cases that need a router without it."""
+        lines: list[str] = []
+        for host in self.hosts.values():
+            wiring = host.wiring
+            lines += [
+                f"link set {wiring.interface} up",
+                f"address replace {wiring.router}/{wiring.prefix} dev {wiring.interface}",
+            ]
+        self.router.ip(batch="\n".join(lines))
+        self.router.write_sysctl("net.ipv4.ip_forward", "1")
+        if ipv6:
+            self.configure_router6()
+
+    def configure_router6(self) -> None:
+        """IPv6 addresses and forwarding, as a user may have left them."""
+        self.router.write_sysctl("net.ipv6.conf.all.forwarding", "1")
+        self.router.ip(batch="\n".join(
+            f"address replace {host.wiring.router6}/64 dev {host.wiring.interface} nodad"
+            for host in self.hosts.values()
+        ))

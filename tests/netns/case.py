@@ -1,0 +1,104 @@
+"""Owns what every test case stands on: a fresh lab, the program, one backend."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from lab import example, probes
+from lab.namespace import Namespace
+from lab.probes import Reach
+from lab.router import Lab
+from netns.program import BACKENDS, BINARY, Program, Result
+from netns.tables import FAMILIES, Tables
+
+Case = TypeVar("Case", bound="RouterTest")
+
+
+class RouterTest(unittest.TestCase):
+    """A router namespace and three hosts, made for each test and gone after it."""
+
+    backend: ClassVar[str]
+
+    def setUp(self) -> None:
+        if not BINARY.is_file():
+            self.fail(f"no program at {BINARY}: build it, or say where it is by CAMFW")
+        self.scratch = Path(tempfile.mkdtemp(prefix="camfw-test-"))
+        self.addCleanup(shutil.rmtree, self.scratch)
+        self.lab = Lab(example.WIRINGS)
+        self.addCleanup(self.lab.close)
+        self.router = self.lab.router
+        self.internet = self.lab.hosts["internet"].namespace
+        self.camera = self.lab.hosts["camera"].namespace
+        self.laptop = self.lab.hosts["laptop"].namespace
+        self.program = Program(self.router, self.scratch, self.backend)
+        self.tables = Tables(self.router, self.backend)
+
+    # -- the program --
+
+    def camfw(self, *arguments: str, expect: int = 0, **options: object) -> Result:
+        """Run it (see Program.run); its exit code must be `expect`."""
+        result = self.program.run(*arguments, **options)  # type: ignore[arg-type]
+        self.assertEqual(result.code, expect, f"camfw {' '.join(arguments)}: {result}")
+        return result
+
+    def change_config(self, old: str, new: str) -> None:
+        """Replace one part of the configuration, which must be there once."""
+        text = self.program.config.read_text()
+        self.assertEqual(text.count(old), 1, f"{old!r} in the example")
+        self.program.configure(text.replace(old, new))
+
+    # -- what must hold --
+
+    def forwarding(self) -> str:
+        """ip_forward, as text."""
+        return self.router.read_sysctl("net.ipv4.ip_forward")
+
+    def assert_closed_tables(self) -> None:
+        """Policy DROP, and no rule that could accept, in each chain of both families."""
+        for family in FAMILIES:
+            for chain in ("INPUT", "FORWARD", "OUTPUT"):
+                self.assertEqual(self.tables.policy(family, chain), "DROP", f"{family} {chain}")
+            self.assertEqual(self.tables.rules(family), [], f"{family}: rules in the filter table")
+
+    def assert_sealed(self) -> None:
+        """The tables are closed, forwarding is off, and no packet gets anywhere.
+
+        That the same packets get through an open router is `assert_open`'s.
+        """
+        self.assert_closed_tables()
+        self.assertEqual(self.forwarding(), "0", "ip_forward")
+        for name, reach in self.crossings(wait=0.5).items():
+            self.assertFalse(reach, f"{name}: {reach.detail}")
+
+    def assert_open(self) -> None:
+        """Every crossing gets through: the control of `assert_sealed`."""
+        for name, reach in self.crossings(wait=5).items():
+            self.assertTrue(reach, f"{name}: {reach.detail}")
+
+    def crossings(self, wait: float) -> dict[str, Reach]:
+        """A ping on each way there is: to the router from each side, and across it."""
+        ways: dict[str, tuple[Namespace, str]] = {}
+        for source in self.lab.hosts.values():
+            for target in ("router", *self.lab.hosts):
+                if target != source.name:
+                    address = self.lab.address(source.name, target)
+                    ways[f"{source.name} -> {target}"] = (source.namespace, address)
+        return {name: probes.ping(source, address, wait) for name, (source, address) in ways.items()}
+
+
+def both_backends(case: type[Case]) -> dict[str, type[Case]]:
+    """Class decorator: a class for each backend, CaseLegacy and CaseNft, in the
+    place of the class itself, which would run with none."""
+    module = sys.modules[case.__module__]
+    made: dict[str, type[Case]] = {}
+    for backend in BACKENDS:
+        name = f"{case.__name__}{backend.capitalize()}"
+        made[backend] = type(name, (case,), {"backend": backend, "__module__": case.__module__,
+                                             "__doc__": case.__doc__})
+        setattr(module, name, made[backend])
+    return made

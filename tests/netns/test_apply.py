@@ -1,0 +1,259 @@
+"""Apply on a running box: what changes, what does not, and who notices."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from pathlib import Path
+
+from lab import example, probes
+from lab.namespace import Namespace
+from lab.services import Listener
+from netns.case import RouterTest, both_backends
+from netns.program import COMMANDS, tools, wrap
+
+SSH_ALLOW = '''from    = "private"
+to      = "router"
+service = "ssh"'''
+HTTP_ALLOW = '''from    = "private"
+to      = "camera"
+service = "http"'''
+
+
+@both_backends
+class Apply(RouterTest):
+    """From one policy to the same, to another, and by another way."""
+
+    def recording(self) -> tuple[Path, Path]:
+        """A folder for PATH whose commands also write down that they ran, and where."""
+        folder = tools(self.scratch / "recording", self.backend)
+        record = self.scratch / "record"
+        record.touch()
+        for name in COMMANDS:
+            wrap(folder, name, f'echo "{name} $*" >>{record}\nreal "$@"', self.backend)
+        return folder, record
+
+    def network(self) -> str:
+        """Links, addresses and routes, as ip shows them."""
+        shown = (("-br", "link"), ("-br", "address"), ("route", "show", "table", "all"))
+        return "\n".join(self.router.run(["ip", *what], check=True).stdout for what in shown)
+
+    def test_a_second_apply_changes_nothing(self) -> None:
+        path, record = self.recording()
+        self.camfw("boot", path=path)
+        self.assertIn("iptables-restore", record.read_text(), "control: the recording sees the load")
+        self.assertTrue(probes.ping(self.camera, example.CAMERA.router), "so that counters are not 0")
+        tables, network = self.tables.snapshot(), self.network()
+        counted = self.tables.rules("iptables")
+        self.assertTrue(any(rule.packets for rule in counted))
+        record.write_text("")
+        with Changes(self.router) as changes:
+            self.camfw("apply", path=path)
+            self.assertEqual(changes.seen(), [], "links, addresses and routes changed")
+        self.assertEqual(self.tables.snapshot(), tables)
+        self.assertEqual(self.tables.rules("iptables"), counted, "rules are the same, counters too")
+        self.assertEqual(self.network(), network)
+        for line in record.read_text().splitlines():
+            self.assertRegex(line, r"^ip6?tables(-save\b| .*(-S|-L|--list)\b)", "only reads")
+
+    def test_the_recording_of_changes_sees_one(self) -> None:
+        # The control of the case above.
+        with Changes(self.router) as changes:
+            self.camfw("boot")
+            self.assertNotEqual(changes.seen(), [])
+
+    def test_without_iptables_restore_the_same_tables_are_left(self) -> None:
+        without = tools(self.scratch / "without", self.backend, ("iptables-restore", "ip6tables-restore"))
+        self.camfw("boot")
+        restored, network = self.tables.snapshot(), self.network()
+        self.assertIn("SPOOFED PKT camera ", restored)
+        self.camfw("open")
+        self.assertNotEqual(self.tables.snapshot(), restored, "control")
+        self.camfw("boot", path=without)
+        self.assertEqual(self.tables.snapshot(), restored)
+        self.assertEqual(self.network(), network)
+
+    def test_without_iptables_restore_on_a_fresh_box(self) -> None:
+        without = tools(self.scratch / "without", self.backend, ("iptables-restore", "ip6tables-restore"))
+        self.camfw("boot", path=without)
+        appended = self.tables.snapshot()
+        self.camfw("status", path=without)
+        self.camfw("boot")
+        self.assertEqual(self.tables.snapshot(), appended)
+
+    def test_an_apply_without_iptables_restore_of_a_changed_policy(self) -> None:
+        without = tools(self.scratch / "without", self.backend, ("iptables-restore", "ip6tables-restore"))
+        self.camfw("boot", path=without)
+        self.change_config(SSH_ALLOW, SSH_ALLOW.replace("ssh", "https"))
+        self.camfw("apply", path=without)
+        appended = self.tables.snapshot()
+        self.camfw("boot")
+        self.assertEqual(self.tables.snapshot(), appended)
+
+    def test_boot_after_boot_leaves_the_same_tables(self) -> None:
+        self.camfw("boot")
+        first = self.tables.snapshot()
+        self.camfw("boot")
+        self.assertEqual(self.tables.snapshot(), first)
+
+    def test_apply_replaces_rules_of_others(self) -> None:
+        self.camfw("boot")
+        wanted = self.tables.snapshot()
+        self.tables.run("iptables", "-I", "INPUT", "-p", "tcp", "--dport", "23", "-j", "ACCEPT")
+        self.tables.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE")
+        self.tables.run("ip6tables", "-P", "FORWARD", "ACCEPT")
+        self.tables.run("iptables", "-N", "theirs")
+        self.camfw("apply")
+        self.assert_same_but_empty_tables(self.tables.snapshot(), wanted)
+
+    def assert_same_but_empty_tables(self, found: str, wanted: str) -> None:
+        """Equal, but for tables that a look at them has made: no rules, policy ACCEPT."""
+        def meant(text: str) -> list[str]:
+            blocks = text.split("\nCOMMIT")
+            return [block.strip() for block in blocks if "-A " in block or " DROP" in block]
+
+        self.assertEqual(meant(found), meant(wanted))
+
+    def test_an_established_flow_survives_a_changed_policy(self) -> None:
+        # The flow is allowed before and after; what changes is beside it.
+        self.camfw("boot")
+        with Listener(self.camera, tcp=[80]), Listener(self.router, tcp=[22, 443]):
+            self.assertTrue(probes.tcp(self.laptop, example.LAPTOP.router, 22), "control")
+            self.assertFalse(probes.tcp(self.laptop, example.LAPTOP.router, 443, 0.5), "control")
+            with Talk(self.laptop, example.CAMERA.address, 80) as talk:
+                for service in ("https", "ssh", "https"):
+                    text = self.program.config.read_text()
+                    for old in ("ssh", "https"):
+                        text = text.replace(SSH_ALLOW.replace("ssh", old), SSH_ALLOW.replace("ssh", service))
+                    self.program.configure(text)
+                    before = talk.exchanged
+                    self.camfw("apply")
+                    self.assertTrue(probes.wait_until(lambda: talk.exchanged > before + 10, 5), talk.error)
+            self.assertEqual(talk.error, "")
+            self.assertGreater(talk.exchanged, 30)
+            self.assertEqual(talk.retransmitted, 0, "not one packet of the flow was lost")
+            self.assertTrue(probes.tcp(self.laptop, example.LAPTOP.router, 443), "the change is in force")
+            self.assertFalse(probes.tcp(self.laptop, example.LAPTOP.router, 22, 0.5), "the change is in force")
+
+    def test_what_is_no_longer_allowed_is_refused_to_new_flows(self) -> None:
+        self.camfw("boot")
+        with Listener(self.camera, tcp=[80]):
+            self.assertTrue(probes.tcp(self.laptop, example.CAMERA.address, 80), "control")
+            self.change_config(HTTP_ALLOW, HTTP_ALLOW.replace('to      = "camera"', 'to      = "router"'))
+            self.camfw("apply")
+            self.assertFalse(probes.tcp(self.laptop, example.CAMERA.address, 80, 0.5))
+
+    def test_masquerade_and_its_exception_when_they_are_on(self) -> None:
+        text = self.program.config.read_text()
+        text = text.replace("enabled = false", "enabled = true")
+        text += ('\n[[allow]]\nfrom = "camera"\nto = "external"\nservice = "smtp"\n'
+                 '\n[[exceptions]]\nfrom = "camera"\nto = "external"\nservice = "smtp"\n')
+        with Listener(self.internet, tcp=[25, 80]):
+            self.camfw("boot")
+            self.assertFalse(probes.tcp(self.camera, example.INTERNET.address, 25, 0.5), "control")
+            self.program.configure(text)
+            self.camfw("apply")
+            self.assertTrue(probes.tcp(self.camera, example.INTERNET.address, 25))
+            self.assertFalse(probes.tcp(self.camera, example.INTERNET.address, 80, 0.5))
+            self.assertGreater(self.tables.packets("nat", "POSTROUTING", "MASQUERADE"), 0)
+
+    def test_apply_on_a_fresh_box(self) -> None:
+        self.camfw("apply")
+        self.camfw("status")
+        self.assertEqual(self.forwarding(), "1")
+        self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+
+    def test_hosts_beyond_the_gateway(self) -> None:
+        # TEST-NET-3, behind the host that is the gateway.
+        beyond = "203.0.113.5"
+        self.internet.ip("address", "add", f"{beyond}/32", "dev", "lo")
+        self.camfw("boot")
+        with Listener(self.internet, tcp=[80]):
+            self.assertTrue(probes.tcp(self.laptop, beyond, 80), "the web")
+            self.assertFalse(probes.tcp(self.camera, beyond, 80, 0.5), "not for cameras")
+        done = self.internet.run(["ping", "-n", "-c", "1", "-W", "2", "-I", beyond, example.INTERNET.router])
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_what_only_shows_touches_nothing(self) -> None:
+        path, record = self.recording()
+        before, network = self.tables.snapshot(), self.network()
+        for command in (("check",), ("show", "rules"), ("show", "network"), ("show", "sysctls")):
+            with self.subTest(command=command):
+                self.camfw(*command, path=path)
+        self.assertEqual(record.read_text(), "", "no iptables command ran")
+        self.assertEqual(self.tables.snapshot(), before)
+        self.assertEqual(self.network(), network)
+
+
+# Multicast groups of rtnetlink (linux/rtnetlink.h, RTMGRP_*): links, and the
+# addresses, routes and rules of both families.
+CHANGE_GROUPS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400
+
+
+class Changes:
+    """What the kernel announces of changed links, addresses and routes, from now
+    on. A context manager."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._socket = namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW)
+        self._socket.bind((0, CHANGE_GROUPS))
+        self._socket.setblocking(False)
+
+    def __enter__(self) -> Changes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def seen(self) -> list[str]:
+        """The type of each message, by its number in linux/rtnetlink.h."""
+        types: list[str] = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message = self._socket.recv(65536)
+                types.append(f"RTM {struct.unpack_from('=H', message, 4)[0]}")
+        return types
+
+
+# linux/tcp.h, struct tcp_info: tcpi_total_retrans.
+TOTAL_RETRANSMITTED = 100
+
+
+class Talk:
+    """A TCP flow that says something and waits for its echo, again and again.
+
+    A context manager; at its end the flow is closed.
+    """
+
+    def __init__(self, source: Namespace, target: str, port: int) -> None:
+        self.exchanged = 0
+        self.retransmitted = 0
+        self.error = ""
+        self._flow = source.socket()
+        self._flow.settimeout(5)
+        self._flow.connect((target, port))
+        self._running = True
+        self._thread = threading.Thread(target=self._talk, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Talk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running = False
+        self._thread.join()
+        self._flow.close()
+
+    def _talk(self) -> None:
+        try:
+            while self._running:
+                self._flow.sendall(b"x")
+                if self._flow.recv(1) != b"x":
+                    raise ConnectionError("closed by the far side")
+                self.exchanged += 1
+                info = self._flow.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TOTAL_RETRANSMITTED + 4)
+                self.retransmitted = struct.unpack_from("=I", info, TOTAL_RETRANSMITTED)[0]
+        except OSError as error:
+            self.error = str(error) or type(error).__name__
