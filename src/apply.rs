@@ -113,21 +113,13 @@ pub fn boot(config: &Path) -> Outcome {
         return Outcome::Unsealed(problems);
     }
     log::info!("Sealed: nothing passes until the policy holds");
-    let plan = match read_plan(config) {
-        Ok(plan) => plan,
-        Err(refusal) => return Outcome::Refused(refusal.to_string()),
-    };
-    enforce(&plan)
+    enforce(config)
 }
 
 /// Brings a running box to what the file says.
 pub fn apply(config: &Path) -> Outcome {
-    let plan = match read_plan(config) {
-        Ok(plan) => plan,
-        Err(refusal) => return Outcome::Refused(refusal.to_string()),
-    };
     match locked() {
-        Ok(_lock) => enforce(&plan),
+        Ok(_lock) => enforce(config),
         Err(outcome) => outcome,
     }
 }
@@ -216,7 +208,7 @@ impl Kernel {
     }
 
     fn read(&self) -> Result<Vec<Ruleset>, StepError> {
-        Ok(iptables::read(&self.families)?)
+        Ok(iptables::start_read(&self.families).finish()?)
     }
 
     /// Loads the tables in which what was found differs from what is wanted;
@@ -239,24 +231,13 @@ impl Kernel {
             })
             .filter(|load| !load.names.is_empty())
             .collect();
-        let count = loads.iter().map(|load| load.names.len()).sum();
-        if count > 0 {
-            iptables::load(&loads)?;
-            self.hold(&self.read()?, &wanted)?;
-        }
-        Ok(count)
+        iptables::load(&loads)?;
+        hold(&loads)?;
+        Ok(loads.iter().map(|load| load.names.len()).sum())
     }
 
-    fn hold(&self, found: &[Ruleset], wanted: &[Ruleset]) -> Result<(), StepError> {
-        for ((tables, found), wanted) in self.families.iter().zip(found).zip(wanted) {
-            if let Some(difference) = differences(wanted, found).into_iter().next() {
-                return Err(StepError::NotHeld {
-                    family: tables.family(),
-                    difference,
-                });
-            }
-        }
-        Ok(())
+    fn keep_settings(&self, plan: &Plan) -> Result<usize, StepError> {
+        self.settings(plan).iter().map(write).sum()
     }
 
     fn settings(&self, plan: &Plan) -> Vec<Setting> {
@@ -266,6 +247,20 @@ impl Kernel {
         }
         settings
     }
+}
+
+/// Reads back what was loaded, and compares.
+fn hold(loads: &[Load<'_>]) -> Result<(), StepError> {
+    let found = iptables::start_read(loads.iter().map(|load| load.tables)).finish()?;
+    for (load, found) in loads.iter().zip(found) {
+        if let Some(difference) = differences(load.ruleset, &found).into_iter().next() {
+            return Err(StepError::NotHeld {
+                family: load.tables.family(),
+                difference,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
@@ -326,37 +321,52 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
         names: vec![TableName::Filter],
     }])?;
     let found = kernel.read()?;
-    kernel.load(&found, |_| sealed.clone())?;
-    kernel.hold(&kernel.read()?, &[sealed])
+    // What is not sealed now, filter still or another table, is loaded again and
+    // held against the kernel.
+    kernel.load(&found, |_| sealed.clone()).map(drop)
 }
 
-/// Carries the plan out; if that fails, the box is closed or on its old rules.
-fn enforce(plan: &Plan) -> Outcome {
-    let prepared = Kernel::find().and_then(|kernel| Ok((kernel.read()?, kernel)));
-    let (before, kernel) = match prepared {
-        Ok((before, kernel)) => (before, kernel),
+/// Reads the file and carries it out; if that fails, the box is closed or on
+/// its old rules. A file that is refused changes nothing.
+fn enforce(config: &Path) -> Outcome {
+    let kernel = match Kernel::find() {
+        Ok(kernel) => kernel,
         Err(error) => return close_because(&error),
     };
-    match carry_out(&kernel, plan, &before) {
+    // While iptables-save runs there is time for the file, the settings, which
+    // only tighten, and a look at the network.
+    let reading = iptables::start_read(&kernel.families);
+    let plan = match read_plan(config) {
+        Ok(plan) => plan,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    let settings = kernel.keep_settings(&plan);
+    let network = netlink::read();
+    let before = match reading.finish() {
+        Ok(before) => before,
+        Err(error) => return close_because(&error.into()),
+    };
+    let settings = settings.map_err(Failure::Rules);
+    match settings.and_then(|made| Ok(made + carry_out(&kernel, &plan, &before, network)?)) {
         Ok(changes) => Outcome::Applied(changes),
         Err(Failure::Rules(error)) => roll_back(&kernel, &before, &error),
-        Err(Failure::Network(error)) => stop_forwarding(&kernel, plan, &error),
+        Err(Failure::Network(error)) => stop_forwarding(&kernel, &plan, &error),
     }
 }
 
-/// Steps 3 to 7 of a boot; the number of changes made.
-fn carry_out(kernel: &Kernel, plan: &Plan, before: &[Ruleset]) -> Result<usize, Failure> {
-    let mut changes = 0;
-    let rules = Failure::Rules;
-    for setting in kernel.settings(plan) {
-        changes += write(&setting).map_err(rules)?;
-    }
-    changes += kernel
+/// Rules, read back; network; forwarding, last. The number of changes made.
+fn carry_out(
+    kernel: &Kernel,
+    plan: &Plan,
+    before: &[Ruleset],
+    current: Result<network::Current, NetlinkError>,
+) -> Result<usize, Failure> {
+    let mut changes = kernel
         .load(before, |family| rules_of(plan, family))
-        .map_err(rules)?;
+        .map_err(Failure::Rules)?;
 
     let network = Failure::Network;
-    let current = netlink::read().map_err(|error| network(error.into()))?;
+    let current = current.map_err(|error| network(error.into()))?;
     let wanted = network::diff(&current, &plan.network).map_err(|error| network(error.into()))?;
     if !wanted.is_empty() {
         netlink::carry_out(&wanted).map_err(|error| network(error.into()))?;

@@ -197,17 +197,27 @@ fn named_line(error: &ProcessError, text: &str) -> Option<String> {
     text.lines().nth(number.checked_sub(1)?).map(str::to_owned)
 }
 
-/// Reads the tables of each family; the programs run at the same time.
-///
-/// # Errors
-/// The first that failed.
-pub fn read(families: &[Tables]) -> Result<Vec<Ruleset>, TablesError> {
-    let started: Vec<_> = families.iter().map(Tables::start_read).collect();
-    let finished: Vec<_> = started
-        .into_iter()
-        .map(|reading| reading.and_then(Reading::finish))
-        .collect();
-    finished.into_iter().collect()
+/// Programs that read the tables of each family, all at the same time.
+pub struct Readings<'a>(Vec<Result<Reading<'a>, TablesError>>);
+
+/// Starts reading; there is time for other work until it is finished.
+pub fn start_read<'a>(families: impl IntoIterator<Item = &'a Tables>) -> Readings<'a> {
+    Readings(families.into_iter().map(Tables::start_read).collect())
+}
+
+impl Readings<'_> {
+    /// The tables of each family.
+    ///
+    /// # Errors
+    /// The first that failed.
+    pub fn finish(self) -> Result<Vec<Ruleset>, TablesError> {
+        let finished: Vec<_> = self
+            .0
+            .into_iter()
+            .map(|reading| reading.and_then(Reading::finish))
+            .collect();
+        finished.into_iter().collect()
+    }
 }
 
 /// What to load into one family's tables.

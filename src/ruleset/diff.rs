@@ -98,6 +98,10 @@ fn table(name: TableName, wanted: &Table, found: &Table, differences: &mut Vec<D
 }
 
 fn rules(wanted: &[Rule], found: &[Rule]) -> Vec<What> {
+    // The usual case costs no text.
+    if wanted == found {
+        return Vec::new();
+    }
     let text = |rules: &[Rule]| rules.iter().map(rule_text).collect::<Vec<_>>();
     let (wanted, found) = (text(wanted), text(found));
     if wanted == found {

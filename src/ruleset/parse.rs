@@ -70,7 +70,7 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
         match words.first().map(String::as_str) {
             Some("-A") => {
                 let name = chain(words.get(1))?;
-                let rule = rule(words.split_off(2));
+                let rule = rule(words.split_off(2), line);
                 table.rules_mut(&name).push(rule);
             }
             Some("-P" | "-N") => {
@@ -84,7 +84,7 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
             // With -c the counters stand before the rule.
             Some(first) if first.starts_with('[') && words.get(1).is_some_and(|w| w == "-A") => {
                 let name = chain(words.get(2))?;
-                let rule = rule(words.split_off(3));
+                let rule = rule(words.split_off(3), line);
                 table.rules_mut(&name).push(rule);
             }
             _ => return Err(error("neither a chain nor a rule")),
@@ -135,11 +135,19 @@ fn words(line: &str) -> Option<Vec<String>> {
 
 /// A rule of its words after `-A CHAIN`. Typed where it says just what our
 /// own rules can say, which is made sure by rendering it again; else kept.
-fn rule(as_found: Vec<String>) -> Rule {
+fn rule(as_found: Vec<String>, line: &str) -> Rule {
     match typed(as_found.clone()) {
-        Some(rule) if words(&rule_text(&rule)).as_ref() == Some(&as_found) => rule,
+        Some(rule) if says(&rule, &as_found, line) => rule,
         _ => Rule::untargeted().matching(Match::Other(as_found)),
     }
+}
+
+fn says(rule: &Rule, as_found: &[String], line: &str) -> bool {
+    let text = rule_text(rule);
+    let ends_so = line
+        .strip_suffix(text.as_str())
+        .is_some_and(|start| start.ends_with(' ') && start.matches(' ').count() <= 3);
+    ends_so || words(&text).is_some_and(|words| words == as_found)
 }
 
 fn typed(words: Vec<String>) -> Option<Rule> {
