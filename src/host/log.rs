@@ -101,7 +101,7 @@ fn to_kmsg(level: Level, message: &str) -> syslog::Result<()> {
     // Opened for each line: the kernel drops lines over ten in five seconds,
     // counted per open file (devkmsg_write in kernel/printk/printk.c).
     let kmsg = OpenOptions::new()
-        .write(true)
+        .append(true)
         .open("/dev/kmsg")
         .map_err(syslog::Error::Io)?;
     send(&mut Logger::new(kmsg, Line), level, message)

@@ -36,6 +36,7 @@ class RouterTest(unittest.TestCase):
         self.camera = self.lab.hosts["camera"].namespace
         self.laptop = self.lab.hosts["laptop"].namespace
         self.program = Program(self.router, self.scratch, self.backend)
+        self.addCleanup(self.program.close)
         self.tables = Tables(self.router, self.backend)
 
     # -- the program --

@@ -7,6 +7,7 @@ end in the machine's log and no two runs share a lock or state.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -94,7 +95,13 @@ class Program:
             folder.mkdir()
         for device in ("null", "zero", "urandom"):
             (self.dev / device).touch()
-        self.kmsg.touch()
+        # A pipe, as the kernel's log: each write is a record of its own, added.
+        os.mkfifo(self.kmsg)
+        self._reader = os.open(self.kmsg, os.O_RDONLY | os.O_NONBLOCK)
+
+    def close(self) -> None:
+        """No more runs."""
+        os.close(self._reader)
 
     def configure(self, text: str) -> None:
         """Replace the configuration."""
@@ -109,7 +116,7 @@ class Program:
 
         `before` is a command that runs it, as in `strace -f`.
         """
-        logged = self._logged()
+        self.logged()
         process = self.start(*arguments, path=path, config=config, before=before)
         try:
             stdout, stderr = process.communicate(timeout=seconds)
@@ -118,11 +125,11 @@ class Program:
             stdout, stderr = process.communicate()
             raise AssertionError(
                 f"camfw {' '.join(arguments)} was not done after {seconds} s; "
-                f"it said: {stdout.decode()} {stderr.decode()} {self._logged()[len(logged):]}"
+                f"it said: {stdout.decode()} {stderr.decode()} {self.logged()}"
             ) from None
         return Result(
             process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"),
-            self._logged()[len(logged):],
+            self.logged(),
         )
 
     def start(
@@ -154,5 +161,10 @@ class Program:
         listening.setblocking(False)
         return listening
 
-    def _logged(self) -> str:
-        return self.kmsg.read_text(errors="replace") if self.kmsg.exists() else ""
+    def logged(self) -> str:
+        """The records of its /dev/kmsg since the last time, a line each."""
+        records = b""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._reader, 65536):
+                records += data
+        return records.decode(errors="replace").replace("<", "\n<").strip()

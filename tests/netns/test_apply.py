@@ -36,8 +36,8 @@ class Apply(RouterTest):
         return folder, record
 
     def network(self) -> str:
-        """Links, addresses and routes, as ip shows them."""
-        shown = (("-br", "link"), ("-br", "address"), ("route", "show", "table", "all"))
+        """The links that are set up, addresses and routes, as ip shows them."""
+        shown = (("-o", "-4", "address", "show", "up"), ("-4", "route", "show", "table", "all"))
         return "\n".join(self.router.run(["ip", *what], check=True).stdout for what in shown)
 
     def test_a_second_apply_changes_nothing(self) -> None:

@@ -1,0 +1,154 @@
+"""Owns what is booted: a kernel, a file system, and the files that one boot adds to it.
+
+Never changes an image: what is added goes into an archive unpacked after it,
+or into a copy of the disk.
+"""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from appliance import ROOT, cpio
+from appliance.cpio import Entry
+
+BUILD = ROOT / "build/appliance"
+EXAMPLE = ROOT / "examples/camera-router.toml"
+
+BACKENDS = {"legacy": "xtables-legacy-multi", "nft": "xtables-nft-multi"}
+
+
+class ImageError(Exception):
+    """There is nothing to boot."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A kernel, its initramfs archives in order, and a disk image for the root."""
+
+    kernel: Path
+    archives: tuple[Path, ...] = ()
+    disk: Path | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The kernel's arguments that belong to the image."""
+        return ("root=/dev/vda", "ro") if self.disk else ()
+
+    def with_files(self, files: Mapping[str, Entry], scratch: Path) -> Image:
+        """The image with files added or replaced; `scratch` is a folder of its own."""
+        if not files:
+            return self
+        scratch.mkdir(parents=True)
+        if self.disk is None:
+            added = scratch / "added.cpio"
+            added.write_bytes(cpio.archive(files))
+            return replace(self, archives=(*self.archives, added))
+        disk = scratch / "root.ext4"
+        shutil.copyfile(self.disk, disk)
+        _add_to_disk(disk, files, scratch)
+        return replace(self, disk=disk)
+
+
+def own() -> Image:
+    """The image of qemu/image/build."""
+    return Image(BUILD / "kernel/Image", (BUILD / "root.cpio",))
+
+
+def deployed(folder: Path) -> Image:
+    """The image in a Yocto deploy folder: Image or Image-*.bin, and camfw-image
+    as *.ext4 or *.cpio.gz.
+
+    Beside a disk image, an *initramfs*.cpio.gz is for a kernel that has the
+    disk's driver as a module.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"{folder} is not a folder")
+    kernel = _newest(folder, "Image", "Image-*.bin")
+    disk = _newest(folder, "camfw-image*.ext4")
+    archive = _newest(folder, "camfw-image*.cpio.gz")
+    if kernel is None:
+        raise ImageError(f"{folder} has no Image and no Image-*.bin")
+    if disk is not None:
+        early = _newest(folder, "*initramfs*.cpio.gz")
+        return Image(kernel, (early,) if early else (), disk)
+    if archive is not None:
+        return Image(kernel, (archive,))
+    raise ImageError(f"{folder} has no camfw-image*.ext4 and no camfw-image*.cpio.gz")
+
+
+def program(binary: Path) -> dict[str, Entry]:
+    """camfw itself."""
+    return {"usr/sbin/camfw": cpio.file(binary.read_bytes(), 0o755)}
+
+
+def configuration(text: str, arguments: str = "") -> dict[str, Entry]:
+    """camfw's configuration, and the arguments that the init script gives it."""
+    return {
+        "etc/camfw": cpio.folder(),
+        "etc/camfw/camfw.toml": cpio.file(text),
+        "etc/default": cpio.folder(),
+        "etc/default/camfw": cpio.file(f'CAMFW_ARGS="{arguments}"\n'),
+    }
+
+
+def login(public_key: str) -> dict[str, Entry]:
+    """Lets root in over ssh. root lives in /root, or in /home/root as Yocto has it."""
+    entries = {"home": cpio.folder()}
+    for home in ("root", "home/root"):
+        entries |= {
+            home: cpio.folder(0o700),
+            f"{home}/.ssh": cpio.folder(0o700),
+            f"{home}/.ssh/authorized_keys": cpio.file(public_key, 0o600),
+        }
+    return entries
+
+
+def backend(name: str) -> dict[str, Entry]:
+    """All the iptables commands of one backend: legacy or nft."""
+    return {
+        f"usr/sbin/{family}{tool}": cpio.link(BACKENDS[name])
+        for family in ("iptables", "ip6tables")
+        for tool in ("", "-restore", "-save")
+    }
+
+
+def _newest(folder: Path, *patterns: str) -> Path | None:
+    # Yocto leaves a link to the newest beside it: the same file twice.
+    found = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _add_to_disk(disk: Path, files: Mapping[str, Entry], scratch: Path) -> None:
+    """By debugfs of e2fsprogs, which needs no mount."""
+    commands: list[str] = []
+    for number, (path, entry) in enumerate(files.items()):
+        if stat.S_ISDIR(entry.mode):
+            # Says "already exists" where it does, and goes on.
+            commands.append(f"mkdir /{path}")
+        elif stat.S_ISLNK(entry.mode):
+            commands += [f"rm /{path}", f"symlink /{path} {entry.content.decode()}"]
+        else:
+            content = scratch / f"file{number}"
+            content.write_bytes(entry.content)
+            commands += [f"rm /{path}", f"write {content} /{path}"]
+        if not stat.S_ISLNK(entry.mode):
+            commands += [f"sif /{path} {field} {value}" for field, value in (
+                ("mode", f"0{entry.mode:o}"), ("uid", "0"), ("gid", "0"))]
+    done = subprocess.run(
+        ["debugfs", "-w", "-f", "-", str(disk)], input="\n".join(commands) + "\n",
+        capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"},
+    )
+    if done.returncode != 0:
+        raise ImageError(f"debugfs: {done.stderr.strip()}")
+    checked = subprocess.run(
+        ["debugfs", "-R", f"stat /{next(reversed(files))}", str(disk)],
+        capture_output=True, text=True, check=False, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"},
+    )
+    if "Inode:" not in checked.stdout:
+        raise ImageError(f"debugfs wrote nothing: {done.stdout.strip()[-400:]}")

@@ -1,0 +1,29 @@
+"""Prints hyperfine's results, each as a ratio to the first.
+
+usage: ratios.py FOLDER NAME...    reads FOLDER/NAME.json
+"""
+
+import json
+import sys
+from pathlib import Path
+
+LABELS = {
+    "restores": "iptables-restore + ip6tables-restore, bare",
+    "script": "the article's script",
+    "boot": "camfw boot: seal, load, read back",
+    "apply": "camfw apply that loads every table, read back",
+    "unchanged": "camfw apply that changes nothing",
+    "status": "camfw status",
+}
+
+
+def main() -> None:
+    folder, *names = sys.argv[1:]
+    results = {name: json.loads((Path(folder) / f"{name}.json").read_text())["results"][0] for name in names}
+    base = results[names[0]]["median"]
+    for name, result in results.items():
+        median = result["median"]
+        print(f"{LABELS[name]:<48} {median * 1000:7.1f} ms  {median / base:5.2f} times")
+
+
+main()
