@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -167,4 +168,5 @@ class Program:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._reader, 65536):
                 records += data
-        return records.decode(errors="replace").replace("<", "\n<").strip()
+        # Each record begins with its priority: "<29>camfw: ...".
+        return re.sub(r"(?=<\d+>)", "\n", records.decode(errors="replace")).strip()

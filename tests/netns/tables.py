@@ -27,11 +27,11 @@ class Tables:
 
     def __init__(self, namespace: Namespace, backend: str) -> None:
         self._namespace = namespace
-        self._multi = str(multi(backend))
+        self.multi = str(multi(backend))
 
     def run(self, command: str, *arguments: str) -> str:
         """`iptables ARGUMENTS` or any of its relatives; it must succeed."""
-        return self._namespace.run([self._multi, command, *arguments], check=True).stdout
+        return self._namespace.run([self.multi, command, *arguments], check=True).stdout
 
     def save(self, command: str, *, counters: bool = False) -> str:
         """iptables-save without its dates, and without counters unless they are asked for."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from lab import example, probes
+from lab.namespace import Namespace
 from lab.probes import Reach
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
@@ -34,21 +37,27 @@ class Ipv6(RouterTest):
 
     def attempts(self, wait: float) -> dict[str, Reach]:
         """Each protocol from each host to the router and to each other host, and back."""
-        tried: dict[str, Reach] = {}
-        for host in self.lab.hosts.values():
-            ways = [(host.namespace, "router", host.wiring.router6, host.name),
-                    (self.router, host.name, host.wiring.address6, "router")]
-            ways += [(host.namespace, other.name, other.wiring.address6, host.name)
-                     for other in self.lab.hosts.values() if other is not host]
-            for namespace, target, address, source in ways:
+        tried: dict[str, Future[Reach]] = {}
+        with ThreadPoolExecutor(32) as pool:
+            for source, target, namespace, address in self.ways():
                 way = f"{source} -> {target}"
-                tried[f"{way} ping"] = probes.ping(namespace, address, wait)
+                tried[f"{way} ping"] = pool.submit(probes.ping, namespace, address, wait)
                 for port in PORTS:
-                    tried[f"{way} tcp {port}"] = probes.tcp(namespace, address, port, wait)
+                    tried[f"{way} tcp {port}"] = pool.submit(probes.tcp, namespace, address, port, wait)
+                received = self.listeners[target].received
                 for port in UDP_PORTS:
-                    tried[f"{way} udp {port}"] = probes.udp(
-                        namespace, address, port, self.listeners[target].received, wait)
-        return tried
+                    tried[f"{way} udp {port}"] = pool.submit(
+                        probes.udp, namespace, address, port, received, wait)
+        return {way: reach.result() for way, reach in tried.items()}
+
+    def ways(self) -> Iterator[tuple[str, str, Namespace, str]]:
+        """Source and target by name, the source's namespace, the target's address."""
+        for host in self.lab.hosts.values():
+            yield host.name, "router", host.namespace, host.wiring.router6
+            yield "router", host.name, self.router, host.wiring.address6
+            for other in self.lab.hosts.values():
+                if other is not host:
+                    yield host.name, other.name, host.namespace, other.wiring.address6
 
     def assert_all(self, reached: bool, wait: float) -> None:
         wrong = {way: reach.detail for way, reach in self.attempts(wait).items() if bool(reach) != reached}
