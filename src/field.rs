@@ -155,6 +155,9 @@ impl Rate {
     /// is 0 (include/uapi/linux/netfilter/xt_limit.h).
     pub const COUNT_MAX: u64 = 10_000;
 
+    /// The default burst of both matches.
+    pub const BURST: u64 = 5;
+
     /// So many in a unit; None for 0 or more than [`Rate::COUNT_MAX`].
     pub const fn new(count: u64, unit: Unit) -> Option<Rate> {
         if count == 0 || count > Rate::COUNT_MAX {
@@ -178,6 +181,14 @@ impl Rate {
             _ => return None,
         };
         Rate::new(count.parse().ok()?, unit)
+    }
+
+    /// How many may come at once before the rate holds: 5, the extensions' own
+    /// default, or what a day lets through where that is less. Both matches
+    /// count in credits that a day's worth just fits (user2credits in
+    /// net/netfilter/xt_limit.c, xt_hashlimit.c); more is ERANGE.
+    pub fn burst(self) -> u64 {
+        (self.count * Unit::Day.seconds() / self.unit.seconds()).min(Rate::BURST)
     }
 
     /// The rate as the kernel keeps it, a whole number of ticks between two
@@ -221,6 +232,15 @@ mod tests {
         for bad in ["0", "70000", "", "-", "5-", "9-5", "+5", "0-5", "a"] {
             assert_eq!(PortRange::parse(bad, '-'), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn bursts_fit_in_a_day() {
+        let burst = |text| Rate::parse(text).map(Rate::burst);
+        assert_eq!(
+            [burst("1/day"), burst("4/d"), burst("1/hour")],
+            [Some(1), Some(4), Some(5)]
+        );
     }
 
     #[test]

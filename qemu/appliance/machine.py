@@ -98,6 +98,17 @@ class Machine:
         """The first line so far that has the pattern."""
         return next((line for line in self.lines if re.search(pattern, line.text)), None)
 
+    def at(self, line: Line) -> float:
+        """When the kernel wrote a line, by this machine's monotonic clock.
+
+        The console lags by up to half a second; the line that lagged least
+        tells where the kernel's clock began.
+        """
+        if line.kernel is None:
+            raise MachineError(f"not a line of the kernel: {line.text}")
+        return line.kernel + min(
+            other.at - other.kernel for other in self.lines if other.kernel is not None)
+
     def wait_for(self, pattern: str, seconds: float = 60) -> Line:
         """The first line that has the pattern, from the start of the machine on."""
         deadline = time.monotonic() + seconds

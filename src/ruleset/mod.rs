@@ -190,9 +190,9 @@ pub enum Match {
     Icmp(IcmpType),
     /// `-m conntrack --ctstate`
     Conntrack(CtStates),
-    /// `-m limit`, a burst of 5
+    /// `-m limit`, with the rate's burst
     Limit(Rate),
-    /// `-m hashlimit`, per source address
+    /// `-m hashlimit`, per source address, with the rate's burst
     HashlimitPerSource {
         /// At most this many.
         rate: Rate,
@@ -208,10 +208,6 @@ pub enum Match {
 /// The most ports in one multiport match, a range counting as two:
 /// XT_MULTI_PORTS (include/uapi/linux/netfilter/xt_multiport.h).
 pub const MULTIPORT_MAX: usize = 15;
-
-/// How many a limit or hashlimit match lets through at once before its rate
-/// holds; the extensions' own default.
-pub const LIMIT_BURST: u32 = 5;
 
 /// Conntrack states, as iptables lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use thiserror::Error;
 
 use super::render::rule_text;
 use super::{
-    Chain, CtStates, Interface, LIMIT_BURST, Match, Negatable, Policy, Protocol, Rule, Ruleset,
-    Table, TableName, Target,
+    Chain, CtStates, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
+    TableName, Target,
 };
 use crate::field::{IcmpType, PortRange, Rate};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
@@ -241,14 +241,18 @@ fn extension_match(extension: &str, words: &mut Words) -> Option<Match> {
             "RELATED,ESTABLISHED" => Some(Match::Conntrack(CtStates::RelatedEstablished)),
             _ => None,
         },
-        "limit" => Rate::parse(&option(words, "--limit")?).map(Match::Limit),
+        // A burst that is not the rate's own shows when the rule is rendered.
+        "limit" => {
+            let rate = Rate::parse(&option(words, "--limit")?)?;
+            option(words, "--limit-burst");
+            Some(Match::Limit(rate))
+        }
         "hashlimit" => {
             let rate = Rate::parse(&option(words, "--hashlimit-upto")?)?;
-            let burst = option(words, "--hashlimit-burst")?;
-            let mode = option(words, "--hashlimit-mode")?;
+            option(words, "--hashlimit-burst")?;
+            option(words, "--hashlimit-mode")?;
             let name = ChainName::try_from(option(words, "--hashlimit-name")?.as_str()).ok()?;
-            let ours = burst == LIMIT_BURST.to_string() && mode == "srcip";
-            ours.then_some(Match::HashlimitPerSource { rate, name })
+            Some(Match::HashlimitPerSource { rate, name })
         }
         "comment" => Comment::try_from(option(words, "--comment")?.as_str())
             .ok()

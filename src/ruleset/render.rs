@@ -4,9 +4,10 @@
 use std::fmt::Write;
 
 use super::{
-    Chain, CtStates, Interface, LIMIT_BURST, Match, Negatable, Policy, Protocol, Rule, Ruleset,
-    Table, TableName, Target,
+    Chain, CtStates, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
+    TableName, Target,
 };
+use crate::field::Rate;
 
 /// What the limit match counts a second: XT_LIMIT_SCALE.
 const LIMIT_TICKS: u64 = 10_000;
@@ -124,12 +125,21 @@ fn match_words(words: &mut Vec<String>, extension: &Match) {
         Match::Conntrack(states) => {
             add(&format!("-m conntrack --ctstate {}", states_word(*states)))
         }
-        // The default burst is not printed.
-        Match::Limit(rate) => add(&format!("-m limit --limit {}", rate.canonical(LIMIT_TICKS))),
-        Match::HashlimitPerSource { rate, name } => add(&format!(
-            "-m hashlimit --hashlimit-upto {} --hashlimit-burst {LIMIT_BURST} --hashlimit-mode srcip --hashlimit-name {name}",
-            rate.canonical(HASHLIMIT_TICKS)
-        )),
+        Match::Limit(rate) => {
+            let rate = rate.canonical(LIMIT_TICKS);
+            add(&format!("-m limit --limit {rate}"));
+            // The default burst is not printed.
+            if rate.burst() != Rate::BURST {
+                add(&format!("--limit-burst {}", rate.burst()));
+            }
+        }
+        Match::HashlimitPerSource { rate, name } => {
+            let rate = rate.canonical(HASHLIMIT_TICKS);
+            add(&format!(
+                "-m hashlimit --hashlimit-upto {rate} --hashlimit-burst {} --hashlimit-mode srcip --hashlimit-name {name}",
+                rate.burst()
+            ));
+        }
         Match::Comment(comment) => add(&format!(
             "-m comment --comment {}",
             quoted(comment.as_str())

@@ -79,8 +79,9 @@ class Capture:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            # A line that is indented belongs to the packet above it.
-            if not line.startswith((b" ", b"\t")):
+            # A line that is indented belongs to the packet above it; an empty
+            # one is what tcpdump says to an interrupt.
+            if line.strip() and not line.startswith((b" ", b"\t")):
                 self._lines.append(line.decode(errors="replace").rstrip())
 
     def _read_errors(self) -> None:

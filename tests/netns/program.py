@@ -111,14 +111,14 @@ class Program:
 
     def run(
         self, *arguments: str, path: Path | None = None, config: Path | None = None,
-        before: Sequence[str | Path] = (), seconds: float = SECONDS,
+        before: Sequence[str | Path] = (), binary: Path = BINARY, seconds: float = SECONDS,
     ) -> Result:
         """`camfw --config FILE ARGUMENTS`, with PATH the folder `path` alone.
 
         `before` is a command that runs it, as in `strace -f`.
         """
         self.logged()
-        process = self.start(*arguments, path=path, config=config, before=before)
+        process = self.start(*arguments, path=path, config=config, before=before, binary=binary)
         try:
             stdout, stderr = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -135,7 +135,7 @@ class Program:
 
     def start(
         self, *arguments: str, path: Path | None = None, config: Path | None = None,
-        before: Sequence[str | Path] = (),
+        before: Sequence[str | Path] = (), binary: Path = BINARY,
     ) -> subprocess.Popen[bytes]:
         """The same in the background; the pid is the program's own (or `before`'s)."""
         # exec all the way down: a signal to the pid reaches the program.
@@ -150,7 +150,7 @@ class Program:
             [
                 "unshare", "--mount", "--propagation", "private", "--",
                 "sh", "-c", script, "sh", str(path or self.tools),
-                *map(str, before), str(BINARY), "--config", str(config or self.config), *arguments,
+                *map(str, before), str(binary), "--config", str(config or self.config), *arguments,
             ],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )

@@ -107,22 +107,20 @@ class Refuse(RouterTest):
         self.assertEqual(result.stdout, "")
 
     def state(self) -> str:
-        """Everything a refused file must leave alone."""
+        """Everything that a refused file must leave alone. With the IPv4 counters,
+        which stay while nothing is sent and no table is loaded again."""
         network = self.router.run(["ip", "-4", "route", "show", "table", "all"], check=True).stdout
-        sysctls = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", "eth0", "eth1", "eth2")]
-        values = [self.router.read_sysctl(key) for key in ("net.ipv4.ip_forward", *sysctls)]
-        return f"{self.tables.snapshot(counters=False)}\n{self.counters()}\n{network}\n{values}"
-
-    def counters(self) -> str:
-        """IPv4 is silent but for what a test sends, so that counters stay too,
-        unless a table was loaded again."""
-        return self.tables.save("iptables", counters=True)
+        keys = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", "eth0", "eth1", "eth2")]
+        values = [self.router.read_sysctl(key) for key in ("net.ipv4.ip_forward", *keys)]
+        return "\n".join((
+            self.tables.save("iptables", counters=True), self.tables.save("ip6tables"), network, *values,
+        ))
 
     def assert_leaves_everything(self, path: Path) -> None:
         before = self.state()
         for command in ("check", "apply"):
             self.assert_refused(self.camfw(command, config=path, expect=2), path)
-            self.assertEqual(self.state(), before, command)
+        self.assertEqual(self.state(), before)
 
     def write(self, content: bytes) -> Path:
         self.bad.write_bytes(content)
@@ -132,7 +130,7 @@ class Refuse(RouterTest):
     def test_bad_files_on_a_running_box(self) -> None:
         self.camfw("boot")
         self.assertTrue(self.crossings(wait=2)["camera -> router"], "so that counters are not 0")
-        self.assertRegex(self.counters(), r"\[[1-9]\d*:\d+\] -A any|\[[1-9]\d*:\d+\] -A camera_to_router")
+        self.assertTrue(any(rule.packets for rule in self.tables.rules("iptables")))
         for what, make in BAD.items():
             with self.subTest(what):
                 self.assert_leaves_everything(self.write(make(EXAMPLE.read_text())))

@@ -1,0 +1,89 @@
+"""Owns the appliance's surroundings: the three hosts, each behind a network card.
+
+The hosts outlive a boot, and their services with them: boot as often as needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from lab import example, table
+from lab.hosts import INTERFACE, Host
+from lab.namespace import sweep
+from lab.probes import Target
+from lab.services import make_key
+from lab.stations import Station
+from lab.table import Flow, Row
+
+from appliance.cpio import Entry
+from appliance.image import Image, login
+from appliance.machine import Machine, mac
+
+# What the router's web server has, in overlay/srv/www.
+ROUTER_PAGE = "the page of router\n"
+
+
+class Scene:
+    """A camera, a laptop and the internet, with every service on each of them.
+
+    A context manager; `scratch` is a folder of its own.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        sweep()
+        self.scratch = scratch
+        self._boots = 0
+        with contextlib.ExitStack() as stack:
+            self.hosts: dict[str, Host] = {}
+            self._cards: list[int] = []
+            self._stations: dict[str, Station] = {}
+            for number, wiring in enumerate(example.WIRINGS):
+                host = stack.enter_context(Host(wiring))
+                card = host.tap()
+                stack.callback(os.close, card)
+                # A neighbour that needs no asking: a host that sends during the
+                # boot sends to a router that does not answer ARP yet.
+                host.namespace.ip(
+                    "neigh", "replace", wiring.router, "lladdr", mac(number),
+                    "nud", "permanent", "dev", INTERFACE,
+                )
+                self.hosts[wiring.name] = host
+                self._cards.append(card)
+                self._stations[wiring.name] = stack.enter_context(
+                    Station(host.namespace, scratch / wiring.name))
+            self._key = make_key(scratch / "key")
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Scene:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def login(self) -> dict[str, Entry]:
+        """What lets the laptop's user in."""
+        return login(self._key.with_name(f"{self._key.name}.pub").read_text())
+
+    def boot(
+        self, image: Image, files: Mapping[str, Entry], *, log: Path | None = None,
+        echo: Callable[[str], None] | None = None,
+    ) -> Machine:
+        """Start the appliance with files added to its image. One at a time."""
+        self._boots += 1
+        booted = image.with_files({**files, **self.login}, self.scratch / f"boot{self._boots}")
+        return Machine(booted, self._cards, log=log, echo=echo)
+
+    def try_all(self, attempts: Iterable[tuple[Flow, bool]]) -> list[Row]:
+        """Who reaches whom, by real clients."""
+        namespaces = {name: host.namespace for name, host in self.hosts.items()}
+        return table.try_all(attempts, namespaces, self._target, parallel=24)
+
+    def _target(self, flow: Flow) -> Target:
+        if flow.target == "router":
+            address = self.hosts[flow.source].wiring.router
+            return Target(address, page=ROUTER_PAGE, ssh_key=self._key)
+        return self._stations[flow.target].at(self.hosts[flow.target].address)

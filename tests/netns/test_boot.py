@@ -1,0 +1,199 @@
+"""Closed before it is anything else: the order of boot, and what seal and open do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab import example, probes, traffic
+from lab.capture import Capture
+from lab.services import Listener
+from netns.case import RouterTest, both_backends
+from netns.program import tools, wrap
+from netns.trace import Event, events, tracing
+
+FORWARDING = "net.ipv4.ip_forward"
+
+
+@both_backends
+class Boot(RouterTest):
+    """Boot, seal and open."""
+
+    def trace(self, *arguments: str, path: Path | None = None, expect: int = 0) -> list[Event]:
+        """What a run does, in order."""
+        output = self.scratch / "trace"
+        self.camfw(*arguments, path=path, before=tracing(output), expect=expect)
+        return events(output, self.program.config)
+
+    def test_boot_seals_first_and_forwards_last(self) -> None:
+        # A box that was left open, so that each step has something to do.
+        self.lab.configure_router(ipv6=True)
+        for flush in self.lab.hosts.values():
+            self.router.ip("address", "flush", "dev", flush.wiring.interface)
+        seen = self.trace("boot")
+        text = "\n".join(f"{number}: {event.what} {event.detail}" for number, event in enumerate(seen))
+
+        def place(what: str, detail: str, after: int = 0) -> int:
+            for number, event in enumerate(seen):
+                if number >= after and event.what == what and detail in event.detail:
+                    return number
+            self.fail(f"no {what} {detail} from {after} on in:\n{text}")
+
+        off = place("sysctl", f"{FORWARDING}=0")
+        self.assertLess(off, place("run", ""), text)
+        read = place("read", "")
+        for family in ("iptables", "ip6tables"):
+            self.assertLess(off, place("run", f"{family}-restore"), text)
+            self.assertLess(place("done", f"{family}-restore 0"), read, f"{family} is sealed before the read\n{text}")
+        loaded = place("run", "iptables-restore", after=read)
+        loaded = place("done", "iptables-restore 0", after=loaded)
+        checked = place("done", "iptables-save 0", after=loaded)
+        network = place("network", "")
+        self.assertLess(checked, network, f"rules are read back before a link is up\n{text}")
+        on = place("sysctl", f"{FORWARDING}=1")
+        self.assertLess(network, on, text)
+        last = max(number for number, event in enumerate(seen) if event.what in ("network", "sysctl", "run"))
+        self.assertEqual(on, last, f"forwarding is last\n{text}")
+        self.assertNotIn("=1", "".join(
+            event.detail for event in seen[:on] if event.detail.startswith(FORWARDING)), text)
+
+    def test_the_box_is_sealed_while_the_policy_is_loaded(self) -> None:
+        # At every command that runs after the seal: DROP, and no forwarding.
+        path = tools(self.scratch / "looking", self.backend)
+        record = self.scratch / "looks"
+        wrap(path, "iptables-restore", f"""
+input=$(cat)
+if [[ $input == *SPOOFED* ]]; then
+    cat /proc/sys/net/ipv4/ip_forward >>{record}
+    {self.tables.multi} iptables -S | grep '^-P' >>{record}
+    {self.tables.multi} ip6tables -S | grep '^-P' >>{record}
+fi
+real "$@" <<<"$input"
+""", self.backend)
+        self.lab.configure_router()
+        self.camfw("boot", path=path)
+        chains = ("INPUT", "FORWARD", "OUTPUT")
+        policies = [f"-P {chain} DROP" for chain in chains]
+        self.assertEqual(record.read_text().split("\n"), ["0", *policies, *policies, ""])
+
+    def test_no_forbidden_packet_passes_during_boot_and_apply(self) -> None:
+        self.lab.configure_router()
+        forbidden = f"src host {example.CAMERA.address}"
+        with traffic.Stream(self.camera, example.INTERNET.address, kind=traffic.UDP), \
+                traffic.Stream(self.camera, example.INTERNET.address, kind=traffic.SYN, port=80) as second:
+            with Capture(self.internet, forbidden) as arrived:
+                self.assertGreater(arrived.count(expected=50), 49, "control: an open router lets them pass")
+            self.camfw("boot")
+            with Capture(self.internet, forbidden) as arrived:
+                for command in ("boot", "apply", "boot", "apply", "boot", "seal", "boot", "apply", "seal"):
+                    self.camfw(command)
+                self.assertEqual(arrived.count(), 0, arrived.packets[:5])
+            self.assertTrue(second.running, "the camera sent the whole time")
+
+    def test_boot_of_a_fresh_box(self) -> None:
+        result = self.camfw("boot")
+        self.assertIn("camfw: Sealed", result.log)
+        self.assertIn("camfw: Applied", result.log)
+        self.assertLess(result.log.index("Sealed"), result.log.index("Applied"))
+        self.assertEqual(self.forwarding(), "1")
+        self.camfw("status")
+        shown = self.router.run(["ip", "-o", "-4", "address", "show", "up"], check=True).stdout
+        for wiring in example.WIRINGS:
+            self.assertIn(f"{wiring.interface}    inet {wiring.router}/{wiring.prefix} ", shown)
+        routes = self.router.run(["ip", "route"], check=True).stdout
+        self.assertIn("default via 192.168.0.1 dev eth0", routes)
+
+    def test_boot_on_a_box_that_runs_another_policy(self) -> None:
+        self.lab.configure_router()
+        for family in ("iptables", "ip6tables"):
+            self.tables.run(family, "-A", "INPUT", "-j", "ACCEPT")
+            self.tables.run(family, "-N", "theirs")
+            self.tables.run(family, "-A", "theirs", "-j", "ACCEPT")
+            self.tables.run(family, "-A", "FORWARD", "-j", "theirs")
+            self.tables.run(family, "-t", "mangle", "-A", "PREROUTING", "-j", "MARK", "--set-mark", "0x1")
+        self.camfw("boot")
+        self.camfw("status")
+        self.assertNotIn("theirs", self.tables.snapshot())
+        self.assertNotIn("MARK", self.tables.snapshot())
+
+    def test_killed_in_the_middle_of_boot_it_leaves_the_box_sealed(self) -> None:
+        path = tools(self.scratch / "slow", self.backend)
+        reached = self.scratch / "reached"
+        wrap(path, "iptables-restore", f"""
+input=$(cat)
+if [[ $input == *SPOOFED* ]]; then touch {reached}; sleep 60; exit 1; fi
+real "$@" <<<"$input"
+""", self.backend)
+        self.lab.configure_router()
+        self.assert_open()
+        process = self.program.start("boot", path=path)
+        self.assertTrue(probes.wait_until(reached.exists, 10), "boot comes to the load")
+        process.kill()
+        process.communicate()
+        # The IPv6 tables are loaded beside: those let the loopback through.
+        self.assert_sealed(loopback=True)
+
+    def test_seal_closes_everything(self) -> None:
+        self.lab.configure_router()
+        self.assert_open()
+        self.camfw("seal")
+        self.assert_sealed()
+
+    def test_seal_cuts_established_flows(self) -> None:
+        self.camfw("boot")
+        with Listener(self.camera, tcp=[80]), self.laptop.socket() as flow:
+            flow.settimeout(2)
+            flow.connect((example.CAMERA.address, 80))
+            flow.sendall(b"control")
+            self.assertEqual(flow.recv(100), b"control")
+            self.camfw("seal")
+            flow.settimeout(1)
+            flow.sendall(b"after")
+            with self.assertRaises(TimeoutError):
+                flow.recv(100)
+
+    def test_seal_without_a_configuration(self) -> None:
+        self.camfw("boot")
+        self.program.config.unlink()
+        self.camfw("seal")
+        self.assert_sealed()
+
+    def test_seal_without_iptables_restore(self) -> None:
+        path = tools(self.scratch / "without", self.backend, ("iptables-restore", "ip6tables-restore"))
+        self.camfw("boot")
+        self.camfw("seal", path=path)
+        self.assert_sealed()
+
+    def test_apply_opens_what_was_sealed(self) -> None:
+        self.camfw("boot")
+        before = self.tables.snapshot()
+        self.camfw("seal")
+        self.assertNotEqual(self.tables.snapshot(), before)
+        self.camfw("apply")
+        self.assertEqual(self.tables.snapshot(), before)
+        self.assertEqual(self.forwarding(), "1")
+
+    def test_open_takes_the_firewall_off(self) -> None:
+        self.camfw("boot")
+        self.assertFalse(probes.ping(self.camera, example.LAPTOP.address, 0.5), "control")
+        self.camfw("open")
+        self.assert_open()
+        for family in ("iptables", "ip6tables"):
+            saved = self.tables.save(family)
+            self.assertNotIn("-A ", saved)
+            self.assertNotIn("DROP", saved)
+
+    def test_a_missing_interface_leaves_forwarding_off(self) -> None:
+        for command in ("boot", "apply"):
+            with self.subTest(command):
+                self.lab.configure_router()
+                if command == "boot":
+                    self.router.ip("link", "del", "eth2")
+                    del self.lab.hosts["laptop"]
+                result = self.camfw(command, expect=3)
+                self.assertIn("eth2", result.stderr)
+                self.assertEqual(self.forwarding(), "0")
+                self.assertEqual(self.tables.policy("iptables", "INPUT"), "DROP")
+                self.assertEqual(self.tables.policy("iptables", "FORWARD"), "DROP")
+                for name, reach in self.crossings(wait=0.5).items():
+                    if not name.endswith("router"):
+                        self.assertFalse(reach, name)

@@ -1,0 +1,53 @@
+"""Owns the order of what a run does to the kernel, as strace saw it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+STRACE = (
+    "/usr/bin/strace", "-f", "-y", "-q", "-s", "64", "-e", "signal=none",
+    "-e", "trace=execve,open,openat,write,pwrite64,sendto,sendmsg,exit_group",
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that was done: what, and to what."""
+
+    what: str
+    detail: str
+
+
+def tracing(output: Path) -> list[str | Path]:
+    """The command that runs another one and writes what it does to `output`."""
+    return [*STRACE, "-o", output, "--"]
+
+
+def events(output: Path, config: Path) -> list[Event]:
+    """In order of time:
+
+    `sysctl` KEY=VALUE was written, `read` the configuration was opened, `run`
+    a command was started, `done` it ended with that status, `network` a link,
+    address or route was changed over netlink.
+    """
+    found: list[Event] = []
+    commands: dict[str, str] = {}
+    for line in output.read_text(errors="replace").splitlines():
+        pid, _, call = line.partition(" ")
+        call = call.strip()
+        if match := re.match(r'execve\("[^"]*/(ip6?tables[a-z-]*)", \[(.*?)\]', call):
+            commands[pid] = match[1]
+            found.append(Event("run", " ".join(re.findall(r'"([^"]*)"', match[2]))))
+        elif (match := re.match(r"exit_group\((\d+)\)", call)) and pid in commands:
+            found.append(Event("done", f"{commands[pid]} {match[1]}"))
+        elif pid in commands:
+            continue
+        elif match := re.match(r'p?write(?:64)?\(\d+</proc/sys/([^>]*)>, "([^"]*)"', call):
+            found.append(Event("sysctl", f"{match[1].replace('/', '.')}={match[2].strip()}"))
+        elif call.startswith("open") and f'"{config}"' in call:
+            found.append(Event("read", str(config)))
+        elif match := re.search(r"\b(RTM_(?:NEW|DEL|SET)[A-Z]+)\b", call):
+            found.append(Event("network", match[1]))
+    return found
