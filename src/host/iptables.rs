@@ -12,7 +12,9 @@ use iptables::IPTables;
 use thiserror::Error;
 
 use super::process::{self, ProcessError, Running};
-use crate::ruleset::{ParseError, Policy, Ruleset, TableName, parse, restore_text, rule_text};
+use crate::ruleset::{
+    Features, ParseError, Policy, Ruleset, TableName, parse, restore_text, rule_text,
+};
 
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,14 @@ pub enum TablesError {
         error: ProcessError,
         /// The line it named.
         line: String,
+    },
+    /// The kernel is without something that the rules need.
+    #[error("{error}; the kernel has no {}", .missing.join(", no "))]
+    Lacks {
+        /// What iptables-restore said.
+        error: ProcessError,
+        /// Matches and targets.
+        missing: Vec<String>,
     },
     /// A call of the crate failed.
     #[error("{program}, table {table}: {message}")]
@@ -138,7 +148,8 @@ impl Tables {
             Some(restore) => {
                 let text = restore_text(ruleset, tables);
                 let running = self.handle.start_restore(restore, &text)?;
-                Ok(Loading::Restore(running, text))
+                let features = Features::of(ruleset);
+                Ok(Loading::Restore(self.family, running, text, features))
             }
             None => {
                 self.handle.append_all(ruleset, tables)?;
@@ -167,22 +178,42 @@ impl Reading<'_> {
 }
 
 enum Loading {
-    Restore(Running, String),
+    Restore(Family, Running, String, Features),
     Done,
 }
 
 impl Loading {
     fn finish(self) -> Result<(), TablesError> {
-        let Loading::Restore(running, text) = self else {
+        let Loading::Restore(family, running, text, features) = self else {
             return Ok(());
         };
         match running.finish() {
             Ok(_) => Ok(()),
             Err(error) => Err(match named_line(&error, &text) {
-                Some(line) => TablesError::Line { error, line },
-                None => error.into(),
+                // The legacy tools name COMMIT whatever is wrong.
+                Some(line) if line != "COMMIT" => TablesError::Line { error, line },
+                _ => match lacking(family, &features) {
+                    missing if missing.is_empty() => error.into(),
+                    missing => TablesError::Lacks { error, missing },
+                },
             }),
         }
+    }
+}
+
+/// What the kernel does not list of these, once it had to load what it can. A
+/// kernel without the legacy tables lists nothing, and nothing is told.
+fn lacking(family: Family, features: &Features) -> Vec<String> {
+    let list = |what: &str| {
+        let version = match family {
+            Family::Ipv4 => "ip",
+            Family::Ipv6 => "ip6",
+        };
+        std::fs::read_to_string(format!("/proc/net/{version}_tables_{what}"))
+    };
+    match (list("matches"), list("targets")) {
+        (Ok(matches), Ok(targets)) => features.missing(&matches, &targets),
+        _ => Vec::new(),
     }
 }
 

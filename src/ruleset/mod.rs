@@ -5,6 +5,7 @@
 //! `render` alone and read in `parse` alone.
 
 mod diff;
+mod features;
 mod parse;
 mod render;
 
@@ -16,6 +17,7 @@ use crate::field::{IcmpType, PortRange, Rate};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
 
 pub use diff::{Difference, differences};
+pub use features::Features;
 pub use parse::{ParseError, parse};
 pub use render::{restore_text, rule_text};
 
