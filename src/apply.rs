@@ -86,10 +86,19 @@ enum StepError {
         family: Family,
         difference: Difference,
     },
-    #[error(transparent)]
-    Network(#[from] NetworkError),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Network(Vec<NetworkError>),
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+}
+
+/// Whether to wait for links that are not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// As long as the file says: devices come up while a boot goes on.
+    Wait,
+    /// Not at all.
+    None,
 }
 
 /// Where it failed, which decides what becomes of the box.
@@ -113,13 +122,13 @@ pub fn boot(config: &Path) -> Outcome {
         return Outcome::Unsealed(problems);
     }
     log::info!("Sealed: nothing passes until the policy holds");
-    enforce(config)
+    enforce(config, Patience::Wait)
 }
 
 /// Brings a running box to what the file says.
 pub fn apply(config: &Path) -> Outcome {
     match locked() {
-        Ok(_lock) => enforce(config),
+        Ok(_lock) => enforce(config, Patience::None),
         Err(outcome) => outcome,
     }
 }
@@ -328,7 +337,7 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
 
 /// Reads the file and carries it out; if that fails, the box is closed or on
 /// its old rules. A file that is refused changes nothing.
-fn enforce(config: &Path) -> Outcome {
+fn enforce(config: &Path, patience: Patience) -> Outcome {
     let kernel = match Kernel::find() {
         Ok(kernel) => kernel,
         Err(error) => return close_because(&error),
@@ -347,7 +356,9 @@ fn enforce(config: &Path) -> Outcome {
         Err(error) => return close_because(&error.into()),
     };
     let settings = settings.map_err(Failure::Rules);
-    match settings.and_then(|made| Ok(made + carry_out(&kernel, &plan, &before, network)?)) {
+    match settings
+        .and_then(|made| Ok(made + carry_out(&kernel, &plan, &before, network, patience)?))
+    {
         Ok(changes) => Outcome::Applied(changes),
         Err(Failure::Rules(error)) => roll_back(&kernel, &before, &error),
         Err(Failure::Network(error)) => stop_forwarding(&kernel, &plan, &error),
@@ -360,20 +371,61 @@ fn carry_out(
     plan: &Plan,
     before: &[Ruleset],
     current: Result<network::Current, NetlinkError>,
+    patience: Patience,
 ) -> Result<usize, Failure> {
     let mut changes = kernel
         .load(before, |family| rules_of(plan, family))
         .map_err(Failure::Rules)?;
 
     let network = Failure::Network;
-    let current = current.map_err(|error| network(error.into()))?;
-    let wanted = network::diff(&current, &plan.network).map_err(|error| network(error.into()))?;
-    if !wanted.is_empty() {
-        netlink::carry_out(&wanted).map_err(|error| network(error.into()))?;
-        changes += wanted.len();
-    }
+    changes += bring_up(kernel, plan, current, patience).map_err(network)?;
     changes += write(&sysctl::forwarding(true)).map_err(network)?;
     Ok(changes)
+}
+
+/// Links, addresses, routes, rules, neighbours; what is missing after the wait
+/// is told, and the rest is up.
+fn bring_up(
+    kernel: &Kernel,
+    plan: &Plan,
+    current: Result<network::Current, NetlinkError>,
+    patience: Patience,
+) -> Result<usize, StepError> {
+    let wanted = &plan.network;
+    let mut diff = network::diff(&current?, wanted);
+    if patience == Patience::Wait && diff.lacks_links() {
+        log::info!(
+            "waits up to {} s: {}",
+            plan.wait.as_secs(),
+            StepError::Network(diff.problems.clone())
+        );
+        netlink::wait(plan.wait, |current| {
+            !network::diff(current, wanted).lacks_links()
+        })?;
+        diff = network::diff(&netlink::read()?, wanted);
+    }
+    let structural = diff
+        .changes
+        .iter()
+        .filter(|change| change.is_structural())
+        .count();
+    let (first, then) = diff.changes.split_at(structural);
+    for change in &diff.changes {
+        log::debug!("{change}");
+    }
+    netlink::carry_out(first)?;
+    let mut changes = diff.changes.len();
+    if !first.is_empty() || patience == Patience::Wait {
+        // Links that just got their names have theirs still to be set, before
+        // they are up.
+        changes += kernel.keep_settings(plan)?;
+    }
+    netlink::carry_out(then)?;
+    if diff.problems.is_empty() {
+        Ok(changes)
+    } else {
+        Err(StepError::Network(diff.problems))
+    }
 }
 
 fn write(setting: &Setting) -> Result<usize, StepError> {
@@ -449,9 +501,12 @@ fn drift(plan: &Plan) -> Result<Vec<String>, StepError> {
             )),
         }
     }
-    match network::diff(&netlink::read()?, &plan.network) {
-        Ok(changes) => found.extend(changes.iter().map(|change| format!("missing: {change}"))),
-        Err(error) => found.push(error.to_string()),
-    }
+    let diff = network::diff(&netlink::read()?, &plan.network);
+    found.extend(
+        diff.changes
+            .iter()
+            .map(|change| format!("not so: {change}")),
+    );
+    found.extend(diff.problems.iter().map(ToString::to_string));
     Ok(found)
 }

@@ -99,11 +99,15 @@ fn source_checks(policy: &policy::Policy, index: ZoneIndex, zone: &Zone) -> Vec<
     if zone.role == Role::External {
         // Any source may come from there, but no other zone's.
         for other in policy.zones.iter().filter(|other| other.name != zone.name) {
-            rules.extend(spoofed(Some(other.network())));
+            for network in other.networks() {
+                rules.extend(spoofed(Some(network)));
+            }
         }
         return rules;
     }
-    rules.push(from(zone.network(), Target::Return).matching(purpose("own network")));
+    for network in zone.networks() {
+        rules.push(from(network, Target::Return).matching(purpose("own network")));
+    }
     if serves_dhcp(policy, index) {
         // A client that has no address yet asks from 0.0.0.0 (RFC 2131, 4.1).
         let mut rule = from(
@@ -328,11 +332,13 @@ fn nat(policy: &policy::Policy) -> Table {
         origin,
     } in &policy.masquerades
     {
-        let mut rule = from(policy.zone(*source).network(), Target::Masquerade);
-        rule.out_interface = interface(&policy.zone(*to).interface);
-        rule.matches
-            .extend(origin.comment("masquerade").map(Match::Comment));
-        table.rules_mut(&chain("POSTROUTING")).push(rule);
+        for network in policy.zone(*source).networks() {
+            let mut rule = from(network, Target::Masquerade);
+            rule.out_interface = interface(&policy.zone(*to).interface);
+            rule.matches
+                .extend(origin.comment("masquerade").map(Match::Comment));
+            table.rules_mut(&chain("POSTROUTING")).push(rule);
+        }
     }
     table
 }

@@ -32,6 +32,18 @@ pub struct Config {
     /// `[[masquerade]]`
     #[serde(default)]
     pub masquerade: Vec<Spanned<Masquerade>>,
+    /// `[[cameras]]`
+    #[serde(default)]
+    pub cameras: Vec<Camera>,
+    /// `[[routes]]`
+    #[serde(default)]
+    pub routes: Vec<Spanned<Route>>,
+    /// `[[marks]]`
+    #[serde(default)]
+    pub marks: Vec<Mark>,
+    /// `[sysctls]`: kernel settings in place of camfw's own values
+    #[serde(default)]
+    pub sysctls: BTreeMap<Spanned<String>, Spanned<SysctlValue>>,
     /// `[router]`
     #[serde(default)]
     pub router: Router,
@@ -48,14 +60,92 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Zone {
     /// The network interface.
-    pub interface: Spanned<String>,
-    /// The router's own address and the network's prefix, `192.168.8.1/24`.
-    pub address: Spanned<String>,
+    pub interface: Spanned<Interface>,
+    /// The router's own address and the network's prefix, `192.168.8.1/24`, or
+    /// several.
+    pub address: Spanned<Strings>,
+    /// Bytes.
+    pub mtu: Option<Spanned<i64>>,
     /// The next router, on an external zone.
     pub gateway: Option<Spanned<String>>,
     /// What the zone is.
     pub role: Role,
 }
+
+/// A network interface: by its name, or described.
+#[derive(Debug)]
+pub enum Interface {
+    /// `"eth0"`
+    Named(String),
+    /// `{ mac = "…", name = "cam0" }` and its like
+    Described(Description),
+}
+
+/// How an interface is found or made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// The name it is given.
+    pub name: Option<Spanned<String>>,
+    /// Found by its hardware address.
+    pub mac: Option<Spanned<String>>,
+    /// Found by its device's path below /sys/devices.
+    pub path: Option<Spanned<String>>,
+    /// Made: a VLAN with this id.
+    pub vlan: Option<Spanned<i64>>,
+    /// The interface that the VLAN is on.
+    pub on: Option<Spanned<String>>,
+    /// Made: a bridge of these interfaces.
+    pub bridge: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+/// One string or several.
+#[derive(Debug)]
+pub struct Strings(pub Vec<Spanned<String>>);
+
+/// `[[cameras]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Its address, in a zone's network.
+    pub address: Spanned<String>,
+    /// Its hardware address; with it nobody else on its wire takes its address.
+    pub mac: Option<Spanned<String>>,
+}
+
+/// `[[routes]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Where to, `10.1.0.0/16`.
+    pub to: Spanned<String>,
+    /// By which router, in a zone's network.
+    pub via: Option<Spanned<String>>,
+    /// To nowhere.
+    #[serde(default)]
+    pub blackhole: bool,
+    /// Lower is taken first.
+    #[serde(default)]
+    pub metric: u32,
+    /// In which table, the main one unless said.
+    pub table: Option<Spanned<i64>>,
+}
+
+/// `[[marks]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// Packets with this mark
+    pub fwmark: Spanned<i64>,
+    /// look at this table.
+    pub table: Spanned<i64>,
+}
+
+/// The value of a `[sysctls]` key.
+#[derive(Debug)]
+pub struct SysctlValue(pub String);
 
 /// What a zone is, and so which guarantees it brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -154,6 +244,8 @@ pub struct Router {
     /// What the router itself may send.
     #[serde(default)]
     pub egress: Egress,
+    /// Seconds that `boot` waits for interfaces that are not there yet.
+    pub wait: Option<Spanned<i64>>,
 }
 
 /// What the router itself may send.
@@ -276,5 +368,69 @@ impl<'de> Deserialize<'de> for Services {
             }
         }
         deserializer.deserialize_any(ServicesVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Interface {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Interface, D::Error> {
+        struct InterfaceVisitor;
+        impl<'de> Visitor<'de> for InterfaceVisitor {
+            type Value = Interface;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "an interface's name or a description such as { vlan = 20, on = \"eth1\" }",
+                )
+            }
+            fn visit_str<E>(self, name: &str) -> Result<Interface, E> {
+                Ok(Interface::Named(name.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Interface, A::Error> {
+                Description::deserialize(MapAccessDeserializer::new(map)).map(Interface::Described)
+            }
+        }
+        deserializer.deserialize_any(InterfaceVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Strings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Strings, D::Error> {
+        struct StringsVisitor;
+        impl<'de> Visitor<'de> for StringsVisitor {
+            type Value = Strings;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Strings, E> {
+                // The place is that of the whole value, which the caller has.
+                Ok(Strings(vec![Spanned::new(0..0, text.to_owned())]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Strings, A::Error> {
+                let mut strings = Vec::new();
+                while let Some(string) = seq.next_element()? {
+                    strings.push(string);
+                }
+                Ok(Strings(strings))
+            }
+        }
+        deserializer.deserialize_any(StringsVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for SysctlValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SysctlValue, D::Error> {
+        struct ValueVisitor;
+        impl Visitor<'_> for ValueVisitor {
+            type Value = SysctlValue;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a string")
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<SysctlValue, E> {
+                Ok(SysctlValue(number.to_string()))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<SysctlValue, E> {
+                Ok(SysctlValue(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(ValueVisitor)
     }
 }

@@ -130,6 +130,63 @@ name!(
     }
 );
 
+/// An Ethernet hardware address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MacAddress([u8; 6]);
+
+impl MacAddress {
+    /// Its bytes as they are on the wire.
+    pub fn bytes(&self) -> &[u8; 6] {
+        &self.0
+    }
+}
+
+impl From<[u8; 6]> for MacAddress {
+    fn from(bytes: [u8; 6]) -> MacAddress {
+        MacAddress(bytes)
+    }
+}
+
+impl TryFrom<&str> for MacAddress {
+    type Error = NameError;
+    fn try_from(given: &str) -> Result<Self, NameError> {
+        let wrong = |problem: &str| NameError {
+            what: "hardware address",
+            given: given.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let parts: Vec<&str> = given.split(':').collect();
+        let byte = |part: &&str| {
+            let hex = part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+            u8::from_str_radix(part, 16).ok().filter(|_| hex)
+        };
+        let bytes: Option<Vec<u8>> = parts.iter().map(byte).collect();
+        let bytes: [u8; 6] = bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| wrong("is not six bytes; write it as 00:04:9f:00:00:01"))?;
+        // The lowest bit of the first byte marks a group (IEEE 802).
+        if bytes == [0; 6] || bytes[0] & 1 == 1 {
+            return Err(wrong("is no single device's; give the device's own"));
+        }
+        Ok(MacAddress(bytes))
+    }
+}
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes: Vec<String> = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        f.write_str(&bytes.join(":"))
+    }
+}
+
+name!(
+    /// A camera.
+    CameraName, "camera name", |name| {
+        length(name, 32)?;
+        lower_case_word(name)
+    }
+);
+
 fn length(name: &str, max: usize) -> Result<(), String> {
     match name.len() {
         0 => Err("is empty; give it a name".into()),

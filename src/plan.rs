@@ -1,5 +1,7 @@
 //! The plan: finished values for each part of the kernel, and nothing to decide.
 
+use std::time::Duration;
+
 use crate::policy::Policy;
 use crate::ruleset::Ruleset;
 use crate::sysctl::Setting;
@@ -16,6 +18,8 @@ pub struct Plan {
     pub sysctls: Vec<Setting>,
     /// Links, addresses and routes.
     pub network: network::Wanted,
+    /// How long a boot waits for links that are not there yet.
+    pub wait: Duration,
 }
 
 impl Plan {
@@ -26,6 +30,7 @@ impl Plan {
             ipv6: compile::ipv6(),
             sysctls: sysctl::wanted(policy),
             network: network::wanted(policy),
+            wait: policy.wait,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::name::InterfaceName;
 use crate::policy::Policy;
 
 /// A setting's path under /proc/sys, part by part: an interface's name may
@@ -47,7 +48,7 @@ pub struct Setting {
     /// Where.
     pub key: Key,
     /// What.
-    pub value: &'static str,
+    pub value: String,
     /// Why, for `show sysctls`.
     pub why: &'static str,
     /// Whether the kernel must have it.
@@ -63,7 +64,7 @@ impl fmt::Display for Setting {
 fn setting(path: &str, value: &'static str, need: Need, why: &'static str) -> Setting {
     Setting {
         key: Key::new(path),
-        value,
+        value: value.to_owned(),
         why,
         need,
     }
@@ -177,8 +178,26 @@ const PER_INTERFACE_IPV6: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// The keys of all settings for these interfaces, which a file may set otherwise.
+pub fn keys<'a>(interfaces: impl Iterator<Item = &'a InterfaceName>) -> Vec<String> {
+    settings(interfaces)
+        .iter()
+        .map(|setting| setting.key.to_string())
+        .collect()
+}
+
 /// All settings of a policy but the forwarding of IPv4, in order of writing.
 pub fn wanted(policy: &Policy) -> Vec<Setting> {
+    let mut settings = settings(policy.zones.iter().map(|zone| &zone.interface));
+    for setting in &mut settings {
+        if let Some(value) = policy.sysctls.get(&setting.key.to_string()) {
+            setting.value.clone_from(value);
+        }
+    }
+    settings
+}
+
+fn settings<'a>(interfaces: impl Iterator<Item = &'a InterfaceName>) -> Vec<Setting> {
     let mut settings = vec![ipv6_forwarding_off()];
     for (name, value, why) in GLOBAL {
         settings.push(setting(
@@ -191,8 +210,8 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
     for scope in ["all", "default"] {
         add_scope(&mut settings, scope);
     }
-    for zone in &policy.zones {
-        add_scope(&mut settings, zone.interface.as_str());
+    for interface in interfaces {
+        add_scope(&mut settings, interface.as_str());
     }
     settings
 }
@@ -208,7 +227,7 @@ fn add_scope(settings: &mut Vec<Setting>, scope: &str) {
         key.0.extend([scope.to_owned(), name.to_owned()]);
         settings.push(Setting {
             key,
-            value,
+            value: value.to_owned(),
             why,
             need,
         });

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::args::Show;
 use super::{REFUSED, complain, print};
 use crate::apply;
+use crate::network::Device;
 use crate::plan::Plan;
 use crate::ruleset::{Ruleset, TableName, restore_text};
 use crate::sysctl;
@@ -49,19 +50,38 @@ pub fn rules(ruleset: &Ruleset) -> String {
 /// Links, addresses and routes, a line each.
 pub fn network(plan: &Plan) -> String {
     let mut text = String::new();
-    for link in &plan.network.links {
+    let network = &plan.network;
+    for link in &network.links {
+        let addresses: Vec<String> = link.addresses.iter().map(ToString::to_string).collect();
+        let how = match &link.device {
+            Device::Named => String::new(),
+            Device::Mac(mac) => format!(", hardware address {mac}"),
+            Device::Path(path) => format!(", device {path}"),
+            Device::Vlan { id, parent } => format!(", VLAN {id} on {parent}"),
+            Device::Bridge { ports } => {
+                let ports: Vec<&str> = ports.iter().map(|port| port.as_str()).collect();
+                format!(", bridge of {}, isolated", ports.join(" "))
+            }
+        };
+        let mtu = link
+            .mtu
+            .map_or_else(String::new, |mtu| format!(", MTU {mtu}"));
         let _ = writeln!(
             text,
-            "link {} up, address {}, zone {}",
-            link.interface, link.address, link.zone
+            "link {}{how}{mtu}, up, address {}, zone {}",
+            link.name,
+            addresses.join(" "),
+            link.zone
         );
     }
-    if let Some(route) = &plan.network.default_route {
-        let _ = writeln!(
-            text,
-            "route default via {} on {}",
-            route.gateway, route.interface
-        );
+    for route in &network.routes {
+        let _ = writeln!(text, "{route}");
+    }
+    for rule in &network.rules {
+        let _ = writeln!(text, "{rule}");
+    }
+    for neighbour in &network.neighbours {
+        let _ = writeln!(text, "{neighbour}");
     }
     text
 }

@@ -100,9 +100,9 @@ fn read(key: &Key) -> Result<String, SysctlError> {
 
 fn write(setting: &Setting) -> Result<(), SysctlError> {
     match path_of_dotted(&setting.key) {
-        Some(path) => Ok(std::fs::write(path, setting.value)?),
+        Some(path) => Ok(std::fs::write(path, &setting.value)?),
         None => Ctl::new(&setting.key.parts().join("."))?
-            .set_value(CtlValue::String(setting.value.to_owned()))
+            .set_value(CtlValue::String(setting.value.clone()))
             .map(|_| ()),
     }
 }

@@ -6,16 +6,23 @@
 
 mod catalogue;
 mod guarantee;
+mod interface;
 mod resolve;
+mod topology;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
 pub use crate::config::{Egress, Role};
 use crate::field::{IcmpType, PortRange, Rate};
-use crate::name::{Comment, InterfaceName, LogPrefix, ServiceName, ZoneName};
+use crate::name::{
+    CameraName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName, ZoneName,
+};
+use crate::network::{Device, MarkRule, Route};
 pub use resolve::resolve;
 
 /// Who may talk to whom.
@@ -31,6 +38,29 @@ pub struct Policy {
     pub egress: Egress,
     /// How dropped packets are logged.
     pub log: Log,
+    /// In the order of the file.
+    pub cameras: Vec<Camera>,
+    /// Routes beside the default one and those of the zones' own networks.
+    pub routes: Vec<Route>,
+    /// Which marks look at which table.
+    pub mark_rules: Vec<MarkRule>,
+    /// Kernel settings with another value than camfw's own.
+    pub sysctls: BTreeMap<String, String>,
+    /// How long `boot` waits for interfaces that are not there yet.
+    pub wait: Duration,
+}
+
+/// A camera that the file names.
+#[derive(Debug, Clone)]
+pub struct Camera {
+    /// Its name.
+    pub name: CameraName,
+    /// Its address, in its zone's network.
+    pub address: Ipv4Addr,
+    /// Its hardware address.
+    pub mac: Option<MacAddress>,
+    /// The zone it is in.
+    pub zone: ZoneIndex,
 }
 
 /// Which zone, as its place in [`Policy::zones`].
@@ -71,8 +101,13 @@ pub struct Zone {
     pub name: ZoneName,
     /// The interface it is on.
     pub interface: InterfaceName,
-    /// The router's own address in it, with the network's prefix.
-    pub address: Ipv4Net,
+    /// How the interface is found or made.
+    pub device: Device,
+    /// The router's own addresses in it, with their networks' prefixes; the
+    /// first is the one it sends from.
+    pub addresses: Vec<Ipv4Net>,
+    /// Bytes; None leaves it as it is.
+    pub mtu: Option<u32>,
     /// The next router, on an external zone.
     pub gateway: Option<Ipv4Addr>,
     /// What it is.
@@ -82,9 +117,15 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// Its network, without the router's own part of the address.
-    pub fn network(&self) -> Ipv4Net {
-        self.address.trunc()
+    /// Its networks, without the router's own part of the addresses, each once.
+    pub fn networks(&self) -> Vec<Ipv4Net> {
+        let mut networks: Vec<Ipv4Net> = Vec::new();
+        for network in self.addresses.iter().map(Ipv4Net::trunc) {
+            if !networks.contains(&network) {
+                networks.push(network);
+            }
+        }
+        networks
     }
 }
 

@@ -5,19 +5,24 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::ops::Range;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use toml::Spanned;
 
 use super::guarantee::{self, Exception};
+use super::interface::interface;
+use super::topology;
 use super::{
     Allow, Egress, Endpoint, Flow, Log, LogPrefixes, Masquerade, Origin, Policy, Role, Service,
     Zone, ZoneIndex, catalogue,
 };
-use crate::config::{self, Config, Ports, Services};
+use crate::config::{self, Config, Ports, Services, Strings};
 use crate::field::{IcmpType, PortRange, Rate, Unit};
 use crate::name::{InterfaceName, LogPrefix, NameError, ServiceName, ZoneName};
+use crate::network::Device;
 use crate::source::{Place, Refusal, Source};
+use crate::sysctl;
 
 /// LOG lines per rule where the file names no rate.
 const DEFAULT_LOG_RATE: Option<Rate> = Rate::new(10, Unit::Minute);
@@ -54,13 +59,40 @@ pub fn resolve(config: &Config, source: &Source) -> Result<Policy, Refusal> {
         .map(|masquerade| resolver.masquerade(masquerade, &allows))
         .collect::<Result<Vec<_>, _>>()?;
     let log = resolver.log(&config.log)?;
+    let cameras = topology::cameras(config, &resolver.zones, source)?;
+    let routes = topology::routes(config, &resolver.zones, source)?;
+    let known = sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface));
     Ok(Policy {
+        cameras,
+        routes,
+        mark_rules: topology::mark_rules(config, source)?,
+        sysctls: topology::sysctls(config, &known, source)?,
+        wait: wait(config.router.wait.as_ref(), source)?,
         zones: resolver.zones,
         allows,
         masquerades: masquerades.into_iter().flatten().collect(),
         egress,
         log,
     })
+}
+
+/// How long `boot` waits for interfaces where the file does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+fn wait(written: Option<&Spanned<i64>>, source: &Source) -> Result<Duration, Refusal> {
+    let Some(written) = written else {
+        return Ok(DEFAULT_WAIT);
+    };
+    match u64::try_from(*written.get_ref()) {
+        Ok(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(source.refuse(
+            written.span(),
+            format_args!(
+                "{} is not a time to wait; use 0 to 3600 seconds",
+                written.get_ref()
+            ),
+        )),
+    }
 }
 
 struct Resolver<'a> {
@@ -78,23 +110,25 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
     for (name, as_written) in written {
         let zone = zone(name, as_written, source)?;
         for other in &zones {
-            if zone.interface == other.interface {
+            if let Some(shared) = shared_link(&zone, other) {
                 return Err(source.refuse(
                     as_written.interface.span(),
                     format_args!(
-                        "interface {} is already zone {}'s (line {}); give each zone its own",
-                        zone.interface, other.name, other.origin.line
+                        "interface {shared} is already zone {}'s (line {}); give each zone its own",
+                        other.name, other.origin.line
                     ),
                 ));
             }
-            if overlap(zone.network(), other.network()) {
-                return Err(source.refuse(
-                    as_written.address.span(),
-                    format_args!(
-                        "network {} overlaps {} of zone {} (line {}); give each zone a network of its own",
-                        zone.network(), other.network(), other.name, other.origin.line
-                    ),
-                ));
+            for (network, theirs) in pairs(&zone.networks(), &other.networks()) {
+                if overlap(network, theirs) {
+                    return Err(source.refuse(
+                        as_written.address.span(),
+                        format_args!(
+                            "network {network} overlaps {theirs} of zone {} (line {}); give each zone a network of its own",
+                            other.name, other.origin.line
+                        ),
+                    ));
+                }
             }
             if zone.gateway.is_some() && other.gateway.is_some() {
                 let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
@@ -119,33 +153,103 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
     Ok(zones)
 }
 
+fn pairs(a: &[Ipv4Net], b: &[Ipv4Net]) -> Vec<(Ipv4Net, Ipv4Net)> {
+    let with = |a: &Ipv4Net| b.iter().map(|b| (*a, *b)).collect::<Vec<_>>();
+    a.iter().flat_map(with).collect()
+}
+
+/// An interface that both zones would use. Several VLANs may be on one link,
+/// and the link itself be a zone too; a bridge has its ports to itself.
+fn shared_link<'a>(zone: &'a Zone, other: &Zone) -> Option<&'a InterfaceName> {
+    let ports = |zone: &Zone| match &zone.device {
+        Device::Bridge { ports } => ports.clone(),
+        _ => Vec::new(),
+    };
+    if zone.interface == other.interface || ports(other).contains(&zone.interface) {
+        return Some(&zone.interface);
+    }
+    match &zone.device {
+        Device::Bridge { ports: own } => own
+            .iter()
+            .find(|port| **port == other.interface || ports(other).contains(port)),
+        Device::Vlan { parent, .. } if ports(other).contains(parent) => Some(parent),
+        _ => None,
+    }
+}
+
 fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
 
 fn zone(name: &Spanned<String>, written: &config::Zone, source: &Source) -> Result<Zone, Refusal> {
-    let address = own_address(&written.address, source)?;
+    let (interface, device) = interface(&written.interface, source)?;
+    let addresses = own_addresses(&written.address, source)?;
     let gateway = match &written.gateway {
-        Some(gateway) => Some(checked_gateway(gateway, address, written.role, source)?),
+        Some(gateway) => Some(checked_gateway(gateway, &addresses, written.role, source)?),
         None => None,
     };
     Ok(Zone {
         name: named::<ZoneName>(name.get_ref(), name.span(), source)?,
-        interface: named::<InterfaceName>(
-            written.interface.get_ref(),
-            written.interface.span(),
-            source,
-        )?,
-        address,
+        interface,
+        device,
+        addresses,
+        mtu: written
+            .mtu
+            .as_ref()
+            .map(|mtu| checked_mtu(mtu, source))
+            .transpose()?,
         gateway,
         role: written.role,
         origin: Origin::new(&source.name, source.place(name.span().start).line),
     })
 }
 
-fn own_address(written: &Spanned<String>, source: &Source) -> Result<Ipv4Net, Refusal> {
-    let text = written.get_ref();
-    let refuse = |what: String| Err(source.refuse(written.span(), what));
+/// RFC 791: every link carries 68 bytes; 65535 is the largest packet.
+fn checked_mtu(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+    u32::try_from(*written.get_ref())
+        .ok()
+        .filter(|mtu| (68..=65535).contains(mtu))
+        .ok_or_else(|| {
+            source.refuse(
+                written.span(),
+                format_args!(
+                    "{} is not an MTU; use 68 to 65535, 1500 on Ethernet",
+                    written.get_ref()
+                ),
+            )
+        })
+}
+
+fn own_addresses(written: &Spanned<Strings>, source: &Source) -> Result<Vec<Ipv4Net>, Refusal> {
+    let Strings(texts) = written.get_ref();
+    let mut addresses: Vec<Ipv4Net> = Vec::new();
+    for text in texts {
+        // A string that stands alone has its place from the whole value.
+        let span = if text.span().is_empty() {
+            written.span()
+        } else {
+            text.span()
+        };
+        let address = own_address(text.get_ref(), span.clone(), source)?;
+        if addresses.iter().any(|other| other.addr() == address.addr()) {
+            return Err(source.refuse(
+                span,
+                format_args!("{} is there twice; keep one", address.addr()),
+            ));
+        }
+        addresses.push(address);
+    }
+    if addresses.is_empty() {
+        return Err(source.refuse(
+            written.span(),
+            "the zone has no address; give the router's own, such as 192.168.8.1/24",
+        ));
+    }
+    Ok(addresses)
+}
+
+fn own_address(text: &str, span: Range<usize>, source: &Source) -> Result<Ipv4Net, Refusal> {
+    let refuse = |what: String| Err(source.refuse(span.clone(), what));
     let Ok(address) = text.parse::<Ipv4Net>() else {
         return refuse(format!(
             "{text:?} is not an IPv4 address with a prefix length; write it as 192.168.8.1/24"
@@ -180,7 +284,7 @@ fn own_address(written: &Spanned<String>, source: &Source) -> Result<Ipv4Net, Re
 
 fn checked_gateway(
     written: &Spanned<String>,
-    address: Ipv4Net,
+    addresses: &[Ipv4Net],
     role: Role,
     source: &Source,
 ) -> Result<Ipv4Addr, Refusal> {
@@ -194,13 +298,14 @@ fn checked_gateway(
     if role != Role::External {
         return refuse("a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it".into());
     }
-    if !address.contains(&gateway) {
+    if !addresses.iter().any(|address| address.contains(&gateway)) {
+        let networks: Vec<String> = addresses.iter().map(|a| a.trunc().to_string()).collect();
         return refuse(format!(
             "gateway {gateway} is not in the zone's network {}; give one that is",
-            address.trunc()
+            networks.join(", ")
         ));
     }
-    if gateway == address.addr() {
+    if addresses.iter().any(|address| gateway == address.addr()) {
         return refuse(format!(
             "gateway {gateway} is the router's own address; give the next router's"
         ));
@@ -543,7 +648,7 @@ impl Resolver<'_> {
     }
 }
 
-fn named<'t, N>(text: &'t str, span: Range<usize>, source: &Source) -> Result<N, Refusal>
+pub(super) fn named<'t, N>(text: &'t str, span: Range<usize>, source: &Source) -> Result<N, Refusal>
 where
     N: TryFrom<&'t str, Error = NameError>,
 {

@@ -1,0 +1,96 @@
+//! The kernel's links, addresses, routes, rules and neighbours, over rtnetlink.
+
+mod read;
+mod wait;
+mod write;
+
+use std::future::Future;
+use std::io;
+
+use netlink_packet_route::route::RouteProtocol;
+use rtnetlink::Handle;
+use thiserror::Error;
+
+use crate::network::{Change, Current};
+
+pub use wait::wait;
+
+/// The protocol number that marks what camfw made (rtm_protocol, IFA_PROTO,
+/// FRA_PROTOCOL, NDA_PROTOCOL): one that include/uapi/linux/rtnetlink.h and
+/// iproute2's rt_protos leave free. IFA_PROTO is Linux 5.18's; before it no
+/// address is known as ours, and none is removed.
+const OURS: u8 = 0xca;
+
+const OUR_ROUTES: RouteProtocol = RouteProtocol::Other(OURS);
+
+/// Why the network could not be read or changed.
+#[derive(Debug, Error)]
+pub enum NetlinkError {
+    /// No netlink at all.
+    #[error("cannot open netlink: {0}")]
+    Open(io::Error),
+    /// A dump failed.
+    #[error("cannot read {what} over netlink: {error}")]
+    Read {
+        /// links, addresses, routes, rules or neighbours
+        what: &'static str,
+        /// What the kernel said.
+        error: rtnetlink::Error,
+    },
+    /// A change failed.
+    #[error("{change}: {error}")]
+    Change {
+        /// Which.
+        change: Box<Change>,
+        /// What the kernel said.
+        error: rtnetlink::Error,
+    },
+    /// A link went away in the meantime.
+    #[error("{change}: there is no interface {name}")]
+    NoLink {
+        /// Which change.
+        change: Box<Change>,
+        /// Which link.
+        name: String,
+    },
+}
+
+/// What the kernel has.
+///
+/// # Errors
+/// Netlink cannot be opened or a dump fails.
+pub fn read() -> Result<Current, NetlinkError> {
+    with_handle(|handle| async move { read::all(&handle).await })
+}
+
+/// Makes the changes, in order.
+///
+/// # Errors
+/// The first that the kernel refuses; those before it are made.
+pub fn carry_out(changes: &[Change]) -> Result<(), NetlinkError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    with_handle(|handle| async move { write::all(&handle, changes).await })
+}
+
+/// Runs `work` with a connection; one thread, which is this one.
+fn with_handle<T, F: Future<Output = Result<T, NetlinkError>>>(
+    work: impl FnOnce(Handle) -> F,
+) -> Result<T, NetlinkError> {
+    runtime()?.block_on(async {
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
+        let connection = tokio::spawn(connection);
+        let result = work(handle).await;
+        connection.abort();
+        result
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, NetlinkError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(NetlinkError::Open)
+}

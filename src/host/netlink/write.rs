@@ -1,0 +1,203 @@
+//! Changes -> requests, one after another.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
+use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
+use netlink_packet_route::link::InfoBridgePort;
+use netlink_packet_route::neighbour::NeighbourAttribute;
+use netlink_packet_route::route::{RouteMessage, RouteType};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use rtnetlink::{
+    AddressMessageBuilder, Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan,
+    RouteMessageBuilder,
+};
+
+use super::{NetlinkError, OUR_ROUTES, OURS, read};
+use crate::network::{Change, MarkRule, Neighbour, Route, Way};
+
+/// Makes all changes, in order.
+pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError> {
+    let mut links = Links {
+        handle,
+        indexes: read::indexes(handle).await?,
+    };
+    for change in changes {
+        links.make(change).await.map_err(|error| match error {
+            Error::Kernel(error) => NetlinkError::Change {
+                change: Box::new(change.clone()),
+                error,
+            },
+            Error::NoLink(name) => NetlinkError::NoLink {
+                change: Box::new(change.clone()),
+                name,
+            },
+        })?;
+        match change {
+            Change::Rename { from, to } => {
+                if let Some(index) = links.indexes.remove(from) {
+                    links.indexes.insert(to.clone(), index);
+                }
+            }
+            // The new link's number is the kernel's to give.
+            Change::AddVlan { .. } | Change::AddBridge { .. } => {
+                links.indexes = read::indexes(handle).await?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+enum Error {
+    Kernel(rtnetlink::Error),
+    NoLink(String),
+}
+
+impl From<rtnetlink::Error> for Error {
+    fn from(error: rtnetlink::Error) -> Error {
+        Error::Kernel(error)
+    }
+}
+
+struct Links<'a> {
+    handle: &'a Handle,
+    indexes: HashMap<String, u32>,
+}
+
+impl Links<'_> {
+    fn index(&self, name: &str) -> Result<u32, Error> {
+        self.indexes
+            .get(name)
+            .copied()
+            .ok_or_else(|| Error::NoLink(name.to_owned()))
+    }
+
+    async fn make(&self, change: &Change) -> Result<(), Error> {
+        let link = self.handle.link();
+        match change {
+            Change::Rename { from, to } => {
+                // Only since Linux 6.2 may a link be renamed while it is up.
+                let index = self.index(from)?;
+                link.set(LinkUnspec::new_with_index(index).down().build())
+                    .execute()
+                    .await?;
+                link.set(LinkUnspec::new_with_index(index).name(to).build())
+                    .execute()
+                    .await?;
+            }
+            Change::AddVlan { name, parent, id } => {
+                let vlan = LinkVlan::new(name, self.index(parent)?, *id).build();
+                link.add(vlan).execute().await?;
+            }
+            Change::AddBridge { name } => link.add(LinkBridge::new(name).build()).execute().await?,
+            Change::Enslave { port, bridge } => {
+                let port = LinkUnspec::new_with_index(self.index(port)?);
+                link.set(port.controller(self.index(bridge)?).build())
+                    .execute()
+                    .await?;
+            }
+            Change::Isolate { port } => {
+                // A port's own settings are taken by RTM_NEWLINK alone.
+                let port = LinkBridgePort::new(self.index(port)?);
+                let port = port.append_info_data(InfoBridgePort::Isolated(true));
+                link.change(port.build()).execute().await?;
+            }
+            Change::SetMtu { name, mtu } => {
+                let name = LinkUnspec::new_with_index(self.index(name)?);
+                link.set(name.mtu(*mtu).build()).execute().await?;
+            }
+            Change::SetUp { name } => {
+                let name = LinkUnspec::new_with_index(self.index(name)?);
+                link.set(name.up().build()).execute().await?;
+            }
+            Change::AddAddress { name, address } => self.add_address(name, *address).await?,
+            Change::RemoveAddress { name, address } => {
+                let message = AddressMessageBuilder::<Ipv4Addr>::new()
+                    .index(self.index(name)?)
+                    .address(address.addr(), address.prefix_len());
+                self.handle.address().del(message.build()).execute().await?;
+            }
+            Change::SetRoute(route) => {
+                let message = self.route(route)?;
+                self.handle.route().add(message).replace().execute().await?;
+            }
+            Change::RemoveRoute(route) => {
+                self.handle
+                    .route()
+                    .del(self.route(route)?)
+                    .execute()
+                    .await?;
+            }
+            Change::AddRule(rule) => {
+                let mut request = self.handle.rule().add().v4();
+                *request.message_mut() = mark_rule(request.message_mut().clone(), rule);
+                request.execute().await?;
+            }
+            Change::RemoveRule(rule) => {
+                let message = self.handle.rule().add().v4().message_mut().clone();
+                self.handle
+                    .rule()
+                    .del(mark_rule(message, rule))
+                    .execute()
+                    .await?;
+            }
+            Change::SetNeighbour(Neighbour { address, mac, link }) => {
+                let request = self
+                    .handle
+                    .neighbours()
+                    .add(self.index(link)?, IpAddr::V4(*address));
+                let mut request = request.link_layer_address(mac.bytes()).replace();
+                let ours = NeighbourAttribute::Protocol(OUR_ROUTES);
+                request.message_mut().attributes.push(ours);
+                request.execute().await?;
+            }
+            Change::RemoveNeighbour(Neighbour { address, link, .. }) => {
+                let index = self.index(link)?;
+                let message = self
+                    .handle
+                    .neighbours()
+                    .add(index, IpAddr::V4(*address))
+                    .message_mut()
+                    .clone();
+                self.handle.neighbours().del(message).execute().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_address(&self, name: &str, address: Ipv4Net) -> Result<(), Error> {
+        let index = self.index(name)?;
+        let own = IpAddr::V4(address.addr());
+        let mut request = self.handle.address().add(index, own, address.prefix_len());
+        let ours = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
+        request.message_mut().attributes.push(ours);
+        Ok(request.execute().await?)
+    }
+
+    fn route(&self, route: &Route) -> Result<RouteMessage, Error> {
+        let message = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(route.destination.addr(), route.destination.prefix_len())
+            .priority(route.metric)
+            .table_id(route.table)
+            .protocol(OUR_ROUTES);
+        Ok(match &route.way {
+            Way::Gateway { gateway, link } => message
+                .gateway(*gateway)
+                .output_interface(self.index(link)?)
+                .build(),
+            Way::Blackhole => message.kind(RouteType::BlackHole).build(),
+        })
+    }
+}
+
+fn mark_rule(mut message: RuleMessage, rule: &MarkRule) -> RuleMessage {
+    message.header.action = RuleAction::ToTable;
+    message.attributes.extend([
+        RuleAttribute::FwMark(rule.mark),
+        RuleAttribute::Table(rule.table),
+        RuleAttribute::Protocol(OUR_ROUTES),
+    ]);
+    message
+}

@@ -1,0 +1,219 @@
+//! Links, addresses, routes, rules and neighbours, as values.
+//!
+//! `wanted` makes them of a policy, `diff` finds what has to change. Nothing
+//! here sends anything: `host::netlink` does. Links go by their names, since
+//! the kernel's numbers change when a device comes and goes.
+
+mod diff;
+mod wanted;
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::name::{InterfaceName, MacAddress};
+
+pub use diff::{Change, Diff, NetworkError, diff};
+pub use wanted::wanted;
+
+/// The loopback's name, the same in every namespace.
+pub const LOOPBACK: &str = "lo";
+
+/// The routing table that is looked at where no rule says otherwise: RT_TABLE_MAIN.
+pub const MAIN_TABLE: u32 = 254;
+
+/// How a link is found or made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Device {
+    /// By its name.
+    Named,
+    /// By its hardware address, and given the name.
+    Mac(MacAddress),
+    /// By where it is under /sys/devices, or the end of that; and given the name.
+    Path(String),
+    /// Made: a VLAN on another link.
+    Vlan {
+        /// 1 to 4094
+        id: u16,
+        /// The link it is on.
+        parent: InterfaceName,
+    },
+    /// Made: a bridge whose ports reach the router and not each other.
+    Bridge {
+        /// The links that become its ports.
+        ports: Vec<InterfaceName>,
+    },
+}
+
+/// What a policy wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// One per zone, in the order of the file.
+    pub links: Vec<WantedLink>,
+    /// Default routes, static ones and black holes.
+    pub routes: Vec<Route>,
+    /// Which marks look at which table.
+    pub rules: Vec<MarkRule>,
+    /// Who has which hardware address, whatever is said on the wire.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// A link that is to be up with its addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedLink {
+    /// Its name.
+    pub name: InterfaceName,
+    /// How it is found or made.
+    pub device: Device,
+    /// The router's addresses with their networks' prefixes.
+    pub addresses: Vec<Ipv4Net>,
+    /// Bytes; None leaves it as it is.
+    pub mtu: Option<u32>,
+    /// The zone it is, for messages.
+    pub zone: String,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where to.
+    pub destination: Ipv4Net,
+    /// By which way.
+    pub way: Way,
+    /// Lower is taken first.
+    pub metric: u32,
+    /// In which table.
+    pub table: u32,
+}
+
+/// The way a route takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// By another router.
+    Gateway {
+        /// Its address.
+        gateway: Ipv4Addr,
+        /// The link that leads to it.
+        link: String,
+    },
+    /// Nowhere: what matches is dropped.
+    Blackhole,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.way {
+            Way::Gateway { gateway, link } => {
+                write!(f, "route {} via {gateway} on {link}", self.destination)?;
+            }
+            Way::Blackhole => write!(f, "route {} to nowhere", self.destination)?,
+        }
+        if self.metric != 0 {
+            write!(f, ", metric {}", self.metric)?;
+        }
+        if self.table != MAIN_TABLE {
+            write!(f, ", table {}", self.table)?;
+        }
+        Ok(())
+    }
+}
+
+/// Packets with a mark look at a table of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkRule {
+    /// The mark.
+    pub mark: u32,
+    /// The table.
+    pub table: u32,
+}
+
+impl fmt::Display for MarkRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule: mark {} looks at table {}", self.mark, self.table)
+    }
+}
+
+/// A permanent neighbour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its hardware address.
+    pub mac: MacAddress,
+    /// The link it is on.
+    pub link: String,
+}
+
+impl fmt::Display for Neighbour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "neighbour {} is {} on {}",
+            self.address, self.mac, self.link
+        )
+    }
+}
+
+/// What the kernel has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Current {
+    /// Every link of the namespace.
+    pub links: Vec<Link>,
+    /// Unicast routes by a gateway and black holes, of every table.
+    pub routes: Vec<Held<Route>>,
+    /// Rules that look at a mark alone.
+    pub rules: Vec<Held<MarkRule>>,
+    /// Permanent neighbours.
+    pub neighbours: Vec<Held<Neighbour>>,
+}
+
+/// Something that is there, and whether camfw put it there: it marks what it
+/// makes with a protocol number of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held<T> {
+    /// What is there.
+    pub value: T,
+    /// Whether it is ours.
+    pub ours: bool,
+}
+
+/// A link as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Whether it is set up (IFF_UP), cable or not.
+    pub up: bool,
+    /// Its hardware address, where it has one of six bytes.
+    pub mac: Option<MacAddress>,
+    /// Bytes.
+    pub mtu: u32,
+    /// Where its device is under /sys/devices; virtual links have none.
+    pub path: Option<String>,
+    /// What kind it is.
+    pub kind: Kind,
+    /// The bridge it is a port of.
+    pub bridge: Option<String>,
+    /// As a port: whether it reaches no other isolated port.
+    pub isolated: bool,
+    /// Its IPv4 addresses.
+    pub addresses: Vec<Held<Ipv4Net>>,
+}
+
+/// The kinds of link that matter here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A device, or a kind that we do not make.
+    #[default]
+    Other,
+    /// A VLAN.
+    Vlan {
+        /// Its id.
+        id: u16,
+        /// The link it is on, where that is in this namespace.
+        parent: Option<String>,
+    },
+    /// A bridge.
+    Bridge,
+}

@@ -1,0 +1,81 @@
+//! A zone's interface: written -> its name and how it is found or made.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::resolve::named;
+use crate::config::{Description, Interface};
+use crate::name::{InterfaceName, MacAddress};
+use crate::network::Device;
+use crate::source::{Refusal, Source};
+
+/// The name and the device of a zone's interface.
+pub fn interface(
+    written: &Spanned<Interface>,
+    source: &Source,
+) -> Result<(InterfaceName, Device), Refusal> {
+    match written.get_ref() {
+        Interface::Named(name) => Ok((named(name, written.span(), source)?, Device::Named)),
+        Interface::Described(description) => described(description, written.span(), source),
+    }
+}
+
+fn described(
+    written: &Description,
+    span: Range<usize>,
+    source: &Source,
+) -> Result<(InterfaceName, Device), Refusal> {
+    let name_of =
+        |text: &Spanned<String>| named::<InterfaceName>(text.get_ref(), text.span(), source);
+    let name = written.name.as_ref().map(name_of).transpose()?;
+    let needs_name = || {
+        source.refuse(
+            span.clone(),
+            "the interface is found or made and needs a name; add name = \"cam0\"",
+        )
+    };
+    match written {
+        Description { mac: Some(mac), path: None, vlan: None, on: None, bridge: None, .. } => {
+            let mac = named::<MacAddress>(mac.get_ref(), mac.span(), source)?;
+            Ok((name.ok_or_else(needs_name)?, Device::Mac(mac)))
+        }
+        Description { path: Some(path), mac: None, vlan: None, on: None, bridge: None, .. } => {
+            let text = path.get_ref().trim_matches('/');
+            if text.is_empty() {
+                return Err(source.refuse(path.span(), "the path is empty; give the device's, as `readlink /sys/class/net/eth0/device` shows it"));
+            }
+            Ok((name.ok_or_else(needs_name)?, Device::Path(text.to_owned())))
+        }
+        Description { vlan: Some(vlan), on: Some(on), mac: None, path: None, bridge: None, .. } => {
+            let parent = name_of(on)?;
+            // 0 and 4095 are not VLANs (IEEE 802.1Q, 9.6).
+            let id = u16::try_from(*vlan.get_ref())
+                .ok()
+                .filter(|id| (1..=4094).contains(id))
+                .ok_or_else(|| {
+                    source.refuse(
+                        vlan.span(),
+                        format_args!("{} is not a VLAN; use 1 to 4094", vlan.get_ref()),
+                    )
+                })?;
+            let name = match name {
+                Some(name) => name,
+                None => named(&format!("{parent}.{id}"), span, source)?,
+            };
+            Ok((name, Device::Vlan { id, parent }))
+        }
+        Description { bridge: Some(ports), mac: None, path: None, vlan: None, on: None, .. } => {
+            let ports_of = ports.get_ref().iter().map(name_of);
+            let names = ports_of.collect::<Result<Vec<InterfaceName>, _>>()?;
+            if names.is_empty() {
+                return Err(source.refuse(ports.span(), "the bridge has no port; name its interfaces"));
+            }
+            Ok((name.ok_or_else(needs_name)?, Device::Bridge { ports: names }))
+        }
+        _ => Err(source.refuse(
+            span,
+            "an interface is one of { mac, name }, { path, name }, { vlan, on } and { bridge, name }; write just the keys of one",
+        )),
+    }
+}

@@ -1,0 +1,263 @@
+//! Cameras, routes, marks and kernel settings: written -> checked against the zones.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use toml::Spanned;
+
+use super::resolve::named;
+use super::{Camera, Zone, ZoneIndex};
+use crate::config::{self, Config};
+use crate::name::{CameraName, MacAddress};
+use crate::network::{MAIN_TABLE, MarkRule, Route, Way};
+use crate::source::{Refusal, Source};
+
+/// The cameras that the file names.
+pub fn cameras(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<Camera>, Refusal> {
+    let mut cameras: Vec<Camera> = Vec::new();
+    for written in &config.cameras {
+        let camera = camera(written, zones, source)?;
+        let same = |what: &str, span, other: &Camera| {
+            Err(source.refuse(
+                span,
+                format_args!(
+                    "camera {} has this {what} already; give each its own",
+                    other.name
+                ),
+            ))
+        };
+        for other in &cameras {
+            if other.name == camera.name {
+                return same("name", written.name.span(), other);
+            }
+            if other.address == camera.address {
+                return same("address", written.address.span(), other);
+            }
+            if let (Some(mac), true) = (&written.mac, other.mac == camera.mac) {
+                return same("hardware address", mac.span(), other);
+            }
+        }
+        cameras.push(camera);
+    }
+    Ok(cameras)
+}
+
+fn camera(written: &config::Camera, zones: &[Zone], source: &Source) -> Result<Camera, Refusal> {
+    let address = ipv4(&written.address, source)?;
+    let refuse = |what: String| Err(source.refuse(written.address.span(), what));
+    if zones
+        .iter()
+        .any(|zone| zone.addresses.iter().any(|own| own.addr() == address))
+    {
+        return refuse(format!(
+            "{address} is the router's own address; give the camera's"
+        ));
+    }
+    let Some((zone, network)) = zone_of(address, zones) else {
+        return refuse(format!(
+            "{address} is in no zone's network; give the camera's address in one"
+        ));
+    };
+    if network.prefix_len() < 31 && (address == network.network() || address == network.broadcast())
+    {
+        return refuse(format!(
+            "{address} is no host's address in {network}; give the camera's"
+        ));
+    }
+    let mac = written.mac.as_ref();
+    Ok(Camera {
+        name: named::<CameraName>(written.name.get_ref(), written.name.span(), source)?,
+        address,
+        mac: mac
+            .map(|mac| named::<MacAddress>(mac.get_ref(), mac.span(), source))
+            .transpose()?,
+        zone,
+    })
+}
+
+fn zone_of(address: Ipv4Addr, zones: &[Zone]) -> Option<(ZoneIndex, Ipv4Net)> {
+    zones.iter().enumerate().find_map(|(index, zone)| {
+        let network = zone
+            .networks()
+            .into_iter()
+            .find(|network| network.contains(&address))?;
+        Some((ZoneIndex(index), network))
+    })
+}
+
+fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Addr, Refusal> {
+    written.get_ref().parse().map_err(|_| {
+        source.refuse(
+            written.span(),
+            format_args!(
+                "{:?} is not an IPv4 address; write it as 192.168.8.110",
+                written.get_ref()
+            ),
+        )
+    })
+}
+
+/// The routes that the file names.
+pub fn routes(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<Route>, Refusal> {
+    let mut routes: Vec<Route> = Vec::new();
+    for written in &config.routes {
+        let route = route(written, zones, source)?;
+        let slot = |route: &Route| (route.destination, route.metric, route.table);
+        if routes.iter().any(|other| slot(other) == slot(&route)) {
+            return Err(source.refuse(
+                written.span(),
+                "there is a route to the same destination with the same metric already; remove one or give it another metric",
+            ));
+        }
+        routes.push(route);
+    }
+    Ok(routes)
+}
+
+fn route(
+    written: &Spanned<config::Route>,
+    zones: &[Zone],
+    source: &Source,
+) -> Result<Route, Refusal> {
+    let config::Route {
+        to,
+        via,
+        blackhole,
+        metric,
+        table,
+    } = written.get_ref();
+    let destination = match to.get_ref().parse::<Ipv4Net>() {
+        Ok(network) if network == network.trunc() => network,
+        _ => {
+            return Err(source.refuse(
+                to.span(),
+                format_args!(
+                    "{:?} is not an IPv4 network; write it as 10.1.0.0/16",
+                    to.get_ref()
+                ),
+            ));
+        }
+    };
+    let way = match (via, blackhole) {
+        (Some(via), false) => {
+            let gateway = ipv4(via, source)?;
+            let zone = zone_of(gateway, zones).map(|(ZoneIndex(index), _)| &zones[index]);
+            match zone {
+                Some(zone) if zone.addresses.iter().all(|own| own.addr() != gateway) => {
+                    Way::Gateway {
+                        gateway,
+                        link: zone.interface.to_string(),
+                    }
+                }
+                Some(_) => {
+                    return Err(source.refuse(
+                        via.span(),
+                        format_args!(
+                            "{gateway} is the router's own address; give the next router's"
+                        ),
+                    ));
+                }
+                None => {
+                    return Err(source.refuse(
+                        via.span(),
+                        format_args!("{gateway} is in no zone's network; give a router that is"),
+                    ));
+                }
+            }
+        }
+        (None, true) => Way::Blackhole,
+        _ => {
+            return Err(source.refuse(
+                written.span(),
+                "a route is either via a router or blackhole = true; write one of the two",
+            ));
+        }
+    };
+    let table = match table {
+        Some(table) => table_number(table, source)?,
+        None => MAIN_TABLE,
+    };
+    let is_zones = |zone: &Zone| zone.networks().contains(&destination);
+    if table == MAIN_TABLE
+        && *metric == 0
+        && (zones.iter().any(is_zones)
+            || (destination.prefix_len() == 0 && zones.iter().any(|zone| zone.gateway.is_some())))
+    {
+        return Err(source.refuse(
+            to.span(),
+            format_args!(
+                "{destination} has a route by its zone already; remove this one or give it a metric"
+            ),
+        ));
+    }
+    Ok(Route {
+        destination,
+        way,
+        metric: *metric,
+        table,
+    })
+}
+
+/// The rules that send marked packets to tables of their own.
+pub fn mark_rules(config: &Config, source: &Source) -> Result<Vec<MarkRule>, Refusal> {
+    config
+        .marks
+        .iter()
+        .map(|written| {
+            let mark = u32::try_from(*written.fwmark.get_ref())
+                .ok()
+                .filter(|mark| *mark > 0);
+            let mark = mark.ok_or_else(|| {
+                source.refuse(
+                    written.fwmark.span(),
+                    "a mark is 1 to 4294967295; 0 is no mark",
+                )
+            })?;
+            let table = table_number(&written.table, source)?;
+            Ok(MarkRule { mark, table })
+        })
+        .collect()
+}
+
+fn table_number(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+    // 253 to 255 are default, main and local (include/uapi/linux/rtnetlink.h).
+    u32::try_from(*written.get_ref())
+        .ok()
+        .filter(|table| *table > 0 && !(253..=255).contains(table))
+        .ok_or_else(|| {
+            source.refuse(
+                written.span(),
+                format_args!(
+                    "{} is not a table of your own; use 1 to 252 or 256 and more",
+                    written.get_ref()
+                ),
+            )
+        })
+}
+
+/// The kernel settings that the file sets otherwise; only those that camfw sets.
+pub fn sysctls(
+    config: &Config,
+    known: &[String],
+    source: &Source,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    config
+        .sysctls
+        .iter()
+        .map(|(key, value)| {
+            let config::SysctlValue(text) = value.get_ref();
+            if !known.contains(key.get_ref()) {
+                return Err(source.refuse(
+                    key.span(),
+                    format_args!("camfw does not set {:?}; `camfw show sysctls` lists what it sets, put others into sysctl.conf", key.get_ref()),
+                ));
+            }
+            // One number is all that any of them takes.
+            match text.parse::<i32>() {
+                Ok(number) => Ok((key.get_ref().clone(), number.to_string())),
+                Err(_) => Err(source.refuse(value.span(), format_args!("{text:?} is not a number; give one"))),
+            }
+        })
+        .collect()
+}
