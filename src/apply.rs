@@ -7,11 +7,13 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::host::iptables::{self, Family, Load, Tables, TablesError};
 use crate::host::netlink::NetlinkError;
+use crate::host::process::ProcessError;
 use crate::host::sysctl::SettingError;
 use crate::host::{self, config_file, netlink};
 use crate::network::{self, NetworkError};
@@ -90,6 +92,8 @@ enum StepError {
     Network(Vec<NetworkError>),
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
 }
 
 /// Whether to wait for links that are not there yet.
@@ -130,6 +134,99 @@ pub fn apply(config: &Path) -> Outcome {
     match locked() {
         Ok(_lock) => enforce(config, Patience::None),
         Err(outcome) => outcome,
+    }
+}
+
+/// Keeps at it: whenever a link comes, goes or comes back, makes the network
+/// what the file says, as long as the rules are those of the file. Forwarding
+/// is turned on when nothing is missing, and left as it is when something is:
+/// the rules go by names and keep what is not there closed. Returns only when
+/// it cannot go on.
+pub fn watch(config: &Path) -> Outcome {
+    if let Some(outcome) = needs_root() {
+        return outcome;
+    }
+    let mut said = String::new();
+    loop {
+        let (plan, told) = match look_after(config) {
+            Ok((plan, told)) => (plan, told),
+            Err(outcome) => return outcome,
+        };
+        if told != said {
+            log::info!("watch: {told}");
+            said = told;
+        }
+        // Every so often the file is read again even where nothing happens.
+        let changed = netlink::wait(LOOK_AGAIN, |current| {
+            !network::diff(current, &plan.network).changes.is_empty()
+        });
+        if let Err(error) = changed {
+            return Outcome::RolledBack(error.to_string());
+        }
+        // What could not be changed is not tried again at once, and a link
+        // that flaps is not chased.
+        std::thread::sleep(SETTLE);
+    }
+}
+
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// One look of `watch`: the plan, and what to say of it.
+fn look_after(config: &Path) -> Result<(Plan, String), Outcome> {
+    let plan = read_plan(config).map_err(|refusal| Outcome::Refused(refusal.to_string()))?;
+    let _lock = locked()?;
+    let looked = Kernel::find().and_then(|kernel| {
+        let found = kernel.read()?;
+        let wanted = |tables: &Tables| rules_of(&plan, tables.family());
+        let holds = kernel
+            .families
+            .iter()
+            .zip(&found)
+            .all(|(tables, found)| differences(&wanted(tables), found).is_empty());
+        if !holds {
+            return Ok(
+                "the rules are not those of the file; camfw apply brings them in".to_owned(),
+            );
+        }
+        kernel.keep_settings(&plan)?;
+        bring_up(&kernel, &plan, netlink::read(), Patience::None)?;
+        write(&sysctl::forwarding(true))?;
+        Ok("the network is as the file says".to_owned())
+    });
+    let told = looked.unwrap_or_else(|error| error.to_string());
+    Ok((plan, told))
+}
+
+/// What a DHCP client's hook does: address and default route of the lease. A
+/// lease in a network of another zone is not taken.
+pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
+    let plan = match read_plan(config) {
+        Ok(plan) => plan,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    let others = plan
+        .network
+        .links
+        .iter()
+        .filter(|other| other.name.as_str() != link);
+    let networks: Vec<_> = others
+        .flat_map(|other| {
+            other
+                .addresses
+                .iter()
+                .map(|own| (own.trunc(), other.zone.clone()))
+        })
+        .collect();
+    let lease = network::lease(event, |name| std::env::var(name).ok())
+        .and_then(|lease| lease.apart_from(&networks));
+    let done = match lease {
+        Ok(lease) => netlink::set_lease(link, &lease).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match done {
+        Ok(()) => Outcome::Applied(1),
+        Err(error) => Outcome::RolledBack(error),
     }
 }
 
@@ -421,6 +518,9 @@ fn bring_up(
         changes += kernel.keep_settings(plan)?;
     }
     netlink::carry_out(then)?;
+    for link in wanted.links.iter().filter(|link| link.dhcp) {
+        changes += usize::from(host::dhcp::start(link.name.as_str(), &plan.file)?);
+    }
     if diff.problems.is_empty() {
         Ok(changes)
     } else {

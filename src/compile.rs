@@ -99,13 +99,13 @@ fn source_checks(policy: &policy::Policy, index: ZoneIndex, zone: &Zone) -> Vec<
     if zone.role == Role::External {
         // Any source may come from there, but no other zone's.
         for other in policy.zones.iter().filter(|other| other.name != zone.name) {
-            for network in other.networks() {
+            for network in policy.networks_of(other) {
                 rules.extend(spoofed(Some(network)));
             }
         }
         return rules;
     }
-    for network in zone.networks() {
+    for network in policy.networks_of(zone) {
         rules.push(from(network, Target::Return).matching(purpose("own network")));
     }
     if serves_dhcp(policy, index) {
@@ -177,6 +177,9 @@ fn filter(policy: &policy::Policy) -> Table {
         limited_log(policy, &policy.log.prefixes.invalid),
         Rule::new(Target::Drop).matching(purpose("invalid")),
     ];
+    for zone in policy.zones.iter().filter(|zone| zone.dhcp) {
+        dhcp_client(&mut table, zone);
+    }
     for flow in flows(policy) {
         add_flow(&mut table, policy, flow);
     }
@@ -195,6 +198,25 @@ fn filter(policy: &policy::Policy) -> Table {
         }
     }
     table
+}
+
+/// What a DHCP client on the router sends, and the answers it gets: those may
+/// be broadcast, which conntrack takes for no answer.
+fn dhcp_client(table: &mut Table, zone: &Zone) {
+    let between = |source, destination| {
+        let mut rule = Rule::new(Target::Accept).matching(Match::Udp {
+            sport: Some(source),
+            dport: Some(destination),
+        });
+        rule.protocol = Some(Protocol::Udp);
+        rule.matching(zone_comment(zone))
+    };
+    let mut answer = between(DHCP_SERVER, DHCP_CLIENT);
+    answer.in_interface = interface(&zone.interface);
+    table.rules_mut(&Direction::Input.chain()).push(answer);
+    let mut question = between(DHCP_CLIENT, DHCP_SERVER);
+    question.out_interface = interface(&zone.interface);
+    table.rules_mut(&Direction::Output.chain()).push(question);
 }
 
 /// Each flow that some line allows, once, in the order of the file.
@@ -332,7 +354,7 @@ fn nat(policy: &policy::Policy) -> Table {
         origin,
     } in &policy.masquerades
     {
-        for network in policy.zone(*source).networks() {
+        for network in policy.networks_of(policy.zone(*source)) {
             let mut rule = from(network, Target::Masquerade);
             rule.out_interface = interface(&policy.zone(*to).interface);
             rule.matches

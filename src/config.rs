@@ -78,7 +78,7 @@ pub enum Interface {
     /// `"eth0"`
     Named(String),
     /// `{ mac = "…", name = "cam0" }` and its like
-    Described(Description),
+    Described(Box<Description>),
 }
 
 /// How an interface is found or made.
@@ -385,7 +385,8 @@ impl<'de> Deserialize<'de> for Interface {
                 Ok(Interface::Named(name.to_owned()))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Interface, A::Error> {
-                Description::deserialize(MapAccessDeserializer::new(map)).map(Interface::Described)
+                Description::deserialize(MapAccessDeserializer::new(map))
+                    .map(|description| Interface::Described(Box::new(description)))
             }
         }
         deserializer.deserialize_any(InterfaceVisitor)

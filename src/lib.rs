@@ -35,5 +35,5 @@ use source::{Refusal, Source};
 pub fn plan(source: &Source) -> Result<Plan, Refusal> {
     let config = Config::parse(source)?;
     let policy = policy::resolve(&config, source)?;
-    Ok(Plan::new(&policy))
+    Ok(Plan::new(&policy, &source.name))
 }

@@ -18,14 +18,17 @@ pub struct Plan {
     pub sysctls: Vec<Setting>,
     /// Links, addresses and routes.
     pub network: network::Wanted,
+    /// The file's path as it was given, for the DHCP client's hook.
+    pub file: String,
     /// How long a boot waits for links that are not there yet.
     pub wait: Duration,
 }
 
 impl Plan {
     /// Makes a policy into a plan.
-    pub fn new(policy: &Policy) -> Plan {
+    pub fn new(policy: &Policy, file: &str) -> Plan {
         Plan {
+            file: file.to_owned(),
             ipv4: compile::ipv4(policy),
             ipv6: compile::ipv6(),
             sysctls: sysctl::wanted(policy),

@@ -7,7 +7,7 @@ use lexopt::Arg::{Long, Short, Value};
 use thiserror::Error;
 
 /// Where the configuration is unless an argument says otherwise.
-const DEFAULT_CONFIG: &str = "/etc/camfw/camfw.toml";
+pub(super) const DEFAULT_CONFIG: &str = "/etc/camfw/camfw.toml";
 
 /// What `--help` prints.
 pub const HELP: &str = "\
@@ -22,6 +22,7 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   show sysctls     the kernel settings it gives, and why
   boot             close the box, then apply the file: the init script's command
   apply            bring the running box to what the file says
+  watch            stay, and finish the network when interfaces come and go
   seal             close the box: nothing in, out or across
   open             take the firewall off: everything is accepted
   status           does the kernel hold what the file says?
@@ -86,6 +87,8 @@ pub enum Change {
     Boot,
     /// Apply.
     Apply,
+    /// Look after the network as interfaces come and go.
+    Watch,
     /// Close the box.
     Seal,
     /// Take the firewall off.
@@ -151,6 +154,7 @@ impl Args {
             ["status"] => Command::Status,
             ["boot"] => Command::Change(Change::Boot),
             ["apply"] => Command::Change(Change::Apply),
+            ["watch"] => Command::Change(Change::Watch),
             ["seal"] => Command::Change(Change::Seal),
             ["open"] => Command::Change(Change::Open),
             words => return Err(UsageError::UnknownCommand(words.join(" "))),

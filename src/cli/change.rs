@@ -11,6 +11,7 @@ pub fn run(config: &Path, change: Change, verbose: bool) -> u8 {
     let outcome = match change {
         Change::Boot => apply::boot(config),
         Change::Apply => apply::apply(config),
+        Change::Watch => apply::watch(config),
         Change::Seal => apply::seal(),
         Change::Open => apply::open(),
     };

@@ -5,6 +5,7 @@
 mod args;
 mod change;
 mod check;
+mod lease;
 pub mod show;
 mod status;
 
@@ -21,6 +22,10 @@ const REFUSED: u8 = 2;
 
 /// Runs the command that the arguments name.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.peekable();
+    if let Some(code) = lease::run(arguments.peek()) {
+        return ExitCode::from(code);
+    }
     let args = match Args::parse(arguments) {
         Ok(args) => args,
         Err(error) => {

@@ -70,7 +70,11 @@ pub fn network(plan: &Plan) -> String {
             text,
             "link {}{how}{mtu}, up, address {}, zone {}",
             link.name,
-            addresses.join(" "),
+            if link.dhcp {
+                "by DHCP".into()
+            } else {
+                addresses.join(" ")
+            },
             link.zone
         );
     }

@@ -4,6 +4,7 @@
 //! them back, and decides nothing.
 
 pub mod config_file;
+pub mod dhcp;
 pub mod iptables;
 pub mod lock;
 pub mod log;

@@ -80,6 +80,37 @@ pub fn start(program: &str, args: &[&str], input: Option<&str>) -> Result<Runnin
     })
 }
 
+/// Runs a program that goes to the background by itself, to that point. It
+/// inherits nothing that would keep a reader of ours waiting.
+///
+/// # Errors
+/// It cannot be run, or it fails.
+pub fn start_daemon(
+    program: &str,
+    args: &[&str],
+    (variable, value): (&str, &str),
+) -> Result<(), ProcessError> {
+    let status = Command::new(program)
+        .args(args)
+        .env(variable, value)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map_err(|error| ProcessError::Start {
+            program: program.to_owned(),
+            error,
+        })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(ProcessError::Failed {
+        program: program.to_owned(),
+        status,
+        message: args.join(" "),
+    })
+}
+
 fn in_memory(text: &str) -> io::Result<File> {
     let mut file = File::from(memfd_create("input", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(text.as_bytes())?;

@@ -555,6 +555,7 @@ mod tests {
                 name: InterfaceName::try_from(name)?,
                 device,
                 addresses: vec!["192.168.0.2/24".parse()?],
+                dhcp: false,
                 mtu: None,
                 zone: "external".into(),
             }],
@@ -672,6 +673,7 @@ mod tests {
             name: InterfaceName::try_from("eth1")?,
             device: Device::Mac(mac(0)),
             addresses: Vec::new(),
+            dhcp: false,
             mtu: Some(1400),
             zone: "camera".into(),
         });

@@ -5,6 +5,7 @@
 //! the kernel's numbers change when a device comes and goes.
 
 mod diff;
+mod lease;
 mod wanted;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use ipnet::Ipv4Net;
 use crate::name::{InterfaceName, MacAddress};
 
 pub use diff::{Change, Diff, NetworkError, diff};
+pub use lease::{Lease, LeaseError, lease};
 pub use wanted::wanted;
 
 /// The loopback's name, the same in every namespace.
@@ -68,6 +70,8 @@ pub struct WantedLink {
     pub device: Device,
     /// The router's addresses with their networks' prefixes.
     pub addresses: Vec<Ipv4Net>,
+    /// Whether its address and the default route come by DHCP.
+    pub dhcp: bool,
     /// Bytes; None leaves it as it is.
     pub mtu: Option<u32>,
     /// The zone it is, for messages.

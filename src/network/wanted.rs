@@ -11,6 +11,7 @@ pub fn wanted(policy: &Policy) -> Wanted {
         name: zone.interface.clone(),
         device: zone.device.clone(),
         addresses: zone.addresses.clone(),
+        dhcp: zone.dhcp,
         mtu: zone.mtu,
         zone: zone.name.to_string(),
     };

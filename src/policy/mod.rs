@@ -22,7 +22,7 @@ use crate::field::{IcmpType, PortRange, Rate};
 use crate::name::{
     CameraName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName, ZoneName,
 };
-use crate::network::{Device, MarkRule, Route};
+use crate::network::{Device, MarkRule, Route, Way};
 pub use resolve::resolve;
 
 /// Who may talk to whom.
@@ -78,6 +78,24 @@ impl Policy {
         &self.log.prefixes.spoofed[index.0]
     }
 
+    /// The networks whose sources a zone can have: its own and those that
+    /// routes lead to by it.
+    pub fn networks_of(&self, zone: &Zone) -> Vec<Ipv4Net> {
+        let routed = self.routes.iter().filter_map(|route| match &route.way {
+            Way::Gateway { link, .. } if *link == zone.interface.as_str() => {
+                Some(route.destination)
+            }
+            _ => None,
+        });
+        // Another table, and the default, say nothing about who is there.
+        let routed = routed.filter(|network| network.prefix_len() > 0);
+        let mut networks = zone.networks();
+        networks.extend(routed);
+        networks.sort_by_key(|network| !zone.networks().contains(network));
+        networks.dedup();
+        networks
+    }
+
     /// Every zone with its index.
     pub fn indexed_zones(&self) -> impl Iterator<Item = (ZoneIndex, &Zone)> {
         self.zones
@@ -104,8 +122,10 @@ pub struct Zone {
     /// How the interface is found or made.
     pub device: Device,
     /// The router's own addresses in it, with their networks' prefixes; the
-    /// first is the one it sends from.
+    /// first is the one it sends from. None where they come by DHCP.
     pub addresses: Vec<Ipv4Net>,
+    /// Whether address and gateway come by DHCP.
+    pub dhcp: bool,
     /// Bytes; None leaves it as it is.
     pub mtu: Option<u32>,
     /// The next router, on an external zone.

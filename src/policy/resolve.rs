@@ -183,7 +183,23 @@ fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
 
 fn zone(name: &Spanned<String>, written: &config::Zone, source: &Source) -> Result<Zone, Refusal> {
     let (interface, device) = interface(&written.interface, source)?;
-    let addresses = own_addresses(&written.address, source)?;
+    let dhcp = is_dhcp(&written.address);
+    if dhcp && written.role != Role::External {
+        return Err(source.refuse(
+            written.address.span(),
+            "only a zone with role \"external\" takes its address by DHCP, since a host there could else say where the others are; give the router's own, such as 192.168.8.1/24",
+        ));
+    }
+    if let (true, Some(gateway)) = (dhcp, &written.gateway) {
+        return Err(source.refuse(
+            gateway.span(),
+            "with address = \"dhcp\" the gateway comes by DHCP too; remove it",
+        ));
+    }
+    let addresses = match dhcp {
+        true => Vec::new(),
+        false => own_addresses(&written.address, source)?,
+    };
     let gateway = match &written.gateway {
         Some(gateway) => Some(checked_gateway(gateway, &addresses, written.role, source)?),
         None => None,
@@ -193,6 +209,7 @@ fn zone(name: &Spanned<String>, written: &config::Zone, source: &Source) -> Resu
         interface,
         device,
         addresses,
+        dhcp,
         mtu: written
             .mtu
             .as_ref()
@@ -218,6 +235,11 @@ fn checked_mtu(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> 
                 ),
             )
         })
+}
+
+fn is_dhcp(written: &Spanned<Strings>) -> bool {
+    let Strings(texts) = written.get_ref();
+    texts.len() == 1 && texts[0].get_ref() == "dhcp"
 }
 
 fn own_addresses(written: &Spanned<Strings>, source: &Source) -> Result<Vec<Ipv4Net>, Refusal> {

@@ -1,5 +1,6 @@
 //! The kernel's links, addresses, routes, rules and neighbours, over rtnetlink.
 
+mod dhcp;
 mod read;
 mod wait;
 mod write;
@@ -11,7 +12,7 @@ use netlink_packet_route::route::RouteProtocol;
 use rtnetlink::Handle;
 use thiserror::Error;
 
-use crate::network::{Change, Current};
+use crate::network::{Change, Current, Lease};
 
 pub use wait::wait;
 
@@ -20,6 +21,9 @@ pub use wait::wait;
 /// iproute2's rt_protos leave free. IFA_PROTO is Linux 5.18's; before it no
 /// address is known as ours, and none is removed.
 const OURS: u8 = 0xca;
+
+/// The same for what a DHCP lease brought, which comes and goes by itself.
+const LEASED: u8 = 0xcb;
 
 const OUR_ROUTES: RouteProtocol = RouteProtocol::Other(OURS);
 
@@ -42,6 +46,14 @@ pub enum NetlinkError {
     Change {
         /// Which.
         change: Box<Change>,
+        /// What the kernel said.
+        error: rtnetlink::Error,
+    },
+    /// What a lease brings was refused.
+    #[error("cannot set the lease of {link}: {error}")]
+    Lease {
+        /// Which link.
+        link: String,
         /// What the kernel said.
         error: rtnetlink::Error,
     },
@@ -72,6 +84,15 @@ pub fn carry_out(changes: &[Change]) -> Result<(), NetlinkError> {
         return Ok(());
     }
     with_handle(|handle| async move { write::all(&handle, changes).await })
+}
+
+/// Gives a link the address and default route of a lease in place of those of
+/// an earlier one, and touches no others.
+///
+/// # Errors
+/// Netlink cannot be opened, there is no such link, or the kernel refuses.
+pub fn set_lease(link: &str, lease: &Lease) -> Result<(), NetlinkError> {
+    with_handle(|handle| async move { dhcp::set(&handle, link, lease).await })
 }
 
 /// Runs `work` with a connection; one thread, which is this one.

@@ -245,7 +245,10 @@ async fn neighbours(
     handle: &Handle,
     names: &Names,
 ) -> Result<Vec<Held<Neighbour>>, rtnetlink::Error> {
-    let request = handle.neighbours().get().set_family(IpVersion::V4);
+    let request = handle
+        .neighbours()
+        .get()
+        .set_address_family(AddressFamily::Inet);
     let messages: Vec<_> = request.execute().try_collect().await?;
     let permanent = messages
         .iter()

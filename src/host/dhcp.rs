@@ -1,0 +1,42 @@
+//! The image's DHCP client: started for a link, once, with this binary as its hook.
+
+use std::path::Path;
+
+use super::process::{self, ProcessError};
+
+/// The variable that tells the hook the configuration's path: the client calls
+/// it with no argument of ours.
+pub const CONFIG_VARIABLE: &str = "CAMFW_CONFIG";
+
+/// Starts udhcpc for a link unless one is at work there. It goes to the
+/// background when it has a lease or after its first attempts, and tries on.
+/// Whether it was started.
+///
+/// # Errors
+/// There is none, or it does not start.
+pub fn start(link: &str, config: &str) -> Result<bool, ProcessError> {
+    let pid_file = format!("/run/camfw-udhcpc-{link}.pid");
+    if is_running(&pid_file) {
+        return Ok(false);
+    }
+    let hook = std::env::current_exe().map_err(|error| ProcessError::Start {
+        program: "camfw".into(),
+        error,
+    })?;
+    let hook = hook.display().to_string();
+    let client = process::find("udhcpc").map_or("udhcpc".into(), |path| path.display().to_string());
+    // -b: to the background even without a lease, so that a boot goes on.
+    let args = [
+        "-b", "-S", "-R", "-t", "3", "-T", "1", "-i", link, "-p", &pid_file, "-s", &hook,
+    ];
+    process::start_daemon(&client, &args, (CONFIG_VARIABLE, config))?;
+    Ok(true)
+}
+
+fn is_running(pid_file: &str) -> bool {
+    let pid = std::fs::read_to_string(pid_file).unwrap_or_default();
+    let command = Path::new("/proc").join(pid.trim()).join("cmdline");
+    !pid.trim().is_empty()
+        && std::fs::read(command)
+            .is_ok_and(|line| String::from_utf8_lossy(&line).contains("udhcpc"))
+}

@@ -1,0 +1,82 @@
+//! A DHCP lease -> the link's address and the default route.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use futures_util::TryStreamExt;
+use ipnet::Ipv4Net;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol};
+use rtnetlink::{Handle, RouteMessageBuilder};
+
+use super::{LEASED, NetlinkError, read};
+use crate::network::Lease;
+
+/// Puts in what the lease has and takes out what an earlier one brought.
+pub async fn set(handle: &Handle, link: &str, lease: &Lease) -> Result<(), NetlinkError> {
+    let (address, gateway) = match lease {
+        Lease::Unchanged => return Ok(()),
+        Lease::None => (None, None),
+        Lease::Held { address, gateway } => (Some(*address), *gateway),
+    };
+    let refused = |error| NetlinkError::Lease {
+        link: link.to_owned(),
+        error,
+    };
+    let indexes = read::indexes(handle).await?;
+    let index = *indexes
+        .get(link)
+        .ok_or_else(|| refused(rtnetlink::Error::RequestFailed))?;
+    replace(handle, index, address, gateway)
+        .await
+        .map_err(refused)
+}
+
+async fn replace(
+    handle: &Handle,
+    index: u32,
+    address: Option<Ipv4Net>,
+    gateway: Option<Ipv4Addr>,
+) -> Result<(), rtnetlink::Error> {
+    let leased = AddressAttribute::Protocol(AddressProtocol::Other(LEASED));
+    if let Some(address) = address {
+        let own = IpAddr::V4(address.addr());
+        let mut request = handle
+            .address()
+            .add(index, own, address.prefix_len())
+            .replace();
+        request.message_mut().attributes.push(leased.clone());
+        request.execute().await?;
+    }
+    let messages: Vec<AddressMessage> = handle.address().get().execute().try_collect().await?;
+    for message in messages {
+        let is_new = address.is_some_and(|address| {
+            message.header.prefix_len == address.prefix_len()
+                && message
+                    .attributes
+                    .contains(&AddressAttribute::Local(IpAddr::V4(address.addr())))
+        });
+        if message.header.index == index && message.attributes.contains(&leased) && !is_new {
+            handle.address().del(message).execute().await?;
+        }
+    }
+    let default = RouteMessageBuilder::<Ipv4Addr>::new()
+        .output_interface(index)
+        .protocol(RouteProtocol::Other(LEASED));
+    if let Some(gateway) = gateway {
+        let route = default.gateway(gateway).build();
+        return handle.route().add(route).replace().execute().await;
+    }
+    let routes: Vec<RouteMessage> = handle
+        .route()
+        .get(RouteMessageBuilder::<Ipv4Addr>::new().build())
+        .execute()
+        .try_collect()
+        .await?;
+    for route in routes {
+        let leased = route.header.protocol == RouteProtocol::Other(LEASED);
+        if leased && route.attributes.contains(&RouteAttribute::Oif(index)) {
+            handle.route().del(route).execute().await?;
+        }
+    }
+    Ok(())
+}
