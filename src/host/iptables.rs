@@ -9,6 +9,7 @@
 use std::fmt;
 
 use iptables::IPTables;
+use nix::unistd::{AccessFlags, access};
 use thiserror::Error;
 
 use super::process::{self, ProcessError, Running};
@@ -138,7 +139,7 @@ impl Tables {
 
     fn start_read(&self) -> Result<Reading<'_>, TablesError> {
         Ok(match &self.save {
-            Some(save) => Reading::Save(self, process::start(save, &[], None)?),
+            Some(save) => Reading::Save(self, process::start(save, &[], None, lock_file())?),
             None => Reading::List(self),
         })
     }
@@ -199,6 +200,23 @@ impl Loading {
             }),
         }
     }
+}
+
+/// Where the legacy iptables can keep its lock if not at its usual place: early
+/// in a boot /run may be read-only still, and then nobody else has that lock
+/// either. Without one it does nothing at all.
+fn lock_file() -> Option<(&'static str, &'static str)> {
+    let writable = |folder: &str| access(folder, AccessFlags::W_OK).is_ok();
+    if writable("/run") {
+        return None;
+    }
+    let places = [
+        ("/dev/shm", "/dev/shm/xtables.lock"),
+        ("/tmp", "/tmp/xtables.lock"),
+        ("/dev", "/dev/xtables.lock"),
+    ];
+    let place = places.into_iter().find(|(folder, _)| writable(folder));
+    place.map(|(_, lock)| ("XTABLES_LOCKFILE", lock))
 }
 
 /// What the kernel does not list of these, once it had to load what it can. A
@@ -280,7 +298,7 @@ pub fn load(loads: &[Load<'_>]) -> Result<(), TablesError> {
 
 impl WholeTables for IPTables {
     fn start_restore(&self, restore: &str, text: &str) -> Result<Running, ProcessError> {
-        process::start(restore, &["--wait"], Some(text))
+        process::start(restore, &["--wait"], Some(text), lock_file())
     }
 
     fn append_all(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<(), TablesError> {

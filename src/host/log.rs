@@ -8,9 +8,13 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use syslog::{Facility, LogFormat, Logger, LoggerBackend, Severity};
+
+/// How long syslogd may take to make room for a line.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Whether any line went to stderr, so that nobody need print it there again.
 static ON_STDERR: AtomicBool = AtomicBool::new(false);
@@ -91,6 +95,14 @@ impl SystemLog {
         }
         *slot = None;
         let mut logger = syslog::unix(Line)?;
+        // A syslogd that does not read must not hold up a boot.
+        match &logger.backend {
+            LoggerBackend::Unix(socket) => socket.set_write_timeout(Some(PATIENCE))?,
+            LoggerBackend::UnixStream(stream) => {
+                stream.get_ref().set_write_timeout(Some(PATIENCE))?;
+            }
+            _ => {}
+        }
         send(&mut logger, level, message)?;
         *slot = Some(logger);
         Ok(())

@@ -53,11 +53,17 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Starts a program with `input` as its standard input.
+/// Starts a program with `input` as its standard input, and one variable more
+/// in its environment.
 ///
 /// # Errors
 /// It cannot be run.
-pub fn start(program: &str, args: &[&str], input: Option<&str>) -> Result<Running, ProcessError> {
+pub fn start(
+    program: &str,
+    args: &[&str],
+    input: Option<&str>,
+    variable: Option<(&str, &str)>,
+) -> Result<Running, ProcessError> {
     let failed = |error| ProcessError::Start {
         program: program.to_owned(),
         error,
@@ -67,7 +73,9 @@ pub fn start(program: &str, args: &[&str], input: Option<&str>) -> Result<Runnin
         // A file in memory, since a pipe could fill and wait for us.
         Some(text) => Stdio::from(in_memory(text).map_err(failed)?),
     };
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    command.envs(variable);
+    let child = command
         .args(args)
         .stdin(input)
         .stdout(Stdio::piped())

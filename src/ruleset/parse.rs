@@ -35,9 +35,9 @@ pub struct ParseError {
 pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
     let mut ruleset = Ruleset::default();
     let mut current: Option<(TableName, Table)> = None;
-    for (index, line) in text.lines().enumerate() {
+    for (number, line) in logical_lines(text) {
         let error = |problem| ParseError {
-            line: index + 1,
+            line: number,
             problem,
             text: line.to_owned(),
         };
@@ -110,6 +110,33 @@ fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
         },
         rules: Vec::new(),
     }
+}
+
+/// The lines with their numbers, from 1. A comment may hold line ends, which
+/// iptables-save prints as they are: a line goes on until its quotes close.
+fn logical_lines(text: &str) -> Vec<(usize, &str)> {
+    let mut lines = Vec::new();
+    let (mut start, mut number, mut first) = (0, 1, 1);
+    let (mut in_quotes, mut escaped) = (false, false);
+    for (place, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = in_quotes,
+            '"' => in_quotes = !in_quotes,
+            '\n' if !in_quotes => {
+                lines.push((first, &text[start..place]));
+                (start, first) = (place + 1, number + 1);
+            }
+            _ => {}
+        }
+        if c == '\n' {
+            number += 1;
+        }
+    }
+    if start < text.len() {
+        lines.push((first, &text[start..]));
+    }
+    lines
 }
 
 /// Splits as iptables-restore does: white space, double quotes, backslash.
@@ -325,6 +352,19 @@ COMMIT
     fn a_list_is_read_like_a_dump() -> Result<(), ParseError> {
         let list = "*filter\n-P INPUT DROP\n-P FORWARD DROP\n-P OUTPUT DROP\nCOMMIT\n";
         assert_eq!(parse(list)?, Ruleset::sealed());
+        Ok(())
+    }
+
+    #[test]
+    fn a_comment_of_several_lines_is_one_rule() -> Result<(), ParseError> {
+        let text = "*filter\n:INPUT DROP [0:0]\n-A INPUT -m comment --comment \"two\n-A \\\"lines\" -j ACCEPT\n-A INPUT -j DROP\nCOMMIT\n";
+        let ruleset = parse(text)?;
+        let filter = ruleset.table(TableName::Filter);
+        assert_eq!(
+            filter.chain("INPUT").map(|chain| chain.rules.len()),
+            Some(2)
+        );
+        assert_eq!(restore_text(&ruleset, &[TableName::Filter]), text);
         Ok(())
     }
 

@@ -48,8 +48,8 @@ def http(
 ) -> Reach:
     """curl gets `/`, which must be the text `page`."""
     done = source.run(
-        ["curl", "-q", "-sS", "--noproxy", "*", "--connect-timeout", f"{wait:g}", "--max-time", f"{wait * 5:g}",
-         f"http://{_bracketed(target)}:{port}/"],
+        ["curl", "-q", "-sS", "--noproxy", "*", "--connect-timeout", f"{wait:g}",
+         "--max-time", f"{wait * 5:g}", f"http://{_bracketed(target)}:{port}/"],
         timeout=wait * 5 + 10,
     )
     if done.returncode != 0:

@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Self
 
 from lab.namespace import LabError, Namespace
 
@@ -41,7 +42,7 @@ class Server:
             self.stop()
             raise
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -129,8 +130,9 @@ class HttpServer(Server):
     def __init__(self, namespace: Namespace, folder: Path, page: str, port: int = 80) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.html").write_text(page)
-        command = [sys.executable, "-m", "http.server", "--directory", folder, str(port)]
-        super().__init__(namespace, command, port)
+        super().__init__(
+            namespace, [sys.executable, "-m", "http.server", "--directory", folder, str(port)], port
+        )
 
 
 class Listener:
@@ -169,7 +171,7 @@ class Listener:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -84,7 +84,8 @@ def render(rows: Iterable[Row]) -> str:
             "WRONG" if wrong(here) else "as it should be",
         ))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    form = "  ".join(f"{{:{width}}}" for width in widths)
+    text = [form.format(*line).rstrip() for line in lines]
     text.insert(1, "  ".join("-" * width for width in widths))
     text += ["", *deviations(rows), verdict(rows)]
     return "\n".join(text)

@@ -17,7 +17,7 @@ from lab.router import Lab
 from netns.program import BACKENDS, BINARY, Program, Result
 from netns.tables import FAMILIES, Tables
 
-Case = TypeVar("Case", bound="RouterTest")
+Case = TypeVar("Case", bound=unittest.TestCase)
 
 
 class RouterTest(unittest.TestCase):

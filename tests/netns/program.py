@@ -25,7 +25,10 @@ BINARY = Path(os.environ.get("CAMFW", ROOT / "target/debug/camfw"))
 EXAMPLE = ROOT / "examples/camera-router.toml"
 
 BACKENDS = {"legacy": "xtables-legacy-multi", "nft": "xtables-nft-multi"}
-COMMANDS = tuple(f"{family}{tool}" for family in ("iptables", "ip6tables") for tool in ("", "-restore", "-save"))
+COMMANDS = tuple(
+    f"{family}{tool}" for family in ("iptables", "ip6tables") for tool in ("", "-restore", "-save")
+)
+DEVICES = ("null", "zero", "urandom")
 SECONDS = 30
 
 
@@ -94,7 +97,7 @@ class Program:
         self._run_folder = scratch / "run"
         for folder in (self.dev, self._run_folder):
             folder.mkdir()
-        for device in ("null", "zero", "urandom"):
+        for device in DEVICES:
             (self.dev / device).touch()
         # A pipe, as the kernel's log: each write is a record of its own, added.
         os.mkfifo(self.kmsg)
@@ -138,8 +141,8 @@ class Program:
         before: Sequence[str | Path] = (), binary: Path = BINARY,
     ) -> subprocess.Popen[bytes]:
         """The same in the background; the pid is the program's own (or `before`'s)."""
+        binds = "".join(f"mount --bind /dev/{name} {self.dev}/{name}\n" for name in DEVICES)
         # exec all the way down: a signal to the pid reaches the program.
-        binds = "".join(f"mount --bind /dev/{name} {self.dev}/{name}\n" for name in ("null", "zero", "urandom"))
         script = (
             f"set -e\n{binds}mount --rbind {self.dev} /dev\nmount --bind {self._run_folder} /run\n"
             # /sys shows the interfaces of the namespace that it is mounted from.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -100,21 +101,22 @@ class Apply(RouterTest):
 
     def test_apply_replaces_rules_of_others(self) -> None:
         self.camfw("boot")
-        wanted = self.tables.snapshot()
+        wanted = meant(self.tables.snapshot())
         self.tables.run("iptables", "-I", "INPUT", "-p", "tcp", "--dport", "23", "-j", "ACCEPT")
         self.tables.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE")
         self.tables.run("ip6tables", "-P", "FORWARD", "ACCEPT")
         self.tables.run("iptables", "-N", "theirs")
+        self.assertNotEqual(meant(self.tables.snapshot()), wanted, "control")
         self.camfw("apply")
-        self.assert_same_but_empty_tables(self.tables.snapshot(), wanted)
+        self.assertEqual(meant(self.tables.snapshot()), wanted)
 
-    def assert_same_but_empty_tables(self, found: str, wanted: str) -> None:
-        """Equal, but for tables that a look at them has made: no rules, policy ACCEPT."""
-        def meant(text: str) -> list[str]:
-            blocks = text.split("\nCOMMIT")
-            return [block.strip() for block in blocks if "-A " in block or " DROP" in block]
-
-        self.assertEqual(meant(found), meant(wanted))
+    def test_applies_at_the_same_time_wait_for_each_other(self) -> None:
+        running = [self.program.start(command) for command in ("boot", "apply", "apply", "boot")]
+        for process in running:
+            _, stderr = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0, stderr)
+        self.camfw("status")
+        self.assertEqual(self.forwarding(), "1")
 
     def test_an_established_flow_survives_a_changed_policy(self) -> None:
         # The flow is allowed before and after; what changes is beside it.
@@ -128,14 +130,14 @@ class Apply(RouterTest):
                     for old in ("ssh", "https"):
                         text = text.replace(SSH_ALLOW.replace("ssh", old), SSH_ALLOW.replace("ssh", service))
                     self.program.configure(text)
-                    before = talk.exchanged
                     self.camfw("apply")
-                    self.assertTrue(probes.wait_until(lambda: talk.exchanged > before + 10, 5), talk.error)
+                    talk.assert_goes_on(self)
             self.assertEqual(talk.error, "")
             self.assertGreater(talk.exchanged, 30)
             self.assertEqual(talk.retransmitted, 0, "not one packet of the flow was lost")
-            self.assertTrue(probes.tcp(self.laptop, example.LAPTOP.router, 443), "the change is in force")
-            self.assertFalse(probes.tcp(self.laptop, example.LAPTOP.router, 22, 0.5), "the change is in force")
+            # The change is in force.
+            self.assertTrue(probes.tcp(self.laptop, example.LAPTOP.router, 443))
+            self.assertFalse(probes.tcp(self.laptop, example.LAPTOP.router, 22, 0.5))
 
     def test_what_is_no_longer_allowed_is_refused_to_new_flows(self) -> None:
         self.camfw("boot")
@@ -185,6 +187,14 @@ class Apply(RouterTest):
         self.assertEqual(record.read_text(), "", "no iptables command ran")
         self.assertEqual(self.tables.snapshot(), before)
         self.assertEqual(self.network(), network)
+
+
+def meant(snapshot: str) -> list[str]:
+    """A snapshot without the tables that do nothing: a table that was used once
+    stays, and holds neither rules nor chains, with policy ACCEPT."""
+    tables = re.split(r"^(?=\*|== )", snapshot, flags=re.MULTILINE)
+    does_something = re.compile(r"^-A |^:\S+ (DROP|-)|^== ", re.MULTILINE)
+    return [table for table in tables if does_something.search(table)]
 
 
 # Multicast groups of rtnetlink (linux/rtnetlink.h, RTMGRP_*): links, and the
@@ -245,6 +255,11 @@ class Talk:
         self._running = False
         self._thread.join()
         self._flow.close()
+
+    def assert_goes_on(self, case: RouterTest) -> None:
+        """There are exchanges after this call."""
+        enough = self.exchanged + 10
+        case.assertTrue(probes.wait_until(lambda: self.exchanged > enough, 5), self.error)
 
     def _talk(self) -> None:
         try:

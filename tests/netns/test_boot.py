@@ -43,7 +43,8 @@ class Boot(RouterTest):
         read = place("read", "")
         for family in ("iptables", "ip6tables"):
             self.assertLess(off, place("run", f"{family}-restore"), text)
-            self.assertLess(place("done", f"{family}-restore 0"), read, f"{family} is sealed before the read\n{text}")
+            sealed = place("done", f"{family}-restore 0")
+            self.assertLess(sealed, read, f"{family} is sealed before the read\n{text}")
         loaded = place("run", "iptables-restore", after=read)
         loaded = place("done", "iptables-restore 0", after=loaded)
         checked = place("done", "iptables-save 0", after=loaded)
@@ -114,6 +115,21 @@ real "$@" <<<"$input"
         self.camfw("status")
         self.assertNotIn("theirs", self.tables.snapshot())
         self.assertNotIn("MARK", self.tables.snapshot())
+
+    def test_boot_on_a_box_whose_rules_read_oddly(self) -> None:
+        # Comments are any text, and iptables-save prints a newline as it is.
+        self.lab.configure_router()
+        for table, chain in (("raw", "PREROUTING"), ("mangle", "FORWARD"), ("filter", "INPUT")):
+            self.tables.run("iptables", "-t", table, "-A", chain, "-m", "comment",
+                            "--comment", f'a "{table}"\nCOMMIT', "-j", "ACCEPT")
+        self.camfw("boot")
+        self.camfw("status")
+
+    def test_boot_where_run_cannot_be_written(self) -> None:
+        # As early as S01 the root file system may still be read-only.
+        read_only = "/bin/mount -t tmpfs -o ro none /run; exec \"$@\""
+        self.camfw("boot", before=["/bin/sh", "-c", read_only, "sh"])
+        self.camfw("status")
 
     def test_killed_in_the_middle_of_boot_it_leaves_the_box_sealed(self) -> None:
         path = tools(self.scratch / "slow", self.backend)

@@ -91,10 +91,27 @@ class Drift(RouterTest):
     def test_ipv6_additions_and_policies(self) -> None:
         self._try(additions("ip6tables"))
 
+    def test_comments_of_several_lines(self) -> None:
+        # iptables-save prints a newline inside the quotes as it is.
+        for family in FAMILIES:
+            for table, comment in (
+                ("filter", "two\nlines"), ("nat", "a\nCOMMIT\n*b"), ("raw", "a\n:b - [0:0]"),
+            ):
+                with self.subTest(family=family, table=table):
+                    commented = ("OUTPUT", "-m", "comment", "--comment", comment, "-j", "ACCEPT")
+                    self.tables.run(family, "-t", table, "-A", *commented)
+                    try:
+                        self.assert_named(table, "OUTPUT")
+                        self.assert_mended()
+                    finally:
+                        # One that is not mended does not stand in the way of the next.
+                        self.tables.run(family, "-t", table, "-F", "OUTPUT")
+                        self.camfw("apply")
+
     def test_output_policy(self) -> None:
         self._try([
             Change("what the router may send", ("iptables", "-P", "OUTPUT", "DROP"), ("OUTPUT", "DROP")),
-            Change("IPv6 that the router sends", ("ip6tables", "-P", "OUTPUT", "ACCEPT"), ("OUTPUT", "ACCEPT")),
+            Change("what it may send of IPv6", ("ip6tables", "-P", "OUTPUT", "ACCEPT"), ("OUTPUT", "ACCEPT")),
         ])
 
     def _try(self, changes: list[Change]) -> None:
@@ -133,8 +150,10 @@ class Drift(RouterTest):
 
     def test_two_rules_in_another_order(self) -> None:
         # Accepted before the source is looked at: the same rules, another firewall.
-        rules = [r.rule for r in self.tables.rules("iptables", "raw") if r.rule.startswith("-A source-camera ")]
-        log = next(rule for rule in rules if " -j LOG " in rule)
+        log = next(
+            counted.rule for counted in self.tables.rules("iptables", "raw")
+            if counted.rule.startswith("-A source-camera ") and " -j LOG " in counted.rule
+        )
         self.tables.run("iptables", "-t", "raw", *as_delete(log))
         self.tables.run("iptables", "-t", "raw", *as_arguments(log))
         self.assert_named("raw", "source-camera")

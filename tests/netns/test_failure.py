@@ -33,7 +33,7 @@ class Failure(RouterTest):
     def without_raw(self) -> Path:
         """A kernel without the raw table (CONFIG_IP_NF_RAW), as its tools tell it."""
         if self.backend == "legacy":
-            complaint = f"$name v1.8.9 (legacy): $name: unable to initialize table 'raw'"
+            complaint = "$name v1.8.9 (legacy): $name: unable to initialize table 'raw'"
         else:
             complaint = "$name v1.8.9 (nf_tables): table 'raw' is incompatible, use 'nft' tool."
         return self.failing(f"""
@@ -48,7 +48,7 @@ fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
 if [[ "$input $*" == *"-m conntrack"* ]]; then
     line=$(grep -n -m 1 -e '-m conntrack' <<<"$input" | cut -d: -f1)
     echo "Warning: Extension conntrack revision 0 not supported, missing kernel module?" >&2
-    echo "$name v1.8.9 {VERSION[self.backend]}: $name: line ${{line:-1}} failed: No such file or directory." >&2
+    echo "$name v1.8.9 {VERSION[self.backend]}: line ${{line:-1}} failed: No such file or directory." >&2
     exit 4
 fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
 

@@ -4,6 +4,7 @@ word for word: what camfw compares with the kernel is in the kernel's own form."
 from __future__ import annotations
 
 import unittest
+from pathlib import Path
 from typing import ClassVar
 
 from lab.namespace import Namespace
@@ -20,7 +21,7 @@ class Goldens(unittest.TestCase):
     backend: ClassVar[str]
 
     def restore(self, namespace: Namespace, family: str, text: str, *options: str) -> None:
-        command = [multi(self.backend), f"{family}-restore", *options]
+        command: list[str | Path] = [multi(self.backend), f"{family}-restore", *options]
         namespace.run(command, check=True, input=text)
 
     def test_every_golden_is_taken_and_printed_back(self) -> None:

@@ -89,7 +89,8 @@ class Ipv6(RouterTest):
                 flow.recv(100)
 
     def test_a_link_local_address_is_no_way_in(self) -> None:
-        shown = self.router.run(["ip", "-6", "-o", "address", "show", "dev", "eth1", "scope", "link"], check=True)
+        show = ["ip", "-6", "-o", "address", "show", "dev", "eth1", "scope", "link"]
+        shown = self.router.run(show, check=True)
         address = shown.stdout.split()[3].split("/")[0] + "%eth0"
         self.assertTrue(probes.ping(self.camera, address, 5), "control")
         self.camfw("boot")

@@ -80,6 +80,15 @@ real "$@" <<<"$input"
         self.assertTrue(before and after, (before, after))
         self.assert_boot_lines(before + after)
 
+    def test_a_syslogd_that_reads_nothing_holds_nothing_up(self) -> None:
+        with contextlib.closing(self.program.syslog()), \
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    filler.sendto(b"full", str(self.program.dev / "log"))
+            self.assert_boot_lines(records(self.camfw("boot", seconds=10).log))
+
     def test_a_failure_is_logged(self) -> None:
         self.router.ip("link", "del", "eth2")
         with contextlib.closing(self.program.syslog()) as syslog:
@@ -97,7 +106,8 @@ real "$@" <<<"$input"
 
     def test_each_outcome_is_one_line(self) -> None:
         with contextlib.closing(self.program.syslog()) as syslog:
-            for command, word in (("apply", "Applied"), ("seal", "Sealed"), ("open", "Open"), ("apply", "Applied")):
+            outcomes = (("apply", "Applied"), ("seal", "Sealed"), ("open", "Open"), ("apply", "Applied"))
+            for command, word in outcomes:
                 with self.subTest(command):
                     self.camfw(command)
                     lines = received(syslog)

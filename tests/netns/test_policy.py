@@ -111,6 +111,33 @@ class Policy(RouterTest):
             reach = probes.ftp_upload(self.camera, example.CAMERA.router, transfer_seconds=3)
             self.assertFalse(reach, reach.detail)
 
+    def test_the_router_itself_may_reach_every_host(self) -> None:
+        self.camfw("boot")
+        for host in self.lab.hosts.values():
+            with self.subTest(host.name), Listener(host.namespace, tcp=[4711]):
+                self.assertTrue(probes.tcp(self.router, host.address, 4711))
+
+    def test_a_limit_counts_new_connections_of_each_source(self) -> None:
+        self.change_config('service = "ssh"', 'service = "ssh"\nlimit = "6/minute"')
+        another = "192.168.5.11"
+        self.laptop.ip("address", "add", f"{another}/24", "dev", "eth0")
+        tries = 20
+        with Listener(self.router, tcp=[22]) as listener:
+            self.camfw("boot")
+            kept = [self._connects(None) for _ in range(tries)]
+            self.assertTrue(kept[0])
+            self.assertLess(sum(kept), tries // 2, "some are over the limit")
+            self.assertTrue(self._connects(another), "another source has a count of its own")
+            expected = sum(kept) + 1
+            self.assertTrue(probes.wait_until(lambda: listener.accepted[22] == expected, 2))
+
+    def _connects(self, source: str | None) -> bool:
+        with self.laptop.socket() as connection:
+            connection.settimeout(0.1)
+            if source is not None:
+                connection.bind((source, 0))
+            return connection.connect_ex((example.LAPTOP.router, 22)) == 0
+
     def test_the_laptop_is_not_masqueraded(self) -> None:
         self.camfw("boot")
         page = "a picture\n"

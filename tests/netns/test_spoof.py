@@ -185,9 +185,11 @@ class Spoof(RouterTest):
                         source_port=port, count=1,
                     )
                     wanted = (f"SPOOFED PKT {zone} ", f"IN={wiring.interface} ", f"SPT={port} ")
-                    found = probes.wait_until(
-                        lambda: any(all(part in line for part in wanted) for line in lines()), 3
-                    )
+
+                    def is_there(parts: tuple[str, ...] = wanted) -> bool:
+                        return any(all(part in line for part in parts) for line in lines())
+
+                    found = probes.wait_until(is_there, 3)
                     self.assertTrue(found, f"{wanted} in the kernel's log: {lines()[-5:]}")
 
 
@@ -202,7 +204,7 @@ def kernel_log() -> Iterator[Callable[[], list[str]]]:
 
     The switch is set for that time alone, by one test at a time.
     """
-    with open("/run/camfw-test-kernel-log.lock", "w") as lock:
+    with open(__file__) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = LOG_ALL.read_text()
         log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 STRACE = (
-    "/usr/bin/strace", "-f", "-y", "-q", "-s", "64", "-e", "signal=none",
+    shutil.which("strace") or "/usr/bin/strace", "-f", "-y", "-q", "-s", "64", "-e", "signal=none",
     "-e", "trace=execve,open,openat,write,pwrite64,sendto,sendmsg,exit_group",
 )
 
