@@ -24,12 +24,15 @@ pub fn start(link: &str, config: &str) -> Result<bool, ProcessError> {
         error,
     })?;
     let hook = hook.display().to_string();
+    // The client works in /, so a relative path would lead elsewhere.
+    let config =
+        std::path::absolute(config).map_or(config.into(), |path| path.display().to_string());
     let client = process::find("udhcpc").map_or("udhcpc".into(), |path| path.display().to_string());
     // -b: to the background even without a lease, so that a boot goes on.
     let args = [
         "-b", "-S", "-R", "-t", "3", "-T", "1", "-i", link, "-p", &pid_file, "-s", &hook,
     ];
-    process::start_daemon(&client, &args, (CONFIG_VARIABLE, config))?;
+    process::start_daemon(&client, &args, (CONFIG_VARIABLE, &config))?;
     Ok(true)
 }
 

@@ -1,0 +1,353 @@
+"""Interfaces, addresses, routes, neighbours and forwarding from the same file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import probes
+from lab.capture import Capture
+from lab.hosts import Host, Wiring
+from lab.probes import wait_until
+from netns.case import RouterTest
+from netns.program import Result
+
+SECOND = Wiring("second", "eth3", "192.168.8.111", 24, router="192.168.8.1",
+                address6="fd00:8::111", router6="fd00:8::1")
+
+
+class NetworkLegacy(RouterTest):
+    # The tables are beside the point here; the other files run on both.
+    backend = "legacy"
+
+    def extend(self, text: str) -> None:
+        """Add to the example."""
+        self.program.configure(self.program.config.read_text() + text)
+
+    def links(self) -> str:
+        return self.router.run(["ip", "-4", "-br", "address"], check=True).stdout
+
+    def routes(self, table: str = "main") -> str:
+        return self.router.run(["ip", "route", "show", "table", table], check=True).stdout
+
+    def traced(self, *arguments: str) -> list[str]:
+        """The change messages that a run sends to the kernel."""
+        output = self.scratch / "netlink"
+        strace = str(shutil.which("strace"))
+        self.camfw(*arguments, before=[strace, "-f", "-o", output, "-e", "trace=sendto,sendmsg"])
+        return [
+            line for line in output.read_text().splitlines()
+            if re.search(r"nlmsg_type=RTM_(NEW|SET|DEL)", line)
+        ]
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[subprocess.Popen[bytes]]:
+        """camfw watch, in the background."""
+        process = self.program.start("watch")
+        try:
+            yield process
+            self.assertIsNone(process.poll(), "watch went on")
+        finally:
+            process.kill()
+            said = process.communicate()
+            self.watch_said = b"".join(said).decode()
+
+    def replug(self, name: str) -> None:
+        """A host's wire, pulled out (unplug) and put back in."""
+        host = self.lab.hosts[name]
+        wiring = host.wiring
+        self.router.ip("link", "add", wiring.interface, "type", "veth", "peer", "name", "eth0",
+                       "address", wiring.mac, "netns", host.namespace.name)
+        host._configure()
+
+    def unplug(self, name: str) -> None:
+        self.router.ip("link", "delete", self.lab.hosts[name].wiring.interface)
+
+    # -- no more than has to be --
+
+    def test_a_second_apply_sends_no_change_message(self) -> None:
+        self.extend("""
+[[routes]]
+to = "10.1.0.0/16"
+via = "192.168.5.10"
+metric = 7
+
+[[routes]]
+to = "10.0.0.0/8"
+blackhole = true
+
+[[routes]]
+to = "0.0.0.0/0"
+via = "192.168.5.10"
+table = 300
+
+[[marks]]
+fwmark = 3
+table = 300
+
+[[cameras]]
+name = "porch"
+address = "192.168.8.110"
+mac = "02:00:00:00:00:11"
+""")
+        self.assertGreaterEqual(len(self.traced("boot")), 3 + 3 + 4 + 1 + 1)
+        self.assertEqual(self.traced("apply"), [])
+        self.camfw("status")
+
+    def test_what_the_file_no_longer_wants_goes_and_what_others_made_stays(self) -> None:
+        self.change_config('"192.168.8.1/24"', '["192.168.8.1/24", "192.168.9.1/24"]')
+        self.extend('\n[[routes]]\nto = "10.1.0.0/16"\nvia = "192.168.9.9"\n')
+        self.camfw("boot")
+        self.router.ip("address", "add", "192.168.77.1/24", "dev", "eth1")
+        self.router.ip("route", "add", "10.77.0.0/16", "via", "192.168.8.110")
+        self.assertIn("192.168.9.1/24", self.links())
+        text = self.program.config.read_text()
+        text = text.replace('["192.168.8.1/24", "192.168.9.1/24"]', '"192.168.8.1/24"')
+        self.program.configure(text[:text.index("[[routes]]")])
+        self.camfw("apply")
+        self.assertNotIn("192.168.9.1", self.links())
+        self.assertNotIn("10.1.0.0/16", self.routes())
+        self.assertIn("192.168.77.1/24", self.links())
+        self.assertIn("10.77.0.0/16", self.routes())
+
+    # -- interfaces --
+
+    def test_interfaces_by_hardware_address_get_their_names(self) -> None:
+        """eth1 and eth2 came up the other way round; the file sorts it out."""
+        macs = {"eth1": "02:00:00:00:01:02", "eth2": "02:00:00:00:01:01"}
+        for interface, mac in macs.items():
+            self.router.ip("link", "set", interface, "address", mac)
+        self.router.ip("link", "set", "eth1", "name", "aside")
+        self.router.ip("link", "set", "eth2", "name", "eth1")
+        self.router.ip("link", "set", "aside", "name", "eth2")
+        text = self.program.config.read_text()
+        for interface, mac in macs.items():
+            text = text.replace(f'interface = "{interface}"', f'interface = {{ mac = "{mac}", name = "{interface}" }}')
+        self.program.configure(text)
+        self.camfw("boot")
+        self.assertTrue(probes.ping(self.camera, "192.168.8.1"), "the camera is on eth1 again")
+        self.assertTrue(probes.ping(self.laptop, "192.168.5.200"), "the laptop is on eth2 again")
+        self.camfw("status")
+
+    def test_a_name_that_is_taken_is_told(self) -> None:
+        self.router.ip("link", "set", "eth1", "address", "02:00:00:00:01:02")
+        self.change_config('interface = "eth1"', 'interface = { mac = "02:00:00:00:01:02", name = "eth2" }')
+        text = self.program.config.read_text()
+        self.program.configure(text.replace('interface = "eth2"\naddress   = "192.168.5.200/24"',
+                                            'interface = "eth9"\naddress   = "192.168.5.200/24"'))
+        self.assert_incomplete(self.camfw("apply", expect=3), "eth1", "eth2")
+
+    def test_no_such_hardware_address_is_told(self) -> None:
+        self.change_config('interface = "eth1"', 'interface = { mac = "02:00:00:00:09:09", name = "cam0" }')
+        self.assert_incomplete(self.camfw("apply", expect=3), "cam0", "02:00:00:00:09:09")
+
+    def test_an_address_on_another_interface_is_told(self) -> None:
+        self.router.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
+        self.assert_incomplete(self.camfw("apply", expect=3), "eth0", "192.168.8.1/24")
+
+    def assert_incomplete(self, result: Result, *names: str) -> None:
+        """Forwarding is off, the rules are loaded, and it says what is wrong."""
+        for name in names:
+            self.assertIn(name, result.said)
+        self.assertEqual(self.forwarding(), "0")
+        self.assertEqual(self.tables.policy("iptables", "INPUT"), "DROP")
+        self.assertIn("private_to_router", self.tables.save("iptables"))
+
+    def test_mtu_and_an_overridden_setting(self) -> None:
+        self.change_config('address   = "192.168.8.1/24"', 'address   = "192.168.8.1/24"\nmtu = 1300')
+        self.extend('\n[sysctls]\n"net.ipv4.conf.eth1.rp_filter" = 2\n')
+        self.camfw("boot")
+        shown = self.router.run(["ip", "link", "show", "eth1"], check=True).stdout
+        self.assertIn("mtu 1300", shown)
+        self.assertEqual(self.router.read_sysctl("net.ipv4.conf.eth1.rp_filter"), "2")
+        self.assertEqual(self.router.read_sysctl("net.ipv4.conf.eth2.rp_filter"), "1")
+
+    def test_cameras_on_one_bridge_do_not_reach_each_other(self) -> None:
+        with Host(SECOND) as second:
+            second.plug(self.router)
+            self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1", "eth3"], name = "br-cam" }')
+            self.camfw("boot")
+            # Bridged frames meet the FORWARD chain too, which drops them; here
+            # it is about the ports alone.
+            self.router.write_sysctl("net.bridge.bridge-nf-call-iptables", "0")
+            for host in (self.camera, second.namespace):
+                self.assertTrue(probes.ping(host, "192.168.8.1"), "each reaches the router")
+            self.assertFalse(probes.ping(self.camera, SECOND.address, 1))
+            self.assertFalse(probes.ping(second.namespace, "192.168.8.110", 1))
+            self.assertEqual(self.traced("apply"), [])
+            # They would, were the ports not isolated.
+            self.router.run(["bridge", "link", "set", "dev", "eth3", "isolated", "off"], check=True)
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, SECOND.address, 1)), 10))
+            drift = self.camfw("status", expect=1)
+            self.assertIn("eth3", drift.stdout)
+            self.camfw("apply")
+            self.assertFalse(probes.ping(self.camera, SECOND.address, 1))
+
+    # -- routes and neighbours --
+
+    def test_marked_packets_take_a_table_of_their_own(self) -> None:
+        self.extend("""
+[[routes]]
+to = "0.0.0.0/0"
+via = "192.168.5.10"
+table = 300
+
+[[marks]]
+fwmark = 3
+table = 300
+""")
+        self.camfw("boot")
+        ping = ["ping", "-c", "1", "-W", "1", "10.9.9.9"]
+        with Capture(self.laptop, "icmp and dst host 10.9.9.9") as laptop, \
+                Capture(self.internet, "icmp and dst host 10.9.9.9") as internet:
+            self.router.run([*ping, "-m", "3"])
+            self.assertEqual((laptop.count(1), internet.count()), (1, 0))
+            self.router.run(ping)
+            self.assertEqual((laptop.count(1), internet.count(1)), (1, 1))
+
+    def test_a_black_hole_swallows_what_no_route_is_longer_for(self) -> None:
+        ping = ["ping", "-c", "1", "-W", "1", "10.1.2.3"]
+        with Capture(self.internet, "icmp and dst host 10.1.2.3") as internet:
+            self.camfw("boot")
+            self.router.run(ping)
+            self.assertEqual(internet.count(1), 1, "by the default route")
+            self.extend('\n[[routes]]\nto = "10.0.0.0/8"\nblackhole = true\n')
+            self.camfw("apply")
+            self.router.run(ping)
+            self.assertEqual(internet.count(2), 1)
+
+    def test_a_cameras_address_is_its_hardware_addresss(self) -> None:
+        camera = '\n[[cameras]]\nname = "porch"\naddress = "192.168.8.110"\nmac = "{}"\n'
+        example = self.program.config.read_text()
+        self.program.configure(example + camera.format("02:00:00:00:00:11"))
+        self.camfw("boot")
+        self.assertTrue(probes.ping(self.router, "192.168.8.110"))
+        # Whoever answers for it on the wire, its packets go to its own device.
+        self.program.configure(example + camera.format("02:00:00:00:00:99"))
+        self.camfw("apply")
+        self.assertFalse(probes.ping(self.router, "192.168.8.110", 1))
+
+    # -- late, and coming and going --
+
+    def test_boot_waits_for_an_interface_and_takes_it_when_it_comes(self) -> None:
+        self.unplug("camera")
+        self.extend("\n[router]\nwait = 20\n")
+        started = time.monotonic()
+        process = self.program.start("boot")
+        time.sleep(3)
+        self.assertIsNone(process.poll(), "it waits")
+        self.assertEqual(self.forwarding(), "0")
+        self.replug("camera")
+        self.assertEqual(process.wait(10), 0)
+        self.assertLess(time.monotonic() - started, 10, "it does not wait to the end")
+        process.communicate()
+        self.assertTrue(probes.ping(self.camera, "192.168.8.1"))
+        self.camfw("status")
+
+    def test_what_is_missing_is_told_and_watch_finishes_the_job(self) -> None:
+        self.unplug("camera")
+        self.extend("\n[router]\nwait = 0\n")
+        self.assert_incomplete(self.camfw("boot", expect=3), "eth1")
+        self.assertTrue(probes.ping(self.laptop, "192.168.5.200"), "the rest is up")
+        with self.watching():
+            for _ in range(2):
+                self.replug("camera")
+                self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, "192.168.8.1", 1)), 10))
+                self.assertTrue(wait_until(lambda: self.forwarding() == "1", 5))
+                for key in ("rp_filter", "log_martians"):
+                    self.assertEqual(self.router.read_sysctl(f"net.ipv4.conf.eth1.{key}"), "1")
+                self.camfw("status")
+                self.unplug("camera")
+        self.assertTrue(probes.ping(self.laptop, "192.168.5.200"))
+
+    def test_watch_changes_nothing_where_the_rules_are_not_those_of_the_file(self) -> None:
+        self.camfw("boot")
+        self.change_config('"192.168.8.1/24"', '"192.168.88.1/24"')
+        with self.watching():
+            time.sleep(2)
+            self.assertIn("192.168.8.1/24", self.links())
+            self.assertIn("camfw apply", self.program.logged())
+
+    def test_an_interface_that_flaps_lets_nothing_through(self) -> None:
+        self.extend("\n[router]\nwait = 0\n")
+        self.camfw("boot")
+        with self.watching(), Capture(self.internet, "src net 192.168.8.0/24") as internet:
+            for round_ in range(100):
+                state = "down" if round_ % 2 == 0 else "up"
+                self.router.ip("link", "set", "eth1", state)
+                self.camera.run(["ping", "-c", "1", "-W", "0.05", "192.168.0.1"])
+                time.sleep(0.02)
+            self.router.ip("link", "set", "eth1", "up")
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, "192.168.8.1", 1)), 10))
+            self.assertEqual(internet.count(), 0)
+        self.camfw("status")
+
+    # -- DHCP --
+
+    @contextlib.contextmanager
+    def dhcp_server(self, own: str, first: str, last: str) -> Iterator[Path]:
+        """dnsmasq on the internet host; its leases."""
+        leases = self.scratch / "leases"
+        leases.touch(mode=0o666)
+        self.scratch.chmod(0o755)
+        self.internet.ip("address", "flush", "dev", "eth0")
+        self.internet.ip("address", "add", f"{own}/24", "dev", "eth0")
+        process = self.internet.start([
+            str(shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")), "--keep-in-foreground", "--port=0", "--conf-file=/dev/null",
+            "--interface=eth0", "--no-ping", f"--dhcp-range={first},{last},255.255.255.0,2m",
+            f"--dhcp-option=3,{own}", f"--dhcp-leasefile={leases}", "--pid-file=", "--user=root",
+        ])
+        try:
+            yield leases
+        finally:
+            process.kill()
+            process.wait()
+
+    def boot_with_dhcp(self, expect: int = 0) -> Result:
+        busybox = shutil.which("busybox")
+        assert busybox is not None, "tests/lab/install installs busybox"
+        (self.program.tools / "udhcpc").symlink_to(busybox)
+        text = self.program.config.read_text()
+        text = text.replace('address   = "192.168.0.2/24"\ngateway   = "192.168.0.1"', 'address   = "dhcp"')
+        self.program.configure(text)
+        self.addCleanup(self.end_dhcp)
+        return self.camfw("boot", expect=expect)
+
+    def end_dhcp(self) -> None:
+        for file in (self.scratch / "run").glob("camfw-udhcpc-*.pid"):
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                os.kill(int(file.read_text()), signal.SIGKILL)
+
+    def test_address_and_gateway_come_by_dhcp_and_nothing_else_does(self) -> None:
+        with self.dhcp_server("192.168.0.1", "192.168.0.50", "192.168.0.60"):
+            self.boot_with_dhcp()
+            self.assertTrue(wait_until(lambda: "default via 192.168.0.1 dev eth0" in self.routes(), 15), self.routes())
+            own = re.search(r"eth0\S*\s+\S+\s+(192\.168\.0\.\d+)/24", self.links())
+            self.assertIsNotNone(own, self.links())
+            assert own is not None
+            self.assertTrue(probes.ping(self.internet, own[1]))
+            self.assertEqual(probes.scan(self.internet, own[1], "1-1024"), frozenset())
+            # An apply leaves the lease alone, and starts no second client.
+            self.assertEqual(self.traced("apply"), [])
+            self.assertIn(own[1], self.links())
+            self.camfw("status")
+
+    def test_a_lease_in_another_zones_network_is_not_taken(self) -> None:
+        with self.dhcp_server("192.168.8.1", "192.168.8.50", "192.168.8.60") as leases:
+            said = [self.boot_with_dhcp().said]
+
+            def refused() -> bool:
+                said.append(self.program.logged())
+                return "overlaps" in "".join(said)
+
+            self.assertTrue(wait_until(lambda: leases.stat().st_size > 0, 15), "a lease was given")
+            self.assertTrue(wait_until(refused, 5))
+            self.assertNotRegex(self.links(), r"eth0\S*\s+\S+\s+192")
+            self.assertNotIn("default", self.routes())
