@@ -147,7 +147,7 @@ def _add_to_disk(disk: Path, files: Mapping[str, Entry], scratch: Path) -> None:
     if done.returncode != 0:
         raise ImageError(f"debugfs: {done.stderr.strip()}")
     checked = subprocess.run(
-        ["debugfs", "-R", f"stat /{next(reversed(files))}", str(disk)],
+        ["debugfs", "-R", f"stat /{list(files)[-1]}", str(disk)],
         capture_output=True, text=True, check=False, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"},
     )
     if "Inode:" not in checked.stdout:

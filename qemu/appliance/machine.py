@@ -126,6 +126,10 @@ class Machine:
                     raise MachineError(f"no line with {pattern!r}: {why}; its console ends:\n{last}")
                 self._changed.wait(min(left, 1))
 
+    def wait_for_kernel(self, pattern: str, seconds: float = 60) -> Line:
+        """The first line of the kernel's log that begins with the pattern."""
+        return self.wait_for(rf"^\[ *\d+\.\d+\] (?:{pattern})", seconds)
+
     def type(self, data: bytes) -> None:
         """Type at the console."""
         assert self._process.stdin is not None
@@ -142,19 +146,14 @@ class Machine:
             # No echo of what is typed, and no kernel lines between the output's.
             self.type(b"stty -echo; dmesg -n 1\n")
             self._silent = True
-        token = secrets.token_hex(8)
-        # The token comes in two parts, so that an echo is not taken for the end.
-        begin, end = token[:8], token[8:]
-        self.type(f"echo {begin[:4]}''{begin[4:]}; {command}\necho {end[:4]}''{end[4:]} $?\n".encode())
-        last = self.wait_for(rf"{end} \d+", seconds)
-        lines = [line.text for line in self.lines]
-        first = next(number for number, text in enumerate(lines) if begin in text)
-        final = next(number for number, text in enumerate(lines) if re.search(rf"{end} \d+", text))
-        output = [text for text in lines[first + 1:final] if not STAMP.match(text)]
-        before = lines[final].split(end)[0].removeprefix("~ # ").removeprefix("/ # ")
-        if before:
-            output.append(before)
-        return int(last.text.split(end)[1].split()[0]), "\n".join(output)
+        begin, end = secrets.token_hex(8), secrets.token_hex(8)
+        # Quotes inside, so that what is typed is not taken for what is printed;
+        # one line, so that no prompt comes in between.
+        self.type(f"echo {begin[:8]}''{begin[8:]}; {{ {command}; }}; echo {end[:8]}''{end[8:]} $?\n".encode())
+        self.wait_for(rf"{end} \d+", seconds)
+        printed = "\n".join(line.text for line in self.lines)
+        output, _, code = printed.partition(begin)[2].partition(end)
+        return int(code.split()[0]), output.strip("\n")
 
     def power_off(self, seconds: float = 20) -> None:
         """Turn it off by a command at the console's shell, and wait until it is off."""

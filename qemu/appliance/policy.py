@@ -44,7 +44,15 @@ class PolicyError(Exception):
 
 def attempts(text: str) -> list[tuple[Flow, bool]]:
     """Everything that the hosts try, and whether this configuration allows it."""
-    config = tomllib.loads(text)
+    try:
+        return _attempts(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PolicyError(
+            f"cannot tell what this configuration allows ({error}); `camfw check` says what is "
+            "wrong with it, and --shell boots with it all the same") from error
+
+
+def _attempts(config: dict[str, Any]) -> list[tuple[Flow, bool]]:
     zones = {zone["interface"]: (name, zone["address"]) for name, zone in config["zones"].items()
              if isinstance(zone["interface"], str)}
     names = {"router": "router"}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lab import example, table
 from lab.hosts import INTERFACE, Host
-from lab.namespace import sweep
-from lab.probes import Target
+from lab.namespace import LabError, sweep
+from lab.probes import Target, tcp
 from lab.services import make_key
 from lab.stations import Station
 from lab.table import Flow, Row
@@ -24,6 +25,9 @@ from appliance.machine import Machine, mac
 
 # What the router's web server has, in overlay/srv/www.
 ROUTER_PAGE = "the page of router\n"
+
+# What tells that its services are up.
+ROUTER_PORTS = {"ftp": 21, "ssh": 22}
 
 
 class Scene:
@@ -54,7 +58,7 @@ class Scene:
                 self._cards.append(card)
                 self._stations[wiring.name] = stack.enter_context(
                     Station(host.namespace, scratch / wiring.name))
-            self._key = make_key(scratch / "key")
+            self.key = make_key(scratch / "key")
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Scene:
@@ -66,7 +70,7 @@ class Scene:
     @property
     def login(self) -> dict[str, Entry]:
         """What lets the laptop's user in."""
-        return login(self._key.with_name(f"{self._key.name}.pub").read_text())
+        return login(self.key.with_name(f"{self.key.name}.pub").read_text())
 
     def boot(
         self, image: Image, files: Mapping[str, Entry], *, log: Path | None = None,
@@ -77,6 +81,19 @@ class Scene:
         booted = image.with_files({**files, **self.login}, self.scratch / f"boot{self._boots}")
         return Machine(booted, self._cards, log=log, echo=echo)
 
+    def wait_for_services(self, attempts: Iterable[tuple[Flow, bool]], seconds: float = 60) -> None:
+        """Wait until the router's services answer those who may reach them."""
+        deadline = time.monotonic() + seconds
+        for flow, allowed in attempts:
+            port = ROUTER_PORTS.get(flow.service)
+            if flow.target != "router" or not allowed or port is None:
+                continue
+            host = self.hosts[flow.source]
+            while not tcp(host.namespace, host.wiring.router, port, wait=1):
+                if time.monotonic() > deadline:
+                    raise LabError(f"the router's {flow.service} does not answer the {flow.source}")
+                time.sleep(0.1)
+
     def try_all(self, attempts: Iterable[tuple[Flow, bool]]) -> list[Row]:
         """Who reaches whom, by real clients."""
         namespaces = {name: host.namespace for name, host in self.hosts.items()}
@@ -85,5 +102,5 @@ class Scene:
     def _target(self, flow: Flow) -> Target:
         if flow.target == "router":
             address = self.hosts[flow.source].wiring.router
-            return Target(address, page=ROUTER_PAGE, ssh_key=self._key)
+            return Target(address, page=ROUTER_PAGE, ssh_key=self.key)
         return self._stations[flow.target].at(self.hosts[flow.target].address)

@@ -21,6 +21,27 @@ MICROSECONDS = 10_000
 UDP_PORT = 9
 TCP_PORT = 80
 
+# Added to a policy that keeps the camera in, this lets out what it sends here.
+LET_THE_CAMERA_OUT = """
+[services.discard]
+udp = [9]
+
+[[allow]]
+from = "camera"
+to = "external"
+service = ["ping", "discard", "http"]
+
+[[exceptions]]
+from = "camera"
+to = "external"
+service = ["ping", "discard", "http"]
+"""
+
+# How long before Applied the first packet may pass: turning forwarding on is
+# the last thing done before that line is written, and the two clocks that are
+# compared are not that exact.
+TOLERANCE_SECONDS = 0.1
+
 
 @dataclass(frozen=True)
 class Arrived:
