@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use camfw::cli::show;
 use camfw::source::Source;
 
-const GOLDEN: usize = 8;
-const REFUSED: usize = 61;
+const GOLDEN: usize = 9;
+const REFUSED: usize = 92;
 
 fn cases(folder: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))

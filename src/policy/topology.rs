@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use toml::Spanned;
 
 use super::resolve::named;
-use super::{Camera, Zone, ZoneIndex};
+use super::{Camera, Role, Zone, ZoneIndex};
 use crate::config::{self, Config};
 use crate::name::{CameraName, MacAddress};
 use crate::network::{MAIN_TABLE, MarkRule, Route, Way};
@@ -178,6 +178,29 @@ fn route(
         Some(table) => table_number(table, source)?,
         None => MAIN_TABLE,
     };
+    // What a route leads to is taken for the sources of its zone; an external
+    // zone's are anything but the others' networks.
+    let takes = |zone: &&Zone| {
+        let theirs = zone.networks().into_iter();
+        let mut theirs =
+            theirs.filter(|own| destination.contains(own) || own.contains(&destination));
+        let elsewhere =
+            matches!(&way, Way::Gateway { link, .. } if *link != zone.interface.as_str());
+        elsewhere && theirs.next().is_some()
+    };
+    let through_external = zones.iter().any(|zone| {
+        let by = matches!(&way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
+        by && zone.role == Role::External
+    });
+    if let (Some(zone), false) = (
+        zones.iter().find(takes),
+        through_external || destination.prefix_len() == 0,
+    ) {
+        return Err(source.refuse(
+            to.span(),
+            format_args!("{destination} overlaps the network of zone {}, whose sources it would let in elsewhere; make the route narrower", zone.name),
+        ));
+    }
     let is_zones = |zone: &Zone| zone.networks().contains(&destination);
     if table == MAIN_TABLE
         && *metric == 0
