@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::Hash;
 
 use ipnet::Ipv4Net;
 use thiserror::Error;
@@ -406,13 +407,14 @@ fn how(device: &Device) -> String {
 }
 
 /// What is wanted and not there, and what is there, is ours, and not wanted.
-fn against<T: PartialEq + Clone>(held: &[Held<T>], wanted: &[T]) -> (Vec<T>, Vec<T>) {
-    let add = wanted
-        .iter()
-        .filter(|value| !held.iter().any(|held| held.value == **value));
+fn against<T: Eq + Hash + Clone>(held: &[Held<T>], wanted: &[T]) -> (Vec<T>, Vec<T>) {
+    // By sets: there may be thousands of routes.
+    let is_wanted: HashSet<&T> = wanted.iter().collect();
+    let is_held: HashSet<&T> = held.iter().map(|held| &held.value).collect();
+    let add = wanted.iter().filter(|value| !is_held.contains(value));
     let remove = held
         .iter()
-        .filter(|held| held.ours && !wanted.contains(&held.value));
+        .filter(|held| held.ours && !is_wanted.contains(&held.value));
     (
         add.cloned().collect(),
         remove.map(|held| held.value.clone()).collect(),
@@ -495,9 +497,10 @@ fn routes(current: &Current, wanted: &Wanted, usable: &HashSet<&str>, changes: &
     let (add, remove) = against(&current.routes, &possible);
     // Removed first, unless the new one replaces it, which leaves no gap.
     let slot = |route: &Route| (route.destination, route.metric, route.table);
+    let replaced: HashSet<_> = add.iter().map(slot).collect();
     let gone = remove
         .into_iter()
-        .filter(|old| !add.iter().any(|new| slot(new) == slot(old)));
+        .filter(|old| !replaced.contains(&slot(old)));
     changes.extend(gone.map(Change::RemoveRoute));
     changes.extend(add.into_iter().map(Change::SetRoute));
 }

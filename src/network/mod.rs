@@ -79,7 +79,7 @@ pub struct WantedLink {
 }
 
 /// A route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     /// Where to.
     pub destination: Ipv4Net,
@@ -92,7 +92,7 @@ pub struct Route {
 }
 
 /// The way a route takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Way {
     /// By another router.
     Gateway {
@@ -124,7 +124,7 @@ impl fmt::Display for Route {
 }
 
 /// Packets with a mark look at a table of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MarkRule {
     /// The mark.
     pub mark: u32,
@@ -139,7 +139,7 @@ impl fmt::Display for MarkRule {
 }
 
 /// A permanent neighbour.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Neighbour {
     /// Its address.
     pub address: Ipv4Addr,

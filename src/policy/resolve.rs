@@ -119,7 +119,7 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
                     ),
                 ));
             }
-            for (network, theirs) in pairs(&zone.networks(), &other.networks()) {
+            for (network, theirs) in pairs(&zone.addresses, &other.addresses) {
                 if overlap(network, theirs) {
                     return Err(source.refuse(
                         as_written.address.span(),
@@ -154,7 +154,10 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
 }
 
 fn pairs(a: &[Ipv4Net], b: &[Ipv4Net]) -> Vec<(Ipv4Net, Ipv4Net)> {
-    let with = |a: &Ipv4Net| b.iter().map(|b| (*a, *b)).collect::<Vec<_>>();
+    let with = |a: &Ipv4Net| {
+        let a = a.trunc();
+        b.iter().map(move |b| (a, b.trunc()))
+    };
     a.iter().flat_map(with).collect()
 }
 

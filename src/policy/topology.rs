@@ -78,11 +78,8 @@ fn camera(written: &config::Camera, zones: &[Zone], source: &Source) -> Result<C
 
 fn zone_of(address: Ipv4Addr, zones: &[Zone]) -> Option<(ZoneIndex, Ipv4Net)> {
     zones.iter().enumerate().find_map(|(index, zone)| {
-        let network = zone
-            .networks()
-            .into_iter()
-            .find(|network| network.contains(&address))?;
-        Some((ZoneIndex(index), network))
+        let own = zone.addresses.iter().find(|own| own.contains(&address))?;
+        Some((ZoneIndex(index), own.trunc()))
     })
 }
 
@@ -181,12 +178,12 @@ fn route(
     // What a route leads to is taken for the sources of its zone; an external
     // zone's are anything but the others' networks.
     let takes = |zone: &&Zone| {
-        let theirs = zone.networks().into_iter();
-        let mut theirs =
-            theirs.filter(|own| destination.contains(own) || own.contains(&destination));
         let elsewhere =
-            matches!(&way, Way::Gateway { link, .. } if *link != zone.interface.as_str());
-        elsewhere && theirs.next().is_some()
+            !matches!(&way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
+        let gateway = matches!(&way, Way::Gateway { .. });
+        let overlaps =
+            |own: &Ipv4Net| destination.contains(&own.network()) || own.contains(&destination);
+        gateway && elsewhere && zone.addresses.iter().any(overlaps)
     };
     let through_external = zones.iter().any(|zone| {
         let by = matches!(&way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
@@ -201,7 +198,7 @@ fn route(
             format_args!("{destination} overlaps the network of zone {}, whose sources it would let in elsewhere; make the route narrower", zone.name),
         ));
     }
-    let is_zones = |zone: &Zone| zone.networks().contains(&destination);
+    let is_zones = |zone: &Zone| zone.addresses.iter().any(|own| own.trunc() == destination);
     if table == MAIN_TABLE
         && *metric == 0
         && (zones.iter().any(is_zones)
