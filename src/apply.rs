@@ -5,9 +5,11 @@
 //! before it, since what tightens goes in before what loosens, and forwarding
 //! is the last thing turned on.
 
-use std::fmt;
+mod lease;
+mod outcome;
+mod watch;
+
 use std::path::Path;
-use std::time::Duration;
 
 use thiserror::Error;
 
@@ -22,59 +24,9 @@ use crate::ruleset::{Difference, Ruleset, TableName, differences};
 use crate::source::Refusal;
 use crate::sysctl::{self, Need, Setting};
 
-/// How a command ended: one line and one exit code.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The kernel holds what the file says; with the number of changes made.
-    Applied(usize),
-    /// The kernel holds what the file says, and nothing was changed.
-    Holds,
-    /// It does not; each difference.
-    Drift(Vec<String>),
-    /// A step failed and the rules from before are in force.
-    RolledBack(String),
-    /// The file or the usage is bad and nothing was changed; at boot the box is
-    /// sealed.
-    Refused(String),
-    /// The box is closed because it was told to be.
-    Closed,
-    /// A step failed and the box is closed.
-    Sealed(String),
-    /// Not even that could be done.
-    Unsealed(String),
-    /// The firewall was taken off.
-    Open,
-}
-
-impl Outcome {
-    /// The exit code.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Outcome::Applied(_) | Outcome::Holds | Outcome::Closed | Outcome::Open => 0,
-            Outcome::Drift(_) | Outcome::RolledBack(_) => 1,
-            Outcome::Refused(_) => 2,
-            Outcome::Sealed(_) => 3,
-            Outcome::Unsealed(_) => 4,
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Outcome::Applied(0) => f.write_str("Applied: nothing had to change"),
-            Outcome::Applied(changes) => write!(f, "Applied: {changes} changes made"),
-            Outcome::Holds => f.write_str("Applied: the kernel holds what the file says"),
-            Outcome::Drift(found) => write!(f, "Drift: {} differences", found.len()),
-            Outcome::RolledBack(why) => write!(f, "Rolled back to the rules from before: {why}"),
-            Outcome::Refused(why) => f.write_str(why),
-            Outcome::Closed => f.write_str("Sealed: the box is closed"),
-            Outcome::Sealed(why) => write!(f, "Sealed: {why}"),
-            Outcome::Unsealed(why) => write!(f, "Unsealed: {why}"),
-            Outcome::Open => f.write_str("Open: no rule is loaded, everything is accepted"),
-        }
-    }
-}
+pub use lease::take_lease;
+pub use outcome::Outcome;
+pub use watch::watch;
 
 /// Why a step failed.
 #[derive(Debug, Error)]
@@ -134,99 +86,6 @@ pub fn apply(config: &Path) -> Outcome {
     match locked() {
         Ok(_lock) => enforce(config, Patience::None),
         Err(outcome) => outcome,
-    }
-}
-
-/// Keeps at it: whenever a link comes, goes or comes back, makes the network
-/// what the file says, as long as the rules are those of the file. Forwarding
-/// is turned on when nothing is missing, and left as it is when something is:
-/// the rules go by names and keep what is not there closed. Returns only when
-/// it cannot go on.
-pub fn watch(config: &Path) -> Outcome {
-    if let Some(outcome) = needs_root() {
-        return outcome;
-    }
-    let mut said = String::new();
-    loop {
-        let (plan, told) = match look_after(config) {
-            Ok((plan, told)) => (plan, told),
-            Err(outcome) => return outcome,
-        };
-        if told != said {
-            log::info!("watch: {told}");
-            said = told;
-        }
-        // Every so often the file is read again even where nothing happens.
-        let changed = netlink::wait(LOOK_AGAIN, |current| {
-            !network::diff(current, &plan.network).changes.is_empty()
-        });
-        if let Err(error) = changed {
-            return Outcome::RolledBack(error.to_string());
-        }
-        // What could not be changed is not tried again at once, and a link
-        // that flaps is not chased.
-        std::thread::sleep(SETTLE);
-    }
-}
-
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-const SETTLE: Duration = Duration::from_millis(200);
-
-/// One look of `watch`: the plan, and what to say of it.
-fn look_after(config: &Path) -> Result<(Plan, String), Outcome> {
-    let plan = read_plan(config).map_err(|refusal| Outcome::Refused(refusal.to_string()))?;
-    let _lock = locked()?;
-    let looked = Kernel::find().and_then(|kernel| {
-        let found = kernel.read()?;
-        let wanted = |tables: &Tables| rules_of(&plan, tables.family());
-        let holds = kernel
-            .families
-            .iter()
-            .zip(&found)
-            .all(|(tables, found)| differences(&wanted(tables), found).is_empty());
-        if !holds {
-            return Ok(
-                "the rules are not those of the file; camfw apply brings them in".to_owned(),
-            );
-        }
-        kernel.keep_settings(&plan)?;
-        bring_up(&kernel, &plan, netlink::read(), Patience::None)?;
-        write(&sysctl::forwarding(true))?;
-        Ok("the network is as the file says".to_owned())
-    });
-    let told = looked.unwrap_or_else(|error| error.to_string());
-    Ok((plan, told))
-}
-
-/// What a DHCP client's hook does: address and default route of the lease. A
-/// lease in a network of another zone is not taken.
-pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
-    let plan = match read_plan(config) {
-        Ok(plan) => plan,
-        Err(refusal) => return Outcome::Refused(refusal.to_string()),
-    };
-    let others = plan
-        .network
-        .links
-        .iter()
-        .filter(|other| other.name.as_str() != link);
-    let networks: Vec<_> = others
-        .flat_map(|other| {
-            other
-                .addresses
-                .iter()
-                .map(|own| (own.trunc(), other.zone.clone()))
-        })
-        .collect();
-    let lease = network::lease(event, |name| std::env::var(name).ok())
-        .and_then(|lease| lease.apart_from(&networks));
-    let done = match lease {
-        Ok(lease) => netlink::set_lease(link, &lease).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    match done {
-        Ok(()) => Outcome::Applied(1),
-        Err(error) => Outcome::RolledBack(error),
     }
 }
 
