@@ -41,7 +41,7 @@ def events(output: Path, config: Path) -> list[Event]:
         if match := re.match(r'execve\("[^"]*/(ip6?tables[a-z-]*)", \[(.*?)\]', call):
             commands[pid] = match[1]
             found.append(Event("run", " ".join(re.findall(r'"([^"]*)"', match[2]))))
-        elif (match := re.match(r"exit_group\((\d+)\)", call)) and pid in commands:
+        elif (match := re.match(r"exit_group\((\d+)\b", call)) and pid in commands:
             found.append(Event("done", f"{commands[pid]} {match[1]}"))
         elif pid in commands:
             continue
