@@ -22,6 +22,8 @@ MEMORY_MIB = 256
 
 # A line of the kernel's log on the console: seconds since the kernel started.
 STAMP = re.compile(r"^\[ *(\d+\.\d+)\] (.*)")
+# The kernel writes its own lines whole, and into the middle of a program's.
+AMID = re.compile(r"(?<=.)(?=\[ *\d+\.\d{6}\] )")
 
 
 class MachineError(Exception):
@@ -198,7 +200,11 @@ class Machine:
             self._changed.notify_all()
 
     def _take(self, now: float, data: bytes) -> None:
-        text = data.decode(errors="replace").rstrip("\r")
+        whole = data.decode(errors="replace").rstrip("\r")
+        for text in AMID.split(whole):
+            self._take_line(now, text)
+
+    def _take_line(self, now: float, text: str) -> None:
         stamped = STAMP.match(text)
         line = Line(now, float(stamped[1]) if stamped else None, text)
         if self._log and not self._log.closed:

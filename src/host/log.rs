@@ -75,7 +75,8 @@ impl Log for SystemLog {
             return;
         }
         ON_STDERR.store(true, Ordering::Relaxed);
-        let _ = writeln!(io::stderr(), "camfw: {message}");
+        // One write, so that nobody's line comes in between.
+        let _ = io::stderr().write_all(format!("camfw: {message}\n").as_bytes());
     }
 
     fn flush(&self) {}
