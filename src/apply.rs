@@ -348,7 +348,13 @@ fn bring_up(
     patience: Patience,
 ) -> Result<usize, StepError> {
     let wanted = &plan.network;
-    let mut diff = network::diff(&current?, wanted);
+    let current = current?;
+    let others = network::left_alone(&current, wanted);
+    if patience == Patience::Wait && !others.is_empty() {
+        let others = others.join(", ");
+        log::info!("left alone, since the file does not name them: {others}");
+    }
+    let mut diff = network::diff(&current, wanted);
     if patience == Patience::Wait && diff.lacks_links() {
         log::info!(
             "waits up to {} s: {}",
@@ -460,7 +466,9 @@ fn drift(plan: &Plan) -> Result<Vec<String>, StepError> {
             )),
         }
     }
-    let diff = network::diff(&netlink::read()?, &plan.network);
+    let current = netlink::read()?;
+    let diff = network::diff(&current, &plan.network);
+    found.extend(network::foreign(&current, &plan.network));
     found.extend(
         diff.changes
             .iter()

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use super::{
     Current, Device, Held, Kind, LOOPBACK, Link, MarkRule, Neighbour, Route, Wanted, WantedLink,
+    Way,
 };
 use crate::name::InterfaceName;
 
@@ -254,6 +255,42 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     diff
 }
 
+/// What others put on the links of the file, in words: addresses, and routes by
+/// them. It stays, and it is drift. What a DHCP lease brings is expected.
+pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
+    let mut found = Vec::new();
+    for link in wanted.links.iter().filter(|link| !link.dhcp) {
+        let name = link.name.as_str();
+        let there = current.links.iter().find(|there| there.name == name);
+        let addresses = there.into_iter().flat_map(|there| &there.addresses);
+        let strange = addresses.filter(|held| !held.ours && !link.addresses.contains(&held.value));
+        found.extend(
+            strange.map(|held| format!("interface {name}: address {} is not ours", held.value)),
+        );
+        let routes = current.routes.iter().filter(|held| {
+            let by = matches!(&held.value.way, Way::Gateway { link, .. } if link == name);
+            by && !held.ours && !wanted.routes.contains(&held.value)
+        });
+        found.extend(routes.map(|held| format!("{} is not ours", held.value)));
+    }
+    found
+}
+
+/// The links that the file does not name, which are left alone.
+pub fn left_alone(current: &Current, wanted: &Wanted) -> Vec<String> {
+    let named = |link: &&Link| {
+        let lower = |wanted: &WantedLink| match &wanted.device {
+            Device::Vlan { parent, .. } => parent.as_str() == link.name,
+            Device::Bridge { ports } => ports.iter().any(|port| port.as_str() == link.name),
+            _ => false,
+        };
+        let is = |wanted: &WantedLink| wanted.name.as_str() == link.name || lower(wanted);
+        link.name == LOOPBACK || wanted.links.iter().any(is)
+    };
+    let others = current.links.iter().filter(|link| !named(link));
+    others.map(|link| link.name.clone()).collect()
+}
+
 fn up(name: &str) -> Change {
     Change::SetUp { name: name.into() }
 }
@@ -490,8 +527,8 @@ fn is_at(there: &str, wanted: &str) -> bool {
 
 fn routes(current: &Current, wanted: &Wanted, usable: &HashSet<&str>, changes: &mut Vec<Change>) {
     let possible = |route: &&Route| match &route.way {
-        super::Way::Gateway { link, .. } => usable.contains(link.as_str()),
-        super::Way::Blackhole => true,
+        Way::Gateway { link, .. } => usable.contains(link.as_str()),
+        Way::Blackhole => true,
     };
     let possible: Vec<Route> = wanted.routes.iter().filter(possible).cloned().collect();
     let (add, remove) = against(&current.routes, &possible);
@@ -534,7 +571,7 @@ fn neighbours(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MAIN_TABLE, Way};
+    use super::super::MAIN_TABLE;
     use super::*;
     use crate::name::MacAddress;
 

@@ -15,7 +15,7 @@ use ipnet::Ipv4Net;
 
 use crate::name::{InterfaceName, MacAddress};
 
-pub use diff::{Change, Diff, NetworkError, diff};
+pub use diff::{Change, Diff, NetworkError, diff, foreign, left_alone};
 pub use lease::{Lease, LeaseError, lease};
 pub use wanted::wanted;
 

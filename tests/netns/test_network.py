@@ -108,6 +108,9 @@ mac = "02:00:00:00:00:11"
         self.router.ip("address", "add", "192.168.77.1/24", "dev", "eth1")
         self.router.ip("route", "add", "10.77.0.0/16", "via", "192.168.8.110")
         self.assertIn("192.168.9.1/24", self.links())
+        drift = self.camfw("status", expect=1).stdout
+        for foreign in ("192.168.77.1/24", "10.77.0.0/16"):
+            self.assertIn(foreign, drift)
         text = self.program.config.read_text()
         text = text.replace('["192.168.8.1/24", "192.168.9.1/24"]', '"192.168.8.1/24"')
         self.program.configure(text[:text.index("[[routes]]")])
@@ -116,6 +119,13 @@ mac = "02:00:00:00:00:11"
         self.assertNotIn("10.1.0.0/16", self.routes())
         self.assertIn("192.168.77.1/24", self.links())
         self.assertIn("10.77.0.0/16", self.routes())
+
+    def test_an_interface_that_the_file_does_not_name_is_left_alone_and_said(self) -> None:
+        self.router.ip("link", "add", "eth7", "type", "veth", "peer", "name", "eth8")
+        self.assertIn("eth7, eth8", self.camfw("boot").said.replace("eth8, eth7", "eth7, eth8"))
+        shown = self.router.run(["ip", "-br", "link", "show", "eth7"], check=True).stdout
+        self.assertIn("DOWN", shown)
+        self.camfw("status")
 
     # -- interfaces --
 
