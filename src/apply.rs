@@ -112,7 +112,7 @@ pub fn open() -> Outcome {
     });
     match opened {
         Ok(()) => Outcome::Open,
-        Err(error) => Outcome::RolledBack(format!("cannot take the firewall off: {error}")),
+        Err(error) => Outcome::Failed(format!("cannot take the firewall off: {error}")),
     }
 }
 
@@ -378,8 +378,8 @@ fn bring_up(
     netlink::carry_out(first)?;
     let mut changes = diff.changes.len();
     if !first.is_empty() || patience == Patience::Wait {
-        // Links that just got their names have theirs still to be set, before
-        // they are up.
+        // Links that just got their names, or came at any time since the first
+        // look of a boot, have theirs still to be set, before they are up.
         changes += kernel.keep_settings(plan)?;
     }
     netlink::carry_out(then)?;

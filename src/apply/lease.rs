@@ -34,6 +34,6 @@ pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
     };
     match done {
         Ok(()) => Outcome::Applied(1),
-        Err(error) => Outcome::RolledBack(error),
+        Err(error) => Outcome::Failed(error),
     }
 }

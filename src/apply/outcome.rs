@@ -13,6 +13,8 @@ pub enum Outcome {
     Drift(Vec<String>),
     /// A step failed and the rules from before are in force.
     RolledBack(String),
+    /// What was to be done could not be, and the rules are as they were.
+    Failed(String),
     /// The file or the usage is bad and nothing was changed; at boot the box is
     /// sealed.
     Refused(String),
@@ -31,7 +33,7 @@ impl Outcome {
     pub fn exit_code(&self) -> u8 {
         match self {
             Outcome::Applied(_) | Outcome::Holds | Outcome::Closed | Outcome::Open => 0,
-            Outcome::Drift(_) | Outcome::RolledBack(_) => 1,
+            Outcome::Drift(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => 1,
             Outcome::Refused(_) => 2,
             Outcome::Sealed(_) => 3,
             Outcome::Unsealed(_) => 4,
@@ -47,7 +49,7 @@ impl fmt::Display for Outcome {
             Outcome::Holds => f.write_str("Applied: the kernel holds what the file says"),
             Outcome::Drift(found) => write!(f, "Drift: {} differences", found.len()),
             Outcome::RolledBack(why) => write!(f, "Rolled back to the rules from before: {why}"),
-            Outcome::Refused(why) => f.write_str(why),
+            Outcome::Failed(why) | Outcome::Refused(why) => f.write_str(why),
             Outcome::Closed => f.write_str("Sealed: the box is closed"),
             Outcome::Sealed(why) => write!(f, "Sealed: {why}"),
             Outcome::Unsealed(why) => write!(f, "Unsealed: {why}"),

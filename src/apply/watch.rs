@@ -36,11 +36,6 @@ pub fn watch(config: &Path) -> Outcome {
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
     loop {
-        match read_plan(config) {
-            Ok(read) => plan = read,
-            // The rules that are loaded are still those of the plan before.
-            Err(refusal) => say(refusal.to_string()),
-        }
         match locked() {
             Ok(_lock) => say(look_after(&plan)),
             Err(outcome) => say(outcome.to_string()),
@@ -50,11 +45,16 @@ pub fn watch(config: &Path) -> Outcome {
             !network::diff(current, &plan.network).changes.is_empty()
         });
         if let Err(error) = changed {
-            return Outcome::RolledBack(error.to_string());
+            return Outcome::Failed(error.to_string());
         }
         // What could not be changed is not tried again at once, and a link
         // that flaps is not chased.
         std::thread::sleep(SETTLE);
+        match read_plan(config) {
+            Ok(read) => plan = read,
+            // The rules that are loaded are still those of the plan before.
+            Err(refusal) => say(refusal.to_string()),
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Policy {
             }
             _ => None,
         });
-        // Another table, and the default, say nothing about who is there.
+        // The default says nothing about who is there.
         let routed = routed.filter(|network| network.prefix_len() > 0);
         let mut networks = zone.networks();
         networks.extend(routed);

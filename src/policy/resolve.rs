@@ -249,12 +249,7 @@ fn own_addresses(written: &Spanned<Strings>, source: &Source) -> Result<Vec<Ipv4
     let Strings(texts) = written.get_ref();
     let mut addresses: Vec<Ipv4Net> = Vec::new();
     for text in texts {
-        // A string that stands alone has its place from the whole value.
-        let span = if text.span().is_empty() {
-            written.span()
-        } else {
-            text.span()
-        };
+        let span = span_in(text, written.span());
         let address = own_address(text.get_ref(), span.clone(), source)?;
         if addresses.iter().any(|other| other.addr() == address.addr()) {
             return Err(source.refuse(
@@ -450,15 +445,7 @@ impl Resolver<'_> {
             )),
             Services::Named(names) => names
                 .iter()
-                .map(|name| {
-                    // A name that stands alone has its place from the whole value.
-                    let span = if name.span().is_empty() {
-                        written.span()
-                    } else {
-                        name.span()
-                    };
-                    self.find_service(name.get_ref(), span)
-                })
+                .map(|name| self.find_service(name.get_ref(), span_in(name, written.span())))
                 .collect(),
             Services::Inline(service) => Ok(vec![self.service(None, service, written.span())?]),
         }
@@ -670,6 +657,16 @@ impl Resolver<'_> {
                 ),
             )
         })
+    }
+}
+
+/// The place of one string of a list; one that stands alone, in place of a list,
+/// has its place from the whole value (see the visitors in config.rs).
+fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
+    if string.span().is_empty() {
+        whole
+    } else {
+        string.span()
     }
 }
 

@@ -177,22 +177,19 @@ fn route(
     };
     // What a route leads to is taken for the sources of its zone; an external
     // zone's are anything but the others' networks.
-    let takes = |zone: &&Zone| {
-        let elsewhere =
-            !matches!(&way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
-        let gateway = matches!(&way, Way::Gateway { .. });
-        let overlaps =
-            |own: &Ipv4Net| destination.contains(&own.network()) || own.contains(&destination);
-        gateway && elsewhere && zone.addresses.iter().any(overlaps)
+    let by = match &way {
+        Way::Gateway { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
+        Way::Blackhole => None,
     };
-    let through_external = zones.iter().any(|zone| {
-        let by = matches!(&way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
-        by && zone.role == Role::External
-    });
-    if let (Some(zone), false) = (
-        zones.iter().find(takes),
-        through_external || destination.prefix_len() == 0,
-    ) {
+    let overlaps =
+        |own: &Ipv4Net| destination.contains(&own.network()) || own.contains(&destination);
+    if let Some(by) = by
+        && by.role != Role::External
+        && destination.prefix_len() > 0
+        && let Some(zone) = zones
+            .iter()
+            .find(|zone| zone.interface != by.interface && zone.addresses.iter().any(overlaps))
+    {
         return Err(source.refuse(
             to.span(),
             format_args!("{destination} overlaps the network of zone {}, whose sources it would let in elsewhere; make the route narrower", zone.name),

@@ -23,6 +23,19 @@ SECOND = Wiring("second", "eth3", "192.168.8.111", 24, router="192.168.8.1",
                 address6="fd00:8::111", router6="fd00:8::1")
 
 
+# Packets with mark 3 go by the laptop.
+MARKED = """
+[[routes]]
+to = "0.0.0.0/0"
+via = "192.168.5.10"
+table = 300
+
+[[marks]]
+fwmark = 3
+table = 300
+"""
+
+
 class NetworkLegacy(RouterTest):
     # The tables are beside the point here; the other files run on both.
     backend = "legacy"
@@ -56,16 +69,11 @@ class NetworkLegacy(RouterTest):
             self.assertIsNone(process.poll(), "watch went on")
         finally:
             process.kill()
-            said = process.communicate()
-            self.watch_said = b"".join(said).decode()
+            process.communicate()
 
     def replug(self, name: str) -> None:
         """A host's wire, pulled out (unplug) and put back in."""
-        host = self.lab.hosts[name]
-        wiring = host.wiring
-        self.router.ip("link", "add", wiring.interface, "type", "veth", "peer", "name", "eth0",
-                       "address", wiring.mac, "netns", host.namespace.name)
-        host._configure()
+        self.lab.hosts[name].plug(self.router)
 
     def unplug(self, name: str) -> None:
         self.router.ip("link", "delete", self.lab.hosts[name].wiring.interface)
@@ -83,15 +91,7 @@ metric = 7
 to = "10.0.0.0/8"
 blackhole = true
 
-[[routes]]
-to = "0.0.0.0/0"
-via = "192.168.5.10"
-table = 300
-
-[[marks]]
-fwmark = 3
-table = 300
-
+""" + MARKED + """
 [[cameras]]
 name = "porch"
 address = "192.168.8.110"
@@ -203,16 +203,7 @@ mac = "02:00:00:00:00:11"
     # -- routes and neighbours --
 
     def test_marked_packets_take_a_table_of_their_own(self) -> None:
-        self.extend("""
-[[routes]]
-to = "0.0.0.0/0"
-via = "192.168.5.10"
-table = 300
-
-[[marks]]
-fwmark = 3
-table = 300
-""")
+        self.extend(MARKED)
         self.camfw("boot")
         ping = ["ping", "-c", "1", "-W", "1", "10.9.9.9"]
         with Capture(self.laptop, "icmp and dst host 10.9.9.9") as laptop, \
