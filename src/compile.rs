@@ -16,8 +16,8 @@ use crate::policy::{
     self, Allow, Egress, Endpoint, Flow, Masquerade, Role, Service, Zone, ZoneIndex,
 };
 use crate::ruleset::{
-    CtStates, Interface, MULTIPORT_MAX, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
-    TableName, Target,
+    CtStates, Interface, MULTIPORT_MAX, Match, Multiport, Negatable, Policy, PortSide, Protocol,
+    Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
 
 /// The IPv4 rules of a policy.
@@ -117,11 +117,11 @@ fn source_checks(policy: &policy::Policy, index: ZoneIndex, zone: &Zone) -> Vec<
         rule.destination = Some(Negatable::is(IpNet::V4(Ipv4Net::from(
             std::net::Ipv4Addr::BROADCAST,
         ))));
-        rule.protocol = Some(Protocol::Udp);
+        rule = rule.of(Protocol::Udp);
         rules.push(
             rule.matching(Match::Udp {
-                sport: Some(DHCP_CLIENT),
-                dport: Some(DHCP_SERVER),
+                sport: Some(Negatable::is(DHCP_CLIENT)),
+                dport: Some(Negatable::is(DHCP_SERVER)),
             })
             .matching(purpose("asks for an address")),
         );
@@ -166,11 +166,14 @@ fn filter(policy: &policy::Policy) -> Table {
         }
         rules.push(
             Rule::new(Target::Accept)
-                .matching(Match::Conntrack(CtStates::RelatedEstablished))
+                .matching(Match::Conntrack(Negatable::is(
+                    CtStates::RELATED_ESTABLISHED,
+                )))
                 .matching(purpose("established")),
         );
         rules.push(
-            Rule::new(Target::Jump(invalid.clone())).matching(Match::Conntrack(CtStates::Invalid)),
+            Rule::new(Target::Jump(invalid.clone()))
+                .matching(Match::Conntrack(Negatable::is(CtStates::INVALID))),
         );
     }
     *table.rules_mut(&invalid) = vec![
@@ -205,10 +208,10 @@ fn filter(policy: &policy::Policy) -> Table {
 fn dhcp_client(table: &mut Table, zone: &Zone) {
     let between = |source, destination| {
         let mut rule = Rule::new(Target::Accept).matching(Match::Udp {
-            sport: Some(source),
-            dport: Some(destination),
+            sport: Some(Negatable::is(source)),
+            dport: Some(Negatable::is(destination)),
         });
-        rule.protocol = Some(Protocol::Udp);
+        rule = rule.of(Protocol::Udp);
         rule.matching(zone_comment(zone))
     };
     let mut answer = between(DHCP_SERVER, DHCP_CLIENT);
@@ -267,9 +270,10 @@ fn allow_rules(allow: &Allow) -> Vec<Rule> {
         for matches in service_matches(service) {
             let (protocol, extensions) = matches;
             let mut rule = Rule::new(Target::Accept);
-            rule.protocol = Some(protocol);
+            rule = rule.of(protocol);
             rule.matches = extensions;
-            rule.matches.push(Match::Conntrack(CtStates::New));
+            rule.matches
+                .push(Match::Conntrack(Negatable::is(CtStates::NEW)));
             if let Some(rate) = allow.limit {
                 // The kernel finds a hashlimit table by its name alone and then
                 // keeps its old settings (htable_find_get in
@@ -296,19 +300,21 @@ fn allow_rules(allow: &Allow) -> Vec<Rule> {
 /// it has more ports than a multiport match takes.
 fn service_matches(service: &Service) -> Vec<(Protocol, Vec<Match>)> {
     let mut matches = Vec::new();
+    let several = |ports| {
+        Match::Multiport(Negatable::is(Multiport {
+            side: PortSide::Destination,
+            ports,
+        }))
+    };
     for ports in port_groups(&service.tcp) {
+        let opening = |dport: Option<PortRange>| Match::Tcp {
+            sport: None,
+            dport: dport.map(Negatable::is),
+            flags: Some(Negatable::is(TcpFlags::OPENING)),
+        };
         let extensions = match ports.as_slice() {
-            [port] => vec![Match::Tcp {
-                dport: Some(*port),
-                syn: true,
-            }],
-            _ => vec![
-                Match::MultiportDestination(ports),
-                Match::Tcp {
-                    dport: None,
-                    syn: true,
-                },
-            ],
+            [port] => vec![opening(Some(*port))],
+            _ => vec![several(ports), opening(None)],
         };
         matches.push((Protocol::Tcp, extensions));
     }
@@ -316,14 +322,14 @@ fn service_matches(service: &Service) -> Vec<(Protocol, Vec<Match>)> {
         let extension = match ports.as_slice() {
             [port] => Match::Udp {
                 sport: None,
-                dport: Some(*port),
+                dport: Some(Negatable::is(*port)),
             },
-            _ => Match::MultiportDestination(ports),
+            _ => several(ports),
         };
         matches.push((Protocol::Udp, vec![extension]));
     }
     for icmp in &service.icmp {
-        matches.push((Protocol::Icmp, vec![Match::Icmp(*icmp)]));
+        matches.push((Protocol::Icmp, vec![Match::Icmp(Negatable::is(*icmp))]));
     }
     matches
 }

@@ -25,6 +25,11 @@ impl Features {
             features.targets.extend(match rule.target {
                 Some(Target::Log(_)) => Some("LOG"),
                 Some(Target::Masquerade) => Some("MASQUERADE"),
+                Some(Target::Snat(_)) => Some("SNAT"),
+                Some(Target::Dnat(..)) => Some("DNAT"),
+                Some(Target::Redirect(_)) => Some("REDIRECT"),
+                Some(Target::SetMark(_)) => Some("MARK"),
+                Some(Target::Helper(_)) => Some("CT"),
                 _ => None,
             });
         }
@@ -50,8 +55,15 @@ fn match_name(extension: &Match) -> Option<&'static str> {
     match extension {
         Match::Tcp { .. } => Some("tcp"),
         Match::Udp { .. } => Some("udp"),
-        Match::MultiportDestination(_) => Some("multiport"),
+        Match::Multiport(_) => Some("multiport"),
         Match::Icmp(_) => Some("icmp"),
+        Match::Icmpv6(_) => Some("icmp6"),
+        Match::Mac(_) => Some("mac"),
+        Match::Mark(_) => Some("mark"),
+        Match::HopLimit(_) => Some("hl"),
+        Match::Recent { .. } => Some("recent"),
+        Match::ConnectionsPerSource { .. } => Some("connlimit"),
+        Match::Time(_) => Some("time"),
         Match::Conntrack(_) => Some("conntrack"),
         Match::Limit(_) => Some("limit"),
         Match::HashlimitPerSource { .. } => Some("hashlimit"),

@@ -3,19 +3,17 @@
 //! What our own rules never hold is kept word for word, so that a rule that
 //! somebody else wrote is still seen, compared and shown.
 
-use std::iter::Peekable;
-use std::vec::IntoIter;
+mod extension;
 
 use ipnet::IpNet;
 use thiserror::Error;
 
 use super::render::rule_text;
 use super::{
-    Chain, CtStates, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
-    TableName, Target,
+    Chain, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table, TableName, Target,
 };
-use crate::field::{IcmpType, PortRange, Rate};
-use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
+use crate::name::{ChainName, InterfaceName};
+use extension::{extension_match, target};
 
 /// A line that is not iptables-save's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -162,10 +160,20 @@ fn words(line: &str) -> Option<Vec<String>> {
 
 /// A rule of its words after `-A CHAIN`. Typed where it says just what our
 /// own rules can say, which is made sure by rendering it again; else kept.
-fn rule(as_found: Vec<String>, line: &str) -> Rule {
+fn rule(mut as_found: Vec<String>, line: &str) -> Rule {
+    without_end_of_time(&mut as_found);
     match typed(as_found.clone()) {
         Some(rule) if says(&rule, &as_found, line) => rule,
         _ => Rule::untargeted().matching(Match::Other(as_found)),
+    }
+}
+
+/// The time extension of some versions prints where its clock ends as if a rule
+/// had said so (date_stop in extensions/libxt_time.c, 1.8.9).
+fn without_end_of_time(words: &mut Vec<String>) {
+    let end = ["--datestop", "2038-01-19T03:14:07"];
+    if let Some(place) = words.windows(2).position(|pair| pair == end) {
+        words.drain(place..place + 2);
     }
 }
 
@@ -192,18 +200,24 @@ fn typed(words: Vec<String>) -> Option<Rule> {
             "-i" => rule.in_interface = Some(interface(words.next()?, negated)?),
             "-o" => rule.out_interface = Some(interface(words.next()?, negated)?),
             "-p" => {
-                rule.protocol = Some(match words.next()?.as_str() {
+                let value = match words.next()?.as_str() {
                     "tcp" => Protocol::Tcp,
                     "udp" => Protocol::Udp,
                     "icmp" => Protocol::Icmp,
+                    "ipv6-icmp" => Protocol::Icmpv6,
                     _ => return None,
-                });
+                };
+                rule.protocol = Some(Negatable { negated, value });
             }
             "-m" => {
                 let extension = words.next()?;
                 rule.matches.push(extension_match(&extension, &mut words)?);
             }
             "-j" => rule.target = Some(target(&mut words)?),
+            "-g" => {
+                let chain = ChainName::try_from(words.next()?.as_str()).ok()?;
+                rule.target = Some(Target::Goto(chain));
+            }
             _ => return None,
         }
         negated = false;
@@ -222,88 +236,6 @@ fn interface(text: String, negated: bool) -> Option<Negatable<Interface>> {
         name => Interface::Named(InterfaceName::try_from(name).ok()?),
     };
     Some(Negatable { negated, value })
-}
-
-type Words = Peekable<IntoIter<String>>;
-
-/// The value of an option if it comes next.
-fn option(words: &mut Words, name: &str) -> Option<String> {
-    words.next_if(|word| word == name)?;
-    words.next()
-}
-
-fn ports(text: Option<String>) -> Option<Option<PortRange>> {
-    match text {
-        None => Some(None),
-        Some(text) => PortRange::parse(&text, ':').map(Some),
-    }
-}
-
-fn extension_match(extension: &str, words: &mut Words) -> Option<Match> {
-    match extension {
-        "tcp" => {
-            let dport = ports(option(words, "--dport"))?;
-            let syn = option(words, "--tcp-flags").is_some();
-            if syn {
-                words.next();
-            }
-            Some(Match::Tcp { dport, syn })
-        }
-        "udp" => Some(Match::Udp {
-            sport: ports(option(words, "--sport"))?,
-            dport: ports(option(words, "--dport"))?,
-        }),
-        "multiport" => option(words, "--dports")?
-            .split(',')
-            .map(|ports| PortRange::parse(ports, ':'))
-            .collect::<Option<Vec<_>>>()
-            .map(Match::MultiportDestination),
-        "icmp" => {
-            let number = option(words, "--icmp-type")?.parse().ok()?;
-            Some(Match::Icmp(IcmpType::by_number(number)))
-        }
-        "conntrack" => match option(words, "--ctstate")?.as_str() {
-            "INVALID" => Some(Match::Conntrack(CtStates::Invalid)),
-            "NEW" => Some(Match::Conntrack(CtStates::New)),
-            "RELATED,ESTABLISHED" => Some(Match::Conntrack(CtStates::RelatedEstablished)),
-            _ => None,
-        },
-        // A burst that is not the rate's own shows when the rule is rendered.
-        "limit" => {
-            let rate = Rate::parse(&option(words, "--limit")?)?;
-            option(words, "--limit-burst");
-            Some(Match::Limit(rate))
-        }
-        "hashlimit" => {
-            let rate = Rate::parse(&option(words, "--hashlimit-upto")?)?;
-            option(words, "--hashlimit-burst")?;
-            option(words, "--hashlimit-mode")?;
-            let name = ChainName::try_from(option(words, "--hashlimit-name")?.as_str()).ok()?;
-            Some(Match::HashlimitPerSource { rate, name })
-        }
-        "comment" => Comment::try_from(option(words, "--comment")?.as_str())
-            .ok()
-            .map(Match::Comment),
-        _ => None,
-    }
-}
-
-fn target(words: &mut Words) -> Option<Target> {
-    match words.next()?.as_str() {
-        "ACCEPT" => Some(Target::Accept),
-        "DROP" => Some(Target::Drop),
-        "RETURN" => Some(Target::Return),
-        "MASQUERADE" => Some(Target::Masquerade),
-        "LOG" => {
-            let prefix = LogPrefix::try_from(option(words, "--log-prefix")?.as_str()).ok()?;
-            words.next_if_eq("--log-tcp-options")?;
-            words.next_if_eq("--log-ip-options")?;
-            Some(Target::Log(prefix))
-        }
-        // Names in capitals are the extensions'.
-        name if name.bytes().all(|b| b.is_ascii_uppercase()) => None,
-        name => ChainName::try_from(name).ok().map(Target::Jump),
-    }
 }
 
 #[cfg(test)]
@@ -345,6 +277,52 @@ COMMIT
             .chain("camera_to_router")
             .map(|chain| &chain.rules[0]);
         assert!(ours.is_some_and(|rule| rule.target == Some(Target::Accept)));
+        Ok(())
+    }
+
+    /// Each rule as iptables-save 1.8.9 prints it, with both backends.
+    #[test]
+    fn what_we_can_write_is_typed() -> Result<(), ParseError> {
+        for rule in [
+            "-i eth1 -p tcp -m tcp --dport 21 -j CT --helper ftp",
+            "-s 192.168.8.110/32 -m mac --mac-source 00:ab:22:33:44:55 -j RETURN",
+            "-m mac ! --mac-source 00:ab:22:33:44:55 -j RETURN",
+            "-p tcp -m tcp --dport 80 -j MARK --set-xmark 0x1/0xffffffff",
+            "-m mark ! --mark 0x1/0xff -j ACCEPT",
+            "-m conntrack --ctstate INVALID,NEW,UNTRACKED,SNAT -j x",
+            "-m conntrack ! --ctstate NEW -g x",
+            "-m connlimit --connlimit-upto 10 --connlimit-mask 32 --connlimit-saddr -j ACCEPT",
+            "-m recent --set --name line-4 --mask 255.255.255.255 --rsource",
+            "-m recent --update --seconds 600 --hitcount 4 --name line-4 --mask 255.255.255.255 --rsource -j RETURN",
+            "-m time --timestart 22:00:00 --timestop 06:00:00 --weekdays Mon,Tue,Wed --contiguous -j ACCEPT",
+            "-m time --weekdays Mon,Tue,Wed -j ACCEPT",
+            "-p tcp -m multiport ! --ports 1,2:3 -j ACCEPT",
+            "-p tcp -m multiport --sports 1,2:3 -j ACCEPT",
+            "-p tcp -m tcp ! --sport 1:5 ! --dport 4 ! --tcp-flags SYN,ACK SYN,ACK -j ACCEPT",
+            "! -p tcp -j ACCEPT",
+            "-p icmp -m icmp ! --icmp-type 3/4 -j ACCEPT",
+            "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -m hl --hl-eq 255 -j ACCEPT",
+            "-i eth0 -p tcp -m tcp --dport 8443 -j DNAT --to-destination 192.168.8.110:443",
+            "-i eth0 -p tcp -m tcp --dport 8443 -j DNAT --to-destination [fd00::1]:443",
+            "-i eth0 -p tcp -m tcp --dport 8443 -j DNAT --to-destination 192.168.8.110",
+            "-i eth0 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 3128",
+            "-o eth0 -j SNAT --to-source 1.2.3.4",
+        ] {
+            let text = format!("*raw\n:x - [0:0]\n-A x {rule}\nCOMMIT\n");
+            let ruleset = parse(&text)?;
+            assert_eq!(restore_text(&ruleset, &[TableName::Raw]), text);
+            let found = &ruleset.table(TableName::Raw).chains[0].rules[0];
+            let untyped = |extension: &Match| matches!(extension, Match::Other(_));
+            assert!(!found.matches.iter().any(untyped), "{rule}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_of_the_extensions_clock_is_no_condition() -> Result<(), ParseError> {
+        let with = "*filter\n-A x -m time --weekdays Mon --datestop 2038-01-19T03:14:07 -j ACCEPT\nCOMMIT\n";
+        let without = "*filter\n-A x -m time --weekdays Mon -j ACCEPT\nCOMMIT\n";
+        assert_eq!(parse(with)?, parse(without)?);
         Ok(())
     }
 
