@@ -134,7 +134,7 @@ pub fn status(config: &Path) -> Outcome {
 /// # Errors
 /// The one line that refuses the file.
 pub fn read_plan(config: &Path) -> Result<Plan, Refusal> {
-    crate::plan(&config_file::read(config)?)
+    crate::plan(&config_file::read(config)?, &crate::policy::Answers::new())
 }
 
 fn needs_root() -> Option<Outcome> {

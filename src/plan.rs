@@ -30,7 +30,7 @@ impl Plan {
         Plan {
             file: file.to_owned(),
             ipv4: compile::ipv4(policy),
-            ipv6: compile::ipv6(),
+            ipv6: compile::ipv6(policy),
             sysctls: sysctl::wanted(policy),
             network: network::wanted(policy),
             wait: policy.wait,

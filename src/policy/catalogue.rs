@@ -87,6 +87,7 @@ pub fn find(name: &ServiceName) -> Option<Service> {
         tcp: ranges(entry.tcp),
         udp: ranges(entry.udp),
         icmp: entry.icmp.to_vec(),
+        helper: false,
     })
 }
 

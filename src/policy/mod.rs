@@ -4,10 +4,15 @@
 //! later has to doubt: every name is resolved, every limit kept. Knows nothing
 //! of iptables, netlink or sysctl.
 
+mod address;
+mod allow;
 mod catalogue;
 mod guarantee;
 mod interface;
+mod lint;
+mod nat;
 mod resolve;
+mod service;
 mod topology;
 
 use std::collections::BTreeMap;
@@ -15,14 +20,18 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
-pub use crate::config::{Egress, Role};
-use crate::field::{IcmpType, PortRange, Rate};
+pub use crate::config::{Egress, Ipv6Mode, Role};
+use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{
-    CameraName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName, ZoneName,
+    CameraName, Comment, HostName, InterfaceName, LogPrefix, MacAddress, ServiceName, ZoneName,
 };
-use crate::network::{Device, MarkRule, Route, Way};
+use crate::network::{Device, MAIN_TABLE, MarkRule, Route, Way};
+use crate::source::Source;
+pub use address::{Addresses, Answers};
+pub use lint::{Warning, warnings};
+pub use nat::{Forward, Masquerade, Proxy, ProxyWay, Snat};
 pub use resolve::resolve;
 
 /// Who may talk to whom.
@@ -34,8 +43,18 @@ pub struct Policy {
     pub allows: Vec<Allow>,
     /// Those that are on, in the order of the file.
     pub masquerades: Vec<Masquerade>,
+    /// In the order of the file.
+    pub snats: Vec<Snat>,
+    /// In the order of the file.
+    pub forwards: Vec<Forward>,
+    /// In the order of the file.
+    pub proxies: Vec<Proxy>,
     /// What the router itself may send.
     pub egress: Egress,
+    /// How IPv6 is filtered.
+    pub ipv6: Ipv6Mode,
+    /// The names that allow lines go by, each once.
+    pub hosts: Vec<HostName>,
     /// How dropped packets are logged.
     pub log: Log,
     /// In the order of the file.
@@ -61,6 +80,8 @@ pub struct Camera {
     pub mac: Option<MacAddress>,
     /// The zone it is in.
     pub zone: ZoneIndex,
+    /// Where the file names it.
+    pub origin: Origin,
 }
 
 /// Which zone, as its place in [`Policy::zones`].
@@ -73,16 +94,28 @@ impl Policy {
         &self.zones[index.0]
     }
 
-    /// What LOG writes before a packet with a source that this zone cannot have.
-    pub fn spoofed_prefix(&self, index: ZoneIndex) -> &LogPrefix {
-        &self.log.prefixes.spoofed[index.0]
+    /// What LOG writes before packets that cannot come from this zone.
+    pub fn prefixes_of(&self, index: ZoneIndex) -> &ZonePrefixes {
+        &self.log.prefixes.zones[index.0]
+    }
+
+    /// The cameras of a zone, in the order of the file.
+    pub fn cameras_of(&self, zone: ZoneIndex) -> impl Iterator<Item = &Camera> {
+        self.cameras
+            .iter()
+            .filter(move |camera| camera.zone == zone)
     }
 
     /// The networks whose sources a zone can have: its own and those that
     /// routes lead to by it.
     pub fn networks_of(&self, zone: &Zone) -> Vec<Ipv4Net> {
+        // A table that nothing looks at says nothing either.
+        let consulted =
+            |table| table == MAIN_TABLE || self.mark_rules.iter().any(|rule| rule.table == table);
         let routed = self.routes.iter().filter_map(|route| match &route.way {
-            Way::Gateway { link, .. } if *link == zone.interface.as_str() => {
+            Way::Gateway { link, .. }
+                if *link == zone.interface.as_str() && consulted(route.table) =>
+            {
                 Some(route.destination)
             }
             _ => None,
@@ -132,6 +165,11 @@ pub struct Zone {
     pub gateway: Option<Ipv4Addr>,
     /// What it is.
     pub role: Role,
+    /// Whether only the cameras that are listed may send from it.
+    pub known_only: bool,
+    /// Networks whose sources an external zone may have although they are
+    /// reserved.
+    pub accept_bogons: Vec<IpNet>,
     /// Where the file defines it.
     pub origin: Origin,
 }
@@ -172,12 +210,40 @@ pub struct Flow {
 pub struct Allow {
     /// The flows it allows; several where it says `any`.
     pub flows: Vec<Flow>,
+    /// The camera that it is for, where the file names one in `from`.
+    pub camera: Option<CameraName>,
+    /// From which of the zone's addresses.
+    pub sources: Addresses,
+    /// To which addresses there.
+    pub destinations: Addresses,
+    /// The names among its destinations; their addresses, as far as they are
+    /// known, are in `destinations`.
+    pub hosts: Vec<HostName>,
     /// What they carry.
     pub services: Vec<Service>,
     /// New connections per source address.
     pub limit: Option<Rate>,
+    /// Connections that one source address may have open.
+    pub connections: Option<u32>,
+    /// Turns away a source that tries too often.
+    pub block_after: Option<BlockAfter>,
+    /// Only then.
+    pub when: Option<TimeWindow>,
     /// Where the file says so.
     pub origin: Origin,
+    /// The line's number, and what tells it from others of the same number:
+    /// the name of what the kernel counts for it.
+    pub label: String,
+}
+
+/// A source that opened so many connections in so many seconds is turned away,
+/// until it has not tried for as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockAfter {
+    /// How many are let through.
+    pub attempts: u8,
+    /// Seconds.
+    pub within: u32,
 }
 
 /// What a connection is opened to; never empty.
@@ -191,6 +257,8 @@ pub struct Service {
     pub udp: Vec<PortRange>,
     /// ICMP types.
     pub icmp: Vec<IcmpType>,
+    /// Whether conntrack's FTP helper lets its data connections through.
+    pub helper: bool,
 }
 
 impl Service {
@@ -226,17 +294,6 @@ impl fmt::Display for Service {
     }
 }
 
-/// Rewrites the source addresses of what one zone sends to another.
-#[derive(Debug, Clone)]
-pub struct Masquerade {
-    /// Whose addresses.
-    pub from: ZoneIndex,
-    /// On the way to which zone.
-    pub to: ZoneIndex,
-    /// Where the file says so.
-    pub origin: Origin,
-}
-
 /// How dropped packets are logged. Every LOG rule has its own rate.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -253,8 +310,8 @@ pub struct Log {
 pub struct LogPrefixes {
     /// Packets that conntrack calls INVALID.
     pub invalid: LogPrefix,
-    /// Packets with a source that cannot be, per zone, as [`Policy::zones`].
-    pub spoofed: Vec<LogPrefix>,
+    /// Packets that cannot come from a zone, per zone, as [`Policy::zones`].
+    pub zones: Vec<ZonePrefixes>,
     /// Packets to the router that nothing allows.
     pub input: LogPrefix,
     /// Packets across the router that nothing allows.
@@ -263,18 +320,33 @@ pub struct LogPrefixes {
     pub output: LogPrefix,
 }
 
+/// The log prefixes of one zone.
+#[derive(Debug, Clone)]
+pub struct ZonePrefixes {
+    /// A source that the zone cannot have.
+    pub spoofed: LogPrefix,
+    /// A source that is no camera's of the list.
+    pub unknown: LogPrefix,
+    /// A source that nobody on the internet has.
+    pub bogon: LogPrefix,
+}
+
 /// The line of the file that a rule comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     file: String,
+    /// The file's number; the main one is 0.
+    number: usize,
     /// From 1.
     pub line: usize,
 }
 
 impl Origin {
-    /// The place in a file; only the last part of its path is kept, so that
-    /// the same file gives the same rules wherever it lies.
-    pub fn new(path: &str, line: usize) -> Origin {
+    /// The place of an offset; only the last part of the file's path is kept,
+    /// so that the same file gives the same rules wherever it lies.
+    pub fn new(source: &Source, offset: usize) -> Origin {
+        let (number, place) = source.locate(offset);
+        let path = source.files().get(number).map_or("", |file| &file.name);
         let name = path.rsplit('/').next().unwrap_or(path);
         let safe = |c: char| {
             if c.is_ascii_alphanumeric() || "._-".contains(c) {
@@ -285,7 +357,16 @@ impl Origin {
         };
         Origin {
             file: name.chars().map(safe).take(64).collect(),
-            line,
+            number,
+            line: place.line,
+        }
+    }
+
+    /// The line's number, with the file's before it in a drop-in.
+    fn label(&self) -> String {
+        match self.number {
+            0 => self.line.to_string(),
+            number => format!("{number}.{}", self.line),
         }
     }
 

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use toml::Spanned;
 
 use super::resolve::named;
-use super::{Camera, Role, Zone, ZoneIndex};
+use super::{Camera, Origin, Role, Zone, ZoneIndex};
 use crate::config::{self, Config};
 use crate::name::{CameraName, MacAddress};
 use crate::network::{MAIN_TABLE, MarkRule, Route, Way};
@@ -16,27 +16,44 @@ use crate::source::{Refusal, Source};
 /// The cameras that the file names.
 pub fn cameras(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<Camera>, Refusal> {
     let mut cameras: Vec<Camera> = Vec::new();
+    // What each name, address and hardware address is taken by; there may be
+    // thousands.
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for written in &config.cameras {
         let camera = camera(written, zones, source)?;
-        let same = |what: &str, span, other: &Camera| {
-            Err(source.refuse(
-                span,
+        let mac = written.mac.as_ref().zip(camera.mac);
+        let own = [
+            ("name", camera.name.to_string(), written.name.span()),
+            (
+                "address",
+                camera.address.to_string(),
+                written.address.span(),
+            ),
+        ];
+        let mac = mac.map(|(written, mac)| ("hardware address", mac.to_string(), written.span()));
+        for (what, value, span) in own.into_iter().chain(mac) {
+            if let Some(other) = taken.insert(value, cameras.len()) {
+                let other: &Camera = &cameras[other];
+                return Err(source.refuse(
+                    span,
+                    format_args!(
+                        "camera {} ({}) has this {what} already; give each its own",
+                        other.name, other.origin
+                    ),
+                ));
+            }
+        }
+        if let Some(zone) = zones
+            .iter()
+            .find(|zone| zone.name.as_str() == camera.name.as_str())
+        {
+            return Err(source.refuse(
+                written.name.span(),
                 format_args!(
-                    "camera {} has this {what} already; give each its own",
-                    other.name
+                    "a zone is called {} ({}); give the camera another name",
+                    zone.name, zone.origin
                 ),
-            ))
-        };
-        for other in &cameras {
-            if other.name == camera.name {
-                return same("name", written.name.span(), other);
-            }
-            if other.address == camera.address {
-                return same("address", written.address.span(), other);
-            }
-            if let (Some(mac), true) = (&written.mac, other.mac == camera.mac) {
-                return same("hardware address", mac.span(), other);
-            }
+            ));
         }
         cameras.push(camera);
     }
@@ -73,6 +90,7 @@ fn camera(written: &config::Camera, zones: &[Zone], source: &Source) -> Result<C
             .map(|mac| named::<MacAddress>(mac.get_ref(), mac.span(), source))
             .transpose()?,
         zone,
+        origin: Origin::new(source, written.name.span().start),
     })
 }
 
@@ -83,7 +101,7 @@ fn zone_of(address: Ipv4Addr, zones: &[Zone]) -> Option<(ZoneIndex, Ipv4Net)> {
     })
 }
 
-fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Addr, Refusal> {
+pub(super) fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Addr, Refusal> {
     written.get_ref().parse().map_err(|_| {
         source.refuse(
             written.span(),
@@ -237,7 +255,7 @@ pub fn mark_rules(config: &Config, source: &Source) -> Result<Vec<MarkRule>, Ref
         .collect()
 }
 
-fn table_number(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+pub(super) fn table_number(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
     // 253 to 255 are default, main and local (include/uapi/linux/rtnetlink.h).
     u32::try_from(*written.get_ref())
         .ok()
