@@ -3,21 +3,21 @@
 //! Each refusal is one line with the place, what is wrong and what to do.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use toml::Spanned;
 
+use super::address::{gateways, own_addresses};
 use super::guarantee::{self, Exception};
 use super::interface::interface;
 use super::topology;
 use super::{
-    Allow, Egress, Endpoint, Flow, Log, LogPrefixes, Masquerade, Origin, Policy, Role, Service,
+    Allow, Egress, Endpoint, Flow, Ipv6Mode, Log, LogPrefixes, Masquerade, Origin, Policy, Service,
     Zone, ZoneIndex, catalogue,
 };
-use crate::config::{self, Config, Ports, Services, Strings};
+use crate::config::{self, Config, Ports, Services};
 use crate::field::{IcmpType, PortRange, Rate, Unit};
 use crate::name::{InterfaceName, LogPrefix, NameError, ServiceName, ZoneName};
 use crate::network::Device;
@@ -33,9 +33,10 @@ const DEFAULT_LOG_RATE: Option<Rate> = Rate::new(10, Unit::Minute);
 /// The first thing that is wrong, in the order zones, services, allow lines,
 /// masquerade, log.
 pub fn resolve(config: &Config, source: &Source) -> Result<Policy, Refusal> {
+    let ipv6 = config.ipv6.mode;
     let resolver = Resolver {
         source,
-        zones: zones(config, source)?,
+        zones: zones(config, ipv6, source)?,
         services: BTreeMap::new(),
     };
     let resolver = Resolver {
@@ -60,18 +61,19 @@ pub fn resolve(config: &Config, source: &Source) -> Result<Policy, Refusal> {
         .collect::<Result<Vec<_>, _>>()?;
     let log = resolver.log(&config.log)?;
     let cameras = topology::cameras(config, &resolver.zones, source)?;
-    let routes = topology::routes(config, &resolver.zones, source)?;
-    let known = sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface));
+    let routes = topology::routes(config, &resolver.zones, ipv6, source)?;
+    let known = sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface), ipv6);
     Ok(Policy {
         cameras,
         routes,
-        mark_rules: topology::mark_rules(config, source)?,
+        mark_rules: topology::mark_rules(config, ipv6, source)?,
         sysctls: topology::sysctls(config, &known, source)?,
         wait: wait(config.router.wait.as_ref(), source)?,
         zones: resolver.zones,
         allows,
         masquerades: masquerades.into_iter().flatten().collect(),
         egress,
+        ipv6,
         log,
     })
 }
@@ -101,14 +103,14 @@ struct Resolver<'a> {
     services: BTreeMap<ServiceName, Service>,
 }
 
-fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
+fn zones(config: &Config, ipv6: Ipv6Mode, source: &Source) -> Result<Vec<Zone>, Refusal> {
     // TOML's tables come sorted by name; a person reads them by place.
     let mut written: Vec<_> = config.zones.iter().collect();
     written.sort_by_key(|(name, _)| name.span().start);
 
     let mut zones: Vec<Zone> = Vec::new();
     for (name, as_written) in written {
-        let zone = zone(name, as_written, source)?;
+        let zone = zone(name, as_written, ipv6, source)?;
         for other in &zones {
             if let Some(shared) = shared_link(&zone, other) {
                 return Err(source.refuse(
@@ -119,7 +121,7 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
                     ),
                 ));
             }
-            for (network, theirs) in pairs(&zone.addresses, &other.addresses) {
+            for (network, theirs) in pairs(&zone, other) {
                 if overlap(network, theirs) {
                     return Err(source.refuse(
                         as_written.address.span(),
@@ -130,12 +132,14 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
                     ));
                 }
             }
-            if zone.gateway.is_some() && other.gateway.is_some() {
+            let both = zone.gateway.is_some() && other.gateway.is_some();
+            if both || zone.gateway6.is_some() && other.gateway6.is_some() {
                 let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
+                let family = if both { "" } else { "IPv6 " };
                 return Err(source.refuse(
                     span,
                     format_args!(
-                        "zone {} (line {}) has the default gateway already; keep one",
+                        "zone {} (line {}) has the default {family}gateway already; keep one",
                         other.name, other.origin.line
                     ),
                 ));
@@ -153,12 +157,9 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
     Ok(zones)
 }
 
-fn pairs(a: &[Ipv4Net], b: &[Ipv4Net]) -> Vec<(Ipv4Net, Ipv4Net)> {
-    let with = |a: &Ipv4Net| {
-        let a = a.trunc();
-        b.iter().map(move |b| (a, b.trunc()))
-    };
-    a.iter().flat_map(with).collect()
+fn pairs(a: &Zone, b: &Zone) -> Vec<(IpNet, IpNet)> {
+    let with = |a: IpNet| b.own().map(move |b| (a.trunc(), b.trunc()));
+    a.own().flat_map(with).collect()
 }
 
 /// An interface that both zones would use. Several VLANs may be on one link,
@@ -180,157 +181,61 @@ fn shared_link<'a>(zone: &'a Zone, other: &Zone) -> Option<&'a InterfaceName> {
     }
 }
 
-fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
+fn overlap(a: IpNet, b: IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
 
-fn zone(name: &Spanned<String>, written: &config::Zone, source: &Source) -> Result<Zone, Refusal> {
+fn zone(
+    name: &Spanned<String>,
+    written: &config::Zone,
+    ipv6: Ipv6Mode,
+    source: &Source,
+) -> Result<Zone, Refusal> {
     let (interface, device) = interface(&written.interface, source)?;
-    let dhcp = is_dhcp(&written.address);
-    if dhcp && written.role != Role::External {
-        return Err(source.refuse(
-            written.address.span(),
-            "only a zone with role \"external\" takes its address by DHCP, since a host there could else say where the others are; give the router's own, such as 192.168.8.1/24",
-        ));
-    }
-    if let (true, Some(gateway)) = (dhcp, &written.gateway) {
-        return Err(source.refuse(
-            gateway.span(),
-            "with address = \"dhcp\" the gateway comes by DHCP too; remove it",
-        ));
-    }
-    let addresses = match dhcp {
-        true => Vec::new(),
-        false => own_addresses(&written.address, source)?,
+    let own = own_addresses(&written.address, written.role, ipv6, source)?;
+    let (gateway, gateway6) = match &written.gateway {
+        Some(gateway) => gateways(gateway, &own, written.role, ipv6, source)?,
+        None => (None, None),
     };
-    let gateway = match &written.gateway {
-        Some(gateway) => Some(checked_gateway(gateway, &addresses, written.role, source)?),
-        None => None,
-    };
+    // RFC 8200, 5; the kernel takes IPv6 off a link that carries less.
+    let has_ipv6 = !own.ipv6.is_empty() || gateway6.is_some();
+    let least = if has_ipv6 { 1280 } else { 68 };
     Ok(Zone {
         name: named::<ZoneName>(name.get_ref(), name.span(), source)?,
         interface,
         device,
-        addresses,
-        dhcp,
+        addresses: own.ipv4,
+        addresses6: own.ipv6,
+        dhcp: own.dhcp,
         mtu: written
             .mtu
             .as_ref()
-            .map(|mtu| checked_mtu(mtu, source))
+            .map(|mtu| checked_mtu(mtu, least, source))
             .transpose()?,
         gateway,
+        gateway6,
         role: written.role,
         origin: Origin::new(&source.name, source.place(name.span().start).line),
     })
 }
 
 /// RFC 791: every link carries 68 bytes; 65535 is the largest packet.
-fn checked_mtu(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+fn checked_mtu(written: &Spanned<i64>, least: u32, source: &Source) -> Result<u32, Refusal> {
     u32::try_from(*written.get_ref())
         .ok()
-        .filter(|mtu| (68..=65535).contains(mtu))
+        .filter(|mtu| (least..=65535).contains(mtu))
         .ok_or_else(|| {
+            let mtu = written.get_ref();
+            let with = if least > 68 {
+                " of a link with IPv6"
+            } else {
+                ""
+            };
             source.refuse(
                 written.span(),
-                format_args!(
-                    "{} is not an MTU; use 68 to 65535, 1500 on Ethernet",
-                    written.get_ref()
-                ),
+                format_args!("{mtu} is not an MTU{with}; use {least} to 65535, 1500 on Ethernet"),
             )
         })
-}
-
-fn is_dhcp(written: &Spanned<Strings>) -> bool {
-    let Strings(texts) = written.get_ref();
-    texts.len() == 1 && texts[0].get_ref() == "dhcp"
-}
-
-fn own_addresses(written: &Spanned<Strings>, source: &Source) -> Result<Vec<Ipv4Net>, Refusal> {
-    let Strings(texts) = written.get_ref();
-    let mut addresses: Vec<Ipv4Net> = Vec::new();
-    for text in texts {
-        let span = span_in(text, written.span());
-        let address = own_address(text.get_ref(), span.clone(), source)?;
-        if addresses.iter().any(|other| other.addr() == address.addr()) {
-            return Err(source.refuse(
-                span,
-                format_args!("{} is there twice; keep one", address.addr()),
-            ));
-        }
-        addresses.push(address);
-    }
-    if addresses.is_empty() {
-        return Err(source.refuse(
-            written.span(),
-            "the zone has no address; give the router's own, such as 192.168.8.1/24",
-        ));
-    }
-    Ok(addresses)
-}
-
-fn own_address(text: &str, span: Range<usize>, source: &Source) -> Result<Ipv4Net, Refusal> {
-    let refuse = |what: String| Err(source.refuse(span.clone(), what));
-    let Ok(address) = text.parse::<Ipv4Net>() else {
-        return refuse(format!(
-            "{text:?} is not an IPv4 address with a prefix length; write it as 192.168.8.1/24"
-        ));
-    };
-    let own = address.addr();
-    if address.prefix_len() == 0 {
-        return refuse(format!(
-            "{text} would make every address the zone's own; give the network's prefix length, such as /24"
-        ));
-    }
-    if own.is_loopback() || own.is_multicast() || own.is_unspecified() || own.is_broadcast() {
-        return refuse(format!(
-            "{own} cannot be the router's address on a network; give one that can, such as 192.168.8.1/24"
-        ));
-    }
-    // RFC 3021: the two addresses of a /31 are both hosts; a /32 is one host.
-    if address.prefix_len() < 31 && (own == address.network() || own == address.broadcast()) {
-        return refuse(format!(
-            "{own} is the network's {} address; give the router's own, such as {}/{}",
-            if own == address.network() {
-                "first"
-            } else {
-                "broadcast"
-            },
-            Ipv4Addr::from(u32::from(address.network()) + 1),
-            address.prefix_len()
-        ));
-    }
-    Ok(address)
-}
-
-fn checked_gateway(
-    written: &Spanned<String>,
-    addresses: &[Ipv4Net],
-    role: Role,
-    source: &Source,
-) -> Result<Ipv4Addr, Refusal> {
-    let text = written.get_ref();
-    let refuse = |what: String| Err(source.refuse(written.span(), what));
-    let Ok(gateway) = text.parse::<Ipv4Addr>() else {
-        return refuse(format!(
-            "{text:?} is not an IPv4 address; write it as 192.168.0.1"
-        ));
-    };
-    if role != Role::External {
-        return refuse("a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it".into());
-    }
-    if !addresses.iter().any(|address| address.contains(&gateway)) {
-        let networks: Vec<String> = addresses.iter().map(|a| a.trunc().to_string()).collect();
-        return refuse(format!(
-            "gateway {gateway} is not in the zone's network {}; give one that is",
-            networks.join(", ")
-        ));
-    }
-    if addresses.iter().any(|address| gateway == address.addr()) {
-        return refuse(format!(
-            "gateway {gateway} is the router's own address; give the next router's"
-        ));
-    }
-    Ok(gateway)
 }
 
 impl Resolver<'_> {
@@ -662,7 +567,7 @@ impl Resolver<'_> {
 
 /// The place of one string of a list; one that stands alone, in place of a list,
 /// has its place from the whole value (see the visitors in config.rs).
-fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
+pub(super) fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
     if string.span().is_empty() {
         whole
     } else {
