@@ -149,6 +149,8 @@ fn locked() -> Result<host::lock::Lock, Outcome> {
     host::lock::take().map_err(|error| Outcome::Unsealed(format!("{error}; nothing was changed")))
 }
 
+const NO_IPV6: &str = "[ipv6] mode = \"same\" cannot be carried out: there is no ip6tables, or the kernel has no IPv6; add it to the image or set mode = \"drop\"";
+
 /// The tables that this machine lets us have.
 struct Kernel {
     families: Vec<Tables>,
@@ -305,6 +307,9 @@ fn enforce(config: &Path, patience: Patience) -> Outcome {
         Ok(plan) => plan,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
+    if plan.network.ipv6 && !kernel.families.iter().any(|t| t.family() == Family::Ipv6) {
+        return Outcome::Refused(NO_IPV6.into());
+    }
     let settings = kernel.keep_settings(&plan);
     let network = netlink::read();
     let before = match reading.finish() {
@@ -335,7 +340,9 @@ fn carry_out(
 
     let network = Failure::Network;
     changes += bring_up(kernel, plan, current, patience).map_err(network)?;
-    changes += write(&sysctl::forwarding(true)).map_err(network)?;
+    for setting in &plan.last {
+        changes += write(setting).map_err(network)?;
+    }
     Ok(changes)
 }
 
@@ -382,6 +389,9 @@ fn bring_up(
         // look of a boot, have theirs still to be set, before they are up.
         changes += kernel.keep_settings(plan)?;
     }
+    for setting in &plan.ipv6_on {
+        changes += write(setting)?;
+    }
     netlink::carry_out(then)?;
     for link in wanted.links.iter().filter(|link| link.dhcp) {
         changes += usize::from(host::dhcp::start(link.name.as_str(), &plan.file)?);
@@ -426,8 +436,10 @@ fn close_because(error: &StepError) -> Outcome {
 /// The rules are in force and the network is not as the file says: nothing
 /// passes between zones, and the box can still be managed.
 fn stop_forwarding(kernel: &Kernel, plan: &Plan, error: &StepError) -> Outcome {
-    if let Err(problem) = host::sysctl::set(&sysctl::forwarding(false)) {
-        return Outcome::Unsealed(format!("{error}; {problem}"));
+    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
+        if let Err(problem) = host::sysctl::set(&setting) {
+            return Outcome::Unsealed(format!("{error}; {problem}"));
+        }
     }
     // Turning it off makes the kernel accept redirects again
     // (inet_forward_change in net/ipv4/devinet.c).
@@ -453,7 +465,7 @@ fn drift(plan: &Plan) -> Result<Vec<String>, StepError> {
         );
     }
     let mut settings = kernel.settings(plan);
-    settings.push(sysctl::forwarding(true));
+    settings.extend(plan.ipv6_on.iter().chain(&plan.last).cloned());
     for setting in settings {
         match host::sysctl::get(&setting.key)? {
             Some(value) if value == setting.value => {}

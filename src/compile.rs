@@ -120,7 +120,10 @@ impl<'a> Compiler<'a> {
                 let networks = self.policy.networks_of(zone).into_iter();
                 networks.map(IpNet::V4).collect()
             }
-            IpFamily::V6 => Vec::new(),
+            IpFamily::V6 => {
+                let networks = self.policy.networks6_of(zone).into_iter();
+                networks.map(IpNet::V6).collect()
+            }
         }
     }
 

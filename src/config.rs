@@ -70,12 +70,12 @@ pub struct Zone {
     /// The network interface.
     pub interface: Spanned<Interface>,
     /// The router's own address and the network's prefix, `192.168.8.1/24`, or
-    /// several.
+    /// several; IPv6 ones beside it.
     pub address: Spanned<Strings>,
     /// Bytes.
     pub mtu: Option<Spanned<i64>>,
-    /// The next router, on an external zone.
-    pub gateway: Option<Spanned<String>>,
+    /// The next router, on an external zone; one of each family at most.
+    pub gateway: Option<Spanned<Strings>>,
     /// What the zone is.
     pub role: Role,
     /// Whether only the cameras that are listed may send from it.
@@ -144,7 +144,7 @@ pub struct CameraAllow {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// Where to, `10.1.0.0/16`.
+    /// Where to, `10.1.0.0/16` or `fd00:1::/48`.
     pub to: Spanned<String>,
     /// By which router, in a zone's network.
     pub via: Option<Spanned<String>>,

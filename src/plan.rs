@@ -14,8 +14,12 @@ pub struct Plan {
     pub ipv4: Ruleset,
     /// IPv6 rules.
     pub ipv6: Ruleset,
-    /// Settings, but for the forwarding of IPv4, which is the last step.
+    /// Settings that tighten, written before the rules.
     pub sysctls: Vec<Setting>,
+    /// IPv6 on at interfaces, after the rules and before the addresses.
+    pub ipv6_on: Vec<Setting>,
+    /// Forwarding, which is the last step.
+    pub last: Vec<Setting>,
     /// Links, addresses and routes.
     pub network: network::Wanted,
     /// The file's path as it was given, for the DHCP client's hook.
@@ -32,6 +36,8 @@ impl Plan {
             ipv4: compile::ipv4(policy),
             ipv6: compile::ipv6(policy),
             sysctls: sysctl::wanted(policy),
+            ipv6_on: sysctl::ipv6_on(policy),
+            last: sysctl::last(policy),
             network: network::wanted(policy),
             wait: policy.wait,
         }

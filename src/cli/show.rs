@@ -9,7 +9,6 @@ use crate::apply;
 use crate::network::Device;
 use crate::plan::Plan;
 use crate::ruleset::{Ruleset, TableName, restore_text};
-use crate::sysctl;
 
 /// Prints it; the exit code.
 pub(super) fn run(config: &Path, what: Show) -> u8 {
@@ -52,7 +51,9 @@ pub fn network(plan: &Plan) -> String {
     let mut text = String::new();
     let network = &plan.network;
     for link in &network.links {
-        let addresses: Vec<String> = link.addresses.iter().map(ToString::to_string).collect();
+        let by_dhcp = link.dhcp.then(|| "by DHCP".to_owned());
+        let written = link.addresses.iter().map(ToString::to_string);
+        let addresses: Vec<String> = by_dhcp.into_iter().chain(written).collect();
         let how = match &link.device {
             Device::Named => String::new(),
             Device::Mac(mac) => format!(", hardware address {mac}"),
@@ -70,11 +71,7 @@ pub fn network(plan: &Plan) -> String {
             text,
             "link {}{how}{mtu}, up, address {}, zone {}",
             link.name,
-            if link.dhcp {
-                "by DHCP".into()
-            } else {
-                addresses.join(" ")
-            },
+            addresses.join(" "),
             link.zone
         );
     }
@@ -93,8 +90,8 @@ pub fn network(plan: &Plan) -> String {
 /// Kernel settings in order of writing, each with its reason.
 pub fn sysctls(plan: &Plan) -> String {
     let mut text = String::new();
-    let last = sysctl::forwarding(true);
-    for setting in plan.sysctls.iter().chain([&last]) {
+    let settings = plan.sysctls.iter().chain(&plan.ipv6_on).chain(&plan.last);
+    for setting in settings {
         let _ = writeln!(text, "{setting}  # {}", setting.why);
     }
     text

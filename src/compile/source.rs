@@ -47,7 +47,7 @@ impl Compiler<'_> {
     /// another zone's.
     fn outside(&self, index: ZoneIndex, zone: &Zone) -> Vec<Rule> {
         let prefix = &self.policy.prefixes_of(index).spoofed;
-        let own = zone.addresses.iter().map(|own| host(own.addr()));
+        let own = zone.own().map(|own| IpNet::from(own.addr()));
         let others = self
             .policy
             .zones

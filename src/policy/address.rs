@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::own_address::needs_same;
 use super::resolve::{named, span_in};
 use crate::config::{Ipv6Mode, Strings};
 use crate::name::HostName;
@@ -64,8 +65,11 @@ pub fn networks(
     }
     let mut networks: Vec<IpNet> = Vec::new();
     for text in texts {
-        let network = network(text.get_ref(), ipv6)
-            .map_err(|what| source.refuse(span_in(text, written.span()), what))?;
+        let span = span_in(text, written.span());
+        let network = network(text.get_ref()).map_err(|what| source.refuse(span.clone(), what))?;
+        if network.addr().is_ipv6() {
+            needs_same(text.get_ref(), ipv6, span, source)?;
+        }
         if !networks.contains(&network) {
             networks.push(network);
         }
@@ -73,7 +77,7 @@ pub fn networks(
     Ok(Some(networks))
 }
 
-fn network(text: &str, ipv6: Ipv6Mode) -> Result<IpNet, String> {
+fn network(text: &str) -> Result<IpNet, String> {
     let alone = || text.parse::<IpAddr>().map(IpNet::from);
     let network = text.parse::<IpNet>().or_else(|_| alone()).map_err(|_| {
         format!("{text:?} is no address and no network; write it as 203.0.113.7 or 203.0.113.0/24")
@@ -82,11 +86,6 @@ fn network(text: &str, ipv6: Ipv6Mode) -> Result<IpNet, String> {
         return Err(format!(
             "{network} is a host with its network's prefix; write {} for the network",
             network.trunc()
-        ));
-    }
-    if network.addr().is_ipv6() && ipv6 == Ipv6Mode::Drop {
-        return Err(format!(
-            "{network} is IPv6, which is dropped whole; remove it, or set mode = \"same\" under [ipv6]"
         ));
     }
     Ok(network)

@@ -11,16 +11,17 @@ mod guarantee;
 mod interface;
 mod lint;
 mod nat;
+mod own_address;
 mod resolve;
 mod service;
 mod topology;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use crate::config::{Egress, Ipv6Mode, Role};
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
@@ -51,7 +52,7 @@ pub struct Policy {
     pub proxies: Vec<Proxy>,
     /// What the router itself may send.
     pub egress: Egress,
-    /// How IPv6 is filtered.
+    /// How IPv6 is filtered. Without [`Ipv6Mode::Same`] nothing else here is IPv6.
     pub ipv6: Ipv6Mode,
     /// The names that allow lines go by, each once.
     pub hosts: Vec<HostName>,
@@ -106,27 +107,37 @@ impl Policy {
             .filter(move |camera| camera.zone == zone)
     }
 
-    /// The networks whose sources a zone can have: its own and those that
+    /// The IPv4 networks whose sources a zone can have: its own and those that
     /// routes lead to by it.
     pub fn networks_of(&self, zone: &Zone) -> Vec<Ipv4Net> {
+        let routed = self.routed_by(zone).filter_map(|network| match network {
+            IpNet::V4(network) => Some(network),
+            IpNet::V6(_) => None,
+        });
+        distinct(zone.networks().into_iter().chain(routed))
+    }
+
+    /// The same of IPv6, without the link-local network, which every zone has.
+    pub fn networks6_of(&self, zone: &Zone) -> Vec<Ipv6Net> {
+        let routed = self.routed_by(zone).filter_map(|network| match network {
+            IpNet::V6(network) => Some(network),
+            IpNet::V4(_) => None,
+        });
+        distinct(zone.networks6().into_iter().chain(routed))
+    }
+
+    /// What routes lead to by a zone; the default says nothing about who is there.
+    fn routed_by(&self, zone: &Zone) -> impl Iterator<Item = IpNet> {
         // A table that nothing looks at says nothing either.
         let consulted =
             |table| table == MAIN_TABLE || self.mark_rules.iter().any(|rule| rule.table == table);
-        let routed = self.routes.iter().filter_map(|route| match &route.way {
-            Way::Gateway { link, .. }
-                if *link == zone.interface.as_str() && consulted(route.table) =>
-            {
-                Some(route.destination)
-            }
-            _ => None,
+        let routed = self.routes.iter().filter(move |route| match &route.way {
+            Way::Gateway { link, .. } => *link == zone.interface.as_str() && consulted(route.table),
+            Way::Blackhole => false,
         });
-        // The default says nothing about who is there.
-        let routed = routed.filter(|network| network.prefix_len() > 0);
-        let mut networks = zone.networks();
-        networks.extend(routed);
-        networks.sort_by_key(|network| !zone.networks().contains(network));
-        networks.dedup();
-        networks
+        routed
+            .map(|route| route.destination)
+            .filter(|network| network.prefix_len() > 0)
     }
 
     /// Every zone with its index.
@@ -157,12 +168,16 @@ pub struct Zone {
     /// The router's own addresses in it, with their networks' prefixes; the
     /// first is the one it sends from. None where they come by DHCP.
     pub addresses: Vec<Ipv4Net>,
-    /// Whether address and gateway come by DHCP.
+    /// The same of IPv6; there may be none.
+    pub addresses6: Vec<Ipv6Net>,
+    /// Whether IPv4 address and gateway come by DHCP.
     pub dhcp: bool,
     /// Bytes; None leaves it as it is.
     pub mtu: Option<u32>,
     /// The next router, on an external zone.
     pub gateway: Option<Ipv4Addr>,
+    /// The next IPv6 router, on an external zone: in its network or link-local.
+    pub gateway6: Option<Ipv6Addr>,
     /// What it is.
     pub role: Role,
     /// Whether only the cameras that are listed may send from it.
@@ -175,16 +190,39 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// Its networks, without the router's own part of the addresses, each once.
+    /// Its IPv4 networks, without the router's own part of the addresses, each
+    /// once.
     pub fn networks(&self) -> Vec<Ipv4Net> {
-        let mut networks: Vec<Ipv4Net> = Vec::new();
-        for network in self.addresses.iter().map(Ipv4Net::trunc) {
-            if !networks.contains(&network) {
-                networks.push(network);
-            }
-        }
-        networks
+        distinct(self.addresses.iter().map(Ipv4Net::trunc))
     }
+
+    /// Its IPv6 networks, the same way; not the link-local one.
+    pub fn networks6(&self) -> Vec<Ipv6Net> {
+        distinct(self.addresses6.iter().map(Ipv6Net::trunc))
+    }
+
+    /// The router's own addresses in it, of both families, IPv4 first.
+    pub fn own(&self) -> impl Iterator<Item = IpNet> {
+        let ipv4 = self.addresses.iter().copied().map(IpNet::V4);
+        ipv4.chain(self.addresses6.iter().copied().map(IpNet::V6))
+    }
+
+    /// Whether the file has the router speak IPv6 there, beyond what the kernel
+    /// does on a link of its own accord.
+    pub fn has_ipv6(&self) -> bool {
+        !self.addresses6.is_empty() || self.gateway6.is_some()
+    }
+}
+
+/// Each once, in the order in which they first came.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = Vec::new();
+    for value in values {
+        if !all.contains(&value) {
+            all.push(value);
+        }
+    }
+    all
 }
 
 /// One end of a flow.

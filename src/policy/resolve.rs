@@ -3,7 +3,6 @@
 //! Each refusal is one line with the place, what is wrong and what to do.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -11,11 +10,12 @@ use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 
 use super::interface::interface;
+use super::own_address::{gateways, own_addresses};
 use super::{
     Answers, Camera, Egress, Ipv6Mode, Log, LogPrefixes, Origin, Policy, ProxyWay, Role, Service,
     Zone, ZoneIndex, ZonePrefixes, address, topology,
 };
-use crate::config::{self, Config, Strings};
+use crate::config::{self, Config};
 use crate::field::{Rate, Unit};
 use crate::name::{HostName, InterfaceName, LogPrefix, NameError, ServiceName, ZoneName};
 use crate::network::{Device, MarkRule, Route, Way};
@@ -47,8 +47,8 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
     };
     resolver.services = resolver.services(config)?;
     let allows = resolver.allows(config)?;
-    let mut routes = topology::routes(config, &resolver.zones, source)?;
-    let mut mark_rules = topology::mark_rules(config, source)?;
+    let mut routes = topology::routes(config, &resolver.zones, ipv6, source)?;
+    let mut mark_rules = topology::mark_rules(config, ipv6, source)?;
     let nat = resolver.nat(config, &allows, &mark_rules)?;
     for proxy in &nat.proxies {
         if let ProxyWay::Host {
@@ -58,9 +58,9 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         } = &proxy.way
         {
             routes.push(Route {
-                destination: Ipv4Net::default(),
+                destination: Ipv4Net::default().into(),
                 way: Way::Gateway {
-                    gateway: *address,
+                    gateway: (*address).into(),
                     link: resolver.zones[zone.0].interface.to_string(),
                 },
                 metric: 0,
@@ -69,10 +69,11 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
             mark_rules.push(MarkRule {
                 mark: *table,
                 table: *table,
+                ipv6: false,
             });
         }
     }
-    let known = sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface));
+    let known = sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface), ipv6);
     let mut hosts: Vec<HostName> = Vec::new();
     for host in allows.iter().flat_map(|allow| &allow.hosts) {
         if !hosts.contains(host) {
@@ -146,7 +147,7 @@ fn zones(config: &Config, ipv6: Ipv6Mode, source: &Source) -> Result<Vec<Zone>, 
                     ),
                 ));
             }
-            for (network, theirs) in pairs(&zone.addresses, &other.addresses) {
+            for (network, theirs) in pairs(&zone, other) {
                 if overlap(network, theirs) {
                     return Err(source.refuse(
                         as_written.address.span(),
@@ -157,12 +158,14 @@ fn zones(config: &Config, ipv6: Ipv6Mode, source: &Source) -> Result<Vec<Zone>, 
                     ));
                 }
             }
-            if zone.gateway.is_some() && other.gateway.is_some() {
+            let both = zone.gateway.is_some() && other.gateway.is_some();
+            if both || zone.gateway6.is_some() && other.gateway6.is_some() {
                 let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
+                let family = if both { "" } else { "IPv6 " };
                 return Err(source.refuse(
                     span,
                     format_args!(
-                        "zone {} ({}) has the default gateway already; keep one",
+                        "zone {} ({}) has the default {family}gateway already; keep one",
                         other.name, other.origin
                     ),
                 ));
@@ -180,12 +183,9 @@ fn zones(config: &Config, ipv6: Ipv6Mode, source: &Source) -> Result<Vec<Zone>, 
     Ok(zones)
 }
 
-fn pairs(a: &[Ipv4Net], b: &[Ipv4Net]) -> Vec<(Ipv4Net, Ipv4Net)> {
-    let with = |a: &Ipv4Net| {
-        let a = a.trunc();
-        b.iter().map(move |b| (a, b.trunc()))
-    };
-    a.iter().flat_map(with).collect()
+fn pairs(a: &Zone, b: &Zone) -> Vec<(IpNet, IpNet)> {
+    let with = |a: IpNet| b.own().map(move |b| (a.trunc(), b.trunc()));
+    a.own().flat_map(with).collect()
 }
 
 /// An interface that both zones would use. Several VLANs may be on one link,
@@ -207,7 +207,7 @@ fn shared_link<'a>(zone: &'a Zone, other: &Zone) -> Option<&'a InterfaceName> {
     }
 }
 
-fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
+fn overlap(a: IpNet, b: IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
 
@@ -218,39 +218,28 @@ fn zone(
     source: &Source,
 ) -> Result<Zone, Refusal> {
     let (interface, device) = interface(&written.interface, source)?;
-    let dhcp = is_dhcp(&written.address);
-    if dhcp && written.role != Role::External {
-        return Err(source.refuse(
-            written.address.span(),
-            "only a zone with role \"external\" takes its address by DHCP, since a host there could else say where the others are; give the router's own, such as 192.168.8.1/24",
-        ));
-    }
-    if let (true, Some(gateway)) = (dhcp, &written.gateway) {
-        return Err(source.refuse(
-            gateway.span(),
-            "with address = \"dhcp\" the gateway comes by DHCP too; remove it",
-        ));
-    }
-    let addresses = match dhcp {
-        true => Vec::new(),
-        false => own_addresses(&written.address, source)?,
+    let own = own_addresses(&written.address, written.role, ipv6, source)?;
+    let (gateway, gateway6) = match &written.gateway {
+        Some(gateway) => gateways(gateway, &own, written.role, ipv6, source)?,
+        None => (None, None),
     };
-    let gateway = match &written.gateway {
-        Some(gateway) => Some(checked_gateway(gateway, &addresses, written.role, source)?),
-        None => None,
-    };
+    // RFC 8200, 5; the kernel takes IPv6 off a link that carries less.
+    let has_ipv6 = !own.ipv6.is_empty() || gateway6.is_some();
+    let least = if has_ipv6 { 1280 } else { 68 };
     Ok(Zone {
         name: named::<ZoneName>(name.get_ref(), name.span(), source)?,
         interface,
         device,
-        addresses,
-        dhcp,
+        addresses: own.ipv4,
+        addresses6: own.ipv6,
+        dhcp: own.dhcp,
         mtu: written
             .mtu
             .as_ref()
-            .map(|mtu| checked_mtu(mtu, source))
+            .map(|mtu| checked_mtu(mtu, least, source))
             .transpose()?,
         gateway,
+        gateway6,
         role: written.role,
         known_only: known_only(written, source)?,
         accept_bogons: accept_bogons(written, ipv6, source)?,
@@ -287,112 +276,22 @@ fn accept_bogons(
 }
 
 /// RFC 791: every link carries 68 bytes; 65535 is the largest packet.
-fn checked_mtu(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+fn checked_mtu(written: &Spanned<i64>, least: u32, source: &Source) -> Result<u32, Refusal> {
     u32::try_from(*written.get_ref())
         .ok()
-        .filter(|mtu| (68..=65535).contains(mtu))
+        .filter(|mtu| (least..=65535).contains(mtu))
         .ok_or_else(|| {
+            let mtu = written.get_ref();
+            let with = if least > 68 {
+                " of a link with IPv6"
+            } else {
+                ""
+            };
             source.refuse(
                 written.span(),
-                format_args!(
-                    "{} is not an MTU; use 68 to 65535, 1500 on Ethernet",
-                    written.get_ref()
-                ),
+                format_args!("{mtu} is not an MTU{with}; use {least} to 65535, 1500 on Ethernet"),
             )
         })
-}
-
-fn is_dhcp(written: &Spanned<Strings>) -> bool {
-    let Strings(texts) = written.get_ref();
-    texts.len() == 1 && texts[0].get_ref() == "dhcp"
-}
-
-fn own_addresses(written: &Spanned<Strings>, source: &Source) -> Result<Vec<Ipv4Net>, Refusal> {
-    let Strings(texts) = written.get_ref();
-    let mut addresses: Vec<Ipv4Net> = Vec::new();
-    for text in texts {
-        let span = span_in(text, written.span());
-        let address = own_address(text.get_ref(), span.clone(), source)?;
-        if addresses.iter().any(|other| other.addr() == address.addr()) {
-            return Err(source.refuse(
-                span,
-                format_args!("{} is there twice; keep one", address.addr()),
-            ));
-        }
-        addresses.push(address);
-    }
-    if addresses.is_empty() {
-        return Err(source.refuse(
-            written.span(),
-            "the zone has no address; give the router's own, such as 192.168.8.1/24",
-        ));
-    }
-    Ok(addresses)
-}
-
-fn own_address(text: &str, span: Range<usize>, source: &Source) -> Result<Ipv4Net, Refusal> {
-    let refuse = |what: String| Err(source.refuse(span.clone(), what));
-    let Ok(address) = text.parse::<Ipv4Net>() else {
-        return refuse(format!(
-            "{text:?} is not an IPv4 address with a prefix length; write it as 192.168.8.1/24"
-        ));
-    };
-    let own = address.addr();
-    if address.prefix_len() == 0 {
-        return refuse(format!(
-            "{text} would make every address the zone's own; give the network's prefix length, such as /24"
-        ));
-    }
-    if own.is_loopback() || own.is_multicast() || own.is_unspecified() || own.is_broadcast() {
-        return refuse(format!(
-            "{own} cannot be the router's address on a network; give one that can, such as 192.168.8.1/24"
-        ));
-    }
-    // RFC 3021: the two addresses of a /31 are both hosts; a /32 is one host.
-    if address.prefix_len() < 31 && (own == address.network() || own == address.broadcast()) {
-        return refuse(format!(
-            "{own} is the network's {} address; give the router's own, such as {}/{}",
-            if own == address.network() {
-                "first"
-            } else {
-                "broadcast"
-            },
-            Ipv4Addr::from(u32::from(address.network()) + 1),
-            address.prefix_len()
-        ));
-    }
-    Ok(address)
-}
-
-fn checked_gateway(
-    written: &Spanned<String>,
-    addresses: &[Ipv4Net],
-    role: Role,
-    source: &Source,
-) -> Result<Ipv4Addr, Refusal> {
-    let text = written.get_ref();
-    let refuse = |what: String| Err(source.refuse(written.span(), what));
-    let Ok(gateway) = text.parse::<Ipv4Addr>() else {
-        return refuse(format!(
-            "{text:?} is not an IPv4 address; write it as 192.168.0.1"
-        ));
-    };
-    if role != Role::External {
-        return refuse("a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it".into());
-    }
-    if !addresses.iter().any(|address| address.contains(&gateway)) {
-        let networks: Vec<String> = addresses.iter().map(|a| a.trunc().to_string()).collect();
-        return refuse(format!(
-            "gateway {gateway} is not in the zone's network {}; give one that is",
-            networks.join(", ")
-        ));
-    }
-    if addresses.iter().any(|address| gateway == address.addr()) {
-        return refuse(format!(
-            "gateway {gateway} is the router's own address; give the next router's"
-        ));
-    }
-    Ok(gateway)
 }
 
 impl Resolver<'_> {
