@@ -264,6 +264,20 @@ class Network6Legacy(NetworkTest):
             self.assertNotIn(address, said)
         self.assertEqual(self.traced("apply"), [])
 
+    def test_an_address_that_a_camera_claims_is_named(self) -> None:
+        self.router.write_sysctl("net.ipv6.conf.eth1.accept_dad", "1")
+        self.camera.ip("address", "add", "fd00:8::1/64", "dev", "eth0", "nodad")
+        self.camfw("boot")
+        failed = ("-o", "address", "show", "dev", "eth1", "dadfailed")
+        self.assertTrue(wait_until(lambda: "fd00:8::1/64" in self.ip6(*failed), 10), "control")
+        self.assert_drift("eth1", "fd00:8::1/64", "another host")
+        # As the line says to: with the claim gone, set down and applied, it is used.
+        self.camera.ip("address", "del", "fd00:8::1/64", "dev", "eth0")
+        self.router.ip("link", "set", "eth1", "down")
+        self.camfw("apply")
+        self.assertTrue(wait_until(self.holds, 5))
+        self.assertNotIn("fd00:8::1", self.ip6(*failed))
+
     # -- what cannot be --
 
     def test_an_address_of_another_prefix_length_that_others_gave_is_told(self) -> None:
