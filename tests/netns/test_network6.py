@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from lab import probes
 from lab.probes import wait_until
 from netns.network import NetworkTest
 from netns.program import COMMANDS, Result, tools
@@ -152,6 +153,13 @@ class Network6Legacy(NetworkTest):
         self.assert_drift("net.ipv6.conf.eth1.disable_ipv6", "1")
         self.camfw("apply")
         self.assertEqual(self.addresses(), ADDRESSES)
+
+    def test_a_bridge_has_its_addresses(self) -> None:
+        self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1"], name = "br-cam" }')
+        self.camfw("boot")
+        self.assertIn(("br-cam", "fd00:8::1/64"), self.addresses())
+        self.assertTrue(probes.ping(self.camera, "fd00:8::1", 5))
+        self.assertEqual(self.traced("apply"), [])
 
     def test_watch_brings_back_what_came_back(self) -> None:
         self.camfw("boot")
