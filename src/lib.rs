@@ -14,6 +14,7 @@ pub mod apply;
 pub mod cli;
 pub mod compile;
 pub mod config;
+pub mod daemon;
 pub mod field;
 pub mod host;
 pub mod name;
@@ -35,7 +36,7 @@ use source::{Refusal, Source};
 /// The one line that refuses the file.
 pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
     let policy = policy(source, answers)?;
-    Ok(Plan::new(&policy, source.name()))
+    Ok(Plan::new(policy, source.name()))
 }
 
 /// A configuration's text, and what the names in it resolved to -> the policy.

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::name::InterfaceName;
-use crate::policy::{Ipv6Mode, Policy};
+use crate::policy::{Ipv6Mode, Policy, ProxyWay};
 
 /// A setting's path under /proc/sys, part by part: an interface's name may
 /// hold a dot, so no dot can stand for the slash.
@@ -264,12 +264,30 @@ pub fn keys<'a>(
 /// [`ipv6_on`] and [`last`].
 pub fn wanted(policy: &Policy) -> Vec<Setting> {
     let mut settings = settings(policy.zones.iter().map(|zone| &zone.interface), policy.ipv6);
+    for key in proxied(policy) {
+        for setting in settings.iter_mut().filter(|setting| setting.key == key) {
+            // Loose: the larger of this and that of all interfaces holds.
+            setting.value = "2".to_owned();
+            setting.why = "a transparent proxy answers with the addresses of others";
+        }
+    }
     for setting in &mut settings {
         if let Some(value) = policy.sysctls.get(&setting.key.to_string()) {
             setting.value.clone_from(value);
         }
     }
     settings
+}
+
+/// The reverse path filter of each zone with a proxy host.
+fn proxied(policy: &Policy) -> impl Iterator<Item = Key> {
+    policy.proxies.iter().filter_map(|proxy| match proxy.way {
+        ProxyWay::Host { zone, .. } => {
+            let interface = policy.zone(zone).interface.as_str();
+            Some(Key::of("ipv4", interface, "rp_filter"))
+        }
+        ProxyWay::Here(_) => None,
+    })
 }
 
 fn settings<'a>(

@@ -20,6 +20,9 @@ usage: camfw [--config FILE] [--verbose] COMMAND
                    [--ipv4 | --ipv6]
   show network     the links, addresses and routes it gives
   show sysctls     the kernel settings it gives, and why
+  show vsftpd      the FTP server's side of it, for vsftpd.conf
+  show dnsmasq     leases for the listed cameras, for dnsmasq.conf
+  show ntp         the time for those who may ask, for chrony.conf
   boot             close the box, then apply the file: the init script's command
   apply            bring the running box to what the file says
   watch            stay, and finish the network when interfaces come and go
@@ -78,6 +81,19 @@ pub enum Show {
     Network,
     /// Kernel settings.
     Sysctls,
+    /// What another program on the router has to be told.
+    Daemon(Daemon),
+}
+
+/// A program on the router that has to agree with the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemon {
+    /// The FTP server.
+    Vsftpd,
+    /// The DHCP server.
+    Dnsmasq,
+    /// The time server.
+    Ntp,
 }
 
 /// The commands that change the kernel.
@@ -108,7 +124,7 @@ pub enum UsageError {
     #[error("no command is called {0:?}")]
     UnknownCommand(String),
     /// `show` of nothing that there is.
-    #[error("show takes rules, network or sysctls")]
+    #[error("show takes rules, network, sysctls, vsftpd, dnsmasq or ntp")]
     UnknownShow,
     /// `--ipv4` or `--ipv6` elsewhere than with `show rules`.
     #[error("--ipv4 and --ipv6 go with show rules alone")]
@@ -150,6 +166,9 @@ impl Args {
             }),
             ["show", "network"] => Command::Show(Show::Network),
             ["show", "sysctls"] => Command::Show(Show::Sysctls),
+            ["show", "vsftpd"] => Command::Show(Show::Daemon(Daemon::Vsftpd)),
+            ["show", "dnsmasq"] => Command::Show(Show::Daemon(Daemon::Dnsmasq)),
+            ["show", "ntp"] => Command::Show(Show::Daemon(Daemon::Ntp)),
             ["show", ..] => return Err(UsageError::UnknownShow),
             ["status"] => Command::Status,
             ["boot"] => Command::Change(Change::Boot),

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::args::Show;
+use super::args::{Daemon, Show};
 use super::{REFUSED, complain, print};
-use crate::apply;
 use crate::network::Device;
 use crate::plan::Plan;
 use crate::ruleset::{Ruleset, TableName, restore_text};
+use crate::{apply, daemon};
 
 /// Prints it; the exit code.
 pub(super) fn run(config: &Path, what: Show) -> u8 {
@@ -19,7 +19,7 @@ pub(super) fn run(config: &Path, what: Show) -> u8 {
             return REFUSED;
         }
     };
-    print(&match what {
+    let text = match what {
         Show::Rules { ipv4, ipv6 } => {
             let families = [(ipv4, "IPv4", &plan.ipv4), (ipv6, "IPv6", &plan.ipv6)];
             let both = ipv4 && ipv6;
@@ -37,7 +37,22 @@ pub(super) fn run(config: &Path, what: Show) -> u8 {
         }
         Show::Network => network(&plan),
         Show::Sysctls => sysctls(&plan),
-    })
+        Show::Daemon(daemon) => {
+            let lines = match daemon {
+                Daemon::Vsftpd => daemon::vsftpd(&plan.policy),
+                Daemon::Dnsmasq => daemon::dnsmasq(&plan.policy),
+                Daemon::Ntp => daemon::chrony(&plan.policy),
+            };
+            match lines {
+                Ok(lines) => lines,
+                Err(nothing) => {
+                    complain(&format!("{}: {nothing}", config.display()));
+                    return REFUSED;
+                }
+            }
+        }
+    };
+    print(&text)
 }
 
 /// The text that iptables-restore takes for a ruleset.

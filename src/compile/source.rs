@@ -14,7 +14,7 @@ use super::{
     port_groups, purpose, several, tcp, zone_comment,
 };
 use crate::name::{ChainName, ServiceName};
-use crate::policy::{Camera, Endpoint, Flow, ProxyWay, Role, Zone, ZoneIndex};
+use crate::policy::{Camera, Endpoint, ProxyWay, Role, Zone, ZoneIndex};
 use crate::ruleset::{
     CtStates, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
 };
@@ -119,7 +119,7 @@ impl Compiler<'_> {
     /// What hosts send before they have an address.
     fn without_address(&self, zone: ZoneIndex) -> Vec<Rule> {
         match self.family {
-            IpFamily::V4 if self.serves_dhcp(zone) => {
+            IpFamily::V4 if self.policy.offers_udp(zone, 67).next().is_some() => {
                 // A client that has no address yet asks from 0.0.0.0 (RFC 2131, 4.1).
                 let mut rule = from(Ipv4Net::from(Ipv4Addr::UNSPECIFIED), Target::Return);
                 rule.destination =
@@ -145,18 +145,6 @@ impl Compiler<'_> {
                 ]
             }
         }
-    }
-
-    fn serves_dhcp(&self, zone: ZoneIndex) -> bool {
-        let flow = Flow {
-            from: Endpoint::Zone(zone),
-            to: Endpoint::Router,
-        };
-        self.policy
-            .allows_of(flow)
-            .flat_map(|allow| &allow.services)
-            .flat_map(|service| &service.udp)
-            .any(|ports| ports.contains(DHCP_SERVER))
     }
 
     /// A transparent proxy answers with the addresses of the servers that it

@@ -2,16 +2,21 @@
 //! from where, to where, how often and when.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::ops::Range;
 
+use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 
 use super::guarantee::{self, Exception};
 use super::resolve::Resolver;
 use super::{
-    Addresses, Allow, BlockAfter, Camera, Egress, Endpoint, Flow, Origin, Role, ZoneIndex, address,
+    Addresses, Allow, BlockAfter, Camera, Egress, Endpoint, Flow, Origin, Role, Service, ZoneIndex,
+    address,
 };
 use crate::config::{self, Config, Services, Strings};
-use crate::field::{TimeWindow, Unit, Weekdays};
+use crate::field::{PortRange, TimeWindow, Unit, Weekdays};
+use crate::name::HostName;
 use crate::source::Refusal;
 
 /// The most attempts: the list of the recent match keeps 20 time stamps for a
@@ -77,7 +82,7 @@ impl<'a> Line<'a> {
     }
 
     /// Where a refusal about who it is from points.
-    fn where_from(&self) -> std::ops::Range<usize> {
+    fn where_from(&self) -> Range<usize> {
         match self.from {
             From::Written(from) => from.span(),
             From::Camera(_) => self.start..self.start,
@@ -153,7 +158,15 @@ impl Resolver<'_> {
     fn allow(&self, line: &Line<'_>, exceptions: &[Exception]) -> Result<Allow, Refusal> {
         let to = self.to(line)?;
         let (flows, camera) = self.flows(line, &to)?;
-        let sources = self.sources(line, &flows, camera)?;
+        let services = self.services_of(line.service)?;
+        let mut sources = self.sources(line, &flows, camera)?;
+        if let (Addresses::Only(networks), Endpoint::Router) = (&mut sources, to.endpoint)
+            && services.iter().any(asks_for_an_address)
+        {
+            // It has none yet when it asks (RFC 2131, 4.1); raw lets 0.0.0.0 in
+            // for that alone.
+            networks.push(Ipv4Net::from(Ipv4Addr::UNSPECIFIED).into());
+        }
         let hosts = address::hosts(line.host, self.source)?;
         let destinations = self.destinations(line, &to, &hosts)?;
         let origin = Origin::new(self.source, line.start);
@@ -163,7 +176,7 @@ impl Resolver<'_> {
             sources,
             destinations,
             hosts,
-            services: self.services_of(line.service)?,
+            services,
             limit: line.limit.map(|limit| self.rate(limit)).transpose()?,
             connections: line
                 .connections
@@ -306,7 +319,7 @@ impl Resolver<'_> {
         &self,
         line: &Line<'_>,
         to: &End<'_>,
-        hosts: &[crate::name::HostName],
+        hosts: &[HostName],
     ) -> Result<Addresses, Refusal> {
         let written = address::networks(line.address, self.ipv6, self.source)?;
         let spans = [line.address, line.host].into_iter().flatten();
@@ -346,8 +359,8 @@ impl Resolver<'_> {
     fn in_zone(
         &self,
         end: Endpoint,
-        networks: &[ipnet::IpNet],
-        span: std::ops::Range<usize>,
+        networks: &[IpNet],
+        span: Range<usize>,
     ) -> Result<(), Refusal> {
         let Endpoint::Zone(index) = end else {
             return Ok(());
@@ -356,7 +369,7 @@ impl Resolver<'_> {
         let elsewhere = networks.iter().find(|network| {
             self.zones.iter().enumerate().any(|(other, zone)| {
                 let own = zone.networks();
-                let inside = |own: &ipnet::Ipv4Net| ipnet::IpNet::V4(*own).contains(*network);
+                let inside = |own: &Ipv4Net| IpNet::V4(*own).contains(*network);
                 ZoneIndex(other) != index && own.iter().any(inside)
             })
         });
@@ -447,6 +460,13 @@ impl Resolver<'_> {
             )),
         }
     }
+}
+
+fn asks_for_an_address(service: &Service) -> bool {
+    service
+        .udp
+        .iter()
+        .any(|ports| ports.contains(PortRange::port(67)))
 }
 
 /// The longest time that a source is remembered: 30 days.

@@ -140,6 +140,19 @@ impl Policy {
             .filter(|network| network.prefix_len() > 0)
     }
 
+    /// The lines by which somebody in a zone opens this UDP port of the router.
+    pub fn offers_udp(&self, zone: ZoneIndex, port: u16) -> impl Iterator<Item = &Allow> {
+        let port = PortRange::port(port);
+        let flow = Flow {
+            from: Endpoint::Zone(zone),
+            to: Endpoint::Router,
+        };
+        self.allows_of(flow).filter(move |allow| {
+            let ports = allow.services.iter().flat_map(|service| &service.udp);
+            ports.into_iter().any(|ports| ports.contains(port))
+        })
+    }
+
     /// Every zone with its index.
     pub fn indexed_zones(&self) -> impl Iterator<Item = (ZoneIndex, &Zone)> {
         self.zones
@@ -295,6 +308,8 @@ pub struct Service {
     pub udp: Vec<PortRange>,
     /// ICMP types.
     pub icmp: Vec<IcmpType>,
+    /// The range of passive FTP, which is in `tcp` too.
+    pub passive: Option<PortRange>,
     /// Whether conntrack's FTP helper lets its data connections through.
     pub helper: bool,
 }

@@ -57,6 +57,7 @@ impl Resolver<'_> {
             }
             tcp.push(self.port_range(passive)?);
         }
+        let passive = written.passive.as_ref().and(tcp.last().copied());
         let udp = ranges(&written.udp)?;
         let icmp = written
             .icmp
@@ -85,6 +86,7 @@ impl Resolver<'_> {
             tcp,
             udp,
             icmp,
+            passive,
             helper: written.helper,
         })
     }
