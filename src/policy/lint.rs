@@ -144,6 +144,9 @@ fn wider<'a>(policy: &'a Policy, allow: &Allow, place: usize) -> Option<&'a Allo
             // Of two that say the same, the later one is too many.
             let same = || {
                 wider.limit == allow.limit
+                    && wider.connections == allow.connections
+                    && wider.block_after == allow.block_after
+                    && wider.when == allow.when
                     && wider.flows == allow.flows
                     && allow.destinations.contains(&wider.destinations)
                     && allow.sources.contains(&wider.sources)
