@@ -185,7 +185,11 @@ impl Resolver<'_> {
                 .block_after
                 .map(|block| self.block_after(block.get_ref()))
                 .transpose()?,
-            when: line.when.map(|when| self.when(when)).transpose()?,
+            when: line
+                .when
+                .map(|when| self.when(when))
+                .transpose()?
+                .filter(|when| !when.is_always()),
             label: origin.label(),
             origin,
         };
