@@ -10,12 +10,15 @@
 //! One rule: only [`host`] touches the world. It takes finished values and
 //! decides nothing. All else is pure, and is tested without privileges.
 
+pub mod accounting;
 pub mod apply;
 pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod field;
 pub mod host;
+pub mod kept;
+pub mod kernel;
 pub mod name;
 pub mod network;
 pub mod plan;

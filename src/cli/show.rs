@@ -6,6 +6,7 @@ use std::path::Path;
 use super::args::Show;
 use super::{REFUSED, complain, print};
 use crate::apply;
+use crate::kernel::{Backend, requirements};
 use crate::network::Device;
 use crate::plan::Plan;
 use crate::ruleset::{Ruleset, TableName, restore_text};
@@ -38,6 +39,7 @@ pub(super) fn run(config: &Path, what: Show) -> u8 {
         }
         Show::Network => network(&plan),
         Show::Sysctls => sysctls(&plan),
+        Show::Kernel { nft } => kernel(&plan, nft),
     })
 }
 
@@ -96,6 +98,17 @@ pub fn sysctls(plan: &Plan) -> String {
     let last = sysctl::forwarding(true);
     for setting in plan.sysctls.iter().chain([&last]) {
         let _ = writeln!(text, "{setting}  # {}", setting.why);
+    }
+    text
+}
+
+/// A fragment of a kernel's configuration.
+pub fn kernel(plan: &Plan, nft: bool) -> String {
+    let backend = if nft { Backend::Nft } else { Backend::Legacy };
+    let mut text = String::new();
+    for requirement in requirements(plan, backend) {
+        let why = requirement.why.join("; ");
+        let _ = writeln!(text, "# {why}\n{}=y", requirement.option);
     }
     text
 }

@@ -17,6 +17,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
 };
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use nix::libc;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
 use super::{NetlinkError, OUR_ROUTES, OURS};
@@ -210,13 +211,29 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
 }
 
 async fn rules(handle: &Handle) -> Result<Vec<Held<MarkRule>>, rtnetlink::Error> {
-    let messages: Vec<RuleMessage> = handle
-        .rule()
-        .get(IpVersion::V4)
-        .execute()
-        .try_collect()
-        .await?;
+    let messages = rule_messages(handle).await?.unwrap_or_default();
     Ok(messages.iter().filter_map(rule).collect())
+}
+
+/// Whether the kernel has rules at all (CONFIG_IP_MULTIPLE_TABLES).
+pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
+    let messages = rule_messages(handle).await;
+    let messages = messages.map_err(|error| NetlinkError::Read {
+        what: "rules",
+        error,
+    })?;
+    Ok(messages.is_some())
+}
+
+async fn rule_messages(handle: &Handle) -> Result<Option<Vec<RuleMessage>>, rtnetlink::Error> {
+    let messages = handle.rule().get(IpVersion::V4).execute().try_collect();
+    match messages.await {
+        Ok(messages) => Ok(Some(messages)),
+        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EOPNOTSUPP => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A rule that looks at a mark and at nothing else.
