@@ -55,6 +55,10 @@ enum StepError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Network(Vec<NetworkError>),
     #[error(
+        "[ipv6] mode = \"same\" cannot be carried out: there is no ip6tables, or the kernel has no IPv6; add it to the image or set mode = \"drop\""
+    )]
+    NoIpv6,
+    #[error(
         "the kernel lacks what the file needs: {0}; build it with these, or install their modules"
     )]
     Lacks(String),
@@ -78,7 +82,7 @@ enum Failure {
     /// Nothing was changed.
     Nothing(StepError),
     /// The rules are not those of the file; what they were before.
-    Rules(StepError, Vec<Found>),
+    Rules(StepError, Box<[Found]>),
     /// They are, and the network is not.
     Network(StepError),
 }
@@ -251,7 +255,7 @@ pub fn read_plan(config: &Path) -> Result<Plan, Refusal> {
 
 fn read_policy(config: &Path) -> Result<(Kept, Plan), Refusal> {
     let kept = Kept {
-        sources: vec![config_file::read(config)?],
+        source: config_file::read(config)?,
     };
     let plan = plan_of(&kept)?;
     Ok((kept, plan))
@@ -259,7 +263,7 @@ fn read_policy(config: &Path) -> Result<(Kept, Plan), Refusal> {
 
 /// The plan of a policy as it is kept. This is where a policy must prove.
 fn plan_of(kept: &Kept) -> Result<Plan, Refusal> {
-    crate::plan(&kept.sources[0])
+    crate::plan(&kept.source, &crate::policy::Answers::new())
 }
 
 /// The policy that is in force, as far as it is kept, else the file's: what
@@ -334,6 +338,9 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
 /// network; forwarding, last. The number of changes made.
 fn enforce(plan: &Plan, patience: Patience) -> Result<usize, Failure> {
     let kernel = Kernel::find().map_err(Failure::Nothing)?;
+    if plan.network.ipv6 && !kernel.has(IpFamily::V6) {
+        return Err(Failure::Nothing(StepError::NoIpv6));
+    }
     let reading = iptables::start_read(&kernel.families);
     // While iptables-save runs there is time for a look at the rest.
     let settings = kernel.differing_settings(plan);
@@ -342,7 +349,7 @@ fn enforce(plan: &Plan, patience: Patience) -> Result<usize, Failure> {
     let settings = settings.map_err(Failure::Nothing)?;
     lacks::check(&kernel, plan, &before).map_err(Failure::Nothing)?;
 
-    let rules = |error| Failure::Rules(error, before.clone());
+    let rules = |error| Failure::Rules(error, before.clone().into());
     // Settings only tighten, so they come first.
     let made: Result<usize, StepError> = settings.iter().map(write).sum();
     let mut changes = made.map_err(rules)?;
@@ -350,7 +357,9 @@ fn enforce(plan: &Plan, patience: Patience) -> Result<usize, Failure> {
         .load(&before, |family| rules_of(plan, family))
         .map_err(rules)?;
     changes += bring_up(&kernel, plan, network, patience).map_err(Failure::Network)?;
-    changes += write(&sysctl::forwarding(true)).map_err(Failure::Network)?;
+    for setting in &plan.last {
+        changes += write(setting).map_err(Failure::Network)?;
+    }
     Ok(changes)
 }
 
@@ -400,6 +409,9 @@ fn bring_up(
         // Links that just got their names, or came at any time since the first
         // look of a boot, have theirs still to be set, before they are up.
         changes += kernel.keep_settings(plan)?;
+    }
+    for setting in &plan.ipv6_on {
+        changes += write(setting)?;
     }
     netlink::carry_out(then)?;
     for link in wanted.links.iter().filter(|link| link.dhcp) {
@@ -459,8 +471,10 @@ fn close_because(error: &StepError) -> Outcome {
 /// The rules are in force and the network is not as the file says: nothing
 /// passes between zones, and the box can still be managed.
 fn stop_forwarding(plan: &Plan, error: &StepError) -> Outcome {
-    if let Err(problem) = host::sysctl::set(&sysctl::forwarding(false)) {
-        return Outcome::Unsealed(format!("{error}; {problem}"));
+    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
+        if let Err(problem) = host::sysctl::set(&setting) {
+            return Outcome::Unsealed(format!("{error}; {problem}"));
+        }
     }
     // Turning it off makes the kernel accept redirects again
     // (inet_forward_change in net/ipv4/devinet.c).

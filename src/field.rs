@@ -159,7 +159,19 @@ pub enum Unit {
 impl Unit {
     const ALL: [Unit; 4] = [Unit::Day, Unit::Hour, Unit::Minute, Unit::Second];
 
-    fn seconds(self) -> u64 {
+    /// By its name: `minute`, `min` or `m`.
+    pub fn by_name(name: &str) -> Option<Unit> {
+        match name {
+            "second" | "sec" | "s" => Some(Unit::Second),
+            "minute" | "min" | "m" => Some(Unit::Minute),
+            "hour" | "h" => Some(Unit::Hour),
+            "day" | "d" => Some(Unit::Day),
+            _ => None,
+        }
+    }
+
+    /// How long it is.
+    pub fn seconds(self) -> u64 {
         match self {
             Unit::Day => 86_400,
             Unit::Hour => 3_600,
@@ -336,14 +348,13 @@ impl Rate {
         if count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let unit = match unit {
-            "second" | "sec" | "s" => Unit::Second,
-            "minute" | "min" | "m" => Unit::Minute,
-            "hour" | "h" => Unit::Hour,
-            "day" | "d" => Unit::Day,
-            _ => return None,
-        };
-        Rate::new(count.parse().ok()?, unit)
+        Rate::new(count.parse().ok()?, Unit::by_name(unit)?)
+    }
+
+    /// In seven letters at most, for a name: `6m`.
+    pub fn short(self) -> String {
+        let unit: String = self.unit.short().chars().take(1).collect();
+        format!("{}{unit}", self.count)
     }
 
     /// How many may come at once before the rate holds: 5, the extensions' own

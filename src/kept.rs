@@ -6,16 +6,16 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::source::Source;
+use crate::source::{Source, SourceFile};
 
 /// The first line.
 const HEAD: &str = "camfw kept policy 1";
 
-/// The text of a policy's files, in order.
+/// A policy's files.
 #[derive(Debug, Clone)]
 pub struct Kept {
-    /// The main file first.
-    pub sources: Vec<Source>,
+    /// The main file and its drop-ins.
+    pub source: Source,
 }
 
 impl Kept {
@@ -23,8 +23,8 @@ impl Kept {
     /// hexadecimal, as `cat FILES | sha256sum` has it.
     pub fn hash(&self) -> String {
         let mut digest = Sha256::new();
-        for source in &self.sources {
-            digest.update(source.text.as_bytes());
+        for file in self.source.files() {
+            digest.update(file.text.as_bytes());
         }
         hexadecimal(&digest.finalize())
     }
@@ -32,7 +32,7 @@ impl Kept {
     /// As it is written to a disk.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
-        for Source { name, text: of } in &self.sources {
+        for SourceFile { name, text: of, .. } in self.source.files() {
             let _ = write!(
                 text,
                 "file {} {}\n{of}\n",
@@ -51,15 +51,19 @@ impl Kept {
         if hexadecimal(&Sha256::digest(rest.as_bytes())) != digest {
             return None;
         }
-        let mut sources = Vec::new();
+        let mut source: Option<Source> = None;
         while !rest.is_empty() {
             let (head, after) = rest.strip_prefix("file ")?.split_once('\n')?;
             let (length, name) = head.split_once(' ')?;
             let length: usize = length.parse().ok()?;
-            sources.push(Source::new(name, after.get(..length)?));
+            let text = after.get(..length)?;
+            source = Some(match source {
+                None => Source::new(name, text),
+                Some(source) => source.with(name, text),
+            });
             rest = after.get(length..)?.strip_prefix('\n')?;
         }
-        (!sources.is_empty()).then_some(Kept { sources })
+        source.map(|source| Kept { source })
     }
 }
 
@@ -76,16 +80,13 @@ mod tests {
 
     #[test]
     fn what_is_kept_comes_back_and_what_is_torn_does_not() {
-        let sources = vec![
-            Source::new("/etc/camfw.toml", "a = 1\nfile 3 x\nü"),
-            Source::new("/etc/camfw.d/with space.toml", ""),
-        ];
-        let kept = Kept { sources };
-        let text = kept.to_text();
-        let back = Kept::from_text(&text).map(|back| back.sources);
+        let source = Source::new("/etc/camfw.toml", "a = 1\nfile 3 x\nü")
+            .with("/etc/camfw.d/with space.toml", "");
+        let text = Kept { source }.to_text();
+        let back = Kept::from_text(&text);
+        let back: Vec<_> = back.iter().flat_map(|back| back.source.files()).collect();
         let back: Vec<_> = back
             .iter()
-            .flatten()
             .map(|of| (of.name.as_str(), of.text.as_str()))
             .collect();
         assert_eq!(
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_the_text() {
         let kept = Kept {
-            sources: vec![Source::new("f", "abc")],
+            source: Source::new("f", "abc"),
         };
         // FIPS 180-2, appendix B.1
         assert_eq!(

@@ -187,6 +187,27 @@ name!(
     }
 );
 
+name!(
+    /// A host's name (RFC 1123, section 2.1): labels of letters, digits and `-`.
+    HostName, "host name", |name| {
+        length(name, 253)?;
+        characters(name, "letters, digits and any of . -", |c| {
+            c.is_ascii_alphanumeric() || ".-".contains(c)
+        })?;
+        let label = |label: &str| {
+            (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+        };
+        if !name.split('.').all(label) {
+            return Err("has a part that is empty, over 63 long or begins or ends with -; write it as smtp.example.org".into());
+        }
+        // All digits at the end is an address, or meant for one.
+        if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+            return Err("ends in a number; write an address as address".into());
+        }
+        Ok(())
+    }
+);
+
 fn length(name: &str, max: usize) -> Result<(), String> {
     match name.len() {
         0 => Err("is empty; give it a name".into()),

@@ -45,6 +45,10 @@ impl Kernel {
         }
     }
 
+    pub fn has(&self, family: IpFamily) -> bool {
+        self.families.iter().any(|tables| tables.family() == family)
+    }
+
     pub fn read(&self) -> Result<Vec<Found>, StepError> {
         Ok(iptables::start_read(&self.families).finish()?)
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use ipnet::IpNet;
+
 use super::{Outcome, in_force};
 use crate::host::netlink;
 use crate::network;
@@ -20,10 +22,10 @@ pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
         .filter(|other| other.name.as_str() != link);
     let networks: Vec<_> = others
         .flat_map(|other| {
-            other
-                .addresses
-                .iter()
-                .map(|own| (own.trunc(), other.zone.clone()))
+            other.addresses.iter().filter_map(|own| match own {
+                IpNet::V4(own) => Some((own.trunc(), other.zone.clone())),
+                IpNet::V6(_) => None,
+            })
         })
         .collect();
     let lease = network::lease(event, |name| std::env::var(name).ok())

@@ -13,7 +13,7 @@ use crate::kept::Kept;
 use crate::network;
 use crate::plan::Plan;
 use crate::source::Refusal;
-use crate::sysctl::{self, Need};
+use crate::sysctl::Need;
 
 /// Everything that `status` tells.
 #[derive(Debug, Serialize)]
@@ -111,7 +111,7 @@ fn look(plan: &Plan) -> Result<(Vec<String>, Accounting), StepError> {
 pub fn drift(kernel: &Kernel, found: &[Found], plan: &Plan) -> Result<Vec<String>, StepError> {
     let mut told = kernel.differences(found, plan);
     let mut settings = kernel.settings(plan);
-    settings.push(sysctl::forwarding(true));
+    settings.extend(plan.ipv6_on.iter().chain(&plan.last).cloned());
     for setting in settings {
         match host::sysctl::get(&setting.key)? {
             Some(value) if value == setting.value => {}

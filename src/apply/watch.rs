@@ -9,7 +9,6 @@ use super::{Kernel, Outcome, Patience, StepError, bring_up, in_force, locked, ne
 use crate::host::netlink;
 use crate::network;
 use crate::plan::Plan;
-use crate::sysctl;
 
 /// Keeps at it: whenever a link comes, goes or comes back, makes the network
 /// what the file says, as long as the rules are those of the file. Forwarding
@@ -67,7 +66,9 @@ fn look_after(plan: &Plan) -> String {
         }
         kernel.keep_settings(plan)?;
         bring_up(&kernel, plan, netlink::read(), Patience::None)?;
-        write(&sysctl::forwarding(true))?;
+        for setting in &plan.last {
+            write(setting)?;
+        }
         Ok("the network is as the file says".to_owned())
     });
     looked.unwrap_or_else(|error: StepError| error.to_string())

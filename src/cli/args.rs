@@ -22,6 +22,9 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   show sysctls     the kernel settings it gives, and why
   show kernel      the lines of the kernel's configuration that it needs
                    [--nft: for iptables-nft]
+  show vsftpd      the FTP server's side of it, for vsftpd.conf
+  show dnsmasq     leases for the listed cameras, for dnsmasq.conf
+  show ntp         the time for those who may ask, for chrony.conf
   boot             close the box, then apply the file: the init script's command
   apply            bring the running box to what the file says
                    [--confirm SECONDS: and back again unless confirm comes]
@@ -98,6 +101,19 @@ pub enum Show {
         /// For iptables-nft, not iptables-legacy.
         nft: bool,
     },
+    /// What another program on the router has to be told.
+    Daemon(Daemon),
+}
+
+/// A program on the router that has to agree with the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemon {
+    /// The FTP server.
+    Vsftpd,
+    /// The DHCP server.
+    Dnsmasq,
+    /// The time server.
+    Ntp,
 }
 
 /// The commands that change the kernel.
@@ -130,7 +146,7 @@ pub enum UsageError {
     #[error("no command is called {0:?}")]
     UnknownCommand(String),
     /// `show` of nothing that there is.
-    #[error("show takes rules, network, sysctls or kernel")]
+    #[error("show takes rules, network, sysctls, kernel, vsftpd, dnsmasq or ntp")]
     UnknownShow,
     /// A number of seconds that is none.
     #[error("{0:?} is not a number of seconds from 1 to 86400")]
@@ -180,6 +196,9 @@ impl Args {
             ["show", "network"] => Command::Show(Show::Network),
             ["show", "sysctls"] => Command::Show(Show::Sysctls),
             ["show", "kernel"] => Command::Show(Show::Kernel { nft }),
+            ["show", "vsftpd"] => Command::Show(Show::Daemon(Daemon::Vsftpd)),
+            ["show", "dnsmasq"] => Command::Show(Show::Daemon(Daemon::Dnsmasq)),
+            ["show", "ntp"] => Command::Show(Show::Daemon(Daemon::Ntp)),
             ["show", ..] => return Err(UsageError::UnknownShow),
             ["status"] => Command::Status { json },
             ["boot"] => Command::Change(Change::Boot),

@@ -3,11 +3,16 @@
 use std::path::Path;
 
 use super::{REFUSED, complain, print};
-use crate::apply;
+use crate::{apply, policy};
 
 pub fn run(config: &Path) -> u8 {
     match apply::read_plan(config) {
-        Ok(_) => print(&format!("{}: good\n", config.display())),
+        Ok(plan) => {
+            for warning in policy::warnings(&plan.policy) {
+                complain(&warning.to_string());
+            }
+            print(&format!("{}: good\n", config.display()))
+        }
         Err(refusal) => {
             complain(&refusal.to_string());
             REFUSED
