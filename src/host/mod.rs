@@ -3,6 +3,7 @@
 //! Each file is one door. It takes finished values, carries them out or reads
 //! them back, and decides nothing.
 
+pub mod clock;
 pub mod config_file;
 pub mod dhcp;
 pub mod iptables;
@@ -10,6 +11,7 @@ pub mod lock;
 pub mod log;
 pub mod netlink;
 pub mod process;
+pub mod store;
 pub mod sysctl;
 
 /// Whether this process has the rights of root.

@@ -4,12 +4,15 @@
 //! both families. Rules are made here and compared here; text is made in
 //! `render` alone and read in `parse` alone.
 
+mod count;
 mod diff;
 mod features;
+mod hold;
 mod parse;
 mod render;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -17,10 +20,12 @@ use ipnet::IpNet;
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName};
 
+pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
-pub use features::Features;
+pub use features::{Feature, features, sample};
+pub use hold::hold;
 pub use parse::{ParseError, parse};
-pub use render::{restore_text, rule_text};
+pub use render::{restore_text, restore_text_counted, rule_text};
 
 /// The tables of one family. A table that is not in it holds no rule and
 /// accepts everything, which is how the kernel begins.
@@ -362,6 +367,15 @@ pub enum IpFamily {
     V4,
     /// IPv6
     V6,
+}
+
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            IpFamily::V4 => "IPv4",
+            IpFamily::V6 => "IPv6",
+        })
+    }
 }
 
 /// What becomes of a packet.
