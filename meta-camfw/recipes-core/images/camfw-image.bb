@@ -1,12 +1,16 @@
-SUMMARY = "Camera router: camfw, an FTP server for the cameras, SSH, a syslog, and nothing else that listens"
+# nooelint: oelint.var.suggestedvar.CVE_PRODUCT
+SUMMARY = "Camera router"
+DESCRIPTION = "camfw, an FTP server for the cameras, SSH, a syslog, and nothing else \
+               that listens."
+SECTION = "base"
 LICENSE = "MIT"
 
-inherit core-image camfw-services
+inherit core-image camfw_services
 
 # vsftpd is in meta-networking.
 SKIP_RECIPE[camfw-image] ?= "${@bb.utils.contains('BBFILE_COLLECTIONS', 'networking-layer', '', 'vsftpd is in meta-networking (networking-layer), which is not in BBLAYERS', d)}"
 
-IMAGE_INSTALL = " \
+IMAGE_INSTALL = "\
     packagegroup-core-boot \
     busybox-syslog \
     camfw \
@@ -28,12 +32,14 @@ IMAGE_FSTYPES:append:qemuall = " ext4"
 # who sends there, and listens at the port above, is a host on that wire. The
 # third is runqemu's own (`runqemu slirp`), where this machine is the laptop.
 CAMFW_QB_PORT ?= "17300"
+# nooelint: oelint.vars.mispell.unknown
 QB_CPU = "-cpu cortex-a72"
-QB_NETWORK_DEVICE = " \
+QB_NETWORK_DEVICE = "\
     ${@camfw_wire(d, 'external', 0)} \
     ${@camfw_wire(d, 'camera', 1)} \
     -device virtio-net-pci,netdev=net0,mac=@MAC@,addr=0x12 \
 "
+# nooelint: oelint.vars.mispell.unknown
 QB_SLIRP_OPT = "-netdev user,id=net0,net=192.168.5.0/24,host=192.168.5.10,dhcpstart=192.168.5.100,dns=192.168.5.3,hostfwd=tcp:127.0.0.1:2222-192.168.5.200:22"
 # No ip=: the kernel would bring an interface up before anything is closed.
 QB_CMDLINE_IP_SLIRP = "net.ifnames=0"

@@ -1,12 +1,16 @@
 SUMMARY = "Configuration of camfw: who may talk to whom"
-DESCRIPTION = "The one file that camfw reads, in a package of its own, so that a product \
-replaces it without touching the program. What camfw refuses is not packaged."
-HOMEPAGE = "https://example.com/camfw"
+DESCRIPTION = "The one file that camfw reads, in a package of its own, so that a \
+               product replaces it without touching the program. What camfw \
+               refuses is not packaged."
 SECTION = "net"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=445cafadb7d970abc119aa0fd6b59df6"
+CVE_PRODUCT = "camfw"
+
+DEPENDS = "camfw-native"
 
 CAMFW_CHECKOUT := "${@os.path.realpath(d.getVar('THISDIR') + '/../../..')}"
+# nooelint: oelint.vars.fileextrapaths
 FILESEXTRAPATHS:prepend := "${CAMFW_CHECKOUT}:"
 
 # A bbappend in a layer of yours names another, and where it lies:
@@ -15,9 +19,7 @@ FILESEXTRAPATHS:prepend := "${CAMFW_CHECKOUT}:"
 #   CAMFW_CONF = "our-router.toml"
 CAMFW_CONF ?= "examples/camera-router.toml"
 
-DEPENDS = "camfw-native"
-
-SRC_URI = " \
+SRC_URI = "\
     file://LICENSE;subdir=${BP} \
     file://${CAMFW_CONF};subdir=${BP} \
 "

@@ -1,20 +1,25 @@
 SUMMARY = "Firewall of a router between untrusted cameras and everything else"
 DESCRIPTION = "Reads one file that says who may talk to whom. At boot, before any \
-networking, it closes the box, checks that file, loads it with iptables, reads the \
-kernel's tables back, brings the interfaces up and turns forwarding on last."
-HOMEPAGE = "https://example.com/camfw"
+               networking, it closes the box, checks that file, loads it with \
+               iptables, reads the kernel's tables back, brings the interfaces \
+               up and turns forwarding on last."
 SECTION = "net"
 LICENSE = "MIT & ${CAMFW_CRATES_LICENSE}"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=445cafadb7d970abc119aa0fd6b59df6"
+CVE_PRODUCT = "camfw"
+
+# With musl it has the unwinder of libstd in it, from libunwind.a.
+DEPENDS:append:libc-musl = " libcxx"
 
 require camfw-crates.inc
 require camfw-licenses.inc
 
 # The checkout that this layer lies in is the source.
 CAMFW_CHECKOUT := "${@os.path.realpath(d.getVar('THISDIR') + '/../../..')}"
+# nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext
 FILESEXTRAPATHS:prepend := "${THISDIR}/files:${CAMFW_CHECKOUT}:"
 
-SRC_URI += " \
+SRC_URI += "\
     file://Cargo.toml;subdir=${BP} \
     file://Cargo.lock;subdir=${BP} \
     file://LICENSE;subdir=${BP} \
@@ -34,8 +39,6 @@ SYSTEMD_SERVICE:${PN} = "camfw.service"
 # With musl: one static file at a fixed address. There is no loader in it to
 # relocate it, and nothing unwinds, so tables for that would be dead weight.
 RUSTFLAGS:append:libc-musl = " -Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no"
-# A static binary has the unwinder of libstd in it, from libunwind.a.
-DEPENDS:append:libc-musl = " libcxx"
 
 # The package's own -dbg gets the symbols.
 export CARGO_PROFILE_RELEASE_STRIP = "none"
@@ -67,7 +70,7 @@ FILES:${PN} += "${systemd_system_unitdir}"
 # Another package may bring the configuration in place of camfw-conf.
 VIRTUAL-RUNTIME_camfw-conf ?= "camfw-conf"
 
-RDEPENDS:${PN}:class-target = " \
+RDEPENDS:${PN}:class-target = "\
     ${VIRTUAL-RUNTIME_camfw-conf} \
     iptables \
     iptables-module-ip6t-icmp6 \
@@ -94,7 +97,7 @@ RDEPENDS:${PN}:class-target = " \
 
 # The kernel of this layer's distribution has all of it built in. Another may
 # have modules: recommended, so that the package is the same for each machine.
-RRECOMMENDS:${PN}:class-target = " \
+RRECOMMENDS:${PN}:class-target = "\
     kernel-module-8021q \
     kernel-module-bridge \
     kernel-module-ip6-tables \

@@ -23,6 +23,7 @@ python camfw_configure_services() {
             for started in etc.glob("rc?.d/S??%s" % server):
                 started.unlink()
 }
+camfw_configure_services[doc] = "Sets the servers up by the configuration in the image"
 
 # Keys alone, but in an image that says that it is open (allow-empty-password).
 camfw_keys_alone() {
@@ -38,6 +39,7 @@ camfw_keys_alone() {
     install -d -m 0700 ${IMAGE_ROOTFS}${ROOT_HOME} ${IMAGE_ROOTFS}${ROOT_HOME}/.ssh
     install -m 0600 "${CAMFW_AUTHORIZED_KEYS}" ${IMAGE_ROOTFS}${ROOT_HOME}/.ssh/authorized_keys
 }
+camfw_keys_alone[doc] = "Lets in over SSH who has a key, and nobody else"
 
 ROOTFS_POSTPROCESS_COMMAND += "camfw_configure_services camfw_keys_alone"
 do_rootfs[file-checksums] += "${@'${CAMFW_AUTHORIZED_KEYS}:True' if d.getVar('CAMFW_AUTHORIZED_KEYS') else ''}"
