@@ -10,6 +10,7 @@ mod good;
 mod kernel;
 mod lacks;
 mod lease;
+mod names;
 mod outcome;
 mod state;
 mod status;
@@ -175,11 +176,11 @@ pub fn apply(config: &Path, seconds: Option<u64>) -> Outcome {
 }
 
 fn apply_locked(config: &Path) -> Outcome {
-    let (kept, plan) = match read_policy(config) {
+    let (kept, mut plan) = match read_policy(config) {
         Ok(file) => file,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
-    match enforce(&plan, Patience::None) {
+    match enforce_asking(&kept, &mut plan) {
         Ok(changes) => {
             settle(&kept, "");
             Outcome::Applied(changes)
@@ -261,9 +262,53 @@ fn read_policy(config: &Path) -> Result<(Kept, Plan), Refusal> {
     Ok((kept, plan))
 }
 
+/// Carries a policy out, and then once more with what the names in it resolve
+/// to: by then the network is up, and the policy may be the one that lets the
+/// router ask.
+fn enforce_asking(kept: &Kept, plan: &mut Plan) -> Result<usize, Failure> {
+    let mut changes = enforce(plan, Patience::None)?;
+    if !plan.policy.hosts.is_empty() {
+        names::ask(&plan.policy.hosts);
+        if let Ok(answered) = plan_of(kept) {
+            *plan = answered;
+            changes += enforce(plan, Patience::None)?;
+        }
+    }
+    Ok(changes)
+}
+
+/// Looks up the names in the policy that is in force, and carries out what
+/// their answers change. Opens no box that is closed.
+pub fn refresh(config: &Path) -> Outcome {
+    let _lock = match locked("refresh") {
+        Ok(lock) => lock,
+        Err(outcome) => return outcome,
+    };
+    let plan = match in_force(config) {
+        Ok(plan) => plan,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    let problems = names::ask(&plan.policy.hosts);
+    if State::read().outcome != "applied" {
+        return Outcome::Failed(
+            "no policy is in force; the answers are kept for the next apply".into(),
+        );
+    }
+    let refreshed = in_force(config)
+        .map_err(|refusal| Outcome::Refused(refusal.to_string()))
+        .and_then(|plan| {
+            enforce(&plan, Patience::None).map_err(|failure| recorded(recover(&plan, failure)))
+        });
+    match refreshed {
+        Err(outcome) => outcome,
+        Ok(_) if !problems.is_empty() => Outcome::Failed(problems.join("; ")),
+        Ok(changes) => Outcome::Applied(changes),
+    }
+}
+
 /// The plan of a policy as it is kept. This is where a policy must prove.
 fn plan_of(kept: &Kept) -> Result<Plan, Refusal> {
-    crate::plan(&kept.source, &crate::policy::Answers::new())
+    crate::plan(&kept.source, &names::known())
 }
 
 /// The policy that is in force, as far as it is kept, else the file's: what

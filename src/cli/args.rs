@@ -29,6 +29,7 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   apply            bring the running box to what the file says
                    [--confirm SECONDS: and back again unless confirm comes]
   confirm          keep what apply --confirm applied
+  refresh          look up the names of hosts again, and carry out what changed
   watch            stay, and finish the network when interfaces come and go
   seal             close the box: nothing in, out or across
   open             take the firewall off: everything is accepted
@@ -125,6 +126,8 @@ pub enum Change {
     Apply(Option<u64>),
     /// Keep what was applied for a while.
     Confirm,
+    /// Look names up again.
+    Refresh,
     /// Look after the network as interfaces come and go.
     Watch,
     /// Close the box.
@@ -204,6 +207,7 @@ impl Args {
             ["boot"] => Command::Change(Change::Boot),
             ["apply"] => Command::Change(Change::Apply(confirm)),
             ["confirm"] => Command::Change(Change::Confirm),
+            ["refresh"] => Command::Change(Change::Refresh),
             ["watch"] => Command::Change(Change::Watch),
             ["seal"] => Command::Change(Change::Seal),
             ["open"] => Command::Change(Change::Open),

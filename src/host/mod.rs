@@ -9,6 +9,7 @@ pub mod dhcp;
 pub mod iptables;
 pub mod lock;
 pub mod log;
+pub mod names;
 pub mod netlink;
 pub mod process;
 pub mod store;
