@@ -4,6 +4,7 @@
 //! both families. Rules are made here and compared here; text is made in
 //! `render` alone and read in `parse` alone.
 
+mod agree;
 mod count;
 mod diff;
 mod features;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName};
 
+pub use agree::agrees;
 pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
 pub use features::{Feature, features, sample};
