@@ -18,6 +18,10 @@ use crate::kept::Kept;
 /// How often the watchdog looks whether it is still needed.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How often it tries to put the policy back, and how long it waits between.
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Applies the file for so many seconds; under the lock. The watchdog is at its
 /// post before anything is changed.
 pub fn apply(config: &Path, seconds: u64) -> Outcome {
@@ -130,13 +134,24 @@ pub fn await_confirmation(token: &str, seconds: u64) -> Outcome {
     }
     let why = format!("the file was not confirmed within {seconds} s");
     log::error!("{why}: goes back to the last good policy");
-    match enforce(&plan, Patience::None) {
-        Ok(_) => {
-            State::applied(&good, &why).write();
-            Outcome::LastGood(why)
+    let policy = (good, plan);
+    for attempt in 1.. {
+        match enforce(&policy.1, Patience::None) {
+            Ok(_) => {
+                State::applied(&policy.0, &why).write();
+                break;
+            }
+            Err(failure) => {
+                let outcome = failed(&policy, &why, failure);
+                if attempt == ATTEMPTS {
+                    return outcome;
+                }
+                log::error!("{outcome}; tries again");
+                sleep(PAUSE);
+            }
         }
-        Err(failure) => failed(&(good, plan), &why, failure),
     }
+    Outcome::LastGood(why)
 }
 
 /// Until when this is awaited; None if it is not, any more.

@@ -144,6 +144,7 @@ class Program:
     def start(
         self, *arguments: str, path: Path | None = None, config: Path | None = None,
         before: Sequence[str | Path] = (), binary: Path = BINARY,
+        stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
         """The same in the background; the pid is the program's own (or `before`'s)."""
         binds = "".join(f"mount --bind /dev/{name} {self.dev}/{name}\n" for name in DEVICES)
@@ -161,7 +162,7 @@ class Program:
                 "sh", "-c", script, "sh", str(path or self.tools),
                 *map(str, before), str(binary), "--config", str(config or self.config), *arguments,
             ],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=stdin, stdout=stdout, stderr=stderr,
         )
 
     def forget(self, *folders: Path) -> None:
