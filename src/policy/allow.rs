@@ -150,9 +150,8 @@ impl Resolver<'_> {
     }
 
     pub(super) fn find_camera(&self, name: &str) -> Option<&Camera> {
-        self.cameras
-            .iter()
-            .find(|camera| camera.name.as_str() == name)
+        let place = self.camera_places.get(name)?;
+        self.cameras.get(*place)
     }
 
     fn allow(&self, line: &Line<'_>, exceptions: &[Exception]) -> Result<Allow, Refusal> {

@@ -471,7 +471,8 @@ impl Table {
 
     /// The rules of a chain, made if it is not there.
     pub fn rules_mut(&mut self, name: &ChainName) -> &mut Vec<Rule> {
-        let index = match self.chains.iter().position(|chain| chain.name == *name) {
+        // The one that is being filled is mostly the last.
+        let index = match self.chains.iter().rposition(|chain| chain.name == *name) {
             Some(index) => index,
             None => {
                 self.chains.push(Chain {

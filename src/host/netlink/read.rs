@@ -7,7 +7,9 @@ use std::path::Path;
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol,
+};
 use netlink_packet_route::link::{
     InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo,
     LinkMessage,
@@ -27,12 +29,16 @@ use crate::network::{Current, Held, Kind, Link, MarkRule, Neighbour, Route, Way}
 pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
     let failed = |what| move |error| NetlinkError::Read { what, error };
     let (mut links, names) = links(handle).await.map_err(failed("links"))?;
-    let addresses = addresses(handle).await.map_err(failed("addresses"))?;
-    for (index, address) in addresses {
+    let dump = handle.address().get().execute().try_collect().await;
+    let messages: Vec<AddressMessage> = dump.map_err(failed("addresses"))?;
+    for message in &messages {
         let link = names
-            .get(&index)
+            .get(&message.header.index)
             .and_then(|name| links.iter_mut().find(|link| link.name == *name));
-        if let Some(link) = link {
+        if let (Some(link), Some(address)) = (link, address(message)) {
+            if message.header.flags.contains(AddressHeaderFlags::Dadfailed) {
+                link.duplicates.push(address.value);
+            }
             link.addresses.push(address);
         }
     }
@@ -138,33 +144,30 @@ fn device_path(name: &str) -> Option<String> {
     Some(below.to_str()?.to_owned())
 }
 
-async fn addresses(handle: &Handle) -> Result<Vec<(u32, Held<IpNet>)>, rtnetlink::Error> {
-    let messages: Vec<_> = handle.address().get().execute().try_collect().await?;
-    let held = messages.iter().filter_map(|message| {
-        let (mut local, mut address, mut protocol) = (None, None, None);
-        for attribute in &message.attributes {
-            match attribute {
-                AddressAttribute::Local(own) => local = Some(*own),
-                AddressAttribute::Address(own) => address = Some(*own),
-                AddressAttribute::Protocol(number) => protocol = Some(*number),
-                _ => {}
-            }
+/// An address that is not of the kernel's own making.
+fn address(message: &AddressMessage) -> Option<Held<IpNet>> {
+    let (mut local, mut address, mut protocol) = (None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(own) => local = Some(*own),
+            AddressAttribute::Address(own) => address = Some(*own),
+            AddressAttribute::Protocol(number) => protocol = Some(*number),
+            _ => {}
         }
-        // Local is our own end; on a point-to-point link Address is the peer's.
-        // IPv6 has Local on such a link alone (inet6_fill_ifaddr).
-        let own = local.or(address)?;
-        let by_kernel = match own {
-            IpAddr::V4(_) => false,
-            IpAddr::V6(own) => own.is_unicast_link_local(),
-        };
-        if by_kernel || protocol == Some(AddressProtocol::RouterAnnouncement) {
-            return None;
-        }
-        let value = IpNet::new(own, message.header.prefix_len).ok()?;
-        let ours = protocol == Some(AddressProtocol::Other(OURS));
-        Some((message.header.index, Held { value, ours }))
-    });
-    Ok(held.collect())
+    }
+    // Local is our own end; on a point-to-point link Address is the peer's.
+    // IPv6 has Local on such a link alone (inet6_fill_ifaddr).
+    let own = local.or(address)?;
+    let is_link_local = match own {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(own) => own.is_unicast_link_local(),
+    };
+    if is_link_local || protocol == Some(AddressProtocol::RouterAnnouncement) {
+        return None;
+    }
+    let value = IpNet::new(own, message.header.prefix_len).ok()?;
+    let ours = protocol == Some(AddressProtocol::Other(OURS));
+    Some(Held { value, ours })
 }
 
 /// Without a family a dump has every family that the kernel has.
