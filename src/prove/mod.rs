@@ -1,0 +1,2 @@
+//! x
+pub mod diagram; pub mod packet;
