@@ -1,2 +1,7 @@
-//! x
-pub mod diagram; pub mod packet;
+//! Is a ruleset what the policy says, and nothing else?
+pub mod condition;
+pub mod diagram;
+pub mod judge;
+pub mod packet;
+pub mod program;
+pub mod reach;

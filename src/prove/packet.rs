@@ -454,9 +454,8 @@ impl Space {
     }
 
     /// What becomes of a set when each packet's destination is rewritten to one
-    /// in `to`, a set over destination and its port; where `keeps_port`, the
-    /// port stays.
-    pub fn redirected(&mut self, set: Set, to: Set, keeps_port: bool) -> Set {
+    /// in `to`, a set over destination and its port. The fields of `kept` stay.
+    pub fn redirected(&mut self, set: Set, to: Set, kept: &[Field]) -> Set {
         let set = self.moved(
             set,
             &[Field::OriginalDestination, Field::OriginalPort, Field::Dnat],
@@ -464,8 +463,8 @@ impl Space {
         );
         let dnat = self.equal(Field::Dnat, 1);
         let mut changed = self.all(&[set, to, dnat]);
-        if keeps_port {
-            let same = self.twins_equal(Field::DestinationPort);
+        for field in kept {
+            let same = self.twins_equal(*field);
             changed = self.diagrams.and(changed, same);
         }
         changed

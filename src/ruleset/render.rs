@@ -82,6 +82,13 @@ pub fn rule_text(rule: &Rule) -> String {
     words.join(" ")
 }
 
+/// A match as iptables-save prints it.
+pub fn match_text(extension: &Match) -> String {
+    let mut words = Vec::new();
+    match_words(&mut words, extension);
+    words.join(" ")
+}
+
 fn interface(interface: &Interface) -> String {
     match interface {
         Interface::Loopback => "lo".into(),
