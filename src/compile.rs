@@ -7,8 +7,8 @@
 //! then one jump per zone or pair of zones to a chain of its own. What is left
 //! meets the policy, DROP.
 
-mod bogon;
-mod icmpv6;
+pub mod bogon;
+pub mod icmpv6;
 mod line;
 mod nat;
 mod source;

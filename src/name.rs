@@ -143,6 +143,12 @@ impl MacAddress {
     pub fn bytes(&self) -> &[u8; 6] {
         &self.0
     }
+
+    /// Its bytes as one number, the first one the highest.
+    pub fn number(&self) -> u128 {
+        let bytes = self.0.iter();
+        bytes.fold(0, |number, byte| number << 8 | u128::from(*byte))
+    }
 }
 
 impl From<[u8; 6]> for MacAddress {

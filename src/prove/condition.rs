@@ -292,9 +292,7 @@ impl Condition {
                         super::packet::Interfaces::LOOPBACK,
                     )],
                 );
-                let mac = value.bytes();
-                let mac = mac.iter().fold(0, |mac, b| mac << 8 | u128::from(*b));
-                self.number(Field::Mac, *negated, mac);
+                self.number(Field::Mac, *negated, value.number());
             }
             Match::Mark(Negatable { negated, value }) => {
                 let (mask, value) = (u128::from(value.mask), u128::from(value.value));
@@ -308,8 +306,8 @@ impl Condition {
                 check: crate::ruleset::RecentCheck::Set(_),
                 ..
             } => {}
-            Match::HopLimit(_)
-            | Match::Limit(_)
+            Match::HopLimit(hops) => self.number(Field::Hops, false, (*hops).into()),
+            Match::Limit(_)
             | Match::HashlimitPerSource { .. }
             | Match::Recent { .. }
             | Match::ConnectionsPerSource { .. }

@@ -5,3 +5,6 @@ pub mod judge;
 pub mod packet;
 pub mod program;
 pub mod reach;
+pub mod claim;
+pub mod intent;
+pub mod witness;

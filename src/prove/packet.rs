@@ -48,13 +48,15 @@ pub enum Field {
     Flags,
     /// Whether it is a fragment and not the first.
     Fragment,
+    /// How many more routers it may pass.
+    Hops,
     /// The mark that rules give it.
     Mark,
 }
 
 impl Field {
     /// Every field, in order.
-    pub const ALL: [Field; 18] = [
+    pub const ALL: [Field; 19] = [
         Field::State,
         Field::Dnat,
         Field::Snat,
@@ -72,6 +74,7 @@ impl Field {
         Field::IcmpCode,
         Field::Flags,
         Field::Fragment,
+        Field::Hops,
         Field::Mark,
     ];
 
@@ -85,7 +88,7 @@ impl Field {
                 IpFamily::V6 => 128,
             },
             Field::Mac => 48,
-            Field::Protocol | Field::IcmpType | Field::IcmpCode => 8,
+            Field::Protocol | Field::IcmpType | Field::IcmpCode | Field::Hops => 8,
             Field::DestinationPort | Field::OriginalPort | Field::SourcePort => 16,
             Field::Flags => 6,
             Field::Mark => 32,
@@ -171,6 +174,18 @@ impl Interfaces {
     /// The place of one interface.
     pub fn place(&self, name: &str) -> Option<u128> {
         let place = self.names.iter().position(|known| known == name)?;
+        Some(place as u128)
+    }
+
+    /// The place of the interface that stands for one that nobody names: the one
+    /// of the longest wildcard that means it.
+    pub fn like(&self, name: &str) -> Option<u128> {
+        let wildcards = self.names.iter().enumerate().filter(|(_, known)| {
+            known
+                .strip_suffix('+')
+                .is_some_and(|start| name.starts_with(start))
+        });
+        let (place, _) = wildcards.max_by_key(|(_, known)| known.len())?;
         Some(place as u128)
     }
 
