@@ -5,12 +5,13 @@
 //! roles and guarantees promise. Each holds for every packet there is.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use super::condition::address;
 use super::diagram::Set;
 use super::intent::{self, Intent};
 use super::judge::{Verdict, judge};
-use super::packet::{Field, Interfaces, Space, State, Three};
+use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
@@ -431,6 +432,22 @@ impl<'a> Proof<'a> {
         let mut wishes = vec![self.space.states(&[State::New])];
         wishes.push(self.intent().hosts(Field::Source));
         wishes.push(self.intent().hosts(Field::Destination));
+        let own: Vec<(u128, u128)> = self.space.own_addresses.clone().into_iter().collect();
+        let own: Vec<Set> = own
+            .into_iter()
+            .map(|(interface, own)| {
+                let here = self.space.equal(Field::In, interface);
+                let to = self.space.equal(Field::Destination, own);
+                let no_way_out = self.space.equal(Field::Out, NO_INTERFACE);
+                self.space.all(&[to, no_way_out, here])
+            })
+            .collect();
+        wishes.push(self.space.diagrams.union(&own));
+        let somewhere = match self.space.family {
+            IpFamily::V4 => u128::from(u32::from(Ipv4Addr::new(1, 1, 1, 1))),
+            IpFamily::V6 => 0x2606_4700_4700 << 80 | 0x1111,
+        };
+        wishes.push(self.space.equal(Field::Destination, somewhere));
         for protocol in [6, 17, 1, 58] {
             wishes.push(self.space.equal(Field::Protocol, protocol));
         }

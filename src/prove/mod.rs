@@ -1,10 +1,25 @@
 //! Is a ruleset what the policy says, and nothing else?
-pub mod condition;
-pub mod diagram;
-pub mod judge;
-pub mod packet;
-pub mod program;
-pub mod reach;
-pub mod claim;
-pub mod intent;
-pub mod witness;
+//!
+//! ```text
+//! Ruleset --program--> tests and effects --reach--> the packets that get through, every one
+//!                                        --judge--> one packet's way, rule by rule
+//! Policy  --intent--> the packets that it means to let through
+//! claim: the two are the same; and, where they are not, a packet that shows it
+//! ```
+//!
+//! A match has one meaning, in `condition`, for `reach` and `judge` alike. What
+//! depends on more than the packet is kept in doubt: what may get through and
+//! what surely does are two sets, and every claim holds for the one that is
+//! worse. Nothing here has effects.
+
+mod claim;
+mod condition;
+mod diagram;
+mod intent;
+mod judge;
+mod packet;
+mod program;
+mod reach;
+mod witness;
+
+pub use claim::{Answer, Claim, Counterexample, claims};
