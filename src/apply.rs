@@ -20,7 +20,8 @@ use crate::host::sysctl::SettingError;
 use crate::host::{self, config_file, netlink};
 use crate::network::{self, NetworkError};
 use crate::plan::Plan;
-use crate::ruleset::{Difference, Ruleset, TableName, differences};
+use crate::prove;
+use crate::ruleset::{Difference, Ruleset, TableName, differences, meant};
 use crate::source::Refusal;
 use crate::sysctl::{self, Need, Setting};
 
@@ -78,7 +79,10 @@ pub fn boot(config: &Path) -> Outcome {
         return Outcome::Unsealed(problems);
     }
     log::info!("Sealed: nothing passes until the policy holds");
-    enforce(config, Patience::Wait)
+    match enforce(config, Patience::Wait) {
+        Outcome::Broken(why) => Outcome::Sealed(why),
+        outcome => outcome,
+    }
 }
 
 /// Brings a running box to what the file says.
@@ -127,6 +131,20 @@ pub fn status(config: &Path) -> Outcome {
         Ok(found) => Outcome::Drift(found),
         Err(error) => Outcome::Drift(vec![format!("cannot tell: {error}")]),
     }
+}
+
+/// The rules that the kernel holds, of IPv4 and IPv6, for what they mean.
+///
+/// # Errors
+/// Why they cannot be read, in words.
+pub fn live_rules() -> Result<[Ruleset; 2], String> {
+    let kernel = Kernel::find().map_err(|error| error.to_string())?;
+    let mut found = kernel
+        .read()
+        .map_err(|error| error.to_string())?
+        .into_iter();
+    let mut next = || found.next().map(meant).unwrap_or_default();
+    Ok([next(), next()])
 }
 
 /// Reads the file and makes it a plan.
@@ -307,6 +325,9 @@ fn enforce(config: &Path, patience: Patience) -> Outcome {
         Ok(plan) => plan,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
+    if let Some(why) = prove::broken(&plan) {
+        return Outcome::Broken(why);
+    }
     if plan.network.ipv6 && !kernel.families.iter().any(|t| t.family() == Family::Ipv6) {
         return Outcome::Refused(NO_IPV6.into());
     }

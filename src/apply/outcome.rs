@@ -18,6 +18,9 @@ pub enum Outcome {
     /// The file or the usage is bad and nothing was changed; at boot the box is
     /// sealed.
     Refused(String),
+    /// The rules are not what the file says or promises, as a packet shows;
+    /// nothing was changed.
+    Broken(String),
     /// The box is closed because it was told to be.
     Closed,
     /// A step failed and the box is closed.
@@ -33,7 +36,10 @@ impl Outcome {
     pub fn exit_code(&self) -> u8 {
         match self {
             Outcome::Applied(_) | Outcome::Holds | Outcome::Closed | Outcome::Open => 0,
-            Outcome::Drift(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => 1,
+            Outcome::Drift(_)
+            | Outcome::RolledBack(_)
+            | Outcome::Failed(_)
+            | Outcome::Broken(_) => 1,
             Outcome::Refused(_) => 2,
             Outcome::Sealed(_) => 3,
             Outcome::Unsealed(_) => 4,
@@ -49,7 +55,7 @@ impl fmt::Display for Outcome {
             Outcome::Holds => f.write_str("Applied: the kernel holds what the file says"),
             Outcome::Drift(found) => write!(f, "Drift: {} differences", found.len()),
             Outcome::RolledBack(why) => write!(f, "Rolled back to the rules from before: {why}"),
-            Outcome::Failed(why) | Outcome::Refused(why) => f.write_str(why),
+            Outcome::Failed(why) | Outcome::Refused(why) | Outcome::Broken(why) => f.write_str(why),
             Outcome::Closed => f.write_str("Sealed: the box is closed"),
             Outcome::Sealed(why) => write!(f, "Sealed: {why}"),
             Outcome::Unsealed(why) => write!(f, "Unsealed: {why}"),

@@ -28,6 +28,12 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   watch            stay, and finish the network when interfaces come and go
   seal             close the box: nothing in, out or across
   open             take the firewall off: everything is accepted
+  prove            is it what the file says, and nothing else? for every packet
+                   [--live] of the rules that the kernel holds
+  trace            what becomes of one packet, rule by rule: --from ZONE --to ZONE
+                   --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
+                   --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
+                   [--live | --rules DUMP] [--packets FILE] one packet a line
   status           does the kernel hold what the file says?
 
   --config FILE    default /etc/camfw/camfw.toml
@@ -48,6 +54,75 @@ pub struct Args {
     pub verbose: bool,
     /// What to do.
     pub command: Command,
+    /// Options of the commands that prove something.
+    pub options: Options,
+}
+
+/// Options that go with one command or a few: name, without dashes, and value.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options(Vec<(String, String)>);
+
+impl Options {
+    /// Those that have no value.
+    const FLAGS: [&'static str; 3] = ["live", "fragment", "json"];
+
+    /// Which go with which command.
+    const OF: [(&'static str, &'static [&'static str]); 2] = [
+        ("prove", &["live"]),
+        (
+            "trace",
+            &[
+                "live",
+                "rules",
+                "packets",
+                "from",
+                "to",
+                "src",
+                "dst",
+                "proto",
+                "sport",
+                "dport",
+                "icmp-type",
+                "flags",
+                "state",
+                "mac",
+                "mark",
+                "ttl",
+                "fragment",
+            ],
+        ),
+    ];
+
+    fn is_known(name: &str) -> bool {
+        Options::OF.iter().any(|(_, names)| names.contains(&name))
+    }
+
+    /// The first that does not go with a command.
+    fn elsewhere(&self, command: &str) -> Option<&str> {
+        let fits = |name: &str| {
+            let mut of = Options::OF.iter();
+            of.any(|(known, names)| *known == command && names.contains(&name))
+        };
+        let mut names = self.0.iter().map(|(name, _)| name.as_str());
+        names.find(|name| !fits(name))
+    }
+
+    /// The value of an option, the last one if there are several.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut all = self.0.iter().rev();
+        all.find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether an option is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[(String, String)] {
+        &self.0
+    }
 }
 
 /// What to do.
@@ -63,6 +138,10 @@ pub enum Command {
     Show(Show),
     /// Does the kernel hold it?
     Status,
+    /// Is it what the file says, and nothing else?
+    Prove,
+    /// What becomes of one packet?
+    Trace,
     /// Change the kernel.
     Change(Change),
 }
@@ -126,6 +205,9 @@ pub enum UsageError {
     /// `show` of nothing that there is.
     #[error("show takes rules, network, sysctls, vsftpd, dnsmasq or ntp")]
     UnknownShow,
+    /// An option that goes with another command.
+    #[error("--{0} does not go with this command")]
+    OptionElsewhere(String),
     /// `--ipv4` or `--ipv6` elsewhere than with `show rules`.
     #[error("--ipv4 and --ipv6 go with show rules alone")]
     FamilyElsewhere,
@@ -142,6 +224,7 @@ impl Args {
         let mut verbose = false;
         let (mut ipv4, mut ipv6) = (false, false);
         let mut words: Vec<String> = Vec::new();
+        let mut options = Options::default();
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => words = vec!["help".into()],
@@ -150,6 +233,14 @@ impl Args {
                 Short('v') | Long("verbose") => verbose = true,
                 Short('4') | Long("ipv4") => ipv4 = true,
                 Short('6') | Long("ipv6") => ipv6 = true,
+                Long(name) if Options::is_known(name) => {
+                    let name = name.to_owned();
+                    let value = match Options::FLAGS.contains(&name.as_str()) {
+                        true => String::new(),
+                        false => parser.value()?.to_string_lossy().into_owned(),
+                    };
+                    options.0.push((name, value));
+                }
                 Value(word) => words.push(word.to_string_lossy().into_owned()),
                 other => return Err(other.unexpected().into()),
             }
@@ -170,6 +261,8 @@ impl Args {
             ["show", "dnsmasq"] => Command::Show(Show::Daemon(Daemon::Dnsmasq)),
             ["show", "ntp"] => Command::Show(Show::Daemon(Daemon::Ntp)),
             ["show", ..] => return Err(UsageError::UnknownShow),
+            ["prove"] => Command::Prove,
+            ["trace"] => Command::Trace,
             ["status"] => Command::Status,
             ["boot"] => Command::Change(Change::Boot),
             ["apply"] => Command::Change(Change::Apply),
@@ -178,6 +271,9 @@ impl Args {
             ["open"] => Command::Change(Change::Open),
             words => return Err(UsageError::UnknownCommand(words.join(" "))),
         };
+        if let Some(name) = options.elsewhere(&words.join(" ")) {
+            return Err(UsageError::OptionElsewhere(name.to_owned()));
+        }
         let families = matches!(command, Command::Show(Show::Rules { .. }));
         if (ipv4 || ipv6) && !families {
             return Err(UsageError::FamilyElsewhere);
@@ -186,6 +282,7 @@ impl Args {
             config,
             verbose,
             command,
+            options,
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod log;
 pub mod netlink;
 pub mod process;
 pub mod sysctl;
+pub mod text_file;
 
 /// Whether this process has the rights of root.
 pub fn is_root() -> bool {

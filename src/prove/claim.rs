@@ -15,6 +15,7 @@ use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
+use crate::plan::Plan;
 use crate::policy::{Addresses, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
 use crate::ruleset::{IpFamily, Ruleset, TableName};
 
@@ -86,6 +87,13 @@ impl std::fmt::Display for Claim {
             Answer::TooLarge => write!(f, "cannot be shown: {what}: it takes too much memory"),
         }
     }
+}
+
+/// The first claim about a plan that does not hold, in words.
+pub fn broken(plan: &Plan) -> Option<String> {
+    let claims = claims(&plan.policy, &plan.ipv4, &plan.ipv6);
+    let broken = claims.into_iter().find(|claim| !claim.answer.holds())?;
+    Some(broken.to_string())
 }
 
 /// The claims about a policy and the rules that are to carry it out, or that a
@@ -397,7 +405,9 @@ impl<'a> Proof<'a> {
             _ => all,
         };
         let came = self.space.diagrams.and(broken, all);
-        let from = [passed, came, broken].into_iter().find(|set| !set.is_empty());
+        let from = [passed, came, broken]
+            .into_iter()
+            .find(|set| !set.is_empty());
         let Some(packet) = from.and_then(|set| self.space.pick_like(set, &wishes)) else {
             return Answer::TooLarge;
         };
@@ -419,7 +429,9 @@ impl<'a> Proof<'a> {
         let example = Counterexample {
             packet: line,
             verdict: judged.verdict,
-            by: judged.by.map_or_else(|| "no rule".into(), |by| by.to_string()),
+            by: judged
+                .by
+                .map_or_else(|| "no rule".into(), |by| by.to_string()),
         };
         match surely {
             true => Answer::Broken(example),
@@ -453,7 +465,14 @@ impl<'a> Proof<'a> {
         }
         for (field, value) in [
             (Field::Flags, 2),
-            (Field::IcmpType, if self.space.family == IpFamily::V4 { 8 } else { 128 }),
+            (
+                Field::IcmpType,
+                if self.space.family == IpFamily::V4 {
+                    8
+                } else {
+                    128
+                },
+            ),
             (Field::IcmpCode, 0),
             (Field::SourcePort, 40_000),
             (Field::Hops, 64),

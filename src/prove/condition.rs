@@ -25,9 +25,7 @@ pub enum Test {
 impl Test {
     fn holds(self, packet: &Packet) -> Option<bool> {
         match self {
-            Test::Range(field, first, last) => {
-                Some((first..=last).contains(&packet.get(field)?))
-            }
+            Test::Range(field, first, last) => Some((first..=last).contains(&packet.get(field)?)),
             Test::Masked(field, mask, value) => Some(packet.get(field)? & mask == value & mask),
         }
     }
@@ -145,12 +143,7 @@ impl Condition {
         }
     }
 
-    fn interface(
-        &mut self,
-        field: Field,
-        interface: Option<&Negatable<Interface>>,
-        space: &Space,
-    ) {
+    fn interface(&mut self, field: Field, interface: Option<&Negatable<Interface>>, space: &Space) {
         let Some(Negatable { negated, value }) = interface else {
             return;
         };
@@ -217,7 +210,9 @@ impl Condition {
             }
             return;
         }
-        let named = State::ALL.iter().filter(|(_, bit, _)| states.contains(*bit));
+        let named = State::ALL
+            .iter()
+            .filter(|(_, bit, _)| states.contains(*bit));
         let mut any: Vec<Test> = named
             .map(|(state, ..)| Test::Range(Field::State, *state as u128, *state as u128))
             .collect();
@@ -270,8 +265,7 @@ impl Condition {
                 source,
                 destination,
             } => {
-                for (field, range) in [(Field::Source, source), (Field::Destination, destination)]
-                {
+                for (field, range) in [(Field::Source, source), (Field::Destination, destination)] {
                     if let Some(Negatable { negated, value }) = range {
                         let (first, last) = (address(value.0), address(value.1));
                         self.add(*negated, vec![Test::Range(field, first, last)]);

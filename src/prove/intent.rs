@@ -45,6 +45,13 @@ pub fn place(space: &Space, zone: &Zone) -> u128 {
         .unwrap_or(u128::MAX)
 }
 
+/// The networks of both families that a zone's hosts are in.
+pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
+    let ipv4 = policy.networks_of(zone).into_iter().map(IpNet::V4);
+    let ipv6 = policy.networks6_of(zone).into_iter().map(IpNet::V6);
+    ipv4.chain(ipv6).collect()
+}
+
 impl<'a, 's> Intent<'a, 's> {
     /// A policy's packets in a space.
     pub fn new(policy: &'a Policy, space: &'s mut Space) -> Intent<'a, 's> {
@@ -199,11 +206,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.range(field, place, place)
     }
 
-    /// The networks that a zone's hosts are in.
     fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
-        let ipv4 = self.policy.networks_of(zone).into_iter().map(IpNet::V4);
-        let ipv6 = self.policy.networks6_of(zone).into_iter().map(IpNet::V6);
-        ipv4.chain(ipv6).collect()
+        networks_of(self.policy, zone)
     }
 
     /// The packets with a source that an end can have when it opens a connection.
@@ -295,7 +299,10 @@ impl<'a, 's> Intent<'a, 's> {
             from: Endpoint::Zone(zone),
             to: Endpoint::Router,
         };
-        let mut services = self.policy.allows_of(flow).flat_map(|allow| &allow.services);
+        let mut services = self
+            .policy
+            .allows_of(flow)
+            .flat_map(|allow| &allow.services);
         let serves = services.any(|service| {
             let mut udp = service.udp.iter();
             udp.any(|ports| ports.contains(DHCP_SERVER))

@@ -43,14 +43,25 @@ pub struct Place<'a> {
     step: Option<&'a Step<'a>>,
 }
 
-impl fmt::Display for Place<'_> {
-    /// `filter FORWARD 4 (camfw.toml:12 http)`, or the rule's words where it has
-    /// no comment.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Place<'_> {
+    /// `filter FORWARD 4`, or `filter FORWARD policy`.
+    pub fn short(&self) -> String {
         let (table, chain) = (self.table.as_str(), self.chain);
+        match self.number {
+            0 => format!("{table} {chain} policy"),
+            number => format!("{table} {chain} {number}"),
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    /// `filter FORWARD 4: ` and the rule's words, among them its comment with
+    /// file and line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.short())?;
         match self.step {
-            None => write!(f, "{table} {chain} policy"),
-            Some(step) => write!(f, "{table} {chain} {}: {}", self.number, rule_text(step.rule)),
+            None => Ok(()),
+            Some(step) => write!(f, ": {}", rule_text(step.rule)),
         }
     }
 }

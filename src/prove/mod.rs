@@ -20,6 +20,8 @@ mod judge;
 mod packet;
 mod program;
 mod reach;
+mod trace;
 mod witness;
 
-pub use claim::{Answer, Claim, Counterexample, claims};
+pub use claim::{Answer, Claim, Counterexample, broken, claims};
+pub use trace::Tracer;

@@ -127,7 +127,11 @@ impl<'p, 'a> Reach<'p, 'a> {
         let mut sets = vec![
             space.range(Field::In, *inward.start(), *inward.end()),
             space.range(Field::Out, *outward.start(), *outward.end()),
-            space.range(Field::State, State::Invalid as u128, State::Established as u128),
+            space.range(
+                Field::State,
+                State::Invalid as u128,
+                State::Established as u128,
+            ),
             space.equal(Field::OriginalDestination, 0),
             space.equal(Field::OriginalPort, 0),
         ];

@@ -88,7 +88,10 @@ pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String
         let _ = write!(line, " --flags {}", flags(value(Field::Flags)));
     }
     let state = value(Field::State);
-    if let Some((_, _, name)) = State::ALL.iter().find(|(known, ..)| *known as u128 == state) {
+    if let Some((_, _, name)) = State::ALL
+        .iter()
+        .find(|(known, ..)| *known as u128 == state)
+    {
         // It is a rule that keeps it from conntrack.
         let name = if *name == "UNTRACKED" { "NEW" } else { name };
         let _ = write!(line, " --state {name}");
@@ -98,6 +101,9 @@ pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String
         let mut mac = [0; 6];
         mac.copy_from_slice(&bytes[10..]);
         let _ = write!(line, " --mac {}", MacAddress::from(mac));
+    }
+    if value(Field::Hops) != 64 {
+        let _ = write!(line, " --ttl {}", value(Field::Hops));
     }
     if value(Field::Fragment) == 1 {
         line.push_str(" --fragment");
@@ -132,8 +138,12 @@ pub fn packet(
     let mut packet = Packet::ZERO;
     packet.set(Field::State, State::New as u128);
     packet.set(Field::SourcePort, 40_000);
+    packet.set(Field::Hops, 64);
     packet.set(Field::Flags, TcpFlags::OPENING.set.into());
-    packet.set(Field::IcmpType, if space.family == IpFamily::V4 { 8 } else { 128 });
+    packet.set(
+        Field::IcmpType,
+        if space.family == IpFamily::V4 { 8 } else { 128 },
+    );
     let (mut from, mut to) = (None, None);
     for (name, text) in options {
         let wrong = |what: &str| format!("--{name} {text}: {what}");
@@ -183,7 +193,8 @@ pub fn packet(
             "icmp-type" => {
                 let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
                 let byte = |text: &str| {
-                    text.parse::<u8>().map_err(|_| wrong("is no ICMP type; write it as 8 or 3/1"))
+                    text.parse::<u8>()
+                        .map_err(|_| wrong("is no ICMP type; write it as 8 or 3/1"))
                 };
                 packet.set(Field::IcmpType, byte(kind)?.into());
                 packet.set(Field::IcmpCode, byte(code)?.into());
@@ -227,6 +238,7 @@ pub fn packet(
             "sport" => Field::SourcePort,
             "dport" => Field::DestinationPort,
             "mark" => Field::Mark,
+            "ttl" => Field::Hops,
             _ => return Err(wrong("is no part of a packet")),
         };
         let number = number(field)?;
@@ -239,7 +251,10 @@ pub fn packet(
         let known = space.interfaces.place(naming.interface(name));
         // One that no rule and no zone names is like all such.
         let place = known.or_else(|| space.interfaces.like(name));
-        packet.set(field, place.ok_or_else(|| format!("no interface is called {name:?}"))?);
+        packet.set(
+            field,
+            place.ok_or_else(|| format!("no interface is called {name:?}"))?,
+        );
         Ok(true)
     };
     let way = match (place(Field::In, from)?, place(Field::Out, to)?) {

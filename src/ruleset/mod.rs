@@ -19,7 +19,7 @@ use crate::name::{ChainName, Comment, InterfaceName, LogPrefix, MacAddress, Serv
 
 pub use diff::{Difference, differences};
 pub use features::Features;
-pub use parse::{ParseError, parse, read};
+pub use parse::{ParseError, meant, parse, read};
 pub use render::{match_text, restore_text, rule_text};
 
 /// The tables of one family. A table that is not in it holds no rule and

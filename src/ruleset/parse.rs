@@ -31,23 +31,6 @@ pub struct ParseError {
 /// The first line that is none of these. An unknown table, and an unknown
 /// match or target, is not an error.
 pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
-    parse_with(text, rule)
-}
-
-/// Reads a dump for what its rules mean: whatever can be understood of a rule
-/// is typed, though iptables would print it in other words, and the rest of its
-/// words are [`Match::Other`] or [`Target::Other`].
-///
-/// # Errors
-/// As [`parse`].
-pub fn read(text: &str) -> Result<Ruleset, ParseError> {
-    parse_with(text, |words, _| understood(&words))
-}
-
-fn parse_with(
-    text: &str,
-    rule: fn(Vec<String>, &str) -> Rule,
-) -> Result<Ruleset, ParseError> {
     let mut ruleset = Ruleset::default();
     let mut current: Option<(TableName, Table)> = None;
     for (number, line) in logical_lines(text) {
@@ -113,6 +96,30 @@ fn parse_with(
             text: String::new(),
         }),
     }
+}
+
+/// Reads a dump for what its rules mean.
+///
+/// # Errors
+/// As [`parse`].
+pub fn read(text: &str) -> Result<Ruleset, ParseError> {
+    parse(text).map(meant)
+}
+
+/// The same rules with whatever can be understood of them typed, though iptables
+/// would print it in other words; the rest of their words are [`Match::Other`]
+/// or [`Target::Other`].
+pub fn meant(mut ruleset: Ruleset) -> Ruleset {
+    let chains = ruleset
+        .tables
+        .values_mut()
+        .flat_map(|table| &mut table.chains);
+    for rule in chains.flat_map(|chain| &mut chain.rules) {
+        if let (None, [Match::Other(words)]) = (&rule.target, rule.matches.as_slice()) {
+            *rule = understood(words);
+        }
+    }
+    ruleset
 }
 
 fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
@@ -243,8 +250,7 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
     let negated = words.next_if_eq("!").is_some();
     let option = words.next()?;
     // Up to iptables 1.4.2 the `!` stands behind the option.
-    let old = matches!(option, "-s" | "-d" | "-i" | "-o" | "-p")
-        && words.next_if_eq("!").is_some();
+    let old = matches!(option, "-s" | "-d" | "-i" | "-o" | "-p") && words.next_if_eq("!").is_some();
     let negated = negated || old;
     match option {
         "-s" if rule.source.is_none() => rule.source = Some(network(words.next()?, negated)?),
@@ -262,10 +268,9 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
             None if negated => return None,
             None => {}
         },
-        "-f" => rule.matches.push(Match::Fragment(Negatable {
-            negated,
-            value: (),
-        })),
+        "-f" => rule
+            .matches
+            .push(Match::Fragment(Negatable { negated, value: () })),
         "-m" if !negated => {
             let found = extension_match(words.next()?, words)?;
             rule.matches.push(found);
@@ -280,7 +285,9 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
             let found = target(words)?;
             let rest = *words;
             words.skip_to(&STARTS);
-            rest.until(*words).is_empty().then(|| rule.target = Some(found))?;
+            rest.until(*words)
+                .is_empty()
+                .then(|| rule.target = Some(found))?;
         }
         "-g" if rule.target.is_none() && !negated => {
             let chain = ChainName::try_from(words.next()?).ok()?;
