@@ -28,7 +28,8 @@ use crate::host::{self, config_file, netlink};
 use crate::kept::Kept;
 use crate::network::{self, NetworkError};
 use crate::plan::Plan;
-use crate::ruleset::{Counters, Difference, IpFamily, Ruleset, TableName};
+use crate::prove;
+use crate::ruleset::{Counters, Difference, IpFamily, Ruleset, TableName, meant};
 use crate::source::Refusal;
 use crate::sysctl::{self, Setting};
 
@@ -63,6 +64,8 @@ enum StepError {
         "the kernel lacks what the file needs: {0}; build it with these, or install their modules"
     )]
     Lacks(String),
+    #[error("{0}")]
+    Broken(String),
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
     #[error(transparent)]
@@ -246,6 +249,22 @@ pub fn open() -> Outcome {
     }
 }
 
+/// The rules that the kernel holds, of IPv4 and IPv6, for what they mean.
+///
+/// # Errors
+/// Why they cannot be read, in words.
+pub fn live_rules() -> Result<[Ruleset; 2], String> {
+    let found = Kernel::find().and_then(|kernel| kernel.read());
+    let mut found = found.map_err(|error| error.to_string())?.into_iter();
+    let mut next = || {
+        found
+            .next()
+            .map(|found| meant(found.rules))
+            .unwrap_or_default()
+    };
+    Ok([next(), next()])
+}
+
 /// Reads the file and makes it a plan.
 ///
 /// # Errors
@@ -379,9 +398,12 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
     kernel.load(&found, |_| sealed.clone()).map(drop)
 }
 
-/// Carries a plan out: what the kernel lacks, settings, rules, read back;
+/// Carries a plan out: the proof, what the kernel lacks, settings, rules, read back;
 /// network; forwarding, last. The number of changes made.
 fn enforce(plan: &Plan, patience: Patience) -> Result<usize, Failure> {
+    if let Some(why) = prove::broken(plan) {
+        return Err(Failure::Nothing(StepError::Broken(why)));
+    }
     let kernel = Kernel::find().map_err(Failure::Nothing)?;
     if plan.network.ipv6 && !kernel.has(IpFamily::V6) {
         return Err(Failure::Nothing(StepError::NoIpv6));

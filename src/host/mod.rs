@@ -14,6 +14,7 @@ pub mod netlink;
 pub mod process;
 pub mod store;
 pub mod sysctl;
+pub mod text_file;
 
 /// Whether this process has the rights of root.
 pub fn is_root() -> bool {
