@@ -3,6 +3,7 @@
 //! Owns the meaning of zones, cameras and allow lines as sets. Knows nothing of
 //! rules: what the compiler makes of the same policy is held against this.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::IpNet;
@@ -24,6 +25,14 @@ pub struct Intent<'a, 's> {
     policy: &'a Policy,
     /// Its packets.
     pub space: &'s mut Space,
+    known: &'s mut Known,
+}
+
+/// What was made once: the sources of zones, and the packets of services.
+#[derive(Default)]
+pub struct Known {
+    sources: BTreeMap<ZoneIndex, Set>,
+    services: Vec<(bool, Vec<Service>, Set)>,
 }
 
 /// Which way a flow takes; none inside one zone.
@@ -54,8 +63,16 @@ pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
 
 impl<'a, 's> Intent<'a, 's> {
     /// A policy's packets in a space.
-    pub fn new(policy: &'a Policy, space: &'s mut Space) -> Intent<'a, 's> {
-        Intent { policy, space }
+    pub fn new(
+        policy: &'a Policy,
+        space: &'s mut Space,
+        known: &'s mut Known,
+    ) -> Intent<'a, 's> {
+        Intent {
+            policy,
+            space,
+            known,
+        }
     }
 
     /// The packets that may open a connection on a way, and those that surely can.
@@ -124,6 +141,18 @@ impl<'a, 's> Intent<'a, 's> {
     /// The packets of any of these services; of TCP those that open a connection,
     /// or all.
     pub fn services(&mut self, services: &[Service], opening: bool) -> Set {
+        let mut known = self.known.services.iter();
+        let same = known.find(|(how, of, _)| *how == opening && of == services);
+        if let Some((.., set)) = same {
+            return *set;
+        }
+        let set = self.services_anew(services, opening);
+        let known = (opening, services.to_vec(), set);
+        self.known.services.push(known);
+        set
+    }
+
+    fn services_anew(&mut self, services: &[Service], opening: bool) -> Set {
         let mut sets = Vec::new();
         for service in services {
             for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)]
@@ -246,6 +275,15 @@ impl<'a, 's> Intent<'a, 's> {
     /// In one of the zone's networks; in an external zone, in none of another's
     /// and none of the router's own.
     fn known_sources(&mut self, index: ZoneIndex) -> Set {
+        if let Some(set) = self.known.sources.get(&index) {
+            return *set;
+        }
+        let set = self.sources_anew(index);
+        self.known.sources.insert(index, set);
+        set
+    }
+
+    fn sources_anew(&mut self, index: ZoneIndex) -> Set {
         let zone = self.policy.zone(index);
         if zone.role == Role::External {
             let others = self.policy.zones.iter();

@@ -359,8 +359,13 @@ impl Space {
         if first > last || first > self.highest(field) {
             return Set::EMPTY;
         }
-        let (mut from, mut to) = (Set::FULL, Set::FULL);
         let last = last.min(self.highest(field));
+        let differing = first ^ last;
+        if differing & differing.wrapping_add(1) == 0 && first & differing == 0 {
+            // All that begin with the same bits.
+            return self.masked(field, !differing, first);
+        }
+        let (mut from, mut to) = (Set::FULL, Set::FULL);
         for (variable, weight) in self.variables(field).rev() {
             from = match first & weight {
                 0 => self.diagrams.make(variable, from, Set::FULL),

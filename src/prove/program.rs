@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{self, Condition, pattern};
-use super::packet::Space;
+use super::packet::{Field, Space};
 use crate::ruleset::{Match, Policy, Rule, Ruleset, TableName, Target};
 
 /// What a rule does with the packets that it matches.
@@ -89,8 +89,12 @@ pub struct Program<'a> {
     /// Whether conntrack is at work, which puts fragments together before any
     /// rule sees them.
     pub tracks: bool,
-    /// Whether destinations may be rewritten.
+    /// Whether addresses may be rewritten, or rules ask for it.
     pub rewrites: bool,
+    /// Whether the destinations of new connections may be.
+    pub redirects: bool,
+    /// Whether packets may get a mark, or are asked for theirs.
+    pub marks: bool,
 }
 
 /// The interfaces that a ruleset names.
@@ -118,10 +122,26 @@ impl<'a> Program<'a> {
             || rules
                 .flat_map(|chain| &chain.rules)
                 .any(|rule| rule.matches.iter().any(needs_conntrack));
+        let steps = || {
+            let chains = tables.iter().flat_map(|table| &table.chains);
+            chains.flat_map(|chain| &chain.steps)
+        };
+        let redirects =
+            steps().any(|step| matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat));
+        let marks = steps().any(|step| {
+            matches!(step.effect, Effect::Mark(_) | Effect::AnyMark)
+                || step.condition.asks_for(Field::Mark)
+        });
+        let asks = steps().any(|step| {
+            let fields = [Field::Dnat, Field::Snat];
+            fields.iter().any(|field| step.condition.asks_for(*field))
+        });
         Program {
-            tables,
             tracks,
-            rewrites: nat,
+            rewrites: nat || asks,
+            redirects,
+            marks,
+            tables,
         }
     }
 

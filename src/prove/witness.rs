@@ -92,8 +92,11 @@ pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String
         .iter()
         .find(|(known, ..)| *known as u128 == state)
     {
-        // It is a rule that keeps it from conntrack.
-        let name = if *name == "UNTRACKED" { "NEW" } else { name };
+        // It is a rule that keeps it from conntrack, but for neighbour discovery.
+        let name = match *name {
+            "UNTRACKED" if protocol != 58 => "NEW",
+            name => name,
+        };
         let _ = write!(line, " --state {name}");
     }
     if value(Field::Mac) != 0 {
