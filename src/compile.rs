@@ -8,6 +8,7 @@
 //! meets the policy, DROP.
 
 pub mod bogon;
+mod helper;
 pub mod icmpv6;
 mod line;
 mod nat;
@@ -400,7 +401,7 @@ mod tests {
         // camera lines as fit there.
         let label = "999.1048577_35000";
         chain(format_args!("line{label}-10000h"));
-        chain(format_args!("block-{label}"));
+        chain(format_args!("block6-{label}"));
     }
 
     #[test]

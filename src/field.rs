@@ -288,6 +288,11 @@ impl TimeWindow {
         })
     }
 
+    /// Whether it is every second of every day.
+    pub fn is_always(self) -> bool {
+        (self.start, self.stop, self.days) == (0, LAST_SECOND, Weekdays::ALL)
+    }
+
     /// Whether it goes over midnight.
     pub fn is_over_midnight(self) -> bool {
         self.stop < self.start

@@ -190,9 +190,12 @@ impl fmt::Display for MacAddress {
 }
 
 name!(
-    /// A camera.
+    /// A camera. Allow lines name it where they else name a zone.
     CameraName, "camera name", |name| {
         length(name, 32)?;
+        if matches!(name, "any" | "router") {
+            return Err("means something else in an allow line; choose another".into());
+        }
         lower_case_word(name)
     }
 );

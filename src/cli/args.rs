@@ -20,11 +20,16 @@ usage: camfw [--config FILE] [--verbose] COMMAND
                    [--ipv4 | --ipv6]
   show network     the links, addresses and routes it gives
   show sysctls     the kernel settings it gives, and why
+  show kernel      the lines of the kernel's configuration that it needs
+                   [--nft: for iptables-nft]
   show vsftpd      the FTP server's side of it, for vsftpd.conf
   show dnsmasq     leases for the listed cameras, for dnsmasq.conf
   show ntp         the time for those who may ask, for chrony.conf
   boot             close the box, then apply the file: the init script's command
   apply            bring the running box to what the file says
+                   [--confirm SECONDS: and back again unless confirm comes]
+  confirm          keep what apply --confirm applied
+  refresh          look up the names of hosts again, and carry out what changed
   watch            stay, and finish the network when interfaces come and go
   seal             close the box: nothing in, out or across
   open             take the firewall off: everything is accepted
@@ -34,7 +39,8 @@ usage: camfw [--config FILE] [--verbose] COMMAND
                    --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
                    --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
                    [--live | --rules DUMP] [--packets FILE] one packet a line
-  status           does the kernel hold what the file says?
+  status           does the kernel hold what the file says, and what was counted?
+                   [--json]
 
   --config FILE    default /etc/camfw/camfw.toml
   --verbose        log more
@@ -126,7 +132,7 @@ impl Options {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Say how it is used.
     Help,
@@ -137,11 +143,21 @@ pub enum Command {
     /// Print what the file gives.
     Show(Show),
     /// Does the kernel hold it?
-    Status,
+    Status {
+        /// For a program to read.
+        json: bool,
+    },
     /// Is it what the file says, and nothing else?
     Prove,
     /// What becomes of one packet?
     Trace,
+    /// The watchdog of `apply --confirm`, which starts it.
+    AwaitConfirmation {
+        /// Of which of them.
+        token: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// Change the kernel.
     Change(Change),
 }
@@ -160,6 +176,11 @@ pub enum Show {
     Network,
     /// Kernel settings.
     Sysctls,
+    /// The kernel's configuration.
+    Kernel {
+        /// For iptables-nft, not iptables-legacy.
+        nft: bool,
+    },
     /// What another program on the router has to be told.
     Daemon(Daemon),
 }
@@ -180,8 +201,12 @@ pub enum Daemon {
 pub enum Change {
     /// Seal, then apply.
     Boot,
-    /// Apply.
-    Apply,
+    /// Apply, for good or for so many seconds.
+    Apply(Option<u64>),
+    /// Keep what was applied for a while.
+    Confirm,
+    /// Look names up again.
+    Refresh,
     /// Look after the network as interfaces come and go.
     Watch,
     /// Close the box.
@@ -203,14 +228,17 @@ pub enum UsageError {
     #[error("no command is called {0:?}")]
     UnknownCommand(String),
     /// `show` of nothing that there is.
-    #[error("show takes rules, network, sysctls, vsftpd, dnsmasq or ntp")]
+    #[error("show takes rules, network, sysctls, kernel, vsftpd, dnsmasq or ntp")]
     UnknownShow,
+    /// A number of seconds that is none.
+    #[error("{0:?} is not a number of seconds from 1 to 86400")]
+    Seconds(String),
+    /// An option of another command.
+    #[error("{0} alone")]
+    OptionElsewhere(&'static str),
     /// An option that goes with another command.
     #[error("--{0} does not go with this command")]
-    OptionElsewhere(String),
-    /// `--ipv4` or `--ipv6` elsewhere than with `show rules`.
-    #[error("--ipv4 and --ipv6 go with show rules alone")]
-    FamilyElsewhere,
+    OptionOfAnother(String),
 }
 
 impl Args {
@@ -222,7 +250,8 @@ impl Args {
         let mut parser = lexopt::Parser::from_args(arguments);
         let mut config = PathBuf::from(DEFAULT_CONFIG);
         let mut verbose = false;
-        let (mut ipv4, mut ipv6) = (false, false);
+        let (mut ipv4, mut ipv6, mut nft, mut json) = (false, false, false, false);
+        let mut confirm = None;
         let mut words: Vec<String> = Vec::new();
         let mut options = Options::default();
         while let Some(argument) = parser.next()? {
@@ -233,6 +262,9 @@ impl Args {
                 Short('v') | Long("verbose") => verbose = true,
                 Short('4') | Long("ipv4") => ipv4 = true,
                 Short('6') | Long("ipv6") => ipv6 = true,
+                Long("nft") => nft = true,
+                Long("json") => json = true,
+                Long("confirm") => confirm = Some(seconds(&parser.value()?.to_string_lossy())?),
                 Long(name) if Options::is_known(name) => {
                     let name = name.to_owned();
                     let value = match Options::FLAGS.contains(&name.as_str()) {
@@ -257,27 +289,46 @@ impl Args {
             }),
             ["show", "network"] => Command::Show(Show::Network),
             ["show", "sysctls"] => Command::Show(Show::Sysctls),
+            ["show", "kernel"] => Command::Show(Show::Kernel { nft }),
             ["show", "vsftpd"] => Command::Show(Show::Daemon(Daemon::Vsftpd)),
             ["show", "dnsmasq"] => Command::Show(Show::Daemon(Daemon::Dnsmasq)),
             ["show", "ntp"] => Command::Show(Show::Daemon(Daemon::Ntp)),
             ["show", ..] => return Err(UsageError::UnknownShow),
+            ["status"] => Command::Status { json },
             ["prove"] => Command::Prove,
             ["trace"] => Command::Trace,
-            ["status"] => Command::Status,
             ["boot"] => Command::Change(Change::Boot),
-            ["apply"] => Command::Change(Change::Apply),
+            ["apply"] => Command::Change(Change::Apply(confirm)),
+            ["confirm"] => Command::Change(Change::Confirm),
+            ["refresh"] => Command::Change(Change::Refresh),
             ["watch"] => Command::Change(Change::Watch),
             ["seal"] => Command::Change(Change::Seal),
             ["open"] => Command::Change(Change::Open),
+            ["await-confirmation", token, given] => Command::AwaitConfirmation {
+                token: (*token).to_owned(),
+                seconds: seconds(given)?,
+            },
             words => return Err(UsageError::UnknownCommand(words.join(" "))),
         };
+        let elsewhere = |given: bool, is_its_own: bool, which| match given && !is_its_own {
+            true => Err(UsageError::OptionElsewhere(which)),
+            false => Ok(()),
+        };
         if let Some(name) = options.elsewhere(&words.join(" ")) {
-            return Err(UsageError::OptionElsewhere(name.to_owned()));
+            return Err(UsageError::OptionOfAnother(name.to_owned()));
         }
         let families = matches!(command, Command::Show(Show::Rules { .. }));
-        if (ipv4 || ipv6) && !families {
-            return Err(UsageError::FamilyElsewhere);
-        }
+        elsewhere(
+            ipv4 || ipv6,
+            families,
+            "--ipv4 and --ipv6 go with show rules",
+        )?;
+        let kernel = matches!(command, Command::Show(Show::Kernel { .. }));
+        elsewhere(nft, kernel, "--nft goes with show kernel")?;
+        let status = matches!(command, Command::Status { .. });
+        elsewhere(json, status, "--json goes with status")?;
+        let apply = matches!(command, Command::Change(Change::Apply(_)));
+        elsewhere(confirm.is_some(), apply, "--confirm goes with apply")?;
         Ok(Args {
             config,
             verbose,
@@ -285,6 +336,14 @@ impl Args {
             options,
         })
     }
+}
+
+fn seconds(text: &str) -> Result<u64, UsageError> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.ok_or_else(|| UsageError::Seconds(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -319,6 +378,12 @@ mod tests {
             "show",
             "show x",
             "check --ipv4",
+            "show rules --nft",
+            "apply --confirm",
+            "apply --confirm 0",
+            "apply --confirm 1h",
+            "seal --confirm 60",
+            "check --json",
             "--config",
             "-x check",
         ] {

@@ -44,9 +44,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Version => print(concat!("camfw ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check => check::run(config),
         Command::Show(what) => show::run(config, what),
-        Command::Status => status::run(config),
+        Command::Status { json } => status::run(config, json),
         Command::Prove => prove::run(config, &args.options),
         Command::Trace => trace::run(config, &args.options),
+        Command::AwaitConfirmation { token, seconds } => {
+            change::await_confirmation(&token, seconds, args.verbose)
+        }
         Command::Change(change) => change::run(config, change, args.verbose),
     };
     ExitCode::from(code)

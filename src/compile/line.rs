@@ -4,8 +4,9 @@ use ipnet::IpNet;
 
 use super::tree::Placed;
 use super::{Compiler, chain, service_matches};
+use crate::name::ChainName;
 use crate::policy::{Addresses, Allow};
-use crate::ruleset::{CtStates, Match, Negatable, RecentCheck, Rule, Table, Target};
+use crate::ruleset::{CtStates, IpFamily, Match, Negatable, RecentCheck, Rule, Table, Target};
 
 impl Compiler<'_> {
     /// The rules of an allow line, the same whoever it is from. What they need
@@ -43,7 +44,7 @@ impl Compiler<'_> {
     }
 
     /// The family's own of some addresses; a None in it is any.
-    fn prefixes(&self, addresses: &Addresses) -> Vec<Option<IpNet>> {
+    pub(super) fn prefixes(&self, addresses: &Addresses) -> Vec<Option<IpNet>> {
         match addresses {
             Addresses::Any => vec![None],
             Addresses::Only(networks) => {
@@ -73,36 +74,50 @@ impl Compiler<'_> {
         limits
     }
 
-    /// The chain that counts each source's attempts. Who tried too often goes
-    /// back, to what other lines may allow.
-    fn counting_chain(&self, table: &mut Table, allow: &Allow) -> Option<crate::name::ChainName> {
-        let block = allow.block_after?;
-        let name = chain(format_args!("block-{}", allow.label));
+    /// The chain that counts each source's attempts and open connections: one for
+    /// all rules of the line, since connlimit counts for each rule by itself
+    /// (net/netfilter/xt_connlimit.c). Who tried too often goes back, to what
+    /// other lines may allow.
+    fn counting_chain(&self, table: &mut Table, allow: &Allow) -> Option<ChainName> {
+        let what = match (allow.block_after, allow.connections, self.family) {
+            (None, None, _) => return None,
+            (None, Some(_), _) => "count",
+            // Both families' lists have one space of names, and the mask of the
+            // first that is made (recent_mt_check in net/netfilter/xt_recent.c).
+            (Some(_), _, IpFamily::V4) => "block",
+            (Some(_), _, IpFamily::V6) => "block6",
+        };
+        let name = chain(format_args!("{what}-{}", allow.label));
         if table.chain(name.as_str()).is_some() {
             return Some(name);
         }
-        let recent = |check| Match::Recent {
-            check,
-            name: name.clone(),
-        };
-        let noted = Rule::untargeted().matching(recent(RecentCheck::Set(self.family)));
-        let again = recent(RecentCheck::Update {
-            seconds: block.within,
-            hits: block.attempts + 1,
-            family: self.family,
-        });
-        let mut blocked = Rule::new(Target::Return).matching(again);
-        blocked.matches.extend(comment(allow, "tried too often"));
+        let mut rules = Vec::new();
+        if let Some(block) = allow.block_after {
+            let recent = |check| Match::Recent {
+                check,
+                name: name.clone(),
+            };
+            rules.push(Rule::untargeted().matching(recent(RecentCheck::Set(self.family))));
+            let again = recent(RecentCheck::Update {
+                seconds: block.within,
+                hits: block.attempts + 1,
+                family: self.family,
+            });
+            let mut blocked = Rule::new(Target::Return).matching(again);
+            blocked.matches.extend(comment(allow, "tried too often"));
+            rules.push(blocked);
+        }
         let mut accepted = Rule::new(Target::Accept);
         accepted.matches = self.limits(allow);
         accepted.matches.extend(comment(allow, "not too often"));
-        *table.rules_mut(&name) = vec![noted, blocked, accepted];
+        rules.push(accepted);
+        *table.rules_mut(&name) = rules;
         Some(name)
     }
 }
 
 /// The line's place, the camera that it is for, and what it does.
-fn comment(allow: &Allow, what: &str) -> Option<Match> {
+pub(super) fn comment(allow: &Allow, what: &str) -> Option<Match> {
     let what = match &allow.camera {
         Some(camera) => format!("{camera} {what}"),
         None => what.to_owned(),

@@ -75,17 +75,22 @@ impl Compiler<'_> {
         }
     }
 
-    /// What comes for the router's own address; whatever comes in, where that
-    /// address is not known because it comes by DHCP.
-    fn forward(&self, forward: &Forward) -> Vec<Rule> {
+    /// The router's own addresses that a forward is of; any, where they are not
+    /// known because they come by DHCP.
+    pub(super) fn forwarded_from(&self, forward: &Forward) -> Vec<Option<IpNet>> {
         let zone = self.policy.zone(forward.from);
         let own = zone.addresses.iter().map(|own| Some(host(own.addr())));
-        let own: Vec<Option<IpNet>> = match zone.dhcp {
+        match zone.dhcp {
             true => vec![None],
             false => own.collect(),
-        };
+        }
+    }
+
+    fn forward(&self, forward: &Forward) -> Vec<Rule> {
+        let zone = self.policy.zone(forward.from);
         let port = (forward.to_port != forward.port).then_some(forward.to_port);
-        own.into_iter()
+        self.forwarded_from(forward)
+            .into_iter()
             .map(|own| {
                 let target = Target::Dnat(forward.address.into(), port);
                 let mut rule = entering(zone, target).of(forward.protocol);
@@ -119,17 +124,10 @@ impl Compiler<'_> {
                 .rules_mut(&chain("PREROUTING"))
                 .push(with_comment(jump, &proxy.origin, "proxy"));
         }
-        for (index, zone) in self.policy.indexed_zones() {
-            let own = zone.addresses.iter().map(|own| host(own.addr()));
-            let networks: Vec<IpNet> = match index == proxy.to {
-                true => own.collect(),
-                false => self.networks_of(zone),
-            };
-            for network in networks {
-                let mut rule = Rule::new(Target::Return);
-                rule.destination = Some(Negatable::is(network));
-                table.rules_mut(&name).push(rule);
-            }
+        for network in self.not_in(proxy.to) {
+            let mut rule = Rule::new(Target::Return);
+            rule.destination = Some(Negatable::is(network));
+            table.rules_mut(&name).push(rule);
         }
         let rule = with_comment(Rule::new(target), &proxy.origin, "proxy");
         // The extension that redirects or marks wants no protocol, but ports do.

@@ -1,5 +1,4 @@
-//! Table raw: which sources each zone can have, and which connections get
-//! conntrack's FTP helper.
+//! Table raw: which sources each zone can have.
 //!
 //! A camera with a hardware address has its address to itself: with another
 //! hardware address nobody uses it, and the camera uses no other.
@@ -10,11 +9,11 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::tree::{self, ChainNames, Placed};
 use super::{
-    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, interface,
-    port_groups, purpose, several, tcp, zone_comment,
+    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, port_groups,
+    purpose, several, zone_comment,
 };
-use crate::name::{ChainName, ServiceName};
-use crate::policy::{Camera, Endpoint, ProxyWay, Role, Zone, ZoneIndex};
+use crate::name::ChainName;
+use crate::policy::{Camera, ProxyWay, Role, Zone, ZoneIndex};
 use crate::ruleset::{
     CtStates, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
 };
@@ -24,6 +23,9 @@ impl Compiler<'_> {
         let mut table = Table::untouched(TableName::Raw);
         let mut names = ChainNames::default();
         let prerouting = chain("PREROUTING");
+        // First, since a camera's own packets end their way through raw below; what
+        // is dropped there has no connection that a helper could look at.
+        self.helpers(&mut table, &mut names);
         for (index, zone) in self.policy.indexed_zones() {
             let checks = chain(format_args!("source-{}", zone.name));
             table
@@ -39,7 +41,6 @@ impl Compiler<'_> {
                 }
             }
         }
-        self.helpers(&mut table);
         table
     }
 
@@ -74,6 +75,13 @@ impl Compiler<'_> {
         checks: &ChainName,
     ) {
         let prefixes = self.policy.prefixes_of(index);
+        if zone.known_only && self.family == IpFamily::V6 {
+            // No camera is known by an IPv6 address, and a link-local one is
+            // anybody's.
+            let refusal = self.refusal(&prefixes.unknown, "not a known camera");
+            table.rules_mut(checks).extend(refusal);
+            return;
+        }
         table.rules_mut(checks).extend(self.without_address(index));
         let cameras: Vec<&Camera> = match self.family {
             IpFamily::V4 => self.policy.cameras_of(index).collect(),
@@ -194,44 +202,6 @@ impl Compiler<'_> {
             table.rules_mut(&checks).extend(refusal);
         }
     }
-
-    /// The helper is given to just the connections that the file names: given to
-    /// all by itself, any packet to port 21 could open ports
-    /// (nf_conntrack_helper in Documentation/networking/nf_conntrack-sysctl.rst).
-    fn helpers(&self, table: &mut Table) {
-        let Ok(ftp) = ServiceName::try_from("ftp") else {
-            return;
-        };
-        for allow in &self.policy.allows {
-            for service in allow.services.iter().filter(|service| service.helper) {
-                for (flow, ports) in allow.flows.iter().flat_map(|flow| {
-                    port_groups(&service.tcp)
-                        .into_iter()
-                        .map(move |ports| (flow, ports))
-                }) {
-                    let mut rule = Rule::new(Target::Helper(ftp.clone())).of(Protocol::Tcp);
-                    let hook = match (flow.from, flow.to) {
-                        (Endpoint::Zone(zone), _) => {
-                            rule.in_interface = interface(&self.policy.zone(zone).interface);
-                            "PREROUTING"
-                        }
-                        (Endpoint::Router, Endpoint::Zone(zone)) => {
-                            rule.out_interface = interface(&self.policy.zone(zone).interface);
-                            "OUTPUT"
-                        }
-                        (Endpoint::Router, Endpoint::Router) => continue,
-                    };
-                    rule = rule.matching(match ports.as_slice() {
-                        [port] => tcp(Some(*port), None),
-                        _ => several(ports, PortSide::Destination),
-                    });
-                    rule.matches
-                        .extend(allow.origin.comment("ftp helper").map(Match::Comment));
-                    table.rules_mut(&chain(hook)).push(rule);
-                }
-            }
-        }
-    }
 }
 
 /// The camera with its own hardware address passes; its address with another
@@ -242,7 +212,8 @@ fn camera_checks(camera: &Camera, spoofed: &ChainName) -> Vec<Placed> {
         destination: None,
         rule,
     };
-    let mut passes = Rule::new(Target::Return);
+    // RETURN would end no more than a chain of the tree.
+    let mut passes = Rule::new(Target::Accept);
     passes
         .matches
         .extend(camera.mac.map(|mac| Match::Mac(Negatable::is(mac))));

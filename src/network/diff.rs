@@ -255,8 +255,8 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     diff
 }
 
-/// What others put on the links of the file, in words: addresses, and routes by
-/// them. It stays, and it is drift. What a DHCP lease brings is expected, and
+/// What others did to the links of the file, in words: addresses that they put
+/// there or claim for themselves, and routes by them. It stays, and it is drift. What a DHCP lease brings is expected, and
 /// IPv6 is theirs unless the file says what there is of it.
 pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
     let mut found = Vec::new();
@@ -267,6 +267,12 @@ pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
             IpNet::V6(_) => wanted.ipv6,
         };
         let there = current.links.iter().find(|there| there.name == name);
+        let claimed = there.into_iter().flat_map(|there| &there.duplicates);
+        found.extend(
+            claimed
+                .filter(|address| link.addresses.contains(address))
+                .map(|address| format!("interface {name}: address {address} is not in use, since another host there says it is its own; take it from that host, then set the interface down and run camfw apply")),
+        );
         let addresses = there.into_iter().flat_map(|there| &there.addresses);
         let strange = addresses
             .filter(|held| !held.ours && is_asked(&held.value))

@@ -224,6 +224,9 @@ pub struct Link {
     /// Its addresses, without those that the kernel gave it: link-local ones and
     /// those of router advertisements.
     pub addresses: Vec<Held<IpNet>>,
+    /// Those among them that another host on the link has too: it said so when
+    /// the kernel asked (RFC 4862, 5.4), and they are not used.
+    pub duplicates: Vec<IpNet>,
 }
 
 /// The kinds of link that matter here.

@@ -151,9 +151,8 @@ impl Resolver<'_> {
     }
 
     pub(super) fn find_camera(&self, name: &str) -> Option<&Camera> {
-        self.cameras
-            .iter()
-            .find(|camera| camera.name.as_str() == name)
+        let place = self.camera_places.get(name)?;
+        self.cameras.get(*place)
     }
 
     fn allow(&self, line: &Line<'_>, exceptions: &[Exception]) -> Result<Allow, Refusal> {
@@ -187,7 +186,11 @@ impl Resolver<'_> {
                 .block_after
                 .map(|block| self.block_after(block.get_ref()))
                 .transpose()?,
-            when: line.when.map(|when| self.when(when)).transpose()?,
+            when: line
+                .when
+                .map(|when| self.when(when))
+                .transpose()?
+                .filter(|when| !when.is_always()),
             label: origin.label(),
             origin,
         };

@@ -3,9 +3,11 @@
 //!
 //! Owns the warnings and notes of `check`. Refuses nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone};
+use crate::name::CameraName;
 
 /// One of them, with the line that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,7 @@ impl fmt::Display for Warning {
 /// What looks like a mistake, in the order of the file.
 pub fn warnings(policy: &Policy) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    let lines = Lines::of(policy);
     for (place, allow) in policy.allows.iter().enumerate() {
         let mut add = |what: String| {
             warnings.push(Warning {
@@ -46,7 +49,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
         };
         if let Some(why) = unreachable(policy, allow) {
             add(format!("no packet can come by this line: {why}"));
-        } else if let Some(wider) = wider(policy, allow, place) {
+        } else if let Some(wider) = lines.wider(policy, allow, place) {
             add(format!(
                 "all of this line is allowed by {} already; remove one of the two",
                 wider.origin
@@ -91,6 +94,9 @@ fn unreachable(policy: &Policy, allow: &Allow) -> Option<String> {
             names.join(", ")
         ));
     }
+    if allow.camera.is_some() {
+        return None;
+    }
     for flow in &allow.flows {
         let Endpoint::Zone(from) = flow.from else {
             return None;
@@ -122,36 +128,58 @@ fn unreachable(policy: &Policy, allow: &Allow) -> Option<String> {
     Some("its sources are none that its zone lets in".into())
 }
 
-/// Another line that allows all that this one does.
-fn wider<'a>(policy: &'a Policy, allow: &Allow, place: usize) -> Option<&'a Allow> {
-    policy
-        .allows
-        .iter()
-        .enumerate()
-        .filter(|(other, _)| *other != place)
-        .find(|(other, wider)| {
-            let holds = wider.limit.is_none()
-                && wider.connections.is_none()
-                && wider.block_after.is_none()
-                && wider.when.is_none_or(|when| allow.when == Some(when))
-                && allow.flows.iter().all(|flow| wider.flows.contains(flow))
-                && wider.sources.contains(&allow.sources)
-                && wider.destinations.contains(&allow.destinations)
-                && allow
-                    .services
-                    .iter()
-                    .all(|service| wider.services.iter().any(|wider| wider.contains(service)));
+/// The lines by the camera that they are for: of thousands of cameras' lines
+/// none holds another camera's.
+struct Lines<'a> {
+    of_cameras: BTreeMap<&'a CameraName, Vec<usize>>,
+    others: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(policy: &'a Policy) -> Lines<'a> {
+        let mut lines = Lines {
+            of_cameras: BTreeMap::new(),
+            others: Vec::new(),
+        };
+        for (place, allow) in policy.allows.iter().enumerate() {
+            match &allow.camera {
+                Some(camera) => lines.of_cameras.entry(camera).or_default().push(place),
+                None => lines.others.push(place),
+            }
+        }
+        lines
+    }
+
+    /// Another line that allows all that this one does.
+    fn wider<'p>(&self, policy: &'p Policy, allow: &Allow, place: usize) -> Option<&'p Allow> {
+        let own = allow
+            .camera
+            .as_ref()
+            .and_then(|camera| self.of_cameras.get(camera));
+        let places = self.others.iter().chain(own.into_iter().flatten());
+        places
+            .filter(|other| **other != place)
+            .map(|other| (*other, &policy.allows[*other]))
             // Of two that say the same, the later one is too many.
-            let same = || {
-                wider.limit == allow.limit
-                    && wider.flows == allow.flows
-                    && allow.destinations.contains(&wider.destinations)
-                    && allow.sources.contains(&wider.sources)
-                    && wider.services == allow.services
-            };
-            holds && (*other < place || !same())
-        })
-        .map(|(_, wider)| wider)
+            .find(|(other, wider)| holds(wider, allow) && (*other < place || !holds(allow, wider)))
+            .map(|(_, wider)| wider)
+    }
+}
+
+/// Whether one line allows all that another does.
+fn holds(wider: &Allow, allow: &Allow) -> bool {
+    let unlimited = wider.limit.is_none()
+        && wider.connections.is_none()
+        && wider.block_after.is_none()
+        && wider.when.is_none_or(|when| allow.when == Some(when));
+    unlimited
+        && allow.flows.iter().all(|flow| wider.flows.contains(flow))
+        && wider.sources.contains(&allow.sources)
+        && wider.destinations.contains(&allow.destinations)
+        && allow
+            .services
+            .iter()
+            .all(|service| wider.services.iter().any(|wider| wider.contains(service)))
 }
 
 fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {

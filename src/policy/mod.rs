@@ -133,10 +133,14 @@ impl Policy {
     /// What routes lead to by a zone; the default says nothing about who is there.
     fn routed_by(&self, zone: &Zone) -> impl Iterator<Item = IpNet> {
         // A table that nothing looks at says nothing either.
-        let consulted =
-            |table| table == MAIN_TABLE || self.mark_rules.iter().any(|rule| rule.table == table);
+        let consulted = |route: &Route| {
+            let looks = |rule: &MarkRule| {
+                rule.table == route.table && rule.ipv6 == route.destination.addr().is_ipv6()
+            };
+            route.table == MAIN_TABLE || self.mark_rules.iter().any(looks)
+        };
         let routed = self.routes.iter().filter(move |route| match &route.way {
-            Way::Gateway { link, .. } => *link == zone.interface.as_str() && consulted(route.table),
+            Way::Gateway { link, .. } => *link == zone.interface.as_str() && consulted(route),
             Way::Blackhole => false,
         });
         routed

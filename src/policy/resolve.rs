@@ -42,14 +42,23 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         ipv6,
         egress: router.map(|router| router.egress).unwrap_or_default(),
         cameras: topology::cameras(config, &zones, source)?,
+        camera_places: BTreeMap::new(),
         zones,
         services: BTreeMap::new(),
     };
+    let places = resolver.cameras.iter().enumerate();
+    resolver.camera_places = places
+        .map(|(place, camera)| (camera.name.to_string(), place))
+        .collect();
     resolver.services = resolver.services(config)?;
     let allows = resolver.allows(config)?;
     let mut routes = topology::routes(config, &resolver.zones, ipv6, source)?;
     let mut mark_rules = topology::mark_rules(config, ipv6, source)?;
-    let nat = resolver.nat(config, &allows, &mark_rules)?;
+    let marked = mark_rules.iter().flat_map(|rule| [rule.mark, rule.table]);
+    let taken: Vec<u32> = marked
+        .chain(routes.iter().map(|route| route.table))
+        .collect();
+    let nat = resolver.nat(config, &allows, &taken)?;
     for proxy in &nat.proxies {
         if let ProxyWay::Host {
             address,
@@ -128,6 +137,8 @@ pub(super) struct Resolver<'a> {
     pub egress: Egress,
     pub zones: Vec<Zone>,
     pub cameras: Vec<Camera>,
+    /// Where in `cameras` a name is; there may be thousands.
+    pub camera_places: BTreeMap<String, usize>,
     pub services: BTreeMap<ServiceName, Service>,
 }
 

@@ -4,12 +4,16 @@
 //! both families. Rules are made here and compared here; text is made in
 //! `render` alone and read in `parse` alone.
 
+mod agree;
+mod count;
 mod diff;
 mod features;
+mod hold;
 mod parse;
 mod render;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -17,10 +21,13 @@ use ipnet::IpNet;
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName};
 
+pub use agree::agrees;
+pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
-pub use features::Features;
+pub use features::{Feature, features, sample};
+pub use hold::hold;
 pub use parse::{ParseError, meant, parse, read};
-pub use render::{match_text, restore_text, rule_text};
+pub use render::{match_text, restore_text, restore_text_counted, rule_text};
 
 /// The tables of one family. A table that is not in it holds no rule and
 /// accepts everything, which is how the kernel begins.
@@ -390,6 +397,15 @@ pub enum IpFamily {
     V6,
 }
 
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            IpFamily::V4 => "IPv4",
+            IpFamily::V6 => "IPv6",
+        })
+    }
+}
+
 /// What becomes of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -497,7 +513,8 @@ impl Table {
 
     /// The rules of a chain, made if it is not there.
     pub fn rules_mut(&mut self, name: &ChainName) -> &mut Vec<Rule> {
-        let index = match self.chains.iter().position(|chain| chain.name == *name) {
+        // The one that is being filled is mostly the last.
+        let index = match self.chains.iter().rposition(|chain| chain.name == *name) {
             Some(index) => index,
             None => {
                 self.chains.push(Chain {

@@ -136,7 +136,7 @@ fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
 
 /// The lines with their numbers, from 1. A comment may hold line ends, which
 /// iptables-save prints as they are: a line goes on until its quotes close.
-fn logical_lines(text: &str) -> Vec<(usize, &str)> {
+pub(super) fn logical_lines(text: &str) -> Vec<(usize, &str)> {
     let mut lines = Vec::new();
     let (mut start, mut number, mut first) = (0, 1, 1);
     let (mut in_quotes, mut escaped) = (false, false);

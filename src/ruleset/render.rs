@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
-    Chain, CtStates, Interface, IpFamily, MarkBits, Match, Negatable, Policy, PortSide, Protocol,
-    RecentCheck, Rule, Ruleset, Table, TableName, Target, TcpFlags,
+    Count, Counters, CtStates, Interface, IpFamily, MarkBits, Match, Negatable, Policy, PortSide,
+    Protocol, RecentCheck, Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
 use crate::field::{PortRange, Rate};
 
@@ -21,19 +21,38 @@ const HASHLIMIT_TICKS: u64 = 1_000_000;
 pub fn restore_text(ruleset: &Ruleset, tables: &[TableName]) -> String {
     let mut text = String::new();
     for name in tables {
-        table(&mut text, *name, &ruleset.table(*name));
+        table(&mut text, *name, &ruleset.table(*name), None);
     }
     text
 }
 
-fn table(text: &mut String, name: TableName, table: &Table) {
+/// The same with what each rule counted, for `iptables-restore --counters`.
+pub fn restore_text_counted(
+    ruleset: &Ruleset,
+    tables: &[TableName],
+    counters: &Counters,
+) -> String {
+    let mut text = String::new();
+    for name in tables {
+        table(&mut text, *name, &ruleset.table(*name), Some(counters));
+    }
+    text
+}
+
+fn table(text: &mut String, name: TableName, table: &Table, counters: Option<&Counters>) {
     let _ = writeln!(text, "*{}", name.as_str());
-    for Chain { name, policy, .. } in &table.chains {
-        let policy = policy.map_or("-", policy_word);
-        let _ = writeln!(text, ":{name} {policy} [0:0]");
+    for chain in &table.chains {
+        let policy = chain.policy.map_or("-", policy_word);
+        let count = counters.map(|counters| counters.policy(name, chain.name.as_str()));
+        let Count { packets, bytes } = count.unwrap_or_default();
+        let _ = writeln!(text, ":{} {policy} [{packets}:{bytes}]", chain.name);
     }
     for chain in &table.chains {
-        for rule in &chain.rules {
+        for (index, rule) in chain.rules.iter().enumerate() {
+            if let Some(counters) = counters {
+                let Count { packets, bytes } = counters.rule(name, chain.name.as_str(), index);
+                let _ = write!(text, "[{packets}:{bytes}] ");
+            }
             let _ = writeln!(text, "-A {} {}", chain.name, rule_text(rule));
         }
     }

@@ -7,7 +7,9 @@ use std::path::Path;
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol,
+};
 use netlink_packet_route::link::{
     InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo,
     LinkMessage,
@@ -17,6 +19,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use nix::libc;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
 use super::{NetlinkError, OUR_ROUTES, OURS};
@@ -27,12 +30,16 @@ use crate::network::{Current, Held, Kind, Link, MarkRule, Neighbour, Route, Way}
 pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
     let failed = |what| move |error| NetlinkError::Read { what, error };
     let (mut links, names) = links(handle).await.map_err(failed("links"))?;
-    let addresses = addresses(handle).await.map_err(failed("addresses"))?;
-    for (index, address) in addresses {
+    let dump = handle.address().get().execute().try_collect().await;
+    let messages: Vec<AddressMessage> = dump.map_err(failed("addresses"))?;
+    for message in &messages {
         let link = names
-            .get(&index)
+            .get(&message.header.index)
             .and_then(|name| links.iter_mut().find(|link| link.name == *name));
-        if let Some(link) = link {
+        if let (Some(link), Some(address)) = (link, address(message)) {
+            if message.header.flags.contains(AddressHeaderFlags::Dadfailed) {
+                link.duplicates.push(address.value);
+            }
             link.addresses.push(address);
         }
     }
@@ -138,33 +145,30 @@ fn device_path(name: &str) -> Option<String> {
     Some(below.to_str()?.to_owned())
 }
 
-async fn addresses(handle: &Handle) -> Result<Vec<(u32, Held<IpNet>)>, rtnetlink::Error> {
-    let messages: Vec<_> = handle.address().get().execute().try_collect().await?;
-    let held = messages.iter().filter_map(|message| {
-        let (mut local, mut address, mut protocol) = (None, None, None);
-        for attribute in &message.attributes {
-            match attribute {
-                AddressAttribute::Local(own) => local = Some(*own),
-                AddressAttribute::Address(own) => address = Some(*own),
-                AddressAttribute::Protocol(number) => protocol = Some(*number),
-                _ => {}
-            }
+/// An address that is not of the kernel's own making.
+fn address(message: &AddressMessage) -> Option<Held<IpNet>> {
+    let (mut local, mut address, mut protocol) = (None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(own) => local = Some(*own),
+            AddressAttribute::Address(own) => address = Some(*own),
+            AddressAttribute::Protocol(number) => protocol = Some(*number),
+            _ => {}
         }
-        // Local is our own end; on a point-to-point link Address is the peer's.
-        // IPv6 has Local on such a link alone (inet6_fill_ifaddr).
-        let own = local.or(address)?;
-        let by_kernel = match own {
-            IpAddr::V4(_) => false,
-            IpAddr::V6(own) => own.is_unicast_link_local(),
-        };
-        if by_kernel || protocol == Some(AddressProtocol::RouterAnnouncement) {
-            return None;
-        }
-        let value = IpNet::new(own, message.header.prefix_len).ok()?;
-        let ours = protocol == Some(AddressProtocol::Other(OURS));
-        Some((message.header.index, Held { value, ours }))
-    });
-    Ok(held.collect())
+    }
+    // Local is our own end; on a point-to-point link Address is the peer's.
+    // IPv6 has Local on such a link alone (inet6_fill_ifaddr).
+    let own = local.or(address)?;
+    let is_link_local = match own {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(own) => own.is_unicast_link_local(),
+    };
+    if is_link_local || protocol == Some(AddressProtocol::RouterAnnouncement) {
+        return None;
+    }
+    let value = IpNet::new(own, message.header.prefix_len).ok()?;
+    let ours = protocol == Some(AddressProtocol::Other(OURS));
+    Some(Held { value, ours })
 }
 
 /// Without a family a dump has every family that the kernel has.
@@ -242,10 +246,34 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
 
 async fn rules(handle: &Handle) -> Result<Vec<Held<MarkRule>>, rtnetlink::Error> {
     // A kernel without policy routing for a family refuses to dump that one's.
+    let messages = rule_messages(handle, AddressFamily::Unspec).await?;
+    Ok(messages.iter().flatten().filter_map(rule).collect())
+}
+
+/// Whether the kernel has rules for IPv4 (CONFIG_IP_MULTIPLE_TABLES).
+pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
+    let messages = rule_messages(handle, AddressFamily::Inet).await;
+    let messages = messages.map_err(|error| NetlinkError::Read {
+        what: "rules",
+        error,
+    })?;
+    Ok(messages.is_some())
+}
+
+/// None where the kernel has none at all.
+async fn rule_messages(
+    handle: &Handle,
+    family: AddressFamily,
+) -> Result<Option<Vec<RuleMessage>>, rtnetlink::Error> {
     let mut request = handle.rule().get(IpVersion::V4);
-    request.message_mut().header.family = AddressFamily::Unspec;
-    let messages: Vec<RuleMessage> = request.execute().try_collect().await?;
-    Ok(messages.iter().filter_map(rule).collect())
+    request.message_mut().header.family = family;
+    match request.execute().try_collect().await {
+        Ok(messages) => Ok(Some(messages)),
+        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EOPNOTSUPP => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A rule that looks at a mark and at nothing else.
