@@ -294,6 +294,10 @@ impl<'a, 's> Intent<'a, 's> {
             return !self.networks(Field::Source, &networks);
         }
         let ipv4 = self.space.family == IpFamily::V4;
+        if zone.known_only && !ipv4 {
+            // No camera is known by an IPv6 address.
+            return Set::EMPTY;
+        }
         let cameras: Vec<&Camera> = match ipv4 {
             true => self.policy.cameras_of(index).collect(),
             false => Vec::new(),
@@ -348,14 +352,24 @@ impl<'a, 's> Intent<'a, 's> {
         if !serves {
             return Set::EMPTY;
         }
-        // From 0.0.0.0 (RFC 2131, 4.1).
-        let sets = [
-            self.space.equal(Field::Source, 0),
-            self.space
-                .equal(Field::Destination, address(Ipv4Addr::BROADCAST.into())),
+        // From 0.0.0.0 to everybody (RFC 2131, 4.1), which opens no connection; and
+        // where addresses are rewritten, it is not known to where what belongs to
+        // one was going.
+        let everybody = address(Ipv4Addr::BROADCAST.into());
+        let asks = [
+            self.space.equal(Field::Destination, everybody),
             self.udp_between(DHCP_CLIENT, DHCP_SERVER),
         ];
-        self.space.all(&sets)
+        let asks = self.space.all(&asks);
+        let later = [
+            self.space.states(&[State::Established, State::Related]),
+            self.ports(Field::SourcePort, DHCP_CLIENT),
+            self.of(Protocol::Udp),
+        ];
+        let later = self.space.all(&later);
+        let asks = self.space.diagrams.or(asks, later);
+        let none = self.space.equal(Field::Source, 0);
+        self.space.diagrams.and(asks, none)
     }
 
     /// Sources that nobody on the internet has, but for those that the file takes.

@@ -350,7 +350,7 @@ impl Space {
             let (start, stride, bits) = self.layout[*field as usize];
             variable >= start
                 && variable < start + stride * bits
-                && (variable - start) % stride == 0
+                && (variable - start).is_multiple_of(stride)
         })
     }
 
@@ -451,7 +451,7 @@ impl Space {
             spans.iter().any(|(start, stride, bits)| {
                 variable >= *start
                     && variable < start + stride * bits
-                    && (variable - start) % stride == 0
+                    && (variable - start).is_multiple_of(*stride)
             })
         };
         let (forgotten, to_twin) = (spans(forgotten), spans(to_twin));
