@@ -418,20 +418,7 @@ impl<'a> Proof<'a> {
             return Answer::TooLarge;
         };
         let line = witness::line(&self.space, &self.naming, way, &packet);
-        let mut came = packet;
-        if packet.value(Field::Dnat) == 1 && packet.value(Field::State) == State::New as u128 {
-            came.set(Field::Destination, packet.value(Field::OriginalDestination));
-            came.set(Field::DestinationPort, packet.value(Field::OriginalPort));
-        }
-        for field in [Field::Dnat, Field::Snat] {
-            came.set(field, 0);
-        }
-        if way != Way::Output {
-            came.set(Field::Mark, 0);
-        }
-        if packet.value(Field::State) == State::Untracked as u128 {
-            came.set(Field::State, State::New as u128);
-        }
+        let came = witness::as_it_came(&packet);
         let judged = judge(&self.program, &self.space, way, came);
         let example = Counterexample {
             packet: line,

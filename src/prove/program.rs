@@ -63,6 +63,26 @@ pub struct Step<'a> {
     pub effect: Effect,
 }
 
+impl Step<'_> {
+    /// What in it is not known, and so is judged both ways.
+    pub fn unknown(&self) -> Vec<String> {
+        let mut unknown = self.condition.doubts.clone();
+        let target = match (&self.effect, &self.rule.target) {
+            (Effect::Unknown | Effect::AnyDnat | Effect::AnyMark, Some(target)) => {
+                let alone = Rule::new(target.clone());
+                Some(crate::ruleset::rule_text(&alone))
+            }
+            _ => None,
+        };
+        // A rule that decides nothing is in nobody's way.
+        if self.effect == Effect::Continue {
+            unknown.clear();
+        }
+        unknown.extend(target);
+        unknown
+    }
+}
+
 /// One chain.
 pub struct Chain<'a> {
     /// Its name.
@@ -143,6 +163,12 @@ impl<'a> Program<'a> {
             marks,
             tables,
         }
+    }
+
+    /// Every rule.
+    pub fn steps(&self) -> impl Iterator<Item = &Step<'a>> {
+        let chains = self.tables.iter().flat_map(|table| &table.chains);
+        chains.flat_map(|chain| &chain.steps)
     }
 
     /// A table, if it is there.

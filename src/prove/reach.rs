@@ -25,15 +25,6 @@ pub enum Way {
 impl Way {
     /// Each.
     pub const ALL: [Way; 3] = [Way::Input, Way::Forward, Way::Output];
-
-    /// The name of its chain in filter.
-    pub fn chain(self) -> &'static str {
-        match self {
-            Way::Input => "INPUT",
-            Way::Forward => "FORWARD",
-            Way::Output => "OUTPUT",
-        }
-    }
 }
 
 /// The chains that packets of a way go through once it is known which, in order.
@@ -199,9 +190,18 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 
     /// The packets of a way that one chain lets through.
-    pub fn accepted_by(&mut self, space: &mut Space, table: TableName, chain: &str) -> Three {
-        let last = space.interfaces.len() as u128 - 1;
-        let flow = Three::exactly(space.range(Field::In, 1, last));
+    pub fn accepted_by(
+        &mut self,
+        space: &mut Space,
+        way: Way,
+        table: TableName,
+        chain: &str,
+    ) -> Three {
+        let flow = Three::exactly(self.all(space, way));
+        let flow = match way {
+            Way::Forward => routed(space, flow),
+            Way::Input | Way::Output => flow,
+        };
         self.through(space, table, chain, flow)
     }
 
