@@ -10,6 +10,7 @@
 //! One rule: only [`host`] touches the world. It takes finished values and
 //! decides nothing. All else is pure, and is tested without privileges.
 
+pub mod accounting;
 pub mod apply;
 pub mod cli;
 pub mod compile;
@@ -17,10 +18,13 @@ pub mod config;
 pub mod daemon;
 pub mod field;
 pub mod host;
+pub mod kept;
+pub mod kernel;
 pub mod name;
 pub mod network;
 pub mod plan;
 pub mod policy;
+pub mod prove;
 pub mod ruleset;
 pub mod source;
 pub mod sysctl;

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::{Outcome, read_plan};
+use super::{Outcome, in_force};
 use crate::host::netlink;
 use crate::network;
 
 /// What a DHCP client's hook does: address and default route of the lease. A
 /// lease in a network of another zone is not taken.
 pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
-    let plan = match read_plan(config) {
+    let plan = match in_force(config) {
         Ok(plan) => plan,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };

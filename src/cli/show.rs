@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::args::{Daemon, Show};
 use super::{REFUSED, complain, print};
+use crate::kernel::{Backend, requirements};
 use crate::network::Device;
 use crate::plan::Plan;
 use crate::ruleset::{Ruleset, TableName, restore_text};
@@ -37,6 +38,7 @@ pub(super) fn run(config: &Path, what: Show) -> u8 {
         }
         Show::Network => network(&plan),
         Show::Sysctls => sysctls(&plan),
+        Show::Kernel { nft } => kernel(&plan, nft),
         Show::Daemon(daemon) => {
             let lines = match daemon {
                 Daemon::Vsftpd => daemon::vsftpd(&plan.policy),
@@ -108,6 +110,17 @@ pub fn sysctls(plan: &Plan) -> String {
     let settings = plan.sysctls.iter().chain(&plan.ipv6_on).chain(&plan.last);
     for setting in settings {
         let _ = writeln!(text, "{setting}  # {}", setting.why);
+    }
+    text
+}
+
+/// A fragment of a kernel's configuration.
+pub fn kernel(plan: &Plan, nft: bool) -> String {
+    let backend = if nft { Backend::Nft } else { Backend::Legacy };
+    let mut text = String::new();
+    for requirement in requirements(plan, backend) {
+        let why = requirement.why.join("; ");
+        let _ = writeln!(text, "# {why}\n{}=y", requirement.option);
     }
     text
 }

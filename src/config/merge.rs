@@ -22,6 +22,7 @@ impl Config {
         once("[log]", &mut self.log, other.log, source)?;
         self.allow.extend(other.allow);
         self.exceptions.extend(other.exceptions);
+        self.guarantees.extend(other.guarantees);
         self.masquerade.extend(other.masquerade);
         self.snat.extend(other.snat);
         self.forwards.extend(other.forwards);

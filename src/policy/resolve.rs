@@ -89,6 +89,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
             hosts.push(host.clone());
         }
     }
+    let promises = resolver.promises(config)?;
     Ok(Policy {
         routes,
         mark_rules,
@@ -96,6 +97,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         wait: wait(router.and_then(|router| router.wait.as_ref()), source)?,
         log: resolver.log(config.log.as_ref().map(Spanned::get_ref))?,
         cameras: resolver.cameras,
+        promises,
         zones: resolver.zones,
         allows,
         masquerades: nat.masquerades,

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
-    Chain, CtStates, Interface, IpFamily, MarkBits, Match, Negatable, Policy, PortSide, Protocol,
-    RecentCheck, Rule, Ruleset, Table, TableName, Target, TcpFlags,
+    Count, Counters, CtStates, Interface, IpFamily, MarkBits, Match, Negatable, Policy, PortSide,
+    Protocol, RecentCheck, Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
 use crate::field::{PortRange, Rate};
 
@@ -21,19 +21,38 @@ const HASHLIMIT_TICKS: u64 = 1_000_000;
 pub fn restore_text(ruleset: &Ruleset, tables: &[TableName]) -> String {
     let mut text = String::new();
     for name in tables {
-        table(&mut text, *name, &ruleset.table(*name));
+        table(&mut text, *name, &ruleset.table(*name), None);
     }
     text
 }
 
-fn table(text: &mut String, name: TableName, table: &Table) {
+/// The same with what each rule counted, for `iptables-restore --counters`.
+pub fn restore_text_counted(
+    ruleset: &Ruleset,
+    tables: &[TableName],
+    counters: &Counters,
+) -> String {
+    let mut text = String::new();
+    for name in tables {
+        table(&mut text, *name, &ruleset.table(*name), Some(counters));
+    }
+    text
+}
+
+fn table(text: &mut String, name: TableName, table: &Table, counters: Option<&Counters>) {
     let _ = writeln!(text, "*{}", name.as_str());
-    for Chain { name, policy, .. } in &table.chains {
-        let policy = policy.map_or("-", policy_word);
-        let _ = writeln!(text, ":{name} {policy} [0:0]");
+    for chain in &table.chains {
+        let policy = chain.policy.map_or("-", policy_word);
+        let count = counters.map(|counters| counters.policy(name, chain.name.as_str()));
+        let Count { packets, bytes } = count.unwrap_or_default();
+        let _ = writeln!(text, ":{} {policy} [{packets}:{bytes}]", chain.name);
     }
     for chain in &table.chains {
-        for rule in &chain.rules {
+        for (index, rule) in chain.rules.iter().enumerate() {
+            if let Some(counters) = counters {
+                let Count { packets, bytes } = counters.rule(name, chain.name.as_str(), index);
+                let _ = write!(text, "[{packets}:{bytes}] ");
+            }
             let _ = writeln!(text, "-A {} {}", chain.name, rule_text(rule));
         }
     }
@@ -65,13 +84,13 @@ pub fn rule_text(rule: &Rule) -> String {
         condition("-d", *negated, value.to_string());
     }
     if let Some(Negatable { negated, value }) = &rule.in_interface {
-        condition("-i", *negated, interface(value).into());
+        condition("-i", *negated, interface(value));
     }
     if let Some(Negatable { negated, value }) = &rule.out_interface {
-        condition("-o", *negated, interface(value).into());
+        condition("-o", *negated, interface(value));
     }
     if let Some(Negatable { negated, value }) = rule.protocol {
-        condition("-p", negated, protocol_word(value).into());
+        condition("-p", negated, protocol_word(value));
     }
     for extension in &rule.matches {
         match_words(&mut words, extension);
@@ -82,19 +101,28 @@ pub fn rule_text(rule: &Rule) -> String {
     words.join(" ")
 }
 
-fn interface(interface: &Interface) -> &str {
+/// A match as iptables-save prints it.
+pub fn match_text(extension: &Match) -> String {
+    let mut words = Vec::new();
+    match_words(&mut words, extension);
+    words.join(" ")
+}
+
+fn interface(interface: &Interface) -> String {
     match interface {
-        Interface::Loopback => "lo",
-        Interface::Named(name) => name.as_str(),
+        Interface::Loopback => "lo".into(),
+        Interface::Named(name) => name.to_string(),
+        Interface::Wildcard(start) => format!("{start}+"),
     }
 }
 
-fn protocol_word(protocol: Protocol) -> &'static str {
+fn protocol_word(protocol: Protocol) -> String {
     match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::Icmp => "icmp",
-        Protocol::Icmpv6 => "ipv6-icmp",
+        Protocol::Tcp => "tcp".into(),
+        Protocol::Udp => "udp".into(),
+        Protocol::Icmp => "icmp".into(),
+        Protocol::Icmpv6 => "ipv6-icmp".into(),
+        Protocol::Number(number) => number.to_string(),
     }
 }
 
@@ -137,6 +165,19 @@ fn match_words(words: &mut Vec<String>, extension: &Match) {
             let states = states_word(*value);
             add(&format!("-m conntrack {}--ctstate {states}", not(*negated)));
         }
+        Match::Addresses {
+            source,
+            destination,
+        } => {
+            add("-m iprange");
+            for (option, range) in [("--src-range", source), ("--dst-range", destination)] {
+                if let Some(Negatable { negated, value }) = range {
+                    let (first, last) = value;
+                    add(&format!("{}{option} {first}-{last}", not(*negated)));
+                }
+            }
+        }
+        Match::Fragment(Negatable { negated, .. }) => add(&format!("{}-f", not(*negated))),
         Match::Mac(Negatable { negated, value }) => {
             add(&format!("-m mac {}--mac-source {value}", not(*negated)));
         }

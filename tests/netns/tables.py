@@ -64,3 +64,11 @@ class Tables:
         if not counted:
             raise AssertionError(f"no rule with target {target} in chain {chain} of table {table}")
         return sum(counted)
+
+
+def meant(snapshot: str) -> list[str]:
+    """A snapshot without the tables that do nothing: a table that was used once
+    stays, and holds neither rules nor chains, with policy ACCEPT."""
+    tables = re.split(r"^(?=\*|== )", snapshot, flags=re.MULTILINE)
+    does_something = re.compile(r"^-A |^:\S+ (DROP|-)|^== ", re.MULTILINE)
+    return [table.strip() for table in tables if does_something.search(table)]

@@ -19,6 +19,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use nix::libc;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
 use super::{NetlinkError, OUR_ROUTES, OURS};
@@ -245,10 +246,34 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
 
 async fn rules(handle: &Handle) -> Result<Vec<Held<MarkRule>>, rtnetlink::Error> {
     // A kernel without policy routing for a family refuses to dump that one's.
+    let messages = rule_messages(handle, AddressFamily::Unspec).await?;
+    Ok(messages.iter().flatten().filter_map(rule).collect())
+}
+
+/// Whether the kernel has rules for IPv4 (CONFIG_IP_MULTIPLE_TABLES).
+pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
+    let messages = rule_messages(handle, AddressFamily::Inet).await;
+    let messages = messages.map_err(|error| NetlinkError::Read {
+        what: "rules",
+        error,
+    })?;
+    Ok(messages.is_some())
+}
+
+/// None where the kernel has none at all.
+async fn rule_messages(
+    handle: &Handle,
+    family: AddressFamily,
+) -> Result<Option<Vec<RuleMessage>>, rtnetlink::Error> {
     let mut request = handle.rule().get(IpVersion::V4);
-    request.message_mut().header.family = AddressFamily::Unspec;
-    let messages: Vec<RuleMessage> = request.execute().try_collect().await?;
-    Ok(messages.iter().filter_map(rule).collect())
+    request.message_mut().header.family = family;
+    match request.execute().try_collect().await {
+        Ok(messages) => Ok(Some(messages)),
+        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EOPNOTSUPP => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A rule that looks at a mark and at nothing else.

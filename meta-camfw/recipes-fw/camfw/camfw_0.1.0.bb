@@ -1,0 +1,138 @@
+SUMMARY = "Firewall of a router between untrusted cameras and everything else"
+DESCRIPTION = "Reads one file that says who may talk to whom. At boot, before any \
+               networking, it closes the box, checks that file, loads it with \
+               iptables, reads the kernel's tables back, brings the interfaces \
+               up and turns forwarding on last."
+SECTION = "net"
+LICENSE = "MIT & ${CAMFW_CRATES_LICENSE}"
+LIC_FILES_CHKSUM = "file://LICENSE;md5=445cafadb7d970abc119aa0fd6b59df6"
+CVE_PRODUCT = "camfw"
+
+# With musl it has the unwinder of libstd in it, from libunwind.a.
+DEPENDS:append:libc-musl = " libcxx"
+
+require camfw-crates.inc
+require camfw-licenses.inc
+
+# The checkout that this layer lies in is the source.
+CAMFW_CHECKOUT := "${@os.path.realpath(d.getVar('THISDIR') + '/../../..')}"
+# nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext
+FILESEXTRAPATHS:prepend := "${THISDIR}/files:${CAMFW_CHECKOUT}:"
+
+SRC_URI += "\
+    file://Cargo.toml;subdir=${BP} \
+    file://Cargo.lock;subdir=${BP} \
+    file://LICENSE;subdir=${BP} \
+    file://src;subdir=${BP} \
+    file://qemu/overlay/etc/init.d/camfw;subdir=${BP} \
+    file://camfw.service \
+    file://camfw-watch.service \
+"
+
+inherit cargo update-rc.d systemd
+
+# First of all boot scripts, before anything brings an interface up.
+INITSCRIPT_NAME = "camfw"
+INITSCRIPT_PARAMS = "start 01 S ."
+SYSTEMD_SERVICE:${PN} = "camfw.service"
+
+# With musl: one static file at a fixed address. There is no loader in it to
+# relocate it, and nothing unwinds, so tables for that would be dead weight.
+RUSTFLAGS:append:libc-musl = " -Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no"
+
+# The package's own -dbg gets the symbols.
+export CARGO_PROFILE_RELEASE_STRIP = "none"
+
+do_install() {
+    install -D -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/camfw ${D}${sbindir}/camfw
+    install -D -m 0755 ${S}/qemu/overlay/etc/init.d/camfw ${D}${sysconfdir}/init.d/camfw
+    for unit in camfw.service camfw-watch.service; do
+        install -D -m 0644 ${UNPACKDIR}/$unit ${D}${systemd_system_unitdir}/$unit
+        sed -i -e 's,@SBINDIR@,${sbindir},g' ${D}${systemd_system_unitdir}/$unit
+    done
+}
+
+# What was asked for has to be what came out.
+do_install:append:libc-musl() {
+    if ${READELF} --program-headers --wide ${D}${sbindir}/camfw | grep -qE 'INTERP|DYNAMIC'; then
+        bbfatal "${sbindir}/camfw is not static"
+    fi
+}
+
+do_install:append:libc-glibc() {
+    bbwarn "camfw: with glibc it is linked dynamically: at boot it needs the loader and the \
+libraries of the root file system, and what replaces those takes the firewall along. \
+Of the sizes and times in the README none holds. TCLIBC = \"musl\" gives the static binary."
+}
+
+FILES:${PN} += "${systemd_system_unitdir}"
+
+# Another package may bring the configuration in place of camfw-conf.
+VIRTUAL-RUNTIME_camfw-conf ?= "camfw-conf"
+
+RDEPENDS:${PN}:class-target = "\
+    ${VIRTUAL-RUNTIME_camfw-conf} \
+    iptables \
+    iptables-module-ip6t-icmp6 \
+    iptables-module-ip6t-reject \
+    iptables-module-ipt-icmp \
+    iptables-module-ipt-reject \
+    iptables-module-xt-comment \
+    iptables-module-xt-connlimit \
+    iptables-module-xt-conntrack \
+    iptables-module-xt-ct \
+    iptables-module-xt-hashlimit \
+    iptables-module-xt-limit \
+    iptables-module-xt-log \
+    iptables-module-xt-mac \
+    iptables-module-xt-mark \
+    iptables-module-xt-multiport \
+    iptables-module-xt-nat \
+    iptables-module-xt-recent \
+    iptables-module-xt-standard \
+    iptables-module-xt-tcp \
+    iptables-module-xt-time \
+    iptables-module-xt-udp \
+"
+
+# The kernel of this layer's distribution has all of it built in. Another may
+# have modules: recommended, so that the package is the same for each machine.
+RRECOMMENDS:${PN}:class-target = "\
+    kernel-module-8021q \
+    kernel-module-bridge \
+    kernel-module-ip6-tables \
+    kernel-module-ip6t-reject \
+    kernel-module-ip6table-filter \
+    kernel-module-ip6table-mangle \
+    kernel-module-ip6table-nat \
+    kernel-module-ip6table-raw \
+    kernel-module-ip-tables \
+    kernel-module-ipt-reject \
+    kernel-module-iptable-filter \
+    kernel-module-iptable-mangle \
+    kernel-module-iptable-nat \
+    kernel-module-iptable-raw \
+    kernel-module-nf-conntrack-ftp \
+    kernel-module-nf-conntrack-netlink \
+    kernel-module-nf-log-syslog \
+    kernel-module-nf-nat-ftp \
+    kernel-module-xt-comment \
+    kernel-module-xt-connlimit \
+    kernel-module-xt-conntrack \
+    kernel-module-xt-ct \
+    kernel-module-xt-hashlimit \
+    kernel-module-xt-limit \
+    kernel-module-xt-log \
+    kernel-module-xt-mac \
+    kernel-module-xt-mark \
+    kernel-module-xt-masquerade \
+    kernel-module-xt-multiport \
+    kernel-module-xt-nat \
+    kernel-module-xt-recent \
+    kernel-module-xt-redirect \
+    kernel-module-xt-tcpudp \
+    kernel-module-xt-time \
+"
+
+# For `camfw check` of a configuration while an image is built.
+BBCLASSEXTEND = "native"
