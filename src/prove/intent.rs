@@ -256,6 +256,10 @@ impl<'a, 's> Intent<'a, 's> {
             return !self.networks(Field::Source, &networks);
         }
         let ipv4 = self.space.family == IpFamily::V4;
+        if zone.known_only && !ipv4 {
+            // No camera is known by an IPv6 address.
+            return self.space.diagrams.union(&[]);
+        }
         let cameras: Vec<&Camera> = match ipv4 {
             true => self.policy.cameras_of(index).collect(),
             false => Vec::new(),

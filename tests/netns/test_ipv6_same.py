@@ -128,6 +128,7 @@ class Ipv6Same(RouterTest):
         self.boot(zones(), POLICY)
         for name, sources in foreign.items():
             sender = self.namespaces[name]
+            self.know_router(name)
             for source in sources:
                 with self.subTest(zone=name, source=source):
                     sender.ip("address", "add", f"{source}/128", "dev", "eth0", "nodad")
@@ -135,6 +136,13 @@ class Ipv6Same(RouterTest):
                     self.assertFalse(self.ping_as(sender, source, ROUTER[name]))
                     self.assertGreater(self.dropped(chains[name]), before)
             self.assertTrue(self.ping_as(sender, self.lab.hosts[name].wiring.address6, ROUTER[name]), "control")
+
+    def know_router(self, name: str) -> None:
+        """The host asks no more where the router is, in whatever name."""
+        interface = self.lab.hosts[name].wiring.interface
+        shown = self.router.run(["ip", "-br", "link", "show", "dev", interface], check=True).stdout
+        self.namespaces[name].ip(
+            "neigh", "replace", ROUTER[name], "lladdr", shown.split()[2], "nud", "permanent", "dev", "eth0")
 
     def test_reserved_sources_from_outside_are_dropped(self) -> None:
         self.open_router6()
