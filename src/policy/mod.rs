@@ -15,6 +15,7 @@ mod own_address;
 mod resolve;
 mod service;
 mod topology;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +35,7 @@ pub use address::{Addresses, Answers};
 pub use lint::{Warning, warnings};
 pub use nat::{Forward, Masquerade, Proxy, ProxyWay, Snat};
 pub use resolve::resolve;
+pub use watch::Watch;
 
 /// Who may talk to whom.
 #[derive(Debug, Clone)]
@@ -68,6 +70,8 @@ pub struct Policy {
     pub sysctls: BTreeMap<String, String>,
     /// How long `boot` waits for interfaces that are not there yet.
     pub wait: Duration,
+    /// How the running box is watched.
+    pub watch: Watch,
 }
 
 /// A camera that the file names.
