@@ -10,6 +10,7 @@ mod good;
 mod kernel;
 mod lacks;
 mod lease;
+mod names;
 mod outcome;
 mod state;
 mod status;
@@ -27,7 +28,8 @@ use crate::host::{self, config_file, netlink};
 use crate::kept::Kept;
 use crate::network::{self, NetworkError};
 use crate::plan::Plan;
-use crate::ruleset::{Counters, Difference, IpFamily, Ruleset, TableName};
+use crate::prove;
+use crate::ruleset::{Counters, Difference, IpFamily, Ruleset, TableName, meant};
 use crate::source::Refusal;
 use crate::sysctl::{self, Setting};
 
@@ -62,6 +64,8 @@ enum StepError {
         "the kernel lacks what the file needs: {0}; build it with these, or install their modules"
     )]
     Lacks(String),
+    #[error("{0}")]
+    Broken(String),
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
     #[error(transparent)]
@@ -175,11 +179,11 @@ pub fn apply(config: &Path, seconds: Option<u64>) -> Outcome {
 }
 
 fn apply_locked(config: &Path) -> Outcome {
-    let (kept, plan) = match read_policy(config) {
+    let (kept, mut plan) = match read_policy(config) {
         Ok(file) => file,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
-    match enforce(&plan, Patience::None) {
+    match enforce_asking(&kept, &mut plan) {
         Ok(changes) => {
             settle(&kept, "");
             Outcome::Applied(changes)
@@ -245,6 +249,22 @@ pub fn open() -> Outcome {
     }
 }
 
+/// The rules that the kernel holds, of IPv4 and IPv6, for what they mean.
+///
+/// # Errors
+/// Why they cannot be read, in words.
+pub fn live_rules() -> Result<[Ruleset; 2], String> {
+    let found = Kernel::find().and_then(|kernel| kernel.read());
+    let mut found = found.map_err(|error| error.to_string())?.into_iter();
+    let mut next = || {
+        found
+            .next()
+            .map(|found| meant(found.rules))
+            .unwrap_or_default()
+    };
+    Ok([next(), next()])
+}
+
 /// Reads the file and makes it a plan.
 ///
 /// # Errors
@@ -261,9 +281,53 @@ fn read_policy(config: &Path) -> Result<(Kept, Plan), Refusal> {
     Ok((kept, plan))
 }
 
+/// Carries a policy out, and then once more with what the names in it resolve
+/// to: by then the network is up, and the policy may be the one that lets the
+/// router ask.
+fn enforce_asking(kept: &Kept, plan: &mut Plan) -> Result<usize, Failure> {
+    let mut changes = enforce(plan, Patience::None)?;
+    if !plan.policy.hosts.is_empty() {
+        names::ask(&plan.policy.hosts);
+        if let Ok(answered) = plan_of(kept) {
+            *plan = answered;
+            changes += enforce(plan, Patience::None)?;
+        }
+    }
+    Ok(changes)
+}
+
+/// Looks up the names in the policy that is in force, and carries out what
+/// their answers change. Opens no box that is closed.
+pub fn refresh(config: &Path) -> Outcome {
+    let _lock = match locked("refresh") {
+        Ok(lock) => lock,
+        Err(outcome) => return outcome,
+    };
+    let plan = match in_force(config) {
+        Ok(plan) => plan,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    let problems = names::ask(&plan.policy.hosts);
+    if State::read().outcome != "applied" {
+        return Outcome::Failed(
+            "no policy is in force; the answers are kept for the next apply".into(),
+        );
+    }
+    let refreshed = in_force(config)
+        .map_err(|refusal| Outcome::Refused(refusal.to_string()))
+        .and_then(|plan| {
+            enforce(&plan, Patience::None).map_err(|failure| recorded(recover(&plan, failure)))
+        });
+    match refreshed {
+        Err(outcome) => outcome,
+        Ok(_) if !problems.is_empty() => Outcome::Failed(problems.join("; ")),
+        Ok(changes) => Outcome::Applied(changes),
+    }
+}
+
 /// The plan of a policy as it is kept. This is where a policy must prove.
 fn plan_of(kept: &Kept) -> Result<Plan, Refusal> {
-    crate::plan(&kept.source, &crate::policy::Answers::new())
+    crate::plan(&kept.source, &names::known())
 }
 
 /// The policy that is in force, as far as it is kept, else the file's: what
@@ -334,9 +398,12 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
     kernel.load(&found, |_| sealed.clone()).map(drop)
 }
 
-/// Carries a plan out: what the kernel lacks, settings, rules, read back;
+/// Carries a plan out: the proof, what the kernel lacks, settings, rules, read back;
 /// network; forwarding, last. The number of changes made.
 fn enforce(plan: &Plan, patience: Patience) -> Result<usize, Failure> {
+    if let Some(why) = prove::broken(plan) {
+        return Err(Failure::Nothing(StepError::Broken(why)));
+    }
     let kernel = Kernel::find().map_err(Failure::Nothing)?;
     if plan.network.ipv6 && !kernel.has(IpFamily::V6) {
         return Err(Failure::Nothing(StepError::NoIpv6));

@@ -7,9 +7,9 @@
 //! then one jump per zone or pair of zones to a chain of its own. What is left
 //! meets the policy, DROP.
 
-mod bogon;
+pub mod bogon;
 mod helper;
-mod icmpv6;
+pub mod icmpv6;
 mod line;
 mod nat;
 mod source;

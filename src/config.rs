@@ -31,6 +31,9 @@ pub struct Config {
     /// `[[exceptions]]`: what is lifted of a role's guarantee
     #[serde(default)]
     pub exceptions: Vec<Exception>,
+    /// `[[guarantees]]`: what is proven before every apply
+    #[serde(default)]
+    pub guarantees: Vec<Spanned<Guarantee>>,
     /// `[[masquerade]]`
     #[serde(default)]
     pub masquerade: Vec<Spanned<Masquerade>>,
@@ -261,6 +264,28 @@ pub struct Exception {
     pub to: Spanned<String>,
     /// The services it may reach there, by name.
     pub service: Spanned<Services>,
+}
+
+/// `[[guarantees]]`: one of the two
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guarantee {
+    /// What is never let through.
+    pub never: Option<Spanned<Promise>>,
+    /// What always is.
+    pub always: Option<Spanned<Promise>>,
+}
+
+/// What a guarantee is about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promise {
+    /// Who opens the connection: a zone, `router` or `any`.
+    pub from: Spanned<String>,
+    /// To whom: a zone, `router` or `any`.
+    pub to: Spanned<String>,
+    /// For what; anything where it is not said.
+    pub service: Option<Spanned<Services>>,
 }
 
 /// `[[masquerade]]`

@@ -41,6 +41,19 @@ impl PortRange {
         PortRange::new(number(first.trim())?, number(last.trim())?)
     }
 
+    /// Reads a port or a range as rules have them: `:` between its ends, of
+    /// which one may be left out, and port 0 among them.
+    pub fn parse_any(text: &str) -> Option<PortRange> {
+        let (first, last) = text.split_once(':').unwrap_or((text, text));
+        let number = |text: &str, missing: u16| match text {
+            "" => Some(missing),
+            _ if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+            _ => None,
+        };
+        let (first, last) = (number(first, 0)?, number(last, u16::MAX)?);
+        (!text.is_empty() && first <= last).then_some(PortRange { first, last })
+    }
+
     /// The first port.
     pub const fn first(self) -> u16 {
         self.first

@@ -24,6 +24,7 @@ pub mod name;
 pub mod network;
 pub mod plan;
 pub mod policy;
+pub mod prove;
 pub mod ruleset;
 pub mod source;
 pub mod sysctl;

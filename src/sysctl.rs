@@ -197,6 +197,11 @@ const PER_INTERFACE: &[(&str, &str, &str)] = &[
 ];
 
 const PER_INTERFACE_IPV6: &[(&str, &str, &str)] = &[
+    (
+        "force_forwarding",
+        "0",
+        "no interface forwards while forwarding is off",
+    ),
     ("accept_ra", "0", "no host gives the router IPv6 routes"),
     ("autoconf", "0", "nor an address"),
     ("accept_redirects", "0", "no host changes IPv6 routes"),
@@ -217,11 +222,6 @@ const GLOBAL_IPV6_SAME: &[(&str, &str, &str)] = &[(
 /// The same, per interface. Neighbour discovery's own checks, such as the hop
 /// limit of 255, are the kernel's always (RFC 4861, 6.1 and 7.1).
 const PER_INTERFACE_IPV6_SAME: &[(&str, &str, &str)] = &[
-    (
-        "force_forwarding",
-        "0",
-        "no interface forwards while forwarding is off",
-    ),
     (
         "seg6_enabled",
         "0",

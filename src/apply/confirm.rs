@@ -9,7 +9,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::state::State;
-use super::{Outcome, Patience, enforce, failed, good, locked, plan_of, read_policy, recover};
+use super::{
+    Outcome, Patience, enforce, enforce_asking, failed, good, locked, plan_of, read_policy, recover,
+};
 use crate::host::{clock, lock, process};
 use crate::kept::Kept;
 
@@ -24,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// post before anything is changed.
 pub fn apply(config: &Path, seconds: u64) -> Outcome {
     let refused = |why: String| Outcome::Refused(format!("{why}; nothing was changed"));
-    let (kept, plan) = match read_policy(config) {
+    let (kept, mut plan) = match read_policy(config) {
         Ok(file) => file,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
@@ -53,7 +55,7 @@ pub fn apply(config: &Path, seconds: u64) -> Outcome {
         before.write();
         return refused(format!("cannot start the watchdog: {error}"));
     }
-    match enforce(&plan, Patience::None) {
+    match enforce_asking(&kept, &mut plan) {
         Ok(changes) => {
             // The time to confirm begins when there is something to confirm.
             pending(clock::uptime()).write();

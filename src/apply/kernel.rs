@@ -150,10 +150,14 @@ fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &Found) -> Option<Lo
 
 /// Reads back what was loaded, and compares.
 fn read_back(loads: &[Load<'_>]) -> Result<(), StepError> {
-    let found = iptables::start_read(loads.iter().map(|load| load.tables)).finish()?;
-    for (load, found) in loads.iter().zip(found) {
-        let difference: Option<Difference> =
-            differences(load.ruleset, &found.rules).into_iter().next();
+    let dumps = iptables::start_read(loads.iter().map(|load| load.tables)).dumps()?;
+    for (load, dump) in loads.iter().zip(dumps) {
+        if dump.agrees(load.ruleset) {
+            continue;
+        }
+        let difference: Option<Difference> = differences(load.ruleset, &dump.read()?.rules)
+            .into_iter()
+            .next();
         if let Some(difference) = difference {
             return Err(StepError::NotHeld {
                 family: load.tables.family(),

@@ -29,9 +29,16 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   apply            bring the running box to what the file says
                    [--confirm SECONDS: and back again unless confirm comes]
   confirm          keep what apply --confirm applied
+  refresh          look up the names of hosts again, and carry out what changed
   watch            stay, and finish the network when interfaces come and go
   seal             close the box: nothing in, out or across
   open             take the firewall off: everything is accepted
+  prove            is it what the file says, and nothing else? for every packet
+                   [--live] of the rules that the kernel holds
+  trace            what becomes of one packet, rule by rule: --from ZONE --to ZONE
+                   --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
+                   --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
+                   [--live | --rules DUMP] [--packets FILE] one packet a line
   status           does the kernel hold what the file says, and what was counted?
                    [--json]
 
@@ -53,6 +60,75 @@ pub struct Args {
     pub verbose: bool,
     /// What to do.
     pub command: Command,
+    /// Options of the commands that prove something.
+    pub options: Options,
+}
+
+/// Options that go with one command or a few: name, without dashes, and value.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options(Vec<(String, String)>);
+
+impl Options {
+    /// Those that have no value.
+    const FLAGS: [&'static str; 3] = ["live", "fragment", "json"];
+
+    /// Which go with which command.
+    const OF: [(&'static str, &'static [&'static str]); 2] = [
+        ("prove", &["live"]),
+        (
+            "trace",
+            &[
+                "live",
+                "rules",
+                "packets",
+                "from",
+                "to",
+                "src",
+                "dst",
+                "proto",
+                "sport",
+                "dport",
+                "icmp-type",
+                "flags",
+                "state",
+                "mac",
+                "mark",
+                "ttl",
+                "fragment",
+            ],
+        ),
+    ];
+
+    fn is_known(name: &str) -> bool {
+        Options::OF.iter().any(|(_, names)| names.contains(&name))
+    }
+
+    /// The first that does not go with a command.
+    fn elsewhere(&self, command: &str) -> Option<&str> {
+        let fits = |name: &str| {
+            let mut of = Options::OF.iter();
+            of.any(|(known, names)| *known == command && names.contains(&name))
+        };
+        let mut names = self.0.iter().map(|(name, _)| name.as_str());
+        names.find(|name| !fits(name))
+    }
+
+    /// The value of an option, the last one if there are several.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut all = self.0.iter().rev();
+        all.find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether an option is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[(String, String)] {
+        &self.0
+    }
 }
 
 /// What to do.
@@ -71,6 +147,10 @@ pub enum Command {
         /// For a program to read.
         json: bool,
     },
+    /// Is it what the file says, and nothing else?
+    Prove,
+    /// What becomes of one packet?
+    Trace,
     /// The watchdog of `apply --confirm`, which starts it.
     AwaitConfirmation {
         /// Of which of them.
@@ -125,6 +205,8 @@ pub enum Change {
     Apply(Option<u64>),
     /// Keep what was applied for a while.
     Confirm,
+    /// Look names up again.
+    Refresh,
     /// Look after the network as interfaces come and go.
     Watch,
     /// Close the box.
@@ -154,6 +236,9 @@ pub enum UsageError {
     /// An option of another command.
     #[error("{0} alone")]
     OptionElsewhere(&'static str),
+    /// An option that goes with another command.
+    #[error("--{0} does not go with this command")]
+    OptionOfAnother(String),
 }
 
 impl Args {
@@ -168,6 +253,7 @@ impl Args {
         let (mut ipv4, mut ipv6, mut nft, mut json) = (false, false, false, false);
         let mut confirm = None;
         let mut words: Vec<String> = Vec::new();
+        let mut options = Options::default();
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => words = vec!["help".into()],
@@ -179,6 +265,14 @@ impl Args {
                 Long("nft") => nft = true,
                 Long("json") => json = true,
                 Long("confirm") => confirm = Some(seconds(&parser.value()?.to_string_lossy())?),
+                Long(name) if Options::is_known(name) => {
+                    let name = name.to_owned();
+                    let value = match Options::FLAGS.contains(&name.as_str()) {
+                        true => String::new(),
+                        false => parser.value()?.to_string_lossy().into_owned(),
+                    };
+                    options.0.push((name, value));
+                }
                 Value(word) => words.push(word.to_string_lossy().into_owned()),
                 other => return Err(other.unexpected().into()),
             }
@@ -201,9 +295,12 @@ impl Args {
             ["show", "ntp"] => Command::Show(Show::Daemon(Daemon::Ntp)),
             ["show", ..] => return Err(UsageError::UnknownShow),
             ["status"] => Command::Status { json },
+            ["prove"] => Command::Prove,
+            ["trace"] => Command::Trace,
             ["boot"] => Command::Change(Change::Boot),
             ["apply"] => Command::Change(Change::Apply(confirm)),
             ["confirm"] => Command::Change(Change::Confirm),
+            ["refresh"] => Command::Change(Change::Refresh),
             ["watch"] => Command::Change(Change::Watch),
             ["seal"] => Command::Change(Change::Seal),
             ["open"] => Command::Change(Change::Open),
@@ -217,6 +314,9 @@ impl Args {
             true => Err(UsageError::OptionElsewhere(which)),
             false => Ok(()),
         };
+        if let Some(name) = options.elsewhere(&words.join(" ")) {
+            return Err(UsageError::OptionOfAnother(name.to_owned()));
+        }
         let families = matches!(command, Command::Show(Show::Rules { .. }));
         elsewhere(
             ipv4 || ipv6,
@@ -233,6 +333,7 @@ impl Args {
             config,
             verbose,
             command,
+            options,
         })
     }
 }

@@ -13,6 +13,7 @@ pub fn run(config: &Path, change: Change, verbose: bool) -> u8 {
         Change::Boot => apply::boot(config),
         Change::Apply(seconds) => apply::apply(config, seconds),
         Change::Confirm => apply::confirm(),
+        Change::Refresh => apply::refresh(config),
         Change::Watch => apply::watch(config),
         Change::Seal => apply::seal(),
         Change::Open => apply::open(),

@@ -41,6 +41,19 @@ const IPV6: &[(&str, &str, bool)] = &[
     ("ff00::/8", "multicast", false),
 ];
 
+/// The networks of a family's list, each with its name and whether a router
+/// behind another router may well be in it or see it.
+pub fn reserved(family: IpFamily) -> Vec<(IpNet, &'static str, bool)> {
+    let listed = match family {
+        IpFamily::V4 => IPV4,
+        IpFamily::V6 => IPV6,
+    };
+    listed
+        .iter()
+        .filter_map(|(network, name, private)| Some((network.parse().ok()?, *name, *private)))
+        .collect()
+}
+
 impl Compiler<'_> {
     /// The checks of each external zone, in INPUT and FORWARD.
     pub(super) fn bogons(&self, table: &mut Table) {
@@ -59,15 +72,8 @@ impl Compiler<'_> {
 
     fn bogon_checks(&self, table: &mut Table, index: ZoneIndex, zone: &Zone) {
         let checks = chain(format_args!("bogon-{}", zone.name));
-        let reserved = chain(format_args!("reserved-{}", zone.name));
-        let listed = match self.family {
-            IpFamily::V4 => IPV4,
-            IpFamily::V6 => IPV6,
-        };
-        let listed: Vec<(IpNet, &str, bool)> = listed
-            .iter()
-            .filter_map(|(network, name, private)| Some((network.parse().ok()?, *name, *private)))
-            .collect();
+        let dropped = chain(format_args!("reserved-{}", zone.name));
+        let listed = reserved(self.family);
         let is_listed =
             |network: &IpNet| listed.iter().any(|(listed, ..)| listed.contains(network));
         // Behind another router the zone's own network is a private one.
@@ -87,11 +93,11 @@ impl Compiler<'_> {
             if zone.dhcp && private && self.family == IpFamily::V4 {
                 continue;
             }
-            let rule = from(network, Target::Jump(reserved.clone()));
+            let rule = from(network, Target::Jump(dropped.clone()));
             rules.push(rule.matching(purpose(name)));
         }
         *table.rules_mut(&checks) = rules;
         let prefix = &self.policy.prefixes_of(index).bogon;
-        *table.rules_mut(&reserved) = self.refusal(prefix, "reserved source").into();
+        *table.rules_mut(&dropped) = self.refusal(prefix, "reserved source").into();
     }
 }

@@ -16,7 +16,7 @@ pub const LINK_LOCAL: Ipv6Net =
 
 /// Type, name, and the hop limit by which it is known not to come from afar.
 /// Neighbour discovery (RFC 4861, 7.1), multicast listeners (RFC 3810, 5).
-const NEIGHBOURS: &[(u8, &str, u8)] = &[
+pub const NEIGHBOURS: &[(u8, &str, u8)] = &[
     (133, "router solicitation", 255),
     (135, "neighbour solicitation", 255),
     (136, "neighbour advertisement", 255),
@@ -27,7 +27,7 @@ const NEIGHBOURS: &[(u8, &str, u8)] = &[
 ];
 
 /// Lets them in, and out where the router may not send just anything.
-pub fn neighbours(table: &mut Table) {
+pub(super) fn neighbours(table: &mut Table) {
     let neighbours = chain("neighbours");
     for direction in [Direction::Input, Direction::Output] {
         let jump = Rule::new(Target::Jump(neighbours.clone())).of(Protocol::Icmpv6);

@@ -89,18 +89,25 @@ impl Compiler<'_> {
         };
         let spoofed = chain(format_args!("spoofed-{}", zone.name));
         let bound = cameras.iter().any(|camera| camera.mac.is_some());
-        let own = cameras
-            .iter()
-            .flat_map(|camera| camera_checks(camera, &spoofed));
-        let own: Vec<Placed> = own.collect();
-        tree::place(table, names, checks, own);
-        if !zone.known_only {
-            // A camera's hardware address came with another address than its own.
-            let macs = cameras.iter().filter_map(|camera| camera.mac);
+        let (with_mac, without): (Vec<&Camera>, Vec<&Camera>) =
+            cameras.iter().partition(|camera| camera.mac.is_some());
+        let mut place = |table: &mut Table, cameras: &[&Camera]| {
+            let own = cameras.iter();
+            let own: Vec<Placed> = own
+                .flat_map(|camera| camera_checks(camera, &spoofed))
+                .collect();
+            tree::place(table, names, checks, own);
+        };
+        place(table, &with_mac);
+        if !zone.known_only || !without.is_empty() {
+            // A camera's hardware address came with another address than its own:
+            // nobody's, or that of a camera whose hardware address is not known.
+            let macs = with_mac.iter().filter_map(|camera| camera.mac);
             table.rules_mut(checks).extend(macs.map(|mac| {
                 Rule::new(Target::Jump(spoofed.clone())).matching(Match::Mac(Negatable::is(mac)))
             }));
         }
+        place(table, &without);
         for network in self.networks_of(zone) {
             if zone.known_only {
                 let [mut log, mut drop] = self.refusal(&prefixes.unknown, "not a known camera");

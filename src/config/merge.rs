@@ -23,6 +23,7 @@ impl Config {
         once("[watch]", &mut self.watch, other.watch, source)?;
         self.allow.extend(other.allow);
         self.exceptions.extend(other.exceptions);
+        self.guarantees.extend(other.guarantees);
         self.masquerade.extend(other.masquerade);
         self.snat.extend(other.snat);
         self.forwards.extend(other.forwards);

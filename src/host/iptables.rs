@@ -15,8 +15,8 @@ use thiserror::Error;
 
 use super::process::{self, ProcessError, Running};
 use crate::ruleset::{
-    Counters, Feature, IpFamily, ParseError, Policy, Ruleset, TableName, parse, restore_text,
-    restore_text_counted, rule_text,
+    Counters, Feature, IpFamily, ParseError, Policy, Ruleset, TableName, agrees, parse,
+    restore_text, restore_text_counted, rule_text,
 };
 
 /// What a line of rules may take beside what reading may, with room for a slow machine.
@@ -187,7 +187,7 @@ enum Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn finish(self) -> Result<Found, TablesError> {
+    fn finish(self) -> Result<Dump, TablesError> {
         let (tables, text) = match self {
             Reading::Save(tables, running) => (tables, running.finish(process::SHORT)?),
             Reading::List(tables) => {
@@ -195,13 +195,38 @@ impl Reading<'_> {
                 (tables, process::within(process::SHORT, list)?)
             }
         };
-        let rules = parse(&text).map_err(|error| TablesError::Dump {
+        Ok(Dump {
             program: tables.handle.cmd,
+            text,
+        })
+    }
+}
+
+/// What the kernel holds of one family, as text.
+#[derive(Debug)]
+pub struct Dump {
+    program: &'static str,
+    text: String,
+}
+
+impl Dump {
+    /// Whether it says just what a ruleset says.
+    pub fn agrees(&self, ruleset: &Ruleset) -> bool {
+        agrees(ruleset, &self.text)
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// It is not the text of iptables-save.
+    pub fn read(self) -> Result<Found, TablesError> {
+        let rules = parse(&self.text).map_err(|error| TablesError::Dump {
+            program: self.program,
             error,
         })?;
         Ok(Found {
             rules,
-            counters: Counters::parse(&text),
+            counters: Counters::parse(&self.text),
         })
     }
 }
@@ -302,6 +327,14 @@ impl Readings<'_> {
     /// # Errors
     /// The first that failed.
     pub fn finish(self) -> Result<Vec<Found>, TablesError> {
+        self.dumps()?.into_iter().map(Dump::read).collect()
+    }
+
+    /// The same as text.
+    ///
+    /// # Errors
+    /// The first that failed.
+    pub fn dumps(self) -> Result<Vec<Dump>, TablesError> {
         let finished: Vec<_> = self
             .0
             .into_iter()

@@ -10,11 +10,13 @@ pub mod iptables;
 pub mod lock;
 pub mod log;
 pub mod netfilter;
+pub mod names;
 pub mod netlink;
 pub mod others;
 pub mod process;
 pub mod store;
 pub mod sysctl;
+pub mod text_file;
 
 /// Whether this process has the rights of root.
 pub fn is_root() -> bool {

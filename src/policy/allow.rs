@@ -99,11 +99,7 @@ struct End<'a> {
 impl Resolver<'_> {
     /// Every allow line, the file's first, then camera by camera.
     pub(super) fn allows(&self, config: &Config) -> Result<Vec<Allow>, Refusal> {
-        let exceptions = config
-            .exceptions
-            .iter()
-            .map(|exception| self.exception(exception))
-            .collect::<Result<Vec<_>, _>>()?;
+        let exceptions = self.exceptions(config)?;
         let mut lines: Vec<Line<'_>> = config.allow.iter().map(Line::of_file).collect();
         for (camera, written) in self.cameras.iter().zip(&config.cameras) {
             let own = written.allow.iter();
@@ -123,6 +119,11 @@ impl Resolver<'_> {
             }
         }
         Ok(allows)
+    }
+
+    pub(super) fn exceptions(&self, config: &Config) -> Result<Vec<Exception>, Refusal> {
+        let written = config.exceptions.iter();
+        written.map(|exception| self.exception(exception)).collect()
     }
 
     fn exception(&self, written: &config::Exception) -> Result<Exception, Refusal> {

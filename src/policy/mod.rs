@@ -12,6 +12,7 @@ mod interface;
 mod lint;
 mod nat;
 mod own_address;
+mod promise;
 mod resolve;
 mod service;
 mod topology;
@@ -34,6 +35,7 @@ use crate::source::Source;
 pub use address::{Addresses, Answers};
 pub use lint::{Warning, warnings};
 pub use nat::{Forward, Masquerade, Proxy, ProxyWay, Snat};
+pub use promise::{Promise, Vow};
 pub use resolve::resolve;
 pub use watch::Watch;
 
@@ -44,6 +46,8 @@ pub struct Policy {
     pub zones: Vec<Zone>,
     /// In the order of the file.
     pub allows: Vec<Allow>,
+    /// What roles and guarantees promise.
+    pub promises: Vec<Promise>,
     /// Those that are on, in the order of the file.
     pub masquerades: Vec<Masquerade>,
     /// In the order of the file.

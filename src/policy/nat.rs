@@ -11,7 +11,6 @@ use super::topology::{ipv4, table_number};
 use super::{Addresses, Allow, Endpoint, Flow, Origin, Role, ZoneIndex};
 use crate::config::{self, Config};
 use crate::field::PortRange;
-use crate::network::MarkRule;
 use crate::ruleset::Protocol;
 use crate::source::Refusal;
 
@@ -100,11 +99,12 @@ pub(super) struct Nat {
 }
 
 impl Resolver<'_> {
+    /// `taken` are the marks and tables that the file gives other uses.
     pub(super) fn nat(
         &self,
         config: &Config,
         allows: &[Allow],
-        marks: &[MarkRule],
+        taken: &[u32],
     ) -> Result<Nat, Refusal> {
         let masquerades = config
             .masquerade
@@ -124,7 +124,7 @@ impl Resolver<'_> {
             nat.forwards.push(self.forward(written, &nat, allows)?);
         }
         for written in &config.proxy {
-            nat.proxies.push(self.proxy(written, &nat, allows, marks)?);
+            nat.proxies.push(self.proxy(written, &nat, allows, taken)?);
         }
         Ok(nat)
     }
@@ -365,7 +365,7 @@ impl Resolver<'_> {
         written: &Spanned<config::Proxy>,
         nat: &Nat,
         allows: &[Allow],
-        marks: &[MarkRule],
+        taken: &[u32],
     ) -> Result<Proxy, Refusal> {
         let proxy = written.get_ref();
         let (from, to) = (
@@ -389,7 +389,11 @@ impl Resolver<'_> {
             .iter()
             .flat_map(|service| service.tcp.clone())
             .collect();
-        if ports.is_empty() || services.iter().any(|service| !service.udp.is_empty()) {
+        if ports.is_empty()
+            || services
+                .iter()
+                .any(|service| !service.udp.is_empty() || !service.icmp.is_empty())
+        {
             return Err(self.source.refuse(
                 proxy.service.span(),
                 "a proxy takes TCP connections; give a service that is TCP alone, such as http",
@@ -397,7 +401,7 @@ impl Resolver<'_> {
         }
         let way = match (&proxy.port, &proxy.via) {
             (Some(port), None) => ProxyWay::Here(self.proxy_port(port, from, allows)?),
-            (None, Some(via)) => self.proxy_host(proxy, via, from, &ports, allows, marks, nat)?,
+            (None, Some(via)) => self.proxy_host(proxy, via, from, &ports, allows, taken, nat)?,
             _ => {
                 return Err(self.source.refuse(
                     written.span(),
@@ -445,7 +449,7 @@ impl Resolver<'_> {
         from: ZoneIndex,
         ports: &[PortRange],
         allows: &[Allow],
-        marks: &[MarkRule],
+        taken: &[u32],
         nat: &Nat,
     ) -> Result<ProxyWay, Refusal> {
         let address = ipv4(via, self.source)?;
@@ -494,9 +498,7 @@ impl Resolver<'_> {
             // Out of the way of the tables that people number from 1.
             None => 1000 + u32::try_from(nat.proxies.len()).unwrap_or(0),
         };
-        let used = marks
-            .iter()
-            .any(|rule| rule.mark == table || rule.table == table);
+        let used = taken.contains(&table);
         let proxied = nat.proxies.iter().any(
             |other| matches!(other.way, ProxyWay::Host { table: theirs, .. } if theirs == table),
         );

@@ -54,7 +54,11 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
     let allows = resolver.allows(config)?;
     let mut routes = topology::routes(config, &resolver.zones, ipv6, source)?;
     let mut mark_rules = topology::mark_rules(config, ipv6, source)?;
-    let nat = resolver.nat(config, &allows, &mark_rules)?;
+    let marked = mark_rules.iter().flat_map(|rule| [rule.mark, rule.table]);
+    let taken: Vec<u32> = marked
+        .chain(routes.iter().map(|route| route.table))
+        .collect();
+    let nat = resolver.nat(config, &allows, &taken)?;
     for proxy in &nat.proxies {
         if let ProxyWay::Host {
             address,
@@ -85,6 +89,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
             hosts.push(host.clone());
         }
     }
+    let promises = resolver.promises(config)?;
     Ok(Policy {
         routes,
         mark_rules,
@@ -93,6 +98,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         wait: wait(router.and_then(|router| router.wait.as_ref()), source)?,
         log: resolver.log(config.log.as_ref().map(Spanned::get_ref))?,
         cameras: resolver.cameras,
+        promises,
         zones: resolver.zones,
         allows,
         masquerades: nat.masquerades,

@@ -162,7 +162,8 @@ fn match_name(extension: &Match) -> Option<&'static str> {
         Match::Limit(_) => Some("limit"),
         Match::HashlimitPerSource { .. } => Some("hashlimit"),
         Match::Comment(_) => Some("comment"),
-        Match::Other(_) => None,
+        Match::Addresses { .. } => Some("iprange"),
+        Match::Fragment(_) | Match::Other(_) => None,
     }
 }
 

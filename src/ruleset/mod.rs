@@ -4,6 +4,7 @@
 //! both families. Rules are made here and compared here; text is made in
 //! `render` alone and read in `parse` alone.
 
+mod agree;
 mod count;
 mod diff;
 mod features;
@@ -20,12 +21,13 @@ use ipnet::IpNet;
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName};
 
+pub use agree::agrees;
 pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
 pub use features::{Feature, features, sample};
 pub use hold::hold;
-pub use parse::{ParseError, parse};
-pub use render::{restore_text, restore_text_counted, rule_text};
+pub use parse::{ParseError, meant, parse, read};
+pub use render::{match_text, restore_text, restore_text_counted, rule_text};
 
 /// The tables of one family. A table that is not in it holds no rule and
 /// accepts everything, which is how the kernel begins.
@@ -162,6 +164,8 @@ pub enum Interface {
     Loopback,
     /// A network interface.
     Named(InterfaceName),
+    /// Every interface whose name begins so: `eth+`.
+    Wildcard(InterfaceName),
 }
 
 /// A protocol that our rules name.
@@ -175,6 +179,21 @@ pub enum Protocol {
     Icmp,
     /// ICMPv6
     Icmpv6,
+    /// Another, by its number.
+    Number(u8),
+}
+
+impl Protocol {
+    /// Its number in the IP header.
+    pub const fn number(self) -> u8 {
+        match self {
+            Protocol::Icmp => 1,
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+            Protocol::Icmpv6 => 58,
+            Protocol::Number(number) => number,
+        }
+    }
 }
 
 /// A match extension with its options.
@@ -204,6 +223,15 @@ pub enum Match {
     Icmpv6(Negatable<IcmpType>),
     /// `-m conntrack --ctstate`
     Conntrack(Negatable<CtStates>),
+    /// `-m iprange`
+    Addresses {
+        /// First and last source address.
+        source: Option<Negatable<(IpAddr, IpAddr)>>,
+        /// First and last destination address.
+        destination: Option<Negatable<(IpAddr, IpAddr)>>,
+    },
+    /// `-f`: a fragment, and not the first; or, negated, all others.
+    Fragment(Negatable<()>),
     /// `-m mac --mac-source`
     Mac(Negatable<MacAddress>),
     /// `-m mark --mark`

@@ -13,7 +13,7 @@ use super::{
     Chain, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table, TableName, Target,
 };
 use crate::name::{ChainName, InterfaceName};
-use extension::{extension_match, target};
+use extension::{Words, extension_match, target};
 
 /// A line that is not iptables-save's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -98,6 +98,30 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
     }
 }
 
+/// Reads a dump for what its rules mean.
+///
+/// # Errors
+/// As [`parse`].
+pub fn read(text: &str) -> Result<Ruleset, ParseError> {
+    parse(text).map(meant)
+}
+
+/// The same rules with whatever can be understood of them typed, though iptables
+/// would print it in other words; the rest of their words are [`Match::Other`]
+/// or [`Target::Other`].
+pub fn meant(mut ruleset: Ruleset) -> Ruleset {
+    let chains = ruleset
+        .tables
+        .values_mut()
+        .flat_map(|table| &mut table.chains);
+    for rule in chains.flat_map(|chain| &mut chain.rules) {
+        if let (None, [Match::Other(words)]) = (&rule.target, rule.matches.as_slice()) {
+            *rule = understood(words);
+        }
+    }
+    ruleset
+}
+
 fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
     Chain {
         name,
@@ -162,9 +186,11 @@ fn words(line: &str) -> Option<Vec<String>> {
 /// own rules can say, which is made sure by rendering it again; else kept.
 fn rule(mut as_found: Vec<String>, line: &str) -> Rule {
     without_end_of_time(&mut as_found);
-    match typed(as_found.clone()) {
-        Some(rule) if says(&rule, &as_found, line) => rule,
-        _ => Rule::untargeted().matching(Match::Other(as_found)),
+    let rule = understood(&as_found);
+    if says(&rule, &as_found, line) {
+        rule
+    } else {
+        Rule::untargeted().matching(Match::Other(as_found))
     }
 }
 
@@ -185,55 +211,143 @@ fn says(rule: &Rule, as_found: &[String], line: &str) -> bool {
     ends_so || words(&text).is_some_and(|words| words == as_found)
 }
 
-fn typed(words: Vec<String>) -> Option<Rule> {
-    let mut words = words.into_iter().peekable();
+/// The most words of a rule: MAX_ARGC in iptables/xshared.h.
+const WORDS_MAX: usize = 255;
+
+/// What begins a condition or a target, and so ends what came before it.
+const STARTS: [&str; 9] = ["-s", "-d", "-i", "-o", "-p", "-f", "-m", "-j", "-g"];
+
+/// A rule of its words, as far as they are known; those that are not are kept
+/// where they stand.
+fn understood(as_found: &[String]) -> Rule {
     let mut rule = Rule::untargeted();
-    let mut negated = false;
-    while let Some(option) = words.next() {
-        match option.as_str() {
-            "!" => {
-                negated = true;
-                continue;
-            }
-            "-s" => rule.source = Some(network(words.next()?, negated)?),
-            "-d" => rule.destination = Some(network(words.next()?, negated)?),
-            "-i" => rule.in_interface = Some(interface(words.next()?, negated)?),
-            "-o" => rule.out_interface = Some(interface(words.next()?, negated)?),
-            "-p" => {
-                let value = match words.next()?.as_str() {
-                    "tcp" => Protocol::Tcp,
-                    "udp" => Protocol::Udp,
-                    "icmp" => Protocol::Icmp,
-                    "ipv6-icmp" => Protocol::Icmpv6,
-                    _ => return None,
-                };
-                rule.protocol = Some(Negatable { negated, value });
-            }
-            "-m" => {
-                let extension = words.next()?;
-                rule.matches.push(extension_match(&extension, &mut words)?);
-            }
-            "-j" => rule.target = Some(target(&mut words)?),
-            "-g" => {
-                let chain = ChainName::try_from(words.next()?.as_str()).ok()?;
-                rule.target = Some(Target::Goto(chain));
-            }
-            _ => return None,
-        }
-        negated = false;
+    if as_found.len() > WORDS_MAX {
+        rule.matches.push(Match::Other(as_found.to_vec()));
+        return rule;
     }
-    Some(rule)
+    let mut words = Words::new(as_found);
+    while words.peek().is_some() {
+        let before = words;
+        if condition(&mut rule, &mut words).is_some() {
+            continue;
+        }
+        // None of it is known: its words up to the next.
+        words = before;
+        words.next_if_eq("!");
+        words.next();
+        words.skip_to(&STARTS);
+        let unknown = before.until(words);
+        match unknown.first().map(String::as_str) {
+            Some("-j" | "-g") => rule.target = Some(Target::Other(unknown)),
+            _ => rule.matches.push(Match::Other(unknown)),
+        }
+    }
+    rule
 }
 
-fn network(text: String, negated: bool) -> Option<Negatable<IpNet>> {
-    let value = text.parse().ok()?;
+/// Reads the next condition or the target into a rule; None if it is not known.
+fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
+    let negated = words.next_if_eq("!").is_some();
+    let option = words.next()?;
+    // Up to iptables 1.4.2 the `!` stands behind the option.
+    let old = matches!(option, "-s" | "-d" | "-i" | "-o" | "-p") && words.next_if_eq("!").is_some();
+    let negated = negated || old;
+    match option {
+        "-s" if rule.source.is_none() => rule.source = Some(network(words.next()?, negated)?),
+        "-d" if rule.destination.is_none() => {
+            rule.destination = Some(network(words.next()?, negated)?);
+        }
+        "-i" if rule.in_interface.is_none() => {
+            rule.in_interface = Some(interface(words.next()?, negated)?);
+        }
+        "-o" if rule.out_interface.is_none() => {
+            rule.out_interface = Some(interface(words.next()?, negated)?);
+        }
+        "-p" if rule.protocol.is_none() => match protocol(words.next()?)? {
+            Some(value) => rule.protocol = Some(Negatable { negated, value }),
+            None if negated => return None,
+            None => {}
+        },
+        "-f" => rule
+            .matches
+            .push(Match::Fragment(Negatable { negated, value: () })),
+        "-m" if !negated => {
+            let found = extension_match(words.next()?, words)?;
+            rule.matches.push(found);
+            let rest = *words;
+            words.skip_to(&STARTS);
+            let more = rest.until(*words);
+            if !more.is_empty() {
+                rule.matches.push(Match::Other(more));
+            }
+        }
+        "-j" if rule.target.is_none() && !negated => {
+            let found = target(words)?;
+            let rest = *words;
+            words.skip_to(&STARTS);
+            rest.until(*words)
+                .is_empty()
+                .then(|| rule.target = Some(found))?;
+        }
+        "-g" if rule.target.is_none() && !negated => {
+            let chain = ChainName::try_from(words.next()?).ok()?;
+            rule.target = Some(Target::Goto(chain));
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A protocol by its name or number; inside, None for "all".
+fn protocol(text: &str) -> Option<Option<Protocol>> {
+    Some(Some(match text {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        "icmp" => Protocol::Icmp,
+        "ipv6-icmp" | "icmpv6" => Protocol::Icmpv6,
+        // As /etc/protocols of the systems around has them.
+        "igmp" => Protocol::Number(2),
+        "ipv6" => Protocol::Number(41),
+        "gre" => Protocol::Number(47),
+        "esp" => Protocol::Number(50),
+        "ah" => Protocol::Number(51),
+        "ospf" => Protocol::Number(89),
+        "ipencap" | "ipip" => Protocol::Number(if text == "ipip" { 94 } else { 4 }),
+        "pim" => Protocol::Number(103),
+        "vrrp" => Protocol::Number(112),
+        "sctp" => Protocol::Number(132),
+        "udplite" => Protocol::Number(136),
+        "all" | "0" => return Some(None),
+        number => match number.parse().ok()? {
+            1 => Protocol::Icmp,
+            6 => Protocol::Tcp,
+            17 => Protocol::Udp,
+            58 => Protocol::Icmpv6,
+            other => Protocol::Number(other),
+        },
+    }))
+}
+
+/// A network with a prefix length or a mask, or one address.
+fn network(text: &str, negated: bool) -> Option<Negatable<IpNet>> {
+    let (address, mask) = match text.split_once('/') {
+        Some((address, mask)) => (address.parse().ok()?, Some(mask)),
+        None => (text.parse().ok()?, None),
+    };
+    let value = match mask.map(|mask| (mask, mask.parse::<u8>())) {
+        None => IpNet::from(address),
+        Some((_, Ok(length))) => IpNet::new(address, length).ok()?,
+        Some((mask, Err(_))) => IpNet::with_netmask(address, mask.parse().ok()?).ok()?,
+    };
     Some(Negatable { negated, value })
 }
 
-fn interface(text: String, negated: bool) -> Option<Negatable<Interface>> {
-    let value = match text.as_str() {
-        "lo" => Interface::Loopback,
-        name => Interface::Named(InterfaceName::try_from(name).ok()?),
+fn interface(text: &str, negated: bool) -> Option<Negatable<Interface>> {
+    let name = |text: &str| InterfaceName::try_from(text).ok();
+    let value = match text.strip_suffix('+') {
+        Some(start) => Interface::Wildcard(name(start)?),
+        None if text == "lo" => Interface::Loopback,
+        None => Interface::Named(name(text)?),
     };
     Some(Negatable { negated, value })
 }

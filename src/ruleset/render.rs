@@ -84,13 +84,13 @@ pub fn rule_text(rule: &Rule) -> String {
         condition("-d", *negated, value.to_string());
     }
     if let Some(Negatable { negated, value }) = &rule.in_interface {
-        condition("-i", *negated, interface(value).into());
+        condition("-i", *negated, interface(value));
     }
     if let Some(Negatable { negated, value }) = &rule.out_interface {
-        condition("-o", *negated, interface(value).into());
+        condition("-o", *negated, interface(value));
     }
     if let Some(Negatable { negated, value }) = rule.protocol {
-        condition("-p", negated, protocol_word(value).into());
+        condition("-p", negated, protocol_word(value));
     }
     for extension in &rule.matches {
         match_words(&mut words, extension);
@@ -101,19 +101,28 @@ pub fn rule_text(rule: &Rule) -> String {
     words.join(" ")
 }
 
-fn interface(interface: &Interface) -> &str {
+/// A match as iptables-save prints it.
+pub fn match_text(extension: &Match) -> String {
+    let mut words = Vec::new();
+    match_words(&mut words, extension);
+    words.join(" ")
+}
+
+fn interface(interface: &Interface) -> String {
     match interface {
-        Interface::Loopback => "lo",
-        Interface::Named(name) => name.as_str(),
+        Interface::Loopback => "lo".into(),
+        Interface::Named(name) => name.to_string(),
+        Interface::Wildcard(start) => format!("{start}+"),
     }
 }
 
-fn protocol_word(protocol: Protocol) -> &'static str {
+fn protocol_word(protocol: Protocol) -> String {
     match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::Icmp => "icmp",
-        Protocol::Icmpv6 => "ipv6-icmp",
+        Protocol::Tcp => "tcp".into(),
+        Protocol::Udp => "udp".into(),
+        Protocol::Icmp => "icmp".into(),
+        Protocol::Icmpv6 => "ipv6-icmp".into(),
+        Protocol::Number(number) => number.to_string(),
     }
 }
 
@@ -156,6 +165,19 @@ fn match_words(words: &mut Vec<String>, extension: &Match) {
             let states = states_word(*value);
             add(&format!("-m conntrack {}--ctstate {states}", not(*negated)));
         }
+        Match::Addresses {
+            source,
+            destination,
+        } => {
+            add("-m iprange");
+            for (option, range) in [("--src-range", source), ("--dst-range", destination)] {
+                if let Some(Negatable { negated, value }) = range {
+                    let (first, last) = value;
+                    add(&format!("{}{option} {first}-{last}", not(*negated)));
+                }
+            }
+        }
+        Match::Fragment(Negatable { negated, .. }) => add(&format!("{}-f", not(*negated))),
         Match::Mac(Negatable { negated, value }) => {
             add(&format!("-m mac {}--mac-source {value}", not(*negated)));
         }

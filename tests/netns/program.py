@@ -95,6 +95,9 @@ class Program:
         self.dev = scratch / "dev"
         self.kmsg = self.dev / "kmsg"
         self.run_folder = scratch / "run"
+        # Whom it asks for names: nobody, unless a test says so.
+        self.resolv = scratch / "resolv.conf"
+        self.resolv.touch()
         # What is kept over a boot.
         self.var = scratch / "var"
         for folder in (self.dev, self.run_folder, self.var):
@@ -148,7 +151,7 @@ class Program:
         # exec all the way down: a signal to the pid reaches the program.
         script = (
             f"set -e\n{binds}mount --rbind {self.dev} /dev\nmount --bind {self.run_folder} /run\n"
-            f"mount --bind {self.var} /var/lib\n"
+            f"mount --bind {self.var} /var/lib\nmount --bind {self.resolv} /etc/resolv.conf\n"
             # /sys shows the interfaces of the namespace that it is mounted from.
             "mount -t sysfs sysfs /sys\n"
             'path=$1; shift; exec env -i PATH="$path" "$@"\n'

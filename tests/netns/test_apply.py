@@ -169,8 +169,8 @@ class Apply(RouterTest):
         self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
 
     def test_hosts_beyond_the_gateway(self) -> None:
-        # TEST-NET-3, behind the host that is the gateway.
-        beyond = "203.0.113.5"
+        # A host of the internet, behind the one that is the gateway.
+        beyond = "9.9.9.9"
         self.internet.ip("address", "add", f"{beyond}/32", "dev", "lo")
         self.camfw("boot")
         with Listener(self.internet, tcp=[80]):

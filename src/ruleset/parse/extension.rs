@@ -1,9 +1,7 @@
 //! A match extension's or a target's words -> its value. None where they say
 //! what our rules cannot, so that the rule is kept word for word.
 
-use std::iter::Peekable;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::vec::IntoIter;
 
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, LogPrefix, MacAddress, ServiceName};
@@ -13,34 +11,81 @@ use crate::ruleset::{
 };
 
 /// The words of a rule that are still to be read.
-pub(super) type Words = Peekable<IntoIter<String>>;
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a>(&'a [String]);
+
+impl<'a> Words<'a> {
+    /// All of a rule's.
+    pub(super) fn new(words: &'a [String]) -> Words<'a> {
+        Words(words)
+    }
+
+    /// The next, which stays.
+    pub(super) fn peek(&self) -> Option<&'a str> {
+        self.0.first().map(String::as_str)
+    }
+
+    /// Takes the next.
+    pub(super) fn next(&mut self) -> Option<&'a str> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    /// Takes the next if it is this one.
+    pub(super) fn next_if_eq(&mut self, wanted: &str) -> Option<&'a str> {
+        (self.peek()? == wanted).then(|| self.next())?
+    }
+
+    /// Goes on to the next of these, or to the `!` before it, or to the end.
+    pub(super) fn skip_to(&mut self, starts: &[&str]) {
+        while let Some(word) = self.peek() {
+            let mut ahead = *self;
+            ahead.next_if_eq("!");
+            if starts.contains(&word) || ahead.peek().is_some_and(|word| starts.contains(&word)) {
+                return;
+            }
+            self.next();
+        }
+    }
+
+    /// The words from here to a later place.
+    pub(super) fn until(self, later: Words<'_>) -> Vec<String> {
+        self.0[..self.0.len() - later.0.len()].to_vec()
+    }
+}
 
 /// The value of an option if it comes next.
-fn option(words: &mut Words, name: &str) -> Option<String> {
-    words.next_if(|word| word == name)?;
+fn option<'a>(words: &mut Words<'a>, name: &str) -> Option<&'a str> {
+    words.next_if_eq(name)?;
     words.next()
 }
 
 /// What `read` makes of an option's value, and whether a `!` stands before the
 /// option. None if the option does not come next.
 fn negatable<T>(
-    words: &mut Words,
+    words: &mut Words<'_>,
     name: &str,
-    read: impl Fn(&str, &mut Words) -> Option<T>,
+    read: impl Fn(&str, &mut Words<'_>) -> Option<T>,
 ) -> Option<Option<Negatable<T>>> {
     // A `!` belongs to whichever option follows it: look at both.
-    let mut ahead = words.clone();
-    let negated = ahead.next_if(|word| word == "!").is_some();
+    let mut ahead = *words;
+    let negated = ahead.next_if_eq("!").is_some();
     let Some(text) = option(&mut ahead, name) else {
         return Some(None);
     };
-    let value = read(&text, &mut ahead)?;
+    // Up to iptables 1.4.2 the `!` stands behind the option.
+    let (negated, text) = match text {
+        "!" if !negated => (true, ahead.next()?),
+        _ => (negated, text),
+    };
+    let value = read(text, &mut ahead)?;
     *words = ahead;
     Some(Some(Negatable { negated, value }))
 }
 
-fn ports(words: &mut Words, name: &str) -> Option<Option<Negatable<PortRange>>> {
-    negatable(words, name, |text, _| PortRange::parse(text, ':'))
+fn ports(words: &mut Words<'_>, name: &str) -> Option<Option<Negatable<PortRange>>> {
+    negatable(words, name, |text, _| PortRange::parse_any(text))
 }
 
 fn tcp_flags(text: &str) -> Option<u8> {
@@ -54,7 +99,12 @@ fn tcp_flags(text: &str) -> Option<u8> {
 }
 
 fn icmp_type(text: &str) -> Option<IcmpType> {
+    if let Some(named) = IcmpType::by_name(text) {
+        return Some(named);
+    }
     match text.split_once('/') {
+        // icmp_type_code_match in net/ipv4/netfilter/ip_tables.c
+        None if text == "any" => Some(IcmpType::by_number(255)),
         None => Some(IcmpType::by_number(text.parse().ok()?)),
         Some((number, code)) => {
             let number = IcmpType::by_number(number.parse().ok()?);
@@ -83,7 +133,7 @@ fn family_of_mask(text: &str) -> Option<IpFamily> {
     }
 }
 
-fn recent(words: &mut Words) -> Option<Match> {
+fn recent(words: &mut Words<'_>) -> Option<Match> {
     let update = words.next_if_eq("--set").is_none();
     let (mut seconds, mut hits) = (0, 0);
     if update {
@@ -91,8 +141,8 @@ fn recent(words: &mut Words) -> Option<Match> {
         seconds = option(words, "--seconds")?.parse().ok()?;
         hits = option(words, "--hitcount")?.parse().ok()?;
     }
-    let name = ChainName::try_from(option(words, "--name")?.as_str()).ok()?;
-    let family = family_of_mask(&option(words, "--mask")?)?;
+    let name = ChainName::try_from(option(words, "--name")?).ok()?;
+    let family = family_of_mask(option(words, "--mask")?)?;
     words.next_if_eq("--rsource")?;
     let check = match update {
         false => RecentCheck::Set(family),
@@ -105,9 +155,9 @@ fn recent(words: &mut Words) -> Option<Match> {
     Some(Match::Recent { check, name })
 }
 
-fn connlimit(words: &mut Words) -> Option<Match> {
+fn connlimit(words: &mut Words<'_>) -> Option<Match> {
     let most = option(words, "--connlimit-upto")?.parse().ok()?;
-    let family = match option(words, "--connlimit-mask")?.as_str() {
+    let family = match option(words, "--connlimit-mask")? {
         "32" => IpFamily::V4,
         "128" => IpFamily::V6,
         _ => return None,
@@ -116,17 +166,17 @@ fn connlimit(words: &mut Words) -> Option<Match> {
     Some(Match::ConnectionsPerSource { most, family })
 }
 
-fn time(words: &mut Words) -> Option<Match> {
+fn time(words: &mut Words<'_>) -> Option<Match> {
     let start = option(words, "--timestart");
     let stop = option(words, "--timestop");
     let days = option(words, "--weekdays");
-    let window = TimeWindow::as_printed(start.as_deref(), stop.as_deref(), days.as_deref())?;
+    let window = TimeWindow::as_printed(start, stop, days)?;
     words.next_if_eq("--contiguous");
     Some(Match::Time(window))
 }
 
 /// The match whose name was just read.
-pub(super) fn extension_match(extension: &str, words: &mut Words) -> Option<Match> {
+pub(super) fn extension_match(extension: &str, words: &mut Words<'_>) -> Option<Match> {
     match extension {
         "tcp" => Some(Match::Tcp {
             sport: ports(words, "--sport")?,
@@ -134,7 +184,7 @@ pub(super) fn extension_match(extension: &str, words: &mut Words) -> Option<Matc
             flags: negatable(words, "--tcp-flags", |mask, words| {
                 Some(TcpFlags {
                     mask: tcp_flags(mask)?,
-                    set: tcp_flags(&words.next()?)?,
+                    set: tcp_flags(words.next()?)?,
                 })
             })?,
         }),
@@ -150,7 +200,7 @@ pub(super) fn extension_match(extension: &str, words: &mut Words) -> Option<Matc
             ];
             for (name, side) in sides {
                 let found = negatable(words, name, |text, _| {
-                    let ports = text.split(',').map(|ports| PortRange::parse(ports, ':'));
+                    let ports = text.split(',').map(PortRange::parse_any);
                     let ports = ports.collect::<Option<Vec<_>>>()?;
                     Some(Multiport { side, ports })
                 })?;
@@ -164,6 +214,19 @@ pub(super) fn extension_match(extension: &str, words: &mut Words) -> Option<Matc
         "icmp6" => negatable(words, "--icmpv6-type", |text, _| icmp_type(text))?.map(Match::Icmpv6),
         "conntrack" => {
             negatable(words, "--ctstate", |text, _| CtStates::by_names(text))?.map(Match::Conntrack)
+        }
+        "state" => {
+            negatable(words, "--state", |text, _| CtStates::by_names(text))?.map(Match::Conntrack)
+        }
+        "iprange" => {
+            let range = |text: &str, _: &mut Words<'_>| {
+                let (first, last) = text.split_once('-').unwrap_or((text, text));
+                Some((first.parse().ok()?, last.parse().ok()?))
+            };
+            Some(Match::Addresses {
+                source: negatable(words, "--src-range", range)?,
+                destination: negatable(words, "--dst-range", range)?,
+            })
         }
         "mac" => negatable(words, "--mac-source", |text, _| {
             MacAddress::try_from(text).ok()
@@ -179,18 +242,18 @@ pub(super) fn extension_match(extension: &str, words: &mut Words) -> Option<Matc
         "time" => time(words),
         // A burst that is not the rate's own shows when the rule is rendered.
         "limit" => {
-            let rate = Rate::parse(&option(words, "--limit")?)?;
+            let rate = Rate::parse(option(words, "--limit")?)?;
             option(words, "--limit-burst");
             Some(Match::Limit(rate))
         }
         "hashlimit" => {
-            let rate = Rate::parse(&option(words, "--hashlimit-upto")?)?;
+            let rate = Rate::parse(option(words, "--hashlimit-upto")?)?;
             option(words, "--hashlimit-burst")?;
             option(words, "--hashlimit-mode")?;
-            let name = ChainName::try_from(option(words, "--hashlimit-name")?.as_str()).ok()?;
+            let name = ChainName::try_from(option(words, "--hashlimit-name")?).ok()?;
             Some(Match::HashlimitPerSource { rate, name })
         }
-        "comment" => Comment::try_from(option(words, "--comment")?.as_str())
+        "comment" => Comment::try_from(option(words, "--comment")?)
             .ok()
             .map(Match::Comment),
         _ => None,
@@ -198,8 +261,8 @@ pub(super) fn extension_match(extension: &str, words: &mut Words) -> Option<Matc
 }
 
 /// The target after `-j`.
-pub(super) fn target(words: &mut Words) -> Option<Target> {
-    match words.next()?.as_str() {
+pub(super) fn target(words: &mut Words<'_>) -> Option<Target> {
+    match words.next()? {
         "ACCEPT" => Some(Target::Accept),
         "DROP" => Some(Target::Drop),
         "RETURN" => Some(Target::Return),
@@ -221,15 +284,15 @@ pub(super) fn target(words: &mut Words) -> Option<Target> {
             Some(Target::Redirect(port))
         }
         "MARK" => {
-            let bits = mark_bits(&option(words, "--set-xmark")?)?;
+            let bits = mark_bits(option(words, "--set-xmark")?)?;
             (bits.mask == u32::MAX).then_some(Target::SetMark(bits.value))
         }
         "CT" => {
-            let helper = ServiceName::try_from(option(words, "--helper")?.as_str()).ok()?;
+            let helper = ServiceName::try_from(option(words, "--helper")?).ok()?;
             Some(Target::Helper(helper))
         }
         "LOG" => {
-            let prefix = LogPrefix::try_from(option(words, "--log-prefix")?.as_str()).ok()?;
+            let prefix = LogPrefix::try_from(option(words, "--log-prefix")?).ok()?;
             words.next_if_eq("--log-tcp-options")?;
             words.next_if_eq("--log-ip-options")?;
             Some(Target::Log(prefix))
