@@ -35,6 +35,8 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   open             take the firewall off: everything is accepted
   prove            is it what the file says, and nothing else? for every packet
                    [--live] of the rules that the kernel holds
+                   [--rules DUMP --networks FILE [--chain TABLE/CHAIN]] are spoofed
+                   sources kept out of the interfaces of FILE by anyone's rules?
   trace            what becomes of one packet, rule by rule: --from ZONE --to ZONE
                    --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
                    --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
@@ -74,7 +76,7 @@ impl Options {
 
     /// Which go with which command.
     const OF: [(&'static str, &'static [&'static str]); 2] = [
-        ("prove", &["live"]),
+        ("prove", &["live", "rules", "networks", "chain"]),
         (
             "trace",
             &[

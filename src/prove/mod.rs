@@ -17,11 +17,15 @@ mod condition;
 mod diagram;
 mod intent;
 mod judge;
+mod networks;
 mod packet;
 mod program;
 mod reach;
+mod spoof;
 mod trace;
 mod witness;
 
 pub use claim::{Answer, Claim, Counterexample, broken, claims};
+pub use networks::{Behind, parse as networks};
+pub use spoof::{Finding, Kept, family_of, findings, unknown};
 pub use trace::Tracer;

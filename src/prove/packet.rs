@@ -350,7 +350,7 @@ impl Space {
             let (start, stride, bits) = self.layout[*field as usize];
             variable >= start
                 && variable < start + stride * bits
-                && (variable - start) % stride == 0
+                && (variable - start).is_multiple_of(stride)
         })
     }
 
@@ -359,8 +359,13 @@ impl Space {
         if first > last || first > self.highest(field) {
             return Set::EMPTY;
         }
-        let (mut from, mut to) = (Set::FULL, Set::FULL);
         let last = last.min(self.highest(field));
+        let differing = first ^ last;
+        if differing & differing.wrapping_add(1) == 0 && first & differing == 0 {
+            // All that begin with the same bits.
+            return self.masked(field, !differing, first);
+        }
+        let (mut from, mut to) = (Set::FULL, Set::FULL);
         for (variable, weight) in self.variables(field).rev() {
             from = match first & weight {
                 0 => self.diagrams.make(variable, from, Set::FULL),
@@ -446,7 +451,7 @@ impl Space {
             spans.iter().any(|(start, stride, bits)| {
                 variable >= *start
                     && variable < start + stride * bits
-                    && (variable - start) % stride == 0
+                    && (variable - start).is_multiple_of(*stride)
             })
         };
         let (forgotten, to_twin) = (spans(forgotten), spans(to_twin));
