@@ -5,27 +5,41 @@
 //! before it, since what tightens goes in before what loosens, and forwarding
 //! is the last thing turned on.
 
+mod confirm;
+mod good;
+mod kernel;
+mod lacks;
 mod lease;
+mod names;
 mod outcome;
+mod state;
+mod status;
 mod watch;
 
 use std::path::Path;
 
 use thiserror::Error;
 
-use crate::host::iptables::{self, Family, Load, Tables, TablesError};
+use crate::host::iptables::{self, Found, Load, Readings, Tables, TablesError};
 use crate::host::netlink::NetlinkError;
 use crate::host::process::ProcessError;
 use crate::host::sysctl::SettingError;
 use crate::host::{self, config_file, netlink};
+use crate::kept::Kept;
 use crate::network::{self, NetworkError};
 use crate::plan::Plan;
-use crate::ruleset::{Difference, Ruleset, TableName, differences};
+use crate::prove;
+use crate::ruleset::{Counters, Difference, IpFamily, Ruleset, TableName, meant};
 use crate::source::Refusal;
-use crate::sysctl::{self, Need, Setting};
+use crate::sysctl::{self, Setting};
 
+use kernel::{Kernel, rules_of};
+use state::State;
+
+pub use confirm::{await_confirmation, confirm};
 pub use lease::take_lease;
 pub use outcome::Outcome;
+pub use status::{Report, status};
 pub use watch::watch;
 
 /// Why a step failed.
@@ -37,11 +51,21 @@ enum StepError {
     Tables(#[from] TablesError),
     #[error("{family}: the kernel does not hold what was loaded: {difference}")]
     NotHeld {
-        family: Family,
+        family: IpFamily,
         difference: Difference,
     },
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Network(Vec<NetworkError>),
+    #[error(
+        "[ipv6] mode = \"same\" cannot be carried out: there is no ip6tables, or the kernel has no IPv6; add it to the image or set mode = \"drop\""
+    )]
+    NoIpv6,
+    #[error(
+        "the kernel lacks what the file needs: {0}; build it with these, or install their modules"
+    )]
+    Lacks(String),
+    #[error("{0}")]
+    Broken(String),
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
     #[error(transparent)]
@@ -59,41 +83,150 @@ enum Patience {
 
 /// Where it failed, which decides what becomes of the box.
 enum Failure {
-    /// The rules are not those of the file.
-    Rules(StepError),
+    /// Nothing was changed.
+    Nothing(StepError),
+    /// The rules are not those of the file; what they were before.
+    Rules(StepError, Box<[Found]>),
     /// They are, and the network is not.
     Network(StepError),
 }
 
 /// The init script's command: closes the box before it reads a file, then opens
-/// just what the file says.
+/// just what the file says. Where the file cannot be used, or was applied to be
+/// confirmed and never was, it is the last good policy.
 pub fn boot(config: &Path) -> Outcome {
     if let Some(outcome) = needs_root() {
         return outcome;
     }
     // At boot nobody else is at work, and /run may not be there yet.
     let _lock =
-        host::lock::take().inspect_err(|error| log::warn!("goes on without a lock: {error}"));
+        host::lock::take("boot").inspect_err(|error| log::warn!("goes on without a lock: {error}"));
     if let Err(problems) = close() {
+        State::of("unsealed").write();
         return Outcome::Unsealed(problems);
     }
     log::info!("Sealed: nothing passes until the policy holds");
-    enforce(config, Patience::Wait)
+    let file = match read_policy(config) {
+        Ok((kept, _)) if good::is_unconfirmed() && !is_last_good(&kept) => {
+            let why = "the file was applied and never confirmed";
+            return boot_last_good(why, Outcome::Sealed);
+        }
+        Ok(file) => file,
+        Err(refusal) => return boot_last_good(&refusal.to_string(), Outcome::Refused),
+    };
+    match enforce(&file.1, Patience::Wait) {
+        Ok(changes) => {
+            settle(&file.0, "");
+            Outcome::Applied(changes)
+        }
+        Err(failure) => match boot_failed(&file, "", failure) {
+            // Another policy may be one that this kernel takes.
+            Outcome::Sealed(why) if State::read().policy.is_empty() && !is_last_good(&file.0) => {
+                boot_last_good(&why, Outcome::Sealed)
+            }
+            outcome => outcome,
+        },
+    }
 }
 
-/// Brings a running box to what the file says.
-pub fn apply(config: &Path) -> Outcome {
-    match locked() {
-        Ok(_lock) => enforce(config, Patience::None),
-        Err(outcome) => outcome,
+/// The same for a box that was sealed before.
+fn boot_failed(policy: &(Kept, Plan), instead: &str, failure: Failure) -> Outcome {
+    match failure {
+        Failure::Nothing(error) | Failure::Rules(error, _) => recorded(close_because(&error)),
+        Failure::Network(_) => failed(policy, instead, failure),
     }
+}
+
+/// The box is sealed, and the file is not to be used. Where there is no last
+/// good policy either it stays so, which `otherwise` tells.
+fn boot_last_good(why: &str, otherwise: fn(String) -> Outcome) -> Outcome {
+    let last = match good::last() {
+        Ok(last) => last,
+        Err(none) => {
+            log::warn!("{none}: stays sealed");
+            State::of("sealed").write();
+            return otherwise(why.to_owned());
+        }
+    };
+    log::error!("the last good policy is used, and not the file: {why}");
+    match enforce(&last.1, Patience::Wait) {
+        Ok(_) => {
+            State::applied(&last.0, why).write();
+            Outcome::LastGood(why.to_owned())
+        }
+        Err(failure) => match boot_failed(&last, why, failure) {
+            Outcome::Sealed(error) => Outcome::Sealed(format!("{why}; {error}")),
+            outcome => outcome,
+        },
+    }
+}
+
+fn is_last_good(kept: &Kept) -> bool {
+    good::last().is_ok_and(|(last, _)| last.hash() == kept.hash())
+}
+
+/// Brings a running box to what the file says. With `seconds`, takes it back
+/// after so many unless it is confirmed.
+pub fn apply(config: &Path, seconds: Option<u64>) -> Outcome {
+    let _lock = match locked("apply") {
+        Ok(lock) => lock,
+        Err(outcome) => return outcome,
+    };
+    match seconds {
+        None => apply_locked(config),
+        Some(seconds) => confirm::apply(config, seconds),
+    }
+}
+
+fn apply_locked(config: &Path) -> Outcome {
+    let (kept, mut plan) = match read_policy(config) {
+        Ok(file) => file,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    match enforce_asking(&kept, &mut plan) {
+        Ok(changes) => {
+            settle(&kept, "");
+            Outcome::Applied(changes)
+        }
+        Err(failure) => failed(&(kept, plan), "", failure),
+    }
+}
+
+/// What becomes of a box whose policy cannot be carried out.
+fn failed((kept, plan): &(Kept, Plan), instead: &str, failure: Failure) -> Outcome {
+    if matches!(failure, Failure::Network(_)) {
+        // The rules are in force, and the rest may come yet: `watch` waits for it.
+        let outcome = "sealed".to_owned();
+        let state = State::applied(kept, instead);
+        State { outcome, ..state }.write();
+        return recover(plan, failure);
+    }
+    recorded(recover(plan, failure))
+}
+
+/// The policy is in force and confirmed.
+fn settle(kept: &Kept, instead: &str) {
+    good::keep(kept);
+    State::applied(kept, instead).write_unless_same();
+}
+
+/// Notes what a command came to that ended without a policy in force. What
+/// changed nothing leaves the note as it is.
+fn recorded(outcome: Outcome) -> Outcome {
+    match &outcome {
+        Outcome::Closed | Outcome::Sealed(_) => State::of("sealed").write(),
+        Outcome::Unsealed(_) => State::of("unsealed").write(),
+        Outcome::Open => State::of("open").write(),
+        _ => {}
+    }
+    outcome
 }
 
 /// Closes the box.
 pub fn seal() -> Outcome {
-    match locked().map(|_lock| close()) {
-        Ok(Ok(())) => Outcome::Closed,
-        Ok(Err(problems)) => Outcome::Unsealed(problems),
+    match locked("seal").map(|_lock| (close(), _lock)) {
+        Ok((Ok(()), _lock)) => recorded(Outcome::Closed),
+        Ok((Err(problems), _lock)) => recorded(Outcome::Unsealed(problems)),
         Err(outcome) => outcome,
     }
 }
@@ -101,7 +234,7 @@ pub fn seal() -> Outcome {
 /// Takes the firewall off: no rule in any table, every policy ACCEPT. Settings
 /// and forwarding stay as they are.
 pub fn open() -> Outcome {
-    let _lock = match locked() {
+    let _lock = match locked("open") {
         Ok(lock) => lock,
         Err(outcome) => return outcome,
     };
@@ -111,22 +244,25 @@ pub fn open() -> Outcome {
         Ok(())
     });
     match opened {
-        Ok(()) => Outcome::Open,
+        Ok(()) => recorded(Outcome::Open),
         Err(error) => Outcome::Failed(format!("cannot take the firewall off: {error}")),
     }
 }
 
-/// Compares the kernel with what the file says, and changes nothing.
-pub fn status(config: &Path) -> Outcome {
-    let plan = match read_plan(config) {
-        Ok(plan) => plan,
-        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+/// The rules that the kernel holds, of IPv4 and IPv6, for what they mean.
+///
+/// # Errors
+/// Why they cannot be read, in words.
+pub fn live_rules() -> Result<[Ruleset; 2], String> {
+    let found = Kernel::find().and_then(|kernel| kernel.read());
+    let mut found = found.map_err(|error| error.to_string())?.into_iter();
+    let mut next = || {
+        found
+            .next()
+            .map(|found| meant(found.rules))
+            .unwrap_or_default()
     };
-    match drift(&plan) {
-        Ok(found) if found.is_empty() => Outcome::Holds,
-        Ok(found) => Outcome::Drift(found),
-        Err(error) => Outcome::Drift(vec![format!("cannot tell: {error}")]),
-    }
+    Ok([next(), next()])
 }
 
 /// Reads the file and makes it a plan.
@@ -134,7 +270,73 @@ pub fn status(config: &Path) -> Outcome {
 /// # Errors
 /// The one line that refuses the file.
 pub fn read_plan(config: &Path) -> Result<Plan, Refusal> {
-    crate::plan(&config_file::read(config)?)
+    read_policy(config).map(|(_, plan)| plan)
+}
+
+fn read_policy(config: &Path) -> Result<(Kept, Plan), Refusal> {
+    let kept = Kept {
+        source: config_file::read(config)?,
+    };
+    let plan = plan_of(&kept)?;
+    Ok((kept, plan))
+}
+
+/// Carries a policy out, and then once more with what the names in it resolve
+/// to: by then the network is up, and the policy may be the one that lets the
+/// router ask.
+fn enforce_asking(kept: &Kept, plan: &mut Plan) -> Result<usize, Failure> {
+    let mut changes = enforce(plan, Patience::None)?;
+    if !plan.policy.hosts.is_empty() {
+        names::ask(&plan.policy.hosts);
+        if let Ok(answered) = plan_of(kept) {
+            *plan = answered;
+            changes += enforce(plan, Patience::None)?;
+        }
+    }
+    Ok(changes)
+}
+
+/// Looks up the names in the policy that is in force, and carries out what
+/// their answers change. Opens no box that is closed.
+pub fn refresh(config: &Path) -> Outcome {
+    let _lock = match locked("refresh") {
+        Ok(lock) => lock,
+        Err(outcome) => return outcome,
+    };
+    let plan = match in_force(config) {
+        Ok(plan) => plan,
+        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+    };
+    let problems = names::ask(&plan.policy.hosts);
+    if State::read().outcome != "applied" {
+        return Outcome::Failed(
+            "no policy is in force; the answers are kept for the next apply".into(),
+        );
+    }
+    let refreshed = in_force(config)
+        .map_err(|refusal| Outcome::Refused(refusal.to_string()))
+        .and_then(|plan| {
+            enforce(&plan, Patience::None).map_err(|failure| recorded(recover(&plan, failure)))
+        });
+    match refreshed {
+        Err(outcome) => outcome,
+        Ok(_) if !problems.is_empty() => Outcome::Failed(problems.join("; ")),
+        Ok(changes) => Outcome::Applied(changes),
+    }
+}
+
+/// The plan of a policy as it is kept. This is where a policy must prove.
+fn plan_of(kept: &Kept) -> Result<Plan, Refusal> {
+    crate::plan(&kept.source, &names::known())
+}
+
+/// The policy that is in force, as far as it is kept, else the file's: what
+/// keeps the box as it is must not bring in a file that was only edited.
+fn in_force(config: &Path) -> Result<Plan, Refusal> {
+    match State::read().policy() {
+        Some(kept) => plan_of(&kept),
+        None => read_plan(config),
+    }
 }
 
 fn needs_root() -> Option<Outcome> {
@@ -142,106 +344,12 @@ fn needs_root() -> Option<Outcome> {
     (!host::is_root()).then(|| Outcome::Unsealed(why.into()))
 }
 
-fn locked() -> Result<host::lock::Lock, Outcome> {
+fn locked(command: &str) -> Result<host::lock::Lock, Outcome> {
     if let Some(outcome) = needs_root() {
         return Err(outcome);
     }
-    host::lock::take().map_err(|error| Outcome::Unsealed(format!("{error}; nothing was changed")))
-}
-
-/// The tables that this machine lets us have.
-struct Kernel {
-    families: Vec<Tables>,
-    /// IPv6 is there and cannot be filtered, so it is turned off.
-    ipv6_off: bool,
-}
-
-impl Kernel {
-    fn find() -> Result<Kernel, StepError> {
-        let mut families = vec![Tables::new(Family::Ipv4)?];
-        let ipv6 = match Tables::new(Family::Ipv6) {
-            _ if !host::has_ipv6() => None,
-            Ok(tables) => Some(tables),
-            Err(error) => {
-                log::warn!("{error}: IPv6 is turned off instead");
-                None
-            }
-        };
-        let ipv6_off = ipv6.is_none() && host::has_ipv6();
-        families.extend(ipv6);
-        Ok(Kernel { families, ipv6_off })
-    }
-
-    fn read(&self) -> Result<Vec<Ruleset>, StepError> {
-        Ok(iptables::start_read(&self.families).finish()?)
-    }
-
-    /// Loads the tables in which what was found differs from what is wanted;
-    /// how many.
-    fn load(
-        &self,
-        found: &[Ruleset],
-        wanted: impl Fn(Family) -> Ruleset,
-    ) -> Result<usize, StepError> {
-        let wanted: Vec<Ruleset> = self.families.iter().map(|t| wanted(t.family())).collect();
-        let loads: Vec<Load<'_>> = self
-            .families
-            .iter()
-            .zip(&wanted)
-            .zip(found)
-            .map(|((tables, ruleset), found)| Load {
-                tables,
-                ruleset,
-                names: differing(ruleset, found),
-            })
-            .filter(|load| !load.names.is_empty())
-            .collect();
-        iptables::load(&loads)?;
-        hold(&loads)?;
-        Ok(loads.iter().map(|load| load.names.len()).sum())
-    }
-
-    fn keep_settings(&self, plan: &Plan) -> Result<usize, StepError> {
-        self.settings(plan).iter().map(write).sum()
-    }
-
-    fn settings(&self, plan: &Plan) -> Vec<Setting> {
-        let mut settings = plan.sysctls.clone();
-        if self.ipv6_off {
-            settings.extend(sysctl::ipv6_off());
-        }
-        settings
-    }
-}
-
-/// Reads back what was loaded, and compares.
-fn hold(loads: &[Load<'_>]) -> Result<(), StepError> {
-    let found = iptables::start_read(loads.iter().map(|load| load.tables)).finish()?;
-    for (load, found) in loads.iter().zip(found) {
-        if let Some(difference) = differences(load.ruleset, &found).into_iter().next() {
-            return Err(StepError::NotHeld {
-                family: load.tables.family(),
-                difference,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
-    let mut names: Vec<TableName> = differences(wanted, found)
-        .iter()
-        .map(|difference| difference.table)
-        .collect();
-    names.dedup();
-    names
-}
-
-fn rules_of(plan: &Plan, family: Family) -> Ruleset {
-    match family {
-        Family::Ipv4 => plan.ipv4.clone(),
-        Family::Ipv6 => plan.ipv6.clone(),
-    }
+    host::lock::take(command)
+        .map_err(|error| Outcome::Unsealed(format!("{error}; nothing was changed")))
 }
 
 /// Closes the box: forwarding off first, which takes no program and holds back
@@ -254,9 +362,9 @@ fn close() -> Result<(), String> {
     for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
         note(write(&setting).map(drop));
     }
-    note(Tables::new(Family::Ipv4).map_or_else(|error| Err(error.into()), close_tables));
+    note(Tables::new(IpFamily::V4).map_or_else(|error| Err(error.into()), close_tables));
     if host::has_ipv6() {
-        match Tables::new(Family::Ipv6) {
+        match Tables::new(IpFamily::V6) {
             Ok(tables) => note(close_tables(tables)),
             Err(error) => {
                 log::warn!("{error}: IPv6 is turned off instead");
@@ -274,16 +382,15 @@ fn close() -> Result<(), String> {
 }
 
 fn close_tables(tables: Tables) -> Result<(), StepError> {
-    let kernel = Kernel {
-        families: vec![tables],
-        ipv6_off: false,
-    };
+    let kernel = Kernel::of(tables);
     let sealed = Ruleset::sealed();
     // Filter first and unseen: a dump that cannot be read must not stop it.
     iptables::load(&[Load {
         tables: &kernel.families[0],
         ruleset: &sealed,
         names: vec![TableName::Filter],
+        counters: Counters::default(),
+        hold: None,
     }])?;
     let found = kernel.read()?;
     // What is not sealed now, filter still or another table, is loaded again and
@@ -291,52 +398,40 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
     kernel.load(&found, |_| sealed.clone()).map(drop)
 }
 
-/// Reads the file and carries it out; if that fails, the box is closed or on
-/// its old rules. A file that is refused changes nothing.
-fn enforce(config: &Path, patience: Patience) -> Outcome {
-    let kernel = match Kernel::find() {
-        Ok(kernel) => kernel,
-        Err(error) => return close_because(&error),
-    };
-    // While iptables-save runs there is time for the file, the settings, which
-    // only tighten, and a look at the network.
-    let reading = iptables::start_read(&kernel.families);
-    let plan = match read_plan(config) {
-        Ok(plan) => plan,
-        Err(refusal) => return Outcome::Refused(refusal.to_string()),
-    };
-    let settings = kernel.keep_settings(&plan);
-    let network = netlink::read();
-    let before = match reading.finish() {
-        Ok(before) => before,
-        Err(error) => return close_because(&error.into()),
-    };
-    let settings = settings.map_err(Failure::Rules);
-    match settings
-        .and_then(|made| Ok(made + carry_out(&kernel, &plan, &before, network, patience)?))
-    {
-        Ok(changes) => Outcome::Applied(changes),
-        Err(Failure::Rules(error)) => roll_back(&kernel, &before, &error),
-        Err(Failure::Network(error)) => stop_forwarding(&kernel, &plan, &error),
+/// Carries a plan out: the proof, what the kernel lacks, settings, rules, read back;
+/// network; forwarding, last. The number of changes made.
+fn enforce(plan: &Plan, patience: Patience) -> Result<usize, Failure> {
+    if let Some(why) = prove::broken(plan) {
+        return Err(Failure::Nothing(StepError::Broken(why)));
     }
+    let kernel = Kernel::find().map_err(Failure::Nothing)?;
+    if plan.network.ipv6 && !kernel.has(IpFamily::V6) {
+        return Err(Failure::Nothing(StepError::NoIpv6));
+    }
+    let reading = iptables::start_read(&kernel.families);
+    // While iptables-save runs there is time for a look at the rest.
+    let settings = kernel.differing_settings(plan);
+    let network = netlink::read();
+    let before = finished(reading).map_err(Failure::Nothing)?;
+    let settings = settings.map_err(Failure::Nothing)?;
+    lacks::check(&kernel, plan, &before).map_err(Failure::Nothing)?;
+
+    let rules = |error| Failure::Rules(error, before.clone().into());
+    // Settings only tighten, so they come first.
+    let made: Result<usize, StepError> = settings.iter().map(write).sum();
+    let mut changes = made.map_err(rules)?;
+    changes += kernel
+        .load(&before, |family| rules_of(plan, family))
+        .map_err(rules)?;
+    changes += bring_up(&kernel, plan, network, patience).map_err(Failure::Network)?;
+    for setting in &plan.last {
+        changes += write(setting).map_err(Failure::Network)?;
+    }
+    Ok(changes)
 }
 
-/// Rules, read back; network; forwarding, last. The number of changes made.
-fn carry_out(
-    kernel: &Kernel,
-    plan: &Plan,
-    before: &[Ruleset],
-    current: Result<network::Current, NetlinkError>,
-    patience: Patience,
-) -> Result<usize, Failure> {
-    let mut changes = kernel
-        .load(before, |family| rules_of(plan, family))
-        .map_err(Failure::Rules)?;
-
-    let network = Failure::Network;
-    changes += bring_up(kernel, plan, current, patience).map_err(network)?;
-    changes += write(&sysctl::forwarding(true)).map_err(network)?;
-    Ok(changes)
+fn finished(reading: Readings<'_>) -> Result<Vec<Found>, StepError> {
+    Ok(reading.finish()?)
 }
 
 /// Links, addresses, routes, rules, neighbours; what is missing after the wait
@@ -382,6 +477,9 @@ fn bring_up(
         // look of a boot, have theirs still to be set, before they are up.
         changes += kernel.keep_settings(plan)?;
     }
+    for setting in &plan.ipv6_on {
+        changes += write(setting)?;
+    }
     netlink::carry_out(then)?;
     for link in wanted.links.iter().filter(|link| link.dhcp) {
         changes += usize::from(host::dhcp::start(link.name.as_str(), &plan.file)?);
@@ -397,19 +495,33 @@ fn write(setting: &Setting) -> Result<usize, StepError> {
     Ok(usize::from(host::sysctl::set(setting)?))
 }
 
+/// What becomes of the box when a plan could not be carried out.
+fn recover(plan: &Plan, failure: Failure) -> Outcome {
+    match failure {
+        Failure::Nothing(error) => Outcome::Failed(format!("{error}; nothing was changed")),
+        Failure::Rules(error, before) => roll_back(&before, &error),
+        Failure::Network(error) => stop_forwarding(plan, &error),
+    }
+}
+
 /// The rules are not in force: back to the old ones if those keep the box
 /// closed, else close it.
-fn roll_back(kernel: &Kernel, before: &[Ruleset], error: &StepError) -> Outcome {
+fn roll_back(before: &[Found], error: &StepError) -> Outcome {
     let sealed = Ruleset::sealed();
-    let is_policy = |rules: &Ruleset| rules.is_closed() && *rules != sealed;
-    if !before.iter().any(is_policy) || !before.iter().all(Ruleset::is_closed) {
+    let is_policy = |found: &Found| found.rules.is_closed() && found.rules != sealed;
+    if !before.iter().any(is_policy) || !before.iter().all(|found| found.rules.is_closed()) {
         return close_because(error);
     }
-    let old = |family: Family| {
-        let place = kernel.families.iter().position(|t| t.family() == family);
-        place.map_or_else(Ruleset::sealed, |place| before[place].clone())
+    let back = || {
+        let kernel = Kernel::find()?;
+        let old = |family: IpFamily| {
+            let place = kernel.families.iter().position(|t| t.family() == family);
+            let found = place.and_then(|place| before.get(place));
+            found.map_or_else(Ruleset::sealed, |found| found.rules.clone())
+        };
+        kernel.load(&kernel.read()?, old)
     };
-    match kernel.read().and_then(|found| kernel.load(&found, old)) {
+    match back() {
         Ok(_) => Outcome::RolledBack(error.to_string()),
         Err(_) => close_because(error),
     }
@@ -425,55 +537,17 @@ fn close_because(error: &StepError) -> Outcome {
 
 /// The rules are in force and the network is not as the file says: nothing
 /// passes between zones, and the box can still be managed.
-fn stop_forwarding(kernel: &Kernel, plan: &Plan, error: &StepError) -> Outcome {
-    if let Err(problem) = host::sysctl::set(&sysctl::forwarding(false)) {
-        return Outcome::Unsealed(format!("{error}; {problem}"));
+fn stop_forwarding(plan: &Plan, error: &StepError) -> Outcome {
+    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
+        if let Err(problem) = host::sysctl::set(&setting) {
+            return Outcome::Unsealed(format!("{error}; {problem}"));
+        }
     }
     // Turning it off makes the kernel accept redirects again
     // (inet_forward_change in net/ipv4/devinet.c).
-    for setting in kernel.settings(plan) {
-        if let Err(problem) = host::sysctl::set(&setting) {
-            log::warn!("{problem}");
-        }
+    let kept = Kernel::find().and_then(|kernel| kernel.keep_settings(plan));
+    if let Err(problem) = kept {
+        log::warn!("{problem}");
     }
     Outcome::Sealed(format!("{error}; the rules are loaded, forwarding is off"))
-}
-
-/// Every difference between the kernel and the plan.
-fn drift(plan: &Plan) -> Result<Vec<String>, StepError> {
-    let kernel = Kernel::find()?;
-    let mut found: Vec<String> = Vec::new();
-    for (tables, rules) in kernel.families.iter().zip(kernel.read()?) {
-        let wanted = rules_of(plan, tables.family());
-        let lines = differences(&wanted, &rules);
-        found.extend(
-            lines
-                .iter()
-                .map(|line| format!("{}: {line}", tables.family())),
-        );
-    }
-    let mut settings = kernel.settings(plan);
-    settings.push(sysctl::forwarding(true));
-    for setting in settings {
-        match host::sysctl::get(&setting.key)? {
-            Some(value) if value == setting.value => {}
-            None if setting.need == Need::IfPresent => {}
-            value => found.push(format!(
-                "sysctl {} is {}, not {}",
-                setting.key,
-                value.as_deref().unwrap_or("absent"),
-                setting.value
-            )),
-        }
-    }
-    let current = netlink::read()?;
-    let diff = network::diff(&current, &plan.network);
-    found.extend(network::foreign(&current, &plan.network));
-    found.extend(
-        diff.changes
-            .iter()
-            .map(|change| format!("not so: {change}")),
-    );
-    found.extend(diff.problems.iter().map(ToString::to_string));
-    Ok(found)
 }

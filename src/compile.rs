@@ -3,36 +3,46 @@
 //! Owns the order of the rules. In raw, one chain per zone drops sources that
 //! cannot be, before conntrack sees them and so before ESTABLISHED could let
 //! them through. In filter: loopback, ESTABLISHED and RELATED (a running
-//! stream goes no further), INVALID, then one jump per zone or pair of zones
-//! to a chain of its own. What is left meets the policy, DROP.
+//! stream goes no further), INVALID, sources that nobody on the internet has,
+//! then one jump per zone or pair of zones to a chain of its own. What is left
+//! meets the policy, DROP.
+
+pub mod bogon;
+mod helper;
+pub mod icmpv6;
+mod line;
+mod nat;
+mod source;
+mod tree;
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::field::PortRange;
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
-use crate::policy::{
-    self, Allow, Egress, Endpoint, Flow, Masquerade, Role, Service, Zone, ZoneIndex,
-};
+use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, Service, Zone};
 use crate::ruleset::{
-    CtStates, Interface, MULTIPORT_MAX, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
-    TableName, Target,
+    CtStates, Interface, IpFamily, MULTIPORT_MAX, Match, Multiport, Negatable, Policy, PortSide,
+    Protocol, Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
+use tree::ChainNames;
 
 /// The IPv4 rules of a policy.
 pub fn ipv4(policy: &policy::Policy) -> Ruleset {
-    let mut ruleset = Ruleset::default();
-    ruleset.set(TableName::Raw, raw(policy));
-    ruleset.set(TableName::Filter, filter(policy));
-    if !policy.masquerades.is_empty() {
-        ruleset.set(TableName::Nat, nat(policy));
-    }
-    ruleset
+    Compiler::new(policy, IpFamily::V4).ruleset()
 }
 
-/// The IPv6 rules: the loopback, and nothing else in, out or across.
-pub fn ipv6() -> Ruleset {
+/// The IPv6 rules: the same policy, or the loopback and nothing else.
+pub fn ipv6(policy: &policy::Policy) -> Ruleset {
+    match policy.ipv6 {
+        Ipv6Mode::Same => Compiler::new(policy, IpFamily::V6).ruleset(),
+        Ipv6Mode::Drop => loopback_alone(),
+    }
+}
+
+fn loopback_alone() -> Ruleset {
     let mut ruleset = Ruleset::sealed();
     let mut filter = ruleset.table(TableName::Filter);
     for direction in [Direction::Input, Direction::Output] {
@@ -53,6 +63,8 @@ enum Direction {
 }
 
 impl Direction {
+    const ALL: [Direction; 3] = [Direction::Input, Direction::Forward, Direction::Output];
+
     fn chain(self) -> ChainName {
         chain(match self {
             Direction::Input => "INPUT",
@@ -72,144 +84,184 @@ impl Direction {
     }
 }
 
-fn raw(policy: &policy::Policy) -> Table {
-    let mut table = Table::untouched(TableName::Raw);
-    let prerouting = chain("PREROUTING");
-    for (index, zone) in policy.indexed_zones() {
-        let checks = chain(format_args!("source-{}", zone.name));
-        table
-            .rules_mut(&prerouting)
-            .push(entering(zone, Target::Jump(checks.clone())).matching(zone_comment(zone)));
-        *table.rules_mut(&checks) = source_checks(policy, index, zone);
-    }
-    table
+/// One family's rules in the making.
+struct Compiler<'a> {
+    policy: &'a policy::Policy,
+    family: IpFamily,
+    /// Those of filter, made for the trees.
+    names: ChainNames,
 }
 
-/// Lets through, to conntrack and filter, the sources that the zone can have.
-fn source_checks(policy: &policy::Policy, index: ZoneIndex, zone: &Zone) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    let prefix = policy.spoofed_prefix(index);
-    let spoofed = |matching: Option<Ipv4Net>| {
-        let mut drop = Rule::new(Target::Drop);
-        drop.source = matching.map(|network| Negatable::is(IpNet::V4(network)));
-        let mut log = limited_log(policy, prefix);
-        log.source.clone_from(&drop.source);
-        [log, drop.matching(purpose("spoofed source"))]
-    };
-    if zone.role == Role::External {
-        // Any source may come from there, but no other zone's.
-        for other in policy.zones.iter().filter(|other| other.name != zone.name) {
-            for network in policy.networks_of(other) {
-                rules.extend(spoofed(Some(network)));
+impl<'a> Compiler<'a> {
+    fn new(policy: &'a policy::Policy, family: IpFamily) -> Compiler<'a> {
+        Compiler {
+            policy,
+            family,
+            names: ChainNames::default(),
+        }
+    }
+
+    fn ruleset(mut self) -> Ruleset {
+        let mut ruleset = Ruleset::default();
+        ruleset.set(TableName::Raw, self.raw());
+        if let Some(mangle) = self.mangle() {
+            ruleset.set(TableName::Mangle, mangle);
+        }
+        ruleset.set(TableName::Filter, self.filter());
+        if let Some(nat) = self.nat() {
+            ruleset.set(TableName::Nat, nat);
+        }
+        ruleset
+    }
+
+    /// The networks whose sources a zone can have.
+    fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
+        match self.family {
+            IpFamily::V4 => {
+                let networks = self.policy.networks_of(zone).into_iter();
+                networks.map(IpNet::V4).collect()
+            }
+            IpFamily::V6 => {
+                let networks = self.policy.networks6_of(zone).into_iter();
+                networks.map(IpNet::V6).collect()
             }
         }
-        return rules;
     }
-    for network in policy.networks_of(zone) {
-        rules.push(from(network, Target::Return).matching(purpose("own network")));
+
+    /// Whether an address or network is of the family that is being made.
+    fn is_ours(&self, network: &IpNet) -> bool {
+        matches!(
+            (self.family, network),
+            (IpFamily::V4, IpNet::V4(_)) | (IpFamily::V6, IpNet::V6(_))
+        )
     }
-    if serves_dhcp(policy, index) {
-        // A client that has no address yet asks from 0.0.0.0 (RFC 2131, 4.1).
-        let mut rule = from(
-            Ipv4Net::from(std::net::Ipv4Addr::UNSPECIFIED),
-            Target::Return,
+
+    fn filter(&mut self) -> Table {
+        let policy = self.policy;
+        let output = match policy.egress {
+            Egress::Open => Policy::Accept,
+            Egress::Listed => Policy::Drop,
+        };
+        let mut table = Table::with_policies(
+            TableName::Filter,
+            &[
+                ("INPUT", Policy::Drop),
+                ("FORWARD", Policy::Drop),
+                ("OUTPUT", output),
+            ],
         );
-        rule.destination = Some(Negatable::is(IpNet::V4(Ipv4Net::from(
-            std::net::Ipv4Addr::BROADCAST,
-        ))));
-        rule.protocol = Some(Protocol::Udp);
-        rules.push(
-            rule.matching(Match::Udp {
-                sport: Some(DHCP_CLIENT),
-                dport: Some(DHCP_SERVER),
-            })
-            .matching(purpose("asks for an address")),
-        );
+        let invalid = chain("invalid");
+        for direction in Direction::ALL {
+            let rules = table.rules_mut(&direction.chain());
+            if direction != Direction::Forward {
+                rules.push(direction.loopback());
+            }
+            rules.push(
+                Rule::new(Target::Accept)
+                    .matching(Match::Conntrack(Negatable::is(
+                        CtStates::RELATED_ESTABLISHED,
+                    )))
+                    .matching(purpose("established")),
+            );
+            rules.push(
+                Rule::new(Target::Jump(invalid.clone()))
+                    .matching(Match::Conntrack(Negatable::is(CtStates::INVALID))),
+            );
+        }
+        *table.rules_mut(&invalid) = vec![
+            self.limited_log(&policy.log.prefixes.invalid),
+            Rule::new(Target::Drop).matching(purpose("invalid")),
+        ];
+        if self.family == IpFamily::V6 {
+            icmpv6::neighbours(&mut table);
+        }
+        if self.family == IpFamily::V4 {
+            for zone in policy.zones.iter().filter(|zone| zone.dhcp) {
+                dhcp_client(&mut table, zone);
+            }
+        }
+        self.bogons(&mut table);
+        self.sources_of_new_connections(&mut table);
+        for flow in flows(policy) {
+            self.add_flow(&mut table, flow);
+        }
+        if policy.log.dropped {
+            let prefixes = &policy.log.prefixes;
+            let mut ends = vec![
+                (Direction::Input, &prefixes.input),
+                (Direction::Forward, &prefixes.forward),
+            ];
+            if output == Policy::Drop {
+                ends.push((Direction::Output, &prefixes.output));
+            }
+            for (direction, prefix) in ends {
+                let log = self.limited_log(prefix);
+                table.rules_mut(&direction.chain()).push(log);
+            }
+        }
+        table
     }
-    rules.extend(spoofed(None));
-    rules
+
+    /// The jump to a flow's chain and the chain.
+    fn add_flow(&mut self, table: &mut Table, flow: Flow) {
+        let policy = self.policy;
+        let name = |endpoint: Endpoint| match endpoint {
+            Endpoint::Router => "router",
+            Endpoint::Zone(index) => policy.zone(index).name.as_str(),
+        };
+        let allowed = chain(format_args!("{}_to_{}", name(flow.from), name(flow.to)));
+        let jump = Target::Jump(allowed.clone());
+        let (direction, jump) = match (flow.from, flow.to) {
+            (Endpoint::Zone(from), Endpoint::Zone(to)) => {
+                let mut rule = entering(policy.zone(from), jump);
+                rule.out_interface = interface(&policy.zone(to).interface);
+                (Direction::Forward, rule)
+            }
+            (Endpoint::Zone(from), Endpoint::Router) => {
+                (Direction::Input, entering(policy.zone(from), jump))
+            }
+            (Endpoint::Router, Endpoint::Zone(to)) => {
+                let mut rule = Rule::new(jump);
+                rule.out_interface = interface(&policy.zone(to).interface);
+                (Direction::Output, rule)
+            }
+            // The loopback is open; resolve makes no such flow.
+            (Endpoint::Router, Endpoint::Router) => return,
+        };
+        table.rules_mut(&direction.chain()).push(jump);
+        // It is there even where no line of this family is in it.
+        table.rules_mut(&allowed);
+        let mut lines = Vec::new();
+        for allow in policy.allows_of(flow) {
+            lines.extend(self.line(table, allow));
+        }
+        tree::place(table, &mut self.names, &allowed, lines);
+    }
+
+    fn limited_log(&self, prefix: &LogPrefix) -> Rule {
+        Rule::new(Target::Log(prefix.clone())).matching(Match::Limit(self.policy.log.rate))
+    }
+
+    /// Logs and drops, with the reason as comment.
+    fn refusal(&self, prefix: &LogPrefix, why: &str) -> [Rule; 2] {
+        let drop = Rule::new(Target::Drop).matching(purpose(why));
+        [self.limited_log(prefix), drop]
+    }
 }
 
 const DHCP_SERVER: PortRange = PortRange::port(67);
 const DHCP_CLIENT: PortRange = PortRange::port(68);
 
-fn serves_dhcp(policy: &policy::Policy, zone: ZoneIndex) -> bool {
-    let flow = Flow {
-        from: Endpoint::Zone(zone),
-        to: Endpoint::Router,
-    };
-    policy
-        .allows_of(flow)
-        .flat_map(|allow| &allow.services)
-        .flat_map(|service| &service.udp)
-        .any(|ports| ports.contains(DHCP_SERVER))
-}
-
-fn filter(policy: &policy::Policy) -> Table {
-    let output = match policy.egress {
-        Egress::Open => Policy::Accept,
-        Egress::Listed => Policy::Drop,
-    };
-    let mut table = Table::with_policies(
-        TableName::Filter,
-        &[
-            ("INPUT", Policy::Drop),
-            ("FORWARD", Policy::Drop),
-            ("OUTPUT", output),
-        ],
-    );
-    let invalid = chain("invalid");
-    for direction in [Direction::Input, Direction::Forward, Direction::Output] {
-        let rules = table.rules_mut(&direction.chain());
-        if direction != Direction::Forward {
-            rules.push(direction.loopback());
-        }
-        rules.push(
-            Rule::new(Target::Accept)
-                .matching(Match::Conntrack(CtStates::RelatedEstablished))
-                .matching(purpose("established")),
-        );
-        rules.push(
-            Rule::new(Target::Jump(invalid.clone())).matching(Match::Conntrack(CtStates::Invalid)),
-        );
-    }
-    *table.rules_mut(&invalid) = vec![
-        limited_log(policy, &policy.log.prefixes.invalid),
-        Rule::new(Target::Drop).matching(purpose("invalid")),
-    ];
-    for zone in policy.zones.iter().filter(|zone| zone.dhcp) {
-        dhcp_client(&mut table, zone);
-    }
-    for flow in flows(policy) {
-        add_flow(&mut table, policy, flow);
-    }
-    if policy.log.dropped {
-        let prefixes = &policy.log.prefixes;
-        let mut ends = vec![
-            (Direction::Input, &prefixes.input),
-            (Direction::Forward, &prefixes.forward),
-        ];
-        if output == Policy::Drop {
-            ends.push((Direction::Output, &prefixes.output));
-        }
-        for (direction, prefix) in ends {
-            let log = limited_log(policy, prefix);
-            table.rules_mut(&direction.chain()).push(log);
-        }
-    }
-    table
-}
-
 /// What a DHCP client on the router sends, and the answers it gets: those may
 /// be broadcast, which conntrack takes for no answer.
 fn dhcp_client(table: &mut Table, zone: &Zone) {
     let between = |source, destination| {
-        let mut rule = Rule::new(Target::Accept).matching(Match::Udp {
-            sport: Some(source),
-            dport: Some(destination),
-        });
-        rule.protocol = Some(Protocol::Udp);
-        rule.matching(zone_comment(zone))
+        let rule = Rule::new(Target::Accept).of(Protocol::Udp);
+        rule.matching(Match::Udp {
+            sport: Some(Negatable::is(source)),
+            dport: Some(Negatable::is(destination)),
+        })
+        .matching(zone_comment(zone))
     };
     let mut answer = between(DHCP_SERVER, DHCP_CLIENT);
     answer.in_interface = interface(&zone.interface);
@@ -230,85 +282,15 @@ fn flows(policy: &policy::Policy) -> Vec<Flow> {
     flows
 }
 
-/// The jump to a flow's chain and the chain.
-fn add_flow(table: &mut Table, policy: &policy::Policy, flow: Flow) {
-    let name = |endpoint: Endpoint| match endpoint {
-        Endpoint::Router => "router",
-        Endpoint::Zone(index) => policy.zone(index).name.as_str(),
-    };
-    let allowed = chain(format_args!("{}_to_{}", name(flow.from), name(flow.to)));
-    let jump = Target::Jump(allowed.clone());
-    let (direction, jump) = match (flow.from, flow.to) {
-        (Endpoint::Zone(from), Endpoint::Zone(to)) => {
-            let mut rule = entering(policy.zone(from), jump);
-            rule.out_interface = interface(&policy.zone(to).interface);
-            (Direction::Forward, rule)
-        }
-        (Endpoint::Zone(from), Endpoint::Router) => {
-            (Direction::Input, entering(policy.zone(from), jump))
-        }
-        (Endpoint::Router, Endpoint::Zone(to)) => {
-            let mut rule = Rule::new(jump);
-            rule.out_interface = interface(&policy.zone(to).interface);
-            (Direction::Output, rule)
-        }
-        // The loopback is open; resolve makes no such flow.
-        (Endpoint::Router, Endpoint::Router) => return,
-    };
-    table.rules_mut(&direction.chain()).push(jump);
-    let rules: Vec<Rule> = policy.allows_of(flow).flat_map(allow_rules).collect();
-    *table.rules_mut(&allowed) = rules;
-}
-
-/// The rules of one allow line, the same whoever it is from.
-fn allow_rules(allow: &Allow) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for service in &allow.services {
-        for matches in service_matches(service) {
-            let (protocol, extensions) = matches;
-            let mut rule = Rule::new(Target::Accept);
-            rule.protocol = Some(protocol);
-            rule.matches = extensions;
-            rule.matches.push(Match::Conntrack(CtStates::New));
-            if let Some(rate) = allow.limit {
-                // The kernel finds a hashlimit table by its name alone and then
-                // keeps its old settings (htable_find_get in
-                // net/netfilter/xt_hashlimit.c), so a new rate needs a new name.
-                let rate_in_name = rate.to_string().replace('/', "-");
-                rule.matches.push(Match::HashlimitPerSource {
-                    rate,
-                    name: chain(format_args!("line-{}-{rate_in_name}", allow.origin.line)),
-                });
-            }
-            rule.matches.extend(
-                allow
-                    .origin
-                    .comment(&service.to_string())
-                    .map(Match::Comment),
-            );
-            rules.push(rule);
-        }
-    }
-    rules
-}
-
 /// One rule's protocol and matches per protocol of the service, or more where
 /// it has more ports than a multiport match takes.
-fn service_matches(service: &Service) -> Vec<(Protocol, Vec<Match>)> {
+fn service_matches(service: &Service, family: IpFamily) -> Vec<(Protocol, Vec<Match>)> {
     let mut matches = Vec::new();
     for ports in port_groups(&service.tcp) {
+        let opening = Some(Negatable::is(TcpFlags::OPENING));
         let extensions = match ports.as_slice() {
-            [port] => vec![Match::Tcp {
-                dport: Some(*port),
-                syn: true,
-            }],
-            _ => vec![
-                Match::MultiportDestination(ports),
-                Match::Tcp {
-                    dport: None,
-                    syn: true,
-                },
-            ],
+            [port] => vec![tcp(Some(*port), opening)],
+            _ => vec![several(ports, PortSide::Destination), tcp(None, opening)],
         };
         matches.push((Protocol::Tcp, extensions));
     }
@@ -316,16 +298,34 @@ fn service_matches(service: &Service) -> Vec<(Protocol, Vec<Match>)> {
         let extension = match ports.as_slice() {
             [port] => Match::Udp {
                 sport: None,
-                dport: Some(*port),
+                dport: Some(Negatable::is(*port)),
             },
-            _ => Match::MultiportDestination(ports),
+            _ => several(ports, PortSide::Destination),
         };
         matches.push((Protocol::Udp, vec![extension]));
     }
     for icmp in &service.icmp {
-        matches.push((Protocol::Icmp, vec![Match::Icmp(*icmp)]));
+        match family {
+            IpFamily::V4 => matches.push((Protocol::Icmp, vec![Match::Icmp(Negatable::is(*icmp))])),
+            IpFamily::V6 => matches.extend(
+                icmpv6::counterpart(*icmp)
+                    .map(|icmp| (Protocol::Icmpv6, vec![Match::Icmpv6(Negatable::is(icmp))])),
+            ),
+        }
     }
     matches
+}
+
+fn tcp(dport: Option<PortRange>, flags: Option<Negatable<TcpFlags>>) -> Match {
+    Match::Tcp {
+        sport: None,
+        dport: dport.map(Negatable::is),
+        flags,
+    }
+}
+
+fn several(ports: Vec<PortRange>, side: PortSide) -> Match {
+    Match::Multiport(Negatable::is(Multiport { side, ports }))
 }
 
 /// Ports in groups that one multiport match takes.
@@ -346,39 +346,20 @@ fn port_groups(ports: &[PortRange]) -> Vec<Vec<PortRange>> {
     groups
 }
 
-fn nat(policy: &policy::Policy) -> Table {
-    let mut table = Table::untouched(TableName::Nat);
-    for Masquerade {
-        from: source,
-        to,
-        origin,
-    } in &policy.masquerades
-    {
-        for network in policy.networks_of(policy.zone(*source)) {
-            let mut rule = from(network, Target::Masquerade);
-            rule.out_interface = interface(&policy.zone(*to).interface);
-            rule.matches
-                .extend(origin.comment("masquerade").map(Match::Comment));
-            table.rules_mut(&chain("POSTROUTING")).push(rule);
-        }
-    }
-    table
-}
-
-fn limited_log(policy: &policy::Policy, prefix: &LogPrefix) -> Rule {
-    Rule::new(Target::Log(prefix.clone())).matching(Match::Limit(policy.log.rate))
-}
-
 fn entering(zone: &Zone, target: Target) -> Rule {
     let mut rule = Rule::new(target);
     rule.in_interface = interface(&zone.interface);
     rule
 }
 
-fn from(network: Ipv4Net, target: Target) -> Rule {
+fn from(network: impl Into<IpNet>, target: Target) -> Rule {
     let mut rule = Rule::new(target);
-    rule.source = Some(Negatable::is(IpNet::V4(network)));
+    rule.source = Some(Negatable::is(network.into()));
     rule
+}
+
+fn host(address: Ipv4Addr) -> IpNet {
+    IpNet::from(IpAddr::V4(address))
 }
 
 fn interface(name: &InterfaceName) -> Option<Negatable<Interface>> {
@@ -415,7 +396,12 @@ mod tests {
         let zone = "z".repeat(ZONE_NAME_MAX);
         chain(format_args!("{zone}_to_{zone}"));
         chain(format_args!("source-{zone}"));
-        chain(format_args!("line-{}-10000-hour", 999_999_999));
+        chain(format_args!("reserved-{zone}"));
+        // A drop-in's number, a line of 1 MiB of line ends, and one of as many
+        // camera lines as fit there.
+        let label = "999.1048577_35000";
+        chain(format_args!("line{label}-10000h"));
+        chain(format_args!("block6-{label}"));
     }
 
     #[test]

@@ -1,20 +1,22 @@
-//! The configuration file as it is written: shapes and places, no meaning.
+//! The configuration as it is written: shapes and places, no meaning.
 //!
 //! Owns the keys and their TOML types; an unknown key is refused. Decides
 //! nothing about what they say: that is `policy::resolve`.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod merge;
+mod value;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use toml::Spanned;
 
-use crate::source::{Place, Refusal, Source};
+use crate::source::{Place, Refusal, Source, SourceFile};
 
-/// The whole file.
-#[derive(Debug, Deserialize)]
+pub use value::{Interface, Ports, Services, Strings, SysctlValue};
+
+/// The whole file, or all of them.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `[zones.NAME]`
@@ -29,9 +31,21 @@ pub struct Config {
     /// `[[exceptions]]`: what is lifted of a role's guarantee
     #[serde(default)]
     pub exceptions: Vec<Exception>,
+    /// `[[guarantees]]`: what is proven before every apply
+    #[serde(default)]
+    pub guarantees: Vec<Spanned<Guarantee>>,
     /// `[[masquerade]]`
     #[serde(default)]
     pub masquerade: Vec<Spanned<Masquerade>>,
+    /// `[[snat]]`
+    #[serde(default)]
+    pub snat: Vec<Spanned<Snat>>,
+    /// `[[forwards]]`
+    #[serde(default)]
+    pub forwards: Vec<Spanned<Forward>>,
+    /// `[[proxy]]`
+    #[serde(default)]
+    pub proxy: Vec<Spanned<Proxy>>,
     /// `[[cameras]]`
     #[serde(default)]
     pub cameras: Vec<Camera>,
@@ -45,40 +59,33 @@ pub struct Config {
     #[serde(default)]
     pub sysctls: BTreeMap<Spanned<String>, Spanned<SysctlValue>>,
     /// `[router]`
-    #[serde(default)]
-    pub router: Router,
+    pub router: Option<Spanned<Router>>,
     /// `[ipv6]`
-    #[serde(default)]
-    pub ipv6: Ipv6,
+    pub ipv6: Option<Spanned<Ipv6>>,
     /// `[log]`
-    #[serde(default)]
-    pub log: Log,
+    pub log: Option<Spanned<Log>>,
 }
 
 /// `[zones.NAME]`
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Zone {
     /// The network interface.
     pub interface: Spanned<Interface>,
     /// The router's own address and the network's prefix, `192.168.8.1/24`, or
-    /// several.
+    /// several; IPv6 ones beside it.
     pub address: Spanned<Strings>,
     /// Bytes.
     pub mtu: Option<Spanned<i64>>,
-    /// The next router, on an external zone.
-    pub gateway: Option<Spanned<String>>,
+    /// The next router, on an external zone; one of each family at most.
+    pub gateway: Option<Spanned<Strings>>,
     /// What the zone is.
     pub role: Role,
-}
-
-/// A network interface: by its name, or described.
-#[derive(Debug)]
-pub enum Interface {
-    /// `"eth0"`
-    Named(String),
-    /// `{ mac = "…", name = "cam0" }` and its like
-    Described(Box<Description>),
+    /// Whether only the cameras that are listed may send from it.
+    pub known_only: Option<Spanned<bool>>,
+    /// Networks whose sources an external zone may have although no host on
+    /// the internet has them.
+    pub accept_bogons: Option<Spanned<Strings>>,
 }
 
 /// How an interface is found or made.
@@ -99,10 +106,6 @@ pub struct Description {
     pub bridge: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-/// One string or several.
-#[derive(Debug)]
-pub struct Strings(pub Vec<Spanned<String>>);
-
 /// `[[cameras]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,13 +116,38 @@ pub struct Camera {
     pub address: Spanned<String>,
     /// Its hardware address; with it nobody else on its wire takes its address.
     pub mac: Option<Spanned<String>>,
+    /// What it may open, besides what its zone may.
+    #[serde(default)]
+    pub allow: Vec<Spanned<CameraAllow>>,
+}
+
+/// A line of a camera's own `allow`: an `[[allow]]` whose `from` is the camera.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CameraAllow {
+    /// To whom: a zone, a camera or `router`.
+    pub to: Spanned<String>,
+    /// What.
+    pub service: Spanned<Services>,
+    /// Only to these addresses or networks.
+    pub address: Option<Spanned<Strings>>,
+    /// Only to the hosts of these names.
+    pub host: Option<Spanned<Strings>>,
+    /// New connections per source address, `"6/minute"`.
+    pub limit: Option<Spanned<String>>,
+    /// Connections that one source address may have open.
+    pub connections: Option<Spanned<i64>>,
+    /// A source that tries too often is turned away.
+    pub block_after: Option<Spanned<BlockAfter>>,
+    /// Only at these times.
+    pub when: Option<Spanned<When>>,
 }
 
 /// `[[routes]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// Where to, `10.1.0.0/16`.
+    /// Where to, `10.1.0.0/16` or `fd00:1::/48`.
     pub to: Spanned<String>,
     /// By which router, in a zone's network.
     pub via: Option<Spanned<String>>,
@@ -142,10 +170,6 @@ pub struct Mark {
     /// look at this table.
     pub table: Spanned<i64>,
 }
-
-/// The value of a `[sysctls]` key.
-#[derive(Debug)]
-pub struct SysctlValue(pub String);
 
 /// What a zone is, and so which guarantees it brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -174,50 +198,92 @@ pub struct Service {
     pub icmp: Vec<Spanned<String>>,
     /// The TCP ports of passive data connections.
     pub passive: Option<Spanned<Ports>>,
-}
-
-/// A port, or a range written as `"first-last"`.
-#[derive(Debug, Clone)]
-pub enum Ports {
-    /// A whole number, not yet known to be a port.
-    Number(i64),
-    /// Text, not yet known to be a range.
-    Text(String),
+    /// Whether conntrack's FTP helper follows the control connection and lets
+    /// its data connections through, in place of `passive`.
+    #[serde(default)]
+    pub helper: bool,
 }
 
 /// `[[allow]]`
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Allow {
-    /// Who opens the connection: a zone, `router` or `any`.
+    /// Who opens the connection: a zone, a camera, `router` or `any`.
     pub from: Spanned<String>,
-    /// To whom: a zone or `router`.
+    /// To whom: a zone, a camera or `router`.
     pub to: Spanned<String>,
     /// What.
     pub service: Spanned<Services>,
+    /// Only from these addresses or networks.
+    pub source: Option<Spanned<Strings>>,
+    /// Only to these addresses or networks.
+    pub address: Option<Spanned<Strings>>,
+    /// Only to the hosts of these names.
+    pub host: Option<Spanned<Strings>>,
     /// New connections per source address, `"6/minute"`.
     pub limit: Option<Spanned<String>>,
+    /// Connections that one source address may have open.
+    pub connections: Option<Spanned<i64>>,
+    /// A source that tries too often is turned away.
+    pub block_after: Option<Spanned<BlockAfter>>,
+    /// Only at these times.
+    pub when: Option<Spanned<When>>,
 }
 
-/// What an allow line allows.
-#[derive(Debug)]
-pub enum Services {
-    /// By name.
-    Named(Vec<Spanned<String>>),
-    /// Written in place.
-    Inline(Service),
+/// `block-after`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockAfter {
+    /// New connections that are let through
+    pub attempts: Spanned<i64>,
+    /// in this time, `"10 minutes"`.
+    pub within: Spanned<String>,
+}
+
+/// `when`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// `"08:00"`, UTC
+    pub from: Option<Spanned<String>>,
+    /// `"18:00"`, UTC
+    pub to: Option<Spanned<String>>,
+    /// `"mon-fri"`
+    pub days: Option<Spanned<String>>,
 }
 
 /// `[[exceptions]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
-    /// A zone whose role brings the guarantee.
+    /// A zone whose role brings the guarantee, or a camera in it.
     pub from: Spanned<String>,
     /// The zone that it may reach after all.
     pub to: Spanned<String>,
     /// The services it may reach there, by name.
     pub service: Spanned<Services>,
+}
+
+/// `[[guarantees]]`: one of the two
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guarantee {
+    /// What is never let through.
+    pub never: Option<Spanned<Promise>>,
+    /// What always is.
+    pub always: Option<Spanned<Promise>>,
+}
+
+/// What a guarantee is about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promise {
+    /// Who opens the connection: a zone, `router` or `any`.
+    pub from: Spanned<String>,
+    /// To whom: a zone, `router` or `any`.
+    pub to: Spanned<String>,
+    /// For what; anything where it is not said.
+    pub service: Option<Spanned<Services>>,
 }
 
 /// `[[masquerade]]`
@@ -231,6 +297,54 @@ pub struct Masquerade {
     /// `false` keeps the line and turns it off.
     #[serde(default = "yes")]
     pub enabled: bool,
+}
+
+/// `[[snat]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snat {
+    /// Whose source addresses are rewritten.
+    pub from: Spanned<String>,
+    /// On the way to which zone.
+    pub to: Spanned<String>,
+    /// To this one.
+    pub address: Spanned<String>,
+}
+
+/// `[[forwards]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Forward {
+    /// Whose connections to the router's own address are sent on.
+    pub from: Spanned<String>,
+    /// This TCP port's
+    pub tcp: Option<Spanned<i64>>,
+    /// or this UDP port's.
+    pub udp: Option<Spanned<i64>>,
+    /// To this camera or zone.
+    pub to: Spanned<String>,
+    /// To this host of the zone.
+    pub address: Option<Spanned<String>>,
+    /// To this port, the same unless said.
+    pub to_port: Option<Spanned<i64>>,
+}
+
+/// `[[proxy]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// Whose connections are taken to the proxy.
+    pub from: Spanned<String>,
+    /// Those to this zone.
+    pub to: Spanned<String>,
+    /// Of this service; its TCP ports.
+    pub service: Spanned<Services>,
+    /// The proxy's port on the router itself.
+    pub port: Option<Spanned<i64>>,
+    /// The proxy's address in another zone.
+    pub via: Option<Spanned<String>>,
+    /// The mark and the routing table by which packets get there.
+    pub table: Option<Spanned<i64>>,
 }
 
 fn yes() -> bool {
@@ -275,6 +389,8 @@ pub enum Ipv6Mode {
     /// Everything is dropped but the loopback.
     #[default]
     Drop,
+    /// By the same policy as IPv4.
+    Same,
 }
 
 /// `[log]`
@@ -291,21 +407,29 @@ pub struct Log {
 }
 
 impl Config {
-    /// Reads the file's text.
+    /// Reads the files' texts.
     ///
     /// # Errors
-    /// One line with the place of what TOML or the keys above do not take.
+    /// One line with the place of what TOML or the keys above do not take, or
+    /// of a name that was defined already.
     pub fn parse(source: &Source) -> Result<Config, Refusal> {
-        toml::from_str(&source.text).map_err(|error| {
-            let place = error
-                .span()
-                .map_or(Place::START, |span| source.place(span.start));
+        let mut config = Config::default();
+        for file in source.files() {
+            config.merge(Config::parse_file(file, source)?, source)?;
+        }
+        Ok(config)
+    }
+
+    fn parse_file(file: &SourceFile, source: &Source) -> Result<Config, Refusal> {
+        // Blanks before it make the parser's offsets count through all files.
+        let text = " ".repeat(file.start) + &file.text;
+        toml::from_str(&text).map_err(|error| {
             let message = error.message();
-            Refusal::new(
-                &source.name,
-                place,
-                format_args!("{message}{}", remedy(message)),
-            )
+            let what = format!("{message}{}", remedy(message));
+            match error.span() {
+                Some(span) => source.refuse(span.start.max(file.start)..span.end, what),
+                None => Refusal::new(&file.name, Place::START, what),
+            }
         })
     }
 }
@@ -320,118 +444,5 @@ fn remedy(message: &str) -> &'static str {
         ""
     } else {
         "; write it as TOML 1.0 has it"
-    }
-}
-
-// Written by hand: an untagged enum buffers its input and loses the places.
-
-impl<'de> Deserialize<'de> for Ports {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ports, D::Error> {
-        struct PortsVisitor;
-        impl Visitor<'_> for PortsVisitor {
-            type Value = Ports;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a port such as 21 or a range such as \"50000-50100\"")
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Ports, E> {
-                Ok(Ports::Number(number))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Ports, E> {
-                Ok(Ports::Text(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(PortsVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Services {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Services, D::Error> {
-        struct ServicesVisitor;
-        impl<'de> Visitor<'de> for ServicesVisitor {
-            type Value = Services;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a service's name, a list of names, or { tcp = [8080] }")
-            }
-            fn visit_str<E>(self, name: &str) -> Result<Services, E> {
-                // The place is that of the whole value, which the caller has.
-                Ok(Services::Named(vec![Spanned::new(0..0, name.to_owned())]))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Services, A::Error> {
-                let mut names = Vec::new();
-                while let Some(name) = seq.next_element()? {
-                    names.push(name);
-                }
-                Ok(Services::Named(names))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Services, A::Error> {
-                Service::deserialize(MapAccessDeserializer::new(map)).map(Services::Inline)
-            }
-        }
-        deserializer.deserialize_any(ServicesVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Interface {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Interface, D::Error> {
-        struct InterfaceVisitor;
-        impl<'de> Visitor<'de> for InterfaceVisitor {
-            type Value = Interface;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(
-                    "an interface's name or a description such as { vlan = 20, on = \"eth1\" }",
-                )
-            }
-            fn visit_str<E>(self, name: &str) -> Result<Interface, E> {
-                Ok(Interface::Named(name.to_owned()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Interface, A::Error> {
-                Description::deserialize(MapAccessDeserializer::new(map))
-                    .map(|description| Interface::Described(Box::new(description)))
-            }
-        }
-        deserializer.deserialize_any(InterfaceVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Strings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Strings, D::Error> {
-        struct StringsVisitor;
-        impl<'de> Visitor<'de> for StringsVisitor {
-            type Value = Strings;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Strings, E> {
-                // The place is that of the whole value, which the caller has.
-                Ok(Strings(vec![Spanned::new(0..0, text.to_owned())]))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Strings, A::Error> {
-                let mut strings = Vec::new();
-                while let Some(string) = seq.next_element()? {
-                    strings.push(string);
-                }
-                Ok(Strings(strings))
-            }
-        }
-        deserializer.deserialize_any(StringsVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for SysctlValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SysctlValue, D::Error> {
-        struct ValueVisitor;
-        impl Visitor<'_> for ValueVisitor {
-            type Value = SysctlValue;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number or a string")
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<SysctlValue, E> {
-                Ok(SysctlValue(number.to_string()))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<SysctlValue, E> {
-                Ok(SysctlValue(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(ValueVisitor)
     }
 }

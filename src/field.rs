@@ -41,6 +41,29 @@ impl PortRange {
         PortRange::new(number(first.trim())?, number(last.trim())?)
     }
 
+    /// Reads a port or a range as rules have them: `:` between its ends, of
+    /// which one may be left out, and port 0 among them.
+    pub fn parse_any(text: &str) -> Option<PortRange> {
+        let (first, last) = text.split_once(':').unwrap_or((text, text));
+        let number = |text: &str, missing: u16| match text {
+            "" => Some(missing),
+            _ if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+            _ => None,
+        };
+        let (first, last) = (number(first, 0)?, number(last, u16::MAX)?);
+        (!text.is_empty() && first <= last).then_some(PortRange { first, last })
+    }
+
+    /// The first port.
+    pub const fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The last port.
+    pub const fn last(self) -> u16 {
+        self.last
+    }
+
     /// Whether it is more than one port.
     pub fn is_range(self) -> bool {
         self.first != self.last
@@ -63,9 +86,13 @@ impl fmt::Display for PortRange {
     }
 }
 
-/// The ICMP types that a service may name (RFC 792).
+/// An ICMP type, or just one code of it. Those with a name are the ones that a
+/// service may name (RFC 792).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct IcmpType(u8);
+pub struct IcmpType {
+    number: u8,
+    code: Option<u8>,
+}
 
 const ICMP_TYPES: &[(&str, u8)] = &[
     ("echo-reply", 0),
@@ -80,19 +107,37 @@ const ICMP_TYPES: &[(&str, u8)] = &[
 
 impl IcmpType {
     /// What `ping` sends.
-    pub const ECHO_REQUEST: IcmpType = IcmpType(8);
+    pub const ECHO_REQUEST: IcmpType = IcmpType::by_number(8);
 
     /// By the name that iptables has for it.
     pub fn by_name(name: &str) -> Option<IcmpType> {
         ICMP_TYPES
             .iter()
             .find(|(known, _)| *known == name)
-            .map(|(_, number)| IcmpType(*number))
+            .map(|(_, number)| IcmpType::by_number(*number))
     }
 
     /// By its number.
     pub const fn by_number(number: u8) -> IcmpType {
-        IcmpType(number)
+        IcmpType { number, code: None }
+    }
+
+    /// Just this code of it.
+    pub const fn with_code(self, code: u8) -> IcmpType {
+        IcmpType {
+            code: Some(code),
+            ..self
+        }
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        self.number
+    }
+
+    /// The one code that is meant, if not every one is.
+    pub const fn code(self) -> Option<u8> {
+        self.code
     }
 
     /// Every name, for a message.
@@ -104,7 +149,10 @@ impl IcmpType {
 
 impl fmt::Display for IcmpType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        match self.code {
+            None => write!(f, "{}", self.number),
+            Some(code) => write!(f, "{}/{code}", self.number),
+        }
     }
 }
 
@@ -124,7 +172,19 @@ pub enum Unit {
 impl Unit {
     const ALL: [Unit; 4] = [Unit::Day, Unit::Hour, Unit::Minute, Unit::Second];
 
-    fn seconds(self) -> u64 {
+    /// By its name: `minute`, `min` or `m`.
+    pub fn by_name(name: &str) -> Option<Unit> {
+        match name {
+            "second" | "sec" | "s" => Some(Unit::Second),
+            "minute" | "min" | "m" => Some(Unit::Minute),
+            "hour" | "h" => Some(Unit::Hour),
+            "day" | "d" => Some(Unit::Day),
+            _ => None,
+        }
+    }
+
+    /// How long it is.
+    pub fn seconds(self) -> u64 {
         match self {
             Unit::Day => 86_400,
             Unit::Hour => 3_600,
@@ -140,6 +200,139 @@ impl Unit {
             Unit::Minute => "min",
             Unit::Second => "sec",
         }
+    }
+}
+
+/// Days of the week, the lowest bit Monday; never none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weekdays(u8);
+
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+impl Weekdays {
+    /// Every day.
+    pub const ALL: Weekdays = Weekdays(0b111_1111);
+
+    /// Reads `mon-fri`, `sat,sun` or `Mon,Tue`; a range may go over Sunday.
+    pub fn parse(text: &str) -> Option<Weekdays> {
+        let day = |name: &str| {
+            let known = |known: &&str| known.eq_ignore_ascii_case(name.trim());
+            WEEKDAYS.iter().position(known)
+        };
+        let mut bits = 0;
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (mut at, last) = (day(first)?, day(last)?);
+            bits |= 1 << at;
+            while at != last {
+                at = (at + 1) % WEEKDAYS.len();
+                bits |= 1 << at;
+            }
+        }
+        Some(Weekdays(bits))
+    }
+}
+
+impl fmt::Display for Weekdays {
+    /// As iptables writes it: `Mon,Tue`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = WEEKDAYS.iter().enumerate();
+        let named: Vec<&str> = days
+            .filter(|(bit, _)| self.0 >> bit & 1 == 1)
+            .map(|(_, name)| *name)
+            .collect();
+        f.write_str(&named.join(","))
+    }
+}
+
+/// A part of each day, of some days of the week, in UTC as the kernel's own
+/// clock counts (iptables-extensions(8), time). Seconds from midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeWindow {
+    start: u32,
+    stop: u32,
+    days: Weekdays,
+}
+
+/// 23:59:59, which the extension takes for no end.
+const LAST_SECOND: u32 = 86_399;
+
+impl TimeWindow {
+    /// From `start` to `stop`, `"08:00"` or `"08:00:30"`, the minute or second
+    /// of `stop` not in it but for 23:59:59; over midnight where `stop` is
+    /// before `start`. None where one is no time of day or both are the same.
+    pub fn new(start: &str, stop: &str, days: Weekdays) -> Option<TimeWindow> {
+        let (start, stop) = (time_of_day(start)?, time_of_day(stop)?);
+        (start != stop).then_some(TimeWindow { start, stop, days })
+    }
+
+    /// Of these days, the whole day.
+    pub fn on(days: Weekdays) -> TimeWindow {
+        TimeWindow {
+            start: 0,
+            stop: LAST_SECOND,
+            days,
+        }
+    }
+
+    /// From the values that iptables prints, which leaves out what is no limit.
+    pub fn as_printed(
+        start: Option<&str>,
+        stop: Option<&str>,
+        days: Option<&str>,
+    ) -> Option<TimeWindow> {
+        Some(TimeWindow {
+            start: start.map_or(Some(0), time_of_day)?,
+            stop: stop.map_or(Some(LAST_SECOND), time_of_day)?,
+            days: days.map_or(Some(Weekdays::ALL), Weekdays::parse)?,
+        })
+    }
+
+    /// Whether it is every second of every day.
+    pub fn is_always(self) -> bool {
+        (self.start, self.stop, self.days) == (0, LAST_SECOND, Weekdays::ALL)
+    }
+
+    /// Whether it goes over midnight.
+    pub fn is_over_midnight(self) -> bool {
+        self.stop < self.start
+    }
+}
+
+fn time_of_day(text: &str) -> Option<u32> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let number = |text: &str, below: u32| {
+        let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+        let number: u32 = text.parse().ok()?;
+        (digits && number < below).then_some(number)
+    };
+    match parts.as_slice() {
+        [hours, minutes] => Some(number(hours, 24)? * 3600 + number(minutes, 60)? * 60),
+        [hours, minutes, seconds] => {
+            Some(number(hours, 24)? * 3600 + number(minutes, 60)? * 60 + number(seconds, 60)?)
+        }
+        _ => None,
+    }
+}
+
+impl fmt::Display for TimeWindow {
+    /// As iptables-save writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words: Vec<String> = Vec::new();
+        if (self.start, self.stop) != (0, LAST_SECOND) {
+            for (option, time) in [("--timestart", self.start), ("--timestop", self.stop)] {
+                let (hours, minutes, seconds) = (time / 3600, time / 60 % 60, time % 60);
+                words.push(format!("{option} {hours:02}:{minutes:02}:{seconds:02}"));
+            }
+        }
+        if self.days != Weekdays::ALL {
+            words.push(format!("--weekdays {}", self.days));
+        }
+        if self.is_over_midnight() {
+            // The hours after midnight belong to the day on which it began.
+            words.push("--contiguous".into());
+        }
+        f.write_str(&words.join(" "))
     }
 }
 
@@ -173,14 +366,13 @@ impl Rate {
         if count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let unit = match unit {
-            "second" | "sec" | "s" => Unit::Second,
-            "minute" | "min" | "m" => Unit::Minute,
-            "hour" | "h" => Unit::Hour,
-            "day" | "d" => Unit::Day,
-            _ => return None,
-        };
-        Rate::new(count.parse().ok()?, unit)
+        Rate::new(count.parse().ok()?, Unit::by_name(unit)?)
+    }
+
+    /// In seven letters at most, for a name: `6m`.
+    pub fn short(self) -> String {
+        let unit: String = self.unit.short().chars().take(1).collect();
+        format!("{}{unit}", self.count)
     }
 
     /// How many may come at once before the rate holds: 5, the extensions' own
@@ -231,6 +423,24 @@ mod tests {
         );
         for bad in ["0", "70000", "", "-", "5-", "9-5", "+5", "0-5", "a"] {
             assert_eq!(PortRange::parse(bad, '-'), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn days_and_times() {
+        let days = |text| Weekdays::parse(text).map(|days| days.to_string());
+        assert_eq!(days("mon-fri").as_deref(), Some("Mon,Tue,Wed,Thu,Fri"));
+        assert_eq!(days("sat-mon,wed").as_deref(), Some("Mon,Wed,Sat,Sun"));
+        for bad in ["", "mon-", "monday", "mon;tue"] {
+            assert_eq!(days(bad), None, "{bad:?}");
+        }
+        let window = |start, stop| TimeWindow::new(start, stop, Weekdays::ALL);
+        assert_eq!(
+            window("22:00", "06:30").map(|w| w.to_string()).as_deref(),
+            Some("--timestart 22:00:00 --timestop 06:30:00 --contiguous")
+        );
+        for (start, stop) in [("8:00", "9:00"), ("24:00", "01:00"), ("08:00", "08:00")] {
+            assert_eq!(window(start, stop), None, "{start} {stop}");
         }
     }
 

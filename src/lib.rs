@@ -10,30 +10,43 @@
 //! One rule: only [`host`] touches the world. It takes finished values and
 //! decides nothing. All else is pure, and is tested without privileges.
 
+pub mod accounting;
 pub mod apply;
 pub mod cli;
 pub mod compile;
 pub mod config;
+pub mod daemon;
 pub mod field;
 pub mod host;
+pub mod kept;
+pub mod kernel;
 pub mod name;
 pub mod network;
 pub mod plan;
 pub mod policy;
+pub mod prove;
 pub mod ruleset;
 pub mod source;
 pub mod sysctl;
 
 use config::Config;
 use plan::Plan;
+use policy::{Answers, Policy};
 use source::{Refusal, Source};
 
-/// A configuration's text -> the plan.
+/// A configuration's text, and what the names in it resolved to -> the plan.
 ///
 /// # Errors
 /// The one line that refuses the file.
-pub fn plan(source: &Source) -> Result<Plan, Refusal> {
-    let config = Config::parse(source)?;
-    let policy = policy::resolve(&config, source)?;
-    Ok(Plan::new(&policy, &source.name))
+pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
+    let policy = policy(source, answers)?;
+    Ok(Plan::new(policy, source.name()))
+}
+
+/// A configuration's text, and what the names in it resolved to -> the policy.
+///
+/// # Errors
+/// The one line that refuses the file.
+pub fn policy(source: &Source, answers: &Answers) -> Result<Policy, Refusal> {
+    policy::resolve(&Config::parse(source)?, answers, source)
 }

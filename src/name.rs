@@ -108,8 +108,12 @@ name!(
     /// A chain, built-in or ours.
     ChainName, "chain name", |name| {
         length(name, CHAIN_NAME_MAX)?;
-        characters(name, "letters, digits and any of . _ - :", |c| {
-            c.is_ascii_alphanumeric() || "._-:".contains(c)
+        if name.starts_with(['-', '!']) {
+            return Err("begins with - or !; begin it otherwise".into());
+        }
+        // What other tools name theirs: Shorewall's ~log0, Docker's DOCKER-USER.
+        characters(name, "printable ASCII without spaces, quotes and backslashes", |c| {
+            plain(c) && c != ' '
         })
     }
 );
@@ -138,6 +142,12 @@ impl MacAddress {
     /// Its bytes as they are on the wire.
     pub fn bytes(&self) -> &[u8; 6] {
         &self.0
+    }
+
+    /// Its bytes as one number, the first one the highest.
+    pub fn number(&self) -> u128 {
+        let bytes = self.0.iter();
+        bytes.fold(0, |number, byte| number << 8 | u128::from(*byte))
     }
 }
 
@@ -180,10 +190,34 @@ impl fmt::Display for MacAddress {
 }
 
 name!(
-    /// A camera.
+    /// A camera. Allow lines name it where they else name a zone.
     CameraName, "camera name", |name| {
         length(name, 32)?;
+        if matches!(name, "any" | "router") {
+            return Err("means something else in an allow line; choose another".into());
+        }
         lower_case_word(name)
+    }
+);
+
+name!(
+    /// A host's name (RFC 1123, section 2.1): labels of letters, digits and `-`.
+    HostName, "host name", |name| {
+        length(name, 253)?;
+        characters(name, "letters, digits and any of . -", |c| {
+            c.is_ascii_alphanumeric() || ".-".contains(c)
+        })?;
+        let label = |label: &str| {
+            (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+        };
+        if !name.split('.').all(label) {
+            return Err("has a part that is empty, over 63 long or begins or ends with -; write it as smtp.example.org".into());
+        }
+        // All digits at the end is an address, or meant for one.
+        if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+            return Err("ends in a number; write an address as address".into());
+        }
+        Ok(())
     }
 );
 

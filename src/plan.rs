@@ -14,10 +14,16 @@ pub struct Plan {
     pub ipv4: Ruleset,
     /// IPv6 rules.
     pub ipv6: Ruleset,
-    /// Settings, but for the forwarding of IPv4, which is the last step.
+    /// Settings that tighten, written before the rules.
     pub sysctls: Vec<Setting>,
+    /// IPv6 on at interfaces, after the rules and before the addresses.
+    pub ipv6_on: Vec<Setting>,
+    /// Forwarding, which is the last step.
+    pub last: Vec<Setting>,
     /// Links, addresses and routes.
     pub network: network::Wanted,
+    /// What it was made of.
+    pub policy: Policy,
     /// The file's path as it was given, for the DHCP client's hook.
     pub file: String,
     /// How long a boot waits for links that are not there yet.
@@ -26,14 +32,17 @@ pub struct Plan {
 
 impl Plan {
     /// Makes a policy into a plan.
-    pub fn new(policy: &Policy, file: &str) -> Plan {
+    pub fn new(policy: Policy, file: &str) -> Plan {
         Plan {
             file: file.to_owned(),
-            ipv4: compile::ipv4(policy),
-            ipv6: compile::ipv6(),
-            sysctls: sysctl::wanted(policy),
-            network: network::wanted(policy),
+            ipv4: compile::ipv4(&policy),
+            ipv6: compile::ipv6(&policy),
+            sysctls: sysctl::wanted(&policy),
+            ipv6_on: sysctl::ipv6_on(&policy),
+            last: sysctl::last(&policy),
+            network: network::wanted(&policy),
             wait: policy.wait,
+            policy,
         }
     }
 }

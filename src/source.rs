@@ -1,18 +1,29 @@
-//! Places in the configuration file, and the one line that refuses it.
+//! Places in the configuration files, and the one line that refuses them.
 //!
-//! Owns the text as read and the way from a byte offset to `line:column`.
+//! Owns the texts as read and the way from a byte offset to `file:line:column`.
 //! Never reads a file.
 
 use std::fmt;
 use std::ops::Range;
 
-/// A configuration file's text under the name it was given.
+/// The configuration: the file and its drop-ins, in the order in which they
+/// are read. Offsets count through all of them, so that one number is one place.
 #[derive(Debug, Clone)]
 pub struct Source {
+    files: Vec<SourceFile>,
+}
+
+/// One file of the configuration.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
     /// The path as the user wrote it; it begins every refusal.
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The offset of its first byte.
+    pub start: usize,
+    /// Where each line begins, in this text.
+    lines: Vec<usize>,
 }
 
 /// A place in a file, both counted from 1, columns in characters.
@@ -30,36 +41,79 @@ impl Place {
 }
 
 impl Source {
-    /// Takes a file's name and text.
+    /// Takes the main file's name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
-        Source {
-            name: name.into(),
-            text: text.into(),
-        }
+        Source { files: Vec::new() }.with(name, text)
     }
 
-    /// The place of a byte offset; one past the end is the end.
-    pub fn place(&self, offset: usize) -> Place {
-        place_in(&self.text, offset)
+    /// The same with one more file.
+    pub fn with(mut self, name: impl Into<String>, text: impl Into<String>) -> Source {
+        let text = text.into();
+        let starts = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        self.files.push(SourceFile {
+            name: name.into(),
+            start: self.files.last().map_or(0, |last| last.end() + 1),
+            lines: std::iter::once(0).chain(starts).collect(),
+            text,
+        });
+        self
+    }
+
+    /// Its files; the first is the main one.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// The main file's name.
+    pub fn name(&self) -> &str {
+        self.files.first().map_or("", |file| &file.name)
+    }
+
+    /// The file that an offset is in, as its number, and the place there; one
+    /// past the end is the end.
+    pub fn locate(&self, offset: usize) -> (usize, Place) {
+        let number = self
+            .files
+            .partition_point(|file| file.start <= offset)
+            .saturating_sub(1);
+        match self.files.get(number) {
+            Some(file) => (number, file.place(offset - file.start)),
+            None => (0, Place::START),
+        }
     }
 
     /// A refusal at the start of `span`, with what is wrong and what to do.
     pub fn refuse(&self, span: Range<usize>, what: impl fmt::Display) -> Refusal {
-        Refusal::new(&self.name, self.place(span.start), what)
+        let (file, place) = self.locate(span.start);
+        let name = self.files.get(file).map_or("", |file| &file.name);
+        Refusal::new(name, place, what)
+    }
+
+    /// `file:line` of an offset, to point at from elsewhere.
+    pub fn pointer(&self, offset: usize) -> String {
+        let (file, place) = self.locate(offset);
+        let name = self.files.get(file).map_or("", |file| &file.name);
+        format!("{name}:{}", place.line)
     }
 }
 
-/// The place of a byte offset in a text.
-pub fn place_in(text: &str, offset: usize) -> Place {
-    let mut end = offset.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
+impl SourceFile {
+    fn end(&self) -> usize {
+        self.start + self.text.len()
     }
-    let before = &text[..end];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Place {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
+
+    /// The place of a byte offset in this file's text.
+    fn place(&self, offset: usize) -> Place {
+        let mut end = offset.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let line = self.lines.partition_point(|start| *start <= end);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        Place {
+            line,
+            column: self.text[start..end].chars().count() + 1,
+        }
     }
 }
 
@@ -125,11 +179,21 @@ mod tests {
     #[test]
     fn places_count_characters_from_one() {
         let source = Source::new("f", "a\nüb = 1\n");
-        assert_eq!(source.place(0), Place { line: 1, column: 1 });
-        assert_eq!(source.place(4), Place { line: 2, column: 2 });
+        let at = |offset| source.locate(offset).1;
+        assert_eq!(at(0), Place { line: 1, column: 1 });
+        assert_eq!(at(4), Place { line: 2, column: 2 });
         // inside the two bytes of ü, and past the end
-        assert_eq!(source.place(3), Place { line: 2, column: 1 });
-        assert_eq!(source.place(99), Place { line: 3, column: 1 });
+        assert_eq!(at(3), Place { line: 2, column: 1 });
+        assert_eq!(at(99), Place { line: 3, column: 1 });
+    }
+
+    #[test]
+    fn one_offset_is_one_place_in_one_file() {
+        let source = Source::new("a", "x\ny").with("b", "").with("c", "z\nw\n");
+        assert_eq!(source.pointer(2), "a:2");
+        assert_eq!(source.pointer(4), "b:1");
+        assert_eq!(source.pointer(5), "c:1");
+        assert_eq!(source.pointer(7), "c:2");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::name::InterfaceName;
-use crate::policy::Policy;
+use crate::policy::{Ipv6Mode, Policy, ProxyWay};
 
 /// A setting's path under /proc/sys, part by part: an interface's name may
 /// hold a dot, so no dot can stand for the slash.
@@ -17,6 +17,14 @@ impl Key {
     /// From a path whose parts hold no slash: `net/ipv4/ip_forward`.
     fn new(path: &str) -> Key {
         Key(path.split('/').map(str::to_owned).collect())
+    }
+
+    /// That of one interface, or of `all` or `default`; an interface's name has
+    /// no slash, and may have a dot.
+    fn of(family: &str, scope: &str, name: &str) -> Key {
+        Key(["net", family, "conf", scope, name]
+            .map(str::to_owned)
+            .to_vec())
     }
 
     /// The parts below /proc/sys.
@@ -70,17 +78,38 @@ fn setting(path: &str, value: &'static str, need: Need, why: &'static str) -> Se
     }
 }
 
+const LAST: &str = "packets pass between zones only once everything else holds";
+
 /// IPv4 forwarding: off in the seal, on as the last step.
 pub fn forwarding(on: bool) -> Setting {
-    setting(
-        "net/ipv4/ip_forward",
-        if on { "1" } else { "0" },
-        Need::Required,
-        "packets pass between zones only once everything else holds",
-    )
+    let value = if on { "1" } else { "0" };
+    setting("net/ipv4/ip_forward", value, Need::Required, LAST)
 }
 
-/// IPv6 forwarding, which stays off.
+/// What the last step of a policy turns on: the forwarding of each family that
+/// may pass.
+pub fn last(policy: &Policy) -> Vec<Setting> {
+    let ipv6 = (policy.ipv6 == Ipv6Mode::Same)
+        .then(|| setting("net/ipv6/conf/all/forwarding", "1", Need::Required, LAST));
+    ipv6.into_iter().chain([forwarding(true)]).collect()
+}
+
+/// IPv6 on where the policy has addresses of it, whatever turned it off: it
+/// opens, so it comes after the rules and before the addresses.
+pub fn ipv6_on(policy: &Policy) -> Vec<Setting> {
+    let zones = policy.zones.iter().filter(|zone| zone.has_ipv6());
+    zones
+        .map(|zone| Setting {
+            key: Key::of("ipv6", zone.interface.as_str(), "disable_ipv6"),
+            value: "0".to_owned(),
+            why: "the zone has an IPv6 address",
+            // An interface that is not there is told by the network's own step.
+            need: Need::IfPresent,
+        })
+        .collect()
+}
+
+/// IPv6 forwarding off: in the seal, and where the policy lets none pass.
 pub fn ipv6_forwarding_off() -> Setting {
     setting(
         "net/ipv6/conf/all/forwarding",
@@ -168,6 +197,11 @@ const PER_INTERFACE: &[(&str, &str, &str)] = &[
 ];
 
 const PER_INTERFACE_IPV6: &[(&str, &str, &str)] = &[
+    (
+        "force_forwarding",
+        "0",
+        "no interface forwards while forwarding is off",
+    ),
     ("accept_ra", "0", "no host gives the router IPv6 routes"),
     ("autoconf", "0", "nor an address"),
     ("accept_redirects", "0", "no host changes IPv6 routes"),
@@ -178,17 +212,65 @@ const PER_INTERFACE_IPV6: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Where IPv6 passes: what else it takes.
+const GLOBAL_IPV6_SAME: &[(&str, &str, &str)] = &[(
+    "icmp/echo_ignore_multicast",
+    "1",
+    "no answer to an IPv6 ping to everybody (smurf)",
+)];
+
+/// The same, per interface. Neighbour discovery's own checks, such as the hop
+/// limit of 255, are the kernel's always (RFC 4861, 6.1 and 7.1).
+const PER_INTERFACE_IPV6_SAME: &[(&str, &str, &str)] = &[
+    (
+        "seg6_enabled",
+        "0",
+        "no sender chooses the way by segments (RFC 8754)",
+    ),
+    (
+        "rpl_seg_enabled",
+        "0",
+        "nor by RPL's source routes (RFC 6554)",
+    ),
+    (
+        "proxy_ndp",
+        "0",
+        "the router answers neighbour solicitations for nobody else",
+    ),
+    (
+        "accept_untracked_na",
+        "0",
+        "no neighbour is learnt from an advertisement that nobody asked for (RFC 4861, 7.2.5)",
+    ),
+    (
+        "suppress_frag_ndisc",
+        "1",
+        "no neighbour discovery comes in fragments (RFC 6980)",
+    ),
+];
+
 /// The keys of all settings for these interfaces, which a file may set otherwise.
-pub fn keys<'a>(interfaces: impl Iterator<Item = &'a InterfaceName>) -> Vec<String> {
-    settings(interfaces)
+pub fn keys<'a>(
+    interfaces: impl Iterator<Item = &'a InterfaceName>,
+    ipv6: Ipv6Mode,
+) -> Vec<String> {
+    settings(interfaces, ipv6)
         .iter()
         .map(|setting| setting.key.to_string())
         .collect()
 }
 
-/// All settings of a policy but the forwarding of IPv4, in order of writing.
+/// All settings of a policy that tighten, in order of writing: but for
+/// [`ipv6_on`] and [`last`].
 pub fn wanted(policy: &Policy) -> Vec<Setting> {
-    let mut settings = settings(policy.zones.iter().map(|zone| &zone.interface));
+    let mut settings = settings(policy.zones.iter().map(|zone| &zone.interface), policy.ipv6);
+    for key in proxied(policy) {
+        for setting in settings.iter_mut().filter(|setting| setting.key == key) {
+            // Loose: the larger of this and that of all interfaces holds.
+            setting.value = "2".to_owned();
+            setting.why = "a transparent proxy answers with the addresses of others";
+        }
+    }
     for setting in &mut settings {
         if let Some(value) = policy.sysctls.get(&setting.key.to_string()) {
             setting.value.clone_from(value);
@@ -197,51 +279,62 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
     settings
 }
 
-fn settings<'a>(interfaces: impl Iterator<Item = &'a InterfaceName>) -> Vec<Setting> {
-    let mut settings = vec![ipv6_forwarding_off()];
-    for (name, value, why) in GLOBAL {
-        settings.push(setting(
-            &format!("net/ipv4/{name}"),
-            value,
-            Need::IfPresent,
-            why,
-        ));
+/// The reverse path filter of each zone with a proxy host.
+fn proxied(policy: &Policy) -> impl Iterator<Item = Key> {
+    policy.proxies.iter().filter_map(|proxy| match proxy.way {
+        ProxyWay::Host { zone, .. } => {
+            let interface = policy.zone(zone).interface.as_str();
+            Some(Key::of("ipv4", interface, "rp_filter"))
+        }
+        ProxyWay::Here(_) => None,
+    })
+}
+
+fn settings<'a>(
+    interfaces: impl Iterator<Item = &'a InterfaceName>,
+    ipv6: Ipv6Mode,
+) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    let global_ipv6 = match ipv6 {
+        Ipv6Mode::Drop => {
+            settings.push(ipv6_forwarding_off());
+            &[]
+        }
+        Ipv6Mode::Same => GLOBAL_IPV6_SAME,
+    };
+    for (family, entries) in [("ipv4", GLOBAL), ("ipv6", global_ipv6)] {
+        for (name, value, why) in entries {
+            let path = format!("net/{family}/{name}");
+            settings.push(setting(&path, value, Need::IfPresent, why));
+        }
     }
     for scope in ["all", "default"] {
-        add_scope(&mut settings, scope);
+        add_scope(&mut settings, scope, ipv6);
     }
     for interface in interfaces {
-        add_scope(&mut settings, interface.as_str());
+        add_scope(&mut settings, interface.as_str(), ipv6);
     }
     settings
 }
 
-fn add_scope(settings: &mut Vec<Setting>, scope: &str) {
-    // A scope is one part of the path: an interface's name has no slash.
-    let add = |settings: &mut Vec<Setting>,
-               family: &str,
-               need,
-               entry: &(&str, &'static str, &'static str)| {
-        let (name, value, why) = *entry;
-        let mut key = Key::new(&format!("net/{family}/conf"));
-        key.0.extend([scope.to_owned(), name.to_owned()]);
-        settings.push(Setting {
-            key,
-            value: value.to_owned(),
+fn add_scope(settings: &mut Vec<Setting>, scope: &str, ipv6: Ipv6Mode) {
+    let mut add = |family: &str, need, entries: &[(&str, &str, &'static str)]| {
+        settings.extend(entries.iter().map(|(name, value, why)| Setting {
+            key: Key::of(family, scope, name),
+            value: (*value).to_owned(),
             why,
             need,
-        });
+        }));
     };
     // An interface that is not there is told by the network's own step.
     let need = match scope {
         "all" | "default" => Need::Required,
         _ => Need::IfPresent,
     };
-    for entry in PER_INTERFACE {
-        add(settings, "ipv4", need, entry);
-    }
-    for entry in PER_INTERFACE_IPV6 {
-        add(settings, "ipv6", Need::IfPresent, entry);
+    add("ipv4", need, PER_INTERFACE);
+    add("ipv6", Need::IfPresent, PER_INTERFACE_IPV6);
+    if ipv6 == Ipv6Mode::Same {
+        add("ipv6", Need::IfPresent, PER_INTERFACE_IPV6_SAME);
     }
 }
 
@@ -252,7 +345,7 @@ mod tests {
     #[test]
     fn a_dot_in_an_interface_stays_in_its_part() {
         let mut settings = Vec::new();
-        add_scope(&mut settings, "eth0.20");
+        add_scope(&mut settings, "eth0.20", Ipv6Mode::Drop);
         assert_eq!(settings[0].key.parts()[3], "eth0.20");
         assert_eq!(
             settings[0].to_string(),

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use super::{Outcome, read_plan};
+use ipnet::IpNet;
+
+use super::{Outcome, in_force};
 use crate::host::netlink;
 use crate::network;
 
 /// What a DHCP client's hook does: address and default route of the lease. A
 /// lease in a network of another zone is not taken.
 pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
-    let plan = match read_plan(config) {
+    let plan = match in_force(config) {
         Ok(plan) => plan,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
@@ -20,10 +22,10 @@ pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
         .filter(|other| other.name.as_str() != link);
     let networks: Vec<_> = others
         .flat_map(|other| {
-            other
-                .addresses
-                .iter()
-                .map(|own| (own.trunc(), other.zone.clone()))
+            other.addresses.iter().filter_map(|own| match own {
+                IpNet::V4(own) => Some((own.trunc(), other.zone.clone())),
+                IpNet::V6(_) => None,
+            })
         })
         .collect();
     let lease = network::lease(event, |name| std::env::var(name).ok())

@@ -7,10 +7,17 @@ use std::fmt;
 pub enum Outcome {
     /// The kernel holds what the file says; with the number of changes made.
     Applied(usize),
-    /// The kernel holds what the file says, and nothing was changed.
-    Holds,
-    /// It does not; each difference.
-    Drift(Vec<String>),
+    /// The same until so many seconds are over, unless it is confirmed.
+    Pending {
+        /// The number of changes made.
+        changes: usize,
+        /// How long.
+        seconds: u64,
+    },
+    /// What was to be confirmed is, and stays.
+    Confirmed,
+    /// The last good policy is in force and the file is not; why.
+    LastGood(String),
     /// A step failed and the rules from before are in force.
     RolledBack(String),
     /// What was to be done could not be, and the rules are as they were.
@@ -32,8 +39,12 @@ impl Outcome {
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Outcome::Applied(_) | Outcome::Holds | Outcome::Closed | Outcome::Open => 0,
-            Outcome::Drift(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => 1,
+            Outcome::Applied(_)
+            | Outcome::Pending { .. }
+            | Outcome::Confirmed
+            | Outcome::Closed
+            | Outcome::Open => 0,
+            Outcome::LastGood(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => 1,
             Outcome::Refused(_) => 2,
             Outcome::Sealed(_) => 3,
             Outcome::Unsealed(_) => 4,
@@ -46,8 +57,14 @@ impl fmt::Display for Outcome {
         match self {
             Outcome::Applied(0) => f.write_str("Applied: nothing had to change"),
             Outcome::Applied(changes) => write!(f, "Applied: {changes} changes made"),
-            Outcome::Holds => f.write_str("Applied: the kernel holds what the file says"),
-            Outcome::Drift(found) => write!(f, "Drift: {} differences", found.len()),
+            Outcome::Pending { changes, seconds } => write!(
+                f,
+                "Applied: {changes} changes made; they are taken back in {seconds} s unless camfw confirm comes"
+            ),
+            Outcome::Confirmed => f.write_str("Confirmed: the policy stays"),
+            Outcome::LastGood(why) => {
+                write!(f, "Applied: the last good policy, and not the file: {why}")
+            }
             Outcome::RolledBack(why) => write!(f, "Rolled back to the rules from before: {why}"),
             Outcome::Failed(why) | Outcome::Refused(why) => f.write_str(why),
             Outcome::Closed => f.write_str("Sealed: the box is closed"),

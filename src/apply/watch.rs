@@ -5,15 +5,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{
-    Kernel, Outcome, Patience, StepError, bring_up, locked, needs_root, read_plan, rules_of, write,
-};
-use crate::host::iptables::Tables;
+use super::{Kernel, Outcome, Patience, StepError, bring_up, in_force, locked, needs_root, write};
 use crate::host::netlink;
 use crate::network;
 use crate::plan::Plan;
-use crate::ruleset::{Ruleset, differences};
-use crate::sysctl;
 
 /// Keeps at it: whenever a link comes, goes or comes back, makes the network
 /// what the file says, as long as the rules are those of the file. Forwarding
@@ -31,12 +26,12 @@ pub fn watch(config: &Path) -> Outcome {
             said = told;
         }
     };
-    let mut plan = match read_plan(config) {
+    let mut plan = match in_force(config) {
         Ok(plan) => plan,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
     loop {
-        match locked() {
+        match locked("watch") {
             Ok(_lock) => say(look_after(&plan)),
             Err(outcome) => say(outcome.to_string()),
         }
@@ -50,7 +45,7 @@ pub fn watch(config: &Path) -> Outcome {
         // What could not be changed is not tried again at once, and a link
         // that flaps is not chased.
         std::thread::sleep(SETTLE);
-        match read_plan(config) {
+        match in_force(config) {
             Ok(read) => plan = read,
             // The rules that are loaded are still those of the plan before.
             Err(refusal) => say(refusal.to_string()),
@@ -66,15 +61,14 @@ const SETTLE: Duration = Duration::from_millis(200);
 fn look_after(plan: &Plan) -> String {
     let looked = Kernel::find().and_then(|kernel| {
         let found = kernel.read()?;
-        let holds = |(tables, found): (&Tables, &Ruleset)| {
-            differences(&rules_of(plan, tables.family()), found).is_empty()
-        };
-        if !kernel.families.iter().zip(&found).all(holds) {
+        if !kernel.differences(&found, plan).is_empty() {
             return Ok("the rules are not those of the file; camfw apply brings them in".into());
         }
         kernel.keep_settings(plan)?;
         bring_up(&kernel, plan, netlink::read(), Patience::None)?;
-        write(&sysctl::forwarding(true))?;
+        for setting in &plan.last {
+            write(setting)?;
+        }
         Ok("the network is as the file says".to_owned())
     });
     looked.unwrap_or_else(|error: StepError| error.to_string())

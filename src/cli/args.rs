@@ -20,12 +20,27 @@ usage: camfw [--config FILE] [--verbose] COMMAND
                    [--ipv4 | --ipv6]
   show network     the links, addresses and routes it gives
   show sysctls     the kernel settings it gives, and why
+  show kernel      the lines of the kernel's configuration that it needs
+                   [--nft: for iptables-nft]
+  show vsftpd      the FTP server's side of it, for vsftpd.conf
+  show dnsmasq     leases for the listed cameras, for dnsmasq.conf
+  show ntp         the time for those who may ask, for chrony.conf
   boot             close the box, then apply the file: the init script's command
   apply            bring the running box to what the file says
+                   [--confirm SECONDS: and back again unless confirm comes]
+  confirm          keep what apply --confirm applied
+  refresh          look up the names of hosts again, and carry out what changed
   watch            stay, and finish the network when interfaces come and go
   seal             close the box: nothing in, out or across
   open             take the firewall off: everything is accepted
-  status           does the kernel hold what the file says?
+  prove            is it what the file says, and nothing else? for every packet
+                   [--live] of the rules that the kernel holds
+  trace            what becomes of one packet, rule by rule: --from ZONE --to ZONE
+                   --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
+                   --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
+                   [--live | --rules DUMP] [--packets FILE] one packet a line
+  status           does the kernel hold what the file says, and what was counted?
+                   [--json]
 
   --config FILE    default /etc/camfw/camfw.toml
   --verbose        log more
@@ -45,10 +60,79 @@ pub struct Args {
     pub verbose: bool,
     /// What to do.
     pub command: Command,
+    /// Options of the commands that prove something.
+    pub options: Options,
+}
+
+/// Options that go with one command or a few: name, without dashes, and value.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options(Vec<(String, String)>);
+
+impl Options {
+    /// Those that have no value.
+    const FLAGS: [&'static str; 3] = ["live", "fragment", "json"];
+
+    /// Which go with which command.
+    const OF: [(&'static str, &'static [&'static str]); 2] = [
+        ("prove", &["live"]),
+        (
+            "trace",
+            &[
+                "live",
+                "rules",
+                "packets",
+                "from",
+                "to",
+                "src",
+                "dst",
+                "proto",
+                "sport",
+                "dport",
+                "icmp-type",
+                "flags",
+                "state",
+                "mac",
+                "mark",
+                "ttl",
+                "fragment",
+            ],
+        ),
+    ];
+
+    fn is_known(name: &str) -> bool {
+        Options::OF.iter().any(|(_, names)| names.contains(&name))
+    }
+
+    /// The first that does not go with a command.
+    fn elsewhere(&self, command: &str) -> Option<&str> {
+        let fits = |name: &str| {
+            let mut of = Options::OF.iter();
+            of.any(|(known, names)| *known == command && names.contains(&name))
+        };
+        let mut names = self.0.iter().map(|(name, _)| name.as_str());
+        names.find(|name| !fits(name))
+    }
+
+    /// The value of an option, the last one if there are several.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut all = self.0.iter().rev();
+        all.find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether an option is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[(String, String)] {
+        &self.0
+    }
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Say how it is used.
     Help,
@@ -59,7 +143,21 @@ pub enum Command {
     /// Print what the file gives.
     Show(Show),
     /// Does the kernel hold it?
-    Status,
+    Status {
+        /// For a program to read.
+        json: bool,
+    },
+    /// Is it what the file says, and nothing else?
+    Prove,
+    /// What becomes of one packet?
+    Trace,
+    /// The watchdog of `apply --confirm`, which starts it.
+    AwaitConfirmation {
+        /// Of which of them.
+        token: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// Change the kernel.
     Change(Change),
 }
@@ -78,6 +176,24 @@ pub enum Show {
     Network,
     /// Kernel settings.
     Sysctls,
+    /// The kernel's configuration.
+    Kernel {
+        /// For iptables-nft, not iptables-legacy.
+        nft: bool,
+    },
+    /// What another program on the router has to be told.
+    Daemon(Daemon),
+}
+
+/// A program on the router that has to agree with the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemon {
+    /// The FTP server.
+    Vsftpd,
+    /// The DHCP server.
+    Dnsmasq,
+    /// The time server.
+    Ntp,
 }
 
 /// The commands that change the kernel.
@@ -85,8 +201,12 @@ pub enum Show {
 pub enum Change {
     /// Seal, then apply.
     Boot,
-    /// Apply.
-    Apply,
+    /// Apply, for good or for so many seconds.
+    Apply(Option<u64>),
+    /// Keep what was applied for a while.
+    Confirm,
+    /// Look names up again.
+    Refresh,
     /// Look after the network as interfaces come and go.
     Watch,
     /// Close the box.
@@ -108,11 +228,17 @@ pub enum UsageError {
     #[error("no command is called {0:?}")]
     UnknownCommand(String),
     /// `show` of nothing that there is.
-    #[error("show takes rules, network or sysctls")]
+    #[error("show takes rules, network, sysctls, kernel, vsftpd, dnsmasq or ntp")]
     UnknownShow,
-    /// `--ipv4` or `--ipv6` elsewhere than with `show rules`.
-    #[error("--ipv4 and --ipv6 go with show rules alone")]
-    FamilyElsewhere,
+    /// A number of seconds that is none.
+    #[error("{0:?} is not a number of seconds from 1 to 86400")]
+    Seconds(String),
+    /// An option of another command.
+    #[error("{0} alone")]
+    OptionElsewhere(&'static str),
+    /// An option that goes with another command.
+    #[error("--{0} does not go with this command")]
+    OptionOfAnother(String),
 }
 
 impl Args {
@@ -124,8 +250,10 @@ impl Args {
         let mut parser = lexopt::Parser::from_args(arguments);
         let mut config = PathBuf::from(DEFAULT_CONFIG);
         let mut verbose = false;
-        let (mut ipv4, mut ipv6) = (false, false);
+        let (mut ipv4, mut ipv6, mut nft, mut json) = (false, false, false, false);
+        let mut confirm = None;
         let mut words: Vec<String> = Vec::new();
+        let mut options = Options::default();
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => words = vec!["help".into()],
@@ -134,6 +262,17 @@ impl Args {
                 Short('v') | Long("verbose") => verbose = true,
                 Short('4') | Long("ipv4") => ipv4 = true,
                 Short('6') | Long("ipv6") => ipv6 = true,
+                Long("nft") => nft = true,
+                Long("json") => json = true,
+                Long("confirm") => confirm = Some(seconds(&parser.value()?.to_string_lossy())?),
+                Long(name) if Options::is_known(name) => {
+                    let name = name.to_owned();
+                    let value = match Options::FLAGS.contains(&name.as_str()) {
+                        true => String::new(),
+                        false => parser.value()?.to_string_lossy().into_owned(),
+                    };
+                    options.0.push((name, value));
+                }
                 Value(word) => words.push(word.to_string_lossy().into_owned()),
                 other => return Err(other.unexpected().into()),
             }
@@ -150,25 +289,61 @@ impl Args {
             }),
             ["show", "network"] => Command::Show(Show::Network),
             ["show", "sysctls"] => Command::Show(Show::Sysctls),
+            ["show", "kernel"] => Command::Show(Show::Kernel { nft }),
+            ["show", "vsftpd"] => Command::Show(Show::Daemon(Daemon::Vsftpd)),
+            ["show", "dnsmasq"] => Command::Show(Show::Daemon(Daemon::Dnsmasq)),
+            ["show", "ntp"] => Command::Show(Show::Daemon(Daemon::Ntp)),
             ["show", ..] => return Err(UsageError::UnknownShow),
-            ["status"] => Command::Status,
+            ["status"] => Command::Status { json },
+            ["prove"] => Command::Prove,
+            ["trace"] => Command::Trace,
             ["boot"] => Command::Change(Change::Boot),
-            ["apply"] => Command::Change(Change::Apply),
+            ["apply"] => Command::Change(Change::Apply(confirm)),
+            ["confirm"] => Command::Change(Change::Confirm),
+            ["refresh"] => Command::Change(Change::Refresh),
             ["watch"] => Command::Change(Change::Watch),
             ["seal"] => Command::Change(Change::Seal),
             ["open"] => Command::Change(Change::Open),
+            ["await-confirmation", token, given] => Command::AwaitConfirmation {
+                token: (*token).to_owned(),
+                seconds: seconds(given)?,
+            },
             words => return Err(UsageError::UnknownCommand(words.join(" "))),
         };
-        let families = matches!(command, Command::Show(Show::Rules { .. }));
-        if (ipv4 || ipv6) && !families {
-            return Err(UsageError::FamilyElsewhere);
+        let elsewhere = |given: bool, is_its_own: bool, which| match given && !is_its_own {
+            true => Err(UsageError::OptionElsewhere(which)),
+            false => Ok(()),
+        };
+        if let Some(name) = options.elsewhere(&words.join(" ")) {
+            return Err(UsageError::OptionOfAnother(name.to_owned()));
         }
+        let families = matches!(command, Command::Show(Show::Rules { .. }));
+        elsewhere(
+            ipv4 || ipv6,
+            families,
+            "--ipv4 and --ipv6 go with show rules",
+        )?;
+        let kernel = matches!(command, Command::Show(Show::Kernel { .. }));
+        elsewhere(nft, kernel, "--nft goes with show kernel")?;
+        let status = matches!(command, Command::Status { .. });
+        elsewhere(json, status, "--json goes with status")?;
+        let apply = matches!(command, Command::Change(Change::Apply(_)));
+        elsewhere(confirm.is_some(), apply, "--confirm goes with apply")?;
         Ok(Args {
             config,
             verbose,
             command,
+            options,
         })
     }
+}
+
+fn seconds(text: &str) -> Result<u64, UsageError> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.ok_or_else(|| UsageError::Seconds(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -203,6 +378,12 @@ mod tests {
             "show",
             "show x",
             "check --ipv4",
+            "show rules --nft",
+            "apply --confirm",
+            "apply --confirm 0",
+            "apply --confirm 1h",
+            "seal --confirm 60",
+            "check --json",
             "--config",
             "-x check",
         ] {

@@ -4,17 +4,29 @@ use std::path::Path;
 
 use super::args::Change;
 use super::complain_unless_logged;
+use crate::apply::Outcome;
 use crate::{apply, host};
 
 pub fn run(config: &Path, change: Change, verbose: bool) -> u8 {
     host::log::start(verbose);
-    let outcome = match change {
+    tell(&match change {
         Change::Boot => apply::boot(config),
-        Change::Apply => apply::apply(config),
+        Change::Apply(seconds) => apply::apply(config, seconds),
+        Change::Confirm => apply::confirm(),
+        Change::Refresh => apply::refresh(config),
         Change::Watch => apply::watch(config),
         Change::Seal => apply::seal(),
         Change::Open => apply::open(),
-    };
+    })
+}
+
+/// The watchdog of `apply --confirm`.
+pub fn await_confirmation(token: &str, seconds: u64, verbose: bool) -> u8 {
+    host::log::start(verbose);
+    tell(&apply::await_confirmation(token, seconds))
+}
+
+fn tell(outcome: &Outcome) -> u8 {
     let line = outcome.to_string();
     match outcome.exit_code() {
         0 => log::info!("{line}"),

@@ -6,8 +6,10 @@ mod args;
 mod change;
 mod check;
 mod lease;
+mod prove;
 pub mod show;
 mod status;
+mod trace;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -16,6 +18,9 @@ use std::process::ExitCode;
 use args::{Args, Command};
 
 use crate::host;
+
+/// It does not hold.
+const FAILED: u8 = 1;
 
 /// Bad usage, and a refused configuration.
 const REFUSED: u8 = 2;
@@ -39,7 +44,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Version => print(concat!("camfw ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check => check::run(config),
         Command::Show(what) => show::run(config, what),
-        Command::Status => status::run(config),
+        Command::Status { json } => status::run(config, json),
+        Command::Prove => prove::run(config, &args.options),
+        Command::Trace => trace::run(config, &args.options),
+        Command::AwaitConfirmation { token, seconds } => {
+            change::await_confirmation(&token, seconds, args.verbose)
+        }
         Command::Change(change) => change::run(config, change, args.verbose),
     };
     ExitCode::from(code)

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::args::Show;
+use super::args::{Daemon, Show};
 use super::{REFUSED, complain, print};
-use crate::apply;
+use crate::kernel::{Backend, requirements};
 use crate::network::Device;
 use crate::plan::Plan;
 use crate::ruleset::{Ruleset, TableName, restore_text};
-use crate::sysctl;
+use crate::{apply, daemon};
 
 /// Prints it; the exit code.
 pub(super) fn run(config: &Path, what: Show) -> u8 {
@@ -20,7 +20,7 @@ pub(super) fn run(config: &Path, what: Show) -> u8 {
             return REFUSED;
         }
     };
-    print(&match what {
+    let text = match what {
         Show::Rules { ipv4, ipv6 } => {
             let families = [(ipv4, "IPv4", &plan.ipv4), (ipv6, "IPv6", &plan.ipv6)];
             let both = ipv4 && ipv6;
@@ -38,7 +38,23 @@ pub(super) fn run(config: &Path, what: Show) -> u8 {
         }
         Show::Network => network(&plan),
         Show::Sysctls => sysctls(&plan),
-    })
+        Show::Kernel { nft } => kernel(&plan, nft),
+        Show::Daemon(daemon) => {
+            let lines = match daemon {
+                Daemon::Vsftpd => daemon::vsftpd(&plan.policy),
+                Daemon::Dnsmasq => daemon::dnsmasq(&plan.policy),
+                Daemon::Ntp => daemon::chrony(&plan.policy),
+            };
+            match lines {
+                Ok(lines) => lines,
+                Err(nothing) => {
+                    complain(&format!("{}: {nothing}", config.display()));
+                    return REFUSED;
+                }
+            }
+        }
+    };
+    print(&text)
 }
 
 /// The text that iptables-restore takes for a ruleset.
@@ -52,7 +68,9 @@ pub fn network(plan: &Plan) -> String {
     let mut text = String::new();
     let network = &plan.network;
     for link in &network.links {
-        let addresses: Vec<String> = link.addresses.iter().map(ToString::to_string).collect();
+        let by_dhcp = link.dhcp.then(|| "by DHCP".to_owned());
+        let written = link.addresses.iter().map(ToString::to_string);
+        let addresses: Vec<String> = by_dhcp.into_iter().chain(written).collect();
         let how = match &link.device {
             Device::Named => String::new(),
             Device::Mac(mac) => format!(", hardware address {mac}"),
@@ -70,11 +88,7 @@ pub fn network(plan: &Plan) -> String {
             text,
             "link {}{how}{mtu}, up, address {}, zone {}",
             link.name,
-            if link.dhcp {
-                "by DHCP".into()
-            } else {
-                addresses.join(" ")
-            },
+            addresses.join(" "),
             link.zone
         );
     }
@@ -93,9 +107,20 @@ pub fn network(plan: &Plan) -> String {
 /// Kernel settings in order of writing, each with its reason.
 pub fn sysctls(plan: &Plan) -> String {
     let mut text = String::new();
-    let last = sysctl::forwarding(true);
-    for setting in plan.sysctls.iter().chain([&last]) {
+    let settings = plan.sysctls.iter().chain(&plan.ipv6_on).chain(&plan.last);
+    for setting in settings {
         let _ = writeln!(text, "{setting}  # {}", setting.why);
+    }
+    text
+}
+
+/// A fragment of a kernel's configuration.
+pub fn kernel(plan: &Plan, nft: bool) -> String {
+    let backend = if nft { Backend::Nft } else { Backend::Legacy };
+    let mut text = String::new();
+    for requirement in requirements(plan, backend) {
+        let why = requirement.why.join("; ");
+        let _ = writeln!(text, "# {why}\n{}=y", requirement.option);
     }
     text
 }

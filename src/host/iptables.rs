@@ -6,7 +6,8 @@
 //! iptables-save, which reads all of them. Where the image has neither, the
 //! crate's own calls leave and read the same tables.
 
-use std::fmt;
+use std::path::Path;
+use std::time::Duration;
 
 use iptables::IPTables;
 use nix::unistd::{AccessFlags, access};
@@ -14,33 +15,26 @@ use thiserror::Error;
 
 use super::process::{self, ProcessError, Running};
 use crate::ruleset::{
-    Features, ParseError, Policy, Ruleset, TableName, parse, restore_text, rule_text,
+    Counters, Feature, IpFamily, ParseError, Policy, Ruleset, TableName, agrees, parse,
+    restore_text, restore_text_counted, rule_text,
 };
 
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// iptables
-    Ipv4,
-    /// ip6tables
-    Ipv6,
+/// How long a program may take that reads: what holds it up is most likely
+/// another program that holds the lock of the tables.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What a line of rules may take beside that, with room for a slow machine.
+const LIMIT_PER_LINE: Duration = Duration::from_millis(20);
+
+fn limit(text: &str) -> Duration {
+    let lines = u32::try_from(text.lines().count()).unwrap_or(u32::MAX);
+    LIMIT + LIMIT_PER_LINE.saturating_mul(lines)
 }
 
-impl Family {
-    fn program(self) -> &'static str {
-        match self {
-            Family::Ipv4 => "iptables",
-            Family::Ipv6 => "ip6tables",
-        }
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Family::Ipv4 => "IPv4",
-            Family::Ipv6 => "IPv6",
-        })
+fn program(family: IpFamily) -> &'static str {
+    match family {
+        IpFamily::V4 => "iptables",
+        IpFamily::V6 => "ip6tables",
     }
 }
 
@@ -60,14 +54,6 @@ pub enum TablesError {
         error: ProcessError,
         /// The line it named.
         line: String,
-    },
-    /// The kernel is without something that the rules need.
-    #[error("{error}; the kernel has no {}", .missing.join(", no "))]
-    Lacks {
-        /// What iptables-restore said.
-        error: ProcessError,
-        /// Matches and targets.
-        missing: Vec<String>,
     },
     /// A call of the crate failed.
     #[error("{program}, table {table}: {message}")]
@@ -91,7 +77,7 @@ pub enum TablesError {
 
 /// The tables of one family.
 pub struct Tables {
-    family: Family,
+    family: IpFamily,
     handle: IPTables,
     restore: Option<String>,
     save: Option<String>,
@@ -112,9 +98,9 @@ impl Tables {
     ///
     /// # Errors
     /// iptables is not in PATH.
-    pub fn new(family: Family) -> Result<Tables, TablesError> {
+    pub fn new(family: IpFamily) -> Result<Tables, TablesError> {
         let path = |program: String| Some(process::find(&program)?.to_str()?.to_owned());
-        let program = family.program();
+        let program = program(family);
         let command = path(program.into()).ok_or(TablesError::Missing(program))?;
         Ok(Tables {
             family,
@@ -133,31 +119,65 @@ impl Tables {
     }
 
     /// Which family.
-    pub fn family(&self) -> Family {
+    pub fn family(&self) -> IpFamily {
         self.family
+    }
+
+    /// Lets iptables-restore go through these rules, for which it asks the
+    /// kernel for each table and extension, and load nothing. Where the image has
+    /// no iptables-restore nothing is asked.
+    ///
+    /// # Errors
+    /// It does not take them.
+    pub fn try_out(&self, ruleset: &Ruleset) -> Result<(), TablesError> {
+        let Some(restore) = &self.restore else {
+            return Ok(());
+        };
+        let names: Vec<TableName> = ruleset.tables().map(|(name, _)| name).collect();
+        let text = restore_text(ruleset, &names);
+        process::start(restore, &["--wait", "--test"], Some(&text), lock_file())?
+            .finish(limit(&text))?;
+        Ok(())
     }
 
     fn start_read(&self) -> Result<Reading<'_>, TablesError> {
         Ok(match &self.save {
-            Some(save) => Reading::Save(self, process::start(save, &[], None, lock_file())?),
+            Some(save) => Reading::Save(
+                self,
+                process::start(save, &["--counters"], None, lock_file())?,
+            ),
             None => Reading::List(self),
         })
     }
 
-    fn start_load(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<Loading, TablesError> {
+    fn start_load(&self, load: &Load<'_>) -> Result<Loading, TablesError> {
+        let (ruleset, tables) = (load.ruleset, load.names.as_slice());
         match &self.restore {
             Some(restore) => {
-                let text = restore_text(ruleset, tables);
+                let mut text = String::new();
+                if let Some(hold) = &load.hold {
+                    text += &restore_text(hold, &[TableName::Filter]);
+                }
+                text += &restore_text_counted(ruleset, tables, &load.counters);
                 let running = self.handle.start_restore(restore, &text)?;
-                let features = Features::of(ruleset);
-                Ok(Loading::Restore(self.family, running, text, features))
+                Ok(Loading::Restore(running, text))
             }
             None => {
-                self.handle.append_all(ruleset, tables)?;
+                let limit = limit(&restore_text(ruleset, tables));
+                process::within(limit, || self.handle.append_all(ruleset, tables))?;
                 Ok(Loading::Done)
             }
         }
     }
+}
+
+/// What the kernel holds of one family.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The tables.
+    pub rules: Ruleset,
+    /// What they have counted; nothing where the image has no iptables-save.
+    pub counters: Counters,
 }
 
 enum Reading<'a> {
@@ -166,37 +186,66 @@ enum Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn finish(self) -> Result<Ruleset, TablesError> {
+    fn finish(self) -> Result<Dump, TablesError> {
         let (tables, text) = match self {
-            Reading::Save(tables, running) => (tables, running.finish()?),
-            Reading::List(tables) => (tables, tables.handle.list_all()?),
+            Reading::Save(tables, running) => (tables, running.finish(LIMIT)?),
+            Reading::List(tables) => {
+                let list = || tables.handle.list_all();
+                (tables, process::within(LIMIT, list)?)
+            }
         };
-        parse(&text).map_err(|error| TablesError::Dump {
+        Ok(Dump {
             program: tables.handle.cmd,
+            text,
+        })
+    }
+}
+
+/// What the kernel holds of one family, as text.
+#[derive(Debug)]
+pub struct Dump {
+    program: &'static str,
+    text: String,
+}
+
+impl Dump {
+    /// Whether it says just what a ruleset says.
+    pub fn agrees(&self, ruleset: &Ruleset) -> bool {
+        agrees(ruleset, &self.text)
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// It is not the text of iptables-save.
+    pub fn read(self) -> Result<Found, TablesError> {
+        let rules = parse(&self.text).map_err(|error| TablesError::Dump {
+            program: self.program,
             error,
+        })?;
+        Ok(Found {
+            rules,
+            counters: Counters::parse(&self.text),
         })
     }
 }
 
 enum Loading {
-    Restore(Family, Running, String, Features),
+    Restore(Running, String),
     Done,
 }
 
 impl Loading {
     fn finish(self) -> Result<(), TablesError> {
-        let Loading::Restore(family, running, text, features) = self else {
+        let Loading::Restore(running, text) = self else {
             return Ok(());
         };
-        match running.finish() {
+        match running.finish(limit(&text)) {
             Ok(_) => Ok(()),
             Err(error) => Err(match named_line(&error, &text) {
                 // The legacy tools name COMMIT whatever is wrong.
                 Some(line) if line != "COMMIT" => TablesError::Line { error, line },
-                _ => match lacking(family, &features) {
-                    missing if missing.is_empty() => error.into(),
-                    missing => TablesError::Lacks { error, missing },
-                },
+                _ => error.into(),
             }),
         }
     }
@@ -219,19 +268,36 @@ fn lock_file() -> Option<(&'static str, &'static str)> {
     place.map(|(_, lock)| ("XTABLES_LOCKFILE", lock))
 }
 
-/// What the kernel does not list of these, once it had to load what it can. A
-/// kernel without the legacy tables lists nothing, and nothing is told.
-fn lacking(family: Family, features: &Features) -> Vec<String> {
-    let list = |what: &str| {
-        let version = match family {
-            Family::Ipv4 => "ip",
-            Family::Ipv6 => "ip6",
-        };
-        std::fs::read_to_string(format!("/proc/net/{version}_tables_{what}"))
+/// What the kernel itself lists of a family's tables, matches and targets. A
+/// kernel without the legacy tables lists nothing, one with modules only what
+/// it has loaded.
+pub struct Listed([String; 3]);
+
+/// Reads the kernel's lists.
+pub fn listed(family: IpFamily) -> Listed {
+    let version = match family {
+        IpFamily::V4 => "ip",
+        IpFamily::V6 => "ip6",
     };
-    match (list("matches"), list("targets")) {
-        (Ok(matches), Ok(targets)) => features.missing(&matches, &targets),
-        _ => Vec::new(),
+    Listed(["names", "matches", "targets"].map(|what| {
+        std::fs::read_to_string(format!("/proc/net/{version}_tables_{what}")).unwrap_or_default()
+    }))
+}
+
+impl Listed {
+    /// Whether the kernel lists it.
+    pub fn has(&self, feature: Feature) -> bool {
+        let [names, matches, targets] = &self.0;
+        let (list, name) = match feature {
+            Feature::Table(name) => (names, name.as_str()),
+            Feature::Match(name) => (matches, name),
+            Feature::Target(name) => (targets, name),
+            // A module, or a part of the kernel, with parameters is there.
+            Feature::Helper(name) => {
+                return Path::new(&format!("/sys/module/nf_conntrack_{name}")).exists();
+            }
+        };
+        list.lines().any(|line| line == name)
     }
 }
 
@@ -259,7 +325,15 @@ impl Readings<'_> {
     ///
     /// # Errors
     /// The first that failed.
-    pub fn finish(self) -> Result<Vec<Ruleset>, TablesError> {
+    pub fn finish(self) -> Result<Vec<Found>, TablesError> {
+        self.dumps()?.into_iter().map(Dump::read).collect()
+    }
+
+    /// The same as text.
+    ///
+    /// # Errors
+    /// The first that failed.
+    pub fn dumps(self) -> Result<Vec<Dump>, TablesError> {
         let finished: Vec<_> = self
             .0
             .into_iter()
@@ -275,8 +349,12 @@ pub struct Load<'a> {
     pub tables: &'a Tables,
     /// What.
     pub ruleset: &'a Ruleset,
-    /// Which of its tables; the others stay as they are.
+    /// Which of its tables, in this order; the others stay as they are.
     pub names: Vec<TableName>,
+    /// What its rules begin to count from.
+    pub counters: Counters,
+    /// A filter table to be loaded before all of them.
+    pub hold: Option<Ruleset>,
 }
 
 /// Loads each; the programs run at the same time. All are waited for, so that
@@ -287,7 +365,7 @@ pub struct Load<'a> {
 pub fn load(loads: &[Load<'_>]) -> Result<(), TablesError> {
     let started: Vec<_> = loads
         .iter()
-        .map(|load| load.tables.start_load(load.ruleset, &load.names))
+        .map(|load| load.tables.start_load(load))
         .collect();
     let finished: Vec<_> = started
         .into_iter()
@@ -298,7 +376,7 @@ pub fn load(loads: &[Load<'_>]) -> Result<(), TablesError> {
 
 impl WholeTables for IPTables {
     fn start_restore(&self, restore: &str, text: &str) -> Result<Running, ProcessError> {
-        process::start(restore, &["--wait"], Some(text), lock_file())
+        process::start(restore, &["--wait", "--counters"], Some(text), lock_file())
     }
 
     fn append_all(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<(), TablesError> {

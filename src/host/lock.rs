@@ -1,30 +1,50 @@
-//! One at a time: the lock that every command takes before it changes anything.
+//! The lock that every command takes before it changes anything.
+//!
+//! The programs that a command runs hold it too: if the command is killed, the
+//! next one waits for what it left running, which could otherwise load its
+//! rules over those of the next.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
+
+use crate::source::one_line;
 
 const PATH: &str = "/run/camfw.lock";
 
 /// How long another command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Held until it is dropped, or the process ends, however it ends.
+static HELD: Mutex<Option<Flock<File>>> = Mutex::new(None);
+
+/// Held until it is dropped, or until the process and the programs that it
+/// runs have ended, however they end.
 #[derive(Debug)]
-pub struct Lock {
-    _held: Flock<File>,
+pub struct Lock(());
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        held().take();
+    }
 }
 
-/// Takes the lock, waiting for another command to end.
+fn held() -> std::sync::MutexGuard<'static, Option<Flock<File>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the lock, waiting for another command to end, and notes in its file
+/// that it is `command` that has it.
 ///
 /// # Errors
-/// The file cannot be made, or another command holds it for 30 seconds.
-pub fn take() -> io::Result<Lock> {
+/// The file cannot be made, or another command, which is named, holds it for
+/// 30 seconds.
+pub fn take(command: &str) -> io::Result<Lock> {
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
@@ -34,20 +54,57 @@ pub fn take() -> io::Result<Lock> {
     let start = Instant::now();
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => return Ok(Lock { _held: held }),
+            Ok(lock) => {
+                set_inherited(&lock, true)?;
+                // Only a note: a full /run must not keep anybody from closing the box.
+                let _ = lock.set_len(0).and_then(|()| {
+                    let note = format!("camfw {command}, process {}\n", std::process::id());
+                    (&*lock).write_all(note.as_bytes())
+                });
+                *held() = Some(lock);
+                return Ok(Lock(()));
+            }
             Err((back, Errno::EWOULDBLOCK)) if start.elapsed() < PATIENCE => {
                 file = back;
                 sleep(Duration::from_millis(20));
             }
             Err((_, Errno::EWOULDBLOCK)) => {
+                let holder = std::fs::read_to_string(PATH).unwrap_or_default();
+                let holder = match one_line(&holder) {
+                    empty if empty.is_empty() => "another camfw command".into(),
+                    holder => holder,
+                };
                 return Err(io::Error::new(
                     io::ErrorKind::WouldBlock,
                     format!(
-                        "another camfw command has held {PATH} for 30 seconds; let it end, then try again"
+                        "{holder}, or a program that it started, has held {PATH} for {} s; let it end, then try again",
+                        PATIENCE.as_secs()
                     ),
                 ));
             }
             Err((_, error)) => return Err(error.into()),
         }
     }
+}
+
+/// Does work whose programs are to outlive this command, and so must not hold
+/// its lock.
+pub fn kept_from_children<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let lock = held();
+    let Some(lock) = lock.as_ref() else {
+        return work();
+    };
+    set_inherited(lock, false)?;
+    let result = work();
+    set_inherited(lock, true)?;
+    result
+}
+
+fn set_inherited(file: &File, inherited: bool) -> io::Result<()> {
+    let flags = match inherited {
+        true => FdFlag::empty(),
+        false => FdFlag::FD_CLOEXEC,
+    };
+    fcntl(file, FcntlArg::F_SETFD(flags))?;
+    Ok(())
 }

@@ -3,14 +3,18 @@
 //! Each file is one door. It takes finished values, carries them out or reads
 //! them back, and decides nothing.
 
+pub mod clock;
 pub mod config_file;
 pub mod dhcp;
 pub mod iptables;
 pub mod lock;
 pub mod log;
+pub mod names;
 pub mod netlink;
 pub mod process;
+pub mod store;
 pub mod sysctl;
+pub mod text_file;
 
 /// Whether this process has the rights of root.
 pub fn is_root() -> bool {

@@ -1,18 +1,31 @@
 //! Other programs: started, waited for, their errors told in one line.
 
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::unistd::Pid;
 use thiserror::Error;
 
+use super::lock;
 use crate::source::one_line;
 
 /// Where programs are looked for when the environment names no PATH, as may be
 /// under an init.
 const DEFAULT_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How long a program may take to go to the background.
+const DAEMON_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why a program did not do its work.
 #[derive(Debug, Error)]
@@ -24,6 +37,14 @@ pub enum ProcessError {
         program: String,
         /// Why.
         error: io::Error,
+    },
+    /// It was not done in time, and was killed.
+    #[error("{program} was not done after {seconds} s and was ended")]
+    Late {
+        /// Its path.
+        program: String,
+        /// The limit.
+        seconds: u64,
     },
     /// It ran and failed.
     #[error("{program} failed ({status}): {message}")]
@@ -80,6 +101,7 @@ pub fn start(
         .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .map_err(failed)?;
     Ok(Running {
@@ -98,17 +120,18 @@ pub fn start_daemon(
     args: &[&str],
     (variable, value): (&str, &str),
 ) -> Result<(), ProcessError> {
-    let status = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(args)
         .env(variable, value)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .map_err(|error| ProcessError::Start {
-            program: program.to_owned(),
-            error,
-        })?;
+        .stderr(Stdio::null());
+    let run = || within(DAEMON_LIMIT, || command.status());
+    let status = lock::kept_from_children(run).map_err(|error| ProcessError::Start {
+        program: program.to_owned(),
+        error,
+    })?;
     if status.success() {
         return Ok(());
     }
@@ -119,6 +142,67 @@ pub fn start_daemon(
     })
 }
 
+/// Starts this program again, on its own: it has no part of our terminal, lock
+/// or end. Waits until it says by [`detach`] that it is ready.
+///
+/// # Errors
+/// It cannot be started, or does not become ready.
+pub fn start_apart(args: &[&str], input: &str) -> io::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(args)
+        .stdin(Stdio::from(in_memory(input)?))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = lock::kept_from_children(|| command.spawn())?;
+    let (said, _) = read_both(&mut child, Instant::now() + DAEMON_LIMIT)?;
+    if said == READY.as_bytes() {
+        return Ok(());
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    Err(io::Error::other("it did not become ready"))
+}
+
+/// Leaves the session and the terminal that this process was started in, and
+/// the signals that end what is in one; then says that it is ready, on stdout,
+/// which is closed after it.
+///
+/// # Errors
+/// It leads a process group, or its starter is gone.
+pub fn detach() -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+        Signal::SIGPIPE,
+    ] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    nix::unistd::setsid()?;
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(READY.as_bytes())?;
+    stdout.flush()?;
+    let nowhere = File::options().write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdout(&nowhere)?;
+    Ok(())
+}
+
+/// All of the standard input.
+///
+/// # Errors
+/// It cannot be read, or is not text.
+pub fn read_stdin() -> io::Result<String> {
+    let mut text = String::new();
+    io::stdin().lock().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+const READY: &str = "ready";
+
 fn in_memory(text: &str) -> io::Result<File> {
     let mut file = File::from(memfd_create("input", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(text.as_bytes())?;
@@ -127,27 +211,146 @@ fn in_memory(text: &str) -> io::Result<File> {
 }
 
 impl Running {
-    /// Waits for its end; its standard output.
+    /// Waits for its end, at most for `limit`, after which it and what it
+    /// started are killed; its standard output.
     ///
     /// # Errors
-    /// It did not exit with 0.
-    pub fn finish(self) -> Result<String, ProcessError> {
-        let program = self.program;
-        let output: Output =
-            self.child
-                .wait_with_output()
-                .map_err(|error| ProcessError::Start {
-                    program: program.clone(),
-                    error,
-                })?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    /// It did not exit with 0, or not in time.
+    pub fn finish(mut self, limit: Duration) -> Result<String, ProcessError> {
+        let program = self.program.clone();
+        let failed = |error| ProcessError::Start {
+            program: program.clone(),
+            error,
+        };
+        let end = Instant::now() + limit;
+        let (stdout, stderr) = read_both(&mut self.child, end).map_err(failed)?;
+        // Its pipes are closed, so it is gone already or about to be.
+        let status = loop {
+            match self.child.try_wait().map_err(failed)? {
+                Some(status) => break status,
+                None if Instant::now() < end => sleep(Duration::from_micros(100)),
+                None => {
+                    self.kill();
+                    let seconds = limit.as_secs();
+                    return Err(ProcessError::Late { program, seconds });
+                }
+            }
+        };
+        if status.success() {
+            Ok(String::from_utf8_lossy(&stdout).into_owned())
         } else {
             Err(ProcessError::Failed {
                 program,
-                status: output.status,
-                message: one_line(&String::from_utf8_lossy(&output.stderr)),
+                status,
+                message: one_line(&String::from_utf8_lossy(&stderr)),
             })
         }
     }
+
+    /// It leads a process group of its own, so that this reaches what it started.
+    fn kill(&mut self) {
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// What a child writes to stdout and stderr until it closes both, or `end`.
+fn read_both(child: &mut Child, end: Instant) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut buffer = [0; 16 * 1024];
+    while stdout.is_some() || stderr.is_some() {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut fds: Vec<PollFd<'_>> = Vec::new();
+        fds.extend(
+            stdout
+                .iter()
+                .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)),
+        );
+        fds.extend(
+            stderr
+                .iter()
+                .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)),
+        );
+        match poll(
+            &mut fds,
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
+        ) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        drop(fds);
+        let mut ready = ready.into_iter();
+        if stdout.is_some() && ready.next() == Some(true) {
+            read_some(&mut stdout, &mut buffer, &mut out)?;
+        }
+        if stderr.is_some() && ready.next() == Some(true) {
+            read_some(&mut stderr, &mut buffer, &mut err)?;
+        }
+    }
+    Ok((out, err))
+}
+
+/// One read; at the end of the file the pipe is closed.
+fn read_some<R: Read>(
+    pipe: &mut Option<R>,
+    buffer: &mut [u8],
+    into: &mut Vec<u8>,
+) -> io::Result<()> {
+    let Some(open) = pipe else { return Ok(()) };
+    match open.read(buffer)? {
+        0 => *pipe = None,
+        length => into.extend_from_slice(&buffer[..length]),
+    }
+    Ok(())
+}
+
+/// Does work that starts programs and waits for them without a limit, and kills
+/// them, and what they started, if it is not done after `limit`.
+pub fn within<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
+    let (done, is_done) = mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        // The other end goes away when the work is done.
+        while is_done.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            descendants(std::process::id() as i32)
+                .into_iter()
+                .for_each(|pid| {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                });
+        }
+    });
+    let result = work();
+    drop(done);
+    let _ = guard.join();
+    result
+}
+
+/// The processes that a process started, and those that these did.
+fn descendants(of: i32) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parents: Vec<(i32, i32)> = processes
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // `pid (name) state ppid`; the name may hold anything.
+            let parent = stat.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()?;
+            Some((pid, parent))
+        })
+        .collect();
+    let mut found = vec![of];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    found.split_off(1)
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hash;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
@@ -66,14 +66,14 @@ pub enum Change {
         /// Which link.
         name: String,
         /// The address.
-        address: Ipv4Net,
+        address: IpNet,
     },
     /// Take an address of ours from a link.
     RemoveAddress {
         /// Which link.
         name: String,
         /// The address.
-        address: Ipv4Net,
+        address: IpNet,
     },
     /// Set a link up.
     SetUp {
@@ -182,7 +182,7 @@ pub enum NetworkError {
     #[error("address {address} of zone {zone} is already on interface {other}; remove it there")]
     AddressElsewhere {
         /// The address.
-        address: Ipv4Net,
+        address: IpNet,
         /// The zone it is for.
         zone: String,
         /// Who has it.
@@ -255,21 +255,35 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     diff
 }
 
-/// What others put on the links of the file, in words: addresses, and routes by
-/// them. It stays, and it is drift. What a DHCP lease brings is expected.
+/// What others did to the links of the file, in words: addresses that they put
+/// there or claim for themselves, and routes by them. It stays, and it is drift. What a DHCP lease brings is expected, and
+/// IPv6 is theirs unless the file says what there is of it.
 pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
     let mut found = Vec::new();
-    for link in wanted.links.iter().filter(|link| !link.dhcp) {
+    for link in &wanted.links {
         let name = link.name.as_str();
+        let is_asked = |network: &IpNet| match network {
+            IpNet::V4(_) => !link.dhcp,
+            IpNet::V6(_) => wanted.ipv6,
+        };
         let there = current.links.iter().find(|there| there.name == name);
+        let claimed = there.into_iter().flat_map(|there| &there.duplicates);
+        found.extend(
+            claimed
+                .filter(|address| link.addresses.contains(address))
+                .map(|address| format!("interface {name}: address {address} is not in use, since another host there says it is its own; take it from that host, then set the interface down and run camfw apply")),
+        );
         let addresses = there.into_iter().flat_map(|there| &there.addresses);
-        let strange = addresses.filter(|held| !held.ours && !link.addresses.contains(&held.value));
+        let strange = addresses
+            .filter(|held| !held.ours && is_asked(&held.value))
+            .filter(|held| !link.addresses.contains(&held.value));
         found.extend(
             strange.map(|held| format!("interface {name}: address {} is not ours", held.value)),
         );
         let routes = current.routes.iter().filter(|held| {
             let by = matches!(&held.value.way, Way::Gateway { link, .. } if link == name);
-            by && !held.ours && !wanted.routes.contains(&held.value)
+            let asked = by && is_asked(&held.value.destination);
+            asked && !held.ours && !wanted.routes.contains(&held.value)
         });
         found.extend(routes.map(|held| format!("{} is not ours", held.value)));
     }
@@ -394,11 +408,11 @@ impl<'a> World<'a> {
                 .iter()
                 .zip(&self.names)
                 .find(|(other, name)| {
-                    name.as_str() != link.name.as_str()
-                        && other
-                            .addresses
-                            .iter()
-                            .any(|held| held.value.addr() == address.addr() && !held.ours)
+                    let elsewhere = name.as_str() != link.name.as_str();
+                    other.addresses.iter().any(|held| {
+                        let same = held.value.addr() == address.addr() && !held.ours;
+                        same && (elsewhere || takes_place(&held.value, address))
+                    })
                 });
             if let Some((_, other)) = other {
                 return Err(NetworkError::AddressElsewhere {
@@ -408,19 +422,27 @@ impl<'a> World<'a> {
                 });
             }
         }
-        let none = Vec::new();
-        let held = self
-            .find(link.name.as_str())
-            .map_or(&none, |found| &found.addresses);
-        let (add, remove) = against(held, &link.addresses);
+        let held = match self.find(link.name.as_str()) {
+            None => Vec::new(),
+            Some(found) if found.name == link.name.as_str() => found.addresses.clone(),
+            // A link that is set down, as it is to be renamed, loses its IPv6
+            // addresses (addrconf_ifdown in net/ipv6/addrconf.c).
+            Some(found) => {
+                let is_ipv4 = |held: &&Held<IpNet>| matches!(held.value, IpNet::V4(_));
+                found.addresses.iter().filter(is_ipv4).cloned().collect()
+            }
+        };
+        let (add, remove) = against(&held, &link.addresses);
         let name = || link.name.to_string();
         // The new before the old, so that the link is never without; but a
         // removed primary address takes its secondaries along, which are those
         // of its own network (Documentation/networking/ip-sysctl.rst,
-        // promote_secondaries), so within one network the old goes first.
-        let (clash, apart): (Vec<Ipv4Net>, Vec<Ipv4Net>) = remove
-            .into_iter()
-            .partition(|old| add.iter().any(|new| new.trunc() == old.trunc()));
+        // promote_secondaries), so within one network the old goes first; and so
+        // does what is in the place of the new.
+        let (clash, apart): (Vec<IpNet>, Vec<IpNet>) = remove.into_iter().partition(|old| {
+            let clash = |new: &IpNet| new.trunc() == old.trunc() || takes_place(old, new);
+            add.iter().any(clash)
+        });
         let removal = |address| Change::RemoveAddress {
             name: name(),
             address,
@@ -433,6 +455,13 @@ impl<'a> World<'a> {
         changes.extend(apart.into_iter().map(removal));
         Ok(())
     }
+}
+
+/// Whether a link that has the one cannot be given the other: with IPv6 an
+/// address is there once, whatever its prefix length.
+fn takes_place(old: &IpNet, new: &IpNet) -> bool {
+    let ipv6 = matches!(old, IpNet::V6(_));
+    ipv6 && old.addr() == new.addr() && old != new
 }
 
 fn how(device: &Device) -> String {
@@ -600,7 +629,7 @@ mod tests {
                 zone: "external".into(),
             }],
             routes: vec![Route {
-                destination: Ipv4Net::default(),
+                destination: "0.0.0.0/0".parse()?,
                 way: Way::Gateway {
                     gateway: "192.168.0.1".parse()?,
                     link: name.into(),
@@ -610,6 +639,7 @@ mod tests {
             }],
             rules: Vec::new(),
             neighbours: Vec::new(),
+            ipv6: false,
         })
     }
 
@@ -702,6 +732,93 @@ mod tests {
                 "remove route 10.1.0.0/16 via 192.168.0.1 on eth0",
             ]
         );
+        Ok(())
+    }
+
+    #[test]
+    fn an_ipv6_address_is_on_a_link_once_whatever_its_prefix_length() -> Result {
+        let mut wanted = wanted("eth0", Device::Named)?;
+        wanted.links[0].addresses = vec!["fd00::1/64".parse()?];
+        wanted.routes.clear();
+        let with = |address: &str, ours| -> std::result::Result<_, Box<dyn std::error::Error>> {
+            let mut eth0 = link("eth0");
+            eth0.addresses.push(Held {
+                value: address.parse()?,
+                ours,
+            });
+            Ok(Current {
+                links: vec![eth0],
+                ..Current::default()
+            })
+        };
+        assert_eq!(
+            told(&with("fd00::1/48", true)?, &wanted),
+            [
+                "interface eth0: remove address fd00::1/48",
+                "interface eth0: add address fd00::1/64",
+            ]
+        );
+        assert_eq!(
+            told(&with("fd00::1/48", false)?, &wanted),
+            ["address fd00::1/64 of zone external is already on interface eth0; remove it there"]
+        );
+        assert!(told(&with("fd00::1/64", false)?, &wanted).is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn a_renamed_link_gets_its_ipv6_addresses_again() -> Result {
+        let mac = MacAddress::from([2, 0, 0, 0, 0, 1]);
+        let mut wanted = wanted("ext0", Device::Mac(mac))?;
+        wanted.links[0].addresses.push("fd00::1/64".parse()?);
+        wanted.routes.clear();
+        let mut eth0 = Link {
+            mac: Some(mac),
+            ..link("eth0")
+        };
+        for address in &wanted.links[0].addresses {
+            eth0.addresses.push(Held {
+                value: *address,
+                ours: true,
+            });
+        }
+        let current = Current {
+            links: vec![eth0],
+            ..Current::default()
+        };
+        assert_eq!(
+            told(&current, &wanted),
+            [
+                "interface eth0: rename to ext0",
+                "interface ext0: add address fd00::1/64",
+                "interface ext0: set up",
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn what_others_put_there_is_foreign_in_the_families_that_the_file_speaks_of() -> Result {
+        let mut wanted = wanted("eth0", Device::Named)?;
+        let mut eth0 = link("eth0");
+        for address in ["10.0.0.2/8", "fd00::9/64"] {
+            eth0.addresses.push(Held {
+                value: address.parse()?,
+                ours: false,
+            });
+        }
+        let current = Current {
+            links: vec![eth0],
+            ..Current::default()
+        };
+        let of = |wanted: &Wanted| foreign(&current, wanted);
+        let ipv4 = "interface eth0: address 10.0.0.2/8 is not ours";
+        let ipv6 = "interface eth0: address fd00::9/64 is not ours";
+        assert_eq!(of(&wanted), [ipv4]);
+        wanted.ipv6 = true;
+        assert_eq!(of(&wanted), [ipv4, ipv6]);
+        wanted.links[0].dhcp = true;
+        assert_eq!(of(&wanted), [ipv6]);
         Ok(())
     }
 

@@ -9,9 +9,9 @@ mod lease;
 mod wanted;
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use crate::name::{InterfaceName, MacAddress};
 
@@ -24,6 +24,15 @@ pub const LOOPBACK: &str = "lo";
 
 /// The routing table that is looked at where no rule says otherwise: RT_TABLE_MAIN.
 pub const MAIN_TABLE: u32 = 254;
+
+/// The metric of a route for which none is asked, since IPv6 knows no 0:
+/// IP6_RT_PRIO_USER of include/uapi/linux/ipv6_route.h.
+pub fn default_metric(destination: &IpNet) -> u32 {
+    match destination {
+        IpNet::V4(_) => 0,
+        IpNet::V6(_) => 1024,
+    }
+}
 
 /// How a link is found or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +68,9 @@ pub struct Wanted {
     pub rules: Vec<MarkRule>,
     /// Who has which hardware address, whatever is said on the wire.
     pub neighbours: Vec<Neighbour>,
+    /// Whether the file says what IPv6 there is; else what others put there is
+    /// theirs, and no packet of it passes.
+    pub ipv6: bool,
 }
 
 /// A link that is to be up with its addresses.
@@ -69,8 +81,8 @@ pub struct WantedLink {
     /// How it is found or made.
     pub device: Device,
     /// The router's addresses with their networks' prefixes.
-    pub addresses: Vec<Ipv4Net>,
-    /// Whether its address and the default route come by DHCP.
+    pub addresses: Vec<IpNet>,
+    /// Whether its IPv4 address and default route come by DHCP.
     pub dhcp: bool,
     /// Bytes; None leaves it as it is.
     pub mtu: Option<u32>,
@@ -82,10 +94,10 @@ pub struct WantedLink {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     /// Where to.
-    pub destination: Ipv4Net,
+    pub destination: IpNet,
     /// By which way.
     pub way: Way,
-    /// Lower is taken first.
+    /// Lower is taken first; never 0 with IPv6.
     pub metric: u32,
     /// In which table.
     pub table: u32,
@@ -97,7 +109,7 @@ pub enum Way {
     /// By another router.
     Gateway {
         /// Its address.
-        gateway: Ipv4Addr,
+        gateway: IpAddr,
         /// The link that leads to it.
         link: String,
     },
@@ -113,7 +125,7 @@ impl fmt::Display for Route {
             }
             Way::Blackhole => write!(f, "route {} to nowhere", self.destination)?,
         }
-        if self.metric != 0 {
+        if self.metric != default_metric(&self.destination) {
             write!(f, ", metric {}", self.metric)?;
         }
         if self.table != MAIN_TABLE {
@@ -130,11 +142,18 @@ pub struct MarkRule {
     pub mark: u32,
     /// The table.
     pub table: u32,
+    /// Whether it is for IPv6's packets; else for IPv4's.
+    pub ipv6: bool,
 }
 
 impl fmt::Display for MarkRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule: mark {} looks at table {}", self.mark, self.table)
+        let family = if self.ipv6 { "IPv6 " } else { "" };
+        write!(
+            f,
+            "{family}rule: mark {} looks at table {}",
+            self.mark, self.table
+        )
     }
 }
 
@@ -142,7 +161,7 @@ impl fmt::Display for MarkRule {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Neighbour {
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Its hardware address.
     pub mac: MacAddress,
     /// The link it is on.
@@ -164,7 +183,8 @@ impl fmt::Display for Neighbour {
 pub struct Current {
     /// Every link of the namespace.
     pub links: Vec<Link>,
-    /// Unicast routes by a gateway and black holes, of every table.
+    /// Unicast routes by a gateway and black holes, of every table; without what
+    /// the kernel made, such as those of router advertisements.
     pub routes: Vec<Held<Route>>,
     /// Rules that look at a mark alone.
     pub rules: Vec<Held<MarkRule>>,
@@ -201,8 +221,12 @@ pub struct Link {
     pub bridge: Option<String>,
     /// As a port: whether it reaches no other isolated port.
     pub isolated: bool,
-    /// Its IPv4 addresses.
-    pub addresses: Vec<Held<Ipv4Net>>,
+    /// Its addresses, without those that the kernel gave it: link-local ones and
+    /// those of router advertisements.
+    pub addresses: Vec<Held<IpNet>>,
+    /// Those among them that another host on the link has too: it said so when
+    /// the kernel asked (RFC 4862, 5.4), and they are not used.
+    pub duplicates: Vec<IpNet>,
 }
 
 /// The kinds of link that matter here.

@@ -12,6 +12,8 @@ struct Entry {
     tcp: &'static [(u16, u16)],
     udp: &'static [(u16, u16)],
     icmp: &'static [IcmpType],
+    /// Which of the TCP ports are those of passive FTP.
+    passive: Option<(u16, u16)>,
 }
 
 const fn tcp(name: &'static str, tcp: &'static [(u16, u16)]) -> Entry {
@@ -20,6 +22,7 @@ const fn tcp(name: &'static str, tcp: &'static [(u16, u16)]) -> Entry {
         tcp,
         udp: &[],
         icmp: &[],
+        passive: None,
     }
 }
 
@@ -29,6 +32,7 @@ const fn udp(name: &'static str, udp: &'static [(u16, u16)]) -> Entry {
         tcp: &[],
         udp,
         icmp: &[],
+        passive: None,
     }
 }
 
@@ -38,14 +42,17 @@ const fn both(name: &'static str, ports: &'static [(u16, u16)]) -> Entry {
         tcp: ports,
         udp: ports,
         icmp: &[],
+        passive: None,
     }
 }
 
 const CATALOGUE: &[Entry] = &[
     udp("dhcp", &[(67, 67)]),
     both("dns", &[(53, 53)]),
-    // The passive range is the one that the README gives to vsftpd.
-    tcp("ftp", &[(21, 21), (50000, 50100)]),
+    Entry {
+        passive: Some((50000, 50100)),
+        ..tcp("ftp", &[(21, 21), (50000, 50100)])
+    },
     tcp("http", &[(80, 80)]),
     tcp("https", &[(443, 443)]),
     tcp("mqtt", &[(1883, 1883)]),
@@ -58,6 +65,7 @@ const CATALOGUE: &[Entry] = &[
         tcp: &[],
         udp: &[],
         icmp: &[IcmpType::ECHO_REQUEST],
+        passive: None,
     },
     // The control connection; with RTP over it no further port is needed.
     both("rtsp", &[(554, 554)]),
@@ -87,6 +95,10 @@ pub fn find(name: &ServiceName) -> Option<Service> {
         tcp: ranges(entry.tcp),
         udp: ranges(entry.udp),
         icmp: entry.icmp.to_vec(),
+        passive: entry
+            .passive
+            .and_then(|(first, last)| PortRange::new(first, last)),
+        helper: false,
     })
 }
 

@@ -4,13 +4,15 @@
 //! private zone unless the file says so twice: in an `allow` and in an
 //! `exceptions` entry for just that service.
 
-use super::{Allow, Endpoint, Flow, Role, Service, Zone, ZoneIndex};
+use super::{Addresses, Allow, Endpoint, Flow, Role, Service, Zone, ZoneIndex};
 
 /// A service that a zone may reach in spite of its role.
 #[derive(Debug)]
 pub struct Exception {
     /// Who.
     pub from: ZoneIndex,
+    /// Which of its addresses.
+    pub sources: Addresses,
     /// Whom.
     pub to: ZoneIndex,
     /// For what.
@@ -40,6 +42,7 @@ pub fn broken<'a>(
             exceptions
                 .iter()
                 .filter(|exception| exception.from == from && exception.to == to)
+                .filter(|exception| exception.sources.contains(&allow.sources))
                 .flat_map(|exception| &exception.services)
                 .any(|lifted| lifted.contains(service))
         };

@@ -4,25 +4,37 @@
 //! later has to doubt: every name is resolved, every limit kept. Knows nothing
 //! of iptables, netlink or sysctl.
 
+mod address;
+mod allow;
 mod catalogue;
 mod guarantee;
 mod interface;
+mod lint;
+mod nat;
+mod own_address;
+mod promise;
 mod resolve;
+mod service;
 mod topology;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-pub use crate::config::{Egress, Role};
-use crate::field::{IcmpType, PortRange, Rate};
+pub use crate::config::{Egress, Ipv6Mode, Role};
+use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{
-    CameraName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName, ZoneName,
+    CameraName, Comment, HostName, InterfaceName, LogPrefix, MacAddress, ServiceName, ZoneName,
 };
-use crate::network::{Device, MarkRule, Route, Way};
+use crate::network::{Device, MAIN_TABLE, MarkRule, Route, Way};
+use crate::source::Source;
+pub use address::{Addresses, Answers};
+pub use lint::{Warning, warnings};
+pub use nat::{Forward, Masquerade, Proxy, ProxyWay, Snat};
+pub use promise::{Promise, Vow};
 pub use resolve::resolve;
 
 /// Who may talk to whom.
@@ -32,10 +44,22 @@ pub struct Policy {
     pub zones: Vec<Zone>,
     /// In the order of the file.
     pub allows: Vec<Allow>,
+    /// What roles and guarantees promise.
+    pub promises: Vec<Promise>,
     /// Those that are on, in the order of the file.
     pub masquerades: Vec<Masquerade>,
+    /// In the order of the file.
+    pub snats: Vec<Snat>,
+    /// In the order of the file.
+    pub forwards: Vec<Forward>,
+    /// In the order of the file.
+    pub proxies: Vec<Proxy>,
     /// What the router itself may send.
     pub egress: Egress,
+    /// How IPv6 is filtered. Without [`Ipv6Mode::Same`] nothing else here is IPv6.
+    pub ipv6: Ipv6Mode,
+    /// The names that allow lines go by, each once.
+    pub hosts: Vec<HostName>,
     /// How dropped packets are logged.
     pub log: Log,
     /// In the order of the file.
@@ -61,6 +85,8 @@ pub struct Camera {
     pub mac: Option<MacAddress>,
     /// The zone it is in.
     pub zone: ZoneIndex,
+    /// Where the file names it.
+    pub origin: Origin,
 }
 
 /// Which zone, as its place in [`Policy::zones`].
@@ -73,27 +99,66 @@ impl Policy {
         &self.zones[index.0]
     }
 
-    /// What LOG writes before a packet with a source that this zone cannot have.
-    pub fn spoofed_prefix(&self, index: ZoneIndex) -> &LogPrefix {
-        &self.log.prefixes.spoofed[index.0]
+    /// What LOG writes before packets that cannot come from this zone.
+    pub fn prefixes_of(&self, index: ZoneIndex) -> &ZonePrefixes {
+        &self.log.prefixes.zones[index.0]
     }
 
-    /// The networks whose sources a zone can have: its own and those that
+    /// The cameras of a zone, in the order of the file.
+    pub fn cameras_of(&self, zone: ZoneIndex) -> impl Iterator<Item = &Camera> {
+        self.cameras
+            .iter()
+            .filter(move |camera| camera.zone == zone)
+    }
+
+    /// The IPv4 networks whose sources a zone can have: its own and those that
     /// routes lead to by it.
     pub fn networks_of(&self, zone: &Zone) -> Vec<Ipv4Net> {
-        let routed = self.routes.iter().filter_map(|route| match &route.way {
-            Way::Gateway { link, .. } if *link == zone.interface.as_str() => {
-                Some(route.destination)
-            }
-            _ => None,
+        let routed = self.routed_by(zone).filter_map(|network| match network {
+            IpNet::V4(network) => Some(network),
+            IpNet::V6(_) => None,
         });
-        // The default says nothing about who is there.
-        let routed = routed.filter(|network| network.prefix_len() > 0);
-        let mut networks = zone.networks();
-        networks.extend(routed);
-        networks.sort_by_key(|network| !zone.networks().contains(network));
-        networks.dedup();
-        networks
+        distinct(zone.networks().into_iter().chain(routed))
+    }
+
+    /// The same of IPv6, without the link-local network, which every zone has.
+    pub fn networks6_of(&self, zone: &Zone) -> Vec<Ipv6Net> {
+        let routed = self.routed_by(zone).filter_map(|network| match network {
+            IpNet::V6(network) => Some(network),
+            IpNet::V4(_) => None,
+        });
+        distinct(zone.networks6().into_iter().chain(routed))
+    }
+
+    /// What routes lead to by a zone; the default says nothing about who is there.
+    fn routed_by(&self, zone: &Zone) -> impl Iterator<Item = IpNet> {
+        // A table that nothing looks at says nothing either.
+        let consulted = |route: &Route| {
+            let looks = |rule: &MarkRule| {
+                rule.table == route.table && rule.ipv6 == route.destination.addr().is_ipv6()
+            };
+            route.table == MAIN_TABLE || self.mark_rules.iter().any(looks)
+        };
+        let routed = self.routes.iter().filter(move |route| match &route.way {
+            Way::Gateway { link, .. } => *link == zone.interface.as_str() && consulted(route),
+            Way::Blackhole => false,
+        });
+        routed
+            .map(|route| route.destination)
+            .filter(|network| network.prefix_len() > 0)
+    }
+
+    /// The lines by which somebody in a zone opens this UDP port of the router.
+    pub fn offers_udp(&self, zone: ZoneIndex, port: u16) -> impl Iterator<Item = &Allow> {
+        let port = PortRange::port(port);
+        let flow = Flow {
+            from: Endpoint::Zone(zone),
+            to: Endpoint::Router,
+        };
+        self.allows_of(flow).filter(move |allow| {
+            let ports = allow.services.iter().flat_map(|service| &service.udp);
+            ports.into_iter().any(|ports| ports.contains(port))
+        })
     }
 
     /// Every zone with its index.
@@ -124,29 +189,61 @@ pub struct Zone {
     /// The router's own addresses in it, with their networks' prefixes; the
     /// first is the one it sends from. None where they come by DHCP.
     pub addresses: Vec<Ipv4Net>,
-    /// Whether address and gateway come by DHCP.
+    /// The same of IPv6; there may be none.
+    pub addresses6: Vec<Ipv6Net>,
+    /// Whether IPv4 address and gateway come by DHCP.
     pub dhcp: bool,
     /// Bytes; None leaves it as it is.
     pub mtu: Option<u32>,
     /// The next router, on an external zone.
     pub gateway: Option<Ipv4Addr>,
+    /// The next IPv6 router, on an external zone: in its network or link-local.
+    pub gateway6: Option<Ipv6Addr>,
     /// What it is.
     pub role: Role,
+    /// Whether only the cameras that are listed may send from it.
+    pub known_only: bool,
+    /// Networks whose sources an external zone may have although they are
+    /// reserved.
+    pub accept_bogons: Vec<IpNet>,
     /// Where the file defines it.
     pub origin: Origin,
 }
 
 impl Zone {
-    /// Its networks, without the router's own part of the addresses, each once.
+    /// Its IPv4 networks, without the router's own part of the addresses, each
+    /// once.
     pub fn networks(&self) -> Vec<Ipv4Net> {
-        let mut networks: Vec<Ipv4Net> = Vec::new();
-        for network in self.addresses.iter().map(Ipv4Net::trunc) {
-            if !networks.contains(&network) {
-                networks.push(network);
-            }
-        }
-        networks
+        distinct(self.addresses.iter().map(Ipv4Net::trunc))
     }
+
+    /// Its IPv6 networks, the same way; not the link-local one.
+    pub fn networks6(&self) -> Vec<Ipv6Net> {
+        distinct(self.addresses6.iter().map(Ipv6Net::trunc))
+    }
+
+    /// The router's own addresses in it, of both families, IPv4 first.
+    pub fn own(&self) -> impl Iterator<Item = IpNet> {
+        let ipv4 = self.addresses.iter().copied().map(IpNet::V4);
+        ipv4.chain(self.addresses6.iter().copied().map(IpNet::V6))
+    }
+
+    /// Whether the file has the router speak IPv6 there, beyond what the kernel
+    /// does on a link of its own accord.
+    pub fn has_ipv6(&self) -> bool {
+        !self.addresses6.is_empty() || self.gateway6.is_some()
+    }
+}
+
+/// Each once, in the order in which they first came.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = Vec::new();
+    for value in values {
+        if !all.contains(&value) {
+            all.push(value);
+        }
+    }
+    all
 }
 
 /// One end of a flow.
@@ -172,12 +269,40 @@ pub struct Flow {
 pub struct Allow {
     /// The flows it allows; several where it says `any`.
     pub flows: Vec<Flow>,
+    /// The camera that it is for, where the file names one in `from`.
+    pub camera: Option<CameraName>,
+    /// From which of the zone's addresses.
+    pub sources: Addresses,
+    /// To which addresses there.
+    pub destinations: Addresses,
+    /// The names among its destinations; their addresses, as far as they are
+    /// known, are in `destinations`.
+    pub hosts: Vec<HostName>,
     /// What they carry.
     pub services: Vec<Service>,
     /// New connections per source address.
     pub limit: Option<Rate>,
+    /// Connections that one source address may have open.
+    pub connections: Option<u32>,
+    /// Turns away a source that tries too often.
+    pub block_after: Option<BlockAfter>,
+    /// Only then.
+    pub when: Option<TimeWindow>,
     /// Where the file says so.
     pub origin: Origin,
+    /// The line's number, and what tells it from others of the same number:
+    /// the name of what the kernel counts for it.
+    pub label: String,
+}
+
+/// A source that opened so many connections in so many seconds is turned away,
+/// until it has not tried for as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockAfter {
+    /// How many are let through.
+    pub attempts: u8,
+    /// Seconds.
+    pub within: u32,
 }
 
 /// What a connection is opened to; never empty.
@@ -191,6 +316,10 @@ pub struct Service {
     pub udp: Vec<PortRange>,
     /// ICMP types.
     pub icmp: Vec<IcmpType>,
+    /// The range of passive FTP, which is in `tcp` too.
+    pub passive: Option<PortRange>,
+    /// Whether conntrack's FTP helper lets its data connections through.
+    pub helper: bool,
 }
 
 impl Service {
@@ -226,17 +355,6 @@ impl fmt::Display for Service {
     }
 }
 
-/// Rewrites the source addresses of what one zone sends to another.
-#[derive(Debug, Clone)]
-pub struct Masquerade {
-    /// Whose addresses.
-    pub from: ZoneIndex,
-    /// On the way to which zone.
-    pub to: ZoneIndex,
-    /// Where the file says so.
-    pub origin: Origin,
-}
-
 /// How dropped packets are logged. Every LOG rule has its own rate.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -253,8 +371,8 @@ pub struct Log {
 pub struct LogPrefixes {
     /// Packets that conntrack calls INVALID.
     pub invalid: LogPrefix,
-    /// Packets with a source that cannot be, per zone, as [`Policy::zones`].
-    pub spoofed: Vec<LogPrefix>,
+    /// Packets that cannot come from a zone, per zone, as [`Policy::zones`].
+    pub zones: Vec<ZonePrefixes>,
     /// Packets to the router that nothing allows.
     pub input: LogPrefix,
     /// Packets across the router that nothing allows.
@@ -263,18 +381,33 @@ pub struct LogPrefixes {
     pub output: LogPrefix,
 }
 
+/// The log prefixes of one zone.
+#[derive(Debug, Clone)]
+pub struct ZonePrefixes {
+    /// A source that the zone cannot have.
+    pub spoofed: LogPrefix,
+    /// A source that is no camera's of the list.
+    pub unknown: LogPrefix,
+    /// A source that nobody on the internet has.
+    pub bogon: LogPrefix,
+}
+
 /// The line of the file that a rule comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     file: String,
+    /// The file's number; the main one is 0.
+    number: usize,
     /// From 1.
     pub line: usize,
 }
 
 impl Origin {
-    /// The place in a file; only the last part of its path is kept, so that
-    /// the same file gives the same rules wherever it lies.
-    pub fn new(path: &str, line: usize) -> Origin {
+    /// The place of an offset; only the last part of the file's path is kept,
+    /// so that the same file gives the same rules wherever it lies.
+    pub fn new(source: &Source, offset: usize) -> Origin {
+        let (number, place) = source.locate(offset);
+        let path = source.files().get(number).map_or("", |file| &file.name);
         let name = path.rsplit('/').next().unwrap_or(path);
         let safe = |c: char| {
             if c.is_ascii_alphanumeric() || "._-".contains(c) {
@@ -285,7 +418,16 @@ impl Origin {
         };
         Origin {
             file: name.chars().map(safe).take(64).collect(),
-            line,
+            number,
+            line: place.line,
+        }
+    }
+
+    /// The line's number, with the file's before it in a drop-in.
+    fn label(&self) -> String {
+        match self.number {
+            0 => self.line.to_string(),
+            number => format!("{number}.{}", self.line),
         }
     }
 

@@ -3,76 +3,110 @@
 //! Each refusal is one line with the place, what is wrong and what to do.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 
-use super::guarantee::{self, Exception};
 use super::interface::interface;
-use super::topology;
+use super::own_address::{gateways, own_addresses};
 use super::{
-    Allow, Egress, Endpoint, Flow, Log, LogPrefixes, Masquerade, Origin, Policy, Role, Service,
-    Zone, ZoneIndex, catalogue,
+    Answers, Camera, Egress, Ipv6Mode, Log, LogPrefixes, Origin, Policy, ProxyWay, Role, Service,
+    Zone, ZoneIndex, ZonePrefixes, address, topology,
 };
-use crate::config::{self, Config, Ports, Services, Strings};
-use crate::field::{IcmpType, PortRange, Rate, Unit};
-use crate::name::{InterfaceName, LogPrefix, NameError, ServiceName, ZoneName};
-use crate::network::Device;
+use crate::config::{self, Config};
+use crate::field::{Rate, Unit};
+use crate::name::{HostName, InterfaceName, LogPrefix, NameError, ServiceName, ZoneName};
+use crate::network::{Device, MarkRule, Route, Way};
 use crate::source::{Place, Refusal, Source};
 use crate::sysctl;
 
 /// LOG lines per rule where the file names no rate.
 const DEFAULT_LOG_RATE: Option<Rate> = Rate::new(10, Unit::Minute);
 
-/// Checks a configuration and makes it a policy.
+/// Checks a configuration and makes it a policy. `answers` is what the names in
+/// it resolved to.
 ///
 /// # Errors
-/// The first thing that is wrong, in the order zones, services, allow lines,
-/// masquerade, log.
-pub fn resolve(config: &Config, source: &Source) -> Result<Policy, Refusal> {
-    let resolver = Resolver {
+/// The first thing that is wrong, in the order zones, services, cameras, allow
+/// lines, routes, NAT, log.
+pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Policy, Refusal> {
+    let router = config.router.as_ref().map(Spanned::get_ref);
+    let ipv6 = config.ipv6.as_ref().map(|ipv6| ipv6.get_ref().mode);
+    let ipv6 = ipv6.unwrap_or_default();
+    let zones = zones(config, ipv6, source)?;
+    let mut resolver = Resolver {
         source,
-        zones: zones(config, source)?,
+        answers,
+        ipv6,
+        egress: router.map(|router| router.egress).unwrap_or_default(),
+        cameras: topology::cameras(config, &zones, source)?,
+        camera_places: BTreeMap::new(),
+        zones,
         services: BTreeMap::new(),
     };
-    let resolver = Resolver {
-        services: resolver.services(config)?,
-        ..resolver
-    };
-    let egress = config.router.egress;
-    let exceptions = config
-        .exceptions
-        .iter()
-        .map(|exception| resolver.exception(exception))
-        .collect::<Result<Vec<_>, _>>()?;
-    let allows = config
-        .allow
-        .iter()
-        .map(|allow| resolver.allow(allow, egress, &exceptions))
-        .collect::<Result<Vec<_>, _>>()?;
-    let masquerades = config
-        .masquerade
-        .iter()
-        .map(|masquerade| resolver.masquerade(masquerade, &allows))
-        .collect::<Result<Vec<_>, _>>()?;
-    let log = resolver.log(&config.log)?;
-    let cameras = topology::cameras(config, &resolver.zones, source)?;
-    let routes = topology::routes(config, &resolver.zones, source)?;
-    let known = sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface));
+    let places = resolver.cameras.iter().enumerate();
+    resolver.camera_places = places
+        .map(|(place, camera)| (camera.name.to_string(), place))
+        .collect();
+    resolver.services = resolver.services(config)?;
+    let allows = resolver.allows(config)?;
+    let mut routes = topology::routes(config, &resolver.zones, ipv6, source)?;
+    let mut mark_rules = topology::mark_rules(config, ipv6, source)?;
+    let marked = mark_rules.iter().flat_map(|rule| [rule.mark, rule.table]);
+    let taken: Vec<u32> = marked
+        .chain(routes.iter().map(|route| route.table))
+        .collect();
+    let nat = resolver.nat(config, &allows, &taken)?;
+    for proxy in &nat.proxies {
+        if let ProxyWay::Host {
+            address,
+            zone,
+            table,
+        } = &proxy.way
+        {
+            routes.push(Route {
+                destination: Ipv4Net::default().into(),
+                way: Way::Gateway {
+                    gateway: (*address).into(),
+                    link: resolver.zones[zone.0].interface.to_string(),
+                },
+                metric: 0,
+                table: *table,
+            });
+            mark_rules.push(MarkRule {
+                mark: *table,
+                table: *table,
+                ipv6: false,
+            });
+        }
+    }
+    let known = sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface), ipv6);
+    let mut hosts: Vec<HostName> = Vec::new();
+    for host in allows.iter().flat_map(|allow| &allow.hosts) {
+        if !hosts.contains(host) {
+            hosts.push(host.clone());
+        }
+    }
+    let promises = resolver.promises(config)?;
     Ok(Policy {
-        cameras,
         routes,
-        mark_rules: topology::mark_rules(config, source)?,
+        mark_rules,
         sysctls: topology::sysctls(config, &known, source)?,
-        wait: wait(config.router.wait.as_ref(), source)?,
+        wait: wait(router.and_then(|router| router.wait.as_ref()), source)?,
+        log: resolver.log(config.log.as_ref().map(Spanned::get_ref))?,
+        cameras: resolver.cameras,
+        promises,
         zones: resolver.zones,
         allows,
-        masquerades: masquerades.into_iter().flatten().collect(),
-        egress,
-        log,
+        masquerades: nat.masquerades,
+        snats: nat.snats,
+        forwards: nat.forwards,
+        proxies: nat.proxies,
+        egress: resolver.egress,
+        ipv6,
+        hosts,
     })
 }
 
@@ -95,48 +129,57 @@ fn wait(written: Option<&Spanned<i64>>, source: &Source) -> Result<Duration, Ref
     }
 }
 
-struct Resolver<'a> {
-    source: &'a Source,
-    zones: Vec<Zone>,
-    services: BTreeMap<ServiceName, Service>,
+/// What is resolved already while the rest is.
+pub(super) struct Resolver<'a> {
+    pub source: &'a Source,
+    pub answers: &'a Answers,
+    pub ipv6: Ipv6Mode,
+    pub egress: Egress,
+    pub zones: Vec<Zone>,
+    pub cameras: Vec<Camera>,
+    /// Where in `cameras` a name is; there may be thousands.
+    pub camera_places: BTreeMap<String, usize>,
+    pub services: BTreeMap<ServiceName, Service>,
 }
 
-fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
+fn zones(config: &Config, ipv6: Ipv6Mode, source: &Source) -> Result<Vec<Zone>, Refusal> {
     // TOML's tables come sorted by name; a person reads them by place.
     let mut written: Vec<_> = config.zones.iter().collect();
     written.sort_by_key(|(name, _)| name.span().start);
 
     let mut zones: Vec<Zone> = Vec::new();
     for (name, as_written) in written {
-        let zone = zone(name, as_written, source)?;
+        let zone = zone(name, as_written, ipv6, source)?;
         for other in &zones {
             if let Some(shared) = shared_link(&zone, other) {
                 return Err(source.refuse(
                     as_written.interface.span(),
                     format_args!(
-                        "interface {shared} is already zone {}'s (line {}); give each zone its own",
-                        other.name, other.origin.line
+                        "interface {shared} is already zone {}'s ({}); give each zone its own",
+                        other.name, other.origin
                     ),
                 ));
             }
-            for (network, theirs) in pairs(&zone.addresses, &other.addresses) {
+            for (network, theirs) in pairs(&zone, other) {
                 if overlap(network, theirs) {
                     return Err(source.refuse(
                         as_written.address.span(),
                         format_args!(
-                            "network {network} overlaps {theirs} of zone {} (line {}); give each zone a network of its own",
-                            other.name, other.origin.line
+                            "network {network} overlaps {theirs} of zone {} ({}); give each zone a network of its own",
+                            other.name, other.origin
                         ),
                     ));
                 }
             }
-            if zone.gateway.is_some() && other.gateway.is_some() {
+            let both = zone.gateway.is_some() && other.gateway.is_some();
+            if both || zone.gateway6.is_some() && other.gateway6.is_some() {
                 let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
+                let family = if both { "" } else { "IPv6 " };
                 return Err(source.refuse(
                     span,
                     format_args!(
-                        "zone {} (line {}) has the default gateway already; keep one",
-                        other.name, other.origin.line
+                        "zone {} ({}) has the default {family}gateway already; keep one",
+                        other.name, other.origin
                     ),
                 ));
             }
@@ -145,7 +188,7 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
     }
     if zones.is_empty() {
         return Err(Refusal::new(
-            &source.name,
+            source.name(),
             Place::START,
             "there is no zone, so nothing could be allowed; describe each network in a [zones.NAME] table",
         ));
@@ -153,12 +196,9 @@ fn zones(config: &Config, source: &Source) -> Result<Vec<Zone>, Refusal> {
     Ok(zones)
 }
 
-fn pairs(a: &[Ipv4Net], b: &[Ipv4Net]) -> Vec<(Ipv4Net, Ipv4Net)> {
-    let with = |a: &Ipv4Net| {
-        let a = a.trunc();
-        b.iter().map(move |b| (a, b.trunc()))
-    };
-    a.iter().flat_map(with).collect()
+fn pairs(a: &Zone, b: &Zone) -> Vec<(IpNet, IpNet)> {
+    let with = |a: IpNet| b.own().map(move |b| (a.trunc(), b.trunc()));
+    a.own().flat_map(with).collect()
 }
 
 /// An interface that both zones would use. Several VLANs may be on one link,
@@ -180,278 +220,99 @@ fn shared_link<'a>(zone: &'a Zone, other: &Zone) -> Option<&'a InterfaceName> {
     }
 }
 
-fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
+fn overlap(a: IpNet, b: IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
 
-fn zone(name: &Spanned<String>, written: &config::Zone, source: &Source) -> Result<Zone, Refusal> {
+fn zone(
+    name: &Spanned<String>,
+    written: &config::Zone,
+    ipv6: Ipv6Mode,
+    source: &Source,
+) -> Result<Zone, Refusal> {
     let (interface, device) = interface(&written.interface, source)?;
-    let dhcp = is_dhcp(&written.address);
-    if dhcp && written.role != Role::External {
-        return Err(source.refuse(
-            written.address.span(),
-            "only a zone with role \"external\" takes its address by DHCP, since a host there could else say where the others are; give the router's own, such as 192.168.8.1/24",
-        ));
-    }
-    if let (true, Some(gateway)) = (dhcp, &written.gateway) {
-        return Err(source.refuse(
-            gateway.span(),
-            "with address = \"dhcp\" the gateway comes by DHCP too; remove it",
-        ));
-    }
-    let addresses = match dhcp {
-        true => Vec::new(),
-        false => own_addresses(&written.address, source)?,
+    let own = own_addresses(&written.address, written.role, ipv6, source)?;
+    let (gateway, gateway6) = match &written.gateway {
+        Some(gateway) => gateways(gateway, &own, written.role, ipv6, source)?,
+        None => (None, None),
     };
-    let gateway = match &written.gateway {
-        Some(gateway) => Some(checked_gateway(gateway, &addresses, written.role, source)?),
-        None => None,
-    };
+    // RFC 8200, 5; the kernel takes IPv6 off a link that carries less.
+    let has_ipv6 = !own.ipv6.is_empty() || gateway6.is_some();
+    let least = if has_ipv6 { 1280 } else { 68 };
     Ok(Zone {
         name: named::<ZoneName>(name.get_ref(), name.span(), source)?,
         interface,
         device,
-        addresses,
-        dhcp,
+        addresses: own.ipv4,
+        addresses6: own.ipv6,
+        dhcp: own.dhcp,
         mtu: written
             .mtu
             .as_ref()
-            .map(|mtu| checked_mtu(mtu, source))
+            .map(|mtu| checked_mtu(mtu, least, source))
             .transpose()?,
         gateway,
+        gateway6,
         role: written.role,
-        origin: Origin::new(&source.name, source.place(name.span().start).line),
+        known_only: known_only(written, source)?,
+        accept_bogons: accept_bogons(written, ipv6, source)?,
+        origin: Origin::new(source, name.span().start),
     })
 }
 
+fn known_only(written: &config::Zone, source: &Source) -> Result<bool, Refusal> {
+    match &written.known_only {
+        Some(known_only) if *known_only.get_ref() && written.role == Role::External => {
+            Err(source.refuse(
+                known_only.span(),
+                "who is on an external network cannot be listed; remove it, or give the zone another role",
+            ))
+        }
+        Some(known_only) => Ok(*known_only.get_ref()),
+        None => Ok(false),
+    }
+}
+
+fn accept_bogons(
+    written: &config::Zone,
+    ipv6: Ipv6Mode,
+    source: &Source,
+) -> Result<Vec<IpNet>, Refusal> {
+    let list = &written.accept_bogons;
+    if let (Some(list), true) = (list, written.role != Role::External) {
+        return Err(source.refuse(
+            list.span(),
+            "bogons are looked for on external zones alone, elsewhere only the zone's own network is let in; remove it",
+        ));
+    }
+    Ok(address::networks(list.as_ref(), ipv6, source)?.unwrap_or_default())
+}
+
 /// RFC 791: every link carries 68 bytes; 65535 is the largest packet.
-fn checked_mtu(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+fn checked_mtu(written: &Spanned<i64>, least: u32, source: &Source) -> Result<u32, Refusal> {
     u32::try_from(*written.get_ref())
         .ok()
-        .filter(|mtu| (68..=65535).contains(mtu))
+        .filter(|mtu| (least..=65535).contains(mtu))
         .ok_or_else(|| {
+            let mtu = written.get_ref();
+            let with = if least > 68 {
+                " of a link with IPv6"
+            } else {
+                ""
+            };
             source.refuse(
                 written.span(),
-                format_args!(
-                    "{} is not an MTU; use 68 to 65535, 1500 on Ethernet",
-                    written.get_ref()
-                ),
+                format_args!("{mtu} is not an MTU{with}; use {least} to 65535, 1500 on Ethernet"),
             )
         })
-}
-
-fn is_dhcp(written: &Spanned<Strings>) -> bool {
-    let Strings(texts) = written.get_ref();
-    texts.len() == 1 && texts[0].get_ref() == "dhcp"
-}
-
-fn own_addresses(written: &Spanned<Strings>, source: &Source) -> Result<Vec<Ipv4Net>, Refusal> {
-    let Strings(texts) = written.get_ref();
-    let mut addresses: Vec<Ipv4Net> = Vec::new();
-    for text in texts {
-        let span = span_in(text, written.span());
-        let address = own_address(text.get_ref(), span.clone(), source)?;
-        if addresses.iter().any(|other| other.addr() == address.addr()) {
-            return Err(source.refuse(
-                span,
-                format_args!("{} is there twice; keep one", address.addr()),
-            ));
-        }
-        addresses.push(address);
-    }
-    if addresses.is_empty() {
-        return Err(source.refuse(
-            written.span(),
-            "the zone has no address; give the router's own, such as 192.168.8.1/24",
-        ));
-    }
-    Ok(addresses)
-}
-
-fn own_address(text: &str, span: Range<usize>, source: &Source) -> Result<Ipv4Net, Refusal> {
-    let refuse = |what: String| Err(source.refuse(span.clone(), what));
-    let Ok(address) = text.parse::<Ipv4Net>() else {
-        return refuse(format!(
-            "{text:?} is not an IPv4 address with a prefix length; write it as 192.168.8.1/24"
-        ));
-    };
-    let own = address.addr();
-    if address.prefix_len() == 0 {
-        return refuse(format!(
-            "{text} would make every address the zone's own; give the network's prefix length, such as /24"
-        ));
-    }
-    if own.is_loopback() || own.is_multicast() || own.is_unspecified() || own.is_broadcast() {
-        return refuse(format!(
-            "{own} cannot be the router's address on a network; give one that can, such as 192.168.8.1/24"
-        ));
-    }
-    // RFC 3021: the two addresses of a /31 are both hosts; a /32 is one host.
-    if address.prefix_len() < 31 && (own == address.network() || own == address.broadcast()) {
-        return refuse(format!(
-            "{own} is the network's {} address; give the router's own, such as {}/{}",
-            if own == address.network() {
-                "first"
-            } else {
-                "broadcast"
-            },
-            Ipv4Addr::from(u32::from(address.network()) + 1),
-            address.prefix_len()
-        ));
-    }
-    Ok(address)
-}
-
-fn checked_gateway(
-    written: &Spanned<String>,
-    addresses: &[Ipv4Net],
-    role: Role,
-    source: &Source,
-) -> Result<Ipv4Addr, Refusal> {
-    let text = written.get_ref();
-    let refuse = |what: String| Err(source.refuse(written.span(), what));
-    let Ok(gateway) = text.parse::<Ipv4Addr>() else {
-        return refuse(format!(
-            "{text:?} is not an IPv4 address; write it as 192.168.0.1"
-        ));
-    };
-    if role != Role::External {
-        return refuse("a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it".into());
-    }
-    if !addresses.iter().any(|address| address.contains(&gateway)) {
-        let networks: Vec<String> = addresses.iter().map(|a| a.trunc().to_string()).collect();
-        return refuse(format!(
-            "gateway {gateway} is not in the zone's network {}; give one that is",
-            networks.join(", ")
-        ));
-    }
-    if addresses.iter().any(|address| gateway == address.addr()) {
-        return refuse(format!(
-            "gateway {gateway} is the router's own address; give the next router's"
-        ));
-    }
-    Ok(gateway)
 }
 
 impl Resolver<'_> {
-    fn services(&self, config: &Config) -> Result<BTreeMap<ServiceName, Service>, Refusal> {
-        config
-            .services
-            .iter()
-            .map(|(name, written)| {
-                let name = named::<ServiceName>(name.get_ref(), name.span(), self.source)?;
-                let service =
-                    self.service(Some(name.clone()), written.get_ref(), written.span())?;
-                Ok((name, service))
-            })
-            .collect()
-    }
-
-    fn service(
+    pub(super) fn find_zone(
         &self,
-        name: Option<ServiceName>,
-        written: &config::Service,
-        span: Range<usize>,
-    ) -> Result<Service, Refusal> {
-        let ranges = |ports: &[Spanned<Ports>]| {
-            ports
-                .iter()
-                .map(|ports| self.port_range(ports))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let mut tcp = ranges(&written.tcp)?;
-        if let Some(passive) = &written.passive {
-            tcp.push(self.port_range(passive)?);
-        }
-        let udp = ranges(&written.udp)?;
-        let icmp = written
-            .icmp
-            .iter()
-            .map(|icmp| {
-                IcmpType::by_name(icmp.get_ref()).ok_or_else(|| {
-                    self.source.refuse(
-                        icmp.span(),
-                        format_args!(
-                            "{:?} is not an ICMP type known here; use one of {}",
-                            icmp.get_ref(),
-                            IcmpType::names()
-                        ),
-                    )
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        if tcp.is_empty() && udp.is_empty() && icmp.is_empty() {
-            return Err(self.source.refuse(
-                span,
-                "the service has no port and no ICMP type; give it tcp, udp or icmp",
-            ));
-        }
-        Ok(Service {
-            name,
-            tcp,
-            udp,
-            icmp,
-        })
-    }
-
-    fn port_range(&self, written: &Spanned<Ports>) -> Result<PortRange, Refusal> {
-        let (range, shown) = match written.get_ref() {
-            Ports::Number(number) => (
-                u16::try_from(*number)
-                    .ok()
-                    .and_then(|port| PortRange::new(port, port)),
-                number.to_string(),
-            ),
-            Ports::Text(text) => (PortRange::parse(text, '-'), format!("{text:?}")),
-        };
-        range.ok_or_else(|| {
-            self.source.refuse(
-                written.span(),
-                format_args!(
-                    "{shown} is not a port or a range of ports; use 1 to 65535, a range as \"50000-50100\""
-                ),
-            )
-        })
-    }
-
-    fn find_service(&self, name: &str, span: Range<usize>) -> Result<Service, Refusal> {
-        let unknown = || {
-            let own = self.services.keys().map(ToString::to_string);
-            let mut known: Vec<String> = own.chain(catalogue::names().map(String::from)).collect();
-            known.sort();
-            known.dedup();
-            self.source.refuse(
-                span,
-                format_args!(
-                    "no service is called {name:?}; define it in [services], or use one of {}",
-                    known.join(", ")
-                ),
-            )
-        };
-        let Ok(name) = ServiceName::try_from(name) else {
-            return Err(unknown());
-        };
-        match self.services.get(&name) {
-            Some(service) => Ok(service.clone()),
-            None => catalogue::find(&name).ok_or_else(unknown),
-        }
-    }
-
-    fn services_of(&self, written: &Spanned<Services>) -> Result<Vec<Service>, Refusal> {
-        match written.get_ref() {
-            Services::Named(names) if names.is_empty() => Err(self.source.refuse(
-                written.span(),
-                "the list names no service; name one or remove the line",
-            )),
-            Services::Named(names) => names
-                .iter()
-                .map(|name| self.find_service(name.get_ref(), span_in(name, written.span())))
-                .collect(),
-            Services::Inline(service) => Ok(vec![self.service(None, service, written.span())?]),
-        }
-    }
-
-    fn find_zone(&self, written: &Spanned<String>, also: &str) -> Result<ZoneIndex, Refusal> {
+        written: &Spanned<String>,
+        also: &str,
+    ) -> Result<ZoneIndex, Refusal> {
         self.zones
             .iter()
             .position(|zone| zone.name.as_str() == written.get_ref())
@@ -469,154 +330,9 @@ impl Resolver<'_> {
             })
     }
 
-    fn exception(&self, written: &config::Exception) -> Result<Exception, Refusal> {
-        let from = self.find_zone(&written.from, "")?;
-        let to = self.find_zone(&written.to, "")?;
-        if !guarantee::never(self.zones[from.0].role, self.zones[to.0].role) {
-            return Err(self.source.refuse(
-                written.from.span(),
-                format_args!(
-                    "no role promises that {} never reaches {}, so there is nothing to lift; remove the exception",
-                    self.zones[from.0].name, self.zones[to.0].name
-                ),
-            ));
-        }
-        let services = self.services_of(&written.service)?;
-        Ok(Exception { from, to, services })
-    }
-
-    fn allow(
-        &self,
-        written: &Spanned<config::Allow>,
-        egress: Egress,
-        exceptions: &[Exception],
-    ) -> Result<Allow, Refusal> {
-        let config::Allow {
-            from,
-            to,
-            service,
-            limit,
-        } = written.get_ref();
-        let allow = Allow {
-            flows: self.flows(from, to, egress)?,
-            services: self.services_of(service)?,
-            limit: match limit {
-                Some(limit) => Some(self.rate(limit)?),
-                None => None,
-            },
-            origin: Origin::new(
-                &self.source.name,
-                self.source.place(written.span().start).line,
-            ),
-        };
-        match guarantee::broken(&allow, &self.zones, exceptions) {
-            None => Ok(allow),
-            Some((camera, target, service)) => Err(self.source.refuse(
-                from.span(),
-                format_args!(
-                    "zone {camera} has role camera, which never opens a connection to {target}; \
-                     to let it after all, add [[exceptions]] from = \"{camera}\", to = \"{target}\" with service {service}",
-                    camera = self.zones[camera.0].name,
-                    target = self.zones[target.0].name,
-                ),
-            )),
-        }
-    }
-
-    fn flows(
-        &self,
-        from: &Spanned<String>,
-        to: &Spanned<String>,
-        egress: Egress,
-    ) -> Result<Vec<Flow>, Refusal> {
-        let target = match to.get_ref().as_str() {
-            "router" => Endpoint::Router,
-            "any" => {
-                return Err(self.source.refuse(
-                    to.span(),
-                    "\"any\" is for from alone, so that each target is named; write an allow line for each",
-                ));
-            }
-            _ => Endpoint::Zone(self.find_zone(to, ", router")?),
-        };
-        let flow = |from| Flow { from, to: target };
-        match from.get_ref().as_str() {
-            "any" => {
-                let flows: Vec<Flow> = (0..self.zones.len())
-                    .map(|index| flow(Endpoint::Zone(ZoneIndex(index))))
-                    .filter(|flow| flow.from != flow.to)
-                    .collect();
-                if flows.is_empty() {
-                    return Err(self.source.refuse(
-                        from.span(),
-                        "there is no other zone than the one in to; remove the line or add a zone",
-                    ));
-                }
-                Ok(flows)
-            }
-            "router" if target == Endpoint::Router => Err(self.source.refuse(
-                from.span(),
-                "the router always reaches itself by the loopback; remove the line",
-            )),
-            "router" if egress == Egress::Open => Err(self.source.refuse(
-                from.span(),
-                "the router may send anything already; remove the line, or set egress = \"listed\" under [router]",
-            )),
-            "router" => Ok(vec![flow(Endpoint::Router)]),
-            _ => {
-                let source = Endpoint::Zone(self.find_zone(from, ", router, any")?);
-                if source == target {
-                    return Err(self.source.refuse(
-                        to.span(),
-                        "from and to are the same zone, whose hosts reach each other without the router; remove the line",
-                    ));
-                }
-                Ok(vec![flow(source)])
-            }
-        }
-    }
-
-    fn masquerade(
-        &self,
-        written: &Spanned<config::Masquerade>,
-        allows: &[Allow],
-    ) -> Result<Option<Masquerade>, Refusal> {
-        let config::Masquerade { from, to, enabled } = written.get_ref();
-        let (from_zone, to_zone) = (self.find_zone(from, "")?, self.find_zone(to, "")?);
-        let flow = Flow {
-            from: Endpoint::Zone(from_zone),
-            to: Endpoint::Zone(to_zone),
-        };
-        if from_zone == to_zone {
-            return Err(self.source.refuse(
-                to.span(),
-                "from and to are the same zone; masquerade is for what leaves a zone",
-            ));
-        }
-        if !enabled {
-            return Ok(None);
-        }
-        if !allows.iter().any(|allow| allow.flows.contains(&flow)) {
-            return Err(self.source.refuse(
-                from.span(),
-                format_args!(
-                    "nothing is allowed from {} to {}, so there is nothing to masquerade; add an allow line or set enabled = false",
-                    from.get_ref(),
-                    to.get_ref()
-                ),
-            ));
-        }
-        Ok(Some(Masquerade {
-            from: from_zone,
-            to: to_zone,
-            origin: Origin::new(
-                &self.source.name,
-                self.source.place(written.span().start).line,
-            ),
-        }))
-    }
-
-    fn log(&self, written: &config::Log) -> Result<Log, Refusal> {
+    fn log(&self, written: Option<&config::Log>) -> Result<Log, Refusal> {
+        let default = config::Log::default();
+        let written = written.unwrap_or(&default);
         let rate = match (&written.rate, DEFAULT_LOG_RATE) {
             (Some(rate), _) => self.rate(rate)?,
             (None, Some(rate)) => rate,
@@ -633,10 +349,16 @@ impl Resolver<'_> {
             rate,
             prefixes: LogPrefixes {
                 invalid: prefix("DROP INVALID ")?,
-                spoofed: self
+                zones: self
                     .zones
                     .iter()
-                    .map(|zone| prefix(&format!("SPOOFED PKT {} ", zone.name)))
+                    .map(|zone| {
+                        Ok(ZonePrefixes {
+                            spoofed: prefix(&format!("SPOOFED PKT {} ", zone.name))?,
+                            unknown: prefix(&format!("UNKNOWN PKT {} ", zone.name))?,
+                            bogon: prefix(&format!("BOGON PKT {} ", zone.name))?,
+                        })
+                    })
                     .collect::<Result<Vec<_>, _>>()?,
                 input: prefix("DROP INPUT ")?,
                 forward: prefix("DROP FORWARD ")?,
@@ -646,7 +368,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn rate(&self, written: &Spanned<String>) -> Result<Rate, Refusal> {
+    pub(super) fn rate(&self, written: &Spanned<String>) -> Result<Rate, Refusal> {
         Rate::parse(written.get_ref()).ok_or_else(|| {
             self.source.refuse(
                 written.span(),
@@ -662,7 +384,7 @@ impl Resolver<'_> {
 
 /// The place of one string of a list; one that stands alone, in place of a list,
 /// has its place from the whole value (see the visitors in config.rs).
-fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
+pub(super) fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
     if string.span().is_empty() {
         whole
     } else {

@@ -1,42 +1,60 @@
 //! Cameras, routes, marks and kernel settings: written -> checked against the zones.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use toml::Spanned;
 
+use super::own_address::needs_same;
 use super::resolve::named;
-use super::{Camera, Role, Zone, ZoneIndex};
+use super::{Camera, Ipv6Mode, Origin, Role, Zone, ZoneIndex};
 use crate::config::{self, Config};
 use crate::name::{CameraName, MacAddress};
-use crate::network::{MAIN_TABLE, MarkRule, Route, Way};
+use crate::network::{MAIN_TABLE, MarkRule, Route, Way, default_metric};
 use crate::source::{Refusal, Source};
 
 /// The cameras that the file names.
 pub fn cameras(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<Camera>, Refusal> {
     let mut cameras: Vec<Camera> = Vec::new();
+    // What each name, address and hardware address is taken by; there may be
+    // thousands.
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for written in &config.cameras {
         let camera = camera(written, zones, source)?;
-        let same = |what: &str, span, other: &Camera| {
-            Err(source.refuse(
-                span,
+        let mac = written.mac.as_ref().zip(camera.mac);
+        let own = [
+            ("name", camera.name.to_string(), written.name.span()),
+            (
+                "address",
+                camera.address.to_string(),
+                written.address.span(),
+            ),
+        ];
+        let mac = mac.map(|(written, mac)| ("hardware address", mac.to_string(), written.span()));
+        for (what, value, span) in own.into_iter().chain(mac) {
+            if let Some(other) = taken.insert(value, cameras.len()) {
+                let other: &Camera = &cameras[other];
+                return Err(source.refuse(
+                    span,
+                    format_args!(
+                        "camera {} ({}) has this {what} already; give each its own",
+                        other.name, other.origin
+                    ),
+                ));
+            }
+        }
+        if let Some(zone) = zones
+            .iter()
+            .find(|zone| zone.name.as_str() == camera.name.as_str())
+        {
+            return Err(source.refuse(
+                written.name.span(),
                 format_args!(
-                    "camera {} has this {what} already; give each its own",
-                    other.name
+                    "a zone is called {} ({}); give the camera another name",
+                    zone.name, zone.origin
                 ),
-            ))
-        };
-        for other in &cameras {
-            if other.name == camera.name {
-                return same("name", written.name.span(), other);
-            }
-            if other.address == camera.address {
-                return same("address", written.address.span(), other);
-            }
-            if let (Some(mac), true) = (&written.mac, other.mac == camera.mac) {
-                return same("hardware address", mac.span(), other);
-            }
+            ));
         }
         cameras.push(camera);
     }
@@ -54,7 +72,7 @@ fn camera(written: &config::Camera, zones: &[Zone], source: &Source) -> Result<C
             "{address} is the router's own address; give the camera's"
         ));
     }
-    let Some((zone, network)) = zone_of(address, zones) else {
+    let Some((zone, network)) = zone_of(address.into(), zones) else {
         return refuse(format!(
             "{address} is in no zone's network; give the camera's address in one"
         ));
@@ -73,17 +91,18 @@ fn camera(written: &config::Camera, zones: &[Zone], source: &Source) -> Result<C
             .map(|mac| named::<MacAddress>(mac.get_ref(), mac.span(), source))
             .transpose()?,
         zone,
+        origin: Origin::new(source, written.name.span().start),
     })
 }
 
-fn zone_of(address: Ipv4Addr, zones: &[Zone]) -> Option<(ZoneIndex, Ipv4Net)> {
+fn zone_of(address: IpAddr, zones: &[Zone]) -> Option<(ZoneIndex, IpNet)> {
     zones.iter().enumerate().find_map(|(index, zone)| {
-        let own = zone.addresses.iter().find(|own| own.contains(&address))?;
+        let own = zone.own().find(|own| own.contains(&address))?;
         Some((ZoneIndex(index), own.trunc()))
     })
 }
 
-fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Addr, Refusal> {
+pub(super) fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Addr, Refusal> {
     written.get_ref().parse().map_err(|_| {
         source.refuse(
             written.span(),
@@ -96,10 +115,15 @@ fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Addr, Refusal>
 }
 
 /// The routes that the file names.
-pub fn routes(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<Route>, Refusal> {
+pub fn routes(
+    config: &Config,
+    zones: &[Zone],
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<Vec<Route>, Refusal> {
     let mut routes: Vec<Route> = Vec::new();
     for written in &config.routes {
-        let route = route(written, zones, source)?;
+        let route = route(written, zones, mode, source)?;
         let slot = |route: &Route| (route.destination, route.metric, route.table);
         if routes.iter().any(|other| slot(other) == slot(&route)) {
             return Err(source.refuse(
@@ -115,6 +139,7 @@ pub fn routes(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<Ro
 fn route(
     written: &Spanned<config::Route>,
     zones: &[Zone],
+    mode: Ipv6Mode,
     source: &Source,
 ) -> Result<Route, Refusal> {
     let config::Route {
@@ -124,29 +149,20 @@ fn route(
         metric,
         table,
     } = written.get_ref();
-    let destination = match to.get_ref().parse::<Ipv4Net>() {
-        Ok(network) if network == network.trunc() => network,
-        _ => {
-            return Err(source.refuse(
-                to.span(),
-                format_args!(
-                    "{:?} is not an IPv4 network; write it as 10.1.0.0/16",
-                    to.get_ref()
-                ),
-            ));
-        }
+    let destination = destination(to, mode, source)?;
+    let metric = match *metric {
+        0 => default_metric(&destination),
+        metric => metric,
     };
     let way = match (via, blackhole) {
         (Some(via), false) => {
-            let gateway = ipv4(via, source)?;
+            let gateway = next_router(via, &destination, source)?;
             let zone = zone_of(gateway, zones).map(|(ZoneIndex(index), _)| &zones[index]);
             match zone {
-                Some(zone) if zone.addresses.iter().all(|own| own.addr() != gateway) => {
-                    Way::Gateway {
-                        gateway,
-                        link: zone.interface.to_string(),
-                    }
-                }
+                Some(zone) if zone.own().all(|own| own.addr() != gateway) => Way::Gateway {
+                    gateway,
+                    link: zone.interface.to_string(),
+                },
                 Some(_) => {
                     return Err(source.refuse(
                         via.span(),
@@ -181,25 +197,28 @@ fn route(
         Way::Gateway { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
         Way::Blackhole => None,
     };
-    let overlaps =
-        |own: &Ipv4Net| destination.contains(&own.network()) || own.contains(&destination);
+    let overlaps = |own: IpNet| destination.contains(&own.network()) || own.contains(&destination);
     if let Some(by) = by
         && by.role != Role::External
         && destination.prefix_len() > 0
         && let Some(zone) = zones
             .iter()
-            .find(|zone| zone.interface != by.interface && zone.addresses.iter().any(overlaps))
+            .find(|zone| zone.interface != by.interface && zone.own().any(overlaps))
     {
         return Err(source.refuse(
             to.span(),
             format_args!("{destination} overlaps the network of zone {}, whose sources it would let in elsewhere; make the route narrower", zone.name),
         ));
     }
-    let is_zones = |zone: &Zone| zone.addresses.iter().any(|own| own.trunc() == destination);
+    let is_zones = |zone: &Zone| zone.own().any(|own| own.trunc() == destination);
+    let has_gateway = |zone: &Zone| match destination {
+        IpNet::V4(_) => zone.gateway.is_some(),
+        IpNet::V6(_) => zone.gateway6.is_some(),
+    };
     if table == MAIN_TABLE
-        && *metric == 0
+        && metric == default_metric(&destination)
         && (zones.iter().any(is_zones)
-            || (destination.prefix_len() == 0 && zones.iter().any(|zone| zone.gateway.is_some())))
+            || (destination.prefix_len() == 0 && zones.iter().any(has_gateway)))
     {
         return Err(source.refuse(
             to.span(),
@@ -211,33 +230,94 @@ fn route(
     Ok(Route {
         destination,
         way,
-        metric: *metric,
+        metric,
         table,
     })
 }
 
-/// The rules that send marked packets to tables of their own.
-pub fn mark_rules(config: &Config, source: &Source) -> Result<Vec<MarkRule>, Refusal> {
-    config
-        .marks
-        .iter()
-        .map(|written| {
-            let mark = u32::try_from(*written.fwmark.get_ref())
-                .ok()
-                .filter(|mark| *mark > 0);
-            let mark = mark.ok_or_else(|| {
-                source.refuse(
-                    written.fwmark.span(),
-                    "a mark is 1 to 4294967295; 0 is no mark",
-                )
-            })?;
-            let table = table_number(&written.table, source)?;
-            Ok(MarkRule { mark, table })
-        })
-        .collect()
+fn destination(
+    written: &Spanned<String>,
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<IpNet, Refusal> {
+    let text = written.get_ref();
+    match text.parse::<IpNet>() {
+        Ok(network) if network == network.trunc() => {
+            if matches!(network, IpNet::V6(_)) {
+                needs_same(text, mode, written.span(), source)?;
+            }
+            Ok(network)
+        }
+        _ => {
+            let what = match mode {
+                Ipv6Mode::Drop => "an IPv4 network; write it as 10.1.0.0/16",
+                Ipv6Mode::Same => "a network; write it as 10.1.0.0/16 or fd00:1::/48",
+            };
+            Err(source.refuse(written.span(), format_args!("{text:?} is not {what}")))
+        }
+    }
 }
 
-fn table_number(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+/// The router that a route leads by, of the destination's family.
+fn next_router(
+    written: &Spanned<String>,
+    destination: &IpNet,
+    source: &Source,
+) -> Result<IpAddr, Refusal> {
+    let text = written.get_ref();
+    let refuse = |what: String| Err(source.refuse(written.span(), what));
+    match (destination, text.parse::<IpAddr>()) {
+        (IpNet::V4(_), Ok(IpAddr::V6(_))) | (IpNet::V6(_), Ok(IpAddr::V4(_))) => refuse(format!(
+            "{text} is of another family than {destination}; give a router of the same"
+        )),
+        (_, Ok(IpAddr::V6(router))) if router.is_unicast_link_local() => refuse(format!(
+            "{text} is link-local, which does not say on which interface; give the router's address in a zone's network"
+        )),
+        (_, Ok(router)) => Ok(router),
+        (IpNet::V4(_), Err(_)) => ipv4(written, source).map(IpAddr::V4),
+        (IpNet::V6(_), Err(_)) => refuse(format!(
+            "{text:?} is not an IPv6 address; write it as fd00:8::110"
+        )),
+    }
+}
+
+/// The rules that send marked packets to tables of their own, for each family
+/// that the file has pass.
+pub fn mark_rules(
+    config: &Config,
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<Vec<MarkRule>, Refusal> {
+    let families: &[bool] = match mode {
+        Ipv6Mode::Drop => &[false],
+        Ipv6Mode::Same => &[false, true],
+    };
+    let mut rules = Vec::new();
+    for written in &config.marks {
+        let (mark, table) = mark_rule(written, source)?;
+        rules.extend(families.iter().map(|ipv6| MarkRule {
+            mark,
+            table,
+            ipv6: *ipv6,
+        }));
+    }
+    Ok(rules)
+}
+
+fn mark_rule(written: &config::Mark, source: &Source) -> Result<(u32, u32), Refusal> {
+    let mark = u32::try_from(*written.fwmark.get_ref())
+        .ok()
+        .filter(|mark| *mark > 0);
+    let mark = mark.ok_or_else(|| {
+        source.refuse(
+            written.fwmark.span(),
+            "a mark is 1 to 4294967295; 0 is no mark",
+        )
+    })?;
+    Ok((mark, table_number(&written.table, source)?))
+}
+
+pub(super) fn table_number(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
     // 253 to 255 are default, main and local (include/uapi/linux/rtnetlink.h).
     u32::try_from(*written.get_ref())
         .ok()

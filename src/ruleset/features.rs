@@ -1,80 +1,255 @@
-//! What a ruleset needs of the kernel: the names of its matches and targets.
+//! What a ruleset needs of the kernel: tables, matches and targets, each with
+//! the line of the kernel's configuration that brings it.
+//!
+//! Names are those of /proc/net/ip_tables_{names,matches,targets}; options are
+//! those of net/netfilter/Kconfig and net/ipv{4,6}/netfilter/Kconfig, 6.18.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use super::{Match, Ruleset, Target};
+use super::{IpFamily, Match, Rule, Ruleset, TableName, Target};
 
-/// The extensions that a ruleset uses, by the names that the kernel lists in
-/// /proc/net/ip_tables_matches and ip_tables_targets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Features {
-    /// Match extensions.
-    pub matches: BTreeSet<&'static str>,
-    /// Target extensions; ACCEPT, DROP, RETURN and jumps are none.
-    pub targets: BTreeSet<&'static str>,
+/// Something that a kernel has or lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// A table.
+    Table(TableName),
+    /// A match extension.
+    Match(&'static str),
+    /// A target extension; ACCEPT, DROP, RETURN and jumps are none.
+    Target(&'static str),
+    /// A helper of conntrack.
+    Helper(&'static str),
 }
 
-impl Features {
-    /// Those of our own rules; what is kept as text of others is passed over.
-    pub fn of(ruleset: &Ruleset) -> Features {
-        let mut features = Features::default();
-        let chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
-        for rule in chains.flat_map(|chain| &chain.rules) {
-            let matches = rule.matches.iter().filter_map(match_name);
-            features.matches.extend(matches);
-            features.targets.extend(match rule.target {
-                Some(Target::Log(_)) => Some("LOG"),
-                Some(Target::Masquerade) => Some("MASQUERADE"),
-                _ => None,
-            });
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Feature::Table(name) => write!(f, "table {}", name.as_str()),
+            Feature::Match(name) => write!(f, "match {name}"),
+            Feature::Target(name) => write!(f, "target {name}"),
+            Feature::Helper(name) => write!(f, "conntrack helper {name}"),
         }
-        features
     }
+}
 
-    /// What of it is not in the kernel's lists, in words.
-    pub fn missing(&self, matches: &str, targets: &str) -> Vec<String> {
-        let absent = |list: &str, name: &str| !list.lines().any(|line| line == name);
-        let gone = |kind: &str, names: &BTreeSet<&str>, list: &str| {
-            let names = names.iter().filter(|name| absent(list, name));
-            names
-                .map(|name| format!("{kind} {name}"))
-                .collect::<Vec<_>>()
+impl Feature {
+    /// The kernel's option, as `CONFIG_NAME`; None for what is part of x_tables.
+    pub fn option(self, family: IpFamily) -> Option<&'static str> {
+        let by_family = |v4, v6| match family {
+            IpFamily::V4 => Some(v4),
+            IpFamily::V6 => Some(v6),
         };
-        let mut missing = gone("match", &self.matches, matches);
-        missing.extend(gone("target", &self.targets, targets));
-        missing
+        match self {
+            Feature::Table(TableName::Raw) => by_family("CONFIG_IP_NF_RAW", "CONFIG_IP6_NF_RAW"),
+            Feature::Table(TableName::Mangle) => {
+                by_family("CONFIG_IP_NF_MANGLE", "CONFIG_IP6_NF_MANGLE")
+            }
+            Feature::Table(TableName::Filter) => {
+                by_family("CONFIG_IP_NF_FILTER", "CONFIG_IP6_NF_FILTER")
+            }
+            Feature::Table(TableName::Nat) => by_family("CONFIG_IP_NF_NAT", "CONFIG_IP6_NF_NAT"),
+            Feature::Table(TableName::Security) => {
+                by_family("CONFIG_IP_NF_SECURITY", "CONFIG_IP6_NF_SECURITY")
+            }
+            Feature::Match(name) => Some(match name {
+                "multiport" => "CONFIG_NETFILTER_XT_MATCH_MULTIPORT",
+                "conntrack" => "CONFIG_NETFILTER_XT_MATCH_CONNTRACK",
+                "mac" => "CONFIG_NETFILTER_XT_MATCH_MAC",
+                "mark" => "CONFIG_NETFILTER_XT_MARK",
+                "hl" => "CONFIG_NETFILTER_XT_MATCH_HL",
+                "limit" => "CONFIG_NETFILTER_XT_MATCH_LIMIT",
+                "hashlimit" => "CONFIG_NETFILTER_XT_MATCH_HASHLIMIT",
+                "recent" => "CONFIG_NETFILTER_XT_MATCH_RECENT",
+                "connlimit" => "CONFIG_NETFILTER_XT_MATCH_CONNLIMIT",
+                "time" => "CONFIG_NETFILTER_XT_MATCH_TIME",
+                "comment" => "CONFIG_NETFILTER_XT_MATCH_COMMENT",
+                _ => return None,
+            }),
+            Feature::Target(name) => Some(match name {
+                "LOG" => "CONFIG_NETFILTER_XT_TARGET_LOG",
+                "MASQUERADE" => "CONFIG_NETFILTER_XT_TARGET_MASQUERADE",
+                "SNAT" | "DNAT" => "CONFIG_NETFILTER_XT_NAT",
+                "REDIRECT" => "CONFIG_NETFILTER_XT_TARGET_REDIRECT",
+                "MARK" => "CONFIG_NETFILTER_XT_MARK",
+                "CT" => "CONFIG_NETFILTER_XT_TARGET_CT",
+                _ => return None,
+            }),
+            Feature::Helper("ftp") => Some("CONFIG_NF_CONNTRACK_FTP"),
+            Feature::Helper(_) => None,
+        }
     }
+}
+
+/// The features of a ruleset of our own; what is kept as text of others is
+/// passed over.
+pub fn features(ruleset: &Ruleset) -> BTreeSet<Feature> {
+    let mut features = BTreeSet::new();
+    for (name, table) in ruleset.tables() {
+        features.insert(Feature::Table(name));
+        for rule in table.chains.iter().flat_map(|chain| &chain.rules) {
+            features.extend(of_rule(rule));
+        }
+    }
+    features
+}
+
+fn of_rule(rule: &Rule) -> impl Iterator<Item = Feature> {
+    let matches = rule.matches.iter().filter_map(match_name);
+    let target = rule.target.as_ref().and_then(target_name);
+    let helper = rule.target.as_ref().and_then(helper_name);
+    matches
+        .map(Feature::Match)
+        .chain(target.map(Feature::Target))
+        .chain(helper.map(Feature::Helper))
+}
+
+/// The least ruleset that needs this feature as `ruleset` does: one rule with
+/// nothing else in it. None where `ruleset` does not need it.
+pub fn sample(ruleset: &Ruleset, feature: Feature) -> Option<Ruleset> {
+    for (name, table) in ruleset.tables() {
+        let mut small = super::Table::untouched(name);
+        if feature == Feature::Table(name) {
+            return Some(alone(name, small));
+        }
+        for chain in &table.chains {
+            let Some(rule) = chain
+                .rules
+                .iter()
+                .find(|rule| of_rule(rule).any(|of| of == feature))
+            else {
+                continue;
+            };
+            let mut bare = Rule::untargeted();
+            // Ports and helpers stand only where a protocol is named.
+            bare.protocol.clone_from(&rule.protocol);
+            match feature {
+                Feature::Match(wanted) => bare.matches.extend(
+                    rule.matches
+                        .iter()
+                        .find(|extension| match_name(extension) == Some(wanted))
+                        .cloned(),
+                ),
+                _ => bare.target.clone_from(&rule.target),
+            }
+            small.rules_mut(&chain.name).push(bare);
+            return Some(alone(name, small));
+        }
+    }
+    None
+}
+
+fn alone(name: TableName, table: super::Table) -> Ruleset {
+    let mut ruleset = Ruleset::default();
+    ruleset.set(name, table);
+    ruleset
 }
 
 fn match_name(extension: &Match) -> Option<&'static str> {
     match extension {
         Match::Tcp { .. } => Some("tcp"),
         Match::Udp { .. } => Some("udp"),
-        Match::MultiportDestination(_) => Some("multiport"),
+        Match::Multiport(_) => Some("multiport"),
         Match::Icmp(_) => Some("icmp"),
+        Match::Icmpv6(_) => Some("icmp6"),
+        Match::Mac(_) => Some("mac"),
+        Match::Mark(_) => Some("mark"),
+        Match::HopLimit(_) => Some("hl"),
+        Match::Recent { .. } => Some("recent"),
+        Match::ConnectionsPerSource { .. } => Some("connlimit"),
+        Match::Time(_) => Some("time"),
         Match::Conntrack(_) => Some("conntrack"),
         Match::Limit(_) => Some("limit"),
         Match::HashlimitPerSource { .. } => Some("hashlimit"),
         Match::Comment(_) => Some("comment"),
-        Match::Other(_) => None,
+        Match::Addresses { .. } => Some("iprange"),
+        Match::Fragment(_) | Match::Other(_) => None,
+    }
+}
+
+fn target_name(target: &Target) -> Option<&'static str> {
+    match target {
+        Target::Log(_) => Some("LOG"),
+        Target::Masquerade => Some("MASQUERADE"),
+        Target::Snat(_) => Some("SNAT"),
+        Target::Dnat(..) => Some("DNAT"),
+        Target::Redirect(_) => Some("REDIRECT"),
+        Target::SetMark(_) => Some("MARK"),
+        Target::Helper(_) => Some("CT"),
+        Target::Accept
+        | Target::Drop
+        | Target::Return
+        | Target::Jump(_)
+        | Target::Goto(_)
+        | Target::Other(_) => None,
+    }
+}
+
+fn helper_name(target: &Target) -> Option<&'static str> {
+    match target {
+        Target::Helper(name) if name.as_str() == "ftp" => Some("ftp"),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::parse;
+    use crate::ruleset::{parse, restore_text};
+
+    const RULES: &str = "*filter\n:INPUT DROP [0:0]\n:x - [0:0]\n-A INPUT -j x\n-A x -p tcp -m multiport --dports 21,22 -m conntrack --ctstate NEW -m limit --limit 3/min -j LOG --log-prefix x --log-tcp-options --log-ip-options\nCOMMIT\n";
 
     #[test]
-    fn what_the_kernel_does_not_list_is_named() -> Result<(), Box<dyn std::error::Error>> {
-        let rules = "*filter\n:INPUT DROP [0:0]\n-A INPUT -m limit --limit 3/min -j LOG --log-prefix x --log-tcp-options --log-ip-options\n-A INPUT -m conntrack --ctstate NEW -j DROP\nCOMMIT\n";
-        let features = Features::of(&parse(rules)?);
-        let none: Vec<String> = Vec::new();
-        assert_eq!(features.missing("limit\nconntrack\n", "LOG\n"), none);
+    fn each_part_of_a_rule_is_a_feature_with_its_option() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let found = features(&parse(RULES)?);
+        let told: Vec<_> = found
+            .iter()
+            .map(|feature| (feature.to_string(), feature.option(IpFamily::V6)))
+            .collect();
+        let told: Vec<_> = told
+            .iter()
+            .map(|(what, option)| (what.as_str(), *option))
+            .collect();
         assert_eq!(
-            features.missing("conntrack\nhashlimit\n", "ERROR\n"),
-            ["match limit", "target LOG"]
+            told,
+            [
+                ("table filter", Some("CONFIG_IP6_NF_FILTER")),
+                (
+                    "match conntrack",
+                    Some("CONFIG_NETFILTER_XT_MATCH_CONNTRACK")
+                ),
+                ("match limit", Some("CONFIG_NETFILTER_XT_MATCH_LIMIT")),
+                (
+                    "match multiport",
+                    Some("CONFIG_NETFILTER_XT_MATCH_MULTIPORT")
+                ),
+                ("target LOG", Some("CONFIG_NETFILTER_XT_TARGET_LOG")),
+            ]
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_sample_has_the_feature_and_nothing_else() -> Result<(), Box<dyn std::error::Error>> {
+        let ruleset = parse(RULES)?;
+        let text = |feature| {
+            let sample = sample(&ruleset, feature)?;
+            let text = restore_text(&sample, &[TableName::Filter]);
+            text.lines()
+                .find(|line| line.starts_with("-A"))
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            text(Feature::Match("multiport")).as_deref(),
+            Some("-A x -p tcp -m multiport --dports 21,22")
+        );
+        assert_eq!(
+            text(Feature::Target("LOG")).as_deref(),
+            Some("-A x -p tcp -j LOG --log-prefix x --log-tcp-options --log-ip-options")
+        );
+        assert!(sample(&ruleset, Feature::Table(TableName::Filter)).is_some());
+        assert!(sample(&ruleset, Feature::Match("time")).is_none());
         Ok(())
     }
 }

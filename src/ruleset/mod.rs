@@ -4,22 +4,30 @@
 //! both families. Rules are made here and compared here; text is made in
 //! `render` alone and read in `parse` alone.
 
+mod agree;
+mod count;
 mod diff;
 mod features;
+mod hold;
 mod parse;
 mod render;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::field::{IcmpType, PortRange, Rate};
-use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
+use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
+use crate::name::{ChainName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName};
 
+pub use agree::agrees;
+pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
-pub use features::Features;
-pub use parse::{ParseError, parse};
-pub use render::{restore_text, rule_text};
+pub use features::{Feature, features, sample};
+pub use hold::hold;
+pub use parse::{ParseError, meant, parse, read};
+pub use render::{match_text, restore_text, restore_text_counted, rule_text};
 
 /// The tables of one family. A table that is not in it holds no rule and
 /// accepts everything, which is how the kernel begins.
@@ -104,7 +112,7 @@ pub enum Policy {
 }
 
 /// A value that must, or must not, match.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negatable<T> {
     /// Whether it must not.
     pub negated: bool,
@@ -142,7 +150,7 @@ pub struct Rule {
     /// Interface it goes out by.
     pub out_interface: Option<Negatable<Interface>>,
     /// Protocol.
-    pub protocol: Option<Protocol>,
+    pub protocol: Option<Negatable<Protocol>>,
     /// Match extensions, in order.
     pub matches: Vec<Match>,
     /// What becomes of the packet; None counts and goes on.
@@ -156,17 +164,36 @@ pub enum Interface {
     Loopback,
     /// A network interface.
     Named(InterfaceName),
+    /// Every interface whose name begins so: `eth+`.
+    Wildcard(InterfaceName),
 }
 
 /// A protocol that our rules name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// TCP
     Tcp,
     /// UDP
     Udp,
-    /// ICMP
+    /// ICMP, of IPv4
     Icmp,
+    /// ICMPv6
+    Icmpv6,
+    /// Another, by its number.
+    Number(u8),
+}
+
+impl Protocol {
+    /// Its number in the IP header.
+    pub const fn number(self) -> u8 {
+        match self {
+            Protocol::Icmp => 1,
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+            Protocol::Icmpv6 => 58,
+            Protocol::Number(number) => number,
+        }
+    }
 }
 
 /// A match extension with its options.
@@ -174,24 +201,43 @@ pub enum Protocol {
 pub enum Match {
     /// `-m tcp`
     Tcp {
+        /// Source port.
+        sport: Option<Negatable<PortRange>>,
         /// Destination port.
-        dport: Option<PortRange>,
-        /// Only the first packet of a connection: SYN of SYN, ACK, FIN and RST.
-        syn: bool,
+        dport: Option<Negatable<PortRange>>,
+        /// Flags.
+        flags: Option<Negatable<TcpFlags>>,
     },
     /// `-m udp`
     Udp {
         /// Source port.
-        sport: Option<PortRange>,
+        sport: Option<Negatable<PortRange>>,
         /// Destination port.
-        dport: Option<PortRange>,
+        dport: Option<Negatable<PortRange>>,
     },
-    /// `-m multiport --dports`, at most [`MULTIPORT_MAX`] ports.
-    MultiportDestination(Vec<PortRange>),
+    /// `-m multiport`
+    Multiport(Negatable<Multiport>),
     /// `-m icmp`
-    Icmp(IcmpType),
+    Icmp(Negatable<IcmpType>),
+    /// `-m icmp6`
+    Icmpv6(Negatable<IcmpType>),
     /// `-m conntrack --ctstate`
-    Conntrack(CtStates),
+    Conntrack(Negatable<CtStates>),
+    /// `-m iprange`
+    Addresses {
+        /// First and last source address.
+        source: Option<Negatable<(IpAddr, IpAddr)>>,
+        /// First and last destination address.
+        destination: Option<Negatable<(IpAddr, IpAddr)>>,
+    },
+    /// `-f`: a fragment, and not the first; or, negated, all others.
+    Fragment(Negatable<()>),
+    /// `-m mac --mac-source`
+    Mac(Negatable<MacAddress>),
+    /// `-m mark --mark`
+    Mark(Negatable<MarkBits>),
+    /// `-m hl --hl-eq`, the IPv6 hop limit
+    HopLimit(u8),
     /// `-m limit`, with the rate's burst
     Limit(Rate),
     /// `-m hashlimit`, per source address, with the rate's burst
@@ -201,25 +247,163 @@ pub enum Match {
         /// The name of its table in /proc/net/ipt_hashlimit.
         name: ChainName,
     },
+    /// `-m recent`, per source address
+    Recent {
+        /// What is done or asked.
+        check: RecentCheck,
+        /// The name of its list in /proc/net/xt_recent.
+        name: ChainName,
+    },
+    /// `-m connlimit`: at most so many connections of one source address are open
+    ConnectionsPerSource {
+        /// How many.
+        most: u32,
+        /// The family, which decides how the mask is written.
+        family: IpFamily,
+    },
+    /// `-m time`
+    Time(TimeWindow),
     /// `-m comment`
     Comment(Comment),
     /// An extension or option that we do not write: its words as they stand.
     Other(Vec<String>),
 }
 
+/// Ports of either end, at most [`MULTIPORT_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Multiport {
+    /// Which end.
+    pub side: PortSide,
+    /// Any of these.
+    pub ports: Vec<PortRange>,
+}
+
+/// Which of a packet's ports a multiport match looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortSide {
+    /// `--sports`
+    Source,
+    /// `--dports`
+    Destination,
+    /// `--ports`: one of the two
+    Either,
+}
+
 /// The most ports in one multiport match, a range counting as two:
 /// XT_MULTI_PORTS (include/uapi/linux/netfilter/xt_multiport.h).
 pub const MULTIPORT_MAX: usize = 15;
 
-/// Conntrack states, as iptables lists them.
+/// TCP flags: of those in `mask`, just those in `set` are on. Bits as in the
+/// header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CtStates {
+pub struct TcpFlags {
+    /// Those that are looked at.
+    pub mask: u8,
+    /// Those that must be on.
+    pub set: u8,
+}
+
+impl TcpFlags {
+    /// The first packet of a connection: SYN of SYN, ACK, FIN and RST.
+    pub const OPENING: TcpFlags = TcpFlags {
+        mask: 0b01_0111,
+        set: 0b00_0010,
+    };
+    /// Their names, from the lowest bit.
+    pub const NAMES: [&'static str; 6] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"];
+}
+
+/// A packet's mark, under a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkBits {
+    /// The value.
+    pub value: u32,
+    /// The bits that are compared.
+    pub mask: u32,
+}
+
+/// A set of conntrack states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CtStates(u8);
+
+impl CtStates {
     /// No state can be given to it.
-    Invalid,
+    pub const INVALID: CtStates = CtStates(1);
     /// The first packet of a connection.
-    New,
+    pub const NEW: CtStates = CtStates(2);
+    /// Brought about by a connection that was let through.
+    pub const RELATED: CtStates = CtStates(4);
+    /// Part of a connection that was let through.
+    pub const ESTABLISHED: CtStates = CtStates(8);
+    /// Kept from conntrack by table raw.
+    pub const UNTRACKED: CtStates = CtStates(16);
+    /// Its source address is rewritten.
+    pub const SNAT: CtStates = CtStates(32);
+    /// Its destination address is rewritten.
+    pub const DNAT: CtStates = CtStates(64);
     /// Part of, or brought about by, a connection that was let through.
-    RelatedEstablished,
+    pub const RELATED_ESTABLISHED: CtStates = CtStates(4 | 8);
+
+    /// Each with its name, in the order in which iptables lists them.
+    pub const NAMES: [(CtStates, &'static str); 7] = [
+        (CtStates::INVALID, "INVALID"),
+        (CtStates::NEW, "NEW"),
+        (CtStates::RELATED, "RELATED"),
+        (CtStates::ESTABLISHED, "ESTABLISHED"),
+        (CtStates::UNTRACKED, "UNTRACKED"),
+        (CtStates::SNAT, "SNAT"),
+        (CtStates::DNAT, "DNAT"),
+    ];
+
+    /// Whether every state of `other` is in it.
+    pub const fn contains(self, other: CtStates) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// By their names; None if one is none or there is none.
+    pub fn by_names(names: &str) -> Option<CtStates> {
+        let mut bits = 0;
+        for name in names.split(',') {
+            let (state, _) = CtStates::NAMES.iter().find(|(_, known)| *known == name)?;
+            bits |= state.0;
+        }
+        Some(CtStates(bits))
+    }
+}
+
+/// What a `recent` match does with its list of source addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecentCheck {
+    /// Puts the address on the list; always matches.
+    Set(IpFamily),
+    /// Matches an address that came so often within so many seconds, and notes
+    /// that it came again.
+    Update {
+        /// Within how long.
+        seconds: u32,
+        /// How often.
+        hits: u8,
+        /// The family, which decides how the mask is written.
+        family: IpFamily,
+    },
+}
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IpFamily {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            IpFamily::V4 => "IPv4",
+            IpFamily::V6 => "IPv6",
+        })
+    }
 }
 
 /// What becomes of a packet.
@@ -233,10 +417,23 @@ pub enum Target {
     Return,
     /// On to a chain of our own.
     Jump(ChainName),
+    /// On to a chain of our own, and from its end not back here but to where
+    /// this chain was called from.
+    Goto(ChainName),
     /// Log and go on.
     Log(LogPrefix),
     /// Rewrite the source address to that of the interface it leaves by.
     Masquerade,
+    /// Rewrite the source address.
+    Snat(IpAddr),
+    /// Rewrite the destination address, and the port if there is one.
+    Dnat(IpAddr, Option<u16>),
+    /// To this port of the router itself.
+    Redirect(u16),
+    /// Mark the packet and go on.
+    SetMark(u32),
+    /// Let conntrack's helper of this name look at the connection.
+    Helper(ServiceName),
     /// A target that we do not write: its words as they stand.
     Other(Vec<String>),
 }
@@ -261,6 +458,12 @@ impl Rule {
             matches: Vec::new(),
             target: None,
         }
+    }
+
+    /// The same, of this protocol.
+    pub fn of(mut self, protocol: Protocol) -> Rule {
+        self.protocol = Some(Negatable::is(protocol));
+        self
     }
 
     /// The same, with one more match.
@@ -310,7 +513,8 @@ impl Table {
 
     /// The rules of a chain, made if it is not there.
     pub fn rules_mut(&mut self, name: &ChainName) -> &mut Vec<Rule> {
-        let index = match self.chains.iter().position(|chain| chain.name == *name) {
+        // The one that is being filled is mostly the last.
+        let index = match self.chains.iter().rposition(|chain| chain.name == *name) {
             Some(index) => index,
             None => {
                 self.chains.push(Chain {

@@ -3,19 +3,17 @@
 //! What our own rules never hold is kept word for word, so that a rule that
 //! somebody else wrote is still seen, compared and shown.
 
-use std::iter::Peekable;
-use std::vec::IntoIter;
+mod extension;
 
 use ipnet::IpNet;
 use thiserror::Error;
 
 use super::render::rule_text;
 use super::{
-    Chain, CtStates, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
-    TableName, Target,
+    Chain, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table, TableName, Target,
 };
-use crate::field::{IcmpType, PortRange, Rate};
-use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
+use crate::name::{ChainName, InterfaceName};
+use extension::{Words, extension_match, target};
 
 /// A line that is not iptables-save's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -100,6 +98,30 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
     }
 }
 
+/// Reads a dump for what its rules mean.
+///
+/// # Errors
+/// As [`parse`].
+pub fn read(text: &str) -> Result<Ruleset, ParseError> {
+    parse(text).map(meant)
+}
+
+/// The same rules with whatever can be understood of them typed, though iptables
+/// would print it in other words; the rest of their words are [`Match::Other`]
+/// or [`Target::Other`].
+pub fn meant(mut ruleset: Ruleset) -> Ruleset {
+    let chains = ruleset
+        .tables
+        .values_mut()
+        .flat_map(|table| &mut table.chains);
+    for rule in chains.flat_map(|chain| &mut chain.rules) {
+        if let (None, [Match::Other(words)]) = (&rule.target, rule.matches.as_slice()) {
+            *rule = understood(words);
+        }
+    }
+    ruleset
+}
+
 fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
     Chain {
         name,
@@ -114,7 +136,7 @@ fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
 
 /// The lines with their numbers, from 1. A comment may hold line ends, which
 /// iptables-save prints as they are: a line goes on until its quotes close.
-fn logical_lines(text: &str) -> Vec<(usize, &str)> {
+pub(super) fn logical_lines(text: &str) -> Vec<(usize, &str)> {
     let mut lines = Vec::new();
     let (mut start, mut number, mut first) = (0, 1, 1);
     let (mut in_quotes, mut escaped) = (false, false);
@@ -162,10 +184,22 @@ fn words(line: &str) -> Option<Vec<String>> {
 
 /// A rule of its words after `-A CHAIN`. Typed where it says just what our
 /// own rules can say, which is made sure by rendering it again; else kept.
-fn rule(as_found: Vec<String>, line: &str) -> Rule {
-    match typed(as_found.clone()) {
-        Some(rule) if says(&rule, &as_found, line) => rule,
-        _ => Rule::untargeted().matching(Match::Other(as_found)),
+fn rule(mut as_found: Vec<String>, line: &str) -> Rule {
+    without_end_of_time(&mut as_found);
+    let rule = understood(&as_found);
+    if says(&rule, &as_found, line) {
+        rule
+    } else {
+        Rule::untargeted().matching(Match::Other(as_found))
+    }
+}
+
+/// The time extension of some versions prints where its clock ends as if a rule
+/// had said so (date_stop in extensions/libxt_time.c, 1.8.9).
+fn without_end_of_time(words: &mut Vec<String>) {
+    let end = ["--datestop", "2038-01-19T03:14:07"];
+    if let Some(place) = words.windows(2).position(|pair| pair == end) {
+        words.drain(place..place + 2);
     }
 }
 
@@ -177,133 +211,145 @@ fn says(rule: &Rule, as_found: &[String], line: &str) -> bool {
     ends_so || words(&text).is_some_and(|words| words == as_found)
 }
 
-fn typed(words: Vec<String>) -> Option<Rule> {
-    let mut words = words.into_iter().peekable();
+/// The most words of a rule: MAX_ARGC in iptables/xshared.h.
+const WORDS_MAX: usize = 255;
+
+/// What begins a condition or a target, and so ends what came before it.
+const STARTS: [&str; 9] = ["-s", "-d", "-i", "-o", "-p", "-f", "-m", "-j", "-g"];
+
+/// A rule of its words, as far as they are known; those that are not are kept
+/// where they stand.
+fn understood(as_found: &[String]) -> Rule {
     let mut rule = Rule::untargeted();
-    let mut negated = false;
-    while let Some(option) = words.next() {
-        match option.as_str() {
-            "!" => {
-                negated = true;
-                continue;
-            }
-            "-s" => rule.source = Some(network(words.next()?, negated)?),
-            "-d" => rule.destination = Some(network(words.next()?, negated)?),
-            "-i" => rule.in_interface = Some(interface(words.next()?, negated)?),
-            "-o" => rule.out_interface = Some(interface(words.next()?, negated)?),
-            "-p" => {
-                rule.protocol = Some(match words.next()?.as_str() {
-                    "tcp" => Protocol::Tcp,
-                    "udp" => Protocol::Udp,
-                    "icmp" => Protocol::Icmp,
-                    _ => return None,
-                });
-            }
-            "-m" => {
-                let extension = words.next()?;
-                rule.matches.push(extension_match(&extension, &mut words)?);
-            }
-            "-j" => rule.target = Some(target(&mut words)?),
-            _ => return None,
-        }
-        negated = false;
+    if as_found.len() > WORDS_MAX {
+        rule.matches.push(Match::Other(as_found.to_vec()));
+        return rule;
     }
-    Some(rule)
+    let mut words = Words::new(as_found);
+    while words.peek().is_some() {
+        let before = words;
+        if condition(&mut rule, &mut words).is_some() {
+            continue;
+        }
+        // None of it is known: its words up to the next.
+        words = before;
+        words.next_if_eq("!");
+        words.next();
+        words.skip_to(&STARTS);
+        let unknown = before.until(words);
+        match unknown.first().map(String::as_str) {
+            Some("-j" | "-g") => rule.target = Some(Target::Other(unknown)),
+            _ => rule.matches.push(Match::Other(unknown)),
+        }
+    }
+    rule
 }
 
-fn network(text: String, negated: bool) -> Option<Negatable<IpNet>> {
-    let value = text.parse().ok()?;
-    Some(Negatable { negated, value })
+/// Reads the next condition or the target into a rule; None if it is not known.
+fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
+    let negated = words.next_if_eq("!").is_some();
+    let option = words.next()?;
+    // Up to iptables 1.4.2 the `!` stands behind the option.
+    let old = matches!(option, "-s" | "-d" | "-i" | "-o" | "-p") && words.next_if_eq("!").is_some();
+    let negated = negated || old;
+    match option {
+        "-s" if rule.source.is_none() => rule.source = Some(network(words.next()?, negated)?),
+        "-d" if rule.destination.is_none() => {
+            rule.destination = Some(network(words.next()?, negated)?);
+        }
+        "-i" if rule.in_interface.is_none() => {
+            rule.in_interface = Some(interface(words.next()?, negated)?);
+        }
+        "-o" if rule.out_interface.is_none() => {
+            rule.out_interface = Some(interface(words.next()?, negated)?);
+        }
+        "-p" if rule.protocol.is_none() => match protocol(words.next()?)? {
+            Some(value) => rule.protocol = Some(Negatable { negated, value }),
+            None if negated => return None,
+            None => {}
+        },
+        "-f" => rule
+            .matches
+            .push(Match::Fragment(Negatable { negated, value: () })),
+        "-m" if !negated => {
+            let found = extension_match(words.next()?, words)?;
+            rule.matches.push(found);
+            let rest = *words;
+            words.skip_to(&STARTS);
+            let more = rest.until(*words);
+            if !more.is_empty() {
+                rule.matches.push(Match::Other(more));
+            }
+        }
+        "-j" if rule.target.is_none() && !negated => {
+            let found = target(words)?;
+            let rest = *words;
+            words.skip_to(&STARTS);
+            rest.until(*words)
+                .is_empty()
+                .then(|| rule.target = Some(found))?;
+        }
+        "-g" if rule.target.is_none() && !negated => {
+            let chain = ChainName::try_from(words.next()?).ok()?;
+            rule.target = Some(Target::Goto(chain));
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
-fn interface(text: String, negated: bool) -> Option<Negatable<Interface>> {
-    let value = match text.as_str() {
-        "lo" => Interface::Loopback,
-        name => Interface::Named(InterfaceName::try_from(name).ok()?),
+/// A protocol by its name or number; inside, None for "all".
+fn protocol(text: &str) -> Option<Option<Protocol>> {
+    Some(Some(match text {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        "icmp" => Protocol::Icmp,
+        "ipv6-icmp" | "icmpv6" => Protocol::Icmpv6,
+        // As /etc/protocols of the systems around has them.
+        "igmp" => Protocol::Number(2),
+        "ipv6" => Protocol::Number(41),
+        "gre" => Protocol::Number(47),
+        "esp" => Protocol::Number(50),
+        "ah" => Protocol::Number(51),
+        "ospf" => Protocol::Number(89),
+        "ipencap" | "ipip" => Protocol::Number(if text == "ipip" { 94 } else { 4 }),
+        "pim" => Protocol::Number(103),
+        "vrrp" => Protocol::Number(112),
+        "sctp" => Protocol::Number(132),
+        "udplite" => Protocol::Number(136),
+        "all" | "0" => return Some(None),
+        number => match number.parse().ok()? {
+            1 => Protocol::Icmp,
+            6 => Protocol::Tcp,
+            17 => Protocol::Udp,
+            58 => Protocol::Icmpv6,
+            other => Protocol::Number(other),
+        },
+    }))
+}
+
+/// A network with a prefix length or a mask, or one address.
+fn network(text: &str, negated: bool) -> Option<Negatable<IpNet>> {
+    let (address, mask) = match text.split_once('/') {
+        Some((address, mask)) => (address.parse().ok()?, Some(mask)),
+        None => (text.parse().ok()?, None),
+    };
+    let value = match mask.map(|mask| (mask, mask.parse::<u8>())) {
+        None => IpNet::from(address),
+        Some((_, Ok(length))) => IpNet::new(address, length).ok()?,
+        Some((mask, Err(_))) => IpNet::with_netmask(address, mask.parse().ok()?).ok()?,
     };
     Some(Negatable { negated, value })
 }
 
-type Words = Peekable<IntoIter<String>>;
-
-/// The value of an option if it comes next.
-fn option(words: &mut Words, name: &str) -> Option<String> {
-    words.next_if(|word| word == name)?;
-    words.next()
-}
-
-fn ports(text: Option<String>) -> Option<Option<PortRange>> {
-    match text {
-        None => Some(None),
-        Some(text) => PortRange::parse(&text, ':').map(Some),
-    }
-}
-
-fn extension_match(extension: &str, words: &mut Words) -> Option<Match> {
-    match extension {
-        "tcp" => {
-            let dport = ports(option(words, "--dport"))?;
-            let syn = option(words, "--tcp-flags").is_some();
-            if syn {
-                words.next();
-            }
-            Some(Match::Tcp { dport, syn })
-        }
-        "udp" => Some(Match::Udp {
-            sport: ports(option(words, "--sport"))?,
-            dport: ports(option(words, "--dport"))?,
-        }),
-        "multiport" => option(words, "--dports")?
-            .split(',')
-            .map(|ports| PortRange::parse(ports, ':'))
-            .collect::<Option<Vec<_>>>()
-            .map(Match::MultiportDestination),
-        "icmp" => {
-            let number = option(words, "--icmp-type")?.parse().ok()?;
-            Some(Match::Icmp(IcmpType::by_number(number)))
-        }
-        "conntrack" => match option(words, "--ctstate")?.as_str() {
-            "INVALID" => Some(Match::Conntrack(CtStates::Invalid)),
-            "NEW" => Some(Match::Conntrack(CtStates::New)),
-            "RELATED,ESTABLISHED" => Some(Match::Conntrack(CtStates::RelatedEstablished)),
-            _ => None,
-        },
-        // A burst that is not the rate's own shows when the rule is rendered.
-        "limit" => {
-            let rate = Rate::parse(&option(words, "--limit")?)?;
-            option(words, "--limit-burst");
-            Some(Match::Limit(rate))
-        }
-        "hashlimit" => {
-            let rate = Rate::parse(&option(words, "--hashlimit-upto")?)?;
-            option(words, "--hashlimit-burst")?;
-            option(words, "--hashlimit-mode")?;
-            let name = ChainName::try_from(option(words, "--hashlimit-name")?.as_str()).ok()?;
-            Some(Match::HashlimitPerSource { rate, name })
-        }
-        "comment" => Comment::try_from(option(words, "--comment")?.as_str())
-            .ok()
-            .map(Match::Comment),
-        _ => None,
-    }
-}
-
-fn target(words: &mut Words) -> Option<Target> {
-    match words.next()?.as_str() {
-        "ACCEPT" => Some(Target::Accept),
-        "DROP" => Some(Target::Drop),
-        "RETURN" => Some(Target::Return),
-        "MASQUERADE" => Some(Target::Masquerade),
-        "LOG" => {
-            let prefix = LogPrefix::try_from(option(words, "--log-prefix")?.as_str()).ok()?;
-            words.next_if_eq("--log-tcp-options")?;
-            words.next_if_eq("--log-ip-options")?;
-            Some(Target::Log(prefix))
-        }
-        // Names in capitals are the extensions'.
-        name if name.bytes().all(|b| b.is_ascii_uppercase()) => None,
-        name => ChainName::try_from(name).ok().map(Target::Jump),
-    }
+fn interface(text: &str, negated: bool) -> Option<Negatable<Interface>> {
+    let name = |text: &str| InterfaceName::try_from(text).ok();
+    let value = match text.strip_suffix('+') {
+        Some(start) => Interface::Wildcard(name(start)?),
+        None if text == "lo" => Interface::Loopback,
+        None => Interface::Named(name(text)?),
+    };
+    Some(Negatable { negated, value })
 }
 
 #[cfg(test)]
@@ -345,6 +391,52 @@ COMMIT
             .chain("camera_to_router")
             .map(|chain| &chain.rules[0]);
         assert!(ours.is_some_and(|rule| rule.target == Some(Target::Accept)));
+        Ok(())
+    }
+
+    /// Each rule as iptables-save 1.8.9 prints it, with both backends.
+    #[test]
+    fn what_we_can_write_is_typed() -> Result<(), ParseError> {
+        for rule in [
+            "-i eth1 -p tcp -m tcp --dport 21 -j CT --helper ftp",
+            "-s 192.168.8.110/32 -m mac --mac-source 00:ab:22:33:44:55 -j RETURN",
+            "-m mac ! --mac-source 00:ab:22:33:44:55 -j RETURN",
+            "-p tcp -m tcp --dport 80 -j MARK --set-xmark 0x1/0xffffffff",
+            "-m mark ! --mark 0x1/0xff -j ACCEPT",
+            "-m conntrack --ctstate INVALID,NEW,UNTRACKED,SNAT -j x",
+            "-m conntrack ! --ctstate NEW -g x",
+            "-m connlimit --connlimit-upto 10 --connlimit-mask 32 --connlimit-saddr -j ACCEPT",
+            "-m recent --set --name line-4 --mask 255.255.255.255 --rsource",
+            "-m recent --update --seconds 600 --hitcount 4 --name line-4 --mask 255.255.255.255 --rsource -j RETURN",
+            "-m time --timestart 22:00:00 --timestop 06:00:00 --weekdays Mon,Tue,Wed --contiguous -j ACCEPT",
+            "-m time --weekdays Mon,Tue,Wed -j ACCEPT",
+            "-p tcp -m multiport ! --ports 1,2:3 -j ACCEPT",
+            "-p tcp -m multiport --sports 1,2:3 -j ACCEPT",
+            "-p tcp -m tcp ! --sport 1:5 ! --dport 4 ! --tcp-flags SYN,ACK SYN,ACK -j ACCEPT",
+            "! -p tcp -j ACCEPT",
+            "-p icmp -m icmp ! --icmp-type 3/4 -j ACCEPT",
+            "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -m hl --hl-eq 255 -j ACCEPT",
+            "-i eth0 -p tcp -m tcp --dport 8443 -j DNAT --to-destination 192.168.8.110:443",
+            "-i eth0 -p tcp -m tcp --dport 8443 -j DNAT --to-destination [fd00::1]:443",
+            "-i eth0 -p tcp -m tcp --dport 8443 -j DNAT --to-destination 192.168.8.110",
+            "-i eth0 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 3128",
+            "-o eth0 -j SNAT --to-source 1.2.3.4",
+        ] {
+            let text = format!("*raw\n:x - [0:0]\n-A x {rule}\nCOMMIT\n");
+            let ruleset = parse(&text)?;
+            assert_eq!(restore_text(&ruleset, &[TableName::Raw]), text);
+            let found = &ruleset.table(TableName::Raw).chains[0].rules[0];
+            let untyped = |extension: &Match| matches!(extension, Match::Other(_));
+            assert!(!found.matches.iter().any(untyped), "{rule}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_of_the_extensions_clock_is_no_condition() -> Result<(), ParseError> {
+        let with = "*filter\n-A x -m time --weekdays Mon --datestop 2038-01-19T03:14:07 -j ACCEPT\nCOMMIT\n";
+        let without = "*filter\n-A x -m time --weekdays Mon -j ACCEPT\nCOMMIT\n";
+        assert_eq!(parse(with)?, parse(without)?);
         Ok(())
     }
 

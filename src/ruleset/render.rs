@@ -2,12 +2,13 @@
 //! iptables-save prints (1.8.9 was compared), so that the two can be compared.
 
 use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
-    Chain, CtStates, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
-    TableName, Target,
+    Count, Counters, CtStates, Interface, IpFamily, MarkBits, Match, Negatable, Policy, PortSide,
+    Protocol, RecentCheck, Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
-use crate::field::Rate;
+use crate::field::{PortRange, Rate};
 
 /// What the limit match counts a second: XT_LIMIT_SCALE.
 const LIMIT_TICKS: u64 = 10_000;
@@ -20,19 +21,38 @@ const HASHLIMIT_TICKS: u64 = 1_000_000;
 pub fn restore_text(ruleset: &Ruleset, tables: &[TableName]) -> String {
     let mut text = String::new();
     for name in tables {
-        table(&mut text, *name, &ruleset.table(*name));
+        table(&mut text, *name, &ruleset.table(*name), None);
     }
     text
 }
 
-fn table(text: &mut String, name: TableName, table: &Table) {
+/// The same with what each rule counted, for `iptables-restore --counters`.
+pub fn restore_text_counted(
+    ruleset: &Ruleset,
+    tables: &[TableName],
+    counters: &Counters,
+) -> String {
+    let mut text = String::new();
+    for name in tables {
+        table(&mut text, *name, &ruleset.table(*name), Some(counters));
+    }
+    text
+}
+
+fn table(text: &mut String, name: TableName, table: &Table, counters: Option<&Counters>) {
     let _ = writeln!(text, "*{}", name.as_str());
-    for Chain { name, policy, .. } in &table.chains {
-        let policy = policy.map_or("-", policy_word);
-        let _ = writeln!(text, ":{name} {policy} [0:0]");
+    for chain in &table.chains {
+        let policy = chain.policy.map_or("-", policy_word);
+        let count = counters.map(|counters| counters.policy(name, chain.name.as_str()));
+        let Count { packets, bytes } = count.unwrap_or_default();
+        let _ = writeln!(text, ":{} {policy} [{packets}:{bytes}]", chain.name);
     }
     for chain in &table.chains {
-        for rule in &chain.rules {
+        for (index, rule) in chain.rules.iter().enumerate() {
+            if let Some(counters) = counters {
+                let Count { packets, bytes } = counters.rule(name, chain.name.as_str(), index);
+                let _ = write!(text, "[{packets}:{bytes}] ");
+            }
             let _ = writeln!(text, "-A {} {}", chain.name, rule_text(rule));
         }
     }
@@ -64,13 +84,13 @@ pub fn rule_text(rule: &Rule) -> String {
         condition("-d", *negated, value.to_string());
     }
     if let Some(Negatable { negated, value }) = &rule.in_interface {
-        condition("-i", *negated, interface(value).into());
+        condition("-i", *negated, interface(value));
     }
     if let Some(Negatable { negated, value }) = &rule.out_interface {
-        condition("-o", *negated, interface(value).into());
+        condition("-o", *negated, interface(value));
     }
-    if let Some(protocol) = rule.protocol {
-        condition("-p", false, protocol_word(protocol).into());
+    if let Some(Negatable { negated, value }) = rule.protocol {
+        condition("-p", negated, protocol_word(value));
     }
     for extension in &rule.matches {
         match_words(&mut words, extension);
@@ -81,50 +101,129 @@ pub fn rule_text(rule: &Rule) -> String {
     words.join(" ")
 }
 
-fn interface(interface: &Interface) -> &str {
+/// A match as iptables-save prints it.
+pub fn match_text(extension: &Match) -> String {
+    let mut words = Vec::new();
+    match_words(&mut words, extension);
+    words.join(" ")
+}
+
+fn interface(interface: &Interface) -> String {
     match interface {
-        Interface::Loopback => "lo",
-        Interface::Named(name) => name.as_str(),
+        Interface::Loopback => "lo".into(),
+        Interface::Named(name) => name.to_string(),
+        Interface::Wildcard(start) => format!("{start}+"),
     }
 }
 
-fn protocol_word(protocol: Protocol) -> &'static str {
+fn protocol_word(protocol: Protocol) -> String {
     match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::Icmp => "icmp",
+        Protocol::Tcp => "tcp".into(),
+        Protocol::Udp => "udp".into(),
+        Protocol::Icmp => "icmp".into(),
+        Protocol::Icmpv6 => "ipv6-icmp".into(),
+        Protocol::Number(number) => number.to_string(),
     }
 }
 
 fn match_words(words: &mut Vec<String>, extension: &Match) {
     let mut add = |text: &str| words.push(text.to_owned());
     match extension {
-        Match::Tcp { dport, syn } => {
+        Match::Tcp {
+            sport,
+            dport,
+            flags,
+        } => {
             add("-m tcp");
-            if let Some(dport) = dport {
-                add(&format!("--dport {dport}"));
-            }
-            if *syn {
-                add("--tcp-flags FIN,SYN,RST,ACK SYN");
+            ports(&mut add, *sport, *dport);
+            if let Some(Negatable { negated, value }) = flags {
+                let (mask, set) = (flags_word(value.mask), flags_word(value.set));
+                add(&format!("{}--tcp-flags {mask} {set}", not(*negated)));
             }
         }
         Match::Udp { sport, dport } => {
             add("-m udp");
-            if let Some(sport) = sport {
-                add(&format!("--sport {sport}"));
+            ports(&mut add, *sport, *dport);
+        }
+        Match::Multiport(Negatable { negated, value }) => {
+            let list: Vec<String> = value.ports.iter().map(ToString::to_string).collect();
+            let side = match value.side {
+                PortSide::Source => "sports",
+                PortSide::Destination => "dports",
+                PortSide::Either => "ports",
+            };
+            let list = list.join(",");
+            add(&format!("-m multiport {}--{side} {list}", not(*negated)));
+        }
+        Match::Icmp(Negatable { negated, value }) => {
+            add(&format!("-m icmp {}--icmp-type {value}", not(*negated)));
+        }
+        Match::Icmpv6(Negatable { negated, value }) => {
+            add(&format!("-m icmp6 {}--icmpv6-type {value}", not(*negated)));
+        }
+        Match::Conntrack(Negatable { negated, value }) => {
+            let states = states_word(*value);
+            add(&format!("-m conntrack {}--ctstate {states}", not(*negated)));
+        }
+        Match::Addresses {
+            source,
+            destination,
+        } => {
+            add("-m iprange");
+            for (option, range) in [("--src-range", source), ("--dst-range", destination)] {
+                if let Some(Negatable { negated, value }) = range {
+                    let (first, last) = value;
+                    add(&format!("{}{option} {first}-{last}", not(*negated)));
+                }
             }
-            if let Some(dport) = dport {
-                add(&format!("--dport {dport}"));
+        }
+        Match::Fragment(Negatable { negated, .. }) => add(&format!("{}-f", not(*negated))),
+        Match::Mac(Negatable { negated, value }) => {
+            add(&format!("-m mac {}--mac-source {value}", not(*negated)));
+        }
+        Match::Mark(Negatable { negated, value }) => {
+            let MarkBits { value, mask } = value;
+            add(&format!("-m mark {}--mark {value:#x}", not(*negated)));
+            if *mask != u32::MAX {
+                // The mask is part of the same word.
+                if let Some(last) = words.last_mut() {
+                    last.push_str(&format!("/{mask:#x}"));
+                }
             }
         }
-        Match::MultiportDestination(ports) => {
-            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
-            add(&format!("-m multiport --dports {}", ports.join(",")));
+        Match::HopLimit(limit) => add(&format!("-m hl --hl-eq {limit}")),
+        Match::Recent { check, name } => {
+            add("-m recent");
+            let family = match check {
+                RecentCheck::Set(family) => {
+                    add("--set");
+                    family
+                }
+                RecentCheck::Update {
+                    seconds,
+                    hits,
+                    family,
+                } => {
+                    add(&format!("--update --seconds {seconds} --hitcount {hits}"));
+                    family
+                }
+            };
+            let mask: IpAddr = match family {
+                IpFamily::V4 => Ipv4Addr::BROADCAST.into(),
+                IpFamily::V6 => Ipv6Addr::from(u128::MAX).into(),
+            };
+            add(&format!("--name {name} --mask {mask} --rsource"));
         }
-        Match::Icmp(icmp) => add(&format!("-m icmp --icmp-type {icmp}")),
-        Match::Conntrack(states) => {
-            add(&format!("-m conntrack --ctstate {}", states_word(*states)))
+        Match::ConnectionsPerSource { most, family } => {
+            let mask = match family {
+                IpFamily::V4 => 32,
+                IpFamily::V6 => 128,
+            };
+            add(&format!(
+                "-m connlimit --connlimit-upto {most} --connlimit-mask {mask} --connlimit-saddr"
+            ));
         }
+        Match::Time(window) => add(&format!("-m time {window}")),
         Match::Limit(rate) => {
             let rate = rate.canonical(LIMIT_TICKS);
             add(&format!("-m limit --limit {rate}"));
@@ -148,12 +247,41 @@ fn match_words(words: &mut Vec<String>, extension: &Match) {
     }
 }
 
-fn states_word(states: CtStates) -> &'static str {
-    match states {
-        CtStates::Invalid => "INVALID",
-        CtStates::New => "NEW",
-        CtStates::RelatedEstablished => "RELATED,ESTABLISHED",
+fn not(negated: bool) -> &'static str {
+    if negated { "! " } else { "" }
+}
+
+fn ports(
+    add: &mut impl FnMut(&str),
+    sport: Option<Negatable<PortRange>>,
+    dport: Option<Negatable<PortRange>>,
+) {
+    for (option, ports) in [("--sport", sport), ("--dport", dport)] {
+        if let Some(Negatable { negated, value }) = ports {
+            add(&format!("{}{option} {value}", not(negated)));
+        }
     }
+}
+
+fn flags_word(flags: u8) -> String {
+    let named = TcpFlags::NAMES.iter().enumerate();
+    let on: Vec<&str> = named
+        .filter(|(bit, _)| flags >> bit & 1 == 1)
+        .map(|(_, name)| *name)
+        .collect();
+    match on.len() {
+        0 => "NONE".into(),
+        _ => on.join(","),
+    }
+}
+
+fn states_word(states: CtStates) -> String {
+    let named = CtStates::NAMES.iter();
+    let held: Vec<&str> = named
+        .filter(|(state, _)| states.contains(*state))
+        .map(|(_, name)| *name)
+        .collect();
+    held.join(",")
 }
 
 fn target_words(words: &mut Vec<String>, target: &Target) {
@@ -162,11 +290,20 @@ fn target_words(words: &mut Vec<String>, target: &Target) {
         Target::Drop => "-j DROP".into(),
         Target::Return => "-j RETURN".into(),
         Target::Jump(chain) => format!("-j {chain}"),
+        Target::Goto(chain) => format!("-g {chain}"),
         Target::Log(prefix) => format!(
             "-j LOG --log-prefix {} --log-tcp-options --log-ip-options",
             quoted(prefix.as_str())
         ),
         Target::Masquerade => "-j MASQUERADE".into(),
+        Target::Snat(to) => format!("-j SNAT --to-source {to}"),
+        Target::Dnat(to, None) => format!("-j DNAT --to-destination {to}"),
+        Target::Dnat(to, Some(port)) => {
+            format!("-j DNAT --to-destination {}", SocketAddr::new(*to, *port))
+        }
+        Target::Redirect(port) => format!("-j REDIRECT --to-ports {port}"),
+        Target::SetMark(mark) => format!("-j MARK --set-xmark {mark:#x}/0xffffffff"),
+        Target::Helper(name) => format!("-j CT --helper {name}"),
         Target::Other(other) => other
             .iter()
             .map(|word| other_word(word))

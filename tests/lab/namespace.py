@@ -115,6 +115,7 @@ class Namespace:
         command: Sequence[str | os.PathLike[str]],
         *,
         env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
         stdout: int | None = subprocess.DEVNULL,
         stderr: int | None = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
@@ -126,7 +127,7 @@ class Namespace:
         with self.entered():
             return subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *command],
-                env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                env=env, stdin=stdin, stdout=stdout, stderr=stderr,
                 pass_fds=pass_fds, start_new_session=True,
             )
 

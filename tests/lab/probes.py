@@ -68,21 +68,25 @@ def ftp_upload(
     user: str = "anonymous:camera@lab",
     port: int = 21,
     epsv: bool = True,
+    active: bool = False,
     wait: float = WAIT_SECONDS,
     transfer_seconds: float = 60,
     received: Callable[[str], bytes] | None = None,
 ) -> Reach:
-    """curl uploads a file of `size` random bytes in passive mode, as cameras do.
+    """curl uploads a file of `size` random bytes in passive mode, as cameras do;
+    with `active` the server opens the data connection.
 
     The upload counts only when it arrived whole: `received(name)` gives the
     server's copy; without it the file is downloaded again. `epsv` asks for the
-    data port as curl does first (EPSV), without it only as old cameras do (PASV).
+    data port as curl does first (EPSV, EPRT), without it only as old cameras do
+    (PASV, PORT).
     """
     content = os.urandom(size)
     name = f"picture-{secrets.token_hex(6)}.jpg"
     url = f"ftp://{_bracketed(target)}:{port}/{folder}/{name}"
     curl = ["curl", "-q", "-sS", "--noproxy", "*", "--user", user, "--connect-timeout", f"{wait:g}",
-            "--ftp-pasv", "--epsv" if epsv else "--disable-epsv",
+            *(["--ftp-port", "-"] if active else ["--ftp-pasv"]),
+            *([] if epsv else ["--disable-epsv", "--disable-eprt"]),
             "--max-time", f"{wait + transfer_seconds:g}"]
     limit = wait + transfer_seconds + 10
     with tempfile.TemporaryDirectory(prefix="camfw-lab-") as scratch:

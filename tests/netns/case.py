@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from lab import example, probes
+from lab.hosts import Wiring
 from lab.probes import Reach
 from lab.router import Lab
 from netns.program import BACKENDS, BINARY, Program, Result
@@ -24,13 +25,14 @@ class RouterTest(unittest.TestCase):
     """A router namespace and three hosts, made for each test and gone after it."""
 
     backend: ClassVar[str]
+    wirings: ClassVar[tuple[Wiring, ...]] = example.WIRINGS
 
     def setUp(self) -> None:
         if not BINARY.is_file():
             self.fail(f"no program at {BINARY}: build it, or say where it is by CAMFW")
         self.scratch = Path(tempfile.mkdtemp(prefix="camfw-test-"))
         self.addCleanup(shutil.rmtree, self.scratch)
-        self.lab = Lab(example.WIRINGS)
+        self.lab = Lab(self.wirings)
         self.addCleanup(self.lab.close)
         self.router = self.lab.router
         self.internet = self.lab.hosts["internet"].namespace
@@ -53,6 +55,17 @@ class RouterTest(unittest.TestCase):
         text = self.program.config.read_text()
         self.assertEqual(text.count(old), 1, f"{old!r} in the example")
         self.program.configure(text.replace(old, new))
+
+    def boot(self, *parts: str) -> None:
+        """Boot with a configuration that is put together of these parts."""
+        self.program.configure("\n".join(parts))
+        self.camfw("boot")
+
+    def open_router(self) -> None:
+        """A router that believes any source and lets everything through, for controls."""
+        self.lab.configure_router()
+        for interface in ("all", *(wiring.interface for wiring in self.wirings)):
+            self.router.write_sysctl(f"net.ipv4.conf.{interface}.rp_filter", "0")
 
     # -- what must hold --
 

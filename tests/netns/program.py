@@ -1,7 +1,7 @@
 """Owns how the program under test is run: where, with which iptables, seeing what.
 
 Never lets it see the machine: it runs in the router's network namespace and in
-a mount namespace with a /dev and a /run of its own, so that its lines do not
+a mount namespace with a /dev, a /run and a /var/lib of its own, so that its lines do not
 end in the machine's log and no two runs share a lock or state.
 """
 
@@ -94,8 +94,13 @@ class Program:
         self.configure(EXAMPLE.read_text())
         self.dev = scratch / "dev"
         self.kmsg = self.dev / "kmsg"
-        self._run_folder = scratch / "run"
-        for folder in (self.dev, self._run_folder):
+        self.run_folder = scratch / "run"
+        # Whom it asks for names: nobody, unless a test says so.
+        self.resolv = scratch / "resolv.conf"
+        self.resolv.touch()
+        # What is kept over a boot.
+        self.var = scratch / "var"
+        for folder in (self.dev, self.run_folder, self.var):
             folder.mkdir()
         for device in DEVICES:
             (self.dev / device).touch()
@@ -139,12 +144,14 @@ class Program:
     def start(
         self, *arguments: str, path: Path | None = None, config: Path | None = None,
         before: Sequence[str | Path] = (), binary: Path = BINARY,
+        stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
         """The same in the background; the pid is the program's own (or `before`'s)."""
         binds = "".join(f"mount --bind /dev/{name} {self.dev}/{name}\n" for name in DEVICES)
         # exec all the way down: a signal to the pid reaches the program.
         script = (
-            f"set -e\n{binds}mount --rbind {self.dev} /dev\nmount --bind {self._run_folder} /run\n"
+            f"set -e\n{binds}mount --rbind {self.dev} /dev\nmount --bind {self.run_folder} /run\n"
+            f"mount --bind {self.var} /var/lib\nmount --bind {self.resolv} /etc/resolv.conf\n"
             # /sys shows the interfaces of the namespace that it is mounted from.
             "mount -t sysfs sysfs /sys\n"
             'path=$1; shift; exec env -i PATH="$path" "$@"\n'
@@ -155,8 +162,14 @@ class Program:
                 "sh", "-c", script, "sh", str(path or self.tools),
                 *map(str, before), str(binary), "--config", str(config or self.config), *arguments,
             ],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=stdin, stdout=stdout, stderr=stderr,
         )
+
+    def forget(self, *folders: Path) -> None:
+        """Nothing is kept of earlier runs: in /run, as after a boot, and in
+        /var/lib, or in just these of the two folders."""
+        for folder in folders or (self.run_folder, self.var):
+            shutil.rmtree(folder / "camfw", ignore_errors=True)
 
     def syslog(self) -> socket.socket:
         """A /dev/log of the program's own, as syslogd would make it; read from it."""

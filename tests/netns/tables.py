@@ -55,12 +55,20 @@ class Tables:
         found = (re.match(r"\[(\d+):\d+\] (-A .*)", line) for line in saved.splitlines())
         return [Counted(int(match[1]), match[2]) for match in found if match]
 
-    def packets(self, table: str, chain: str, target: str) -> int:
-        """How many packets the IPv4 rules of a chain with this target counted."""
+    def packets(self, table: str, chain: str, target: str, command: str = "iptables") -> int:
+        """How many packets the rules of a chain with this target counted."""
         counted = [
-            rule.packets for rule in self.rules("iptables", table)
+            rule.packets for rule in self.rules(command, table)
             if rule.rule.startswith(f"-A {chain} ") and re.search(rf"-j {target}\b", rule.rule)
         ]
         if not counted:
             raise AssertionError(f"no rule with target {target} in chain {chain} of table {table}")
         return sum(counted)
+
+
+def meant(snapshot: str) -> list[str]:
+    """A snapshot without the tables that do nothing: a table that was used once
+    stays, and holds neither rules nor chains, with policy ACCEPT."""
+    tables = re.split(r"^(?=\*|== )", snapshot, flags=re.MULTILINE)
+    does_something = re.compile(r"^-A |^:\S+ (DROP|-)|^== ", re.MULTILINE)
+    return [table.strip() for table in tables if does_something.search(table)]

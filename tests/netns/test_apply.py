@@ -14,6 +14,7 @@ from lab.namespace import Namespace
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.program import COMMANDS, tools, wrap
+from netns.tables import meant
 
 SSH_ALLOW = '''from    = "private"
 to      = "router"
@@ -168,8 +169,8 @@ class Apply(RouterTest):
         self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
 
     def test_hosts_beyond_the_gateway(self) -> None:
-        # TEST-NET-3, behind the host that is the gateway.
-        beyond = "203.0.113.5"
+        # A host of the internet, behind the one that is the gateway.
+        beyond = "9.9.9.9"
         self.internet.ip("address", "add", f"{beyond}/32", "dev", "lo")
         self.camfw("boot")
         with Listener(self.internet, tcp=[80]):
@@ -187,14 +188,6 @@ class Apply(RouterTest):
         self.assertEqual(record.read_text(), "", "no iptables command ran")
         self.assertEqual(self.tables.snapshot(), before)
         self.assertEqual(self.network(), network)
-
-
-def meant(snapshot: str) -> list[str]:
-    """A snapshot without the tables that do nothing: a table that was used once
-    stays, and holds neither rules nor chains, with policy ACCEPT."""
-    tables = re.split(r"^(?=\*|== )", snapshot, flags=re.MULTILINE)
-    does_something = re.compile(r"^-A |^:\S+ (DROP|-)|^== ", re.MULTILINE)
-    return [table for table in tables if does_something.search(table)]
 
 
 # Multicast groups of rtnetlink (linux/rtnetlink.h, RTMGRP_*): links, and the

@@ -98,7 +98,7 @@ fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
         self.boot_fails(self.scratch / "nowhere", "iptables")
 
     def test_boot_without_the_raw_table(self) -> None:
-        self.boot_fails(self.without_raw(), "raw")
+        self.boot_fails(self.without_raw(), "CONFIG_IP_NF_RAW")
 
     def test_apply_without_the_raw_table(self) -> None:
         self.apply_fails(self.without_raw(), "raw")

@@ -13,6 +13,9 @@ from netns.program import ROOT, multi
 from netns.tables import Tables
 
 GOLDENS = sorted((ROOT / "tests/golden").iterdir())
+# Where a rule names days alone, iptables 1.8.9 prints the end of the extension's
+# clock as if the rule had said so (date_stop in extensions/libxt_time.c).
+END_OF_TIME = " --datestop 2038-01-19T03:14:07"
 FILES = {"iptables": "v4.rules", "ip6tables": "v6.rules"}
 
 
@@ -25,7 +28,7 @@ class Goldens(unittest.TestCase):
         namespace.run(command, check=True, input=text)
 
     def test_every_golden_is_taken_and_printed_back(self) -> None:
-        self.assertGreaterEqual(len(GOLDENS), 8)
+        self.assertGreaterEqual(len(GOLDENS), 25)
         for golden in GOLDENS:
             for family, name in FILES.items():
                 with self.subTest(golden=golden.name, family=family), Namespace("golden") as namespace:
@@ -36,7 +39,7 @@ class Goldens(unittest.TestCase):
 
     def printed(self, namespace: Namespace, family: str) -> dict[str, list[str]]:
         """What iptables-save prints, without tables that hold nothing."""
-        tables = blocks(Tables(namespace, self.backend).save(family))
+        tables = blocks(Tables(namespace, self.backend).save(family).replace(END_OF_TIME, ""))
         return {
             name: lines for name, lines in tables.items()
             if any(line.startswith("-A ") or line.endswith(" DROP") for line in lines)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from lab import probes
 from lab.capture import Capture
 from lab.hosts import Host, Wiring
 from lab.probes import wait_until
-from netns.case import RouterTest
+from netns.network import NetworkTest
 from netns.program import Result
 
 SECOND = Wiring("second", "eth3", "192.168.8.111", 24, router="192.168.8.1",
@@ -36,47 +35,12 @@ table = 300
 """
 
 
-class NetworkLegacy(RouterTest):
-    # The tables are beside the point here; the other files run on both.
-    backend = "legacy"
-
-    def extend(self, text: str) -> None:
-        """Add to the example."""
-        self.program.configure(self.program.config.read_text() + text)
-
+class NetworkLegacy(NetworkTest):
     def links(self) -> str:
         return self.router.run(["ip", "-4", "-br", "address"], check=True).stdout
 
     def routes(self, table: str = "main") -> str:
         return self.router.run(["ip", "route", "show", "table", table], check=True).stdout
-
-    def traced(self, *arguments: str) -> list[str]:
-        """The change messages that a run sends to the kernel."""
-        output = self.scratch / "netlink"
-        strace = str(shutil.which("strace"))
-        self.camfw(*arguments, before=[strace, "-f", "-o", output, "-e", "trace=sendto,sendmsg"])
-        return [
-            line for line in output.read_text().splitlines()
-            if re.search(r"nlmsg_type=RTM_(NEW|SET|DEL)", line)
-        ]
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[subprocess.Popen[bytes]]:
-        """camfw watch, in the background."""
-        process = self.program.start("watch")
-        try:
-            yield process
-            self.assertIsNone(process.poll(), "watch went on")
-        finally:
-            process.kill()
-            process.communicate()
-
-    def replug(self, name: str) -> None:
-        """A host's wire, pulled out (unplug) and put back in."""
-        self.lab.hosts[name].plug(self.router)
-
-    def unplug(self, name: str) -> None:
-        self.router.ip("link", "delete", self.lab.hosts[name].wiring.interface)
 
     # -- no more than has to be --
 

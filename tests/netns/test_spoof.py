@@ -32,12 +32,6 @@ ALLOWED_PORT = {"camera": 21, "laptop": 22}
 class Spoof(RouterTest):
     """Dropped and logged before anything else looks at them."""
 
-    def open_router(self) -> None:
-        """A router that believes any source: the control."""
-        self.lab.configure_router()
-        for interface in ("all", *(wiring.interface for wiring in example.WIRINGS)):
-            self.router.write_sysctl(f"net.ipv4.conf.{interface}.rp_filter", "0")
-
     def counted(self, zone: str) -> tuple[int, int]:
         """What the LOG and DROP rules of the zone's source check counted."""
         chain = f"source-{zone}"

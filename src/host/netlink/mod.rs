@@ -2,16 +2,20 @@
 
 mod dhcp;
 mod read;
+mod trial;
 mod wait;
 mod write;
 
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use netlink_packet_route::route::RouteProtocol;
 use rtnetlink::Handle;
 use thiserror::Error;
+use tokio::time::timeout;
 
+use crate::kernel::{LinkKind, MULTIPLE_TABLES};
 use crate::network::{Change, Current, Lease};
 
 pub use wait::wait;
@@ -25,6 +29,10 @@ const OURS: u8 = 0xca;
 /// The same for what a DHCP lease brought, which comes and goes by itself.
 const LEASED: u8 = 0xcb;
 
+/// How long everything that is read or changed at a time may take; thousands of
+/// routes take a tenth of a second.
+const LIMIT: Duration = Duration::from_secs(20);
+
 const OUR_ROUTES: RouteProtocol = RouteProtocol::Other(OURS);
 
 /// Why the network could not be read or changed.
@@ -33,6 +41,9 @@ pub enum NetlinkError {
     /// No netlink at all.
     #[error("cannot open netlink: {0}")]
     Open(io::Error),
+    /// The kernel did not answer.
+    #[error("netlink: no answer after {} s", LIMIT.as_secs())]
+    Late,
     /// A dump failed.
     #[error("cannot read {what} over netlink: {error}")]
     Read {
@@ -75,6 +86,29 @@ pub fn read() -> Result<Current, NetlinkError> {
     with_handle(|handle| async move { read::all(&handle).await })
 }
 
+/// The options of the kernel without which it cannot make these kinds of link,
+/// and routing by marks if it is asked for. Nothing is changed.
+///
+/// # Errors
+/// Netlink cannot be opened, or a dump fails.
+pub fn lacks(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static str>, NetlinkError> {
+    if kinds.is_empty() && !marks {
+        return Ok(Vec::new());
+    }
+    with_handle(|handle| async move {
+        let mut lacking = Vec::new();
+        for kind in kinds {
+            if !trial::knows(&handle, *kind).await {
+                lacking.push(kind.option());
+            }
+        }
+        if marks && !read::has_rules(&handle).await? {
+            lacking.push(MULTIPLE_TABLES);
+        }
+        Ok(lacking)
+    })
+}
+
 /// Makes the changes, in order.
 ///
 /// # Errors
@@ -102,9 +136,9 @@ fn with_handle<T, F: Future<Output = Result<T, NetlinkError>>>(
     runtime()?.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
         let connection = tokio::spawn(connection);
-        let result = work(handle).await;
+        let result = timeout(LIMIT, work(handle)).await;
         connection.abort();
-        result
+        result.unwrap_or(Err(NetlinkError::Late))
     })
 }
 

@@ -1,22 +1,25 @@
 //! The kernel's dumps -> `network::Current`.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use futures_util::TryStreamExt;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol,
+};
 use netlink_packet_route::link::{
     InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo,
     LinkMessage,
 };
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourState};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use nix::libc;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
 use super::{NetlinkError, OUR_ROUTES, OURS};
@@ -27,12 +30,16 @@ use crate::network::{Current, Held, Kind, Link, MarkRule, Neighbour, Route, Way}
 pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
     let failed = |what| move |error| NetlinkError::Read { what, error };
     let (mut links, names) = links(handle).await.map_err(failed("links"))?;
-    let addresses = addresses(handle).await.map_err(failed("addresses"))?;
-    for (index, address) in addresses {
+    let dump = handle.address().get().execute().try_collect().await;
+    let messages: Vec<AddressMessage> = dump.map_err(failed("addresses"))?;
+    for message in &messages {
         let link = names
-            .get(&index)
+            .get(&message.header.index)
             .and_then(|name| links.iter_mut().find(|link| link.name == *name));
-        if let Some(link) = link {
+        if let (Some(link), Some(address)) = (link, address(message)) {
+            if message.header.flags.contains(AddressHeaderFlags::Dadfailed) {
+                link.duplicates.push(address.value);
+            }
             link.addresses.push(address);
         }
     }
@@ -138,30 +145,35 @@ fn device_path(name: &str) -> Option<String> {
     Some(below.to_str()?.to_owned())
 }
 
-async fn addresses(handle: &Handle) -> Result<Vec<(u32, Held<Ipv4Net>)>, rtnetlink::Error> {
-    let messages: Vec<_> = handle.address().get().execute().try_collect().await?;
-    let held = messages
-        .iter()
-        .filter(|message| message.header.family == AddressFamily::Inet);
-    let held = held.filter_map(|message| {
-        // Local is our own end; on a point-to-point link Address is the peer's.
-        let local = message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
-                _ => None,
-            })?;
-        let ours = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
-        let value = Ipv4Net::new(local, message.header.prefix_len).ok()?;
-        let ours = message.attributes.contains(&ours);
-        Some((message.header.index, Held { value, ours }))
-    });
-    Ok(held.collect())
+/// An address that is not of the kernel's own making.
+fn address(message: &AddressMessage) -> Option<Held<IpNet>> {
+    let (mut local, mut address, mut protocol) = (None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(own) => local = Some(*own),
+            AddressAttribute::Address(own) => address = Some(*own),
+            AddressAttribute::Protocol(number) => protocol = Some(*number),
+            _ => {}
+        }
+    }
+    // Local is our own end; on a point-to-point link Address is the peer's.
+    // IPv6 has Local on such a link alone (inet6_fill_ifaddr).
+    let own = local.or(address)?;
+    let is_link_local = match own {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(own) => own.is_unicast_link_local(),
+    };
+    if is_link_local || protocol == Some(AddressProtocol::RouterAnnouncement) {
+        return None;
+    }
+    let value = IpNet::new(own, message.header.prefix_len).ok()?;
+    let ours = protocol == Some(AddressProtocol::Other(OURS));
+    Some(Held { value, ours })
 }
 
+/// Without a family a dump has every family that the kernel has.
 async fn routes(handle: &Handle, names: &Names) -> Result<Vec<Held<Route>>, rtnetlink::Error> {
-    let request = RouteMessageBuilder::<Ipv4Addr>::new().build();
+    let request = RouteMessageBuilder::<IpAddr>::new().build();
     let messages: Vec<RouteMessage> = handle.route().get(request).execute().try_collect().await?;
     let held = messages.iter().filter_map(|message| {
         let ours = message.header.protocol == OUR_ROUTES;
@@ -175,17 +187,32 @@ async fn routes(handle: &Handle, names: &Names) -> Result<Vec<Held<Route>>, rtne
 
 fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
     let RouteHeader {
+        address_family,
         destination_prefix_length,
         table,
+        protocol,
         kind,
         ..
     } = message.header;
-    let mut destination = Ipv4Addr::UNSPECIFIED;
+    // A cloned route is one host's path MTU, learnt from a route that it has
+    // even the protocol number of; it goes by itself.
+    let kernels = matches!(
+        protocol,
+        RouteProtocol::Kernel | RouteProtocol::Ra | RouteProtocol::IcmpRedirect
+    );
+    if kernels || message.header.flags.contains(RouteFlags::Cloned) {
+        return None;
+    }
+    let mut destination = match address_family {
+        AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
     let (mut gateway, mut link, mut metric, mut table) = (None, None, 0, u32::from(table));
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => destination = *address,
-            RouteAttribute::Gateway(RouteAddress::Inet(address)) => gateway = Some(*address),
+            RouteAttribute::Destination(address) => destination = ip(address)?,
+            RouteAttribute::Gateway(address) => gateway = ip(address),
             RouteAttribute::Oif(index) => link = names.get(index).cloned(),
             RouteAttribute::Priority(priority) => metric = *priority,
             RouteAttribute::Table(number) => table = *number,
@@ -200,7 +227,7 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
         RouteType::BlackHole => Way::Blackhole,
         _ => return None,
     };
-    let destination = Ipv4Net::new(destination, destination_prefix_length).ok()?;
+    let destination = IpNet::new(destination, destination_prefix_length).ok()?;
     Some(Route {
         destination,
         way,
@@ -209,18 +236,53 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
     })
 }
 
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
 async fn rules(handle: &Handle) -> Result<Vec<Held<MarkRule>>, rtnetlink::Error> {
-    let messages: Vec<RuleMessage> = handle
-        .rule()
-        .get(IpVersion::V4)
-        .execute()
-        .try_collect()
-        .await?;
-    Ok(messages.iter().filter_map(rule).collect())
+    // A kernel without policy routing for a family refuses to dump that one's.
+    let messages = rule_messages(handle, AddressFamily::Unspec).await?;
+    Ok(messages.iter().flatten().filter_map(rule).collect())
+}
+
+/// Whether the kernel has rules for IPv4 (CONFIG_IP_MULTIPLE_TABLES).
+pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
+    let messages = rule_messages(handle, AddressFamily::Inet).await;
+    let messages = messages.map_err(|error| NetlinkError::Read {
+        what: "rules",
+        error,
+    })?;
+    Ok(messages.is_some())
+}
+
+/// None where the kernel has none at all.
+async fn rule_messages(
+    handle: &Handle,
+    family: AddressFamily,
+) -> Result<Option<Vec<RuleMessage>>, rtnetlink::Error> {
+    let mut request = handle.rule().get(IpVersion::V4);
+    request.message_mut().header.family = family;
+    match request.execute().try_collect().await {
+        Ok(messages) => Ok(Some(messages)),
+        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EOPNOTSUPP => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A rule that looks at a mark and at nothing else.
 fn rule(message: &RuleMessage) -> Option<Held<MarkRule>> {
+    let ipv6 = match message.header.family {
+        AddressFamily::Inet => false,
+        AddressFamily::Inet6 => true,
+        _ => return None,
+    };
     let (mut mark, mut table, mut ours) = (None, u32::from(message.header.table), false);
     for attribute in &message.attributes {
         match attribute {
@@ -237,7 +299,11 @@ fn rule(message: &RuleMessage) -> Option<Held<MarkRule>> {
             _ => {}
         }
     }
-    let value = MarkRule { mark: mark?, table };
+    let value = MarkRule {
+        mark: mark?,
+        table,
+        ipv6,
+    };
     Some(Held { value, ours })
 }
 
@@ -245,11 +311,7 @@ async fn neighbours(
     handle: &Handle,
     names: &Names,
 ) -> Result<Vec<Held<Neighbour>>, rtnetlink::Error> {
-    let request = handle
-        .neighbours()
-        .get()
-        .set_address_family(AddressFamily::Inet);
-    let messages: Vec<_> = request.execute().try_collect().await?;
+    let messages: Vec<_> = handle.neighbours().get().execute().try_collect().await?;
     let permanent = messages
         .iter()
         .filter(|message| message.header.state == NeighbourState::Permanent);
@@ -258,7 +320,10 @@ async fn neighbours(
         for attribute in &message.attributes {
             match attribute {
                 NeighbourAttribute::Destination(NeighbourAddress::Inet(value)) => {
-                    address = Some(*value)
+                    address = Some(IpAddr::V4(*value))
+                }
+                NeighbourAttribute::Destination(NeighbourAddress::Inet6(value)) => {
+                    address = Some(IpAddr::V6(*value))
                 }
                 NeighbourAttribute::LinkLayerAddress(bytes) => {
                     mac = <[u8; 6]>::try_from(bytes.as_slice())

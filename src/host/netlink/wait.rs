@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rtnetlink::MulticastGroup;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{NetlinkError, read, runtime};
+use super::{LIMIT, NetlinkError, read, runtime};
 use crate::network::Current;
 
 /// Looks at the network, and again after each event of a link, until `enough`
@@ -23,7 +23,8 @@ pub fn wait(patience: Duration, enough: impl Fn(&Current) -> bool) -> Result<boo
                 .map_err(NetlinkError::Open)?;
         let connection = tokio::spawn(connection);
         let answer = loop {
-            if enough(&read::all(&handle).await?) {
+            let looked = timeout(LIMIT, read::all(&handle)).await;
+            if enough(&looked.unwrap_or(Err(NetlinkError::Late))?) {
                 break true;
             }
             match timeout_at(end, events.next()).await {

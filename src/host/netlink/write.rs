@@ -1,18 +1,16 @@
 //! Changes -> requests, one after another.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
 use netlink_packet_route::link::InfoBridgePort;
 use netlink_packet_route::neighbour::NeighbourAttribute;
-use netlink_packet_route::route::{RouteMessage, RouteType};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
-use rtnetlink::{
-    AddressMessageBuilder, Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan,
-    RouteMessageBuilder,
-};
+use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteMessageBuilder};
 
 use super::{NetlinkError, OUR_ROUTES, OURS, read};
 use crate::network::{Change, MarkRule, Neighbour, Route, Way};
@@ -114,10 +112,13 @@ impl Links<'_> {
             }
             Change::AddAddress { name, address } => self.add_address(name, *address).await?,
             Change::RemoveAddress { name, address } => {
-                let message = AddressMessageBuilder::<Ipv4Addr>::new()
-                    .index(self.index(name)?)
-                    .address(address.addr(), address.prefix_len());
-                self.handle.address().del(message.build()).execute().await?;
+                let index = self.index(name)?;
+                let mut request =
+                    self.handle
+                        .address()
+                        .add(index, address.addr(), address.prefix_len());
+                let message = request.message_mut().clone();
+                self.handle.address().del(message).execute().await?;
             }
             Change::SetRoute(route) => {
                 let message = self.route(route)?;
@@ -131,23 +132,18 @@ impl Links<'_> {
                     .await?;
             }
             Change::AddRule(rule) => {
-                let mut request = self.handle.rule().add().v4();
-                *request.message_mut() = mark_rule(request.message_mut().clone(), rule);
+                let mut request = self.handle.rule().add();
+                mark_rule(request.message_mut(), rule);
                 request.execute().await?;
             }
             Change::RemoveRule(rule) => {
-                let message = self.handle.rule().add().v4().message_mut().clone();
-                self.handle
-                    .rule()
-                    .del(mark_rule(message, rule))
-                    .execute()
-                    .await?;
+                let mut request = self.handle.rule().add();
+                mark_rule(request.message_mut(), rule);
+                let message = request.message_mut().clone();
+                self.handle.rule().del(message).execute().await?;
             }
             Change::SetNeighbour(Neighbour { address, mac, link }) => {
-                let request = self
-                    .handle
-                    .neighbours()
-                    .add(self.index(link)?, IpAddr::V4(*address));
+                let request = self.handle.neighbours().add(self.index(link)?, *address);
                 let mut request = request.link_layer_address(mac.bytes()).replace();
                 let ours = NeighbourAttribute::Protocol(OUR_ROUTES);
                 request.message_mut().attributes.push(ours);
@@ -158,7 +154,7 @@ impl Links<'_> {
                 let message = self
                     .handle
                     .neighbours()
-                    .add(index, IpAddr::V4(*address))
+                    .add(index, *address)
                     .message_mut()
                     .clone();
                 self.handle.neighbours().del(message).execute().await?;
@@ -167,9 +163,9 @@ impl Links<'_> {
         Ok(())
     }
 
-    async fn add_address(&self, name: &str, address: Ipv4Net) -> Result<(), Error> {
+    async fn add_address(&self, name: &str, address: IpNet) -> Result<(), Error> {
         let index = self.index(name)?;
-        let own = IpAddr::V4(address.addr());
+        let own = address.addr();
         let mut request = self.handle.address().add(index, own, address.prefix_len());
         let ours = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
         request.message_mut().attributes.push(ours);
@@ -177,27 +173,43 @@ impl Links<'_> {
     }
 
     fn route(&self, route: &Route) -> Result<RouteMessage, Error> {
-        let message = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(route.destination.addr(), route.destination.prefix_len())
+        let mut message = RouteMessageBuilder::<IpAddr>::new()
             .priority(route.metric)
             .table_id(route.table)
-            .protocol(OUR_ROUTES);
-        Ok(match &route.way {
-            Way::Gateway { gateway, link } => message
-                .gateway(*gateway)
-                .output_interface(self.index(link)?)
-                .build(),
-            Way::Blackhole => message.kind(RouteType::BlackHole).build(),
-        })
+            .protocol(OUR_ROUTES)
+            .build();
+        let destination = route.destination;
+        message.header.address_family = family(destination.addr());
+        message.header.destination_prefix_length = destination.prefix_len();
+        let attributes = &mut message.attributes;
+        attributes.push(RouteAttribute::Destination(destination.addr().into()));
+        match &route.way {
+            Way::Gateway { gateway, link } => {
+                attributes.push(RouteAttribute::Gateway((*gateway).into()));
+                attributes.push(RouteAttribute::Oif(self.index(link)?));
+            }
+            Way::Blackhole => message.header.kind = RouteType::BlackHole,
+        }
+        Ok(message)
     }
 }
 
-fn mark_rule(mut message: RuleMessage, rule: &MarkRule) -> RuleMessage {
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+fn mark_rule(message: &mut RuleMessage, rule: &MarkRule) {
+    message.header.family = match rule.ipv6 {
+        false => AddressFamily::Inet,
+        true => AddressFamily::Inet6,
+    };
     message.header.action = RuleAction::ToTable;
     message.attributes.extend([
         RuleAttribute::FwMark(rule.mark),
         RuleAttribute::Table(rule.table),
         RuleAttribute::Protocol(OUR_ROUTES),
     ]);
-    message
 }

@@ -1,0 +1,192 @@
+//! What the kernel counted, by allow line, by camera and by reason of a drop.
+//!
+//! Goes by the comments that our own rules carry, and so tells also of rules of
+//! a policy that is no longer the file's. What is counted by an allow line is
+//! the first packet of each connection, since the packets that follow meet
+//! ESTABLISHED before it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::ruleset::{Count, Counters, Policy, Rule, Ruleset, TableName, Target};
+
+/// Everything that was counted, of one family or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Accounting {
+    /// In the order of the file.
+    pub allow: Vec<AllowLine>,
+    /// In the order of the file.
+    pub cameras: Vec<Camera>,
+    /// By reason.
+    pub drops: Vec<Drop>,
+}
+
+/// One service of an allow line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AllowLine {
+    /// `FILE:LINE`
+    pub line: String,
+    /// The service.
+    pub what: String,
+    /// First packets of connections.
+    pub new_connections: u64,
+    /// The bytes of just these packets.
+    pub new_connection_bytes: u64,
+}
+
+/// A camera that the file names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Camera {
+    /// `FILE:LINE`
+    pub line: String,
+    /// Its name.
+    pub name: String,
+    /// Everything that came from it and was not spoofed.
+    pub packets: u64,
+    /// The bytes of these packets.
+    pub bytes: u64,
+}
+
+/// Packets that were dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drop {
+    /// As the rule's comment has it, or that nothing allowed them.
+    pub reason: String,
+    /// The chain.
+    pub chain: String,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What the comment of a camera's rule has between its line and its name.
+const CAMERA: &str = "camera ";
+
+impl Accounting {
+    /// What these rulesets counted, families added up.
+    pub fn of<'a>(families: impl Iterator<Item = (&'a Ruleset, &'a Counters)>) -> Accounting {
+        let mut accounting = Accounting::default();
+        let mut places = Places::default();
+        for (ruleset, counters) in families {
+            for (name, table) in ruleset.tables() {
+                for chain in &table.chains {
+                    let called = chain.name.as_str();
+                    for (index, rule) in chain.rules.iter().enumerate() {
+                        let count = counters.rule(name, called, index);
+                        accounting.rule(&mut places, (name, called), rule, count);
+                    }
+                    if chain.policy == Some(Policy::Drop) {
+                        let count = counters.policy(name, called);
+                        accounting.drop(&mut places, "not allowed", called, count);
+                    }
+                }
+            }
+        }
+        accounting
+    }
+
+    fn rule(&mut self, places: &mut Places, place: (TableName, &str), rule: &Rule, count: Count) {
+        let comment = rule.comment().map_or("", |comment| comment.as_str());
+        let (table, chain) = place;
+        match (&rule.target, origin(comment)) {
+            (Some(Target::Drop), _) => self.drop(places, comment, chain, count),
+            (Some(Target::Accept), Some((line, what))) if table == TableName::Filter => {
+                let index = *places.allow.entry(comment.to_owned()).or_insert_with(|| {
+                    self.allow.push(AllowLine {
+                        line: line.to_owned(),
+                        what: what.to_owned(),
+                        new_connections: 0,
+                        new_connection_bytes: 0,
+                    });
+                    self.allow.len() - 1
+                });
+                let line = &mut self.allow[index];
+                line.new_connections += count.packets;
+                line.new_connection_bytes += count.bytes;
+            }
+            (Some(Target::Return), Some((line, what))) if what.starts_with(CAMERA) => {
+                let name = what.strip_prefix(CAMERA).unwrap_or(what);
+                let index = *places.cameras.entry(comment.to_owned()).or_insert_with(|| {
+                    self.cameras.push(Camera {
+                        line: line.to_owned(),
+                        name: name.to_owned(),
+                        packets: 0,
+                        bytes: 0,
+                    });
+                    self.cameras.len() - 1
+                });
+                let camera = &mut self.cameras[index];
+                camera.packets += count.packets;
+                camera.bytes += count.bytes;
+            }
+            _ => {}
+        }
+    }
+
+    fn drop(&mut self, places: &mut Places, reason: &str, chain: &str, count: Count) {
+        let key = (reason.to_owned(), chain.to_owned());
+        let index = *places.drops.entry(key).or_insert_with(|| {
+            self.drops.push(Drop {
+                reason: reason.to_owned(),
+                chain: chain.to_owned(),
+                packets: 0,
+                bytes: 0,
+            });
+            self.drops.len() - 1
+        });
+        self.drops[index].packets += count.packets;
+        self.drops[index].bytes += count.bytes;
+    }
+}
+
+/// Where each entry is in its list.
+#[derive(Default)]
+struct Places {
+    allow: BTreeMap<String, usize>,
+    cameras: BTreeMap<String, usize>,
+    drops: BTreeMap<(String, String), usize>,
+}
+
+/// `FILE:LINE WHAT`, of which the file may have spaces in its name.
+fn origin(comment: &str) -> Option<(&str, &str)> {
+    let colon = comment.match_indices(':').find_map(|(place, _)| {
+        let digits = comment[place + 1..]
+            .bytes()
+            .take_while(u8::is_ascii_digit)
+            .count();
+        let end = place + 1 + digits;
+        (digits > 0 && comment[end..].starts_with(' ')).then_some(end)
+    })?;
+    Some((&comment[..colon], &comment[colon + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::parse;
+
+    #[test]
+    fn lines_cameras_and_drops_are_added_up() -> Result<(), Box<dyn std::error::Error>> {
+        let text = "*raw\n:PREROUTING ACCEPT [9:9]\n:source-camera - [0:0]\n[4:400] -A source-camera -s 10.0.0.1/32 -m comment --comment \"my c.toml:30 camera porch\" -j RETURN\n[2:80] -A source-camera -m comment --comment \"spoofed source\" -j DROP\nCOMMIT\n*filter\n:INPUT DROP [3:120]\n:x - [0:0]\n[1:60] -A x -p tcp -m comment --comment \"my c.toml:24 ftp\" -j ACCEPT\n[1:40] -A x -p udp -m comment --comment \"my c.toml:24 ftp\" -j ACCEPT\n[8:8] -A x -m comment --comment established -j ACCEPT\nCOMMIT\n";
+        let (ruleset, counters) = (parse(text)?, Counters::parse(text));
+        let found = Accounting::of([(&ruleset, &counters)].into_iter());
+        assert_eq!(found.allow.len(), 1);
+        assert_eq!(found.allow[0].line, "my c.toml:24");
+        assert_eq!(found.allow[0].what, "ftp");
+        assert_eq!(found.allow[0].new_connections, 2);
+        assert_eq!(found.allow[0].new_connection_bytes, 100);
+        assert_eq!(
+            (found.cameras[0].name.as_str(), found.cameras[0].bytes),
+            ("porch", 400)
+        );
+        let drops: Vec<_> = found
+            .drops
+            .iter()
+            .map(|drop| (drop.reason.as_str(), drop.packets))
+            .collect();
+        assert_eq!(drops, [("spoofed source", 2), ("not allowed", 3)]);
+        Ok(())
+    }
+}

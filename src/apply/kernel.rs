@@ -1,0 +1,185 @@
+//! The kernel's tables and settings, brought to what a plan wants and read back.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::{StepError, write};
+use crate::host;
+use crate::host::iptables::{self, Found, Load, Tables};
+use crate::plan::Plan;
+use crate::ruleset::{Difference, IpFamily, Ruleset, TableName, differences, hold};
+use crate::sysctl::{self, Setting};
+
+/// How often rules are loaded again that came back different because another
+/// program changed them in between.
+const ATTEMPTS: usize = 10;
+
+/// The tables that this machine lets us have.
+pub struct Kernel {
+    pub families: Vec<Tables>,
+    /// IPv6 is there and cannot be filtered, so it is turned off.
+    ipv6_off: bool,
+}
+
+impl Kernel {
+    pub fn find() -> Result<Kernel, StepError> {
+        let mut families = vec![Tables::new(IpFamily::V4)?];
+        let ipv6 = match Tables::new(IpFamily::V6) {
+            _ if !host::has_ipv6() => None,
+            Ok(tables) => Some(tables),
+            Err(error) => {
+                log::warn!("{error}: IPv6 is turned off instead");
+                None
+            }
+        };
+        let ipv6_off = ipv6.is_none() && host::has_ipv6();
+        families.extend(ipv6);
+        Ok(Kernel { families, ipv6_off })
+    }
+
+    /// One family alone.
+    pub fn of(tables: Tables) -> Kernel {
+        Kernel {
+            families: vec![tables],
+            ipv6_off: false,
+        }
+    }
+
+    pub fn has(&self, family: IpFamily) -> bool {
+        self.families.iter().any(|tables| tables.family() == family)
+    }
+
+    pub fn read(&self) -> Result<Vec<Found>, StepError> {
+        Ok(iptables::start_read(&self.families).finish()?)
+    }
+
+    /// Loads the tables in which what was found differs from what is wanted, and
+    /// reads them back; how many.
+    pub fn load(
+        &self,
+        found: &[Found],
+        wanted: impl Fn(IpFamily) -> Ruleset,
+    ) -> Result<usize, StepError> {
+        let wanted: Vec<Ruleset> = self.families.iter().map(|t| wanted(t.family())).collect();
+        let loads: Vec<Load<'_>> = self
+            .families
+            .iter()
+            .zip(&wanted)
+            .zip(found)
+            .filter_map(|((tables, wanted), found)| load(tables, wanted, found))
+            .collect();
+        let mut attempt = 1;
+        loop {
+            iptables::load(&loads)?;
+            match read_back(&loads) {
+                // Somebody else's rules came in between: the lock of the tables
+                // is held for each program alone.
+                Err(StepError::NotHeld { difference, .. }) if attempt < ATTEMPTS => {
+                    log::debug!("loads again: {difference}");
+                    sleep(Duration::from_millis(5) * u32::try_from(attempt).unwrap_or(1));
+                    attempt += 1;
+                }
+                result => {
+                    result?;
+                    return Ok(loads.iter().map(|load| load.names.len()).sum());
+                }
+            }
+        }
+    }
+
+    /// Every difference between the tables and what is wanted of them, in words.
+    pub fn differences(&self, found: &[Found], plan: &Plan) -> Vec<String> {
+        let mut told = Vec::new();
+        for (tables, found) in self.families.iter().zip(found) {
+            let family = tables.family();
+            let lines = differences(&rules_of(plan, family), &found.rules);
+            told.extend(lines.iter().map(|line| format!("{family}: {line}")));
+        }
+        told
+    }
+
+    pub fn keep_settings(&self, plan: &Plan) -> Result<usize, StepError> {
+        self.settings(plan).iter().map(write).sum()
+    }
+
+    /// The settings that are not as the plan wants them, absent ones included.
+    pub fn differing_settings(&self, plan: &Plan) -> Result<Vec<Setting>, StepError> {
+        let mut settings = self.settings(plan);
+        let mut failed = None;
+        settings.retain(|setting| match host::sysctl::get(&setting.key) {
+            Ok(value) => value.as_ref() != Some(&setting.value),
+            Err(error) => {
+                failed.get_or_insert(error);
+                false
+            }
+        });
+        match failed {
+            None => Ok(settings),
+            Some(error) => Err(error.into()),
+        }
+    }
+
+    pub fn settings(&self, plan: &Plan) -> Vec<Setting> {
+        let mut settings = plan.sysctls.clone();
+        if self.ipv6_off {
+            settings.extend(sysctl::ipv6_off());
+        }
+        settings
+    }
+}
+
+/// What brings one family there; None if nothing does.
+fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &Found) -> Option<Load<'a>> {
+    let mut names = differing(wanted, &found.rules);
+    let mut between = None;
+    if names.len() > 1 {
+        // What both let through passes while the tables change, and nothing
+        // else; what is wanted of filter comes last then.
+        between = Some(hold(&found.rules, wanted));
+        names.retain(|name| *name != TableName::Filter);
+        names.push(TableName::Filter);
+    }
+    (!names.is_empty()).then(|| Load {
+        tables,
+        ruleset: wanted,
+        names,
+        counters: found.counters.carried(&found.rules, wanted),
+        hold: between,
+    })
+}
+
+/// Reads back what was loaded, and compares.
+fn read_back(loads: &[Load<'_>]) -> Result<(), StepError> {
+    let dumps = iptables::start_read(loads.iter().map(|load| load.tables)).dumps()?;
+    for (load, dump) in loads.iter().zip(dumps) {
+        if dump.agrees(load.ruleset) {
+            continue;
+        }
+        let difference: Option<Difference> = differences(load.ruleset, &dump.read()?.rules)
+            .into_iter()
+            .next();
+        if let Some(difference) = difference {
+            return Err(StepError::NotHeld {
+                family: load.tables.family(),
+                difference,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
+    let mut names: Vec<TableName> = differences(wanted, found)
+        .iter()
+        .map(|difference| difference.table)
+        .collect();
+    names.dedup();
+    names
+}
+
+pub fn rules_of(plan: &Plan, family: IpFamily) -> Ruleset {
+    match family {
+        IpFamily::V4 => plan.ipv4.clone(),
+        IpFamily::V6 => plan.ipv6.clone(),
+    }
+}

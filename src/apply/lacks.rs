@@ -1,0 +1,35 @@
+//! What the kernel lacks of what a plan needs, before anything is changed.
+
+use super::{Kernel, StepError, rules_of};
+use crate::host::iptables::{self, Found};
+use crate::host::netlink;
+use crate::kernel::{devices, told};
+use crate::plan::Plan;
+use crate::ruleset::{Feature, IpFamily, features, sample};
+
+/// Refuses a plan that this kernel cannot carry out. What is in the tables that
+/// are loaded, or on the kernel's own lists, is there; for the rest, as with
+/// modules, iptables-restore is asked with a rule that has nothing else in it.
+pub fn check(kernel: &Kernel, plan: &Plan, before: &[Found]) -> Result<(), StepError> {
+    let mut lacking: Vec<(Feature, IpFamily)> = Vec::new();
+    for (tables, before) in kernel.families.iter().zip(before) {
+        let family = tables.family();
+        let wanted = rules_of(plan, family);
+        let (listed, loaded) = (iptables::listed(family), features(&before.rules));
+        let unknown = features(&wanted)
+            .into_iter()
+            .filter(|feature| !loaded.contains(feature) && !listed.has(*feature));
+        let fails = |feature: &Feature| {
+            sample(&wanted, *feature).is_some_and(|rules| tables.try_out(&rules).is_err())
+        };
+        lacking.extend(unknown.filter(fails).map(|feature| (feature, family)));
+    }
+    let mut told = told(&lacking);
+    let links = devices(&plan.network);
+    let options = netlink::lacks(&links, !plan.network.rules.is_empty())?;
+    told.extend(options.into_iter().map(str::to_owned));
+    if told.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::Lacks(told.join(", ")))
+}

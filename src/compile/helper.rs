@@ -1,0 +1,175 @@
+//! Which connections get conntrack's FTP helper.
+//!
+//! Just those that the file names: given to all by itself, any packet to port 21
+//! could open ports (nf_conntrack_helper in
+//! Documentation/networking/nf_conntrack-sysctl.rst). What another line allows
+//! without the helper has its data connections by that line alone.
+
+use ipnet::IpNet;
+
+use super::icmpv6::LINK_LOCAL;
+use super::tree::{self, ChainNames, Placed};
+use super::{Compiler, chain, interface, port_groups, several, tcp};
+use crate::field::PortRange;
+use crate::name::ServiceName;
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, Role, ZoneIndex};
+use crate::ruleset::{IpFamily, Negatable, PortSide, Protocol, Rule, Table, Target};
+
+impl Compiler<'_> {
+    /// A chain for each flow that has a line with the helper.
+    pub(super) fn helpers(&self, table: &mut Table, names: &mut ChainNames) {
+        let Ok(ftp) = ServiceName::try_from("ftp") else {
+            return;
+        };
+        let mut number = 0;
+        for flow in super::flows(self.policy) {
+            let helped = |allow: &&Allow| allow.services.iter().any(|service| service.helper);
+            let lines: Vec<&Allow> = self.policy.allows_of(flow).filter(helped).collect();
+            if lines.is_empty() {
+                continue;
+            }
+            let name = chain(format_args!("helper-{number}"));
+            let mut jump = Rule::new(Target::Jump(name.clone())).of(Protocol::Tcp);
+            let hook = match (flow.from, flow.to) {
+                (Endpoint::Zone(zone), _) => {
+                    jump.in_interface = interface(&self.policy.zone(zone).interface);
+                    "PREROUTING"
+                }
+                (Endpoint::Router, Endpoint::Zone(zone)) => {
+                    jump.out_interface = interface(&self.policy.zone(zone).interface);
+                    "OUTPUT"
+                }
+                (Endpoint::Router, Endpoint::Router) => continue,
+            };
+            let placed: Vec<Placed> = lines
+                .into_iter()
+                .flat_map(|allow| {
+                    let mut rules = self.helper_rules(flow, allow, &ftp);
+                    rules.extend(self.forwarded(flow, allow, &ftp));
+                    rules
+                })
+                .collect();
+            // A line may be of the other family alone.
+            if placed.is_empty() {
+                continue;
+            }
+            number += 1;
+            table.rules_mut(&chain(hook)).push(jump);
+            let anywhere = placed.iter().any(|placed| placed.destination.is_none());
+            let elsewhere = self.elsewhere(flow).into_iter().filter(|_| anywhere);
+            let elsewhere = elsewhere.map(|network| {
+                let mut rule = Rule::new(Target::Return);
+                rule.destination = Some(Negatable::is(network));
+                rule
+            });
+            table.rules_mut(&name).extend(elsewhere);
+            tree::place(table, names, &name, placed);
+        }
+    }
+
+    /// Destinations that are not the flow's, where those that are cannot be
+    /// listed: an external zone's.
+    fn elsewhere(&self, flow: Flow) -> Vec<IpNet> {
+        match flow.to {
+            Endpoint::Zone(to) if self.policy.zone(to).role == Role::External => self.not_in(to),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The networks of other zones, and the router's own addresses in this one.
+    pub(super) fn not_in(&self, to: ZoneIndex) -> Vec<IpNet> {
+        let zones = self.policy.indexed_zones();
+        let networks = zones.flat_map(|(index, zone)| match index == to {
+            true => zone.own().map(|own| IpNet::from(own.addr())).collect(),
+            false => self.networks_of(zone),
+        });
+        networks.filter(|network| self.is_ours(network)).collect()
+    }
+
+    fn helper_rules(&self, flow: Flow, allow: &Allow, ftp: &ServiceName) -> Vec<Placed> {
+        let sources = self.prefixes(&allow.sources);
+        let destinations = match &allow.destinations {
+            Addresses::Only(_) => self.prefixes(&allow.destinations),
+            Addresses::Any => self.of_flow(flow),
+        };
+        let mut placed = Vec::new();
+        let services = allow.services.iter().filter(|service| service.helper);
+        for ports in services.flat_map(|service| port_groups(&service.tcp)) {
+            let rule = helped(allow, ftp, ports);
+            for source in &sources {
+                for destination in &destinations {
+                    placed.push(Placed {
+                        source: *source,
+                        destination: *destination,
+                        rule: rule.clone(),
+                    });
+                }
+            }
+        }
+        placed
+    }
+
+    /// Connections that a forward sends on come to the router's own address.
+    fn forwarded(&self, flow: Flow, allow: &Allow, ftp: &ServiceName) -> Vec<Placed> {
+        let helps = |forward: &Forward| {
+            let port = PortRange::port(forward.to_port);
+            let ports = allow.services.iter().filter(|service| service.helper);
+            flow.from == Endpoint::Zone(forward.from)
+                && flow.to == Endpoint::Zone(forward.to)
+                && forward.protocol == Protocol::Tcp
+                && allow.destinations.holds(forward.address.into())
+                && ports
+                    .flat_map(|service| &service.tcp)
+                    .any(|own| own.contains(port))
+        };
+        if self.family == IpFamily::V6 {
+            return Vec::new();
+        }
+        let forwards = self.policy.forwards.iter().filter(|forward| helps(forward));
+        let mut placed = Vec::new();
+        for forward in forwards {
+            let rule = helped(allow, ftp, vec![PortRange::port(forward.port)]);
+            for destination in self.forwarded_from(forward) {
+                for source in self.prefixes(&allow.sources) {
+                    placed.push(Placed {
+                        source,
+                        destination,
+                        rule: rule.clone(),
+                    });
+                }
+            }
+        }
+        placed
+    }
+
+    /// Where a flow goes; None is anywhere.
+    fn of_flow(&self, flow: Flow) -> Vec<Option<IpNet>> {
+        let networks: Vec<IpNet> = match flow.to {
+            // One that comes by DHCP is not known here.
+            Endpoint::Router if self.policy.zones.iter().any(|zone| zone.dhcp) => Vec::new(),
+            Endpoint::Router => {
+                let own = self.policy.zones.iter().flat_map(|zone| zone.own());
+                let own = own.map(|own| IpNet::from(own.addr()));
+                own.chain([IpNet::V6(LINK_LOCAL)]).collect()
+            }
+            Endpoint::Zone(zone) if self.policy.zone(zone).role == Role::External => Vec::new(),
+            Endpoint::Zone(zone) => self.networks_of(self.policy.zone(zone)),
+        };
+        if networks.is_empty() {
+            return vec![None];
+        }
+        let ours = networks.into_iter().filter(|network| self.is_ours(network));
+        ours.map(Some).collect()
+    }
+}
+
+fn helped(allow: &Allow, ftp: &ServiceName, ports: Vec<PortRange>) -> Rule {
+    let rule = Rule::new(Target::Helper(ftp.clone())).of(Protocol::Tcp);
+    let mut rule = rule.matching(match ports.as_slice() {
+        [port] => tcp(Some(*port), None),
+        _ => several(ports, PortSide::Destination),
+    });
+    rule.matches
+        .extend(super::line::comment(allow, "ftp helper"));
+    rule
+}

@@ -1,0 +1,126 @@
+//! One allow line -> its rules, each with the prefix that it is for.
+
+use ipnet::IpNet;
+
+use super::tree::Placed;
+use super::{Compiler, chain, service_matches};
+use crate::name::ChainName;
+use crate::policy::{Addresses, Allow};
+use crate::ruleset::{CtStates, IpFamily, Match, Negatable, RecentCheck, Rule, Table, Target};
+
+impl Compiler<'_> {
+    /// The rules of an allow line, the same whoever it is from. What they need
+    /// of chains of their own is put into the table.
+    pub(super) fn line(&self, table: &mut Table, allow: &Allow) -> Vec<Placed> {
+        let target = match self.counting_chain(table, allow) {
+            Some(chain) => Target::Jump(chain),
+            None => Target::Accept,
+        };
+        let counted_here = target == Target::Accept;
+        let mut placed = Vec::new();
+        for service in &allow.services {
+            for (protocol, extensions) in service_matches(service, self.family) {
+                let mut rule = Rule::new(target.clone()).of(protocol);
+                rule.matches = extensions;
+                rule.matches
+                    .push(Match::Conntrack(Negatable::is(CtStates::NEW)));
+                rule.matches.extend(allow.when.map(Match::Time));
+                if counted_here {
+                    rule.matches.extend(self.limits(allow));
+                }
+                rule.matches.extend(comment(allow, &service.to_string()));
+                for source in self.prefixes(&allow.sources) {
+                    for destination in self.prefixes(&allow.destinations) {
+                        placed.push(Placed {
+                            source,
+                            destination,
+                            rule: rule.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        placed
+    }
+
+    /// The family's own of some addresses; a None in it is any.
+    pub(super) fn prefixes(&self, addresses: &Addresses) -> Vec<Option<IpNet>> {
+        match addresses {
+            Addresses::Any => vec![None],
+            Addresses::Only(networks) => {
+                let ours = networks.iter().filter(|network| self.is_ours(network));
+                ours.map(|network| Some(*network)).collect()
+            }
+        }
+    }
+
+    /// How much of it: connections open and connections new, per source. The
+    /// rate comes last, so that only what passes otherwise uses it up.
+    fn limits(&self, allow: &Allow) -> Vec<Match> {
+        let mut limits = Vec::new();
+        limits.extend(allow.connections.map(|most| Match::ConnectionsPerSource {
+            most,
+            family: self.family,
+        }));
+        limits.extend(allow.limit.map(|rate| {
+            // The kernel finds a hashlimit table by its name alone and then
+            // keeps its old settings (htable_find_get in
+            // net/netfilter/xt_hashlimit.c), so a new rate needs a new name.
+            Match::HashlimitPerSource {
+                rate,
+                name: chain(format_args!("line{}-{}", allow.label, rate.short())),
+            }
+        }));
+        limits
+    }
+
+    /// The chain that counts each source's attempts and open connections: one for
+    /// all rules of the line, since connlimit counts for each rule by itself
+    /// (net/netfilter/xt_connlimit.c). Who tried too often goes back, to what
+    /// other lines may allow.
+    fn counting_chain(&self, table: &mut Table, allow: &Allow) -> Option<ChainName> {
+        let what = match (allow.block_after, allow.connections, self.family) {
+            (None, None, _) => return None,
+            (None, Some(_), _) => "count",
+            // Both families' lists have one space of names, and the mask of the
+            // first that is made (recent_mt_check in net/netfilter/xt_recent.c).
+            (Some(_), _, IpFamily::V4) => "block",
+            (Some(_), _, IpFamily::V6) => "block6",
+        };
+        let name = chain(format_args!("{what}-{}", allow.label));
+        if table.chain(name.as_str()).is_some() {
+            return Some(name);
+        }
+        let mut rules = Vec::new();
+        if let Some(block) = allow.block_after {
+            let recent = |check| Match::Recent {
+                check,
+                name: name.clone(),
+            };
+            rules.push(Rule::untargeted().matching(recent(RecentCheck::Set(self.family))));
+            let again = recent(RecentCheck::Update {
+                seconds: block.within,
+                hits: block.attempts + 1,
+                family: self.family,
+            });
+            let mut blocked = Rule::new(Target::Return).matching(again);
+            blocked.matches.extend(comment(allow, "tried too often"));
+            rules.push(blocked);
+        }
+        let mut accepted = Rule::new(Target::Accept);
+        accepted.matches = self.limits(allow);
+        accepted.matches.extend(comment(allow, "not too often"));
+        rules.push(accepted);
+        *table.rules_mut(&name) = rules;
+        Some(name)
+    }
+}
+
+/// The line's place, the camera that it is for, and what it does.
+pub(super) fn comment(allow: &Allow, what: &str) -> Option<Match> {
+    let what = match &allow.camera {
+        Some(camera) => format!("{camera} {what}"),
+        None => what.to_owned(),
+    };
+    allow.origin.comment(&what).map(Match::Comment)
+}

@@ -1,0 +1,142 @@
+//! Tables nat and mangle: masquerade, SNAT, port forwards, the transparent proxy.
+//!
+//! IPv4 alone: what IPv6 has addresses enough for is not rewritten.
+
+use ipnet::IpNet;
+
+use super::{Compiler, chain, entering, from, host, interface, port_groups, several, tcp};
+use crate::name::ChainName;
+use crate::policy::{Forward, Origin, Proxy, ProxyWay, ZoneIndex};
+use crate::ruleset::{
+    IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
+};
+
+impl Compiler<'_> {
+    /// None where nothing is rewritten.
+    pub(super) fn nat(&self) -> Option<Table> {
+        let policy = self.policy;
+        let here = |proxy: &&Proxy| matches!(proxy.way, ProxyWay::Here(_));
+        let proxies: Vec<&Proxy> = policy.proxies.iter().filter(here).collect();
+        if self.family == IpFamily::V6
+            || (policy.masquerades.is_empty()
+                && policy.snats.is_empty()
+                && policy.forwards.is_empty()
+                && proxies.is_empty())
+        {
+            return None;
+        }
+        let mut table = Table::untouched(TableName::Nat);
+        for forward in &policy.forwards {
+            let rules = self.forward(forward);
+            table.rules_mut(&chain("PREROUTING")).extend(rules);
+        }
+        for (number, proxy) in proxies.into_iter().enumerate() {
+            if let ProxyWay::Here(port) = proxy.way {
+                self.to_proxy(&mut table, number, proxy, Target::Redirect(port));
+            }
+        }
+        for masquerade in &policy.masquerades {
+            let rewrite = (Target::Masquerade, "masquerade", &masquerade.origin);
+            self.source_nat(&mut table, masquerade.from, masquerade.to, rewrite);
+        }
+        for snat in &policy.snats {
+            let rewrite = (Target::Snat(snat.address.into()), "snat", &snat.origin);
+            self.source_nat(&mut table, snat.from, snat.to, rewrite);
+        }
+        Some(table)
+    }
+
+    /// None where nothing is marked.
+    pub(super) fn mangle(&self) -> Option<Table> {
+        let mut table = Table::untouched(TableName::Mangle);
+        let mut number = 0;
+        for proxy in &self.policy.proxies {
+            if let (ProxyWay::Host { table: mark, .. }, IpFamily::V4) = (&proxy.way, self.family) {
+                self.to_proxy(&mut table, number, proxy, Target::SetMark(*mark));
+                number += 1;
+            }
+        }
+        (number > 0).then_some(table)
+    }
+
+    fn source_nat(
+        &self,
+        table: &mut Table,
+        source: ZoneIndex,
+        to: ZoneIndex,
+        (target, what, origin): (Target, &str, &Origin),
+    ) {
+        for network in self.networks_of(self.policy.zone(source)) {
+            let mut rule = from(network, target.clone());
+            rule.out_interface = interface(&self.policy.zone(to).interface);
+            rule.matches
+                .extend(origin.comment(what).map(Match::Comment));
+            table.rules_mut(&chain("POSTROUTING")).push(rule);
+        }
+    }
+
+    /// The router's own addresses that a forward is of; any, where they are not
+    /// known because they come by DHCP.
+    pub(super) fn forwarded_from(&self, forward: &Forward) -> Vec<Option<IpNet>> {
+        let zone = self.policy.zone(forward.from);
+        let own = zone.addresses.iter().map(|own| Some(host(own.addr())));
+        match zone.dhcp {
+            true => vec![None],
+            false => own.collect(),
+        }
+    }
+
+    fn forward(&self, forward: &Forward) -> Vec<Rule> {
+        let zone = self.policy.zone(forward.from);
+        let port = (forward.to_port != forward.port).then_some(forward.to_port);
+        self.forwarded_from(forward)
+            .into_iter()
+            .map(|own| {
+                let target = Target::Dnat(forward.address.into(), port);
+                let mut rule = entering(zone, target).of(forward.protocol);
+                rule.destination = own.map(Negatable::is);
+                let dport = crate::field::PortRange::port(forward.port);
+                let rule = rule.matching(match forward.protocol {
+                    Protocol::Udp => Match::Udp {
+                        sport: None,
+                        dport: Some(Negatable::is(dport)),
+                    },
+                    _ => tcp(Some(dport), None),
+                });
+                with_comment(rule, &forward.origin, "forward")
+            })
+            .collect()
+    }
+
+    /// Connections to the zone in question alone: what goes to the router or to
+    /// another zone goes its way. By which interface a packet leaves is not
+    /// known in PREROUTING, so the other networks are told by their addresses.
+    fn to_proxy(&self, table: &mut Table, number: usize, proxy: &Proxy, target: Target) {
+        let name: ChainName = chain(format_args!("proxy-{number}"));
+        for ports in port_groups(&proxy.ports) {
+            let zone = self.policy.zone(proxy.from);
+            let jump = entering(zone, Target::Jump(name.clone())).of(Protocol::Tcp);
+            let jump = jump.matching(match ports.as_slice() {
+                [port] => tcp(Some(*port), None),
+                _ => several(ports, PortSide::Destination),
+            });
+            table
+                .rules_mut(&chain("PREROUTING"))
+                .push(with_comment(jump, &proxy.origin, "proxy"));
+        }
+        for network in self.not_in(proxy.to) {
+            let mut rule = Rule::new(Target::Return);
+            rule.destination = Some(Negatable::is(network));
+            table.rules_mut(&name).push(rule);
+        }
+        let rule = with_comment(Rule::new(target), &proxy.origin, "proxy");
+        // The extension that redirects or marks wants no protocol, but ports do.
+        table.rules_mut(&name).push(rule.of(Protocol::Tcp));
+    }
+}
+
+fn with_comment(mut rule: Rule, origin: &Origin, what: &str) -> Rule {
+    rule.matches
+        .extend(origin.comment(what).map(Match::Comment));
+    rule
+}

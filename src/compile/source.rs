@@ -1,0 +1,227 @@
+//! Table raw: which sources each zone can have.
+//!
+//! A camera with a hardware address has its address to itself: with another
+//! hardware address nobody uses it, and the camera uses no other.
+
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::tree::{self, ChainNames, Placed};
+use super::{
+    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, port_groups,
+    purpose, several, zone_comment,
+};
+use crate::name::ChainName;
+use crate::policy::{Camera, ProxyWay, Role, Zone, ZoneIndex};
+use crate::ruleset::{
+    CtStates, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
+};
+
+impl Compiler<'_> {
+    pub(super) fn raw(&self) -> Table {
+        let mut table = Table::untouched(TableName::Raw);
+        let mut names = ChainNames::default();
+        let prerouting = chain("PREROUTING");
+        // First, since a camera's own packets end their way through raw below; what
+        // is dropped there has no connection that a helper could look at.
+        self.helpers(&mut table, &mut names);
+        for (index, zone) in self.policy.indexed_zones() {
+            let checks = chain(format_args!("source-{}", zone.name));
+            table
+                .rules_mut(&prerouting)
+                .push(entering(zone, Target::Jump(checks.clone())).matching(zone_comment(zone)));
+            match zone.role {
+                Role::External => {
+                    let rules = self.outside(index, zone);
+                    *table.rules_mut(&checks) = rules;
+                }
+                Role::Camera | Role::Private => {
+                    self.inside(&mut table, &mut names, index, zone, &checks);
+                }
+            }
+        }
+        table
+    }
+
+    /// Any source may come from outside, but not our own addresses and not
+    /// another zone's.
+    fn outside(&self, index: ZoneIndex, zone: &Zone) -> Vec<Rule> {
+        let prefix = &self.policy.prefixes_of(index).spoofed;
+        let own = zone.own().map(|own| IpNet::from(own.addr()));
+        let others = self
+            .policy
+            .zones
+            .iter()
+            .filter(|other| other.name != zone.name);
+        let others = others.flat_map(|other| self.networks_of(other));
+        let mut rules = Vec::new();
+        for network in own.chain(others).filter(|network| self.is_ours(network)) {
+            let [mut log, mut drop] = self.refusal(prefix, "spoofed source");
+            log.source = Some(Negatable::is(network));
+            drop.source = Some(Negatable::is(network));
+            rules.extend([log, drop]);
+        }
+        rules
+    }
+
+    /// Lets through, to conntrack and filter, just the sources that a zone can have.
+    fn inside(
+        &self,
+        table: &mut Table,
+        names: &mut ChainNames,
+        index: ZoneIndex,
+        zone: &Zone,
+        checks: &ChainName,
+    ) {
+        let prefixes = self.policy.prefixes_of(index);
+        if zone.known_only && self.family == IpFamily::V6 {
+            // No camera is known by an IPv6 address, and a link-local one is
+            // anybody's.
+            let refusal = self.refusal(&prefixes.unknown, "not a known camera");
+            table.rules_mut(checks).extend(refusal);
+            return;
+        }
+        table.rules_mut(checks).extend(self.without_address(index));
+        let cameras: Vec<&Camera> = match self.family {
+            IpFamily::V4 => self.policy.cameras_of(index).collect(),
+            IpFamily::V6 => Vec::new(),
+        };
+        let spoofed = chain(format_args!("spoofed-{}", zone.name));
+        let bound = cameras.iter().any(|camera| camera.mac.is_some());
+        let (with_mac, without): (Vec<&Camera>, Vec<&Camera>) =
+            cameras.iter().partition(|camera| camera.mac.is_some());
+        let mut place = |table: &mut Table, cameras: &[&Camera]| {
+            let own = cameras.iter();
+            let own: Vec<Placed> = own
+                .flat_map(|camera| camera_checks(camera, &spoofed))
+                .collect();
+            tree::place(table, names, checks, own);
+        };
+        place(table, &with_mac);
+        if !zone.known_only || !without.is_empty() {
+            // A camera's hardware address came with another address than its own:
+            // nobody's, or that of a camera whose hardware address is not known.
+            let macs = with_mac.iter().filter_map(|camera| camera.mac);
+            table.rules_mut(checks).extend(macs.map(|mac| {
+                Rule::new(Target::Jump(spoofed.clone())).matching(Match::Mac(Negatable::is(mac)))
+            }));
+        }
+        place(table, &without);
+        for network in self.networks_of(zone) {
+            if zone.known_only {
+                let [mut log, mut drop] = self.refusal(&prefixes.unknown, "not a known camera");
+                log.source = Some(Negatable::is(network));
+                drop.source = Some(Negatable::is(network));
+                table.rules_mut(checks).extend([log, drop]);
+            } else {
+                let rule = from(network, Target::Return).matching(purpose("own network"));
+                table.rules_mut(checks).push(rule);
+            }
+        }
+        table.rules_mut(checks).extend(self.proxy_answers(index));
+        let refusal = self.refusal(&prefixes.spoofed, "spoofed source");
+        if bound {
+            table
+                .rules_mut(checks)
+                .push(Rule::new(Target::Jump(spoofed.clone())));
+            table.rules_mut(&spoofed).extend(refusal);
+        } else {
+            table.rules_mut(checks).extend(refusal);
+        }
+    }
+
+    /// What hosts send before they have an address.
+    fn without_address(&self, zone: ZoneIndex) -> Vec<Rule> {
+        match self.family {
+            IpFamily::V4 if self.policy.offers_udp(zone, 67).next().is_some() => {
+                // A client that has no address yet asks from 0.0.0.0 (RFC 2131, 4.1).
+                let mut rule = from(Ipv4Net::from(Ipv4Addr::UNSPECIFIED), Target::Return);
+                rule.destination =
+                    Some(Negatable::is(IpNet::V4(Ipv4Net::from(Ipv4Addr::BROADCAST))));
+                vec![
+                    rule.of(Protocol::Udp)
+                        .matching(Match::Udp {
+                            sport: Some(Negatable::is(DHCP_CLIENT)),
+                            dport: Some(Negatable::is(DHCP_SERVER)),
+                        })
+                        .matching(purpose("asks for an address")),
+                ]
+            }
+            IpFamily::V4 => Vec::new(),
+            IpFamily::V6 => {
+                // Duplicate address detection asks from :: (RFC 4862, 5.4.2).
+                let unspecified = Ipv6Net::from(std::net::Ipv6Addr::UNSPECIFIED);
+                vec![
+                    from(super::icmpv6::LINK_LOCAL, Target::Return).matching(purpose("link-local")),
+                    from(unspecified, Target::Return)
+                        .of(Protocol::Icmpv6)
+                        .matching(purpose("has no address yet")),
+                ]
+            }
+        }
+    }
+
+    /// A transparent proxy answers with the addresses of the servers that it
+    /// stands for. That these are answers is seen in filter, where conntrack
+    /// knows: [`Compiler::sources_of_new_connections`].
+    fn proxy_answers(&self, zone: ZoneIndex) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        for proxy in &self.policy.proxies {
+            let here = matches!(proxy.way, ProxyWay::Host { zone: theirs, .. } if theirs == zone);
+            if !here || self.family == IpFamily::V6 {
+                continue;
+            }
+            for ports in port_groups(&proxy.ports) {
+                let rule = Rule::new(Target::Return).of(Protocol::Tcp);
+                let rule = rule.matching(several(ports, PortSide::Source));
+                rules.push(rule.matching(purpose("the proxy answers")));
+            }
+        }
+        rules
+    }
+
+    /// Where raw lets a proxy's answers through, new connections must have a
+    /// source of the zone all the same.
+    pub(super) fn sources_of_new_connections(&self, table: &mut Table) {
+        for (index, zone) in self.policy.indexed_zones() {
+            if self.proxy_answers(index).is_empty() {
+                continue;
+            }
+            let checks = chain(format_args!("source-{}", zone.name));
+            for direction in [Direction::Input, Direction::Forward] {
+                let jump = entering(zone, Target::Jump(checks.clone()));
+                let jump = jump.matching(Match::Conntrack(Negatable::is(CtStates::NEW)));
+                table.rules_mut(&direction.chain()).push(jump);
+            }
+            let own = self.networks_of(zone).into_iter();
+            let own = own.map(|own| from(own, Target::Return).matching(purpose("own network")));
+            table.rules_mut(&checks).extend(own);
+            let prefix = &self.policy.prefixes_of(index).spoofed;
+            let refusal = self.refusal(prefix, "spoofed source");
+            table.rules_mut(&checks).extend(refusal);
+        }
+    }
+}
+
+/// The camera with its own hardware address passes; its address with another
+/// one does not.
+fn camera_checks(camera: &Camera, spoofed: &ChainName) -> Vec<Placed> {
+    let placed = |rule| Placed {
+        source: Some(host(camera.address)),
+        destination: None,
+        rule,
+    };
+    // RETURN would end no more than a chain of the tree.
+    let mut passes = Rule::new(Target::Accept);
+    passes
+        .matches
+        .extend(camera.mac.map(|mac| Match::Mac(Negatable::is(mac))));
+    let comment = camera.origin.comment(&format!("camera {}", camera.name));
+    passes.matches.extend(comment.map(Match::Comment));
+    let mut checks = vec![placed(passes)];
+    if camera.mac.is_some() {
+        checks.push(placed(Rule::new(Target::Jump(spoofed.clone()))));
+    }
+    checks
+}

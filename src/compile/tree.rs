@@ -1,0 +1,220 @@
+//! Rules for many addresses -> a tree of chains by prefix, so that a packet
+//! meets a few comparisons for each two bits in which they differ, and not all
+//! the addresses one after another.
+//!
+//! All rules here let through or give back, so their order does not matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use crate::name::ChainName;
+use crate::ruleset::{Negatable, Rule, Table, Target};
+
+/// So many prefixes are still compared one after another.
+const FEW: usize = 4;
+
+/// How many bits one level of the tree looks at.
+const BITS: u8 = 2;
+
+/// A rule and the prefixes that it is for; None is any.
+pub struct Placed {
+    pub source: Option<IpNet>,
+    pub destination: Option<IpNet>,
+    pub rule: Rule,
+}
+
+/// The names of one table's tree chains, each given once.
+#[derive(Default)]
+pub struct ChainNames {
+    taken: BTreeSet<String>,
+}
+
+impl ChainNames {
+    /// A name that says which packets get there.
+    fn next(&mut self, axis: Axis, prefix: IpNet) -> ChainName {
+        let word = match axis {
+            Axis::Source => "from",
+            Axis::Destination => "to",
+        };
+        let base = format!("{word}-{}-{}", prefix.network(), prefix.prefix_len());
+        let numbered = (2..).map(|number| format!("{base}.{number}"));
+        let counted = (1..).map(|number| format!("{word}-{number}"));
+        // An IPv6 prefix may be longer than a chain's name.
+        let names = std::iter::once(base.clone()).chain(numbered.take(9_998));
+        for name in names.chain(counted) {
+            if let (false, Ok(chain)) = (
+                self.taken.contains(&name),
+                ChainName::try_from(name.as_str()),
+            ) {
+                self.taken.insert(name);
+                return chain;
+            }
+        }
+        unreachable!("there are more numbers than chains")
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Axis {
+    Source,
+    Destination,
+}
+
+impl Axis {
+    fn of(self, placed: &mut Placed) -> &mut Option<IpNet> {
+        match self {
+            Axis::Source => &mut placed.source,
+            Axis::Destination => &mut placed.destination,
+        }
+    }
+
+    fn put(self, rule: &mut Rule, prefix: IpNet) {
+        let prefix = Some(Negatable::is(prefix));
+        match self {
+            Axis::Source => rule.source = prefix,
+            Axis::Destination => rule.destination = prefix,
+        }
+    }
+}
+
+/// Puts rules at the end of a chain, those for any address first.
+pub fn place(table: &mut Table, names: &mut ChainNames, chain: &ChainName, rules: Vec<Placed>) {
+    along(table, names, chain, rules, Axis::Source);
+}
+
+fn along(
+    table: &mut Table,
+    names: &mut ChainNames,
+    chain: &ChainName,
+    rules: Vec<Placed>,
+    axis: Axis,
+) {
+    let mut any = Vec::new();
+    let mut groups: Groups = BTreeMap::new();
+    for mut placed in rules {
+        match axis.of(&mut placed).take() {
+            Some(prefix) if prefix.prefix_len() > 0 => {
+                groups.entry(prefix).or_default().push(placed);
+            }
+            _ => any.push(placed),
+        }
+    }
+    match axis {
+        Axis::Source => along(table, names, chain, any, Axis::Destination),
+        Axis::Destination => {
+            let rules = any.into_iter().map(|placed| placed.rule);
+            table.rules_mut(chain).extend(rules);
+        }
+    }
+    dispatch(table, names, chain, groups, axis);
+}
+
+/// Rules by the prefix that they are for.
+type Groups = BTreeMap<IpNet, Vec<Placed>>;
+
+fn dispatch(
+    table: &mut Table,
+    names: &mut ChainNames,
+    chain: &ChainName,
+    groups: Groups,
+    axis: Axis,
+) {
+    if groups.len() <= FEW {
+        for (prefix, rules) in groups {
+            leaf(table, names, chain, prefix, rules, axis);
+        }
+        return;
+    }
+    let length = common_length(&groups) + BITS;
+    let mut children: BTreeMap<IpNet, Groups> = BTreeMap::new();
+    for (prefix, rules) in groups {
+        match shortened(prefix, length) {
+            Some(child) => {
+                children.entry(child).or_default().insert(prefix, rules);
+            }
+            // Wider than what the children are told apart by.
+            None => leaf(table, names, chain, prefix, rules, axis),
+        }
+    }
+    for (child, groups) in children {
+        if groups.len() == 1 {
+            for (prefix, rules) in groups {
+                leaf(table, names, chain, prefix, rules, axis);
+            }
+            continue;
+        }
+        let to = names.next(axis, child);
+        let mut jump = Rule::new(Target::Jump(to.clone()));
+        axis.put(&mut jump, child);
+        table.rules_mut(chain).push(jump);
+        dispatch(table, names, &to, groups, axis);
+    }
+}
+
+/// The rules of one prefix: here while they are few, else in a chain of theirs.
+fn leaf(
+    table: &mut Table,
+    names: &mut ChainNames,
+    chain: &ChainName,
+    prefix: IpNet,
+    rules: Vec<Placed>,
+    axis: Axis,
+) {
+    if rules.len() > FEW {
+        let to = names.next(axis, prefix);
+        let mut jump = Rule::new(Target::Jump(to.clone()));
+        axis.put(&mut jump, prefix);
+        table.rules_mut(chain).push(jump);
+        match axis {
+            Axis::Source => along(table, names, &to, rules, Axis::Destination),
+            Axis::Destination => {
+                let rules = rules.into_iter().map(|placed| placed.rule);
+                table.rules_mut(&to).extend(rules);
+            }
+        }
+        return;
+    }
+    for Placed {
+        destination,
+        mut rule,
+        ..
+    } in rules
+    {
+        if let Some(destination) = destination {
+            Axis::Destination.put(&mut rule, destination);
+        }
+        axis.put(&mut rule, prefix);
+        table.rules_mut(chain).push(rule);
+    }
+}
+
+/// How many leading bits all prefixes share.
+fn common_length(groups: &Groups) -> u8 {
+    let bits = |network: &IpNet| match network {
+        IpNet::V4(network) => u128::from(u32::from(network.network())) << 96,
+        IpNet::V6(network) => u128::from(network.network()),
+    };
+    let mut prefixes = groups.keys();
+    let Some(first) = prefixes.next() else {
+        return 0;
+    };
+    let mut length = first.prefix_len();
+    for prefix in prefixes {
+        let differing = (bits(first) ^ bits(prefix)).leading_zeros();
+        let shared = u8::try_from(differing).unwrap_or(u8::MAX);
+        length = length.min(shared).min(prefix.prefix_len());
+    }
+    length
+}
+
+/// The prefix cut to this length; None if it is shorter.
+fn shortened(prefix: IpNet, length: u8) -> Option<IpNet> {
+    let length = length.min(prefix.max_prefix_len());
+    if prefix.prefix_len() < length {
+        return None;
+    }
+    IpNet::new(prefix.network(), length)
+        .ok()
+        .map(|cut| cut.trunc())
+}

@@ -1,0 +1,79 @@
+//! Several files -> one configuration. What has a name, or is there but once,
+//! is defined in one file.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::Config;
+use crate::source::{Refusal, Source};
+
+impl Config {
+    /// Adds what another file says.
+    ///
+    /// # Errors
+    /// The second definition of a name, with the place of the first.
+    pub(super) fn merge(&mut self, other: Config, source: &Source) -> Result<(), Refusal> {
+        named("zone", &mut self.zones, other.zones, source)?;
+        named("service", &mut self.services, other.services, source)?;
+        named("setting", &mut self.sysctls, other.sysctls, source)?;
+        once("[router]", &mut self.router, other.router, source)?;
+        once("[ipv6]", &mut self.ipv6, other.ipv6, source)?;
+        once("[log]", &mut self.log, other.log, source)?;
+        self.allow.extend(other.allow);
+        self.exceptions.extend(other.exceptions);
+        self.guarantees.extend(other.guarantees);
+        self.masquerade.extend(other.masquerade);
+        self.snat.extend(other.snat);
+        self.forwards.extend(other.forwards);
+        self.proxy.extend(other.proxy);
+        self.cameras.extend(other.cameras);
+        self.routes.extend(other.routes);
+        self.marks.extend(other.marks);
+        Ok(())
+    }
+}
+
+fn named<V>(
+    what: &str,
+    all: &mut BTreeMap<Spanned<String>, V>,
+    more: BTreeMap<Spanned<String>, V>,
+    source: &Source,
+) -> Result<(), Refusal> {
+    for (name, value) in more {
+        if let Some((first, _)) = all.get_key_value(&name) {
+            let first = source.pointer(first.span().start);
+            return Err(source.refuse(
+                name.span(),
+                format_args!(
+                    "{what} {:?} is defined at {first} already; keep one of the two",
+                    name.get_ref()
+                ),
+            ));
+        }
+        all.insert(name, value);
+    }
+    Ok(())
+}
+
+fn once<T>(
+    what: &str,
+    one: &mut Option<Spanned<T>>,
+    more: Option<Spanned<T>>,
+    source: &Source,
+) -> Result<(), Refusal> {
+    match (&one, &more) {
+        (Some(first), Some(second)) => {
+            let first = source.pointer(first.span().start);
+            Err(source.refuse(
+                second.span(),
+                format_args!("{what} is written at {first} already; write its keys there"),
+            ))
+        }
+        (None, _) => {
+            *one = more;
+            Ok(())
+        }
+        (Some(_), None) => Ok(()),
+    }
+}

@@ -1,0 +1,67 @@
+//! dnsmasq(8): a lease for each camera that the file lists, and none for anybody
+//! else; no DNS.
+
+use std::fmt::Write;
+
+use super::NothingToServe;
+use crate::policy::{Policy, Zone, ZoneIndex};
+
+const DHCP: u16 = 67;
+const NTP: u16 = 123;
+
+/// The lines for dnsmasq.conf.
+///
+/// # Errors
+/// No allow line lets DHCP reach the router.
+pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
+    let served: Vec<(ZoneIndex, &Zone)> = policy
+        .indexed_zones()
+        .filter(|(index, _)| policy.offers_udp(*index, DHCP).next().is_some())
+        .collect();
+    if served.is_empty() {
+        return Err(NothingToServe(
+            "no allow line lets DHCP reach the router; add [[allow]] from the cameras' zone, to = \"router\", service = \"dhcp\"".into(),
+        ));
+    }
+    let mut text = String::from(
+        "# for dnsmasq.conf: no DNS, and leases for the listed cameras alone\nport=0\nbind-dynamic\nexcept-interface=lo\ndhcp-authoritative\n",
+    );
+    for (index, zone) in served {
+        zone_lines(&mut text, policy, index, zone);
+    }
+    Ok(text)
+}
+
+fn zone_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone) {
+    let name = &zone.name;
+    let _ = writeln!(
+        text,
+        "\n# {} zone {name}\ninterface={}",
+        zone.origin, zone.interface
+    );
+    for own in &zone.addresses {
+        let (network, mask) = (own.network(), own.netmask());
+        let _ = writeln!(text, "dhcp-range=set:{name},{network},static,{mask},12h");
+    }
+    let Some(own) = zone.addresses.first().map(ipnet::Ipv4Net::addr) else {
+        return;
+    };
+    let _ = writeln!(text, "dhcp-option=tag:{name},option:router,{own}");
+    // Without a value the option is not sent: there is no DNS to ask.
+    let _ = writeln!(text, "dhcp-option=tag:{name},option:dns-server");
+    if policy.offers_udp(index, NTP).next().is_some() {
+        let _ = writeln!(text, "dhcp-option=tag:{name},option:ntp-server,{own}");
+    }
+    for camera in policy.cameras_of(index) {
+        match camera.mac {
+            Some(mac) => {
+                let (address, name) = (camera.address, &camera.name);
+                let _ = writeln!(text, "dhcp-host={mac},{address},{name}");
+            }
+            None => {
+                let (origin, name) = (&camera.origin, &camera.name);
+                let _ = writeln!(text, "# {origin}: camera {name} has no mac, so no lease");
+            }
+        }
+    }
+}

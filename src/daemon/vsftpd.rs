@@ -1,0 +1,56 @@
+//! vsftpd.conf(5): the ports of the FTP server's data connections.
+
+use crate::policy::{Endpoint, Policy, Service};
+
+use super::NothingToServe;
+
+/// The lines for vsftpd.conf.
+///
+/// # Errors
+/// No allow line lets FTP reach the router, or two give different passive
+/// ranges, of which the server can have but one.
+pub fn vsftpd(policy: &Policy) -> Result<String, NothingToServe> {
+    let to_router = policy.allows.iter().filter(|allow| {
+        let mut flows = allow.flows.iter();
+        flows.any(|flow| flow.to == Endpoint::Router)
+    });
+    let is_ftp = |service: &&Service| service.passive.is_some() || service.helper;
+    let lines: Vec<(String, &Service)> = to_router
+        .flat_map(|allow| {
+            let services = allow.services.iter().filter(is_ftp);
+            services.map(|service| (allow.origin.to_string(), service))
+        })
+        .collect();
+    let Some((origin, first)) = lines.first() else {
+        return Err(NothingToServe(
+            "no allow line lets FTP reach the router; add one with service ftp".into(),
+        ));
+    };
+    let other = lines
+        .iter()
+        .find(|(_, other)| (other.passive, other.helper) != (first.passive, first.helper));
+    if let Some((other, _)) = other {
+        return Err(NothingToServe(format!(
+            "the FTP of {origin} and of {other} has different data ports, and the server has one range; use the same service in both"
+        )));
+    }
+    let mut text = format!("# for vsftpd.conf, as allowed by {origin}\n");
+    let control = first.tcp.first().map_or(21, |ports| ports.first());
+    if control != 21 {
+        text += &format!("listen_port={control}\n");
+    }
+    match first.passive {
+        Some(range) => {
+            text += &format!(
+                "pasv_enable=YES\npasv_min_port={}\npasv_max_port={}\nport_enable=NO\n",
+                range.first(),
+                range.last()
+            );
+        }
+        None => {
+            text += "# conntrack's helper lets each data connection through, on any port\n";
+            text += "pasv_enable=YES\nport_enable=YES\nconnect_from_port_20=YES\n";
+        }
+    }
+    Ok(text)
+}

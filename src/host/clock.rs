@@ -1,0 +1,19 @@
+//! Seconds since the kernel started, which no change of the date touches, and
+//! the date.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since the kernel started, those asleep included; 0 where /proc is not
+/// there.
+pub fn uptime() -> f64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let first = text.split(' ').next().unwrap_or_default();
+    first.parse().unwrap_or(0.0)
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,51 @@
+//! Names of hosts -> addresses, by the system's resolver.
+//!
+//! Asks. Keeps nothing and decides nothing.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::name::HostName;
+
+/// What came of each name: addresses, sorted and each once, or why none. All of
+/// them are asked for at once; what has no answer in time has none.
+pub fn resolve(
+    names: &[HostName],
+    patience: Duration,
+) -> BTreeMap<HostName, Result<Vec<IpAddr>, String>> {
+    let deadline = Instant::now() + patience;
+    let (sender, answers) = mpsc::channel();
+    for name in names {
+        let (sender, name) = (sender.clone(), name.clone());
+        // A resolver cannot be stopped: one that hangs ends with the process.
+        thread::spawn(move || {
+            // Nobody waits for a late answer.
+            let _ = sender.send((name.clone(), ask(&name)));
+        });
+    }
+    drop(sender);
+    let late = || Err(format!("no answer within {} s", patience.as_secs()));
+    let mut all: BTreeMap<HostName, Result<Vec<IpAddr>, String>> =
+        names.iter().map(|name| (name.clone(), late())).collect();
+    while let Ok((name, answer)) =
+        answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+    {
+        all.insert(name, answer);
+    }
+    all
+}
+
+fn ask(name: &HostName) -> Result<Vec<IpAddr>, String> {
+    // With the dot at the end no search domain is tried.
+    let found = (format!("{name}."), 0).to_socket_addrs();
+    let mut addresses: Vec<IpAddr> = match found {
+        Ok(found) => found.map(|address| address.ip()).collect(),
+        Err(error) => return Err(error.to_string()),
+    };
+    addresses.sort();
+    addresses.dedup();
+    Ok(addresses)
+}

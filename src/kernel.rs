@@ -1,0 +1,211 @@
+//! Plan -> the lines of the kernel's configuration that it needs.
+//!
+//! Owns the options that no single rule names; those of tables, matches and
+//! targets are `ruleset::Feature`'s. Asks no kernel.
+
+use std::collections::BTreeMap;
+
+use crate::network::{Device, Wanted};
+use crate::plan::Plan;
+use crate::ruleset::{Feature, IpFamily, TableName, features};
+
+/// Which of the two the image's iptables is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// iptables-legacy: ip_tables of the kernel.
+    Legacy,
+    /// iptables-nft: nf_tables of the kernel, with x_tables' extensions.
+    Nft,
+}
+
+/// One line, and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// `CONFIG_NAME`
+    pub option: &'static str,
+    /// What for, in words.
+    pub why: Vec<String>,
+}
+
+/// What a part of the network needs that a kernel may be without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkKind {
+    /// A VLAN on another link.
+    Vlan,
+    /// A bridge.
+    Bridge,
+}
+
+impl LinkKind {
+    /// The kernel's option.
+    pub fn option(self) -> &'static str {
+        match self {
+            LinkKind::Vlan => "CONFIG_VLAN_8021Q",
+            LinkKind::Bridge => "CONFIG_BRIDGE",
+        }
+    }
+}
+
+/// Rules that send a mark to a routing table of its own.
+pub const MULTIPLE_TABLES: &str = "CONFIG_IP_MULTIPLE_TABLES";
+
+const ALWAYS: &[(&str, &str)] = &[
+    ("CONFIG_NET", "networking"),
+    ("CONFIG_INET", "IPv4"),
+    ("CONFIG_PROC_FS", "kernel settings"),
+    ("CONFIG_SYSCTL", "kernel settings"),
+    ("CONFIG_TMPFS", "files in memory (memfd_create), /run"),
+    ("CONFIG_SYN_COOKIES", "net.ipv4.tcp_syncookies"),
+    ("CONFIG_NETFILTER", "netfilter"),
+    ("CONFIG_NETFILTER_ADVANCED", "netfilter"),
+    ("CONFIG_NETFILTER_XTABLES", "matches and targets"),
+    ("CONFIG_NF_CONNTRACK", "connections"),
+    (
+        "CONFIG_NF_CT_NETLINK",
+        "ending the connections that a new policy forbids",
+    ),
+];
+
+/// From 6.17 on the legacy tables have to be asked for
+/// (net/netfilter/Kconfig); older kernels do not know the first two.
+const LEGACY: &[(&str, &str)] = &[
+    (
+        "CONFIG_NETFILTER_XTABLES_LEGACY",
+        "iptables-legacy, from Linux 6.17 on",
+    ),
+    (
+        "CONFIG_IP_NF_IPTABLES_LEGACY",
+        "iptables-legacy, from Linux 6.17 on",
+    ),
+    ("CONFIG_IP_NF_IPTABLES", "iptables"),
+];
+
+const LEGACY_IPV6: &[(&str, &str)] = &[
+    (
+        "CONFIG_IP6_NF_IPTABLES_LEGACY",
+        "ip6tables-legacy, from Linux 6.17 on",
+    ),
+    ("CONFIG_IP6_NF_IPTABLES", "ip6tables"),
+];
+
+const NFT: &[(&str, &str)] = &[
+    ("CONFIG_NF_TABLES", "iptables-nft"),
+    ("CONFIG_NF_TABLES_IPV4", "iptables-nft"),
+    ("CONFIG_NFT_COMPAT", "matches and targets of x_tables"),
+];
+
+const NFT_IPV6: &[(&str, &str)] = &[("CONFIG_NF_TABLES_IPV6", "ip6tables-nft")];
+
+/// Every line, once, in the order in which it is first needed.
+pub fn requirements(plan: &Plan, backend: Backend) -> Vec<Requirement> {
+    let mut needs = Needs::default();
+    needs.all(ALWAYS);
+    let (ipv4, ipv6) = match backend {
+        Backend::Legacy => (LEGACY, LEGACY_IPV6),
+        Backend::Nft => (NFT, NFT_IPV6),
+    };
+    needs.all(ipv4);
+    // A kernel without IPv6 needs no rules for it; one with it does.
+    needs.all(ipv6);
+    for (family, ruleset) in [(IpFamily::V4, &plan.ipv4), (IpFamily::V6, &plan.ipv6)] {
+        for feature in features(ruleset) {
+            needs.feature(feature, family, backend);
+        }
+    }
+    for device in devices(&plan.network) {
+        let what = match device {
+            LinkKind::Vlan => "VLANs",
+            LinkKind::Bridge => "bridges",
+        };
+        needs.add(device.option(), what.into());
+    }
+    if !plan.network.rules.is_empty() {
+        needs.add("CONFIG_IP_ADVANCED_ROUTER", "routing by marks".into());
+        needs.add(MULTIPLE_TABLES, "routing by marks".into());
+    }
+    if plan.network.links.iter().any(|link| link.dhcp) {
+        needs.add("CONFIG_PACKET", "the DHCP client".into());
+    }
+    needs.0
+}
+
+/// The kinds of link that the plan makes.
+pub fn devices(wanted: &Wanted) -> Vec<LinkKind> {
+    let mut kinds: Vec<LinkKind> = wanted
+        .links
+        .iter()
+        .filter_map(|link| match link.device {
+            Device::Vlan { .. } => Some(LinkKind::Vlan),
+            Device::Bridge { .. } => Some(LinkKind::Bridge),
+            Device::Named | Device::Mac(_) | Device::Path(_) => None,
+        })
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+#[derive(Default)]
+struct Needs(Vec<Requirement>);
+
+impl Needs {
+    fn add(&mut self, option: &'static str, why: String) {
+        match self.0.iter_mut().find(|there| there.option == option) {
+            Some(there) if there.why.contains(&why) => {}
+            Some(there) => there.why.push(why),
+            None => self.0.push(Requirement {
+                option,
+                why: vec![why],
+            }),
+        }
+    }
+
+    fn all(&mut self, options: &[(&'static str, &str)]) {
+        for (option, why) in options {
+            self.add(option, (*why).to_owned());
+        }
+    }
+
+    fn feature(&mut self, feature: Feature, family: IpFamily, backend: Backend) {
+        let why = format!("{feature}, {family}");
+        match (feature, backend) {
+            // In nf_tables a table is no module of its own, but for nat's chains.
+            (Feature::Table(TableName::Nat), Backend::Nft) => {
+                self.add("CONFIG_NF_NAT", why.clone());
+                self.add("CONFIG_NFT_NAT", why);
+                return;
+            }
+            (Feature::Table(_), Backend::Nft) => return,
+            (Feature::Table(TableName::Nat), Backend::Legacy) => {
+                self.add("CONFIG_NF_NAT", why.clone());
+            }
+            // iptables-nft writes its own expression for these.
+            (Feature::Match("limit"), Backend::Nft) => self.add("CONFIG_NFT_LIMIT", why.clone()),
+            (Feature::Target("LOG"), _) => self.add("CONFIG_NF_LOG_SYSLOG", why.clone()),
+            (Feature::Helper("ftp"), _) => self.add("CONFIG_NF_NAT_FTP", why.clone()),
+            _ => {}
+        }
+        if let Some(option) = feature.option(family) {
+            self.add(option, why);
+        }
+    }
+}
+
+/// Features by the option that brings them, for a message: `CONFIG_X (match x)`.
+pub fn told(lacking: &[(Feature, IpFamily)]) -> Vec<String> {
+    let mut lines: BTreeMap<&str, String> = BTreeMap::new();
+    for (feature, family) in lacking {
+        let option = feature
+            .option(*family)
+            .unwrap_or("CONFIG_NETFILTER_XTABLES");
+        let what = lines.entry(option).or_default();
+        if !what.is_empty() {
+            what.push_str(", ");
+        }
+        what.push_str(&format!("{feature}, {family}"));
+    }
+    lines
+        .into_iter()
+        .map(|(option, what)| format!("{option} ({what})"))
+        .collect()
+}

@@ -1,0 +1,141 @@
+//! Which addresses an allow line is for: written ones, and those of names.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::own_address::needs_same;
+use super::resolve::{named, span_in};
+use crate::config::{Ipv6Mode, Strings};
+use crate::name::HostName;
+use crate::source::{Refusal, Source};
+
+/// Any address, or just some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addresses {
+    /// Any.
+    Any,
+    /// Those in these networks; none of them where there is no network.
+    Only(Vec<IpNet>),
+}
+
+impl Addresses {
+    /// Just this one.
+    pub fn one(address: impl Into<IpAddr>) -> Addresses {
+        Addresses::Only(vec![IpNet::from(address.into())])
+    }
+
+    /// Whether every address of `other` is in it, seen network by network.
+    pub fn contains(&self, other: &Addresses) -> bool {
+        match (self, other) {
+            (Addresses::Any, _) => true,
+            (Addresses::Only(_), Addresses::Any) => false,
+            (Addresses::Only(own), Addresses::Only(others)) => others
+                .iter()
+                .all(|other| own.iter().any(|own| own.contains(other))),
+        }
+    }
+
+    /// Whether it holds this address.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.contains(&Addresses::one(address))
+    }
+}
+
+/// What names resolved to when they were last asked for.
+pub type Answers = BTreeMap<HostName, Vec<IpAddr>>;
+
+/// Addresses and networks as written, each once; None where nothing is.
+pub fn networks(
+    written: Option<&Spanned<Strings>>,
+    ipv6: Ipv6Mode,
+    source: &Source,
+) -> Result<Option<Vec<IpNet>>, Refusal> {
+    let Some(written) = written else {
+        return Ok(None);
+    };
+    let Strings(texts) = written.get_ref();
+    if texts.is_empty() {
+        return Err(source.refuse(
+            written.span(),
+            "the list is empty, which would mean nobody; give an address or remove the key",
+        ));
+    }
+    let mut networks: Vec<IpNet> = Vec::new();
+    for text in texts {
+        let span = span_in(text, written.span());
+        let network = network(text.get_ref()).map_err(|what| source.refuse(span.clone(), what))?;
+        if network.addr().is_ipv6() {
+            needs_same(text.get_ref(), ipv6, span, source)?;
+        }
+        if !networks.contains(&network) {
+            networks.push(network);
+        }
+    }
+    Ok(Some(networks))
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let alone = || text.parse::<IpAddr>().map(IpNet::from);
+    let network = text.parse::<IpNet>().or_else(|_| alone()).map_err(|_| {
+        format!("{text:?} is no address and no network; write it as 203.0.113.7 or 203.0.113.0/24")
+    })?;
+    if network.trunc() != network {
+        return Err(format!(
+            "{network} is a host with its network's prefix; write {} for the network",
+            network.trunc()
+        ));
+    }
+    Ok(network)
+}
+
+/// Names of hosts as written, each once.
+pub fn hosts(
+    written: Option<&Spanned<Strings>>,
+    source: &Source,
+) -> Result<Vec<HostName>, Refusal> {
+    let Some(written) = written else {
+        return Ok(Vec::new());
+    };
+    let Strings(texts) = written.get_ref();
+    if texts.is_empty() {
+        return Err(source.refuse(
+            written.span(),
+            "the list names no host; name one or remove the key",
+        ));
+    }
+    let mut hosts: Vec<HostName> = Vec::new();
+    for text in texts {
+        // DNS does not tell upper case from lower (RFC 4343).
+        let lower = text.get_ref().to_ascii_lowercase();
+        let host = named::<HostName>(&lower, span_in(text, written.span()), source)?;
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    Ok(hosts)
+}
+
+/// Destinations that are written and those that names resolved to. Not asked
+/// for yet, or without an answer, a name is nowhere, so nothing is allowed.
+pub fn destinations(
+    networks: Option<Vec<IpNet>>,
+    hosts: &[HostName],
+    answers: &Answers,
+    ipv6: Ipv6Mode,
+) -> Addresses {
+    if networks.is_none() && hosts.is_empty() {
+        return Addresses::Any;
+    }
+    let answered = hosts.iter().filter_map(|host| answers.get(host)).flatten();
+    let mut all = networks.unwrap_or_default();
+    for address in answered {
+        let network = IpNet::from(*address);
+        if !all.contains(&network) && (address.is_ipv4() || ipv6 == Ipv6Mode::Same) {
+            all.push(network);
+        }
+    }
+    Addresses::Only(all)
+}

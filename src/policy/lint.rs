@@ -1,0 +1,262 @@
+//! What is allowed to be written and is probably not meant, and what the file
+//! does not say and its reader should know.
+//!
+//! Owns the warnings and notes of `check`. Refuses nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone};
+use crate::name::CameraName;
+
+/// One of them, with the line that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    origin: Origin,
+    kind: Kind,
+    what: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Probably a mistake.
+    Warning,
+    /// As it should be, and good to know.
+    Note,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Warning => "warning",
+            Kind::Note => "note",
+        };
+        write!(f, "{}: {kind}: {}", self.origin, self.what)
+    }
+}
+
+/// What looks like a mistake, in the order of the file.
+pub fn warnings(policy: &Policy) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let lines = Lines::of(policy);
+    for (place, allow) in policy.allows.iter().enumerate() {
+        let mut add = |what: String| {
+            warnings.push(Warning {
+                origin: allow.origin.clone(),
+                kind: Kind::Warning,
+                what,
+            });
+        };
+        if let Some(why) = unreachable(policy, allow) {
+            add(format!("no packet can come by this line: {why}"));
+        } else if let Some(wider) = lines.wider(policy, allow, place) {
+            add(format!(
+                "all of this line is allowed by {} already; remove one of the two",
+                wider.origin
+            ));
+        }
+        for host in &allow.hosts {
+            if policy.egress == Egress::Listed && !asks_names(policy) {
+                add(format!(
+                    "{host} cannot be looked up, since the router may not send DNS; add an allow line from router with service dns"
+                ));
+            }
+        }
+        if let Some(what) = open_to_all(policy, allow) {
+            add(what);
+        }
+    }
+    warnings.extend(unmanaged(policy));
+    warnings.extend(policy.zones.iter().filter_map(bogons_left_out));
+    warnings.sort_by_key(|warning| (warning.origin.number, warning.origin.line));
+    warnings
+}
+
+fn asks_names(policy: &Policy) -> bool {
+    let from_router = |allow: &&Allow| allow.flows.iter().any(|flow| flow.from == Endpoint::Router);
+    policy.allows.iter().filter(from_router).any(|allow| {
+        allow.services.iter().any(|service| {
+            service
+                .udp
+                .iter()
+                .any(|ports| ports.first() <= 53 && 53 <= ports.last())
+        })
+    })
+}
+
+fn unreachable(policy: &Policy, allow: &Allow) -> Option<String> {
+    if let (Addresses::Only(networks), false) = (&allow.destinations, allow.hosts.is_empty())
+        && networks.is_empty()
+    {
+        let names: Vec<&str> = allow.hosts.iter().map(|host| host.as_str()).collect();
+        return Some(format!(
+            "{} did not resolve yet; run camfw refresh",
+            names.join(", ")
+        ));
+    }
+    if allow.camera.is_some() {
+        return None;
+    }
+    for flow in &allow.flows {
+        let Endpoint::Zone(from) = flow.from else {
+            return None;
+        };
+        let zone = policy.zone(from);
+        if zone.role == Role::External {
+            return None;
+        }
+        let Addresses::Only(sources) = &allow.sources else {
+            let none_known = zone.known_only && policy.cameras_of(from).next().is_none();
+            if !none_known {
+                return None;
+            }
+            continue;
+        };
+        let own = policy.networks_of(zone);
+        let held = |source: &&ipnet::IpNet| {
+            let near = own.iter().map(|own| ipnet::IpNet::V4(*own));
+            let mut near = near.filter(|own| own.contains(*source) || source.contains(own));
+            let known = policy
+                .cameras_of(from)
+                .any(|camera| source.contains(&std::net::IpAddr::V4(camera.address)));
+            source.addr().is_ipv6() || (near.next().is_some() && (!zone.known_only || known))
+        };
+        if sources.iter().any(|source| held(&source)) {
+            return None;
+        }
+    }
+    Some("its sources are none that its zone lets in".into())
+}
+
+/// The lines by the camera that they are for: of thousands of cameras' lines
+/// none holds another camera's.
+struct Lines<'a> {
+    of_cameras: BTreeMap<&'a CameraName, Vec<usize>>,
+    others: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(policy: &'a Policy) -> Lines<'a> {
+        let mut lines = Lines {
+            of_cameras: BTreeMap::new(),
+            others: Vec::new(),
+        };
+        for (place, allow) in policy.allows.iter().enumerate() {
+            match &allow.camera {
+                Some(camera) => lines.of_cameras.entry(camera).or_default().push(place),
+                None => lines.others.push(place),
+            }
+        }
+        lines
+    }
+
+    /// Another line that allows all that this one does.
+    fn wider<'p>(&self, policy: &'p Policy, allow: &Allow, place: usize) -> Option<&'p Allow> {
+        let own = allow
+            .camera
+            .as_ref()
+            .and_then(|camera| self.of_cameras.get(camera));
+        let places = self.others.iter().chain(own.into_iter().flatten());
+        places
+            .filter(|other| **other != place)
+            .map(|other| (*other, &policy.allows[*other]))
+            // Of two that say the same, the later one is too many.
+            .find(|(other, wider)| holds(wider, allow) && (*other < place || !holds(allow, wider)))
+            .map(|(_, wider)| wider)
+    }
+}
+
+/// Whether one line allows all that another does.
+fn holds(wider: &Allow, allow: &Allow) -> bool {
+    let unlimited = wider.limit.is_none()
+        && wider.connections.is_none()
+        && wider.block_after.is_none()
+        && wider.when.is_none_or(|when| allow.when == Some(when));
+    unlimited
+        && allow.flows.iter().all(|flow| wider.flows.contains(flow))
+        && wider.sources.contains(&allow.sources)
+        && wider.destinations.contains(&allow.destinations)
+        && allow
+            .services
+            .iter()
+            .all(|service| wider.services.iter().any(|wider| wider.contains(service)))
+}
+
+fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
+    let from_anywhere = allow.flows.iter().find(|flow| match flow.from {
+        Endpoint::Zone(zone) => policy.zone(zone).role == Role::External,
+        Endpoint::Router => false,
+    })?;
+    let unguarded = allow.sources == Addresses::Any
+        && allow.limit.is_none()
+        && allow.block_after.is_none()
+        && allow
+            .services
+            .iter()
+            .any(|service| !service.tcp.is_empty() || !service.udp.is_empty());
+    let services: Vec<String> = allow.services.iter().map(ToString::to_string).collect();
+    let target = match from_anywhere.to {
+        Endpoint::Router => "the router".to_owned(),
+        Endpoint::Zone(zone) => format!("zone {}", policy.zone(zone).name),
+    };
+    unguarded.then(|| {
+        format!(
+            "{} of {target} is open to every address of the external network; give source, limit or block-after",
+            services.join(", ")
+        )
+    })
+}
+
+/// Which reserved networks an external zone may have sources of, and why.
+fn bogons_left_out(zone: &Zone) -> Option<Warning> {
+    let private = |network: &ipnet::Ipv4Net| network.network().is_private();
+    let own: Vec<String> = zone
+        .networks()
+        .iter()
+        .filter(|own| private(own))
+        .map(ToString::to_string)
+        .collect();
+    let what = match (zone.role, zone.dhcp, own.is_empty()) {
+        (Role::External, true, _) => format!(
+            "the address of {} comes by DHCP and may be a private one, so new connections from 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12 and 192.168.0.0/16 are not taken for bogons there",
+            zone.name
+        ),
+        (Role::External, false, false) => format!(
+            "{} is behind another router: its own network {} is not taken for bogons, the other private ones are, unless accept-bogons names them",
+            zone.name,
+            own.join(", ")
+        ),
+        _ => return None,
+    };
+    Some(Warning {
+        origin: zone.origin.clone(),
+        kind: Kind::Note,
+        what,
+    })
+}
+
+/// No line lets anybody reach SSH or HTTPS on the router.
+fn unmanaged(policy: &Policy) -> Option<Warning> {
+    let to_router = |flow: &Flow| flow.to == Endpoint::Router;
+    let managed = policy.allows.iter().any(|allow| {
+        allow.flows.iter().any(to_router)
+            && allow.services.iter().any(|service| {
+                let https = service.tcp.iter();
+                https.clone().any(|ports| {
+                    [22, 443]
+                        .iter()
+                        .any(|port| ports.first() <= *port && *port <= ports.last())
+                })
+            })
+    });
+    let zone = policy
+        .zones
+        .iter()
+        .find(|zone| zone.role == Role::Private)
+        .or(policy.zones.first())?;
+    (!managed).then(|| Warning {
+        origin: zone.origin.clone(),
+        kind: Kind::Warning,
+        what: "from no zone can the router be managed, neither by ssh nor by https; add an allow line to router if its console is not enough".into(),
+    })
+}

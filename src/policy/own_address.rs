@@ -1,0 +1,253 @@
+//! A zone's own addresses and its next routers: written -> checked, of both
+//! families.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use toml::Spanned;
+
+use super::resolve::span_in;
+use super::{Ipv6Mode, Role};
+use crate::config::Strings;
+use crate::source::{Refusal, Source};
+
+/// What a zone's `address` says.
+#[derive(Default)]
+pub struct Own {
+    pub ipv4: Vec<Ipv4Net>,
+    pub ipv6: Vec<Ipv6Net>,
+    /// Whether the IPv4 address comes by DHCP.
+    pub dhcp: bool,
+}
+
+impl Own {
+    fn all(&self) -> impl Iterator<Item = IpNet> {
+        let ipv4 = self.ipv4.iter().copied().map(IpNet::V4);
+        ipv4.chain(self.ipv6.iter().copied().map(IpNet::V6))
+    }
+}
+
+/// Refuses IPv6 where the file has it dropped.
+pub fn needs_same(
+    text: &str,
+    mode: Ipv6Mode,
+    span: Range<usize>,
+    source: &Source,
+) -> Result<(), Refusal> {
+    match mode {
+        Ipv6Mode::Same => Ok(()),
+        Ipv6Mode::Drop => Err(source.refuse(
+            span,
+            format_args!(
+                "{text:?} is IPv6, all of which is dropped; set mode = \"same\" under [ipv6] to filter it as IPv4, or remove this"
+            ),
+        )),
+    }
+}
+
+/// The router's own addresses in a zone.
+pub fn own_addresses(
+    written: &Spanned<Strings>,
+    role: Role,
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<Own, Refusal> {
+    let Strings(texts) = written.get_ref();
+    let mut own = Own::default();
+    for text in texts {
+        let span = span_in(text, written.span());
+        let refuse = |what: String| Err(source.refuse(span.clone(), what));
+        let text = text.get_ref();
+        if text == "dhcp" {
+            if role != Role::External {
+                return refuse("only a zone with role \"external\" takes its address by DHCP, since a host there could else say where the others are; give the router's own, such as 192.168.8.1/24".into());
+            }
+            own.dhcp = true;
+            continue;
+        }
+        let address = own_address(text, mode, span.clone(), source)?;
+        if own.all().any(|other| other.addr() == address.addr()) {
+            return refuse(format!("{} is there twice; keep one", address.addr()));
+        }
+        match address {
+            IpNet::V4(address) => own.ipv4.push(address),
+            IpNet::V6(address) => own.ipv6.push(address),
+        }
+    }
+    let refuse = |what| Err(source.refuse(written.span(), what));
+    match (own.dhcp, own.ipv4.is_empty(), own.ipv6.is_empty()) {
+        (true, false, _) => {
+            refuse("the IPv4 address comes by DHCP or is given here; keep one of the two")
+        }
+        (false, true, false) => refuse(
+            "the zone has no IPv4 address; give the router's own too, such as 192.168.8.1/24",
+        ),
+        (false, true, true) => {
+            refuse("the zone has no address; give the router's own, such as 192.168.8.1/24")
+        }
+        _ => Ok(own),
+    }
+}
+
+fn own_address(
+    text: &str,
+    mode: Ipv6Mode,
+    span: Range<usize>,
+    source: &Source,
+) -> Result<IpNet, Refusal> {
+    let refuse = |what: String| Err(source.refuse(span.clone(), what));
+    let Ok(address) = text.parse::<IpNet>() else {
+        return refuse(match mode {
+            Ipv6Mode::Drop => format!(
+                "{text:?} is not an IPv4 address with a prefix length; write it as 192.168.8.1/24"
+            ),
+            Ipv6Mode::Same => format!(
+                "{text:?} is not an address with a prefix length; write it as 192.168.8.1/24 or fd00:8::1/64"
+            ),
+        });
+    };
+    let (such, length) = match address {
+        IpNet::V4(_) => ("192.168.8.1/24", 24),
+        IpNet::V6(_) => ("fd00:8::1/64", 64),
+    };
+    if matches!(address, IpNet::V6(_)) {
+        needs_same(text, mode, span.clone(), source)?;
+    }
+    if address.prefix_len() == 0 {
+        return refuse(format!(
+            "{text} would make every address the zone's own; give the network's prefix length, such as /{length}"
+        ));
+    }
+    let own = address.addr();
+    if !is_a_hosts(own) {
+        return refuse(format!(
+            "{own} cannot be the router's address on a network; give one that can, such as {such}"
+        ));
+    }
+    // RFC 3021 and RFC 6164: the two addresses of a /31 or /127 are both hosts;
+    // a /32 or /128 is one host. The first of any other IPv6 network is every
+    // router's (RFC 4291, 2.6.1), and it has no broadcast address.
+    let hosts = address.max_prefix_len() - address.prefix_len();
+    let which = match own {
+        _ if hosts < 2 => return Ok(address),
+        _ if own == address.network() => "first",
+        IpAddr::V4(_) if own == address.broadcast() => "broadcast",
+        _ => return Ok(address),
+    };
+    let first = match address.network() {
+        IpAddr::V4(network) => IpAddr::V4(Ipv4Addr::from(u32::from(network) + 1)),
+        IpAddr::V6(network) => IpAddr::V6(Ipv6Addr::from(u128::from(network) + 1)),
+    };
+    refuse(format!(
+        "{own} is the network's {which} address; give the router's own, such as {first}/{}",
+        address.prefix_len()
+    ))
+}
+
+/// Whether a file may give a host this address. Link-local ones are the
+/// kernel's to give, and are on every link alike.
+fn is_a_hosts(address: IpAddr) -> bool {
+    let none = address.is_loopback() || address.is_multicast() || address.is_unspecified();
+    !none
+        && match address {
+            IpAddr::V4(address) => !address.is_broadcast(),
+            IpAddr::V6(address) => {
+                !address.is_unicast_link_local() && address.to_ipv4_mapped().is_none()
+            }
+        }
+}
+
+/// The next routers of a zone.
+pub fn gateways(
+    written: &Spanned<Strings>,
+    own: &Own,
+    role: Role,
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), Refusal> {
+    let Strings(texts) = written.get_ref();
+    if texts.is_empty() {
+        return Err(source.refuse(
+            written.span(),
+            "the list names no gateway; name one or remove the key",
+        ));
+    }
+    let (mut ipv4, mut ipv6) = (None, None);
+    for text in texts {
+        let span = span_in(text, written.span());
+        let twice = match gateway(text.get_ref(), own, role, mode, span.clone(), source)? {
+            IpAddr::V4(gateway) => ipv4.replace(gateway).is_some(),
+            IpAddr::V6(gateway) => ipv6.replace(gateway).is_some(),
+        };
+        if twice {
+            return Err(source.refuse(
+                span,
+                "the zone has a gateway of this family already; keep one",
+            ));
+        }
+    }
+    Ok((ipv4, ipv6))
+}
+
+fn gateway(
+    text: &str,
+    own: &Own,
+    role: Role,
+    mode: Ipv6Mode,
+    span: Range<usize>,
+    source: &Source,
+) -> Result<IpAddr, Refusal> {
+    let refuse = |what: String| Err(source.refuse(span.clone(), what));
+    let Ok(gateway) = text.parse::<IpAddr>() else {
+        return refuse(match mode {
+            Ipv6Mode::Drop => {
+                format!("{text:?} is not an IPv4 address; write it as 192.168.0.1")
+            }
+            Ipv6Mode::Same => {
+                format!("{text:?} is not an address; write it as 192.168.0.1 or fe80::1")
+            }
+        });
+    };
+    if role != Role::External {
+        return refuse("a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it".into());
+    }
+    match gateway {
+        IpAddr::V4(_) if own.dhcp => {
+            return refuse(
+                "with address = \"dhcp\" the gateway comes by DHCP too; remove it".into(),
+            );
+        }
+        IpAddr::V4(_) => {}
+        IpAddr::V6(address) => {
+            needs_same(text, mode, span.clone(), source)?;
+            // On whichever link, the router there: the route names the link.
+            if address.is_unicast_link_local() {
+                return Ok(gateway);
+            }
+        }
+    }
+    if !own.all().any(|address| address.contains(&gateway)) {
+        let same = |network: &IpNet| network.addr().is_ipv6() == gateway.is_ipv6();
+        let networks: Vec<String> = own
+            .all()
+            .filter(same)
+            .map(|network| network.trunc().to_string())
+            .collect();
+        return refuse(match networks.as_slice() {
+            [] => format!(
+                "gateway {gateway} is in no network of the zone, which has no IPv6 address; give it one, or the gateway's link-local address"
+            ),
+            _ => format!(
+                "gateway {gateway} is not in the zone's network {}; give one that is",
+                networks.join(", ")
+            ),
+        });
+    }
+    if own.all().any(|address| gateway == address.addr()) {
+        return refuse(format!(
+            "gateway {gateway} is the router's own address; give the next router's"
+        ));
+    }
+    Ok(gateway)
+}

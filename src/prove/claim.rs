@@ -1,0 +1,510 @@
+//! What is claimed of a ruleset, and the packet that shows a claim to be wrong.
+//!
+//! Owns the claims: nothing passes while the box is sealed; only what the allow
+//! lines say opens a connection, and all of it does; no source is spoofed; what
+//! roles and guarantees promise. Each holds for every packet there is.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use super::condition::address;
+use super::diagram::Set;
+use super::intent::{self, Intent};
+use super::judge::{Verdict, judge};
+use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
+use super::program::{Program, interface_patterns};
+use super::reach::{Reach, Way};
+use super::witness::{self, Naming};
+use crate::plan::Plan;
+use crate::policy::{Addresses, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
+use crate::ruleset::{IpFamily, Ruleset, TableName};
+
+/// What is claimed, and whether it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// In words.
+    pub what: String,
+    /// Whether it holds.
+    pub answer: Answer,
+}
+
+/// Whether a claim holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// For every packet.
+    Holds,
+    /// It does as long as a match that depends on more than the packet lets a
+    /// packet such as this through.
+    Rests(Counterexample),
+    /// It does not, as this packet shows.
+    Broken(Counterexample),
+    /// It does not for a packet such as this, unless a match that depends on
+    /// more than the packet keeps it.
+    Doubtful(Counterexample),
+    /// There was no room to tell.
+    TooLarge,
+}
+
+impl Answer {
+    /// Whether the ruleset may be loaded.
+    pub fn holds(&self) -> bool {
+        matches!(self, Answer::Holds | Answer::Rests(_))
+    }
+}
+
+/// A packet and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counterexample {
+    /// Options of `camfw trace`.
+    pub packet: String,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// The rule or the policy that decides.
+    pub by: String,
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = &self.what;
+        match &self.answer {
+            Answer::Holds => write!(f, "holds: {what}"),
+            Answer::Rests(example) => write!(
+                f,
+                "holds: {what}; it rests on what depends on more than the packet, such as {}",
+                example.by
+            ),
+            Answer::Broken(example) | Answer::Doubtful(example) => {
+                let grade = match self.answer {
+                    Answer::Broken(_) => "does not hold",
+                    _ => "cannot be shown",
+                };
+                write!(
+                    f,
+                    "{grade}: {what}: camfw trace {}: {} by {}",
+                    example.packet, example.verdict, example.by
+                )
+            }
+            Answer::TooLarge => write!(f, "cannot be shown: {what}: it takes too much memory"),
+        }
+    }
+}
+
+/// The first claim about a plan that does not hold, in words.
+pub fn broken(plan: &Plan) -> Option<String> {
+    let claims = claims(&plan.policy, &plan.ipv4, &plan.ipv6);
+    let broken = claims.into_iter().find(|claim| !claim.answer.holds())?;
+    Some(broken.to_string())
+}
+
+/// The claims about a policy and the rules that are to carry it out, or that a
+/// kernel holds.
+pub fn claims(policy: &Policy, ipv4: &Ruleset, ipv6: &Ruleset) -> Vec<Claim> {
+    let mut claims = vec![sealed(policy, ipv4)];
+    let mut proof = Proof::new(policy, ipv4, IpFamily::V4);
+    proof.only();
+    proof.spoofed();
+    for promise in &policy.promises {
+        proof.promise(promise);
+    }
+    claims.extend(proof.finish());
+    let mut proof = Proof::new(policy, ipv6, IpFamily::V6);
+    match policy.ipv6 {
+        Ipv6Mode::Drop => proof.loopback_only(),
+        Ipv6Mode::Same => {
+            proof.only();
+            proof.spoofed();
+            for promise in &policy.promises {
+                proof.promise(promise);
+            }
+        }
+    }
+    claims.extend(proof.finish());
+    claims
+}
+
+/// What the packets are called where a policy is known.
+pub fn naming(policy: &Policy) -> Naming {
+    let zones = policy.zones.iter();
+    Naming {
+        zones: zones
+            .map(|zone| (zone.interface.to_string(), zone.name.to_string()))
+            .collect(),
+    }
+}
+
+/// The space of a policy's packets.
+pub fn space(policy: &Policy, rulesets: &[&Ruleset], family: IpFamily) -> Space {
+    let mut patterns: BTreeSet<String> = BTreeSet::new();
+    for ruleset in rulesets {
+        patterns.extend(interface_patterns(ruleset));
+    }
+    patterns.extend(policy.zones.iter().map(|zone| zone.interface.to_string()));
+    let mut space = Space::new(family, Interfaces::new(&patterns));
+    for zone in &policy.zones {
+        let mut own = zone.own().map(|own| own.addr());
+        if let Some(own) = own.find(|own| own.is_ipv4() == (family == IpFamily::V4)) {
+            let place = intent::place(&space, zone);
+            space.own_addresses.insert(place, address(own));
+        }
+    }
+    space
+}
+
+struct Proof<'a> {
+    policy: &'a Policy,
+    space: Space,
+    program: Program<'a>,
+    naming: Naming,
+    claims: Vec<Claim>,
+    /// What gets through on each way, each packet as it was when that was
+    /// decided, but for what only the kernel notes of it.
+    accepted: [Three; 3],
+}
+
+/// What a packet's set does not have to say for a claim.
+const NOTED: [Field; 5] = [
+    Field::Dnat,
+    Field::Snat,
+    Field::OriginalDestination,
+    Field::OriginalPort,
+    Field::Mark,
+];
+
+impl<'a> Proof<'a> {
+    fn new(policy: &'a Policy, ruleset: &'a Ruleset, family: IpFamily) -> Proof<'a> {
+        let mut space = space(policy, &[ruleset], family);
+        let program = Program::new(ruleset, &space);
+        let mut reach = Reach::new(&program);
+        let accepted = Way::ALL.map(|way| reach.accepted(&mut space, way));
+        Proof {
+            policy,
+            space,
+            program,
+            naming: naming(policy),
+            claims: Vec::new(),
+            accepted,
+        }
+    }
+
+    fn finish(self) -> Vec<Claim> {
+        let mut claims = self.claims;
+        if !self.space.diagrams.is_complete() {
+            for claim in &mut claims {
+                claim.answer = Answer::TooLarge;
+            }
+        }
+        claims
+    }
+
+    /// What gets through on a way, over what a claim looks at.
+    fn noted(&mut self, way: Way) -> Three {
+        let accepted = self.accepted[way as usize];
+        let may = self.space.forget(accepted.may, &NOTED);
+        let must = match accepted.is_exact() {
+            true => may,
+            false => self.space.forget(accepted.must, &NOTED),
+        };
+        Three { may, must }
+    }
+
+    /// What opens a connection: everything that belongs to none.
+    fn opening(&mut self) -> Set {
+        let part = [State::Established, State::Related];
+        !self.space.states(&part)
+    }
+
+    fn intent(&mut self) -> Intent<'a, '_> {
+        Intent::new(self.policy, &mut self.space)
+    }
+
+    /// Every packet of a way, over what a claim looks at.
+    fn all(&mut self, way: Way) -> Set {
+        let all = Reach::new(&self.program).all(&mut self.space, way);
+        let all = self.space.forget(all, &NOTED);
+        match way {
+            Way::Forward => self.space.forget(all, &[Field::Out]),
+            _ => all,
+        }
+    }
+
+    fn only(&mut self) {
+        for way in Way::ALL {
+            let all = self.all(way);
+            let loopback = self.intent().loopback();
+            let opening = self.opening();
+            let domain = self.space.all(&[opening, !loopback, all]);
+            let meant = self.intent().opened(way);
+            let accepted = self.noted(way);
+            let what = match way {
+                Way::Input => "to the router",
+                Way::Forward => "between zones",
+                Way::Output => "from the router",
+            };
+            let more = self.space.diagrams.minus(accepted.may, meant.may);
+            let more = self.space.diagrams.and(more, domain);
+            let surely = self.space.diagrams.and(more, accepted.must);
+            let answer = self.none(way, more, surely);
+            self.claim(
+                format!("only what the file allows opens a connection {what}"),
+                answer,
+            );
+            let redirected = self.intent().redirected();
+            let meant = self.space.all(&[meant.must, domain, !redirected]);
+            let less = self.space.diagrams.minus(meant, accepted.must);
+            let surely = self.space.diagrams.minus(less, accepted.may);
+            let answer = self.none(way, less, surely);
+            self.claim(
+                format!("all that the file allows {what} gets through"),
+                answer,
+            );
+        }
+    }
+
+    fn spoofed(&mut self) {
+        for (index, zone) in self.policy.indexed_zones() {
+            let entering = self.intent().by(Field::In, Endpoint::Zone(index));
+            let sources = self.intent().sources(index);
+            let spoofed = self.space.diagrams.minus(entering, sources);
+            let mut answer = Answer::Holds;
+            for way in [Way::Input, Way::Forward] {
+                let accepted = self.noted(way);
+                let may = self.space.diagrams.and(accepted.may, spoofed);
+                let must = self.space.diagrams.and(accepted.must, spoofed);
+                if answer == Answer::Holds {
+                    answer = self.none(way, may, must);
+                }
+            }
+            let (zone, interface) = (&zone.name, &zone.interface);
+            self.claim(
+                format!("no spoofed source comes in from {zone} by {interface}"),
+                answer,
+            );
+        }
+    }
+
+    fn promise(&mut self, promise: &Promise) {
+        let Some(way) = intent::way_of(promise.flow) else {
+            return;
+        };
+        let accepted = self.noted(way);
+        let mut intent = self.intent();
+        let ends = intent.ends(promise.flow);
+        let sources = intent.addresses(Field::Source, &promise.sources);
+        let destinations = intent.addresses(Field::Destination, &promise.destinations);
+        let ends = intent.space.all(&[ends, sources, destinations]);
+        let services = promise.services.as_deref();
+        let what = self.words(promise);
+        let answer = match promise.vow {
+            Vow::Never => {
+                let mut intent = self.intent();
+                let of = services.map_or(Set::FULL, |of| intent.services(of, false));
+                let mut lifted = Vec::new();
+                for (sources, services) in &promise.except {
+                    let sources = intent.addresses(Field::Source, sources);
+                    let services = intent.services(services, false);
+                    lifted.push(intent.space.diagrams.and(sources, services));
+                }
+                let lifted = intent.space.diagrams.union(&lifted);
+                let opening = self.opening();
+                let promised = self.space.all(&[of, ends, opening, !lifted]);
+                let may = self.space.diagrams.and(accepted.may, promised);
+                let must = self.space.diagrams.and(accepted.must, promised);
+                self.none(way, may, must)
+            }
+            Vow::Always => {
+                let mut intent = self.intent();
+                let of = intent.services(services.unwrap_or_default(), true);
+                let source = intent.opening_sources(promise.flow.from);
+                let new = self.space.states(&[State::New]);
+                let all = self.all(way);
+                let promised = self.space.all(&[of, source, ends, new, all]);
+                let less = self.space.diagrams.minus(promised, accepted.must);
+                let surely = self.space.diagrams.minus(less, accepted.may);
+                match self.none(way, less, surely) {
+                    Answer::Doubtful(example) => Answer::Rests(example),
+                    answer => answer,
+                }
+            }
+        };
+        self.claim(what, answer);
+    }
+
+    /// A promise in words.
+    fn words(&self, promise: &Promise) -> String {
+        let end = |end: Endpoint, addresses: &Addresses| {
+            let name = match end {
+                Endpoint::Router => "router",
+                Endpoint::Zone(zone) => self.policy.zone(zone).name.as_str(),
+            };
+            match addresses {
+                Addresses::Only(networks) if networks.len() == 1 => {
+                    format!("{name} {}", networks[0])
+                }
+                _ => name.to_owned(),
+            }
+        };
+        let listed = |services: &[Service]| {
+            let names: Vec<String> = services.iter().map(ToString::to_string).collect();
+            names.join(", ")
+        };
+        let from = end(promise.flow.from, &promise.sources);
+        let to = end(promise.flow.to, &promise.destinations);
+        let mut what = match promise.vow {
+            Vow::Never => format!("{from} never opens a connection to {to}"),
+            Vow::Always => format!("{from} always reaches {to}"),
+        };
+        if let Some(services) = &promise.services {
+            what += &format!(" for {}", listed(services));
+        }
+        for (number, (_, services)) in promise.except.iter().enumerate() {
+            let word = if number == 0 { " but for " } else { ", " };
+            what += &format!("{word}{}", listed(services));
+        }
+        format!("{what} ({})", promise.origin)
+    }
+
+    /// Nothing passes but on the loopback.
+    fn loopback_only(&mut self) {
+        let mut answer = Answer::Holds;
+        let loopback = self.intent().loopback();
+        for way in Way::ALL {
+            let Three { may, must } = self.accepted[way as usize];
+            let may = self.space.diagrams.minus(may, loopback);
+            let must = self.space.diagrams.minus(must, loopback);
+            if answer == Answer::Holds {
+                answer = self.none(way, may, must);
+            }
+        }
+        self.claim("nothing passes but on the loopback".into(), answer);
+    }
+
+    fn claim(&mut self, what: String, answer: Answer) {
+        let what = match self.space.family {
+            IpFamily::V4 => what,
+            IpFamily::V6 => format!("IPv6: {what}"),
+        };
+        self.claims.push(Claim { what, answer });
+    }
+
+    /// That there is no packet in `may`; those in `must` surely break it.
+    fn none(&mut self, way: Way, may: Set, must: Set) -> Answer {
+        let (broken, surely) = match must.is_empty() {
+            true => (may, false),
+            false => (must, true),
+        };
+        if broken.is_empty() {
+            return Answer::Holds;
+        }
+        let wishes = self.wishes();
+        // The packet as it came: what was noted of it while it passed, if it did.
+        let accepted = self.accepted[way as usize].may;
+        let passed = self.space.diagrams.and(broken, accepted);
+        let all = Reach::new(&self.program).all(&mut self.space, way);
+        let all = match way {
+            Way::Forward => self.space.forget(all, &[Field::Out]),
+            _ => all,
+        };
+        let came = self.space.diagrams.and(broken, all);
+        let from = [passed, came, broken]
+            .into_iter()
+            .find(|set| !set.is_empty());
+        let Some(packet) = from.and_then(|set| self.space.pick_like(set, &wishes)) else {
+            return Answer::TooLarge;
+        };
+        let line = witness::line(&self.space, &self.naming, way, &packet);
+        let mut came = packet;
+        if packet.value(Field::Dnat) == 1 && packet.value(Field::State) == State::New as u128 {
+            came.set(Field::Destination, packet.value(Field::OriginalDestination));
+            came.set(Field::DestinationPort, packet.value(Field::OriginalPort));
+        }
+        for field in NOTED {
+            if way != Way::Output || field != Field::Mark {
+                came.set(field, 0);
+            }
+        }
+        if packet.value(Field::State) == State::Untracked as u128 {
+            came.set(Field::State, State::New as u128);
+        }
+        let judged = judge(&self.program, &self.space, way, came);
+        let example = Counterexample {
+            packet: line,
+            verdict: judged.verdict,
+            by: judged
+                .by
+                .map_or_else(|| "no rule".into(), |by| by.to_string()),
+        };
+        match surely {
+            true => Answer::Broken(example),
+            false => Answer::Doubtful(example),
+        }
+    }
+
+    /// What a packet that shows something should look like, the most telling first.
+    fn wishes(&mut self) -> Vec<Set> {
+        let mut wishes = vec![self.space.states(&[State::New])];
+        wishes.push(self.intent().hosts(Field::Source));
+        wishes.push(self.intent().hosts(Field::Destination));
+        let own: Vec<(u128, u128)> = self.space.own_addresses.clone().into_iter().collect();
+        let own: Vec<Set> = own
+            .into_iter()
+            .map(|(interface, own)| {
+                let here = self.space.equal(Field::In, interface);
+                let to = self.space.equal(Field::Destination, own);
+                let no_way_out = self.space.equal(Field::Out, NO_INTERFACE);
+                self.space.all(&[to, no_way_out, here])
+            })
+            .collect();
+        wishes.push(self.space.diagrams.union(&own));
+        let somewhere = match self.space.family {
+            IpFamily::V4 => u128::from(u32::from(Ipv4Addr::new(1, 1, 1, 1))),
+            IpFamily::V6 => 0x2606_4700_4700 << 80 | 0x1111,
+        };
+        wishes.push(self.space.equal(Field::Destination, somewhere));
+        for protocol in [6, 17, 1, 58] {
+            wishes.push(self.space.equal(Field::Protocol, protocol));
+        }
+        for (field, value) in [
+            (Field::Flags, 2),
+            (
+                Field::IcmpType,
+                if self.space.family == IpFamily::V4 {
+                    8
+                } else {
+                    128
+                },
+            ),
+            (Field::IcmpCode, 0),
+            (Field::SourcePort, 40_000),
+            (Field::Hops, 64),
+        ] {
+            wishes.push(self.space.equal(field, value));
+        }
+        wishes.push(self.space.range(Field::DestinationPort, 1, 65_535));
+        wishes
+    }
+}
+
+/// While the box is sealed, and while tables are loaded one after the other up to
+/// filter, nothing passes.
+fn sealed(policy: &Policy, ipv4: &Ruleset) -> Claim {
+    let mut answer = Answer::Holds;
+    for last in [None, Some(TableName::Raw), Some(TableName::Mangle)] {
+        let mut loaded = Ruleset::sealed();
+        for (name, table) in ipv4.tables() {
+            if Some(name) <= last {
+                loaded.set(name, table.clone());
+            }
+        }
+        let mut proof = Proof::new(policy, &loaded, IpFamily::V4);
+        for way in Way::ALL {
+            let Three { may, must } = proof.accepted[way as usize];
+            if answer == Answer::Holds {
+                answer = proof.none(way, may, must);
+            }
+        }
+    }
+    Claim {
+        what: "nothing passes before the rules are loaded".into(),
+        answer,
+    }
+}

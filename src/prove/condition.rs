@@ -1,0 +1,357 @@
+//! What one rule asks of a packet, and what it does with it.
+//!
+//! Owns the meaning of every match and target, once: a concrete packet is held
+//! against it, and the set of packets that it means is made of it. What depends
+//! on more than the packet, or is not known here, is left in doubt. Sources are
+//! the kernel's own match functions (net/netfilter/xt_*.c, ip_tables.c).
+
+use ipnet::IpNet;
+
+use super::packet::{Field, NO_INTERFACE, Packet, Space, State, Three};
+use crate::field::{IcmpType, PortRange};
+use crate::ruleset::{
+    CtStates, Interface, Match, Multiport, Negatable, PortSide, Protocol, Rule, TableName,
+};
+
+/// A value that a field may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Test {
+    /// From the first to the last.
+    Range(Field, u128, u128),
+    /// The second number in the bits of the first.
+    Masked(Field, u128, u128),
+}
+
+impl Test {
+    fn holds(self, packet: &Packet) -> Option<bool> {
+        match self {
+            Test::Range(field, first, last) => Some((first..=last).contains(&packet.get(field)?)),
+            Test::Masked(field, mask, value) => Some(packet.get(field)? & mask == value & mask),
+        }
+    }
+}
+
+/// One of these must hold, or, negated, none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clause {
+    /// The tests.
+    pub any: Vec<Test>,
+    /// Whether none may hold.
+    pub negated: bool,
+}
+
+/// All that a rule asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// All must hold.
+    pub clauses: Vec<Clause>,
+    /// What else must hold and cannot be told from the packet, as the rule has it.
+    pub doubts: Vec<String>,
+}
+
+impl Condition {
+    /// What a rule of this table asks.
+    pub fn of(rule: &Rule, table: TableName, space: &Space) -> Condition {
+        let mut condition = Condition::default();
+        condition.network(Field::Source, rule.source);
+        condition.network(Field::Destination, rule.destination);
+        condition.interface(Field::In, rule.in_interface.as_ref(), space);
+        condition.interface(Field::Out, rule.out_interface.as_ref(), space);
+        if let Some(Negatable { negated, value }) = rule.protocol {
+            condition.number(Field::Protocol, negated, value.number().into());
+        }
+        for extension in &rule.matches {
+            condition.extension(extension, table);
+        }
+        condition
+    }
+
+    /// Whether a packet meets it; None if that cannot be told.
+    pub fn holds(&self, packet: &Packet) -> Option<bool> {
+        let mut holds = Some(self.doubts.is_empty()).filter(|certain| *certain);
+        for clause in &self.clauses {
+            let mut any = Some(false);
+            for test in &clause.any {
+                match test.holds(packet) {
+                    Some(true) => {
+                        any = Some(true);
+                        break;
+                    }
+                    Some(false) => {}
+                    None => any = None,
+                }
+            }
+            match any {
+                Some(any) if any == clause.negated => return Some(false),
+                Some(_) => {}
+                None => holds = None,
+            }
+        }
+        holds
+    }
+
+    /// The packets that meet it.
+    pub fn set(&self, space: &mut Space) -> Three {
+        // Fields from the lowest of the diagram up, so that each step is small.
+        let mut sets = Vec::with_capacity(self.clauses.len());
+        for clause in &self.clauses {
+            let mut tests = Vec::with_capacity(clause.any.len());
+            for test in &clause.any {
+                tests.push(match *test {
+                    Test::Range(field, first, last) => space.range(field, first, last),
+                    Test::Masked(field, mask, value) => space.masked(field, mask, value),
+                });
+            }
+            let any = space.diagrams.union(&tests);
+            sets.push(if clause.negated { !any } else { any });
+        }
+        sets.sort_by_key(|set| std::cmp::Reverse(space.diagrams.top(*set)));
+        let all = space.all(&sets);
+        if self.doubts.is_empty() {
+            return Three::exactly(all);
+        }
+        Three {
+            may: all,
+            must: Three::NONE.must,
+        }
+    }
+
+    fn add(&mut self, negated: bool, any: Vec<Test>) {
+        self.clauses.push(Clause { any, negated });
+    }
+
+    fn doubt(&mut self, why: String) {
+        self.doubts.push(why);
+    }
+
+    /// No packet meets it.
+    fn never(&mut self) {
+        self.add(false, Vec::new());
+    }
+
+    fn number(&mut self, field: Field, negated: bool, value: u128) {
+        self.add(negated, vec![Test::Range(field, value, value)]);
+    }
+
+    fn network(&mut self, field: Field, network: Option<Negatable<IpNet>>) {
+        if let Some(Negatable { negated, value }) = network {
+            let (first, last) = network_range(value);
+            if !negated && value.prefix_len() == 0 {
+                return;
+            }
+            self.add(negated, vec![Test::Range(field, first, last)]);
+        }
+    }
+
+    fn interface(&mut self, field: Field, interface: Option<&Negatable<Interface>>, space: &Space) {
+        let Some(Negatable { negated, value }) = interface else {
+            return;
+        };
+        let pattern = pattern(value);
+        let places = space.interfaces.matching(&pattern);
+        let tests = places
+            .into_iter()
+            .map(|place| Test::Range(field, place, place));
+        self.add(*negated, tests.collect());
+    }
+
+    /// Ports are compared in whole packets and first fragments alone.
+    fn ports(&mut self, field: Field, ports: Option<Negatable<PortRange>>) {
+        if let Some(Negatable { negated, value }) = ports {
+            self.add(negated, vec![port_test(field, value)]);
+        }
+    }
+
+    fn whole(&mut self) {
+        self.number(Field::Fragment, false, 0);
+    }
+
+    fn icmp(&mut self, protocol: Protocol, negated: bool, icmp: IcmpType) {
+        self.whole();
+        self.number(Field::Protocol, false, protocol.number().into());
+        let kind = u128::from(icmp.number());
+        // Type 255 stands for any (icmp_type_code_match).
+        if icmp.number() == 255 {
+            if negated {
+                self.never();
+            }
+            return;
+        }
+        match (icmp.code(), negated) {
+            (None, _) => self.number(Field::IcmpType, negated, kind),
+            (Some(code), false) => {
+                self.number(Field::IcmpType, false, kind);
+                self.number(Field::IcmpCode, false, code.into());
+            }
+            (Some(code), true) => {
+                // Another type, or another code.
+                let mut others = vec![];
+                if kind > 0 {
+                    others.push(Test::Range(Field::IcmpType, 0, kind - 1));
+                }
+                others.push(Test::Range(Field::IcmpType, kind + 1, 255));
+                let code = u128::from(code);
+                if code > 0 {
+                    others.push(Test::Range(Field::IcmpCode, 0, code - 1));
+                }
+                others.push(Test::Range(Field::IcmpCode, code + 1, 255));
+                self.add(false, others);
+            }
+        }
+    }
+
+    fn states(&mut self, negated: bool, states: CtStates, table: TableName) {
+        if table == TableName::Raw {
+            // Before conntrack no packet has a connection, and that is INVALID
+            // (conntrack_mt in xt_conntrack.c); but for those of the loopback,
+            // which come from the router.
+            if states.contains(CtStates::INVALID) == negated {
+                self.never();
+            }
+            return;
+        }
+        let named = State::ALL
+            .iter()
+            .filter(|(_, bit, _)| states.contains(*bit));
+        let mut any: Vec<Test> = named
+            .map(|(state, ..)| Test::Range(Field::State, *state as u128, *state as u128))
+            .collect();
+        for (bit, field) in [(CtStates::DNAT, Field::Dnat), (CtStates::SNAT, Field::Snat)] {
+            if states.contains(bit) {
+                any.push(Test::Range(field, 1, 1));
+            }
+        }
+        self.add(negated, any);
+    }
+
+    fn extension(&mut self, extension: &Match, table: TableName) {
+        match extension {
+            Match::Tcp {
+                sport,
+                dport,
+                flags,
+            } => {
+                self.whole();
+                self.ports(Field::SourcePort, *sport);
+                self.ports(Field::DestinationPort, *dport);
+                if let Some(Negatable { negated, value }) = flags {
+                    let (mask, set) = (u128::from(value.mask), u128::from(value.set));
+                    // A flag that must be on and is not looked at never is.
+                    match set & !mask {
+                        0 => self.add(*negated, vec![Test::Masked(Field::Flags, mask, set)]),
+                        _ => self.add(*negated, Vec::new()),
+                    }
+                }
+            }
+            Match::Udp { sport, dport } => {
+                self.whole();
+                self.ports(Field::SourcePort, *sport);
+                self.ports(Field::DestinationPort, *dport);
+            }
+            Match::Multiport(Negatable { negated, value }) => {
+                self.whole();
+                self.multiport(*negated, value);
+            }
+            Match::Icmp(Negatable { negated, value }) => {
+                self.icmp(Protocol::Icmp, *negated, *value);
+            }
+            Match::Icmpv6(Negatable { negated, value }) => {
+                self.icmp(Protocol::Icmpv6, *negated, *value);
+            }
+            Match::Conntrack(Negatable { negated, value }) => {
+                self.states(*negated, *value, table);
+            }
+            Match::Addresses {
+                source,
+                destination,
+            } => {
+                for (field, range) in [(Field::Source, source), (Field::Destination, destination)] {
+                    if let Some(Negatable { negated, value }) = range {
+                        let (first, last) = (address(value.0), address(value.1));
+                        self.add(*negated, vec![Test::Range(field, first, last)]);
+                    }
+                }
+            }
+            Match::Fragment(Negatable { negated, .. }) => {
+                self.number(Field::Fragment, *negated, 1);
+            }
+            Match::Mac(Negatable { negated, value }) => {
+                // A packet that came in by no Ethernet meets neither it nor its
+                // negation (mac_mt in xt_mac.c).
+                self.add(
+                    true,
+                    vec![Test::Range(
+                        Field::In,
+                        NO_INTERFACE,
+                        super::packet::Interfaces::LOOPBACK,
+                    )],
+                );
+                self.number(Field::Mac, *negated, value.number());
+            }
+            Match::Mark(Negatable { negated, value }) => {
+                let (mask, value) = (u128::from(value.mask), u128::from(value.value));
+                match value & !mask {
+                    0 => self.add(*negated, vec![Test::Masked(Field::Mark, mask, value)]),
+                    _ => self.add(*negated, Vec::new()),
+                }
+            }
+            Match::Comment(_) => {}
+            Match::Recent {
+                check: crate::ruleset::RecentCheck::Set(_),
+                ..
+            } => {}
+            Match::HopLimit(hops) => self.number(Field::Hops, false, (*hops).into()),
+            Match::Limit(_)
+            | Match::HashlimitPerSource { .. }
+            | Match::Recent { .. }
+            | Match::ConnectionsPerSource { .. }
+            | Match::Time(_) => self.doubt(crate::ruleset::match_text(extension)),
+            Match::Other(words) => {
+                // Comments of a kind that we do not write.
+                let is_comment = words.len() == 4 && words[..2] == ["-m", "comment"];
+                if !is_comment {
+                    self.doubt(words.join(" "));
+                }
+            }
+        }
+    }
+
+    fn multiport(&mut self, negated: bool, multiport: &Multiport) {
+        let fields: &[Field] = match multiport.side {
+            PortSide::Source => &[Field::SourcePort],
+            PortSide::Destination => &[Field::DestinationPort],
+            PortSide::Either => &[Field::SourcePort, Field::DestinationPort],
+        };
+        let tests = fields.iter().flat_map(|field| {
+            let ports = multiport.ports.iter();
+            ports.map(|range| port_test(*field, *range))
+        });
+        self.add(negated, tests.collect());
+    }
+}
+
+fn port_test(field: Field, ports: PortRange) -> Test {
+    Test::Range(field, ports.first().into(), ports.last().into())
+}
+
+/// An interface as a rule writes it.
+pub fn pattern(interface: &Interface) -> String {
+    match interface {
+        Interface::Loopback => "lo".to_owned(),
+        Interface::Named(name) => name.to_string(),
+        Interface::Wildcard(start) => format!("{start}+"),
+    }
+}
+
+/// An address as a number.
+pub fn address(address: std::net::IpAddr) -> u128 {
+    match address {
+        std::net::IpAddr::V4(v4) => u32::from(v4).into(),
+        std::net::IpAddr::V6(v6) => v6.into(),
+    }
+}
+
+/// The first and the last address of a network.
+pub fn network_range(network: IpNet) -> (u128, u128) {
+    (address(network.network()), address(network.broadcast()))
+}

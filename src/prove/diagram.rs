@@ -1,0 +1,275 @@
+//! Sets of bit strings as reduced ordered binary decision diagrams.
+//!
+//! Owns nodes, their sharing and the operations. Knows nothing of packets.
+//! Edges carry a complement mark, so that "not" costs nothing and one
+//! operation, "and", makes all the others (Brace, Rudell, Bryant 1990).
+
+use std::ops::Not;
+
+/// A set in [`Diagrams`]: twice a node's place, plus one where the edge is
+/// complemented. Two sets are equal exactly if these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Set(u32);
+
+impl Set {
+    /// Everything.
+    pub const FULL: Set = Set(0);
+    /// Nothing.
+    pub const EMPTY: Set = Set(1);
+
+    /// Whether nothing is in it.
+    pub fn is_empty(self) -> bool {
+        self == Set::EMPTY
+    }
+
+    fn node(self) -> usize {
+        (self.0 >> 1) as usize
+    }
+
+    fn is_complemented(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    fn complemented_if(self, condition: bool) -> Set {
+        Set(self.0 ^ u32::from(condition))
+    }
+}
+
+impl Not for Set {
+    type Output = Set;
+    fn not(self) -> Set {
+        Set(self.0 ^ 1)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Node {
+    variable: u32,
+    low: Set,
+    /// Never complemented, so that each set has one form.
+    high: Set,
+}
+
+/// The variable of the one terminal, below all others.
+const TERMINAL: u32 = u32::MAX;
+
+/// No node: an empty place of a hash table.
+const NONE: u32 = u32::MAX;
+
+/// Nodes and sets over one order of variables, 0 at the top.
+pub struct Diagrams {
+    nodes: Vec<Node>,
+    /// Open addressing, twice as long as `nodes` at least.
+    unique: Vec<u32>,
+    /// The results of "and", each at one place, where a later one displaces it.
+    results: Vec<(Set, Set, Set)>,
+    most: usize,
+    steps: u64,
+}
+
+/// How many steps of "and" are made at the most: some minutes.
+const STEPS_MAX: u64 = 1 << 32;
+
+impl Diagrams {
+    /// No set but the full and the empty one; never more than `most` nodes, of
+    /// about 32 bytes each.
+    pub fn new(most: usize) -> Diagrams {
+        let terminal = Node {
+            variable: TERMINAL,
+            low: Set::FULL,
+            high: Set::FULL,
+        };
+        Diagrams {
+            nodes: vec![terminal],
+            unique: vec![NONE; 1 << 12],
+            results: vec![(Set::EMPTY, Set::EMPTY, Set::EMPTY); 1 << 11],
+            most,
+            steps: 0,
+        }
+    }
+
+    /// Whether there was room and time for every set asked for. If not, the sets
+    /// say nothing.
+    pub fn is_complete(&self) -> bool {
+        self.nodes.len() < self.most && self.steps < STEPS_MAX
+    }
+
+    /// How many nodes were made.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The set of a variable: its members have a 1 there.
+    pub fn variable(&mut self, variable: u32) -> Set {
+        self.make(variable, Set::EMPTY, Set::FULL)
+    }
+
+    /// The set that is `low` where the variable is 0 and `high` where it is 1;
+    /// both hold only variables below it.
+    pub fn make(&mut self, variable: u32, low: Set, high: Set) -> Set {
+        if low == high {
+            return low;
+        }
+        let complemented = high.is_complemented();
+        let node = Node {
+            variable,
+            low: low.complemented_if(complemented),
+            high: high.complemented_if(complemented),
+        };
+        let mask = self.unique.len() - 1;
+        let mut place = hash(variable, node.low.0, node.high.0) & mask;
+        while self.unique[place] != NONE {
+            let found = self.unique[place];
+            if self.nodes[found as usize] == node {
+                return Set(found << 1).complemented_if(complemented);
+            }
+            place = (place + 1) & mask;
+        }
+        if self.nodes.len() >= self.most {
+            return Set::EMPTY;
+        }
+        let index = self.nodes.len() as u32;
+        self.nodes.push(node);
+        self.unique[place] = index;
+        if self.nodes.len() * 2 > self.unique.len() {
+            self.grow();
+        }
+        Set(index << 1).complemented_if(complemented)
+    }
+
+    fn grow(&mut self) {
+        let length = self.unique.len() * 2;
+        self.unique.clear();
+        self.unique.resize(length, NONE);
+        for (index, node) in self.nodes.iter().enumerate().skip(1) {
+            let mut place = hash(node.variable, node.low.0, node.high.0) & (length - 1);
+            while self.unique[place] != NONE {
+                place = (place + 1) & (length - 1);
+            }
+            self.unique[place] = index as u32;
+        }
+        self.results.clear();
+        self.results
+            .resize(length / 2, (Set::EMPTY, Set::EMPTY, Set::EMPTY));
+    }
+
+    /// What is in both.
+    pub fn and(&mut self, a: Set, b: Set) -> Set {
+        if a == b || b == Set::FULL {
+            return a;
+        }
+        if a == Set::FULL {
+            return b;
+        }
+        if a == !b || a == Set::EMPTY || b == Set::EMPTY {
+            return Set::EMPTY;
+        }
+        let (a, b) = if a < b { (a, b) } else { (b, a) };
+        let place = hash(a.0, b.0, 0) & (self.results.len() - 1);
+        let known = self.results[place];
+        if known.0 == a && known.1 == b {
+            return known.2;
+        }
+        self.steps += 1;
+        if !self.is_complete() {
+            return Set::EMPTY;
+        }
+        let variable = self.top(a).min(self.top(b));
+        let (a_low, a_high) = self.split(a, variable);
+        let (b_low, b_high) = self.split(b, variable);
+        let low = self.and(a_low, b_low);
+        let high = self.and(a_high, b_high);
+        let result = self.make(variable, low, high);
+        // The table may have grown meanwhile.
+        let place = hash(a.0, b.0, 0) & (self.results.len() - 1);
+        self.results[place] = (a, b, result);
+        result
+    }
+
+    /// What is in either.
+    pub fn or(&mut self, a: Set, b: Set) -> Set {
+        !self.and(!a, !b)
+    }
+
+    /// What is in the first and not in the second.
+    pub fn minus(&mut self, a: Set, b: Set) -> Set {
+        self.and(a, !b)
+    }
+
+    /// Whether the first holds nothing that the second does not.
+    pub fn is_subset(&mut self, a: Set, b: Set) -> bool {
+        self.minus(a, b).is_empty()
+    }
+
+    /// The union of many, pair by pair, so that no growing set is walked once
+    /// for each of them.
+    pub fn union(&mut self, sets: &[Set]) -> Set {
+        match sets {
+            [] => Set::EMPTY,
+            [one] => *one,
+            _ => {
+                let (left, right) = sets.split_at(sets.len() / 2);
+                let (left, right) = (self.union(left), self.union(right));
+                self.or(left, right)
+            }
+        }
+    }
+
+    /// The variable at the top of a set.
+    pub fn top(&self, set: Set) -> u32 {
+        self.nodes[set.node()].variable
+    }
+
+    /// What is left of a set where a variable, its top one or one above, is 0
+    /// and where it is 1.
+    pub fn split(&self, set: Set, variable: u32) -> (Set, Set) {
+        let node = self.nodes[set.node()];
+        if node.variable == variable {
+            let complemented = set.is_complemented();
+            (
+                node.low.complemented_if(complemented),
+                node.high.complemented_if(complemented),
+            )
+        } else {
+            (set, set)
+        }
+    }
+
+    /// The set with each variable `v` put in the place of `to(v)`: another
+    /// variable, in the same order, or none, where its value is forgotten.
+    pub fn moved(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>) -> Set {
+        let mut known = std::collections::BTreeMap::new();
+        self.moved_with(set, to, &mut known)
+    }
+
+    fn moved_with(
+        &mut self,
+        set: Set,
+        to: &dyn Fn(u32) -> Option<u32>,
+        known: &mut std::collections::BTreeMap<Set, Set>,
+    ) -> Set {
+        let top = self.top(set);
+        if top == TERMINAL {
+            return set;
+        }
+        if let Some(result) = known.get(&set) {
+            return *result;
+        }
+        let (low, high) = self.split(set, top);
+        let low = self.moved_with(low, to, known);
+        let high = self.moved_with(high, to, known);
+        let result = match to(top) {
+            None => self.or(low, high),
+            Some(variable) => self.make(variable, low, high),
+        };
+        known.insert(set, result);
+        result
+    }
+}
+
+fn hash(a: u32, b: u32, c: u32) -> usize {
+    let mixed = (u64::from(a) << 32 | u64::from(b)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ u64::from(c).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    let mixed = mixed ^ (mixed >> 29);
+    (mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 24) as usize
+}

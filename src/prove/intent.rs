@@ -1,0 +1,483 @@
+//! The packets that a policy means to let through, straight from its lines.
+//!
+//! Owns the meaning of zones, cameras and allow lines as sets. Knows nothing of
+//! rules: what the compiler makes of the same policy is held against this.
+
+use std::net::Ipv4Addr;
+
+use ipnet::IpNet;
+
+use super::condition::{address, network_range};
+use super::diagram::Set;
+use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
+use super::reach::Way;
+use crate::compile::{bogon, icmpv6};
+use crate::field::PortRange;
+use crate::policy::{
+    Addresses, Allow, Camera, Egress, Endpoint, Flow, Policy, ProxyWay, Role, Service, Zone,
+    ZoneIndex,
+};
+use crate::ruleset::{IpFamily, Protocol, TcpFlags};
+
+/// A policy's meaning in one family.
+pub struct Intent<'a, 's> {
+    policy: &'a Policy,
+    /// Its packets.
+    pub space: &'s mut Space,
+}
+
+/// Which way a flow takes; none inside one zone.
+pub fn way_of(flow: Flow) -> Option<Way> {
+    match (flow.from, flow.to) {
+        (Endpoint::Zone(from), Endpoint::Zone(to)) => (from != to).then_some(Way::Forward),
+        (Endpoint::Zone(_), Endpoint::Router) => Some(Way::Input),
+        (Endpoint::Router, Endpoint::Zone(_)) => Some(Way::Output),
+        (Endpoint::Router, Endpoint::Router) => None,
+    }
+}
+
+/// The place of a zone's interface.
+pub fn place(space: &Space, zone: &Zone) -> u128 {
+    // It is there: a proof names every zone's interface.
+    space
+        .interfaces
+        .place(zone.interface.as_str())
+        .unwrap_or(u128::MAX)
+}
+
+/// The networks of both families that a zone's hosts are in.
+pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
+    let ipv4 = policy.networks_of(zone).into_iter().map(IpNet::V4);
+    let ipv6 = policy.networks6_of(zone).into_iter().map(IpNet::V6);
+    ipv4.chain(ipv6).collect()
+}
+
+impl<'a, 's> Intent<'a, 's> {
+    /// A policy's packets in a space.
+    pub fn new(policy: &'a Policy, space: &'s mut Space) -> Intent<'a, 's> {
+        Intent { policy, space }
+    }
+
+    /// The packets that may open a connection on a way, and those that surely can.
+    pub fn opened(&mut self, way: Way) -> Three {
+        let zones = self.policy.indexed_zones();
+        let endpoints = zones.map(|(index, _)| Endpoint::Zone(index));
+        let endpoints: Vec<Endpoint> = endpoints.chain([Endpoint::Router]).collect();
+        let mut sets: Vec<Three> = Vec::new();
+        for from in &endpoints {
+            for to in &endpoints {
+                let flow = Flow {
+                    from: *from,
+                    to: *to,
+                };
+                if way_of(flow) != Some(way) {
+                    continue;
+                }
+                let allows: Vec<&Allow> = self.policy.allows_of(flow).collect();
+                if allows.is_empty() {
+                    continue;
+                }
+                let lines: Vec<Three> = allows.iter().map(|allow| self.line(allow)).collect();
+                let lines = self.union(&lines);
+                let ends = self.ends(flow);
+                let source = self.opening_sources(flow.from);
+                let between = self.space.diagrams.and(ends, source);
+                sets.push(self.space.and(lines, Three::exactly(between)));
+            }
+        }
+        let new = self.space.states(&[State::New]);
+        let mut opened = self.union(&sets);
+        opened = self.space.and(opened, Three::exactly(new));
+        let more = [self.leases(way), self.neighbours(way), self.egress(way)];
+        let more = self.space.diagrams.union(&more);
+        self.space.or(opened, Three::exactly(more))
+    }
+
+    fn union(&mut self, sets: &[Three]) -> Three {
+        match sets {
+            [] => Three::NONE,
+            [one] => *one,
+            _ => {
+                let (left, right) = sets.split_at(sets.len() / 2);
+                let (left, right) = (self.union(left), self.union(right));
+                self.space.or(left, right)
+            }
+        }
+    }
+
+    /// The packets of an allow line, on whatever flow.
+    fn line(&mut self, allow: &Allow) -> Three {
+        let services = self.services(&allow.services, true);
+        let sources = self.addresses(Field::Source, &allow.sources);
+        let destinations = self.addresses(Field::Destination, &allow.destinations);
+        let may = self.space.all(&[services, destinations, sources]);
+        let always = allow.limit.is_none()
+            && allow.connections.is_none()
+            && allow.block_after.is_none()
+            && allow.when.is_none();
+        Three {
+            may,
+            must: if always { may } else { Set::EMPTY },
+        }
+    }
+
+    /// The packets of any of these services; of TCP those that open a connection,
+    /// or all.
+    pub fn services(&mut self, services: &[Service], opening: bool) -> Set {
+        let mut sets = Vec::new();
+        for service in services {
+            for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)]
+            {
+                let ranges: Vec<Set> = ports
+                    .iter()
+                    .map(|ports| self.ports(Field::DestinationPort, *ports))
+                    .collect();
+                let ports = self.space.diagrams.union(&ranges);
+                let of = self.of(protocol);
+                let mut set = self.space.diagrams.and(of, ports);
+                if protocol == Protocol::Tcp && opening {
+                    let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
+                    let opening = self.space.masked(Field::Flags, mask.into(), flags.into());
+                    set = self.space.diagrams.and(set, opening);
+                }
+                sets.push(set);
+            }
+            for icmp in &service.icmp {
+                let (protocol, icmp) = match self.space.family {
+                    IpFamily::V4 => (Protocol::Icmp, *icmp),
+                    IpFamily::V6 => match icmpv6::counterpart(*icmp) {
+                        Some(icmp) => (Protocol::Icmpv6, icmp),
+                        None => continue,
+                    },
+                };
+                let of = self.of(protocol);
+                let kind = self.space.equal(Field::IcmpType, icmp.number().into());
+                let code = match icmp.code() {
+                    None => Set::FULL,
+                    Some(code) => self.space.equal(Field::IcmpCode, code.into()),
+                };
+                sets.push(self.space.all(&[code, kind, of]));
+            }
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    fn ports(&mut self, field: Field, ports: PortRange) -> Set {
+        self.space
+            .range(field, ports.first().into(), ports.last().into())
+    }
+
+    fn of(&mut self, protocol: Protocol) -> Set {
+        self.space.equal(Field::Protocol, protocol.number().into())
+    }
+
+    /// The packets with one of these addresses.
+    pub fn addresses(&mut self, field: Field, addresses: &Addresses) -> Set {
+        match addresses {
+            Addresses::Any => Set::FULL,
+            Addresses::Only(networks) => self.networks(field, networks),
+        }
+    }
+
+    /// The packets with an address in one of these networks, of this family.
+    pub fn networks(&mut self, field: Field, networks: &[IpNet]) -> Set {
+        let ours = self.space.family == IpFamily::V4;
+        let mut sets = Vec::new();
+        for network in networks.iter().filter(|net| net.addr().is_ipv4() == ours) {
+            let (first, last) = network_range(*network);
+            sets.push(self.space.range(field, first, last));
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    /// The packets between the interfaces of a flow.
+    pub fn ends(&mut self, flow: Flow) -> Set {
+        let inward = self.by(Field::In, flow.from);
+        let outward = self.by(Field::Out, flow.to);
+        self.space.diagrams.and(inward, outward)
+    }
+
+    /// The packets by an end's interface; the router has none.
+    pub fn by(&mut self, field: Field, end: Endpoint) -> Set {
+        let place = match end {
+            Endpoint::Router => NO_INTERFACE,
+            Endpoint::Zone(zone) => place(self.space, self.policy.zone(zone)),
+        };
+        self.space.range(field, place, place)
+    }
+
+    fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
+        networks_of(self.policy, zone)
+    }
+
+    /// The packets with a source that an end can have when it opens a connection.
+    pub fn opening_sources(&mut self, end: Endpoint) -> Set {
+        let Endpoint::Zone(index) = end else {
+            return Set::FULL;
+        };
+        let zone = self.policy.zone(index);
+        let known = self.known_sources(index);
+        if zone.role != Role::External {
+            return known;
+        }
+        let reserved = self.reserved(zone);
+        self.space.diagrams.minus(known, reserved)
+    }
+
+    /// The packets with a source that a zone can have. An answer of a transparent
+    /// proxy has that of the server it stands for.
+    pub fn sources(&mut self, index: ZoneIndex) -> Set {
+        let mut sets = vec![self.known_sources(index)];
+        if self.space.family == IpFamily::V4 {
+            for proxy in &self.policy.proxies {
+                if matches!(proxy.way, ProxyWay::Host { zone, .. } if zone == index) {
+                    let part = self.space.states(&[State::Established, State::Related]);
+                    let of = self.of(Protocol::Tcp);
+                    for ports in &proxy.ports {
+                        let ports = self.ports(Field::SourcePort, *ports);
+                        sets.push(self.space.all(&[ports, of, part]));
+                    }
+                }
+            }
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    /// In one of the zone's networks; in an external zone, in none of another's
+    /// and none of the router's own.
+    fn known_sources(&mut self, index: ZoneIndex) -> Set {
+        let zone = self.policy.zone(index);
+        if zone.role == Role::External {
+            let others = self.policy.zones.iter();
+            let others = others.filter(|other| other.name != zone.name);
+            let mut networks: Vec<IpNet> =
+                others.flat_map(|other| self.networks_of(other)).collect();
+            networks.extend(zone.own().map(|own| IpNet::from(own.addr())));
+            return !self.networks(Field::Source, &networks);
+        }
+        let ipv4 = self.space.family == IpFamily::V4;
+        let cameras: Vec<&Camera> = match ipv4 {
+            true => self.policy.cameras_of(index).collect(),
+            false => Vec::new(),
+        };
+        let mut sets = Vec::new();
+        if !zone.known_only {
+            let networks = self.networks_of(zone);
+            sets.push(self.networks(Field::Source, &networks));
+        }
+        // Address and hardware address of a camera belong together.
+        let mut borrowed = Vec::new();
+        for camera in cameras {
+            let own = u32::from(camera.address).into();
+            let own = self.space.equal(Field::Source, own);
+            sets.push(own);
+            if let Some(mac) = camera.mac {
+                let mac = self.space.equal(Field::Mac, mac.number());
+                let both = self.space.diagrams.and(own, mac);
+                let either = self.space.diagrams.or(own, mac);
+                borrowed.push(self.space.diagrams.minus(either, both));
+            }
+        }
+        let inside = self.space.diagrams.union(&sets);
+        let borrowed = self.space.diagrams.union(&borrowed);
+        let inside = self.space.diagrams.minus(inside, borrowed);
+        let unnumbered = self.without_address(index);
+        self.space.diagrams.or(inside, unnumbered)
+    }
+
+    /// What hosts send before they have an address, or on their link alone.
+    fn without_address(&mut self, zone: ZoneIndex) -> Set {
+        if self.space.family == IpFamily::V6 {
+            let link = self.networks(Field::Source, &[icmpv6::LINK_LOCAL.into()]);
+            // Duplicate address detection asks from :: (RFC 4862, 5.4.2).
+            let none = self.space.equal(Field::Source, 0);
+            let icmp = self.of(Protocol::Icmpv6);
+            let asks = self.space.diagrams.and(icmp, none);
+            return self.space.diagrams.or(link, asks);
+        }
+        let flow = Flow {
+            from: Endpoint::Zone(zone),
+            to: Endpoint::Router,
+        };
+        let mut services = self
+            .policy
+            .allows_of(flow)
+            .flat_map(|allow| &allow.services);
+        let serves = services.any(|service| {
+            let mut udp = service.udp.iter();
+            udp.any(|ports| ports.contains(DHCP_SERVER))
+        });
+        if !serves {
+            return Set::EMPTY;
+        }
+        // From 0.0.0.0 (RFC 2131, 4.1).
+        let sets = [
+            self.space.equal(Field::Source, 0),
+            self.space
+                .equal(Field::Destination, address(Ipv4Addr::BROADCAST.into())),
+            self.udp_between(DHCP_CLIENT, DHCP_SERVER),
+        ];
+        self.space.all(&sets)
+    }
+
+    /// Sources that nobody on the internet has, but for those that the file takes.
+    fn reserved(&mut self, zone: &Zone) -> Set {
+        let listed = bogon::reserved(self.space.family);
+        let ipv4 = self.space.family == IpFamily::V4;
+        // Behind another router the zone's own network is one of them.
+        let own = self.networks_of(zone).into_iter();
+        let own = own.filter(|own| listed.iter().any(|(listed, ..)| listed.contains(own)));
+        let accepted: Vec<IpNet> = own.chain(zone.accept_bogons.iter().copied()).collect();
+        let dropped: Vec<IpNet> = listed
+            .iter()
+            .filter(|(_, _, private)| !(zone.dhcp && *private && ipv4))
+            .map(|(network, ..)| *network)
+            .collect();
+        let accepted = self.networks(Field::Source, &accepted);
+        let dropped = self.networks(Field::Source, &dropped);
+        self.space.diagrams.minus(dropped, accepted)
+    }
+
+    fn udp_between(&mut self, from: PortRange, to: PortRange) -> Set {
+        let sets = [
+            self.of(Protocol::Udp),
+            self.ports(Field::DestinationPort, to),
+            self.ports(Field::SourcePort, from),
+        ];
+        self.space.all(&sets)
+    }
+
+    /// What the zones whose address comes by DHCP take and ask, whatever its state.
+    fn leases(&mut self, way: Way) -> Set {
+        let mut sets = Vec::new();
+        for (index, zone) in self.policy.indexed_zones() {
+            if !zone.dhcp || self.space.family == IpFamily::V6 {
+                continue;
+            }
+            let end = Endpoint::Zone(index);
+            let parts = match way {
+                Way::Forward => continue,
+                Way::Input => [
+                    self.udp_between(DHCP_SERVER, DHCP_CLIENT),
+                    self.by(Field::In, end),
+                    self.known_sources(index),
+                ],
+                Way::Output => [
+                    self.udp_between(DHCP_CLIENT, DHCP_SERVER),
+                    self.by(Field::Out, end),
+                    Set::FULL,
+                ],
+            };
+            sets.push(self.space.all(&parts));
+        }
+        let leases = self.space.diagrams.union(&sets);
+        let invalid = self.space.states(&[State::Invalid]);
+        self.space.diagrams.minus(leases, invalid)
+    }
+
+    /// The ICMPv6 without which there is no link, from where it can be.
+    fn neighbours(&mut self, way: Way) -> Set {
+        if self.space.family == IpFamily::V4 || way == Way::Forward {
+            return Set::EMPTY;
+        }
+        let of = self.of(Protocol::Icmpv6);
+        let mut kinds = Vec::new();
+        for (number, _, hops) in icmpv6::NEIGHBOURS {
+            let kind = self.space.equal(Field::IcmpType, (*number).into());
+            let hops = self.space.equal(Field::Hops, (*hops).into());
+            kinds.push(self.space.all(&[hops, kind, of]));
+        }
+        let mut neighbours = self.space.diagrams.union(&kinds);
+        if way == Way::Input {
+            for (index, _) in self.policy.indexed_zones() {
+                let here = self.by(Field::In, Endpoint::Zone(index));
+                let sources = self.known_sources(index);
+                let spoofed = self.space.diagrams.minus(here, sources);
+                neighbours = self.space.diagrams.minus(neighbours, spoofed);
+            }
+        }
+        neighbours
+    }
+
+    /// What the router may send if the file does not list it.
+    fn egress(&mut self, way: Way) -> Set {
+        match (way, self.policy.egress) {
+            (Way::Output, Egress::Open) => !self.space.states(&[State::Invalid]),
+            _ => Set::EMPTY,
+        }
+    }
+
+    /// The packets of the router to itself.
+    pub fn loopback(&mut self) -> Set {
+        let inward = self.space.equal(Field::In, Interfaces::LOOPBACK);
+        let outward = self.space.equal(Field::Out, Interfaces::LOOPBACK);
+        self.space.diagrams.or(inward, outward)
+    }
+
+    /// The packets that a forward or a transparent proxy on the router sends
+    /// elsewhere than where they were going.
+    pub fn redirected(&mut self) -> Set {
+        let mut sets = Vec::new();
+        if self.space.family == IpFamily::V6 {
+            return Set::EMPTY;
+        }
+        for forward in &self.policy.forwards {
+            let zone = self.policy.zone(forward.from);
+            let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+            let own = match zone.dhcp {
+                true => Set::FULL,
+                false => self.networks(Field::Destination, &own),
+            };
+            let parts = [
+                self.ports(Field::DestinationPort, PortRange::port(forward.port)),
+                self.of(forward.protocol),
+                own,
+                self.by(Field::In, Endpoint::Zone(forward.from)),
+            ];
+            sets.push(self.space.all(&parts));
+        }
+        for proxy in &self.policy.proxies {
+            let ProxyWay::Here(_) = proxy.way else {
+                continue;
+            };
+            for ports in &proxy.ports {
+                let parts = [
+                    self.ports(Field::DestinationPort, *ports),
+                    self.of(Protocol::Tcp),
+                    self.by(Field::In, Endpoint::Zone(proxy.from)),
+                ];
+                sets.push(self.space.all(&parts));
+            }
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    /// Hosts of the zones, the router not among them: what a packet that shows
+    /// something should be from or to.
+    pub fn hosts(&mut self, field: Field) -> Set {
+        let side = match field {
+            Field::Source => Field::In,
+            _ => Field::Out,
+        };
+        let mut hosts = Vec::new();
+        for (index, zone) in self.policy.indexed_zones() {
+            let by = self.by(side, Endpoint::Zone(index));
+            for own in zone.own() {
+                if own.addr().is_ipv4() != (self.space.family == IpFamily::V4) {
+                    continue;
+                }
+                let (mut first, mut last) = network_range(own);
+                if own.max_prefix_len() - own.prefix_len() > 1 {
+                    (first, last) = (first + 1, last - 1);
+                }
+                let inside = self.space.range(field, first, last);
+                let own = self.space.equal(field, address(own.addr()));
+                hosts.push(self.space.all(&[inside, !own, by]));
+            }
+        }
+        self.space.diagrams.union(&hosts)
+    }
+}
+
+const DHCP_SERVER: PortRange = PortRange::port(67);
+const DHCP_CLIENT: PortRange = PortRange::port(68);

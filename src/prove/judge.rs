@@ -1,0 +1,381 @@
+//! One packet's way through the tables, rule by rule, to a verdict.
+//!
+//! Owns the same order as `reach`, for one packet: what it met, what was done
+//! with it, and by which rule.
+
+use std::fmt;
+
+use super::packet::{Field, NO_INTERFACE, Packet, Space, State};
+use super::program::{Effect, Program, Step, Table};
+use super::reach::{Way, after_routing, before_routing};
+use crate::ruleset::{Policy, TableName, rule_text};
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It gets through.
+    Accept,
+    /// It does not.
+    Drop,
+    /// That depends on more than the packet.
+    Depends,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Accept => "ACCEPT",
+            Verdict::Drop => "DROP",
+            Verdict::Depends => "DEPENDS",
+        })
+    }
+}
+
+/// A place in the tables: a rule, or the policy after the last.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Its table.
+    pub table: TableName,
+    /// Its chain.
+    pub chain: &'a str,
+    /// Its number in the chain, from 1; 0 is the policy.
+    pub number: usize,
+    step: Option<&'a Step<'a>>,
+}
+
+impl Place<'_> {
+    /// `filter FORWARD 4`, or `filter FORWARD policy`.
+    pub fn short(&self) -> String {
+        let (table, chain) = (self.table.as_str(), self.chain);
+        match self.number {
+            0 => format!("{table} {chain} policy"),
+            number => format!("{table} {chain} {number}"),
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    /// `filter FORWARD 4: ` and the rule's words, among them its comment with
+    /// file and line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.short())?;
+        match self.step {
+            None => Ok(()),
+            Some(step) => write!(f, ": {}", rule_text(step.rule)),
+        }
+    }
+}
+
+/// One rule that a packet met, or a policy.
+pub struct Met<'a> {
+    /// Where.
+    pub place: Place<'a>,
+    /// Whether it surely did.
+    pub surely: bool,
+    /// What was done.
+    pub what: String,
+}
+
+/// What became of a packet, and how.
+pub struct Judgement<'a> {
+    /// At the end.
+    pub verdict: Verdict,
+    /// The rule or the policy that decided; the first that may have, where it
+    /// depends.
+    pub by: Option<Place<'a>>,
+    /// Every rule that it met, in order.
+    pub path: Vec<Met<'a>>,
+    /// The packet as it was at the end.
+    pub packet: Packet,
+}
+
+/// What may become of a packet at a rule or in a chain; one of them does.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fate {
+    accept: bool,
+    drop: bool,
+    /// Sent back by RETURN.
+    back: bool,
+    /// Goes on to the next rule.
+    on: bool,
+}
+
+impl Fate {
+    const ACCEPT: Fate = Fate {
+        accept: true,
+        drop: false,
+        back: false,
+        on: false,
+    };
+    const DROP: Fate = Fate {
+        drop: true,
+        accept: false,
+        ..Fate::ACCEPT
+    };
+    const ON: Fate = Fate {
+        on: true,
+        accept: false,
+        ..Fate::ACCEPT
+    };
+    const BACK: Fate = Fate {
+        back: true,
+        accept: false,
+        ..Fate::ACCEPT
+    };
+
+    fn is_certain(self) -> bool {
+        let fates = [self.accept, self.drop, self.back, self.on];
+        fates.into_iter().filter(|fate| *fate).count() == 1
+    }
+}
+
+/// How deep chains may call chains; the kernel takes no such depth.
+const DEPTH_MAX: usize = 64;
+
+struct Judge<'p> {
+    packet: Packet,
+    path: Vec<Met<'p>>,
+    accepted: Option<Place<'p>>,
+    dropped: Option<Place<'p>>,
+    /// Whether all that it met so far it surely met.
+    surely: bool,
+}
+
+/// Judges a packet on a way.
+pub fn judge<'p>(
+    program: &'p Program<'p>,
+    space: &Space,
+    way: Way,
+    packet: Packet,
+) -> Judgement<'p> {
+    let mut judge = Judge {
+        packet,
+        path: Vec::new(),
+        accepted: None,
+        dropped: None,
+        surely: true,
+    };
+    // By which interface it leaves is known once it is routed.
+    let out = packet.value(Field::Out);
+    if way == Way::Forward {
+        judge.packet.set(Field::Out, NO_INTERFACE);
+    }
+    let before = before_routing(way);
+    let mut goes_on = judge.table(program, space, TableName::Raw, before)
+        && judge.table(program, space, TableName::Mangle, before);
+    // Only the first packet of a connection comes there.
+    if goes_on && judge.packet.get(Field::State) == Some(State::New as u128) {
+        goes_on = judge.table(program, space, TableName::Nat, before);
+    }
+    judge.packet.set(Field::Out, out);
+    for (table, chain) in after_routing(way) {
+        goes_on = goes_on && judge.table(program, space, *table, chain);
+    }
+    let (verdict, by) = match (goes_on, judge.dropped) {
+        (true, None) => (Verdict::Accept, judge.accepted),
+        (true, dropped) => (Verdict::Depends, dropped),
+        (false, dropped) => (Verdict::Drop, dropped),
+    };
+    Judgement {
+        verdict,
+        by,
+        path: judge.path,
+        packet: judge.packet,
+    }
+}
+
+impl<'p> Judge<'p> {
+    /// Whether a table may let it through.
+    fn table(
+        &mut self,
+        program: &'p Program<'p>,
+        space: &Space,
+        table: TableName,
+        chain: &str,
+    ) -> bool {
+        let Some((table, place)) = program.chain(table, chain) else {
+            return true;
+        };
+        let mut fate = self.chain(table, place, space, 0);
+        if fate.back || fate.on {
+            let drops = table.chains[place].policy == Some(Policy::Drop);
+            let end = Place {
+                table: table.name,
+                chain: table.chains[place].name,
+                number: 0,
+                step: None,
+            };
+            // A table that nobody wrote a rule for is not worth a line.
+            if drops || table.name == TableName::Filter {
+                let what = if drops { "DROP" } else { "ACCEPT" };
+                self.meet(end, what.to_owned(), true);
+            }
+            match drops {
+                true => self.dropped = self.dropped.or(Some(end)),
+                false if table.name == TableName::Filter => {
+                    self.accepted = self.accepted.or(Some(end));
+                }
+                false => {}
+            }
+            fate.accept |= !drops;
+        }
+        fate.accept
+    }
+
+    fn meet(&mut self, place: Place<'p>, what: String, holds: bool) {
+        let surely = self.surely && holds;
+        self.path.push(Met {
+            place,
+            surely,
+            what,
+        });
+    }
+
+    fn chain(&mut self, table: &'p Table<'p>, place: usize, space: &Space, depth: usize) -> Fate {
+        let chain = &table.chains[place];
+        let mut fate = Fate::default();
+        if depth > DEPTH_MAX {
+            self.surely = false;
+            return Fate {
+                accept: true,
+                drop: true,
+                back: true,
+                on: true,
+            };
+        }
+        for (index, step) in chain.steps.iter().enumerate() {
+            let holds = match step.condition.holds(&self.packet) {
+                Some(false) => continue,
+                Some(true) => true,
+                None => false,
+            };
+            let here = Place {
+                table: table.name,
+                chain: chain.name,
+                number: index + 1,
+                step: Some(step),
+            };
+            let before = self.surely;
+            let what = done(table, step);
+            self.meet(here, what, holds);
+            let mut met = self.effect(table, here, step, space, holds, depth);
+            // It may not match, and then goes on.
+            met.on |= !holds;
+            self.surely = before && met.is_certain();
+            fate.accept |= met.accept;
+            fate.drop |= met.drop;
+            fate.back |= met.back;
+            if !met.on {
+                return fate;
+            }
+        }
+        fate.on = true;
+        fate
+    }
+
+    fn effect(
+        &mut self,
+        table: &'p Table<'p>,
+        here: Place<'p>,
+        step: &'p Step<'p>,
+        space: &Space,
+        holds: bool,
+        depth: usize,
+    ) -> Fate {
+        match &step.effect {
+            Effect::Continue => Fate::ON,
+            Effect::Accept => self.accept(here),
+            Effect::Drop => self.drop(here),
+            Effect::Return => Fate::BACK,
+            Effect::Jump(to) | Effect::Goto(to) => {
+                self.surely &= holds;
+                let called = self.chain(table, *to, space, depth + 1);
+                let returns = called.back || called.on;
+                let goes = matches!(step.effect, Effect::Goto(_));
+                Fate {
+                    accept: called.accept,
+                    drop: called.drop,
+                    back: returns && goes,
+                    on: returns && !goes,
+                }
+            }
+            Effect::Mark(mark) => {
+                self.set(Field::Mark, Some((*mark).into()), holds);
+                Fate::ON
+            }
+            Effect::AnyMark => {
+                self.set(Field::Mark, None, holds);
+                Fate::ON
+            }
+            Effect::Untrack => {
+                self.set(Field::State, Some(State::Untracked as u128), holds);
+                Fate::ON
+            }
+            Effect::Dnat(to, port) => {
+                let to = to.or_else(|| {
+                    let inward = self.packet.get(Field::In)?;
+                    space.own_addresses.get(&inward).copied()
+                });
+                self.set(Field::Destination, to, holds);
+                if let Some(port) = port {
+                    self.set(Field::DestinationPort, Some((*port).into()), holds);
+                }
+                self.set(Field::Dnat, Some(1), holds);
+                self.accept(here)
+            }
+            Effect::AnyDnat => {
+                self.set(Field::Destination, None, holds);
+                self.set(Field::DestinationPort, None, holds);
+                self.set(Field::Dnat, Some(1), holds);
+                self.accept(here)
+            }
+            Effect::Unknown => {
+                self.dropped = self.dropped.or(Some(here));
+                self.accepted = self.accepted.or(Some(here));
+                Fate {
+                    accept: true,
+                    drop: true,
+                    back: true,
+                    on: true,
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, here: Place<'p>) -> Fate {
+        if here.table == TableName::Filter {
+            self.accepted = self.accepted.or(Some(here));
+        }
+        Fate::ACCEPT
+    }
+
+    fn drop(&mut self, here: Place<'p>) -> Fate {
+        self.dropped = self.dropped.or(Some(here));
+        Fate::DROP
+    }
+
+    /// Sets a field, if it is certain that this is done and what to.
+    fn set(&mut self, field: Field, value: Option<u128>, holds: bool) {
+        match value {
+            Some(value) if self.surely && holds => self.packet.set(field, value),
+            _ => self.packet.forget(field),
+        }
+    }
+}
+
+/// What a rule does, in words.
+fn done(table: &Table<'_>, step: &Step<'_>) -> String {
+    match &step.effect {
+        Effect::Accept => "ACCEPT".into(),
+        Effect::Drop => "DROP".into(),
+        Effect::Return => "RETURN".into(),
+        Effect::Jump(to) => format!("-> {}", table.chains[*to].name),
+        Effect::Goto(to) => format!("=> {}", table.chains[*to].name),
+        Effect::Continue => "goes on".into(),
+        Effect::Mark(mark) => format!("mark {mark:#x}"),
+        Effect::AnyMark => "mark, not known which".into(),
+        Effect::Untrack => "not tracked".into(),
+        Effect::Dnat(..) | Effect::AnyDnat => "destination rewritten".into(),
+        Effect::Unknown => "not known what".into(),
+    }
+}

@@ -1,0 +1,27 @@
+//! Is a ruleset what the policy says, and nothing else?
+//!
+//! ```text
+//! Ruleset --program--> tests and effects --reach--> the packets that get through, every one
+//!                                        --judge--> one packet's way, rule by rule
+//! Policy  --intent--> the packets that it means to let through
+//! claim: the two are the same; and, where they are not, a packet that shows it
+//! ```
+//!
+//! A match has one meaning, in `condition`, for `reach` and `judge` alike. What
+//! depends on more than the packet is kept in doubt: what may get through and
+//! what surely does are two sets, and every claim holds for the one that is
+//! worse. Nothing here has effects.
+
+mod claim;
+mod condition;
+mod diagram;
+mod intent;
+mod judge;
+mod packet;
+mod program;
+mod reach;
+mod trace;
+mod witness;
+
+pub use claim::{Answer, Claim, Counterexample, broken, claims};
+pub use trace::Tracer;

@@ -1,0 +1,565 @@
+//! What a packet is made of, and sets of packets.
+//!
+//! Owns the fields, their order in the decision diagrams, and the finite list
+//! of interfaces that a proof tells apart. Knows nothing of rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::diagram::{Diagrams, Set};
+use crate::ruleset::{CtStates, IpFamily};
+
+/// A field of a packet, or what the kernel notes beside it. The order is that
+/// of the diagrams: what splits packets into few kinds comes first, addresses
+/// before ports, and what few rules ask for last. A hardware address is bound to
+/// a source address and so stands right below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// What conntrack takes it for, a [`State`].
+    State,
+    /// Whether its connection's destination is rewritten.
+    Dnat,
+    /// Whether its connection's source is rewritten.
+    Snat,
+    /// The interface it came in by, by [`Interfaces`].
+    In,
+    /// The interface it goes out by.
+    Out,
+    /// Source address.
+    Source,
+    /// Source hardware address.
+    Mac,
+    /// Destination address.
+    Destination,
+    /// The destination address before it was rewritten, 0 if it was not.
+    OriginalDestination,
+    /// Protocol number.
+    Protocol,
+    /// Destination port.
+    DestinationPort,
+    /// The destination port before the destination was rewritten, 0 if it was not.
+    OriginalPort,
+    /// Source port.
+    SourcePort,
+    /// ICMP type.
+    IcmpType,
+    /// ICMP code.
+    IcmpCode,
+    /// TCP flags, as in the header.
+    Flags,
+    /// Whether it is a fragment and not the first.
+    Fragment,
+    /// How many more routers it may pass.
+    Hops,
+    /// The mark that rules give it.
+    Mark,
+}
+
+impl Field {
+    /// Every field, in order.
+    pub const ALL: [Field; 19] = [
+        Field::State,
+        Field::Dnat,
+        Field::Snat,
+        Field::In,
+        Field::Out,
+        Field::Source,
+        Field::Mac,
+        Field::Destination,
+        Field::OriginalDestination,
+        Field::Protocol,
+        Field::DestinationPort,
+        Field::OriginalPort,
+        Field::SourcePort,
+        Field::IcmpType,
+        Field::IcmpCode,
+        Field::Flags,
+        Field::Fragment,
+        Field::Hops,
+        Field::Mark,
+    ];
+
+    fn bits(self, family: IpFamily, interfaces: u32) -> u32 {
+        match self {
+            Field::State => 3,
+            Field::Dnat | Field::Snat | Field::Fragment => 1,
+            Field::In | Field::Out => interfaces,
+            Field::Source | Field::Destination | Field::OriginalDestination => match family {
+                IpFamily::V4 => 32,
+                IpFamily::V6 => 128,
+            },
+            Field::Mac => 48,
+            Field::Protocol | Field::IcmpType | Field::IcmpCode | Field::Hops => 8,
+            Field::DestinationPort | Field::OriginalPort | Field::SourcePort => 16,
+            Field::Flags => 6,
+            Field::Mark => 32,
+        }
+    }
+
+    /// The field whose bits lie between this one's, so that one can be moved to
+    /// the other, and both be compared, at little cost.
+    fn twin(self) -> Option<Field> {
+        match self {
+            Field::Destination => Some(Field::OriginalDestination),
+            Field::DestinationPort => Some(Field::OriginalPort),
+            _ => None,
+        }
+    }
+}
+
+/// The values of [`Field::State`]; a packet has one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No state can be given to it.
+    Invalid,
+    /// The first packet of a connection.
+    New,
+    /// Brought about by a connection that was let through.
+    Related,
+    /// Part of a connection that was let through.
+    Established,
+    /// Kept from conntrack.
+    Untracked,
+}
+
+impl State {
+    /// Each with the name and the bit that rules have for it.
+    pub const ALL: [(State, CtStates, &'static str); 5] = [
+        (State::Invalid, CtStates::INVALID, "INVALID"),
+        (State::New, CtStates::NEW, "NEW"),
+        (State::Related, CtStates::RELATED, "RELATED"),
+        (State::Established, CtStates::ESTABLISHED, "ESTABLISHED"),
+        (State::Untracked, CtStates::UNTRACKED, "UNTRACKED"),
+    ];
+}
+
+/// The interfaces that a proof tells apart: those that somebody names, one for
+/// each wildcard and one for all others. Place 0 is no interface at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interfaces {
+    names: Vec<String>,
+}
+
+/// No interface: a packet from the router has come in by none.
+pub const NO_INTERFACE: u128 = 0;
+
+impl Interfaces {
+    /// From the names and wildcards (`eth+`) that rules and networks hold.
+    pub fn new(patterns: &BTreeSet<String>) -> Interfaces {
+        let mut names = vec![String::new(), "lo".to_owned()];
+        for pattern in patterns {
+            // A wildcard stands for an interface of its own that nobody names:
+            // no name of an interface ends in a plus.
+            if !names.contains(pattern) {
+                names.push(pattern.clone());
+            }
+        }
+        if !patterns.contains("+") {
+            names.push("+".to_owned());
+        }
+        Interfaces { names }
+    }
+
+    /// The places of the interfaces that a name or a wildcard means.
+    pub fn matching(&self, pattern: &str) -> Vec<u128> {
+        let places = self.names.iter().enumerate();
+        let found = places.filter(|(_, name)| match pattern.strip_suffix('+') {
+            // "+" alone is no condition (iptables(8)); "eth+" is also met by
+            // the interface that stands for "eth1+".
+            Some(prefix) => name.trim_end_matches('+').starts_with(prefix),
+            None => *name == pattern,
+        });
+        found.map(|(place, _)| place as u128).collect()
+    }
+
+    /// The place of one interface.
+    pub fn place(&self, name: &str) -> Option<u128> {
+        let place = self.names.iter().position(|known| known == name)?;
+        Some(place as u128)
+    }
+
+    /// The place of the interface that stands for one that nobody names: the one
+    /// of the longest wildcard that means it.
+    pub fn like(&self, name: &str) -> Option<u128> {
+        let wildcards = self.names.iter().enumerate().filter(|(_, known)| {
+            known
+                .strip_suffix('+')
+                .is_some_and(|start| name.starts_with(start))
+        });
+        let (place, _) = wildcards.max_by_key(|(_, known)| known.len())?;
+        Some(place as u128)
+    }
+
+    /// The name of an interface.
+    pub fn name(&self, place: u128) -> &str {
+        self.names.get(place as usize).map_or("+", String::as_str)
+    }
+
+    /// How many places there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The place of the loopback.
+    pub const LOOPBACK: u128 = 1;
+}
+
+/// One packet: a value for each field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    values: [u128; Field::ALL.len()],
+    unknown: u32,
+}
+
+impl Packet {
+    /// Every field is 0.
+    pub const ZERO: Packet = Packet {
+        values: [0; Field::ALL.len()],
+        unknown: 0,
+    };
+
+    /// A field's value; None where a rule rewrote it and nobody can say to what.
+    pub fn get(&self, field: Field) -> Option<u128> {
+        let known = self.unknown >> (field as u32) & 1 == 0;
+        known.then_some(self.values[field as usize])
+    }
+
+    /// A field's last known value.
+    pub fn value(&self, field: Field) -> u128 {
+        self.values[field as usize]
+    }
+
+    /// Sets a field.
+    pub fn set(&mut self, field: Field, value: u128) {
+        self.values[field as usize] = value;
+        self.unknown &= !(1 << field as u32);
+    }
+
+    /// Nobody can say what the field is now.
+    pub fn forget(&mut self, field: Field) {
+        self.unknown |= 1 << field as u32;
+    }
+}
+
+/// Packets that surely are meant, and those that may be.
+///
+/// What a rule asks may depend on more than the packet: then it is not known
+/// whether the rule matches, and "surely" and "maybe" differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Three {
+    /// These may be.
+    pub may: Set,
+    /// These are; all of them are in `may`.
+    pub must: Set,
+}
+
+impl Three {
+    /// None.
+    pub const NONE: Three = Three::exactly(Set::EMPTY);
+
+    /// Just these.
+    pub const fn exactly(set: Set) -> Three {
+        Three {
+            may: set,
+            must: set,
+        }
+    }
+
+    /// Whether it is not in doubt.
+    pub fn is_exact(self) -> bool {
+        self.may == self.must
+    }
+
+    /// All others.
+    pub fn complement(self) -> Three {
+        Three {
+            may: !self.must,
+            must: !self.may,
+        }
+    }
+}
+
+/// The packets of one family, and sets of them.
+pub struct Space {
+    /// The sets.
+    pub diagrams: Diagrams,
+    /// Which addresses.
+    pub family: IpFamily,
+    /// Which interfaces.
+    pub interfaces: Interfaces,
+    /// The router's own address on an interface, where it is known.
+    pub own_addresses: BTreeMap<u128, u128>,
+    layout: [(u32, u32, u32); Field::ALL.len()],
+}
+
+/// The most nodes of one proof: about 200 MiB.
+const NODES_MAX: usize = 6 << 20;
+
+impl Space {
+    /// Every packet of a family over these interfaces.
+    pub fn new(family: IpFamily, interfaces: Interfaces) -> Space {
+        let interface_bits = usize::BITS - (interfaces.len() - 1).leading_zeros();
+        let mut layout = [(0, 1, 0); Field::ALL.len()];
+        let mut next = 0;
+        for field in Field::ALL {
+            let bits = field.bits(family, interface_bits);
+            match field {
+                Field::OriginalDestination | Field::OriginalPort => continue,
+                _ => {}
+            }
+            match field.twin() {
+                Some(twin) => {
+                    layout[field as usize] = (next, 2, bits);
+                    layout[twin as usize] = (next + 1, 2, bits);
+                    next += 2 * bits;
+                }
+                None => {
+                    layout[field as usize] = (next, 1, bits);
+                    next += bits;
+                }
+            }
+        }
+        Space {
+            diagrams: Diagrams::new(NODES_MAX),
+            family,
+            interfaces,
+            own_addresses: BTreeMap::new(),
+            layout,
+        }
+    }
+
+    /// How wide a field is, in bits.
+    pub fn bits_of(&self, field: Field) -> u32 {
+        self.layout[field as usize].2
+    }
+
+    /// The highest value of a field.
+    pub fn highest(&self, field: Field) -> u128 {
+        u128::MAX >> (128 - self.bits_of(field))
+    }
+
+    /// The variables of a field from its highest bit, each with that bit's
+    /// weight.
+    fn variables(&self, field: Field) -> impl DoubleEndedIterator<Item = (u32, u128)> + use<> {
+        let (start, stride, bits) = self.layout[field as usize];
+        (0..bits).map(move |bit| (start + bit * stride, 1 << (bits - 1 - bit)))
+    }
+
+    /// The field that a variable is a bit of.
+    fn field_of(&self, variable: u32) -> Option<Field> {
+        Field::ALL.into_iter().find(|field| {
+            let (start, stride, bits) = self.layout[*field as usize];
+            variable >= start
+                && variable < start + stride * bits
+                && (variable - start) % stride == 0
+        })
+    }
+
+    /// The packets whose field is from `first` to `last`.
+    pub fn range(&mut self, field: Field, first: u128, last: u128) -> Set {
+        if first > last || first > self.highest(field) {
+            return Set::EMPTY;
+        }
+        let (mut from, mut to) = (Set::FULL, Set::FULL);
+        let last = last.min(self.highest(field));
+        for (variable, weight) in self.variables(field).rev() {
+            from = match first & weight {
+                0 => self.diagrams.make(variable, from, Set::FULL),
+                _ => self.diagrams.make(variable, Set::EMPTY, from),
+            };
+            to = match last & weight {
+                0 => self.diagrams.make(variable, to, Set::EMPTY),
+                _ => self.diagrams.make(variable, Set::FULL, to),
+            };
+        }
+        self.diagrams.and(from, to)
+    }
+
+    /// The packets whose field is `value` in the bits of `mask`.
+    pub fn masked(&mut self, field: Field, mask: u128, value: u128) -> Set {
+        let mut set = Set::FULL;
+        for (variable, weight) in self.variables(field).rev() {
+            if mask & weight != 0 {
+                set = match value & weight {
+                    0 => self.diagrams.make(variable, set, Set::EMPTY),
+                    _ => self.diagrams.make(variable, Set::EMPTY, set),
+                };
+            }
+        }
+        set
+    }
+
+    /// The packets whose field is `value`.
+    pub fn equal(&mut self, field: Field, value: u128) -> Set {
+        self.masked(field, u128::MAX, value)
+    }
+
+    /// The packets whose field is one of these.
+    pub fn one_of(&mut self, field: Field, values: &[u128]) -> Set {
+        let sets: Vec<Set> = values.iter().map(|v| self.equal(field, *v)).collect();
+        self.diagrams.union(&sets)
+    }
+
+    /// The packets in these states.
+    pub fn states(&mut self, states: &[State]) -> Set {
+        let values: Vec<u128> = states.iter().map(|state| *state as u128).collect();
+        self.one_of(Field::State, &values)
+    }
+
+    /// Those of all sets.
+    pub fn all(&mut self, sets: &[Set]) -> Set {
+        sets.iter()
+            .fold(Set::FULL, |all, set| self.diagrams.and(all, *set))
+    }
+
+    /// What is in both.
+    pub fn and(&mut self, a: Three, b: Three) -> Three {
+        let may = self.diagrams.and(a.may, b.may);
+        let must = match a.is_exact() && b.is_exact() {
+            true => may,
+            false => self.diagrams.and(a.must, b.must),
+        };
+        Three { may, must }
+    }
+
+    /// What is in either.
+    pub fn or(&mut self, a: Three, b: Three) -> Three {
+        self.and(a.complement(), b.complement()).complement()
+    }
+
+    /// What is in the first and not in the second.
+    pub fn minus(&mut self, a: Three, b: Three) -> Three {
+        self.and(a, b.complement())
+    }
+
+    /// The set with any value in these fields.
+    pub fn forget(&mut self, set: Set, fields: &[Field]) -> Set {
+        self.moved(set, fields, &[])
+    }
+
+    /// The set with some fields forgotten and others moved to their twins,
+    /// which must be among the forgotten.
+    fn moved(&mut self, set: Set, forgotten: &[Field], to_twin: &[Field]) -> Set {
+        let spans = |fields: &[Field]| -> Vec<(u32, u32, u32)> {
+            fields.iter().map(|f| self.layout[*f as usize]).collect()
+        };
+        let within = |spans: &[(u32, u32, u32)], variable: u32| {
+            spans.iter().any(|(start, stride, bits)| {
+                variable >= *start
+                    && variable < start + stride * bits
+                    && (variable - start) % stride == 0
+            })
+        };
+        let (forgotten, to_twin) = (spans(forgotten), spans(to_twin));
+        self.diagrams.moved(set, &|variable| {
+            if within(&to_twin, variable) {
+                Some(variable + 1)
+            } else if within(&forgotten, variable) {
+                None
+            } else {
+                Some(variable)
+            }
+        })
+    }
+
+    /// What becomes of a set when each packet's field is set to one value.
+    pub fn assigned(&mut self, set: Set, field: Field, value: u128) -> Set {
+        let free = self.forget(set, &[field]);
+        let value = self.equal(field, value);
+        self.diagrams.and(free, value)
+    }
+
+    /// What becomes of a set when each packet's destination is rewritten to one
+    /// in `to`, a set over destination and its port. The fields of `kept` stay.
+    pub fn redirected(&mut self, set: Set, to: Set, kept: &[Field]) -> Set {
+        let set = self.moved(
+            set,
+            &[Field::OriginalDestination, Field::OriginalPort, Field::Dnat],
+            &[Field::Destination, Field::DestinationPort],
+        );
+        let dnat = self.equal(Field::Dnat, 1);
+        let mut changed = self.all(&[set, to, dnat]);
+        for field in kept {
+            let same = self.twins_equal(*field);
+            changed = self.diagrams.and(changed, same);
+        }
+        changed
+    }
+
+    fn twins_equal(&mut self, field: Field) -> Set {
+        let mut same = Set::FULL;
+        for (variable, _) in self.variables(field).rev() {
+            let zero = self.diagrams.make(variable + 1, same, Set::EMPTY);
+            let one = self.diagrams.make(variable + 1, Set::EMPTY, same);
+            same = self.diagrams.make(variable, zero, one);
+        }
+        same
+    }
+
+    /// A packet of the set, 0 wherever it may be; None if the set is empty.
+    pub fn pick(&self, set: Set) -> Option<Packet> {
+        if set.is_empty() {
+            return None;
+        }
+        let mut packet = Packet::ZERO;
+        let mut at = set;
+        while at != Set::FULL {
+            let variable = self.diagrams.top(at);
+            let (low, high) = self.diagrams.split(at, variable);
+            at = low;
+            if low.is_empty() {
+                at = high;
+                let field = self.field_of(variable)?;
+                let (start, stride, bits) = self.layout[field as usize];
+                let bit = (variable - start) / stride;
+                packet.values[field as usize] |= 1 << (bits - 1 - bit);
+            }
+        }
+        Some(packet)
+    }
+
+    /// A packet of the set that is also in as many of the wished-for sets as can
+    /// be, the first ones first.
+    pub fn pick_like(&mut self, set: Set, wishes: &[Set]) -> Option<Packet> {
+        let wished = wishes.iter().fold(set, |set, wish| {
+            let both = self.diagrams.and(set, *wish);
+            if both.is_empty() { set } else { both }
+        });
+        self.pick(wished)
+    }
+
+    /// The values of a field that packets of a set have, as ranges in order. The
+    /// set must be over this field alone.
+    pub fn ranges(&self, set: Set, field: Field) -> Vec<(u128, u128)> {
+        let mut ranges: Vec<(u128, u128)> = Vec::new();
+        let highest = self.highest(field);
+        self.collect(set, field, 0, highest, &mut ranges);
+        ranges
+    }
+
+    fn collect(
+        &self,
+        set: Set,
+        field: Field,
+        first: u128,
+        size: u128,
+        ranges: &mut Vec<(u128, u128)>,
+    ) {
+        if set.is_empty() {
+            return;
+        }
+        let (start, stride, bits) = self.layout[field as usize];
+        let done = bits - size.count_ones();
+        let variable = start + done * stride;
+        if set == Set::FULL || size == 0 {
+            match ranges.last_mut() {
+                Some(last) if last.1.checked_add(1) == Some(first) => last.1 = first + size,
+                _ => ranges.push((first, first + size)),
+            }
+            return;
+        }
+        let (low, high) = self.diagrams.split(set, variable);
+        let half = size >> 1;
+        self.collect(low, field, first, half, ranges);
+        self.collect(high, field, first + half + 1, half, ranges);
+    }
+}

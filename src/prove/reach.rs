@@ -1,0 +1,520 @@
+//! Which packets get through: every packet at once, through every table.
+//!
+//! Owns the order of the hooks and the way of a set through chains. The order is
+//! the kernel's: raw, conntrack, mangle, nat for the destination, routing,
+//! mangle, filter, security, and mangle again on the way out (enum
+//! nf_ip_hook_priorities in include/uapi/linux/netfilter_ipv4.h). Routing is left
+//! open: what is said holds whatever way a packet takes.
+
+use super::diagram::Set;
+use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
+use super::program::{Effect, Program, Step, Table};
+use crate::ruleset::{Policy, TableName};
+
+/// The ways that a packet may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// To the router.
+    Input,
+    /// Across it.
+    Forward,
+    /// From it.
+    Output,
+}
+
+impl Way {
+    /// Each.
+    pub const ALL: [Way; 3] = [Way::Input, Way::Forward, Way::Output];
+
+    /// The name of its chain in filter.
+    pub fn chain(self) -> &'static str {
+        match self {
+            Way::Input => "INPUT",
+            Way::Forward => "FORWARD",
+            Way::Output => "OUTPUT",
+        }
+    }
+}
+
+/// The chains that packets of a way go through once it is known which, in order.
+const AFTER_ROUTING: [(Way, &[(TableName, &str)]); 3] = [
+    (
+        Way::Input,
+        &[
+            (TableName::Mangle, "INPUT"),
+            (TableName::Filter, "INPUT"),
+            (TableName::Security, "INPUT"),
+        ],
+    ),
+    (
+        Way::Forward,
+        &[
+            (TableName::Mangle, "FORWARD"),
+            (TableName::Filter, "FORWARD"),
+            (TableName::Security, "FORWARD"),
+            (TableName::Mangle, "POSTROUTING"),
+        ],
+    ),
+    (
+        Way::Output,
+        &[
+            (TableName::Filter, "OUTPUT"),
+            (TableName::Security, "OUTPUT"),
+            (TableName::Mangle, "POSTROUTING"),
+        ],
+    ),
+];
+
+/// The chains after routing of one way.
+pub fn after_routing(way: Way) -> &'static [(TableName, &'static str)] {
+    AFTER_ROUTING
+        .into_iter()
+        .find(|(known, _)| *known == way)
+        .map_or(&[], |(_, chains)| chains)
+}
+
+/// The chain of a table before routing.
+pub fn before_routing(way: Way) -> &'static str {
+    match way {
+        Way::Output => "OUTPUT",
+        Way::Input | Way::Forward => "PREROUTING",
+    }
+}
+
+/// What becomes of a chain's packets: those let through, dropped, and sent back
+/// by RETURN. All others come to its end.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    accept: Three,
+    drop: Three,
+    back: Three,
+}
+
+impl Ends {
+    const NONE: Ends = Ends {
+        accept: Three::NONE,
+        drop: Three::NONE,
+        back: Three::NONE,
+    };
+}
+
+/// How deep chains may call chains; what is deeper is not judged but doubted.
+const DEPTH_MAX: usize = 64;
+
+/// Which packets get through a program.
+pub struct Reach<'p, 'a> {
+    program: &'p Program<'a>,
+    /// What became of the packets of chains that change none, by table and place.
+    known: std::collections::BTreeMap<(TableName, usize), Option<Ends>>,
+}
+
+impl<'p, 'a> Reach<'p, 'a> {
+    /// Begins.
+    pub fn new(program: &'p Program<'a>) -> Reach<'p, 'a> {
+        Reach {
+            program,
+            known: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Every packet that there is on a way, as it comes.
+    pub fn all(&self, space: &mut Space, way: Way) -> Set {
+        let last = space.interfaces.len() as u128 - 1;
+        let (inward, outward) = match way {
+            Way::Output => (NO_INTERFACE..=NO_INTERFACE, 1..=last),
+            Way::Input | Way::Forward => (1..=last, NO_INTERFACE..=NO_INTERFACE),
+        };
+        let mut sets = vec![
+            space.range(Field::In, *inward.start(), *inward.end()),
+            space.range(Field::Out, *outward.start(), *outward.end()),
+            space.range(
+                Field::State,
+                State::Invalid as u128,
+                State::Established as u128,
+            ),
+            space.equal(Field::OriginalDestination, 0),
+            space.equal(Field::OriginalPort, 0),
+        ];
+        // Only what belongs to a connection can be part of one that is rewritten.
+        let part = space.states(&[State::Established, State::Related]);
+        let dnat = space.equal(Field::Dnat, 0);
+        let snat = space.equal(Field::Snat, 0);
+        let plain = space.diagrams.and(dnat, snat);
+        sets.push(space.diagrams.or(part, plain));
+        if way != Way::Output {
+            sets.push(space.equal(Field::Mark, 0));
+        }
+        if self.program.tracks {
+            sets.push(space.equal(Field::Fragment, 0));
+        }
+        space.all(&sets)
+    }
+
+    /// The packets of a way that get through every table, as they are at the end.
+    pub fn accepted(&mut self, space: &mut Space, way: Way) -> Three {
+        let mut flow = Three::exactly(self.all(space, way));
+        let before = before_routing(way);
+        for table in [TableName::Raw, TableName::Mangle] {
+            flow = self.through(space, table, before, flow);
+        }
+        flow = self.rewritten(space, before, flow);
+        if way == Way::Forward {
+            flow = routed(space, flow);
+        }
+        for (table, chain) in after_routing(way) {
+            flow = self.through(space, *table, chain, flow);
+        }
+        flow
+    }
+
+    /// The packets of a way that one chain lets through.
+    pub fn accepted_by(&mut self, space: &mut Space, table: TableName, chain: &str) -> Three {
+        let last = space.interfaces.len() as u128 - 1;
+        let flow = Three::exactly(space.range(Field::In, 1, last));
+        self.through(space, table, chain, flow)
+    }
+
+    /// Nat's chain, which sees the first packet of each connection; what follows
+    /// is rewritten as that was.
+    fn rewritten(&mut self, space: &mut Space, chain: &str, flow: Three) -> Three {
+        if !self.program.rewrites {
+            return flow;
+        }
+        let new = Three::exactly(space.states(&[State::New]));
+        let first = space.and(flow, new);
+        let first = self.through(space, TableName::Nat, chain, first);
+        let part = space.states(&[State::Established, State::Related]);
+        let later = space.and(flow, Three::exactly(part));
+        let fields = [Field::Destination, Field::DestinationPort];
+        let later = Three {
+            may: space.forget(later.may, &fields),
+            must: !space.forget(!later.must, &fields),
+        };
+        let part = Three::exactly(part);
+        let later = space.and(later, part);
+        let others = space.or(new, part);
+        let others = space.minus(flow, others);
+        let tracked = space.or(first, later);
+        space.or(tracked, others)
+    }
+
+    fn through(&mut self, space: &mut Space, table: TableName, chain: &str, flow: Three) -> Three {
+        let Some((table, place)) = self.program.chain(table, chain) else {
+            return flow;
+        };
+        let policy = table.chains[place].policy;
+        if !table.chains[place].changes {
+            let ends = self.ends(space, table, place, 0);
+            let decided = space.or(ends.accept, ends.drop);
+            let through = match policy {
+                Some(Policy::Drop) => ends.accept,
+                _ => space.or(ends.accept, decided.complement()),
+            };
+            return space.and(flow, through);
+        }
+        let walked = self.walk(space, table, place, flow, 0);
+        let rest = space.or(walked.back, walked.rest);
+        match policy {
+            Some(Policy::Drop) => walked.accept,
+            _ => space.or(walked.accept, rest),
+        }
+    }
+
+    /// What becomes of every packet in a chain that changes none.
+    fn ends(&mut self, space: &mut Space, table: &Table<'a>, place: usize, depth: usize) -> Ends {
+        match self.known.get(&(table.name, place)) {
+            Some(Some(ends)) => return *ends,
+            // It calls itself, which the kernel refuses.
+            Some(None) => return unknown(Three::exactly(Set::FULL)),
+            None if depth > DEPTH_MAX => return unknown(Three::exactly(Set::FULL)),
+            None => {}
+        }
+        self.known.insert((table.name, place), None);
+        let ends = self.segment(space, table, &table.chains[place].steps, depth);
+        self.known.insert((table.name, place), Some(ends));
+        ends
+    }
+
+    /// The same for some rules in a row: halves first, then both, so that no set
+    /// that grows with the chain is walked once for each of its rules.
+    fn segment(
+        &mut self,
+        space: &mut Space,
+        table: &Table<'a>,
+        steps: &[Step<'a>],
+        depth: usize,
+    ) -> Ends {
+        match steps {
+            [] => Ends::NONE,
+            [step] => self.step(space, table, step, depth),
+            _ => {
+                let (first, second) = steps.split_at(steps.len() / 2);
+                let first = self.segment(space, table, first, depth);
+                let second = self.segment(space, table, second, depth);
+                then(space, first, second)
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        space: &mut Space,
+        table: &Table<'a>,
+        step: &Step<'a>,
+        depth: usize,
+    ) -> Ends {
+        if step.effect == Effect::Continue {
+            return Ends::NONE;
+        }
+        let matched = step.condition.set(space);
+        match &step.effect {
+            Effect::Accept => Ends {
+                accept: matched,
+                ..Ends::NONE
+            },
+            Effect::Drop => Ends {
+                drop: matched,
+                ..Ends::NONE
+            },
+            Effect::Return => Ends {
+                back: matched,
+                ..Ends::NONE
+            },
+            Effect::Jump(to) | Effect::Goto(to) => {
+                let called = self.ends(space, table, *to, depth + 1);
+                let accept = space.and(matched, called.accept);
+                let drop = space.and(matched, called.drop);
+                let back = match step.effect {
+                    Effect::Goto(_) => {
+                        let decided = space.or(called.accept, called.drop);
+                        space.minus(matched, decided)
+                    }
+                    _ => Three::NONE,
+                };
+                Ends { accept, drop, back }
+            }
+            _ => unknown(matched),
+        }
+    }
+
+    /// The way of a set through a chain that changes packets, rule by rule.
+    fn walk(
+        &mut self,
+        space: &mut Space,
+        table: &Table<'a>,
+        place: usize,
+        flow: Three,
+        depth: usize,
+    ) -> Walked {
+        let mut walked = Walked {
+            accept: Three::NONE,
+            back: Three::NONE,
+            rest: flow,
+        };
+        if depth > DEPTH_MAX {
+            // Too deep for a kernel to take: anything may become of them.
+            let may = Three {
+                may: Set::FULL,
+                must: Set::EMPTY,
+            };
+            return Walked {
+                accept: may,
+                back: may,
+                rest: may,
+            };
+        }
+        for step in &table.chains[place].steps {
+            if step.effect == Effect::Continue {
+                continue;
+            }
+            let matched = step.condition.set(space);
+            let taken = space.and(walked.rest, matched);
+            let passed = space.minus(walked.rest, matched);
+            let called = match &step.effect {
+                Effect::Jump(to) | Effect::Goto(to) if !table.chains[*to].changes => {
+                    let ends = self.ends(space, table, *to, depth + 1);
+                    let decided = space.or(ends.accept, ends.drop);
+                    Walked {
+                        accept: space.and(taken, ends.accept),
+                        back: Three::NONE,
+                        rest: space.minus(taken, decided),
+                    }
+                }
+                Effect::Jump(to) | Effect::Goto(to) => {
+                    let walked = self.walk(space, table, *to, taken, depth + 1);
+                    Walked {
+                        accept: walked.accept,
+                        back: Three::NONE,
+                        rest: space.or(walked.back, walked.rest),
+                    }
+                }
+                effect => applied(space, effect, taken),
+            };
+            walked.accept = space.or(walked.accept, called.accept);
+            walked.back = space.or(walked.back, called.back);
+            walked.rest = match step.effect {
+                Effect::Goto(_) => {
+                    walked.back = space.or(walked.back, called.rest);
+                    passed
+                }
+                _ => space.or(passed, called.rest),
+            };
+        }
+        walked
+    }
+}
+
+/// A set's way through a chain: let through, sent back, at its end.
+struct Walked {
+    accept: Three,
+    back: Three,
+    rest: Three,
+}
+
+fn unknown(matched: Three) -> Ends {
+    let maybe = Three {
+        may: matched.may,
+        must: Set::EMPTY,
+    };
+    Ends {
+        accept: maybe,
+        drop: maybe,
+        back: maybe,
+    }
+}
+
+/// One after the other.
+fn then(space: &mut Space, first: Ends, second: Ends) -> Ends {
+    let decided = space.or(first.accept, first.drop);
+    let decided = space.or(decided, first.back);
+    let mut add = |first, second| {
+        let later = space.minus(second, decided);
+        space.or(first, later)
+    };
+    Ends {
+        accept: add(first.accept, second.accept),
+        drop: add(first.drop, second.drop),
+        back: add(first.back, second.back),
+    }
+}
+
+/// Packets that leave by any interface but the loopback, now that it is known.
+fn routed(space: &mut Space, flow: Three) -> Three {
+    let last = space.interfaces.len() as u128 - 1;
+    let outward = space.range(Field::Out, Interfaces::LOOPBACK + 1, last);
+    let inward = space.range(Field::In, Interfaces::LOOPBACK + 1, last);
+    let across = space.diagrams.and(inward, outward);
+    let mut one = |set| {
+        let set = space.forget(set, &[Field::Out]);
+        space.diagrams.and(set, across)
+    };
+    let may = one(flow.may);
+    let must = match flow.is_exact() {
+        true => may,
+        false => one(flow.must),
+    };
+    Three { may, must }
+}
+
+fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
+    let mut walked = Walked {
+        accept: Three::NONE,
+        back: Three::NONE,
+        rest: Three::NONE,
+    };
+    let mut both = |change: &mut dyn FnMut(&mut Space, Set) -> Set| {
+        let may = change(space, taken.may);
+        let must = match taken.is_exact() {
+            true => may,
+            false => change(space, taken.must),
+        };
+        Three { may, must }
+    };
+    match effect {
+        Effect::Accept => walked.accept = taken,
+        Effect::Drop => {}
+        Effect::Return => walked.back = taken,
+        Effect::Mark(mark) => {
+            let mark = u128::from(*mark);
+            walked.rest = both(&mut |space, set| space.assigned(set, Field::Mark, mark));
+        }
+        Effect::AnyMark => {
+            walked.rest = Three {
+                may: space.forget(taken.may, &[Field::Mark]),
+                must: Set::EMPTY,
+            };
+        }
+        Effect::Untrack => {
+            let untracked = State::Untracked as u128;
+            walked.rest = both(&mut |space, set| {
+                let set = space.forget(set, &[Field::Dnat, Field::Snat]);
+                let dnat = space.equal(Field::Dnat, 0);
+                let snat = space.equal(Field::Snat, 0);
+                let set = space.all(&[set, dnat, snat]);
+                space.assigned(set, Field::State, untracked)
+            });
+        }
+        Effect::Dnat(Some(to), port) => {
+            let (to, port) = (*to, *port);
+            walked.accept = both(&mut |space, set| {
+                let to = space.equal(Field::Destination, to);
+                with_port(space, set, to, port)
+            });
+        }
+        Effect::Dnat(None, port) => walked.accept = to_router(space, taken, *port),
+        Effect::AnyDnat => {
+            let may = space.redirected(taken.may, Set::FULL, &[]);
+            walked.accept = Three {
+                may,
+                must: Set::EMPTY,
+            };
+        }
+        _ => {
+            let maybe = Three {
+                may: taken.may,
+                must: Set::EMPTY,
+            };
+            walked = Walked {
+                accept: maybe,
+                back: maybe,
+                rest: maybe,
+            };
+        }
+    }
+    walked
+}
+
+fn with_port(space: &mut Space, set: Set, to: Set, port: Option<u16>) -> Set {
+    match port {
+        Some(port) => {
+            let port = space.equal(Field::DestinationPort, port.into());
+            let to = space.diagrams.and(to, port);
+            space.redirected(set, to, &[])
+        }
+        None => space.redirected(set, to, &[Field::DestinationPort]),
+    }
+}
+
+/// To the router's own address on the interface that a packet came in by, or to
+/// the loopback's if it came from the router (nf_nat_redirect_ipv4).
+fn to_router(space: &mut Space, taken: Three, port: Option<u16>) -> Three {
+    let mut known = Set::EMPTY;
+    let mut accept = Three::NONE;
+    for (interface, address) in space.own_addresses.clone() {
+        let here = space.equal(Field::In, interface);
+        known = space.diagrams.or(known, here);
+        let to = space.equal(Field::Destination, address);
+        let here = space.and(taken, Three::exactly(here));
+        let sent = Three {
+            may: with_port(space, here.may, to, port),
+            must: with_port(space, here.must, to, port),
+        };
+        accept = space.or(accept, sent);
+    }
+    let elsewhere = space.diagrams.minus(taken.may, known);
+    let maybe = Three {
+        may: with_port(space, elsewhere, Set::FULL, port),
+        must: Set::EMPTY,
+    };
+    space.or(accept, maybe)
+}

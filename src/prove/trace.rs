@@ -1,0 +1,201 @@
+//! What becomes of single packets, in words.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::claim;
+use super::intent;
+use super::judge::{Judgement, judge};
+use super::packet::{Interfaces, Packet, Space};
+use super::program::{Program, interface_patterns};
+use super::reach::Way;
+use super::witness::{self, Naming};
+use crate::policy::{Policy, Role};
+use crate::ruleset::{IpFamily, Ruleset};
+
+/// Options of `camfw trace`: name, without dashes, and value.
+type Options = [(String, String)];
+
+/// Rules to hold packets against.
+pub struct Tracer {
+    ipv4: Ruleset,
+    ipv6: Ruleset,
+    policy: Option<Policy>,
+}
+
+impl Tracer {
+    /// Anyone's rules, which are of whatever family the packets are.
+    pub fn of_rules(rules: Ruleset) -> Tracer {
+        Tracer {
+            ipv6: rules.clone(),
+            ipv4: rules,
+            policy: None,
+        }
+    }
+
+    /// A policy's, by the names of its zones.
+    pub fn of_policy(policy: Policy, [ipv4, ipv6]: [Ruleset; 2]) -> Tracer {
+        Tracer {
+            ipv4,
+            ipv6,
+            policy: Some(policy),
+        }
+    }
+
+    fn ruleset(&self, family: IpFamily) -> &Ruleset {
+        match family {
+            IpFamily::V4 => &self.ipv4,
+            IpFamily::V6 => &self.ipv6,
+        }
+    }
+
+    fn naming(&self) -> Naming {
+        self.policy.as_ref().map(claim::naming).unwrap_or_default()
+    }
+
+    /// The space of packets by these interfaces too.
+    fn space<'o>(&self, family: IpFamily, named: impl IntoIterator<Item = &'o Options>) -> Space {
+        let ruleset = self.ruleset(family);
+        if let Some(policy) = &self.policy {
+            return claim::space(policy, &[ruleset], family);
+        }
+        let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
+        for (name, value) in named.into_iter().flatten() {
+            if matches!(name.as_str(), "from" | "to") && value != "router" {
+                patterns.insert(value.clone());
+            }
+        }
+        Space::new(family, Interfaces::new(&patterns))
+    }
+
+    /// The packet, with the ends that the policy's networks give it where the
+    /// options do not.
+    fn packet(&self, space: &Space, options: &Options) -> Result<(Way, Packet), String> {
+        let mut options = options.to_vec();
+        let value = |name: &str| options.iter().find(|(known, _)| known == name);
+        let mut found = Vec::new();
+        for (end, address) in [("from", "src"), ("to", "dst")] {
+            let Some((_, address)) = value(address) else {
+                return Err(format!(
+                    "a packet has an address at both ends; give --{address}"
+                ));
+            };
+            if let (None, Some(policy)) = (value(end), &self.policy) {
+                let address: Option<IpAddr> = address.parse().ok();
+                let name = address.and_then(|address| place_of(policy, address));
+                found.extend(name.map(|name| (end.to_owned(), name)));
+            }
+        }
+        if value("proto").is_none() {
+            found.push(("proto".into(), "tcp".into()));
+        }
+        options.extend(found);
+        witness::packet(space, &self.naming(), &options)
+    }
+
+    /// The way of one packet, a line for each rule that it met.
+    ///
+    /// # Errors
+    /// What is wrong with the options.
+    pub fn path(&self, options: &Options) -> Result<String, String> {
+        let family = family_of(options);
+        let space = self.space(family, [options]);
+        let (way, packet) = self.packet(&space, options)?;
+        let program = Program::new(self.ruleset(family), &space);
+        let judged = judge(&program, &space, way, packet);
+        let mut text = String::new();
+        for met in &judged.path {
+            let surely = if met.surely { "" } else { "perhaps " };
+            let _ = writeln!(text, "{}: {surely}{}", met.place, met.what);
+        }
+        let _ = writeln!(text, "{}", ending(&judged));
+        Ok(text)
+    }
+
+    /// The verdict on each packet, a line each: the verdict, the rule that gave
+    /// it, and the rules that it met, with tabs between. Lines come with their
+    /// numbers from 0.
+    ///
+    /// # Errors
+    /// The first line that is no packet.
+    pub fn verdicts<'l>(
+        &self,
+        lines: impl Iterator<Item = (usize, &'l str)>,
+    ) -> Result<String, String> {
+        let mut packets: Vec<(usize, Vec<(String, String)>)> = Vec::new();
+        for (number, line) in lines {
+            packets.push((number, split(line)));
+        }
+        let spaces = [IpFamily::V4, IpFamily::V6]
+            .map(|family| self.space(family, packets.iter().map(|(_, packet)| packet.as_slice())));
+        let programs = [
+            Program::new(&self.ipv4, &spaces[0]),
+            Program::new(&self.ipv6, &spaces[1]),
+        ];
+        let mut text = String::new();
+        for (number, options) in &packets {
+            let family = family_of(options);
+            let (space, program) = (&spaces[family as usize], &programs[family as usize]);
+            let (way, packet) = self
+                .packet(space, options)
+                .map_err(|error| format!("{}: {error}", number + 1))?;
+            let judged = judge(program, space, way, packet);
+            let by = judged.by.map_or(String::new(), |by| by.short());
+            let path: Vec<String> = judged.path.iter().map(|met| met.place.short()).collect();
+            let _ = writeln!(text, "{}\t{by}\t{}", judged.verdict, path.join(", "));
+        }
+        Ok(text)
+    }
+}
+
+fn ending(judged: &Judgement<'_>) -> String {
+    match &judged.by {
+        Some(by) => format!("{} by {by}", judged.verdict),
+        None => judged.verdict.to_string(),
+    }
+}
+
+/// The options of a line, with or without the command before them.
+fn split(line: &str) -> Vec<(String, String)> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    for word in line.split_whitespace() {
+        match (word.strip_prefix("--"), options.last_mut()) {
+            (Some(name), _) => options.push((name.to_owned(), String::new())),
+            (None, Some((_, value))) => *value = word.to_owned(),
+            (None, None) => {}
+        }
+    }
+    options
+}
+
+fn family_of(options: &Options) -> IpFamily {
+    let mut addresses = options
+        .iter()
+        .filter(|(name, _)| matches!(name.as_str(), "src" | "dst"));
+    match addresses.any(|(_, address)| address.contains(':')) {
+        true => IpFamily::V6,
+        false => IpFamily::V4,
+    }
+}
+
+/// Which end an address is at: the router, the zone whose network it is in, or
+/// the way out.
+fn place_of(policy: &Policy, address: IpAddr) -> Option<String> {
+    let mut own = policy.zones.iter().flat_map(|zone| zone.own());
+    if own.any(|own| own.addr() == address) {
+        return Some("router".into());
+    }
+    let zones = policy.zones.iter();
+    let inside = zones.filter_map(|zone| {
+        let networks = intent::networks_of(policy, zone).into_iter();
+        let within = networks.filter(|network| network.contains(&address));
+        let length = within.map(|network| network.prefix_len()).max()?;
+        Some((length, zone))
+    });
+    let nearest = inside
+        .max_by_key(|(length, _)| *length)
+        .map(|(_, zone)| zone);
+    let out = || policy.zones.iter().find(|zone| zone.role == Role::External);
+    nearest.or_else(out).map(|zone| zone.name.to_string())
+}

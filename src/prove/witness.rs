@@ -1,0 +1,269 @@
+//! A packet as a line that `camfw trace` takes, and back.
+//!
+//! Owns the words for a packet's fields.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::packet::{Field, Packet, Space, State};
+use super::reach::Way;
+use crate::name::MacAddress;
+use crate::ruleset::{IpFamily, TcpFlags};
+
+/// What interfaces are called: by the zone they belong to, if there is one.
+#[derive(Debug, Clone, Default)]
+pub struct Naming {
+    /// Interface and zone.
+    pub zones: Vec<(String, String)>,
+}
+
+impl Naming {
+    fn shown<'n>(&'n self, interface: &'n str) -> &'n str {
+        let zone = self.zones.iter().find(|(known, _)| known == interface);
+        zone.map_or(interface, |(_, zone)| zone)
+    }
+
+    fn interface<'n>(&'n self, shown: &'n str) -> &'n str {
+        let zone = self.zones.iter().find(|(_, zone)| zone == shown);
+        zone.map_or(shown, |(interface, _)| interface)
+    }
+}
+
+/// An address of a number.
+pub fn address(family: IpFamily, number: u128) -> IpAddr {
+    match family {
+        IpFamily::V4 => Ipv4Addr::from(number as u32).into(),
+        IpFamily::V6 => Ipv6Addr::from(number).into(),
+    }
+}
+
+fn protocol_name(number: u128) -> Option<&'static str> {
+    match number {
+        1 => Some("icmp"),
+        6 => Some("tcp"),
+        17 => Some("udp"),
+        58 => Some("icmpv6"),
+        _ => None,
+    }
+}
+
+/// The options of `camfw trace` that describe a packet as it came, which is
+/// before its destination was rewritten.
+pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String {
+    let value = |field| packet.value(field);
+    let interface = |field| naming.shown(space.interfaces.name(value(field)));
+    let (from, to) = match way {
+        Way::Input => (interface(Field::In), "router"),
+        Way::Forward => (interface(Field::In), interface(Field::Out)),
+        Way::Output => ("router", interface(Field::Out)),
+    };
+    let rewritten = value(Field::Dnat) == 1 && value(Field::State) == State::New as u128;
+    let (destination, port) = match rewritten {
+        true => (Field::OriginalDestination, Field::OriginalPort),
+        false => (Field::Destination, Field::DestinationPort),
+    };
+    let mut line = format!(
+        "--from {from} --to {to} --src {} --dst {}",
+        address(space.family, value(Field::Source)),
+        address(space.family, value(destination)),
+    );
+    let protocol = value(Field::Protocol);
+    match protocol_name(protocol) {
+        Some(name) => line += &format!(" --proto {name}"),
+        None => line += &format!(" --proto {protocol}"),
+    }
+    match protocol {
+        1 | 58 => {
+            let (kind, code) = (value(Field::IcmpType), value(Field::IcmpCode));
+            let _ = write!(line, " --icmp-type {kind}/{code}");
+        }
+        // Other protocols have no ports, or those that have look the same.
+        6 | 17 | 33 | 132 | 136 => {
+            let (from, to) = (value(Field::SourcePort), value(port));
+            let _ = write!(line, " --sport {from} --dport {to}");
+        }
+        _ => {}
+    }
+    if protocol == 6 {
+        let _ = write!(line, " --flags {}", flags(value(Field::Flags)));
+    }
+    let state = value(Field::State);
+    if let Some((_, _, name)) = State::ALL
+        .iter()
+        .find(|(known, ..)| *known as u128 == state)
+    {
+        // It is a rule that keeps it from conntrack.
+        let name = if *name == "UNTRACKED" { "NEW" } else { name };
+        let _ = write!(line, " --state {name}");
+    }
+    if value(Field::Mac) != 0 {
+        let bytes = value(Field::Mac).to_be_bytes();
+        let mut mac = [0; 6];
+        mac.copy_from_slice(&bytes[10..]);
+        let _ = write!(line, " --mac {}", MacAddress::from(mac));
+    }
+    if value(Field::Hops) != 64 {
+        let _ = write!(line, " --ttl {}", value(Field::Hops));
+    }
+    if value(Field::Fragment) == 1 {
+        line.push_str(" --fragment");
+    }
+    if way == Way::Output && value(Field::Mark) != 0 {
+        let _ = write!(line, " --mark {:#x}", value(Field::Mark));
+    }
+    line
+}
+
+fn flags(flags: u128) -> String {
+    let named = TcpFlags::NAMES.iter().enumerate();
+    let on: Vec<&str> = named
+        .filter(|(bit, _)| flags >> bit & 1 == 1)
+        .map(|(_, name)| *name)
+        .collect();
+    match on.len() {
+        0 => "NONE".into(),
+        _ => on.join(","),
+    }
+}
+
+/// A packet of the options of `camfw trace`: name, without dashes, and value.
+///
+/// # Errors
+/// What is wrong with them, and what to do.
+pub fn packet(
+    space: &Space,
+    naming: &Naming,
+    options: &[(String, String)],
+) -> Result<(Way, Packet), String> {
+    let mut packet = Packet::ZERO;
+    packet.set(Field::State, State::New as u128);
+    packet.set(Field::SourcePort, 40_000);
+    packet.set(Field::Hops, 64);
+    packet.set(Field::Flags, TcpFlags::OPENING.set.into());
+    packet.set(
+        Field::IcmpType,
+        if space.family == IpFamily::V4 { 8 } else { 128 },
+    );
+    let (mut from, mut to) = (None, None);
+    for (name, text) in options {
+        let wrong = |what: &str| format!("--{name} {text}: {what}");
+        let number = |field: Field| {
+            let (digits, radix) = match text.strip_prefix("0x") {
+                Some(digits) => (digits, 16),
+                None => (text.as_str(), 10),
+            };
+            u128::from_str_radix(digits, radix)
+                .ok()
+                .filter(|number| *number <= space.highest(field))
+                .ok_or_else(|| wrong(&format!("is no number up to {}", space.highest(field))))
+        };
+        let field = match name.as_str() {
+            "from" => {
+                from = Some(text.as_str());
+                continue;
+            }
+            "to" => {
+                to = Some(text.as_str());
+                continue;
+            }
+            "src" | "dst" => {
+                let address: IpAddr = text.parse().map_err(|_| wrong("is no address"))?;
+                if address.is_ipv4() != (space.family == IpFamily::V4) {
+                    return Err(wrong("is of the other family; give both of one"));
+                }
+                let field = match name.as_str() {
+                    "src" => Field::Source,
+                    _ => Field::Destination,
+                };
+                packet.set(field, super::condition::address(address));
+                continue;
+            }
+            "proto" => {
+                let known = [1, 6, 17, 58].into_iter();
+                let mut named = known.filter(|n| protocol_name(*n) == Some(text));
+                let value = match named.next() {
+                    Some(value) => value,
+                    None => number(Field::Protocol).map_err(|_| {
+                        wrong("is no protocol; use tcp, udp, icmp, icmpv6 or a number")
+                    })?,
+                };
+                packet.set(Field::Protocol, value);
+                continue;
+            }
+            "icmp-type" => {
+                let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
+                let byte = |text: &str| {
+                    text.parse::<u8>()
+                        .map_err(|_| wrong("is no ICMP type; write it as 8 or 3/1"))
+                };
+                packet.set(Field::IcmpType, byte(kind)?.into());
+                packet.set(Field::IcmpCode, byte(code)?.into());
+                continue;
+            }
+            "flags" => {
+                let mut flags = 0;
+                for name in text.split(',').filter(|name| *name != "NONE") {
+                    let bit = TcpFlags::NAMES.iter().position(|known| *known == name);
+                    let bit = bit.ok_or_else(|| {
+                        wrong("is no list of TCP flags; write it as SYN,ACK, or NONE")
+                    })?;
+                    flags |= 1 << bit;
+                }
+                packet.set(Field::Flags, flags);
+                continue;
+            }
+            "state" => {
+                let state = State::ALL.iter().find(|(_, _, known)| known == text);
+                let (state, ..) = state.ok_or_else(|| {
+                    wrong("is no state; use NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED")
+                })?;
+                packet.set(Field::State, *state as u128);
+                continue;
+            }
+            "mac" => {
+                let parts: Option<Vec<u8>> = text
+                    .split(':')
+                    .map(|part| u8::from_str_radix(part, 16).ok())
+                    .collect();
+                let parts = parts.filter(|parts| parts.len() == 6);
+                let parts = parts.ok_or_else(|| wrong("is no hardware address"))?;
+                let mac = parts.iter().fold(0, |mac, b| mac << 8 | u128::from(*b));
+                packet.set(Field::Mac, mac);
+                continue;
+            }
+            "fragment" => {
+                packet.set(Field::Fragment, 1);
+                continue;
+            }
+            "sport" => Field::SourcePort,
+            "dport" => Field::DestinationPort,
+            "mark" => Field::Mark,
+            "ttl" => Field::Hops,
+            _ => return Err(wrong("is no part of a packet")),
+        };
+        let number = number(field)?;
+        packet.set(field, number);
+    }
+    let mut place = |field: Field, name: Option<&str>| -> Result<bool, String> {
+        let Some(name) = name.filter(|name| *name != "router") else {
+            return Ok(false);
+        };
+        let known = space.interfaces.place(naming.interface(name));
+        // One that no rule and no zone names is like all such.
+        let place = known.or_else(|| space.interfaces.like(name));
+        packet.set(
+            field,
+            place.ok_or_else(|| format!("no interface is called {name:?}"))?,
+        );
+        Ok(true)
+    };
+    let way = match (place(Field::In, from)?, place(Field::Out, to)?) {
+        (true, false) => Way::Input,
+        (true, true) => Way::Forward,
+        (false, true) => Way::Output,
+        (false, false) => {
+            return Err("a packet needs --from or --to with a zone or an interface".into());
+        }
+    };
+    Ok((way, packet))
+}

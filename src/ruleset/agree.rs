@@ -1,0 +1,130 @@
+//! Whether a dump says just what a ruleset says, word for word, without reading
+//! it into rules: what was just loaded nearly always does.
+
+use std::collections::HashMap;
+
+use super::render::{policy_word, rule_text};
+use super::{Rule, Ruleset, Table, TableName};
+
+/// Whether the text of iptables-save is that of these tables and no other rule
+/// stands in it. Where it is not, what differs is for `differences` to tell,
+/// which also knows words that mean the same.
+pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
+    let mut wanted = Wanted::default();
+    let mut seen: Vec<TableName> = Vec::new();
+    for line in text.lines() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('*') {
+            let Some(name) = TableName::ALL.into_iter().find(|t| t.as_str() == name) else {
+                return false;
+            };
+            seen.push(name);
+            wanted = Wanted::of(ruleset.table(name));
+        } else if line == "COMMIT" {
+            if !wanted.is_met() {
+                return false;
+            }
+        } else if !wanted.takes(line) {
+            return false;
+        }
+    }
+    let missing = |name: TableName| !seen.contains(&name);
+    let untouched = |table: &Table, name| *table == Table::untouched(name);
+    ruleset
+        .tables()
+        .all(|(name, table)| !missing(name) || untouched(table, name))
+}
+
+/// What is still to come of one table.
+#[derive(Default)]
+struct Wanted {
+    chains: HashMap<String, Chain>,
+    declared: usize,
+}
+
+struct Chain {
+    policy: &'static str,
+    rules: std::vec::IntoIter<Rule>,
+}
+
+impl Wanted {
+    fn of(table: Table) -> Wanted {
+        let chains = table.chains.into_iter().map(|chain| {
+            let policy = chain.policy.map_or("-", policy_word);
+            let rules = chain.rules.into_iter();
+            (chain.name.to_string(), Chain { policy, rules })
+        });
+        Wanted {
+            chains: chains.collect(),
+            declared: 0,
+        }
+    }
+
+    /// Whether a chain's or a rule's line is the one that comes next.
+    fn takes(&mut self, line: &str) -> bool {
+        if let Some(declared) = line.strip_prefix(':') {
+            let mut words = declared.split(' ');
+            let chain = words.next().and_then(|name| self.chains.get(name));
+            self.declared += 1;
+            return chain.is_some_and(|chain| words.next() == Some(chain.policy));
+        }
+        // With counters they stand before the rule.
+        let rule = match line.strip_prefix('[') {
+            Some(counted) => counted.split_once("] ").map(|(_, rule)| rule),
+            None => Some(line),
+        };
+        let next = rule
+            .and_then(|rule| rule.strip_prefix("-A "))
+            .and_then(|rule| rule.split_once(' '))
+            .and_then(|(name, text)| Some((self.chains.get_mut(name)?.rules.next()?, text)));
+        next.is_some_and(|(rule, text)| rule_text(&rule) == text)
+    }
+
+    fn is_met(&self) -> bool {
+        let empty = |chain: &Chain| chain.rules.len() == 0;
+        self.declared == self.chains.len() && self.chains.values().all(empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{parse, restore_text};
+    use super::*;
+
+    const TEXT: &str = "# dump\n*filter\n:INPUT DROP [1:2]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:x - [0:0]\n[3:4] -A INPUT -i lo -j ACCEPT\n-A INPUT -i eth0 -j x\nCOMMIT\n";
+
+    #[test]
+    fn a_dump_agrees_with_what_it_says() -> Result<(), Box<dyn std::error::Error>> {
+        let ruleset = parse(TEXT)?;
+        assert!(agrees(&ruleset, TEXT));
+        assert!(agrees(
+            &ruleset,
+            &restore_text(&ruleset, &[TableName::Filter, TableName::Raw])
+        ));
+        for (from, to) in [
+            ("INPUT DROP", "INPUT ACCEPT"),
+            ("-i lo", "-i eth1"),
+            ("-A INPUT -i eth0 -j x\n", ""),
+            (
+                "-A INPUT -i eth0 -j x\n",
+                "-A INPUT -i eth0 -j x\n-A x -j DROP\n",
+            ),
+            (":x - [0:0]\n", ":x - [0:0]\n:y - [0:0]\n"),
+            (":FORWARD DROP [0:0]\n", ""),
+            ("*filter", "*raw"),
+            (
+                "COMMIT\n",
+                "COMMIT\n*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n",
+            ),
+        ] {
+            let other = TEXT.replace(from, to);
+            assert_ne!(other, TEXT);
+            assert!(!agrees(&ruleset, &other), "{from:?} to {to:?}");
+        }
+        assert!(!agrees(&ruleset, ""), "nothing there");
+        assert!(agrees(&Ruleset::default(), ""));
+        Ok(())
+    }
+}

@@ -1,0 +1,319 @@
+"""apply --confirm, confirm, and the last good policy: never locked out, never open."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from lab import example, probes
+from lab.probes import wait_until
+from lab.services import Listener
+from netns.case import RouterTest, both_backends
+from netns.program import tools, wrap
+from netns.tables import meant
+
+SSH = 'service = "ssh"'
+HTTPS = 'service = "https"'
+
+
+class ConfirmTest(RouterTest):
+    """The example is in force; the new policy has HTTPS to the router, not SSH."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.camfw("boot")
+        self.old = self.held()
+        listener = Listener(self.router, tcp=[22, 443])
+        listener.__enter__()
+        self.addCleanup(listener.stop)
+        self.change_config(SSH, HTTPS)
+
+    def held(self) -> list[str]:
+        """The tables that do something, in any order."""
+        return sorted(meant(self.tables.snapshot()))
+
+    def reaches(self, port: int, wait: float = 0.5) -> bool:
+        return bool(probes.tcp(self.laptop, example.LAPTOP.router, port, wait))
+
+    def assert_new(self) -> None:
+        self.assertTrue(self.reaches(443, 2), "HTTPS is new")
+        self.assertFalse(self.reaches(22), "SSH was old")
+
+    def assert_old(self) -> None:
+        self.assertTrue(self.reaches(22, 2), "SSH is old")
+        self.assertFalse(self.reaches(443), "HTTPS was new")
+        self.assertEqual(self.held(), self.old)
+
+    def wait_for_old(self, seconds: float = 15) -> None:
+        self.assertTrue(wait_until(lambda: self.held() == self.old, seconds), self.program.logged())
+        # The note of it is written after.
+        self.assertTrue(wait_until(lambda: self.report()["confirmation"] == "last-good", 5))
+        self.assert_old()
+
+    def report(self) -> dict[str, Any]:
+        report = json.loads(self.program.run("status", "--json").stdout)
+        assert isinstance(report, dict)
+        return report
+
+    def watchdogs(self) -> list[int]:
+        found: list[int] = []
+        for pid in self.router.pids():
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"await-confirmation" in words:
+                    found.append(pid)
+        return found
+
+    def power_cut(self, *, wipe: bool = True) -> None:
+        """What the kernel and /run held is gone, and every process of the box."""
+        for pid in self.watchdogs():
+            os.kill(pid, signal.SIGKILL)
+        if wipe:
+            self.program.forget(self.program.run_folder)
+        for command in ("iptables", "ip6tables"):
+            for table in ("filter", "raw", "nat", "mangle"):
+                self.tables.run(command, "-t", table, "-F")
+                self.tables.run(command, "-t", table, "-X")
+            for chain in ("INPUT", "FORWARD", "OUTPUT"):
+                self.tables.run(command, "-P", chain, "ACCEPT")
+        self.router.write_sysctl("net.ipv4.ip_forward", "0")
+
+
+@both_backends
+class Confirm(ConfirmTest):
+    """A policy for a while."""
+
+    def test_what_is_not_confirmed_is_taken_back(self) -> None:
+        result = self.camfw("apply", "--confirm", "4")
+        self.assertIn("4 s unless camfw confirm comes", result.stderr)
+        self.assert_new()
+        report = self.report()
+        self.assertEqual((report["confirmation"], report["holds"]), ("pending", True))
+        self.assertIn(report["seconds_left"], range(5))
+        self.wait_for_old()
+        self.assertIn("not confirmed within 4 s", self.report()["instead"])
+        self.assertEqual(self.report()["drift"], [
+            "the last good policy is in force, and not the file: the file was not confirmed within 4 s"])
+        self.assertTrue(wait_until(lambda: not self.watchdogs(), 5))
+        self.camfw("confirm", expect=1)
+        self.assert_old()
+
+    def test_what_is_confirmed_stays(self) -> None:
+        self.camfw("apply", "--confirm", "4")
+        self.camfw("confirm")
+        self.assertEqual(self.report()["confirmation"], "confirmed")
+        self.assertTrue(wait_until(lambda: not self.watchdogs(), 3), "the watchdog is gone")
+        time.sleep(4)
+        self.assert_new()
+        self.camfw("confirm", expect=1)
+        # It is the last good one now: a file that is bad does not bring the old one.
+        self.program.configure("nonsense")
+        self.power_cut()
+        self.camfw("boot", expect=1)
+        self.assert_new()
+
+    def test_confirm_keeps_what_was_applied_and_not_a_file_edited_since(self) -> None:
+        self.camfw("apply", "--confirm", "30")
+        self.change_config(HTTPS, 'service = "rtsp"')
+        self.camfw("confirm")
+        self.power_cut()
+        self.program.configure("nonsense")
+        self.camfw("boot", expect=1)
+        self.assert_new()
+
+    def test_signals_do_not_reach_the_watchdog(self) -> None:
+        self.camfw("apply", "--confirm", "4")
+        (watchdog,) = self.watchdogs()
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            os.kill(watchdog, number)
+        self.wait_for_old()
+
+    def test_the_end_of_the_session_does_not_reach_the_watchdog(self) -> None:
+        # A shell on a terminal that goes away, as that of an SSH session.
+        main, terminal = pty.openpty()
+        script = self.scratch / "session"
+        script.write_text("#!/bin/sh\n\"$@\"\necho applied\nread -r _\n")
+        script.chmod(0o755)
+        process = self.program.start("apply", "--confirm", "4", before=[
+            "/usr/bin/setsid", "--ctty", "/bin/sh", script], stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        said = b""
+        while b"applied" not in said:
+            said += os.read(main, 1000)
+        self.assert_new()
+        (watchdog,) = self.watchdogs()
+        self.assertNotEqual(os.getsid(watchdog), os.getsid(process.pid))
+        os.close(main)
+        process.wait(5)
+        self.assertEqual(self.watchdogs(), [watchdog])
+        self.wait_for_old()
+
+    def test_a_kill_of_the_apply_in_its_midst_is_taken_back(self) -> None:
+        # It is killed while its rules are being loaded, which it does not live to see.
+        path = tools(self.scratch / "slow", self.backend)
+        wrap(path, "iptables-restore", 'input=$(cat)\nreal "$@" <<<"$input"\nsleep 2', self.backend)
+        process = self.program.start("apply", "--confirm", "4", path=path)
+        self.assertTrue(wait_until(lambda: self.held() != self.old, 5))
+        process.kill()
+        process.communicate()
+        self.wait_for_old(25)
+
+    def test_a_reboot_in_between_comes_up_with_the_confirmed_one(self) -> None:
+        for wait in (False, True):
+            with self.subTest("taken back before", before=wait):
+                self.camfw("apply", "--confirm", "2" if wait else "60")
+                if wait:
+                    self.wait_for_old()
+                self.power_cut()
+                result = self.camfw("boot", expect=1)
+                self.assertIn("last good policy", result.stderr)
+                self.assertIn("never confirmed", result.stderr)
+                self.assert_old()
+                self.assertEqual(self.report()["confirmation"], "last-good")
+        # An apply without --confirm is a confirmation.
+        self.camfw("apply")
+        self.power_cut()
+        self.camfw("boot")
+        self.assert_new()
+
+    def test_an_apply_in_between_replaces_it(self) -> None:
+        self.camfw("apply", "--confirm", "3")
+        self.camfw("apply")
+        self.assertEqual(self.report()["confirmation"], "confirmed")
+        time.sleep(4)
+        self.assert_new()
+        self.assertEqual(self.watchdogs(), [])
+
+    def test_a_seal_in_between_stays(self) -> None:
+        self.camfw("apply", "--confirm", "3")
+        self.camfw("seal")
+        time.sleep(4)
+        self.assert_sealed()
+
+    def test_without_a_policy_to_go_back_to_it_is_refused(self) -> None:
+        self.program.forget()
+        result = self.camfw("apply", "--confirm", "60", expect=2)
+        self.assertIn("no policy to go back to", result.stderr)
+        self.assertEqual(self.held(), self.old)
+        self.assertEqual(self.watchdogs(), [])
+        self.camfw("apply")
+        self.assert_new()
+
+    def test_a_bad_file_is_refused_and_nothing_waits(self) -> None:
+        self.program.configure("nonsense")
+        self.camfw("apply", "--confirm", "60", expect=2)
+        self.assertEqual(self.held(), self.old)
+        self.assertEqual(self.watchdogs(), [])
+
+    def test_a_policy_that_cannot_be_loaded_is_not_awaited(self) -> None:
+        path = tools(self.scratch / "broken", self.backend)
+        wrap(path, "iptables-restore", 'input=$(cat)\n[[ $input != *"--dport 443"* ]] || exit 1\n'
+             'real "$@" <<<"$input"', self.backend)
+        self.camfw("apply", "--confirm", "3", path=path, expect=1)
+        self.assert_old()
+        self.assertEqual(self.report()["confirmation"], "confirmed")
+        self.assertTrue(wait_until(lambda: not self.watchdogs(), 3))
+
+    def test_going_back_is_tried_again(self) -> None:
+        path = tools(self.scratch / "shaky", self.backend)
+        flag = self.scratch / "works"
+        wrap(path, "iptables-restore", 'input=$(cat)\n'
+             f'[[ $input != *"--dport 22 "* || -e {flag} ]] || exit 1\nreal "$@" <<<"$input"', self.backend)
+        self.camfw("apply", "--confirm", "2", path=path)
+        self.assertTrue(wait_until(lambda: "tries again" in self.program.logged(), 10))
+        flag.touch()
+        self.wait_for_old()
+
+
+@both_backends
+class LastGood(ConfirmTest):
+    """What a boot takes when the file cannot be used, and where it cannot be kept."""
+
+    def test_a_bad_file_at_boot_brings_the_last_good_policy(self) -> None:
+        self.program.configure("nonsense")
+        self.power_cut()
+        result = self.camfw("boot", expect=1)
+        self.assertIn("camfw.toml:1:", result.stderr)
+        self.assertIn("last good policy", result.stderr)
+        self.assertRegex(result.log, r"<27>camfw: the last good policy is used, and not the file")
+        self.assert_old()
+        self.camfw("status", expect=1)
+
+    def test_a_torn_or_foreign_last_good_policy_leaves_the_box_sealed(self) -> None:
+        good = self.program.var / "camfw/last-good"
+        whole = good.read_bytes()
+        self.program.configure("nonsense")
+        for what, content in {
+            "cut off": whole[: len(whole) // 2], "empty": b"", "a bit flipped": whole[:200] + b"#" + whole[201:],
+            "not text": b"\xff" * 100,
+        }.items():
+            with self.subTest(what):
+                good.write_bytes(content)
+                self.power_cut()
+                self.camfw("boot", expect=2)
+                self.assert_closed_tables()
+                self.assertEqual(self.forwarding(), "0")
+        good.write_bytes(whole)
+        self.camfw("boot", expect=1)
+        self.assert_old()
+
+    def test_a_write_that_was_cut_off_leaves_the_one_before(self) -> None:
+        folder = self.program.var / "camfw"
+        (folder / "last-good.new").write_text("camfw kept policy 1\nhalf a")
+        self.program.configure("nonsense")
+        self.power_cut()
+        self.camfw("boot", expect=1)
+        self.assert_old()
+
+    @contextlib.contextmanager
+    def disk(self, options: str) -> Any:
+        """A file system of its own at /var/lib, with mount options."""
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.program.var], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", self.program.var], check=True)
+
+    def test_a_disk_that_cannot_be_written_is_said_and_everything_works(self) -> None:
+        for what, options in {"read-only": "ro", "full": "size=4k,nr_inodes=2"}.items():
+            with self.subTest(what), self.disk(options):
+                self.change_config(HTTPS, SSH)
+                self.program.forget(self.program.run_folder)
+                result = self.camfw("boot")
+                self.assertIn("cannot keep the last good policy in /var/lib/camfw", result.log)
+                self.assert_old()
+                self.change_config(SSH, HTTPS)
+                result = self.camfw("apply", "--confirm", "3")
+                self.assertIn("cannot keep that this policy is unconfirmed", result.log)
+                self.assert_new()
+                self.wait_for_old()
+                self.camfw("apply", "--confirm", "30")
+                self.camfw("confirm")
+                self.assert_new()
+                self.camfw("status")
+
+    def test_a_policy_that_the_kernel_does_not_take_at_boot(self) -> None:
+        path = tools(self.scratch / "broken", self.backend)
+        wrap(path, "iptables-restore", 'input=$(cat)\n[[ $input != *"--dport 443"* ]] || exit 1\n'
+             'real "$@" <<<"$input"', self.backend)
+        self.power_cut()
+        result = self.camfw("boot", path=path, expect=1)
+        self.assertIn("last good policy", result.stderr)
+        self.assert_old()
+
+    def test_nothing_of_it_is_for_others_to_read(self) -> None:
+        for folder in (self.program.var, self.program.run_folder):
+            self.assertEqual((folder / "camfw").stat().st_mode & 0o777, 0o700)
+            for file in (folder / "camfw").iterdir():
+                self.assertEqual(file.stat().st_mode & 0o077, 0, file)
+        shutil.rmtree(self.program.var / "camfw")
+        self.camfw("apply")
+        self.assertTrue((self.program.var / "camfw/last-good").is_file())

@@ -1,0 +1,108 @@
+"""Programs that hang, and commands that hold the lock: nothing waits for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from pathlib import Path
+
+from lab.probes import wait_until
+from netns.case import RouterTest, both_backends
+from netns.program import COMMANDS, tools, wrap
+
+# The program's own limit is 10 s and a little for each rule; what hangs, hangs
+# for longer than a test waits.
+HANG = "sleep 300 & wait"
+SECONDS = 80
+
+
+@both_backends
+class Limits(RouterTest):
+    """A hang ends in a documented outcome, and leaves no process behind."""
+
+    def hanging(self, *names: str, when: str = "true") -> Path:
+        folder = tools(self.scratch / f"hanging-{'-'.join(names)}", self.backend)
+        for name in names:
+            reads = "input=$(cat)" if name.endswith("-restore") else "input="
+            run = 'real "$@" <<<"$input"' if name.endswith("-restore") else 'real "$@"'
+            wrap(folder, name, f"{reads}\nif {when}; then {HANG}; fi\n{run}", self.backend)
+        return folder
+
+    def run_with(self, command: str, path: Path, code: int, word: str) -> None:
+        started = time.monotonic()
+        result = self.program.run(command, path=path, seconds=SECONDS)
+        self.assertEqual(result.code, code, str(result))
+        self.assertIn(word, result.stderr)
+        self.assertIn("was ended", result.stderr)
+        self.assertLess(time.monotonic() - started, SECONDS)
+        self.assertEqual(self.sleeping(), [], "processes are left")
+
+    def sleeping(self) -> list[int]:
+        found: list[int] = []
+        for pid in self.router.pids():
+            with contextlib.suppress(OSError):
+                if "sleep" in Path(f"/proc/{pid}/cmdline").read_text():
+                    found.append(pid)
+        return found
+
+    def test_restore_hangs_at_boot(self) -> None:
+        # Only what has rules hangs: the seal is loaded.
+        path = self.hanging("iptables-restore", when='[[ $input == *SPOOFED* ]]')
+        self.run_with("boot", path, 3, "iptables-restore")
+        self.assert_sealed()
+
+    def test_restore_hangs_at_apply(self) -> None:
+        self.camfw("boot")
+        before = self.tables.snapshot()
+        self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
+        path = self.hanging("iptables-restore", when='[[ $input == *"--dport 443"* ]]')
+        self.run_with("apply", path, 1, "iptables-restore")
+        self.assertEqual(self.tables.snapshot(), before)
+        self.assertEqual(self.forwarding(), "1")
+
+    def test_save_hangs_at_apply(self) -> None:
+        self.camfw("boot")
+        before = self.tables.snapshot()
+        self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
+        self.run_with("apply", self.hanging("ip6tables-save"), 1, "ip6tables-save")
+        self.assertEqual(self.tables.snapshot(), before)
+
+    def test_iptables_itself_hangs_where_there_is_no_restore(self) -> None:
+        path = self.hanging("iptables", when='[[ "$*" == *SPOOFED* ]]')
+        for name in COMMANDS:
+            if name.endswith("-restore"):
+                (path / name).unlink()
+        started = time.monotonic()
+        result = self.program.run("boot", path=path, seconds=SECONDS)
+        self.assertEqual(result.code, 3, str(result))
+        self.assertLess(time.monotonic() - started, SECONDS)
+        self.assert_sealed()
+
+    def test_the_lock_is_waited_for_and_its_holder_named(self) -> None:
+        self.camfw("boot")
+        path = self.hanging("iptables-save", when="sleep 3; false")
+        slow = self.program.start("boot", path=path)
+        lock = self.program.run_folder / "camfw.lock"
+        held = f"camfw boot, process {slow.pid}"
+        self.assertTrue(wait_until(lambda: held in lock.read_text(), 5), lock.read_text())
+        self.assertTrue(wait_until(lambda: bool(self.sleeping()), 5))
+        slow.kill()
+        slow.communicate()
+        # The programs that it started hold it still, for a while.
+        started = time.monotonic()
+        self.camfw("apply")
+        self.assertGreater(time.monotonic() - started, 1, "it waited")
+
+    def test_who_holds_the_lock_for_long_is_named(self) -> None:
+        self.camfw("boot")
+        with open(self.program.run_folder / "camfw.lock", "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.truncate(0)
+            lock.write("camfw apply, process 4711\n")
+            lock.flush()
+            result = self.program.run("seal", seconds=60)
+        self.assertEqual(result.code, 4, str(result))
+        self.assertIn("camfw apply, process 4711", result.stderr)
+        self.assertIn("nothing was changed", result.stderr)
+        self.camfw("seal")

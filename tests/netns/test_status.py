@@ -1,0 +1,124 @@
+"""What status tells: since when, which policy, and what was counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Any
+
+from lab import example, probes, traffic
+from lab.services import Listener
+from netns.case import RouterTest, both_backends
+
+COUNT = 5
+
+
+@both_backends
+class Status(RouterTest):
+    """The text for people and the JSON for programs."""
+
+    def status(self, expect: int = 0) -> dict[str, Any]:
+        report = json.loads(self.camfw("status", "--json", expect=expect).stdout)
+        assert isinstance(report, dict)
+        return report
+
+    def counted(self, what: str) -> int:
+        """New connections of the example's allow lines for a service."""
+        lines = self.status()["accounting"]["allow"]
+        found = [line["new_connections"] for line in lines if line["what"] == what]
+        self.assertNotEqual(found, [], f"{what} in {lines}")
+        return sum(found)
+
+    def dropped(self, reason: str, chain: str) -> int:
+        drops = self.status()["accounting"]["drops"]
+        return sum(drop["packets"] for drop in drops if (drop["reason"], drop["chain"]) == (reason, chain))
+
+    def test_outcome_since_and_policy(self) -> None:
+        self.assertEqual(self.status(expect=1)["outcome"], "unknown")
+        before = int(time.time())
+        self.camfw("boot")
+        time.sleep(1.1)
+        report = self.status()
+        self.assertTrue(report["holds"])
+        self.assertEqual((report["outcome"], report["confirmation"]), ("applied", "confirmed"))
+        self.assertEqual(report["policy"], hashlib.sha256(self.program.config.read_bytes()).hexdigest())
+        self.assertGreaterEqual(report["seconds"], 1)
+        self.assertIn(report["since"], range(before - 1, before + 3))
+        self.assertIsNone(report["seconds_left"])
+        self.assertEqual(report["drift"], [])
+        # An apply that changes nothing is no new beginning.
+        self.camfw("apply")
+        self.assertGreaterEqual(self.status()["seconds"], 1)
+        text = self.camfw("status").stdout
+        self.assertIn("Applied: the kernel holds what the file says", text)
+        self.assertIn(f"policy {report['policy'][:12]}, applied for ", text)
+        self.camfw("seal")
+        report = self.status(expect=1)
+        self.assertEqual((report["outcome"], report["confirmation"]), ("sealed", "none"))
+        self.camfw("open")
+        self.assertEqual(self.status(expect=1)["outcome"], "open")
+
+    def test_each_difference_is_there(self) -> None:
+        self.camfw("boot")
+        self.tables.run("iptables", "-I", "INPUT", "-p", "tcp", "--dport", "23", "-j", "ACCEPT")
+        self.router.write_sysctl("net.ipv4.conf.all.rp_filter", "0")
+        report = self.status(expect=1)
+        self.assertFalse(report["holds"])
+        self.assertEqual(len(report["drift"]), 2, report["drift"])
+        self.assertIn("--dport 23", report["drift"][0])
+        self.assertIn("net.ipv4.conf.all.rp_filter", report["drift"][1])
+        self.assertIn("Drift: 2 differences", self.camfw("status", expect=1).stdout)
+
+    def test_connections_of_an_allow_line_are_counted_and_survive_a_reload(self) -> None:
+        self.camfw("boot")
+        with Listener(self.camera, tcp=[80]), Listener(self.router, tcp=[22]):
+            self.assertEqual((self.counted("http"), self.counted("ssh")), (0, 0))
+            for _ in range(3):
+                self.assertTrue(probes.tcp(self.laptop, example.CAMERA.address, 80))
+            self.assertTrue(probes.tcp(self.laptop, example.LAPTOP.router, 22))
+            self.assertEqual((self.counted("http"), self.counted("ssh")), (3, 1))
+            # Every table is loaded again, and every line of the file has moved.
+            text = self.program.config.read_text()
+            text = text.replace('rate = "10/minute"', 'rate = "20/minute"')
+            text = text.replace('service = "ssh"', 'service = ["ssh", "https"]')
+            self.program.configure("# one line\n\n" + text)
+            self.camfw("apply")
+            self.assertEqual((self.counted("http"), self.counted("ssh"), self.counted("https")), (3, 1, 0))
+            self.assertTrue(probes.tcp(self.laptop, example.CAMERA.address, 80))
+            self.assertEqual(self.counted("http"), 4)
+            self.camfw("apply")
+            self.assertEqual(self.counted("http"), 4)
+
+    def test_drops_are_counted_by_reason_and_survive_a_reload(self) -> None:
+        self.camfw("boot")
+        spoofed, refused = ("spoofed source", "source-camera"), ("not allowed", "INPUT")
+        self.assertEqual(self.dropped(*spoofed), 0)
+        before = self.dropped(*refused)
+        traffic.send(self.camera, example.CAMERA.router, kind=traffic.UDP, port=53, source="10.1.2.3", count=COUNT)
+        traffic.send(self.camera, example.CAMERA.router, kind=traffic.UDP, port=53, count=COUNT)
+        self.assertEqual(self.dropped(*spoofed), COUNT)
+        # Multicast of the hosts' own meets the same policy.
+        self.assertGreaterEqual(self.dropped(*refused) - before, COUNT)
+        after = self.dropped(*refused)
+        self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
+        self.change_config('rate = "10/minute"', 'rate = "20/minute"')
+        self.camfw("apply")
+        self.assertEqual(self.dropped(*spoofed), COUNT)
+        self.assertGreaterEqual(self.dropped(*refused), after)
+        text = self.camfw("status").stdout
+        self.assertRegex(text, r"(?m)^ +5 +\d+  spoofed source \(source-camera\)$")
+
+    def test_packets_of_a_camera_are_counted(self) -> None:
+        self.program.configure(
+            self.program.config.read_text() + '\n[[cameras]]\nname = "porch"\naddress = "192.168.8.110"\n')
+        self.camfw("boot")
+        (camera,) = self.status()["accounting"]["cameras"]
+        self.assertEqual(camera["name"], "porch")
+        traffic.send(self.camera, example.CAMERA.router, kind=traffic.UDP, port=53, count=COUNT)
+        (after,) = self.status()["accounting"]["cameras"]
+        self.assertEqual(after["packets"] - camera["packets"], COUNT)
+        self.change_config('rate = "10/minute"', 'rate = "20/minute"')
+        self.camfw("apply")
+        (kept,) = self.status()["accounting"]["cameras"]
+        self.assertGreaterEqual(kept["packets"], after["packets"])
