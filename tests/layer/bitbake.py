@@ -34,7 +34,7 @@ logging.getLogger("BitBake").setLevel(logging.CRITICAL)
 def configuration(path: Path, **variables: str) -> Any:
     """The variables of a .conf file."""
     data = _empty(**variables)
-    return bb.parse.handle(str(path), data, True) or data
+    return bb.parse.handle(str(path), data, True, True) or data
 
 
 def recipe(path: Path, overrides: str = "", appends: tuple[Path, ...] = (), **variables: str) -> Any:
@@ -60,8 +60,8 @@ def recipe(path: Path, overrides: str = "", appends: tuple[Path, ...] = (), **va
 def _empty(**variables: str) -> Any:
     data = bb.data.init()
     data.setVar("LAYERDIR", str(LAYER))
-    data.setVar("bb", "")
-    bb.utils._context["bb"] = bb
+    # Folders of classes: classes-recipe, and classes.
+    data.setVar("__bbclasstype", "recipe")
     for name, value in variables.items():
         data.setVar(name, value)
     return data
