@@ -172,16 +172,7 @@ impl<'a> Proof<'a> {
         let program = Program::new(ruleset, &space);
         let mut reach = Reach::new(&program);
         let accepted = Way::ALL.map(|way| reach.accepted(&mut space, way));
-        let mut unseen = Vec::new();
-        if program.rewrites {
-            unseen.extend([Field::Dnat, Field::Snat]);
-        }
-        if program.redirects {
-            unseen.extend([Field::OriginalDestination, Field::OriginalPort]);
-        }
-        if program.marks {
-            unseen.push(Field::Mark);
-        }
+        let unseen = program.noted();
         let noted = accepted.map(|accepted| {
             let may = space.forget(accepted.may, &unseen);
             let must = match accepted.is_exact() {

@@ -12,7 +12,9 @@ use ipnet::IpNet;
 
 use super::condition::address;
 use super::diagram::Set;
+use super::intent;
 use super::packet::{Field, Space};
+use crate::policy::{Policy, Role};
 use crate::ruleset::IpFamily;
 
 /// Some addresses in a row.
@@ -102,6 +104,28 @@ fn span(word: &str) -> Option<Vec<Span>> {
     let network = word.parse::<IpNet>().ok();
     let network = network.or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))?;
     Some(vec![of(network)])
+}
+
+/// What is behind the interfaces of a policy: the networks of zones, and by an
+/// external one everything else.
+pub fn behind(policy: &Policy) -> Vec<Behind> {
+    let zones = policy.zones.iter();
+    zones
+        .map(|zone| {
+            let own = intent::networks_of(policy, zone);
+            if zone.role != Role::External {
+                return Behind::new(zone.interface.as_str(), &own, &[]);
+            }
+            let others = policy.zones.iter();
+            let others = others.filter(|other| other.name != zone.name);
+            let others = others.flat_map(|other| intent::networks_of(policy, other));
+            let any = [
+                IpNet::V4(ipnet::Ipv4Net::default()),
+                IpNet::V6(ipnet::Ipv6Net::default()),
+            ];
+            Behind::new(zone.interface.as_str(), &any, &others.collect::<Vec<_>>())
+        })
+        .collect()
 }
 
 impl Behind {

@@ -165,6 +165,34 @@ impl<'a> Program<'a> {
         }
     }
 
+    /// Makes both start from the same packets, so that they can be compared.
+    pub fn agree(&mut self, other: &mut Program<'_>) {
+        for (own, others) in [
+            (&mut self.tracks, &mut other.tracks),
+            (&mut self.rewrites, &mut other.rewrites),
+            (&mut self.redirects, &mut other.redirects),
+            (&mut self.marks, &mut other.marks),
+        ] {
+            *own |= *others;
+            *others = *own;
+        }
+    }
+
+    /// The fields that say what became of a packet on its way.
+    pub fn noted(&self) -> Vec<Field> {
+        let mut noted = Vec::new();
+        if self.rewrites {
+            noted.extend([Field::Dnat, Field::Snat]);
+        }
+        if self.redirects {
+            noted.extend([Field::OriginalDestination, Field::OriginalPort]);
+        }
+        if self.marks {
+            noted.push(Field::Mark);
+        }
+        noted
+    }
+
     /// Every rule.
     pub fn steps(&self) -> impl Iterator<Item = &Step<'a>> {
         let chains = self.tables.iter().flat_map(|table| &table.chains);
