@@ -53,11 +53,10 @@ fn rules(path: &str, options: &Options) -> Result<(String, bool), String> {
         .map_err(|error| format!("{networks}:{error}"))?;
     let chain = options.get("chain").map(place).transpose()?;
     let family = prove::family_of(&ruleset);
-    let findings =
-        prove::findings(&ruleset, family, &behind, chain.as_ref()).ok_or_else(|| {
-            let chain = options.get("chain").unwrap_or_default();
-            format!("{path}: there is no {chain}")
-        })?;
+    let findings = prove::findings(&ruleset, family, &behind, chain.as_ref()).ok_or_else(|| {
+        let chain = options.get("chain").unwrap_or_default();
+        format!("{path}: there is no {chain}")
+    })?;
     let lines: Vec<String> = findings.iter().map(|it| format!("{it}\n")).collect();
     let holds = findings.iter().all(prove::Finding::holds);
     Ok((lines.concat() + &unknown(&[&ruleset]), holds))
@@ -76,7 +75,9 @@ fn unknown(rulesets: &[&Ruleset]) -> String {
     let mut text = String::new();
     for ruleset in rulesets {
         for (what, rules) in prove::unknown(ruleset, prove::family_of(ruleset)) {
-            text += &format!("judged both ways, since it depends on more than the packet or is not known: {what} (rules: {rules})\n");
+            text += &format!(
+                "judged both ways, since it depends on more than the packet or is not known: {what} (rules: {rules})\n"
+            );
         }
     }
     text

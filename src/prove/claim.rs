@@ -502,4 +502,3 @@ fn sealed(policy: &Policy, ipv4: &Ruleset) -> Claim {
         answer,
     }
 }
-

@@ -228,12 +228,7 @@ impl Diagrams {
         self.moved_with(set, to, &mut known)
     }
 
-    fn moved_with(
-        &mut self,
-        set: Set,
-        to: &dyn Fn(u32) -> Option<u32>,
-        known: &mut [u32],
-    ) -> Set {
+    fn moved_with(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>, known: &mut [u32]) -> Set {
         let top = self.top(set);
         if top == TERMINAL {
             return set;

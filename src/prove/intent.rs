@@ -63,11 +63,7 @@ pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
 
 impl<'a, 's> Intent<'a, 's> {
     /// A policy's packets in a space.
-    pub fn new(
-        policy: &'a Policy,
-        space: &'s mut Space,
-        known: &'s mut Known,
-    ) -> Intent<'a, 's> {
+    pub fn new(policy: &'a Policy, space: &'s mut Space, known: &'s mut Known) -> Intent<'a, 's> {
         Intent {
             policy,
             space,

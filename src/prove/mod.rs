@@ -15,6 +15,7 @@
 mod claim;
 mod condition;
 mod diagram;
+mod flow;
 mod intent;
 mod judge;
 mod networks;
@@ -26,6 +27,7 @@ mod trace;
 mod witness;
 
 pub use claim::{Answer, Claim, Counterexample, broken, claims};
+pub use flow::{Flow, FlowJudge};
 pub use networks::{Behind, parse as networks};
 pub use spoof::{Finding, Kept, family_of, findings, unknown};
 pub use trace::Tracer;

@@ -136,7 +136,6 @@ impl Behind {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

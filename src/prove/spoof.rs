@@ -67,9 +67,10 @@ impl std::fmt::Display for Finding {
                 "spoofed sources are kept out, but for what is taken for part of a connection",
                 example,
             ),
-            Kept::Unknown(example) => {
-                say("whether spoofed sources are kept out cannot be told", example)
-            }
+            Kept::Unknown(example) => say(
+                "whether spoofed sources are kept out cannot be told",
+                example,
+            ),
             Kept::In(example) => say("spoofed sources are NOT kept out", example),
             Kept::Out => write!(f, "{interface}: spoofed sources are kept out"),
             Kept::TooLarge => write!(f, "{interface}: cannot be told: it takes too much memory"),
@@ -172,7 +173,9 @@ impl Prover<'_, '_> {
         Some(Counterexample {
             packet: witness::line(self.space, &Naming::default(), way, &packet),
             verdict: judged.verdict,
-            by: judged.by.map_or_else(|| "no rule".into(), |by| by.to_string()),
+            by: judged
+                .by
+                .map_or_else(|| "no rule".into(), |by| by.to_string()),
         })
     }
 }
@@ -238,4 +241,3 @@ pub fn unknown(ruleset: &Ruleset, family: IpFamily) -> BTreeMap<String, usize> {
     }
     unknown
 }
-

@@ -112,10 +112,7 @@ pub fn as_it_came(packet: &Packet) -> Packet {
     let mut came = *packet;
     let state = packet.value(Field::State);
     if packet.value(Field::Dnat) == 1 && state == State::New as u128 {
-        came.set(
-            Field::Destination,
-            packet.value(Field::OriginalDestination),
-        );
+        came.set(Field::Destination, packet.value(Field::OriginalDestination));
         came.set(Field::DestinationPort, packet.value(Field::OriginalPort));
     }
     for field in [Field::Dnat, Field::Snat] {
