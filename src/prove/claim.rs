@@ -270,6 +270,13 @@ impl<'a> Proof<'a> {
         for (index, zone) in self.policy.indexed_zones() {
             let entering = self.intent().by(Field::In, Endpoint::Zone(index));
             let sources = self.intent().sources(index);
+            // What belongs to a connection may have had another destination before
+            // nat, and the source of a host without address depends on it.
+            let part = self.space.states(&[State::Established, State::Related]);
+            let fields = [Field::Destination, Field::DestinationPort];
+            let rewritten = self.space.forget(sources, &fields);
+            let rewritten = self.space.diagrams.and(rewritten, part);
+            let sources = self.space.diagrams.or(sources, rewritten);
             let spoofed = self.space.diagrams.minus(entering, sources);
             let mut answer = Answer::Holds;
             for way in [Way::Input, Way::Forward] {

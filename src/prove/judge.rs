@@ -203,8 +203,8 @@ impl<'p> Judge<'p> {
             (true, None) => (Verdict::Accept, self.accepted),
             (true, dropped) => {
                 // A rule in doubt tells more than the policy that follows it.
-                let either = [self.accepted, dropped].into_iter().flatten();
-                let rule = either.filter(|place| place.number > 0).next();
+                let mut either = [self.accepted, dropped].into_iter().flatten();
+                let rule = either.find(|place| place.number > 0);
                 (Verdict::Depends, rule.or(dropped))
             }
             (false, dropped) => (Verdict::Drop, dropped),

@@ -255,10 +255,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         let ends = self.ends(space, table, place, 0);
         Some(match table.chains[place].policy {
             Some(Policy::Drop) => ends.accept,
-            _ => {
-                let decided = space.or(ends.accept, ends.drop);
-                space.or(ends.accept, decided.complement())
-            }
+            _ => ends.drop.complement(),
         })
     }
 
@@ -425,22 +422,33 @@ fn unknown(matched: Three) -> Ends {
     }
 }
 
-/// One after the other.
+/// One after the other. What the first only may let through is surely let through
+/// where the second surely does, unless the first may do something else with it.
 fn then(space: &mut Space, first: Ends, second: Ends) -> Ends {
     let decided = space.or(first.accept, first.drop);
     let decided = space.or(decided, first.back);
-    let mut add = |first, second| {
-        if second == Three::NONE || first == decided {
+    let mut add = |of: fn(&Ends) -> Three, others: [fn(&Ends) -> Three; 2]| {
+        let (before, after) = (of(&first), of(&second));
+        if after == Three::NONE || before == decided {
             // Rules that do the same, whose order does not matter.
-            return space.or(first, second);
+            return space.or(before, after);
         }
-        let later = space.minus(second, decided);
-        space.or(first, later)
+        let later = space.minus(after, decided);
+        let mut sum = space.or(before, later);
+        if !decided.is_exact() {
+            let otherwise = space.or(others[0](&first), others[1](&first));
+            let surely = space.minus(after, otherwise);
+            sum.must = space.diagrams.or(sum.must, surely.must);
+        }
+        sum
     };
+    let accept: fn(&Ends) -> Three = |ends| ends.accept;
+    let drop: fn(&Ends) -> Three = |ends| ends.drop;
+    let back: fn(&Ends) -> Three = |ends| ends.back;
     Ends {
-        accept: add(first.accept, second.accept),
-        drop: add(first.drop, second.drop),
-        back: add(first.back, second.back),
+        accept: add(accept, [drop, back]),
+        drop: add(drop, [accept, back]),
+        back: add(back, [accept, drop]),
     }
 }
 
