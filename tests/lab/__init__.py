@@ -9,6 +9,8 @@ Real kernel, real servers, real clients; nothing outside the namespaces it makes
     stations    one set of all those servers, on one host
     probes      the clients: each says whether it got through, and what it saw
     capture     tcpdump, counting what arrives
+    frames      Ethernet frames, made and read by hand
+    wire        a host made of frames, at an emulated network card
     traffic     hosts that send without pause, and spoofed packets
     table       who reached whom, beside what the policy says
     example     the addresses of the example configuration, and its policy

@@ -16,6 +16,7 @@ from qemu import test_boot as boot
 
 from appliance import image
 from appliance.machine import Machine, mac
+from lab.frames import echo_request, frame
 from lab.hosts import INTERFACE
 
 setUpModule = boot.setUpModule
@@ -82,32 +83,3 @@ class Vlan(unittest.TestCase):
         self.assertEqual((code, said.strip()), (0, "1"))
         code, said = self.machine.command("camfw status")
         self.assertEqual(code, 0, said)
-
-
-def frame(to: str, sender: str, vlan: int | None, packet: bytes) -> bytes:
-    """An Ethernet frame, tagged or not."""
-    def address(text: str) -> bytes:
-        return bytes.fromhex(text.replace(":", ""))
-
-    tag = b"" if vlan is None else struct.pack("!HH", 0x8100, vlan)
-    return address(to) + address(sender) + tag + b"\x08\x00" + packet
-
-
-def echo_request(source: str, target: str) -> bytes:
-    """An IPv4 packet with an ICMP echo request (RFC 791, RFC 792)."""
-    icmp = struct.pack("!BBHHH", 8, 0, 0, 0x6361, 1) + b"camfw" * 4
-    icmp = icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:]
-    header = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(icmp), 1, 0, 64, 1, 0,
-        socket.inet_aton(source), socket.inet_aton(target),
-    )
-    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + icmp
-
-
-def checksum(data: bytes) -> int:
-    """RFC 1071."""
-    data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -73,6 +73,7 @@ VIRTUAL-RUNTIME_camfw-conf ?= "camfw-conf"
 RDEPENDS:${PN}:class-target = "\
     ${VIRTUAL-RUNTIME_camfw-conf} \
     iptables \
+    iptables-module-ip6t-hl \
     iptables-module-ip6t-icmp6 \
     iptables-module-ip6t-reject \
     iptables-module-ipt-icmp \
@@ -121,6 +122,7 @@ RRECOMMENDS:${PN}:class-target = "\
     kernel-module-xt-conntrack \
     kernel-module-xt-ct \
     kernel-module-xt-hashlimit \
+    kernel-module-xt-hl \
     kernel-module-xt-limit \
     kernel-module-xt-log \
     kernel-module-xt-mac \

@@ -1,0 +1,295 @@
+"""The layer's files: are they what they say, and do they agree with what they came from?"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+import tomllib
+import unittest
+from pathlib import Path
+
+from layer import LAYER, ROOT, VENV
+from layer.bitbake import configuration, recipe
+
+CRATES = LAYER / "recipes-fw/camfw/camfw-crates.inc"
+KERNEL = LAYER / "recipes-kernel/linux"
+CAMFW = LAYER / "recipes-fw/camfw/camfw_0.1.0.bb"
+EXAMPLE = ROOT / "examples/camera-router.toml"
+BOARD = LAYER / "dynamic-layers/freescale-layer/recipes-fw/camfw/files/ls1046afrwy.toml"
+PROGRAM = ROOT / "target/debug/camfw"
+
+
+def metadata(*endings: str) -> list[Path]:
+    """The layer's files that bitbake reads."""
+    return sorted(path for ending in endings for path in LAYER.rglob(f"*.{ending}"))
+
+
+class Lint(unittest.TestCase):
+    """The style guide of OpenEmbedded."""
+
+    def test_oelint_finds_nothing(self) -> None:
+        files = metadata("bb", "bbappend", "inc", "conf", "bbclass")
+        self.assertGreater(len(files), 10)
+        # In the layer, where its .oelint.cfg is.
+        done = subprocess.run(
+            [VENV / "bin/oelint-adv", "--quiet", "--release", "wrynose", *files],
+            cwd=LAYER, capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr + done.stdout), (0, ""))
+
+    def test_it_would_find_something(self) -> None:
+        """The control: the same command, on a recipe that says nothing of itself."""
+        with tempfile.TemporaryDirectory() as scratch:
+            bare = Path(scratch, "bare_1.0.bb")
+            bare.write_text('SUMMARY = "x"\n')
+            done = subprocess.run(
+                [VENV / "bin/oelint-adv", "--quiet", "--release", "wrynose", bare],
+                cwd=LAYER, capture_output=True, text=True, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("oelint.var.mandatoryvar", done.stderr + done.stdout)
+
+
+class Parse(unittest.TestCase):
+    """bitbake's parser reads each file."""
+
+    def test_layer_conf(self) -> None:
+        data = configuration(LAYER / "conf/layer.conf")
+        self.assertEqual(data.getVar("BBFILE_COLLECTIONS").split(), ["camfw"])
+        self.assertEqual(data.getVar("LAYERDEPENDS_camfw"), "core")
+        self.assertEqual(data.getVar("LAYERSERIES_COMPAT_camfw"), "wrynose")
+        self.assertTrue(data.getVar("BBFILE_PRIORITY_camfw").isdigit())
+        self.assertTrue(re.match(data.getVar("BBFILE_PATTERN_camfw"), str(CAMFW)))
+
+    def test_every_file_of_the_layer_is_in_one_of_its_patterns(self) -> None:
+        data = configuration(LAYER / "conf/layer.conf")
+        patterns = data.getVar("BBFILES").split()
+        dynamic = [entry.partition(":") for entry in data.getVar("BBFILES_DYNAMIC").split()]
+        for collection, _, pattern in dynamic:
+            self.assertIn(f"/dynamic-layers/{collection}/", pattern)
+        patterns += [pattern for _, _, pattern in dynamic]
+        for path in metadata("bb", "bbappend"):
+            self.assertTrue(any(path.match(pattern) for pattern in patterns), path)
+
+    def test_a_distribution_and_no_machine(self) -> None:
+        self.assertTrue((LAYER / "conf/distro/camfw-router.conf").exists())
+        self.assertFalse((LAYER / "conf/machine").exists())
+
+    def test_recipes(self) -> None:
+        for path in metadata("bb", "inc"):
+            if path.is_relative_to(LAYER / "conf"):
+                continue
+            with self.subTest(path.name):
+                recipe(path, DISTRO_FEATURES="camfw", CAMFW_IPTABLES="legacy")
+
+    def test_the_distribution(self) -> None:
+        data = configuration(LAYER / "conf/distro/camfw-router.conf", BBPATH=str(LAYER))
+        # The override of that name would make RDEPENDS:camfw one of RDEPENDS.
+        self.assertNotIn(data.getVar("DISTRO"), {path.stem.partition("_")[0] for path in metadata("bb")})
+        self.assertEqual(data.getVar("TCLIBC"), "musl")
+        self.assertEqual(data.getVar("INIT_MANAGER"), "sysvinit")
+        self.assertIn("camfw", data.getVar("DISTRO_FEATURES").split())
+        self.assertEqual(data.getVar("SYSTEMD_AUTO_ENABLE:pn-iptables"), "disable")
+
+    def test_the_layer_alone_changes_no_other_recipe(self) -> None:
+        """yocto-check-layer's question, of each bbappend: without the feature it says nothing."""
+        for path in metadata("bbappend"):
+            if path.name.startswith("camfw"):
+                continue
+            with self.subTest(path.name):
+                without = recipe(path, DISTRO_FEATURES="")
+                feature = recipe(path, DISTRO_FEATURES="camfw")
+                self.assertEqual(without.getVar("FILESEXTRAPATHS"), None)
+                self.assertNotEqual(feature.getVar("FILESEXTRAPATHS"), None, "control")
+
+
+class Crates(unittest.TestCase):
+    """camfw-crates.inc is Cargo.lock; after a change: meta-camfw/scripts/crates."""
+
+    def setUp(self) -> None:
+        lock = tomllib.loads((ROOT / "Cargo.lock").read_text())
+        self.locked = {
+            f"{package['name']}-{package['version']}": package["checksum"]
+            for package in lock["package"] if "source" in package
+        }
+        self.data = recipe(CRATES)
+
+    def test_crate_by_crate(self) -> None:
+        uris = self.data.getVar("SRC_URI").split()
+        self.assertEqual(len(uris), len(set(uris)))
+        named = {"-".join(uri.removeprefix("crate://crates.io/").rsplit("/", 1)) for uri in uris}
+        self.assertEqual(named, set(self.locked), "run meta-camfw/scripts/crates")
+
+    def test_sum_by_sum(self) -> None:
+        for crate, checksum in self.locked.items():
+            with self.subTest(crate):
+                self.assertEqual(self.data.getVarFlag("SRC_URI", f"{crate}.sha256sum"), checksum)
+        flags = [flag for flag in self.data.getVarFlags("SRC_URI") if flag.endswith(".sha256sum")]
+        self.assertEqual(len(flags), len(self.locked))
+
+    def test_every_linked_crate_has_its_licence(self) -> None:
+        """And no other crate is listed."""
+        tree = subprocess.run(
+            ["cargo", "tree", "--locked", "--target", "aarch64-unknown-linux-musl", "--edges", "normal,build",
+             "--prefix", "none", "--format", "{p}\t{l}"],
+            cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        linked = dict(line.removesuffix(" (*)").split("\t") for line in tree.splitlines())
+        inc = (LAYER / "recipes-fw/camfw/camfw-licenses.inc").read_text()
+        said = dict(re.findall(r"(?m)^#   (\S+) +(\S.*)$", inc))
+        wanted = {}
+        for crate, expression in linked.items():
+            name, version, *rest = crate.split()
+            if not any("(/" in part for part in rest):
+                wanted[f"{name}-{version.removeprefix('v')}"] = set(re.findall(r"[\w.-]{3,}", expression)) - {"AND"}
+        self.assertGreater(len(wanted), 50)
+        self.assertEqual(
+            {crate: set(re.findall(r"[\w.-]{3,}", terms)) for crate, terms in said.items()}, wanted,
+            "run meta-camfw/scripts/crates")
+        whole = set(re.findall(r"[\w.-]{3,}", recipe(CAMFW).getVar("LICENSE")))
+        self.assertEqual(whole, set().union({"MIT"}, *wanted.values()))
+        for crate in wanted:
+            self.assertIn(f"/{crate}/", inc)
+
+
+class Recipe(unittest.TestCase):
+    """camfw's own recipe."""
+
+    def setUp(self) -> None:
+        self.data = recipe(CAMFW, overrides="class-target:libc-musl")
+
+    def test_its_version_is_the_crates(self) -> None:
+        manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+        self.assertEqual(self.data.getVar("PV"), manifest["package"]["version"])
+
+    def test_what_it_builds_lies_in_this_checkout(self) -> None:
+        files = [uri.partition(";")[0].removeprefix("file://") for uri in self.data.getVar("SRC_URI").split()
+                 if uri.startswith("file://")]
+        self.assertIn("src", files)
+        folders = self.data.getVar("FILESEXTRAPATHS").split(":")
+        for name in files:
+            self.assertTrue(any(folder and Path(folder, name).exists() for folder in folders), name)
+        # What the crate includes as text has to come along.
+        for path in (ROOT / "src").rglob("*.rs"):
+            for included in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', path.read_text()):
+                there = (path.parent / included).resolve().relative_to(ROOT)
+                self.assertTrue(any(there.is_relative_to(name) for name in files), f"{path}: {included}")
+
+    def test_the_licence_is_the_one_that_is_there(self) -> None:
+        sums = re.findall(r"file://LICENSE;md5=(\w+)", self.data.getVar("LIC_FILES_CHKSUM"))
+        real = subprocess.run(["md5sum", ROOT / "LICENSE"], capture_output=True, text=True, check=True).stdout.split()[0]
+        self.assertEqual(sums, [real])
+
+    def test_it_starts_first(self) -> None:
+        self.assertEqual(self.data.getVar("INITSCRIPT_PARAMS"), "start 01 S .")
+        # The appliance of qemu/ starts the same script at the same place.
+        link = ROOT / "qemu/overlay/etc/rcS.d/S01camfw"
+        self.assertEqual(link.readlink(), Path("../init.d/camfw"))
+        self.assertEqual(min(path.name for path in link.parent.iterdir()), "S01camfw")
+        self.assertIn("qemu/overlay/etc/init.d/camfw", self.data.getVar("SRC_URI"))
+
+    def test_under_systemd_it_starts_before_the_network(self) -> None:
+        unit = (LAYER / "recipes-fw/camfw/files/camfw.service").read_text()
+        self.assertIn("DefaultDependencies=no\n", unit)
+        self.assertRegex(unit, r"(?m)^Before=.*\bnetwork-pre\.target\b")
+        self.assertRegex(unit, r"(?m)^Wants=network-pre\.target$")
+        self.assertRegex(unit, r"(?m)^ExecStart=\S*/camfw \$CAMFW_ARGS boot$")
+
+    def test_the_extensions_of_iptables_that_it_needs_exist(self) -> None:
+        """Packages of OE-Core's iptables are named by the extensions' files."""
+        needed = self.data.getVar("RDEPENDS:camfw").split()
+        modules = [name.removeprefix("iptables-module-") for name in needed if name.startswith("iptables-module-")]
+        self.assertGreater(len(modules), 15)
+        there = {path.stem.removeprefix("lib").replace("_", "-").lower()
+                 for path in Path("/usr/lib").glob("*/xtables/lib*.so")}
+        self.assertEqual([name for name in modules if name not in there], [])
+
+    def test_and_the_rules_of_every_golden_have_theirs(self) -> None:
+        modules = set(self.data.getVar("RDEPENDS:camfw").split())
+        # The targets that libxt_NAT.so, libxt_CT.so have, by OE-Core's packages.
+        files = {"snat": "nat", "dnat": "nat", "masquerade": "nat", "redirect": "ct"}
+        lacking = set()
+        rules = [line for path in (ROOT / "tests/golden").glob("*/v?.rules") for line in path.read_text().splitlines()]
+        for line in rules:
+            targets = re.findall(r" -j ([A-Z]+)\b", line)
+            for name in [*re.findall(r" -m (\w+)", line), *targets]:
+                name = files.get(name.lower(), name.lower())
+                if name in {"accept", "drop", "return"}:
+                    continue
+                kinds = {f"iptables-module-{kind}-{name}" for kind in ("xt", "ipt", "ip6t")}
+                if not kinds & modules:
+                    lacking.add(name)
+        self.assertGreater(len(rules), 100)
+        self.assertEqual(lacking, set())
+
+
+class Kernel(unittest.TestCase):
+    """The fragments of the kernel's configuration."""
+
+    def fragment(self, backend: str) -> set[str]:
+        names = ("camfw.cfg", f"camfw-{backend}.cfg")
+        return {line for name in names for line in (KERNEL / "files" / name).read_text().splitlines()
+                if line.startswith("CONFIG_")}
+
+    def test_every_line_builds_something_in(self) -> None:
+        for backend in ("legacy", "nft"):
+            for line in self.fragment(backend):
+                self.assertRegex(line, r"^CONFIG_[A-Z0-9_]+=y$")
+
+    def test_has_what_camfw_says_it_needs(self) -> None:
+        configurations = [EXAMPLE, *sorted((ROOT / "tests/golden").glob("*/config.toml"))]
+        self.assertGreater(len(configurations), 5)
+        for backend, flags in (("legacy", []), ("nft", ["--nft"])):
+            there = {line.removesuffix("=y") for line in self.fragment(backend)}
+            for path in configurations:
+                with self.subTest(backend=backend, configuration=path.parent.name):
+                    done = subprocess.run(
+                        [PROGRAM, "--config", path, "show", "kernel", *flags],
+                        capture_output=True, text=True, check=False)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    needed = set(re.findall(r"(?m)^(CONFIG_[A-Z0-9_]+)", done.stdout))
+                    self.assertGreater(len(needed), 5)
+                    self.assertEqual(needed - there, set())
+
+
+class Image(unittest.TestCase):
+    """The image, and what it makes of the configuration."""
+
+    def test_the_boards_configuration_is_the_example_but_for_its_interfaces(self) -> None:
+        example, board = (tomllib.loads(path.read_text()) for path in (EXAMPLE, BOARD))
+        interfaces = [zone.pop("interface") for zone in board["zones"].values()]
+        for zone in example["zones"].values():
+            del zone["interface"]
+        self.assertEqual(board, example)
+        self.assertEqual(len({interface["path"] for interface in interfaces}), 3)
+
+    def test_camfw_takes_it(self) -> None:
+        done = subprocess.run([PROGRAM, "--config", BOARD, "check"], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_under_runqemu_it_is_wired_as_the_example(self) -> None:
+        data = recipe(LAYER / "recipes-core/images/camfw-image.bb", ROOT_HOME="/root")
+        cards = re.findall(r"-device virtio-net-pci,netdev=(\w+),mac=(\S+?),addr=(\w+)", data.getVar("QB_NETWORK_DEVICE"))
+        self.assertEqual([name for name, _, _ in cards], ["external", "camera", "net0"])
+        self.assertEqual(sorted(slot for _, _, slot in cards), [slot for _, _, slot in cards])
+        self.assertNotRegex(data.getVar("QB_CMDLINE_IP_SLIRP"), r"(^|\s)ip=")
+        self.assertNotRegex(data.getVar("QB_CMDLINE_IP_TAP"), r"(^|\s)ip=")
+
+    def test_kas_files_are_what_kas_takes_and_pin_every_revision(self) -> None:
+        files = sorted((LAYER / "kas").glob("*.yml"))
+        self.assertGreaterEqual(len(files), 2)
+        script = (
+            "import json, sys, yaml, jsonschema, kas.configschema as schema\n"
+            "for path in sys.argv[1:]:\n"
+            "    config = yaml.safe_load(open(path))\n"
+            "    jsonschema.validate(config, schema.CONFIGSCHEMA)\n"
+            "    print(json.dumps(config))\n")
+        done = subprocess.run([VENV / "bin/python", "-c", script, *files], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for line in done.stdout.splitlines():
+            for name, repository in (json.loads(line).get("repos") or {}).items():
+                if repository and "url" in repository:
+                    self.assertRegex(repository["commit"], r"^[0-9a-f]{40}$", name)
+
+
+if __name__ == "__main__":
+    unittest.main()
