@@ -70,7 +70,7 @@ class CamfwTest(OERuntimeTestCase):
     @OETestDepends(["ssh.SSHTest.test_ssh"])
     @OEHasPackage(["camfw"])
     def test_sealed_before_networking(self) -> None:
-        scripts = self.said("ls /etc/rcS.d /etc/rc5.d").split()
+        scripts = self.said("ls /etc/rcS.d; ls /etc/rc5.d").split()
         started = [name for name in scripts if re.match(r"S\d\d", name)]
         self.assertEqual(started[0], "S01camfw", started)
         self.assertEqual([name for name in started if "networking" in name], [])
