@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::ruleset::{Count, Counters, Policy, Rule, Ruleset, TableName, Target};
+use crate::ruleset::{Count, Counters, Policy, Rule, Ruleset, Table, TableName, Target};
 
 /// Everything that was counted, of one family or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -64,6 +64,13 @@ pub struct Drop {
 /// What the comment of a camera's rule has between its line and its name.
 const CAMERA: &str = "camera ";
 
+/// What the comment of a rule has that sends those back who come too often; the
+/// policy drops them then, and counts them again.
+const TOO_OFTEN: &str = "tried too often";
+
+/// Where a rule is, and the services that come to its chain for their limits.
+type RulePlace<'a> = (TableName, &'a str, Option<&'a str>);
+
 impl Accounting {
     /// What these rulesets counted, families added up.
     pub fn of<'a>(families: impl Iterator<Item = (&'a Ruleset, &'a Counters)>) -> Accounting {
@@ -71,11 +78,14 @@ impl Accounting {
         let mut places = Places::default();
         for (ruleset, counters) in families {
             for (name, table) in ruleset.tables() {
+                let limited = limited(table);
                 for chain in &table.chains {
                     let called = chain.name.as_str();
+                    let services = limited.get(called).map(|services| services.join(", "));
                     for (index, rule) in chain.rules.iter().enumerate() {
                         let count = counters.rule(name, called, index);
-                        accounting.rule(&mut places, (name, called), rule, count);
+                        let place = (name, called, services.as_deref());
+                        accounting.rule(&mut places, place, rule, count);
                     }
                     if chain.policy == Some(Policy::Drop) {
                         let count = counters.policy(name, called);
@@ -87,16 +97,16 @@ impl Accounting {
         accounting
     }
 
-    fn rule(&mut self, places: &mut Places, place: (TableName, &str), rule: &Rule, count: Count) {
+    fn rule(&mut self, places: &mut Places, place: RulePlace<'_>, rule: &Rule, count: Count) {
         let comment = rule.comment().map_or("", |comment| comment.as_str());
-        let (table, chain) = place;
+        let (table, chain, services) = place;
         match (&rule.target, origin(comment)) {
             (Some(Target::Drop), _) => self.drop(places, comment, chain, count),
             (Some(Target::Accept), Some((line, what))) if table == TableName::Filter => {
                 let index = *places.allow.entry(comment.to_owned()).or_insert_with(|| {
                     self.allow.push(AllowLine {
                         line: line.to_owned(),
-                        what: what.to_owned(),
+                        what: services.unwrap_or(what).to_owned(),
                         new_connections: 0,
                         new_connection_bytes: 0,
                     });
@@ -106,7 +116,12 @@ impl Accounting {
                 line.new_connections += count.packets;
                 line.new_connection_bytes += count.bytes;
             }
-            (Some(Target::Return), Some((line, what))) if what.starts_with(CAMERA) => {
+            (Some(Target::Return), Some((_, TOO_OFTEN))) => {
+                self.drop(places, comment, chain, count);
+            }
+            (Some(Target::Accept | Target::Return), Some((line, what)))
+                if table == TableName::Raw && what.starts_with(CAMERA) =>
+            {
                 let name = what.strip_prefix(CAMERA).unwrap_or(what);
                 let index = *places.cameras.entry(comment.to_owned()).or_insert_with(|| {
                     self.cameras.push(Camera {
@@ -149,6 +164,22 @@ struct Places {
     drops: BTreeMap<(String, String), usize>,
 }
 
+/// The chains that lines with limits have for themselves, with the services that
+/// are sent there.
+fn limited(table: &Table) -> BTreeMap<&str, Vec<&str>> {
+    let mut limited: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for rule in table.chains.iter().flat_map(|chain| &chain.rules) {
+        let comment = rule.comment().map_or("", |comment| comment.as_str());
+        if let (Some(Target::Jump(chain)), Some((_, what))) = (&rule.target, origin(comment)) {
+            let services = limited.entry(chain.as_str()).or_default();
+            if !services.contains(&what) {
+                services.push(what);
+            }
+        }
+    }
+    limited
+}
+
 /// `FILE:LINE WHAT`, of which the file may have spaces in its name.
 fn origin(comment: &str) -> Option<(&str, &str)> {
     let colon = comment.match_indices(':').find_map(|(place, _)| {
@@ -169,10 +200,12 @@ mod tests {
 
     #[test]
     fn lines_cameras_and_drops_are_added_up() -> Result<(), Box<dyn std::error::Error>> {
-        let text = "*raw\n:PREROUTING ACCEPT [9:9]\n:source-camera - [0:0]\n[4:400] -A source-camera -s 10.0.0.1/32 -m comment --comment \"my c.toml:30 camera porch\" -j RETURN\n[2:80] -A source-camera -m comment --comment \"spoofed source\" -j DROP\nCOMMIT\n*filter\n:INPUT DROP [3:120]\n:x - [0:0]\n[1:60] -A x -p tcp -m comment --comment \"my c.toml:24 ftp\" -j ACCEPT\n[1:40] -A x -p udp -m comment --comment \"my c.toml:24 ftp\" -j ACCEPT\n[8:8] -A x -m comment --comment established -j ACCEPT\nCOMMIT\n";
+        let text = "*raw\n:PREROUTING ACCEPT [9:9]\n:source-camera - [0:0]\n[4:400] -A source-camera -s 10.0.0.1/32 -m comment --comment \"my c.toml:30 camera porch\" -j RETURN\n[2:80] -A source-camera -m comment --comment \"spoofed source\" -j DROP\nCOMMIT\n*filter\n:INPUT DROP [3:120]\n:x - [0:0]\n[2:80] -A x -p tcp -m comment --comment \"my c.toml:40 ssh\" -j block-40\n[1:40] -A block-40 -m comment --comment \"my c.toml:40 tried too often\" -j RETURN\n[1:40] -A block-40 -m comment --comment \"my c.toml:40 not too often\" -j ACCEPT\n[1:60] -A x -p tcp -m comment --comment \"my c.toml:24 ftp\" -j ACCEPT\n[1:40] -A x -p udp -m comment --comment \"my c.toml:24 ftp\" -j ACCEPT\n[8:8] -A x -m comment --comment established -j ACCEPT\nCOMMIT\n";
         let (ruleset, counters) = (parse(text)?, Counters::parse(text));
         let found = Accounting::of([(&ruleset, &counters)].into_iter());
-        assert_eq!(found.allow.len(), 1);
+        assert_eq!(found.allow.len(), 2);
+        assert_eq!(found.allow[1].what, "ssh");
+        assert_eq!(found.allow[1].new_connections, 1);
         assert_eq!(found.allow[0].line, "my c.toml:24");
         assert_eq!(found.allow[0].what, "ftp");
         assert_eq!(found.allow[0].new_connections, 2);
@@ -186,7 +219,14 @@ mod tests {
             .iter()
             .map(|drop| (drop.reason.as_str(), drop.packets))
             .collect();
-        assert_eq!(drops, [("spoofed source", 2), ("not allowed", 3)]);
+        assert_eq!(
+            drops,
+            [
+                ("spoofed source", 2),
+                ("not allowed", 3),
+                ("my c.toml:40 tried too often", 1)
+            ]
+        );
         Ok(())
     }
 }

@@ -64,6 +64,8 @@ pub struct Config {
     pub ipv6: Option<Spanned<Ipv6>>,
     /// `[log]`
     pub log: Option<Spanned<Log>>,
+    /// `[watch]`
+    pub watch: Option<Spanned<Watch>>,
 }
 
 /// `[zones.NAME]`
@@ -371,6 +373,28 @@ pub enum Egress {
     Open,
     /// What an `allow` from the router lists, and answers.
     Listed,
+}
+
+/// `[watch]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Watch {
+    /// Seconds between two looks.
+    pub interval: Option<Spanned<i64>>,
+    /// What is done about rules that are not the policy's.
+    #[serde(default)]
+    pub on_drift: OnDrift,
+}
+
+/// What is done about drift.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDrift {
+    /// It is logged.
+    #[default]
+    Log,
+    /// It is logged and mended.
+    Restore,
 }
 
 /// `[ipv6]`

@@ -79,6 +79,9 @@ name!(
         if name == "lo" {
             return Err("is the loopback, which belongs to no zone; name a network interface".into());
         }
+        if name.starts_with('-') {
+            return Err("begins with -, as options do; begin it with a letter".into());
+        }
         characters(name, "letters, digits and any of . _ - @", |c| {
             c.is_ascii_alphanumeric() || "._-@".contains(c)
         })
@@ -271,7 +274,7 @@ mod tests {
     #[test]
     fn what_would_need_quoting_is_no_name() {
         for bad in [
-            "", "a b", "a\"b", "a'b", "a\nb", "eth0/1", "eth+", "..", "lo", "ü",
+            "", "a b", "a\"b", "a'b", "a\nb", "eth0/1", "eth+", "..", "lo", "ü", "-j",
         ] {
             assert!(InterfaceName::try_from(bad).is_err(), "{bad:?}");
         }

@@ -107,6 +107,25 @@ fn look(plan: &Plan) -> Result<(Vec<String>, Accounting), StepError> {
     Ok((drift(&kernel, &found, plan)?, accounting))
 }
 
+/// Rules beside ours that see the same packets, in words.
+pub fn others(kernel: &Kernel) -> Vec<String> {
+    let program = kernel
+        .families
+        .first()
+        .map_or("iptables", |ipv4| ipv4.program());
+    let tables = host::others::find(program).into_iter();
+    let told = tables.map(|table| {
+        format!(
+            "{}: table {} sees the same packets: {} rules, chains {}; remove it, or what loads it",
+            table.of,
+            table.name,
+            table.rules,
+            table.chains.join(", ")
+        )
+    });
+    told.collect()
+}
+
 /// Every difference between the kernel and a plan, in words.
 pub fn drift(kernel: &Kernel, found: &[Found], plan: &Plan) -> Result<Vec<String>, StepError> {
     let mut told = kernel.differences(found, plan);
@@ -133,5 +152,6 @@ pub fn drift(kernel: &Kernel, found: &[Found], plan: &Plan) -> Result<Vec<String
             .map(|change| format!("not so: {change}")),
     );
     told.extend(diff.problems.iter().map(ToString::to_string));
+    told.extend(others(kernel));
     Ok(told)
 }

@@ -20,6 +20,7 @@ impl Config {
         once("[router]", &mut self.router, other.router, source)?;
         once("[ipv6]", &mut self.ipv6, other.ipv6, source)?;
         once("[log]", &mut self.log, other.log, source)?;
+        once("[watch]", &mut self.watch, other.watch, source)?;
         self.allow.extend(other.allow);
         self.exceptions.extend(other.exceptions);
         self.guarantees.extend(other.guarantees);

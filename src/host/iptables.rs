@@ -19,16 +19,12 @@ use crate::ruleset::{
     restore_text, restore_text_counted, rule_text,
 };
 
-/// How long a program may take that reads: what holds it up is most likely
-/// another program that holds the lock of the tables.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// What a line of rules may take beside that, with room for a slow machine.
+/// What a line of rules may take beside what reading may, with room for a slow machine.
 const LIMIT_PER_LINE: Duration = Duration::from_millis(20);
 
 fn limit(text: &str) -> Duration {
     let lines = u32::try_from(text.lines().count()).unwrap_or(u32::MAX);
-    LIMIT + LIMIT_PER_LINE.saturating_mul(lines)
+    process::SHORT + LIMIT_PER_LINE.saturating_mul(lines)
 }
 
 fn program(family: IpFamily) -> &'static str {
@@ -118,6 +114,11 @@ impl Tables {
         })
     }
 
+    /// The path of iptables.
+    pub fn program(&self) -> &'static str {
+        self.handle.cmd
+    }
+
     /// Which family.
     pub fn family(&self) -> IpFamily {
         self.family
@@ -188,10 +189,10 @@ enum Reading<'a> {
 impl Reading<'_> {
     fn finish(self) -> Result<Dump, TablesError> {
         let (tables, text) = match self {
-            Reading::Save(tables, running) => (tables, running.finish(LIMIT)?),
+            Reading::Save(tables, running) => (tables, running.finish(process::SHORT)?),
             Reading::List(tables) => {
                 let list = || tables.handle.list_all();
-                (tables, process::within(LIMIT, list)?)
+                (tables, process::within(process::SHORT, list)?)
             }
         };
         Ok(Dump {

@@ -5,12 +5,15 @@
 
 pub mod clock;
 pub mod config_file;
+pub mod conntrack;
 pub mod dhcp;
 pub mod iptables;
 pub mod lock;
 pub mod log;
 pub mod names;
+pub mod netfilter;
 pub mod netlink;
+pub mod others;
 pub mod process;
 pub mod store;
 pub mod sysctl;

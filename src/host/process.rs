@@ -27,6 +27,10 @@ const DEFAULT_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a program may take to go to the background.
 const DAEMON_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a program may take that only reads; what holds it up is most likely
+/// another one that has the lock of the tables.
+pub const SHORT: Duration = Duration::from_secs(10);
+
 /// Why a program did not do its work.
 #[derive(Debug, Error)]
 pub enum ProcessError {

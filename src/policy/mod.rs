@@ -16,6 +16,7 @@ mod promise;
 mod resolve;
 mod service;
 mod topology;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,6 +37,7 @@ pub use lint::{Warning, warnings};
 pub use nat::{Forward, Masquerade, Proxy, ProxyWay, Snat};
 pub use promise::{Promise, Vow};
 pub use resolve::resolve;
+pub use watch::Watch;
 
 /// Who may talk to whom.
 #[derive(Debug, Clone)]
@@ -72,6 +74,8 @@ pub struct Policy {
     pub sysctls: BTreeMap<String, String>,
     /// How long `boot` waits for interfaces that are not there yet.
     pub wait: Duration,
+    /// How the running box is watched.
+    pub watch: Watch,
 }
 
 /// A camera that the file names.

@@ -94,6 +94,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         routes,
         mark_rules,
         sysctls: topology::sysctls(config, &known, source)?,
+        watch: super::watch::watch(config.watch.as_ref().map(Spanned::get_ref), source)?,
         wait: wait(router.and_then(|router| router.wait.as_ref()), source)?,
         log: resolver.log(config.log.as_ref().map(Spanned::get_ref))?,
         cameras: resolver.cameras,

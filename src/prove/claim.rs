@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use super::condition::address;
 use super::diagram::Set;
-use super::intent::{self, Intent};
+use super::intent::{self, Intent, Known};
 use super::judge::{Verdict, judge};
 use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::program::{Program, interface_patterns};
@@ -152,23 +152,19 @@ pub fn space(policy: &Policy, rulesets: &[&Ruleset], family: IpFamily) -> Space 
 
 struct Proof<'a> {
     policy: &'a Policy,
+    known: Known,
     space: Space,
     program: Program<'a>,
     naming: Naming,
     claims: Vec<Claim>,
     /// What gets through on each way, each packet as it was when that was
-    /// decided, but for what only the kernel notes of it.
+    /// decided.
     accepted: [Three; 3],
+    /// The same, over what a claim looks at.
+    noted: [Three; 3],
+    /// The fields that are set and that claims do not look at.
+    unseen: Vec<Field>,
 }
-
-/// What a packet's set does not have to say for a claim.
-const NOTED: [Field; 5] = [
-    Field::Dnat,
-    Field::Snat,
-    Field::OriginalDestination,
-    Field::OriginalPort,
-    Field::Mark,
-];
 
 impl<'a> Proof<'a> {
     fn new(policy: &'a Policy, ruleset: &'a Ruleset, family: IpFamily) -> Proof<'a> {
@@ -176,13 +172,25 @@ impl<'a> Proof<'a> {
         let program = Program::new(ruleset, &space);
         let mut reach = Reach::new(&program);
         let accepted = Way::ALL.map(|way| reach.accepted(&mut space, way));
+        let unseen = program.noted();
+        let noted = accepted.map(|accepted| {
+            let may = space.forget(accepted.may, &unseen);
+            let must = match accepted.is_exact() {
+                true => may,
+                false => space.forget(accepted.must, &unseen),
+            };
+            Three { may, must }
+        });
         Proof {
             policy,
+            known: Known::default(),
             space,
             program,
             naming: naming(policy),
             claims: Vec::new(),
             accepted,
+            noted,
+            unseen,
         }
     }
 
@@ -196,17 +204,6 @@ impl<'a> Proof<'a> {
         claims
     }
 
-    /// What gets through on a way, over what a claim looks at.
-    fn noted(&mut self, way: Way) -> Three {
-        let accepted = self.accepted[way as usize];
-        let may = self.space.forget(accepted.may, &NOTED);
-        let must = match accepted.is_exact() {
-            true => may,
-            false => self.space.forget(accepted.must, &NOTED),
-        };
-        Three { may, must }
-    }
-
     /// What opens a connection: everything that belongs to none.
     fn opening(&mut self) -> Set {
         let part = [State::Established, State::Related];
@@ -214,13 +211,13 @@ impl<'a> Proof<'a> {
     }
 
     fn intent(&mut self) -> Intent<'a, '_> {
-        Intent::new(self.policy, &mut self.space)
+        Intent::new(self.policy, &mut self.space, &mut self.known)
     }
 
     /// Every packet of a way, over what a claim looks at.
     fn all(&mut self, way: Way) -> Set {
         let all = Reach::new(&self.program).all(&mut self.space, way);
-        let all = self.space.forget(all, &NOTED);
+        let all = self.space.forget(all, &self.unseen.clone());
         match way {
             Way::Forward => self.space.forget(all, &[Field::Out]),
             _ => all,
@@ -234,7 +231,7 @@ impl<'a> Proof<'a> {
             let opening = self.opening();
             let domain = self.space.all(&[opening, !loopback, all]);
             let meant = self.intent().opened(way);
-            let accepted = self.noted(way);
+            let accepted = self.noted[way as usize];
             let what = match way {
                 Way::Input => "to the router",
                 Way::Forward => "between zones",
@@ -264,10 +261,17 @@ impl<'a> Proof<'a> {
         for (index, zone) in self.policy.indexed_zones() {
             let entering = self.intent().by(Field::In, Endpoint::Zone(index));
             let sources = self.intent().sources(index);
+            // What belongs to a connection may have had another destination before
+            // nat, and the source of a host without address depends on it.
+            let part = self.space.states(&[State::Established, State::Related]);
+            let fields = [Field::Destination, Field::DestinationPort];
+            let rewritten = self.space.forget(sources, &fields);
+            let rewritten = self.space.diagrams.and(rewritten, part);
+            let sources = self.space.diagrams.or(sources, rewritten);
             let spoofed = self.space.diagrams.minus(entering, sources);
             let mut answer = Answer::Holds;
             for way in [Way::Input, Way::Forward] {
-                let accepted = self.noted(way);
+                let accepted = self.noted[way as usize];
                 let may = self.space.diagrams.and(accepted.may, spoofed);
                 let must = self.space.diagrams.and(accepted.must, spoofed);
                 if answer == Answer::Holds {
@@ -286,7 +290,7 @@ impl<'a> Proof<'a> {
         let Some(way) = intent::way_of(promise.flow) else {
             return;
         };
-        let accepted = self.noted(way);
+        let accepted = self.noted[way as usize];
         let mut intent = self.intent();
         let ends = intent.ends(promise.flow);
         let sources = intent.addresses(Field::Source, &promise.sources);
@@ -412,19 +416,7 @@ impl<'a> Proof<'a> {
             return Answer::TooLarge;
         };
         let line = witness::line(&self.space, &self.naming, way, &packet);
-        let mut came = packet;
-        if packet.value(Field::Dnat) == 1 && packet.value(Field::State) == State::New as u128 {
-            came.set(Field::Destination, packet.value(Field::OriginalDestination));
-            came.set(Field::DestinationPort, packet.value(Field::OriginalPort));
-        }
-        for field in NOTED {
-            if way != Way::Output || field != Field::Mark {
-                came.set(field, 0);
-            }
-        }
-        if packet.value(Field::State) == State::Untracked as u128 {
-            came.set(Field::State, State::New as u128);
-        }
+        let came = witness::as_it_came(&packet);
         let judged = judge(&self.program, &self.space, way, came);
         let example = Counterexample {
             packet: line,

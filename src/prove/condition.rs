@@ -90,6 +90,14 @@ impl Condition {
         holds
     }
 
+    /// Whether it asks for a field.
+    pub fn asks_for(&self, field: Field) -> bool {
+        let mut tests = self.clauses.iter().flat_map(|clause| &clause.any);
+        tests.any(|test| match test {
+            Test::Range(known, ..) | Test::Masked(known, ..) => *known == field,
+        })
+    }
+
     /// The packets that meet it.
     pub fn set(&self, space: &mut Space) -> Three {
         // Fields from the lowest of the diagram up, so that each step is small.

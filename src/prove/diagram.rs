@@ -94,16 +94,6 @@ impl Diagrams {
         self.nodes.len() < self.most && self.steps < STEPS_MAX
     }
 
-    /// How many nodes were made.
-    pub fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// The set of a variable: its members have a 1 there.
-    pub fn variable(&mut self, variable: u32) -> Set {
-        self.make(variable, Set::EMPTY, Set::FULL)
-    }
-
     /// The set that is `low` where the variable is 0 and `high` where it is 1;
     /// both hold only variables below it.
     pub fn make(&mut self, variable: u32, low: Set, high: Set) -> Set {
@@ -196,11 +186,6 @@ impl Diagrams {
         self.and(a, !b)
     }
 
-    /// Whether the first holds nothing that the second does not.
-    pub fn is_subset(&mut self, a: Set, b: Set) -> bool {
-        self.minus(a, b).is_empty()
-    }
-
     /// The union of many, pair by pair, so that no growing set is walked once
     /// for each of them.
     pub fn union(&mut self, sets: &[Set]) -> Set {
@@ -238,22 +223,19 @@ impl Diagrams {
     /// The set with each variable `v` put in the place of `to(v)`: another
     /// variable, in the same order, or none, where its value is forgotten.
     pub fn moved(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>) -> Set {
-        let mut known = std::collections::BTreeMap::new();
+        // Nothing known yet; of sets that there are now alone.
+        let mut known = vec![NONE; self.nodes.len() * 2];
         self.moved_with(set, to, &mut known)
     }
 
-    fn moved_with(
-        &mut self,
-        set: Set,
-        to: &dyn Fn(u32) -> Option<u32>,
-        known: &mut std::collections::BTreeMap<Set, Set>,
-    ) -> Set {
+    fn moved_with(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>, known: &mut [u32]) -> Set {
         let top = self.top(set);
         if top == TERMINAL {
             return set;
         }
-        if let Some(result) = known.get(&set) {
-            return *result;
+        let place = set.0 as usize;
+        if known[place] != NONE {
+            return Set(known[place]);
         }
         let (low, high) = self.split(set, top);
         let low = self.moved_with(low, to, known);
@@ -262,7 +244,7 @@ impl Diagrams {
             None => self.or(low, high),
             Some(variable) => self.make(variable, low, high),
         };
-        known.insert(set, result);
+        known[place] = result.0;
         result
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the meaning of zones, cameras and allow lines as sets. Knows nothing of
 //! rules: what the compiler makes of the same policy is held against this.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::IpNet;
@@ -24,6 +25,14 @@ pub struct Intent<'a, 's> {
     policy: &'a Policy,
     /// Its packets.
     pub space: &'s mut Space,
+    known: &'s mut Known,
+}
+
+/// What was made once: the sources of zones, and the packets of services.
+#[derive(Default)]
+pub struct Known {
+    sources: BTreeMap<ZoneIndex, Set>,
+    services: Vec<(bool, Vec<Service>, Set)>,
 }
 
 /// Which way a flow takes; none inside one zone.
@@ -54,8 +63,12 @@ pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
 
 impl<'a, 's> Intent<'a, 's> {
     /// A policy's packets in a space.
-    pub fn new(policy: &'a Policy, space: &'s mut Space) -> Intent<'a, 's> {
-        Intent { policy, space }
+    pub fn new(policy: &'a Policy, space: &'s mut Space, known: &'s mut Known) -> Intent<'a, 's> {
+        Intent {
+            policy,
+            space,
+            known,
+        }
     }
 
     /// The packets that may open a connection on a way, and those that surely can.
@@ -124,6 +137,18 @@ impl<'a, 's> Intent<'a, 's> {
     /// The packets of any of these services; of TCP those that open a connection,
     /// or all.
     pub fn services(&mut self, services: &[Service], opening: bool) -> Set {
+        let mut known = self.known.services.iter();
+        let same = known.find(|(how, of, _)| *how == opening && of == services);
+        if let Some((.., set)) = same {
+            return *set;
+        }
+        let set = self.services_anew(services, opening);
+        let known = (opening, services.to_vec(), set);
+        self.known.services.push(known);
+        set
+    }
+
+    fn services_anew(&mut self, services: &[Service], opening: bool) -> Set {
         let mut sets = Vec::new();
         for service in services {
             for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)]
@@ -246,6 +271,15 @@ impl<'a, 's> Intent<'a, 's> {
     /// In one of the zone's networks; in an external zone, in none of another's
     /// and none of the router's own.
     fn known_sources(&mut self, index: ZoneIndex) -> Set {
+        if let Some(set) = self.known.sources.get(&index) {
+            return *set;
+        }
+        let set = self.sources_anew(index);
+        self.known.sources.insert(index, set);
+        set
+    }
+
+    fn sources_anew(&mut self, index: ZoneIndex) -> Set {
         let zone = self.policy.zone(index);
         if zone.role == Role::External {
             let others = self.policy.zones.iter();
@@ -256,6 +290,10 @@ impl<'a, 's> Intent<'a, 's> {
             return !self.networks(Field::Source, &networks);
         }
         let ipv4 = self.space.family == IpFamily::V4;
+        if zone.known_only && !ipv4 {
+            // No camera is known by an IPv6 address.
+            return Set::EMPTY;
+        }
         let cameras: Vec<&Camera> = match ipv4 {
             true => self.policy.cameras_of(index).collect(),
             false => Vec::new(),
@@ -310,14 +348,24 @@ impl<'a, 's> Intent<'a, 's> {
         if !serves {
             return Set::EMPTY;
         }
-        // From 0.0.0.0 (RFC 2131, 4.1).
-        let sets = [
-            self.space.equal(Field::Source, 0),
-            self.space
-                .equal(Field::Destination, address(Ipv4Addr::BROADCAST.into())),
+        // From 0.0.0.0 to everybody (RFC 2131, 4.1), which opens no connection; and
+        // where addresses are rewritten, it is not known to where what belongs to
+        // one was going.
+        let everybody = address(Ipv4Addr::BROADCAST.into());
+        let asks = [
+            self.space.equal(Field::Destination, everybody),
             self.udp_between(DHCP_CLIENT, DHCP_SERVER),
         ];
-        self.space.all(&sets)
+        let asks = self.space.all(&asks);
+        let later = [
+            self.space.states(&[State::Established, State::Related]),
+            self.ports(Field::SourcePort, DHCP_CLIENT),
+            self.of(Protocol::Udp),
+        ];
+        let later = self.space.all(&later);
+        let asks = self.space.diagrams.or(asks, later);
+        let none = self.space.equal(Field::Source, 0);
+        self.space.diagrams.and(asks, none)
     }
 
     /// Sources that nobody on the internet has, but for those that the file takes.

@@ -85,8 +85,9 @@ pub struct Judgement<'a> {
     pub by: Option<Place<'a>>,
     /// Every rule that it met, in order.
     pub path: Vec<Met<'a>>,
-    /// The packet as it was at the end.
-    pub packet: Packet,
+    /// Where it goes at the end; None where a rule rewrote that to something
+    /// that is not known.
+    pub destination: Option<u128>,
 }
 
 /// What may become of a packet at a rule or in a chain; one of them does.
@@ -148,13 +149,7 @@ pub fn judge<'p>(
     way: Way,
     packet: Packet,
 ) -> Judgement<'p> {
-    let mut judge = Judge {
-        packet,
-        path: Vec::new(),
-        accepted: None,
-        dropped: None,
-        surely: true,
-    };
+    let mut judge = Judge::new(packet);
     // By which interface it leaves is known once it is routed.
     let out = packet.value(Field::Out);
     if way == Way::Forward {
@@ -171,20 +166,57 @@ pub fn judge<'p>(
     for (table, chain) in after_routing(way) {
         goes_on = goes_on && judge.table(program, space, *table, chain);
     }
-    let (verdict, by) = match (goes_on, judge.dropped) {
-        (true, None) => (Verdict::Accept, judge.accepted),
-        (true, dropped) => (Verdict::Depends, dropped),
-        (false, dropped) => (Verdict::Drop, dropped),
-    };
-    Judgement {
-        verdict,
-        by,
-        path: judge.path,
-        packet: judge.packet,
-    }
+    judge.judgement(goes_on)
+}
+
+/// Judges a packet in one chain alone.
+pub fn judge_chain<'p>(
+    program: &'p Program<'p>,
+    space: &Space,
+    table: TableName,
+    chain: &str,
+    packet: Packet,
+) -> Judgement<'p> {
+    let mut judge = Judge::new(packet);
+    let goes_on = judge.table(program, space, table, chain);
+    // Here a verdict of any table is one.
+    judge.accepted = judge.accepted.or_else(|| {
+        let last = judge.path.last()?;
+        Some(last.place)
+    });
+    judge.judgement(goes_on)
 }
 
 impl<'p> Judge<'p> {
+    fn new(packet: Packet) -> Judge<'p> {
+        Judge {
+            packet,
+            path: Vec::new(),
+            accepted: None,
+            dropped: None,
+            surely: true,
+        }
+    }
+
+    fn judgement(self, goes_on: bool) -> Judgement<'p> {
+        let (verdict, by) = match (goes_on, self.dropped) {
+            (true, None) => (Verdict::Accept, self.accepted),
+            (true, dropped) => {
+                // A rule in doubt tells more than the policy that follows it.
+                let mut either = [self.accepted, dropped].into_iter().flatten();
+                let rule = either.find(|place| place.number > 0);
+                (Verdict::Depends, rule.or(dropped))
+            }
+            (false, dropped) => (Verdict::Drop, dropped),
+        };
+        Judgement {
+            verdict,
+            by,
+            path: self.path,
+            destination: self.packet.get(Field::Destination),
+        }
+    }
+
     /// Whether a table may let it through.
     fn table(
         &mut self,

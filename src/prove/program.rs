@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{self, Condition, pattern};
-use super::packet::Space;
+use super::packet::{Field, Space};
 use crate::ruleset::{Match, Policy, Rule, Ruleset, TableName, Target};
 
 /// What a rule does with the packets that it matches.
@@ -63,6 +63,26 @@ pub struct Step<'a> {
     pub effect: Effect,
 }
 
+impl Step<'_> {
+    /// What in it is not known, and so is judged both ways.
+    pub fn unknown(&self) -> Vec<String> {
+        let mut unknown = self.condition.doubts.clone();
+        let target = match (&self.effect, &self.rule.target) {
+            (Effect::Unknown | Effect::AnyDnat | Effect::AnyMark, Some(target)) => {
+                let alone = Rule::new(target.clone());
+                Some(crate::ruleset::rule_text(&alone))
+            }
+            _ => None,
+        };
+        // A rule that decides nothing is in nobody's way.
+        if self.effect == Effect::Continue {
+            unknown.clear();
+        }
+        unknown.extend(target);
+        unknown
+    }
+}
+
 /// One chain.
 pub struct Chain<'a> {
     /// Its name.
@@ -89,8 +109,12 @@ pub struct Program<'a> {
     /// Whether conntrack is at work, which puts fragments together before any
     /// rule sees them.
     pub tracks: bool,
-    /// Whether destinations may be rewritten.
+    /// Whether addresses may be rewritten, or rules ask for it.
     pub rewrites: bool,
+    /// Whether the destinations of new connections may be.
+    pub redirects: bool,
+    /// Whether packets may get a mark, or are asked for theirs.
+    pub marks: bool,
 }
 
 /// The interfaces that a ruleset names.
@@ -118,11 +142,61 @@ impl<'a> Program<'a> {
             || rules
                 .flat_map(|chain| &chain.rules)
                 .any(|rule| rule.matches.iter().any(needs_conntrack));
+        let steps = || {
+            let chains = tables.iter().flat_map(|table| &table.chains);
+            chains.flat_map(|chain| &chain.steps)
+        };
+        let redirects =
+            steps().any(|step| matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat));
+        let marks = steps().any(|step| {
+            matches!(step.effect, Effect::Mark(_) | Effect::AnyMark)
+                || step.condition.asks_for(Field::Mark)
+        });
+        let asks = steps().any(|step| {
+            let fields = [Field::Dnat, Field::Snat];
+            fields.iter().any(|field| step.condition.asks_for(*field))
+        });
         Program {
-            tables,
             tracks,
-            rewrites: nat,
+            rewrites: nat || asks,
+            redirects,
+            marks,
+            tables,
         }
+    }
+
+    /// Makes both start from the same packets, so that they can be compared.
+    pub fn agree(&mut self, other: &mut Program<'_>) {
+        for (own, others) in [
+            (&mut self.tracks, &mut other.tracks),
+            (&mut self.rewrites, &mut other.rewrites),
+            (&mut self.redirects, &mut other.redirects),
+            (&mut self.marks, &mut other.marks),
+        ] {
+            *own |= *others;
+            *others = *own;
+        }
+    }
+
+    /// The fields that say what became of a packet on its way.
+    pub fn noted(&self) -> Vec<Field> {
+        let mut noted = Vec::new();
+        if self.rewrites {
+            noted.extend([Field::Dnat, Field::Snat]);
+        }
+        if self.redirects {
+            noted.extend([Field::OriginalDestination, Field::OriginalPort]);
+        }
+        if self.marks {
+            noted.push(Field::Mark);
+        }
+        noted
+    }
+
+    /// Every rule.
+    pub fn steps(&self) -> impl Iterator<Item = &Step<'a>> {
+        let chains = self.tables.iter().flat_map(|table| &table.chains);
+        chains.flat_map(|chain| &chain.steps)
     }
 
     /// A table, if it is there.

@@ -9,7 +9,7 @@
 use super::diagram::Set;
 use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::program::{Effect, Program, Step, Table};
-use crate::ruleset::{Policy, TableName};
+use crate::ruleset::{IpFamily, Policy, Protocol, TableName};
 
 /// The ways that a packet may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,15 +25,6 @@ pub enum Way {
 impl Way {
     /// Each.
     pub const ALL: [Way; 3] = [Way::Input, Way::Forward, Way::Output];
-
-    /// The name of its chain in filter.
-    pub fn chain(self) -> &'static str {
-        match self {
-            Way::Input => "INPUT",
-            Way::Forward => "FORWARD",
-            Way::Output => "OUTPUT",
-        }
-    }
 }
 
 /// The chains that packets of a way go through once it is known which, in order.
@@ -127,21 +118,22 @@ impl<'p, 'a> Reach<'p, 'a> {
         let mut sets = vec![
             space.range(Field::In, *inward.start(), *inward.end()),
             space.range(Field::Out, *outward.start(), *outward.end()),
-            space.range(
-                Field::State,
-                State::Invalid as u128,
-                State::Established as u128,
-            ),
-            space.equal(Field::OriginalDestination, 0),
-            space.equal(Field::OriginalPort, 0),
+            self.states(space),
         ];
-        // Only what belongs to a connection can be part of one that is rewritten.
-        let part = space.states(&[State::Established, State::Related]);
-        let dnat = space.equal(Field::Dnat, 0);
-        let snat = space.equal(Field::Snat, 0);
-        let plain = space.diagrams.and(dnat, snat);
-        sets.push(space.diagrams.or(part, plain));
-        if way != Way::Output {
+        // What nothing sets and nothing asks for is left open, which is less work.
+        if self.program.rewrites {
+            // Only what belongs to a connection can be part of one that is.
+            let part = space.states(&[State::Established, State::Related]);
+            let dnat = space.equal(Field::Dnat, 0);
+            let snat = space.equal(Field::Snat, 0);
+            let plain = space.diagrams.and(dnat, snat);
+            sets.push(space.diagrams.or(part, plain));
+        }
+        if self.program.redirects {
+            sets.push(space.equal(Field::OriginalDestination, 0));
+            sets.push(space.equal(Field::OriginalPort, 0));
+        }
+        if self.program.marks && way != Way::Output {
             sets.push(space.equal(Field::Mark, 0));
         }
         if self.program.tracks {
@@ -150,8 +142,38 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.all(&sets)
     }
 
+    /// The states that conntrack gives. It leaves neighbour discovery alone
+    /// (icmpv6_error in net/netfilter/nf_conntrack_proto_icmpv6.c).
+    fn states(&self, space: &mut Space) -> Set {
+        let tracked = space.range(
+            Field::State,
+            State::Invalid as u128,
+            State::Established as u128,
+        );
+        if space.family == IpFamily::V4 {
+            return tracked;
+        }
+        let of = space.equal(Field::Protocol, Protocol::Icmpv6.number().into());
+        let first = space.range(Field::IcmpType, 130, 137);
+        let second = space.equal(Field::IcmpType, 143);
+        let kinds = space.diagrams.or(first, second);
+        let discovery = space.diagrams.and(of, kinds);
+        let untracked = space.states(&[State::Untracked]);
+        let alone = space.diagrams.and(discovery, untracked);
+        let others = space.diagrams.minus(tracked, discovery);
+        space.diagrams.or(alone, others)
+    }
+
     /// The packets of a way that get through every table, as they are at the end.
     pub fn accepted(&mut self, space: &mut Space, way: Way) -> Three {
+        // Where a chain lets nothing through there is nothing to follow.
+        for (table, chain) in after_routing(way) {
+            if let Some(through) = self.let_through(space, *table, chain)
+                && through.may.is_empty()
+            {
+                return Three::NONE;
+            }
+        }
         let mut flow = Three::exactly(self.all(space, way));
         let before = before_routing(way);
         for table in [TableName::Raw, TableName::Mangle] {
@@ -168,9 +190,18 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 
     /// The packets of a way that one chain lets through.
-    pub fn accepted_by(&mut self, space: &mut Space, table: TableName, chain: &str) -> Three {
-        let last = space.interfaces.len() as u128 - 1;
-        let flow = Three::exactly(space.range(Field::In, 1, last));
+    pub fn accepted_by(
+        &mut self,
+        space: &mut Space,
+        way: Way,
+        table: TableName,
+        chain: &str,
+    ) -> Three {
+        let flow = Three::exactly(self.all(space, way));
+        let flow = match way {
+            Way::Forward => routed(space, flow),
+            Way::Input | Way::Output => flow,
+        };
         self.through(space, table, chain, flow)
     }
 
@@ -199,25 +230,33 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 
     fn through(&mut self, space: &mut Space, table: TableName, chain: &str, flow: Three) -> Three {
-        let Some((table, place)) = self.program.chain(table, chain) else {
+        let Some((found, place)) = self.program.chain(table, chain) else {
             return flow;
         };
-        let policy = table.chains[place].policy;
-        if !table.chains[place].changes {
-            let ends = self.ends(space, table, place, 0);
-            let decided = space.or(ends.accept, ends.drop);
-            let through = match policy {
-                Some(Policy::Drop) => ends.accept,
-                _ => space.or(ends.accept, decided.complement()),
-            };
+        if let Some(through) = self.let_through(space, table, chain) {
             return space.and(flow, through);
         }
+        let table = found;
+        let policy = table.chains[place].policy;
         let walked = self.walk(space, table, place, flow, 0);
         let rest = space.or(walked.back, walked.rest);
         match policy {
             Some(Policy::Drop) => walked.accept,
             _ => space.or(walked.accept, rest),
         }
+    }
+
+    /// What a built-in chain that changes no packet lets through of all there are.
+    fn let_through(&mut self, space: &mut Space, table: TableName, chain: &str) -> Option<Three> {
+        let (table, place) = self.program.chain(table, chain)?;
+        if table.chains[place].changes {
+            return None;
+        }
+        let ends = self.ends(space, table, place, 0);
+        Some(match table.chains[place].policy {
+            Some(Policy::Drop) => ends.accept,
+            _ => ends.drop.complement(),
+        })
     }
 
     /// What becomes of every packet in a chain that changes none.
@@ -383,18 +422,33 @@ fn unknown(matched: Three) -> Ends {
     }
 }
 
-/// One after the other.
+/// One after the other. What the first only may let through is surely let through
+/// where the second surely does, unless the first may do something else with it.
 fn then(space: &mut Space, first: Ends, second: Ends) -> Ends {
     let decided = space.or(first.accept, first.drop);
     let decided = space.or(decided, first.back);
-    let mut add = |first, second| {
-        let later = space.minus(second, decided);
-        space.or(first, later)
+    let mut add = |of: fn(&Ends) -> Three, others: [fn(&Ends) -> Three; 2]| {
+        let (before, after) = (of(&first), of(&second));
+        if after == Three::NONE || before == decided {
+            // Rules that do the same, whose order does not matter.
+            return space.or(before, after);
+        }
+        let later = space.minus(after, decided);
+        let mut sum = space.or(before, later);
+        if !decided.is_exact() {
+            let otherwise = space.or(others[0](&first), others[1](&first));
+            let surely = space.minus(after, otherwise);
+            sum.must = space.diagrams.or(sum.must, surely.must);
+        }
+        sum
     };
+    let accept: fn(&Ends) -> Three = |ends| ends.accept;
+    let drop: fn(&Ends) -> Three = |ends| ends.drop;
+    let back: fn(&Ends) -> Three = |ends| ends.back;
     Ends {
-        accept: add(first.accept, second.accept),
-        drop: add(first.drop, second.drop),
-        back: add(first.back, second.back),
+        accept: add(accept, [drop, back]),
+        drop: add(drop, [accept, back]),
+        back: add(back, [accept, drop]),
     }
 }
 

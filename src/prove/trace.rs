@@ -181,7 +181,7 @@ fn family_of(options: &Options) -> IpFamily {
 
 /// Which end an address is at: the router, the zone whose network it is in, or
 /// the way out.
-fn place_of(policy: &Policy, address: IpAddr) -> Option<String> {
+pub(super) fn place_of(policy: &Policy, address: IpAddr) -> Option<String> {
     let mut own = policy.zones.iter().flat_map(|zone| zone.own());
     if own.any(|own| own.addr() == address) {
         return Some("router".into());

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::packet::{Field, Packet, Space, State};
+use super::packet::{Field, NO_INTERFACE, Packet, Space, State};
 use super::reach::Way;
 use crate::name::MacAddress;
 use crate::ruleset::{IpFamily, TcpFlags};
@@ -37,7 +37,8 @@ pub fn address(family: IpFamily, number: u128) -> IpAddr {
     }
 }
 
-fn protocol_name(number: u128) -> Option<&'static str> {
+/// A protocol that has a name here.
+pub fn protocol_name(number: u128) -> Option<&'static str> {
     match number {
         1 => Some("icmp"),
         6 => Some("tcp"),
@@ -47,9 +48,16 @@ fn protocol_name(number: u128) -> Option<&'static str> {
     }
 }
 
-/// The options of `camfw trace` that describe a packet as it came, which is
-/// before its destination was rewritten.
+/// A protocol by its name or its number.
+pub fn protocol(text: &str) -> Option<u8> {
+    let mut known = [1, 6, 17, 58].into_iter();
+    let named = known.find(|number| protocol_name(u128::from(*number)) == Some(text));
+    named.or_else(|| text.parse().ok())
+}
+
+/// The options of `camfw trace` that describe a packet as it came.
 pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String {
+    let packet = as_it_came(packet);
     let value = |field| packet.value(field);
     let interface = |field| naming.shown(space.interfaces.name(value(field)));
     let (from, to) = match way {
@@ -57,15 +65,10 @@ pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String
         Way::Forward => (interface(Field::In), interface(Field::Out)),
         Way::Output => ("router", interface(Field::Out)),
     };
-    let rewritten = value(Field::Dnat) == 1 && value(Field::State) == State::New as u128;
-    let (destination, port) = match rewritten {
-        true => (Field::OriginalDestination, Field::OriginalPort),
-        false => (Field::Destination, Field::DestinationPort),
-    };
     let mut line = format!(
         "--from {from} --to {to} --src {} --dst {}",
         address(space.family, value(Field::Source)),
-        address(space.family, value(destination)),
+        address(space.family, value(Field::Destination)),
     );
     let protocol = value(Field::Protocol);
     match protocol_name(protocol) {
@@ -79,7 +82,7 @@ pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String
         }
         // Other protocols have no ports, or those that have look the same.
         6 | 17 | 33 | 132 | 136 => {
-            let (from, to) = (value(Field::SourcePort), value(port));
+            let (from, to) = (value(Field::SourcePort), value(Field::DestinationPort));
             let _ = write!(line, " --sport {from} --dport {to}");
         }
         _ => {}
@@ -92,8 +95,6 @@ pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String
         .iter()
         .find(|(known, ..)| *known as u128 == state)
     {
-        // It is a rule that keeps it from conntrack.
-        let name = if *name == "UNTRACKED" { "NEW" } else { name };
         let _ = write!(line, " --state {name}");
     }
     if value(Field::Mac) != 0 {
@@ -112,6 +113,27 @@ pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String
         let _ = write!(line, " --mark {:#x}", value(Field::Mark));
     }
     line
+}
+
+/// A packet of a set, as it was before rules changed it.
+pub fn as_it_came(packet: &Packet) -> Packet {
+    let mut came = *packet;
+    let state = packet.value(Field::State);
+    if packet.value(Field::Dnat) == 1 && state == State::New as u128 {
+        came.set(Field::Destination, packet.value(Field::OriginalDestination));
+        came.set(Field::DestinationPort, packet.value(Field::OriginalPort));
+    }
+    for field in [Field::Dnat, Field::Snat] {
+        came.set(field, 0);
+    }
+    if packet.value(Field::In) != NO_INTERFACE {
+        came.set(Field::Mark, 0);
+    }
+    if state == State::Untracked as u128 && packet.value(Field::Protocol) != 58 {
+        // It is a rule that keeps it from conntrack.
+        came.set(Field::State, State::New as u128);
+    }
+    came
 }
 
 fn flags(flags: u128) -> String {
@@ -179,15 +201,10 @@ pub fn packet(
                 continue;
             }
             "proto" => {
-                let known = [1, 6, 17, 58].into_iter();
-                let mut named = known.filter(|n| protocol_name(*n) == Some(text));
-                let value = match named.next() {
-                    Some(value) => value,
-                    None => number(Field::Protocol).map_err(|_| {
-                        wrong("is no protocol; use tcp, udp, icmp, icmpv6 or a number")
-                    })?,
-                };
-                packet.set(Field::Protocol, value);
+                let value = protocol(text).ok_or_else(|| {
+                    wrong("is no protocol; use tcp, udp, icmp, icmpv6 or a number")
+                })?;
+                packet.set(Field::Protocol, value.into());
                 continue;
             }
             "icmp-type" => {

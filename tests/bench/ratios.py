@@ -16,6 +16,9 @@ LABELS = {
     "status": "camfw status",
     "batch": "ip -batch: 256 addresses, links up, 2,000 routes",
     "network": "camfw apply of the same, rules already there",
+    "many-restores": "iptables-restore + ip6tables-restore, bare, 1,000 cameras",
+    "check": "camfw check of 1,000 cameras, proof included",
+    "many-apply": "camfw apply of 1,000 cameras, every table",
     "settled": "camfw apply that changes nothing of it",
 }
 

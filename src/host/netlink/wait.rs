@@ -1,4 +1,4 @@
-//! Waits for links to come or change, by the kernel's own events.
+//! Waits for links, addresses and routes to come or change, by the kernel's own events.
 
 use std::time::Duration;
 
@@ -9,7 +9,18 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{LIMIT, NetlinkError, read, runtime};
 use crate::network::Current;
 
-/// Looks at the network, and again after each event of a link, until `enough`
+/// What is listened to.
+const GROUPS: [MulticastGroup; 7] = [
+    MulticastGroup::Link,
+    MulticastGroup::Ipv4Ifaddr,
+    MulticastGroup::Ipv4Route,
+    MulticastGroup::Ipv4Rule,
+    MulticastGroup::Ipv6Ifaddr,
+    MulticastGroup::Ipv6Route,
+    MulticastGroup::Ipv6Rule,
+];
+
+/// Looks at the network, and again after each event of it, until `enough`
 /// says so or the time is over; whether it said so.
 ///
 /// # Errors
@@ -19,8 +30,7 @@ pub fn wait(patience: Duration, enough: impl Fn(&Current) -> bool) -> Result<boo
         let end = Instant::now() + patience;
         // Listening before looking: what comes in between is not missed.
         let (connection, handle, mut events) =
-            rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
-                .map_err(NetlinkError::Open)?;
+            rtnetlink::new_multicast_connection(&GROUPS).map_err(NetlinkError::Open)?;
         let connection = tokio::spawn(connection);
         let answer = loop {
             let looked = timeout(LIMIT, read::all(&handle)).await;

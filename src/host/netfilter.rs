@@ -1,0 +1,192 @@
+//! Netfilter's own netlink: requests to nfnetlink and what it answers.
+//!
+//! Owns the header that every message of nfnetlink has. What a message holds is
+//! its caller's to know.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use netlink_packet_core::{NetlinkBuffer, NlasIterator};
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use netlink_sys::{Socket, SocketAddr};
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// How long the kernel may take for each answer, in milliseconds.
+const LIMIT: u16 = 10_000;
+
+/// nlmsghdr and nfgenmsg (linux/netlink.h, linux/netfilter/nfnetlink.h).
+const HEADER: usize = 16;
+const FAMILY: usize = 4;
+
+/// How often a dump is begun again that changed while it was read.
+const ATTEMPTS: usize = 5;
+
+/// What is asked: `kind` of `subsystem` (NFNL_SUBSYS_*), of one protocol family
+/// (NFPROTO_*) or, with 0, of all.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// NFNL_SUBSYS_*
+    pub subsystem: u8,
+    /// The message within it.
+    pub kind: u8,
+    /// NFPROTO_*
+    pub family: u8,
+    /// As they are on the wire.
+    pub attributes: &'a [u8],
+}
+
+/// One message of an answer.
+#[derive(Debug)]
+pub struct Message {
+    /// NFPROTO_*
+    pub family: u8,
+    attributes: Vec<u8>,
+}
+
+impl Message {
+    /// The value of an attribute.
+    pub fn attribute(&self, kind: u16) -> Option<&[u8]> {
+        attribute(&self.attributes, kind)
+    }
+
+    /// An attribute as it is on the wire, with its header and padding.
+    pub fn raw(&self, kind: u16) -> &[u8] {
+        let found = NlasIterator::new(self.attributes.as_slice())
+            .filter_map(Result::ok)
+            .find(|attribute| attribute.kind() == kind);
+        found.map_or(&[], |attribute| attribute.into_inner())
+    }
+}
+
+/// The value of an attribute among others.
+pub fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
+    let mut found = NlasIterator::new(attributes)
+        .filter_map(Result::ok)
+        .filter(|attribute| attribute.kind() == kind);
+    found.next().map(|attribute| {
+        let value = attribute.into_inner();
+        // Four bytes of header, and padding after the length that is in it.
+        let length = usize::from(u16::from_ne_bytes([value[0], value[1]]));
+        &value[4..length.clamp(4, value.len())]
+    })
+}
+
+/// A socket to nfnetlink.
+pub struct Netfilter {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Netfilter {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// The kernel has no nfnetlink.
+    pub fn open() -> io::Result<Netfilter> {
+        let mut socket = Socket::new(NETLINK_NETFILTER)?;
+        socket.bind_auto()?;
+        Ok(Netfilter {
+            socket,
+            sequence: 0,
+        })
+    }
+
+    /// Everything of a kind.
+    ///
+    /// # Errors
+    /// What the kernel says, or that it does not answer.
+    pub fn dump(&mut self, request: Request<'_>) -> io::Result<Vec<Message>> {
+        for _ in 0..ATTEMPTS {
+            let mut messages = Vec::new();
+            if self.visit(request, &mut |message| messages.push(message))? {
+                return Ok(messages);
+            }
+        }
+        Err(io::Error::other("it changes faster than it can be read"))
+    }
+
+    /// Looks at everything of a kind, one after the other; whether nothing of it
+    /// changed under way.
+    ///
+    /// # Errors
+    /// What the kernel says, or that it does not answer.
+    pub fn visit(
+        &mut self,
+        request: Request<'_>,
+        each: &mut dyn FnMut(Message),
+    ) -> io::Result<bool> {
+        let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
+        self.exchange(request, flags as u16, each)
+    }
+
+    /// Asks for a change.
+    ///
+    /// # Errors
+    /// What the kernel says, or that it does not answer.
+    pub fn change(&mut self, request: Request<'_>) -> io::Result<()> {
+        let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
+        self.exchange(request, flags as u16, &mut |_| {}).map(drop)
+    }
+
+    /// Whether the answer did not change under way.
+    fn exchange(
+        &mut self,
+        request: Request<'_>,
+        flags: u16,
+        each: &mut dyn FnMut(Message),
+    ) -> io::Result<bool> {
+        self.sequence += 1;
+        let length = HEADER + FAMILY + request.attributes.len();
+        let mut bytes = vec![0; HEADER];
+        let mut header = NetlinkBuffer::new(&mut bytes);
+        header.set_length(u32::try_from(length).unwrap_or(u32::MAX));
+        header.set_message_type(u16::from(request.subsystem) << 8 | u16::from(request.kind));
+        header.set_flags(flags);
+        header.set_sequence_number(self.sequence);
+        bytes.extend([request.family, 0, 0, 0]);
+        bytes.extend(request.attributes);
+        self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+
+        let mut whole = true;
+        loop {
+            let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, PollTimeout::from(LIMIT))? == 0 {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let (bytes, _) = self.socket.recv_from_full()?;
+            let mut rest = bytes.as_slice();
+            while rest.len() >= HEADER {
+                let message = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;
+                let length = message.length() as usize;
+                if message.sequence_number() == self.sequence {
+                    whole &= i32::from(message.flags()) & libc::NLM_F_DUMP_INTR == 0;
+                    match i32::from(message.message_type()) {
+                        libc::NLMSG_DONE => return Ok(whole),
+                        libc::NLMSG_ERROR => {
+                            return match code(message.payload()) {
+                                0 => Ok(whole),
+                                code => Err(io::Error::from_raw_os_error(-code)),
+                            };
+                        }
+                        _ => parse(message.payload()).into_iter().for_each(&mut *each),
+                    }
+                }
+                // Messages begin at multiples of four bytes.
+                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            }
+        }
+    }
+}
+
+fn code(payload: &[u8]) -> i32 {
+    let code = payload.get(..4).and_then(|bytes| bytes.try_into().ok());
+    code.map_or(-libc::EBADMSG, i32::from_ne_bytes)
+}
+
+fn parse(payload: &[u8]) -> Option<Message> {
+    Some(Message {
+        family: *payload.first()?,
+        attributes: payload.get(FAMILY..)?.to_vec(),
+    })
+}

@@ -1,0 +1,148 @@
+//! Rules that the image's iptables does not show, and that see the same packets:
+//! those of nftables' own tables, and of the other backend.
+
+use std::collections::BTreeMap;
+
+use super::netfilter::{Netfilter, Request};
+use super::process;
+use crate::ruleset::{Policy, parse};
+
+/// A table that is not seen through our iptables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherTable {
+    /// Whose it is: `nftables` or `iptables-legacy`.
+    pub of: &'static str,
+    /// Its family, ip, ip6, inet, bridge or netdev, and its name.
+    pub name: String,
+    /// The chains that packets meet, with DROP where that is their policy.
+    pub chains: Vec<String>,
+    /// How many rules are in it.
+    pub rules: usize,
+}
+
+/// NFNL_SUBSYS_NFTABLES and its messages (linux/netfilter/nf_tables.h).
+const NFTABLES: u8 = 10;
+const GET_CHAIN: u8 = 4;
+const GET_RULE: u8 = 7;
+const CHAIN_TABLE: u16 = 1;
+const CHAIN_NAME: u16 = 3;
+const CHAIN_HOOK: u16 = 4;
+const CHAIN_POLICY: u16 = 5;
+const RULE_TABLE: u16 = 1;
+
+/// The tables of iptables-nft, which are ours where that is our iptables.
+const OURS: [&str; 5] = ["raw", "mangle", "filter", "nat", "security"];
+
+/// The tables that see packets beside those of `iptables`, a path, and do
+/// something to them. What the kernel or the image has no means to tell is not
+/// there: no nftables in the kernel, no iptables-legacy-save in the image.
+pub fn find(iptables: &str) -> Vec<OtherTable> {
+    let ours_is_nft = is_nft(iptables);
+    let mut found = nftables(ours_is_nft);
+    if ours_is_nft {
+        for (family, program) in [
+            ("ip", "iptables-legacy-save"),
+            ("ip6", "ip6tables-legacy-save"),
+        ] {
+            found.extend(legacy(family, program));
+        }
+    }
+    found.retain(|table| table.rules > 0 || table.chains.iter().any(|chain| chain.contains(' ')));
+    found
+}
+
+/// `iptables v1.8.9 (nf_tables)`
+fn is_nft(iptables: &str) -> bool {
+    let version = process::start(iptables, &["--version"], None, None)
+        .and_then(|running| running.finish(process::SHORT));
+    version.is_ok_and(|version| version.contains("nf_tables"))
+}
+
+fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
+    let request = |kind| Request {
+        subsystem: NFTABLES,
+        kind,
+        family: 0,
+        attributes: &[],
+    };
+    // A kernel without nf_tables refuses, and has none.
+    let dump = |kind| Netfilter::open().and_then(|mut netfilter| netfilter.dump(request(kind)));
+    let chains = dump(GET_CHAIN).unwrap_or_default();
+    let rules = dump(GET_RULE).unwrap_or_default();
+    let mut tables: BTreeMap<(u8, String), OtherTable> = BTreeMap::new();
+    for chain in chains
+        .iter()
+        .filter(|chain| chain.attribute(CHAIN_HOOK).is_some())
+    {
+        let Some(family) = family_name(chain.family) else {
+            continue;
+        };
+        let name = text(chain.attribute(CHAIN_TABLE));
+        if ours_is_nft && matches!(family, "ip" | "ip6") && OURS.contains(&name.as_str()) {
+            continue;
+        }
+        let table = tables
+            .entry((chain.family, name.clone()))
+            .or_insert_with(|| OtherTable {
+                of: "nftables",
+                name: format!("{family} {name}"),
+                chains: Vec::new(),
+                rules: 0,
+            });
+        let drops = chain.attribute(CHAIN_POLICY) == Some(&[0; 4]);
+        let chain = text(chain.attribute(CHAIN_NAME));
+        table
+            .chains
+            .push(if drops { chain + " DROP" } else { chain });
+    }
+    for rule in &rules {
+        if let Some(table) = tables.get_mut(&(rule.family, text(rule.attribute(RULE_TABLE)))) {
+            table.rules += 1;
+        }
+    }
+    tables.into_values().collect()
+}
+
+/// NFPROTO_* of those that see IP packets.
+fn family_name(family: u8) -> Option<&'static str> {
+    match family {
+        1 => Some("inet"),
+        2 => Some("ip"),
+        5 => Some("netdev"),
+        7 => Some("bridge"),
+        10 => Some("ip6"),
+        _ => None,
+    }
+}
+
+fn text(value: Option<&[u8]>) -> String {
+    let value = value.unwrap_or_default();
+    String::from_utf8_lossy(value)
+        .trim_end_matches('\0')
+        .to_owned()
+}
+
+fn legacy(family: &str, program: &str) -> Vec<OtherTable> {
+    let Some(path) = process::find(program) else {
+        return Vec::new();
+    };
+    let dump = process::start(&path.to_string_lossy(), &[], None, None)
+        .and_then(|running| running.finish(process::SHORT));
+    let Some(ruleset) = dump.ok().and_then(|dump| parse(&dump).ok()) else {
+        return Vec::new();
+    };
+    let tables = ruleset.tables().map(|(name, table)| OtherTable {
+        of: "iptables-legacy",
+        name: format!("{family} {}", name.as_str()),
+        chains: table
+            .chains
+            .iter()
+            .filter_map(|chain| match chain.policy? {
+                Policy::Accept => Some(chain.name.to_string()),
+                Policy::Drop => Some(format!("{} DROP", chain.name)),
+            })
+            .collect(),
+        rules: table.chains.iter().map(|chain| chain.rules.len()).sum(),
+    });
+    tables.collect()
+}

@@ -1,0 +1,243 @@
+//! Anyone's rules: are spoofed sources kept out, interface by interface?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::claim::Counterexample;
+use super::diagram::Set;
+use super::judge::{judge, judge_chain};
+use super::networks::Behind;
+use super::packet::{Field, Interfaces, Space, State, Three};
+use super::program::{Program, interface_patterns};
+use super::reach::{Reach, Way};
+use super::witness::{self, Naming};
+use crate::ruleset::{IpFamily, Protocol, Rule, Ruleset, TableName};
+
+/// A chain to look at alone.
+pub type Place = (TableName, String);
+
+/// Whether sources that are not behind an interface are kept out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// Every one.
+    Out,
+    /// Every one, but for packets that conntrack takes for part of a connection,
+    /// such as this one.
+    OutOfNew(Counterexample),
+    /// This one comes in unless a match that depends on more than the packet
+    /// keeps it out.
+    Unknown(Counterexample),
+    /// This one comes in.
+    In(Counterexample),
+    /// There was no room to tell.
+    TooLarge,
+}
+
+/// What is found about one interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The interface.
+    pub interface: String,
+    /// What is kept out of it.
+    pub kept: Kept,
+}
+
+impl Finding {
+    /// Whether no spoofed source opens a connection.
+    pub fn holds(&self) -> bool {
+        matches!(self.kept, Kept::Out | Kept::OutOfNew(_))
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let interface = &self.interface;
+        let mut say = |what: &str, example: &Counterexample| {
+            let Counterexample {
+                packet,
+                verdict,
+                by,
+            } = example;
+            write!(
+                f,
+                "{interface}: {what}: camfw trace {packet}: {verdict} by {by}"
+            )
+        };
+        match &self.kept {
+            Kept::OutOfNew(example) => say(
+                "spoofed sources are kept out, but for what is taken for part of a connection",
+                example,
+            ),
+            Kept::Unknown(example) => say(
+                "whether spoofed sources are kept out cannot be told",
+                example,
+            ),
+            Kept::In(example) => say("spoofed sources are NOT kept out", example),
+            Kept::Out => write!(f, "{interface}: spoofed sources are kept out"),
+            Kept::TooLarge => write!(f, "{interface}: cannot be told: it takes too much memory"),
+        }
+    }
+}
+
+/// What is found about each interface of a file, in all that a packet goes
+/// through, or in one chain alone. None if there is no such chain.
+pub fn findings(
+    ruleset: &Ruleset,
+    family: IpFamily,
+    behind: &[Behind],
+    chain: Option<&Place>,
+) -> Option<Vec<Finding>> {
+    let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
+    patterns.extend(behind.iter().map(|it| it.interface.clone()));
+    let mut space = Space::new(family, Interfaces::new(&patterns));
+    let program = Program::new(ruleset, &space);
+    let mut reach = Reach::new(&program);
+    let accepted: Vec<(Way, Three)> = match chain {
+        Some((table, name)) => {
+            program.chain(*table, name)?;
+            let way = match name.as_str() {
+                "INPUT" | "PREROUTING" => Way::Input,
+                _ => Way::Forward,
+            };
+            vec![(way, reach.accepted_by(&mut space, way, *table, name))]
+        }
+        None => [Way::Forward, Way::Input]
+            .map(|way| (way, reach.accepted(&mut space, way)))
+            .to_vec(),
+    };
+    let mut findings = Vec::new();
+    for it in behind {
+        let inside = it.set(&mut space, Field::Source);
+        let mut here = Set::EMPTY;
+        for place in space.interfaces.matching(&it.interface) {
+            let by = space.equal(Field::In, place);
+            here = space.diagrams.or(here, by);
+        }
+        let spoofed = space.diagrams.minus(here, inside);
+        let mut prover = Prover {
+            space: &mut space,
+            program: &program,
+            chain,
+        };
+        findings.push(Finding {
+            interface: it.interface.clone(),
+            kept: prover.kept(&accepted, spoofed),
+        });
+    }
+    if !space.diagrams.is_complete() {
+        for finding in &mut findings {
+            finding.kept = Kept::TooLarge;
+        }
+    }
+    Some(findings)
+}
+
+struct Prover<'s, 'p> {
+    space: &'s mut Space,
+    program: &'p Program<'p>,
+    chain: Option<&'s Place>,
+}
+
+impl Prover<'_, '_> {
+    fn kept(&mut self, accepted: &[(Way, Three)], spoofed: Set) -> Kept {
+        let part = self.space.states(&[State::Established, State::Related]);
+        let opening = self.space.diagrams.minus(spoofed, part);
+        for (way, accepted) in accepted {
+            let surely = self.space.diagrams.and(accepted.must, opening);
+            if let Some(example) = self.example(*way, surely) {
+                return Kept::In(example);
+            }
+        }
+        for (way, accepted) in accepted {
+            let perhaps = self.space.diagrams.and(accepted.may, opening);
+            if let Some(example) = self.example(*way, perhaps) {
+                return Kept::Unknown(example);
+            }
+        }
+        for (way, accepted) in accepted {
+            let later = self.space.diagrams.and(accepted.may, spoofed);
+            if let Some(example) = self.example(*way, later) {
+                return Kept::OutOfNew(example);
+            }
+        }
+        Kept::Out
+    }
+
+    fn example(&mut self, way: Way, set: Set) -> Option<Counterexample> {
+        let wishes = wishes(self.space);
+        let packet = self.space.pick_like(set, &wishes)?;
+        let came = witness::as_it_came(&packet);
+        let judged = match self.chain {
+            Some((table, name)) => judge_chain(self.program, self.space, *table, name, came),
+            None => judge(self.program, self.space, way, came),
+        };
+        Some(Counterexample {
+            packet: witness::line(self.space, &Naming::default(), way, &packet),
+            verdict: judged.verdict,
+            by: judged
+                .by
+                .map_or_else(|| "no rule".into(), |by| by.to_string()),
+        })
+    }
+}
+
+/// What an example should look like where nothing is known of the network.
+pub fn wishes(space: &mut Space) -> Vec<Set> {
+    let tcp = space.equal(Field::Protocol, 6);
+    let udp = space.equal(Field::Protocol, 17);
+    let new = space.states(&[State::New]);
+    let part = space.states(&[State::Established]);
+    let mut wishes = vec![new, part, tcp, udp];
+    let named: Vec<u128> = (0..space.interfaces.len() as u128)
+        .filter(|place| !space.interfaces.name(*place).ends_with('+'))
+        .collect();
+    for field in [Field::In, Field::Out] {
+        wishes.push(space.one_of(field, &named));
+    }
+    let echo = if space.family == IpFamily::V4 { 8 } else { 128 };
+    if space.family == IpFamily::V4 {
+        // Addresses that a host may have.
+        for field in [Field::Source, Field::Destination] {
+            wishes.push(space.range(field, 0x0100_0001, 0xdfff_fffe));
+        }
+    }
+    for (field, value) in [
+        (Field::Flags, 2),
+        (Field::IcmpType, echo),
+        (Field::IcmpCode, 0),
+        (Field::SourcePort, 40_000),
+        (Field::Hops, 64),
+    ] {
+        wishes.push(space.equal(field, value));
+    }
+    wishes.push(space.range(Field::DestinationPort, 1, 65_535));
+    wishes
+}
+
+/// The family of anyone's rules: IPv6 if something in them is of it.
+pub fn family_of(ruleset: &Ruleset) -> IpFamily {
+    let mut chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
+    let is_ipv6 = |rule: &Rule| {
+        let mut networks = [&rule.source, &rule.destination].into_iter().flatten();
+        networks.any(|network| network.value.addr().is_ipv6())
+            || rule
+                .protocol
+                .is_some_and(|protocol| protocol.value == Protocol::Icmpv6)
+    };
+    match chains.any(|chain| chain.rules.iter().any(is_ipv6)) {
+        true => IpFamily::V6,
+        false => IpFamily::V4,
+    }
+}
+
+/// What in some rules is not known here, each with the number of rules.
+pub fn unknown(ruleset: &Ruleset, family: IpFamily) -> BTreeMap<String, usize> {
+    let space = Space::new(family, Interfaces::new(&interface_patterns(ruleset)));
+    let program = Program::new(ruleset, &space);
+    let mut unknown = BTreeMap::new();
+    for step in program.steps() {
+        for what in step.unknown() {
+            *unknown.entry(what).or_default() += 1;
+        }
+    }
+    unknown
+}

@@ -1,0 +1,40 @@
+//! Each file of examples/ is good, proven, and gives no warning.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use camfw::policy::{Answers, warnings};
+use camfw::prove;
+use camfw::source::Source;
+
+const EXAMPLES: usize = 3;
+
+#[test]
+fn examples_hold() -> Result<(), Box<dyn Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut tried = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let source = Source::new(path.display().to_string(), fs::read_to_string(&path)?);
+        // The names that one of them goes by resolve to something.
+        let mut answers = Answers::new();
+        for host in camfw::policy(&source, &answers)?.hosts {
+            answers.insert(host, vec!["192.0.2.1".parse()?]);
+        }
+        let plan = camfw::plan(&source, &answers)?;
+        assert_eq!(prove::broken(&plan), None, "{}", path.display());
+        let warnings: Vec<String> = warnings(&plan.policy)
+            .iter()
+            .map(ToString::to_string)
+            .filter(|line| !line.contains(" note: "))
+            .collect();
+        assert!(warnings.is_empty(), "{}: {warnings:?}", path.display());
+        tried += 1;
+    }
+    assert_eq!(
+        tried, EXAMPLES,
+        "examples were added or lost; change the number"
+    );
+    Ok(())
+}

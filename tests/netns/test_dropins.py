@@ -1,0 +1,139 @@
+"""Drop-ins: camfw.d/*.toml beside camfw.toml, in the order of their names."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from lab import example, probes
+from lab.services import Listener
+from netns.case import RouterTest, both_backends
+from netns.policies import CAMERA, EXTERNAL, PING, PRIVATE, allow, camera
+
+NOBODY = 65534
+
+
+@both_backends
+class DropIns(RouterTest):
+    """One policy of several files, or a refusal that says which."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = self.program.config.with_suffix(".d")
+        self.folder.mkdir(mode=0o755)
+        self.program.configure(EXTERNAL + PRIVATE + PING)
+
+    def drop_in(self, name: str, *parts: str) -> Path:
+        path = self.folder / name
+        path.write_text("\n".join(parts))
+        path.chmod(0o644)
+        return path
+
+    def assert_refused(self, path: Path, *words: str) -> None:
+        """Each command refuses it in one line at `path`, and changes nothing."""
+        before = self.tables.snapshot()
+        for command in ("check", "apply"):
+            result = self.camfw(command, expect=2)
+            lines = result.stderr.splitlines()
+            self.assertEqual(len(lines), 1, result.stderr)
+            self.assertRegex(lines[0], rf"{re.escape(str(path))}:\d+:\d+: \S")
+            for word in words:
+                self.assertIn(word, lines[0])
+        self.assertEqual(self.tables.snapshot(), before)
+
+    def test_all_files_are_one_policy(self) -> None:
+        self.drop_in("50-cameras.toml", camera("porch", example.CAMERA.address, None, 'to = "router", service = "ftp"'))
+        self.drop_in("10-zone.toml", CAMERA)
+        self.drop_in("20-lines.toml", allow("private", "camera", "web"))
+        self.drop_in("90-services.toml", "[services.web]\ntcp = [80, 8080]\n", "[services.ftp]\ntcp = [21]\n")
+        # Neither is read: another ending, and hidden by one.
+        self.drop_in("30-old.toml.bak", "nonsense")
+        self.drop_in("README", "nonsense")
+        with Listener(self.router, tcp=[21, 22]), Listener(self.camera, tcp=[80, 81, 8080]):
+            self.camfw("boot")
+            self.assertTrue(probes.tcp(self.camera, example.CAMERA.router, 21))
+            self.assertFalse(probes.tcp(self.camera, example.CAMERA.router, 22, 0.5))
+            for port, passes in ((80, True), (8080, True), (81, False)):
+                self.assertEqual(bool(probes.tcp(self.laptop, example.CAMERA.address, port, 0.5)), passes, port)
+            self.assertTrue(probes.ping(self.camera, example.CAMERA.router), "by the main file")
+        self.camfw("status")
+        # The rules name the file that they are of.
+        rules = self.tables.save("iptables")
+        self.assertIn('--comment "20-lines.toml:1 web"', rules)
+        self.assertIn('--comment "50-cameras.toml:4 porch ftp"', rules)
+        # One that is gone is drift, and an apply takes its rules out.
+        (self.folder / "20-lines.toml").unlink()
+        self.camfw("status", expect=1)
+        self.camfw("apply")
+        self.assertNotIn("20-lines.toml", self.tables.save("iptables"))
+
+    def test_a_name_that_is_defined_twice_is_refused_with_both_places(self) -> None:
+        self.camfw("boot")
+        main = self.program.config
+        for text, first in (
+            (f"# one\n{PRIVATE}", f'zone "private" is defined at {main}:8 already'),
+            ('[router]\nwait = 3\n', None),
+        ):
+            path = self.drop_in("10-first.toml", text)
+            if first is not None:
+                self.assert_refused(path, first)
+            else:
+                second = self.drop_in("20-second.toml", text)
+                self.assert_refused(second, f"[router] is written at {path}:1 already")
+        for name in ("10-first.toml", "20-second.toml"):
+            self.drop_in(name, "[services.web]\ntcp = [80]\n")
+        self.assert_refused(self.folder / "20-second.toml", f'service "web" is defined at {self.folder}/10-first.toml:1')
+
+    def test_a_bad_drop_in_is_refused_with_its_place(self) -> None:
+        self.camfw("boot")
+        path = self.drop_in("10-bad.toml", "# one\n\n[[allow]]\nfrom = 1\n")
+        self.assert_refused(path)
+        result = self.camfw("check", expect=2)
+        self.assertIn(f"{path}:4:8: ", result.stderr)
+
+    def test_what_others_can_write_is_refused(self) -> None:
+        self.camfw("boot")
+        path = self.drop_in("10-lines.toml", allow("private", "router", "ssh"))
+        self.camfw("check")
+        for broken, mode, owner in (
+            (path, 0o646, 0), (path, 0o664, 0), (path, 0o644, NOBODY),
+            (self.folder, 0o757, 0), (self.folder, 0o775, 0), (self.folder, 0o755, NOBODY),
+        ):
+            with self.subTest(path=broken.name, mode=oct(mode), owner=owner):
+                os.chown(broken, owner, -1)
+                broken.chmod(mode)
+                self.assert_refused(broken)
+                os.chown(broken, 0, -1)
+                broken.chmod(0o755 if broken.is_dir() else 0o644)
+        self.camfw("check")
+
+    def test_what_is_no_file_is_refused(self) -> None:
+        self.camfw("boot")
+        path = self.folder / "10-pipe.toml"
+        os.mkfifo(path, 0o644)
+        self.assert_refused(path)
+        path.unlink()
+        path.symlink_to(self.scratch / "missing")
+        self.assert_refused(path)
+        path.unlink()
+        path.mkdir()
+        self.assert_refused(path)
+
+    def test_a_link_in_place_of_the_folder(self) -> None:
+        # As in an image whose /etc is made of links: what it leads to counts.
+        elsewhere = self.scratch / "elsewhere"
+        self.folder.rename(elsewhere)
+        self.folder.symlink_to(elsewhere)
+        self.drop_in("10-lines.toml", allow("private", "router", "ssh"))
+        self.camfw("boot")
+        self.assertIn("10-lines.toml:1 ssh", self.tables.save("iptables"))
+        elsewhere.chmod(0o777)
+        self.assert_refused(self.folder)
+
+    def test_a_bad_drop_in_at_boot_leaves_the_box_sealed(self) -> None:
+        self.drop_in("10-bad.toml", "nonsense")
+        self.lab.configure_router()
+        self.assert_open()
+        self.camfw("boot", expect=2)
+        self.assert_sealed()

@@ -1,0 +1,143 @@
+"""Rewritten addresses: masquerade, SNAT, port forwards."""
+
+from __future__ import annotations
+
+from lab import example, probes
+from lab.capture import Capture
+from lab.services import HttpServer, Listener
+from netns.case import RouterTest, both_backends
+from netns.policies import CAMERA, EXTERNAL, PRIVATE, ZONES, allow, camera
+
+INTERNET, ROUTER = example.INTERNET.address, example.INTERNET.router
+PAGE = "a picture\n"
+OUT = allow("private", "external", "http")
+
+
+@both_backends
+class SourceNat(RouterTest):
+    """The web server on the internet sees who asks."""
+
+    def seen(self) -> set[str]:
+        """The sources of what arrives there when the laptop gets its page."""
+        with HttpServer(self.internet, self.scratch / "www", PAGE), \
+                Capture(self.internet, "tcp dst port 80") as arrived:
+            reach = probes.http(self.laptop, INTERNET, PAGE)
+            self.assertTrue(reach, reach.detail)
+            arrived.count(expected=1)
+        # "12:00:00.000 IP 192.168.5.10.40000 > 192.168.0.1.80: Flags ..."
+        return {packet.split(" IP ")[1].split(" > ")[0].rpartition(".")[0] for packet in arrived.packets}
+
+    def test_masquerade(self) -> None:
+        for lines, expected in (
+            ("", example.LAPTOP.address),
+            ('[[masquerade]]\nfrom = "private"\nto = "external"\n', ROUTER),
+            ('[[masquerade]]\nfrom = "private"\nto = "external"\nenabled = false\n', example.LAPTOP.address),
+        ):
+            with self.subTest(lines):
+                self.boot(ZONES, OUT, lines)
+                self.assertEqual(self.seen(), {expected})
+
+    def test_masquerade_is_for_just_its_zones(self) -> None:
+        self.boot(ZONES, OUT, allow("private", "camera", "http"),
+                  '[[masquerade]]\nfrom = "private"\nto = "external"\n')
+        self.assertEqual(self.seen(), {ROUTER})
+        with HttpServer(self.camera, self.scratch / "camera", PAGE), \
+                Capture(self.camera, "tcp dst port 80") as arrived:
+            self.assertTrue(probes.http(self.laptop, example.CAMERA.address, PAGE))
+            self.assertGreater(arrived.count(expected=1), 0)
+        for packet in arrived.packets:
+            self.assertIn(f"IP {example.LAPTOP.address}.", packet)
+
+    def test_snat_gives_the_address_that_the_file_names(self) -> None:
+        second = "192.168.0.7"
+        external = EXTERNAL.replace('"192.168.0.2/24"', f'["192.168.0.2/24", "{second}/24"]')
+        snat = f'[[snat]]\nfrom = "private"\nto = "external"\naddress = "{second}"\n'
+        self.boot(external, CAMERA, PRIVATE, OUT, snat)
+        self.assertEqual(self.seen(), {second})
+
+    def test_neither_allows_anything(self) -> None:
+        self.boot(ZONES, OUT, '[[masquerade]]\nfrom = "private"\nto = "external"\n')
+        with Listener(self.internet, tcp=[80, 443]):
+            self.assertTrue(probes.tcp(self.laptop, INTERNET, 80), "control")
+            self.assertFalse(probes.tcp(self.laptop, INTERNET, 443, wait=0.5))
+
+
+@both_backends
+class Forwards(RouterTest):
+    """Ports of the router that lead to the camera."""
+
+    policy = "\n".join((
+        ZONES, camera("porch", example.CAMERA.address),
+        allow("external", "porch", "{ tcp = [443], udp = [5004] }"),
+        allow("private", "camera", "rtsp"),
+    ))
+    lines = f"""
+[[forwards]]
+from = "external"
+tcp = 8443
+to = "porch"
+to-port = 443
+
+[[forwards]]
+from = "external"
+udp = 5004
+to = "camera"
+address = "{example.CAMERA.address}"
+
+[[forwards]]
+from = "private"
+tcp = 554
+to = "porch"
+"""
+
+    def setUp(self) -> None:
+        super().setUp()
+        listening = {"tcp": (443, 554, 8080, 8443), "udp": (5004, 5005)}
+        self.at_camera = Listener(self.camera, listening["tcp"], listening["udp"])
+        self.addCleanup(self.at_camera.stop)
+        at_router = Listener(self.router, listening["tcp"], listening["udp"])
+        self.addCleanup(at_router.stop)
+
+    def reached(self, port: int) -> int:
+        """How many connections the camera has had on a port."""
+        return self.at_camera.accepted[port]
+
+    def test_forwards_lead_to_the_camera(self) -> None:
+        self.boot(self.policy, self.lines)
+        self.assertTrue(probes.tcp(self.internet, ROUTER, 8443))
+        self.assertTrue(probes.wait_until(lambda: self.reached(443) == 1, 2), "its own port, at the camera")
+        self.assertEqual(self.reached(8443), 0)
+        self.assertTrue(probes.udp(self.internet, ROUTER, 5004), "there and back")
+        self.assertTrue(probes.udp(self.internet, ROUTER, 5004, self.at_camera.received))
+        self.assertTrue(probes.tcp(self.laptop, example.LAPTOP.router, 554))
+        self.assertTrue(probes.wait_until(lambda: self.reached(554) == 1, 2))
+
+    def test_the_camera_sees_who_asks(self) -> None:
+        self.boot(self.policy, self.lines)
+        with Capture(self.camera, "tcp dst port 443") as arrived:
+            self.assertTrue(probes.tcp(self.internet, ROUTER, 8443))
+            self.assertGreater(arrived.count(expected=1), 0)
+        self.assertIn(f"IP {INTERNET}.", arrived.packets[0])
+
+    def test_nothing_else_is_forwarded(self) -> None:
+        self.open_router()
+        for target in (ROUTER, example.CAMERA.address):
+            for port in (443, 554, 8080, 8443):
+                self.assertTrue(probes.tcp(self.internet, target, port), "control")
+        self.boot(self.policy, self.lines)
+        for port in (443, 554, 8080):
+            with self.subTest(port=port):
+                self.assertFalse(probes.tcp(self.internet, ROUTER, port, wait=0.5))
+        # By the camera's own address what the allow line says, and no other port.
+        self.assertTrue(probes.tcp(self.internet, example.CAMERA.address, 443))
+        for port in (554, 8080, 8443):
+            self.assertFalse(probes.tcp(self.internet, example.CAMERA.address, port, wait=0.5))
+        self.assertFalse(probes.udp(self.internet, ROUTER, 5005, wait=0.5))
+        # From another zone than the forward's, and to another address of the router.
+        self.assertFalse(probes.tcp(self.laptop, example.LAPTOP.router, 8443, wait=0.5))
+        self.assertFalse(probes.tcp(self.internet, example.LAPTOP.router, 8443, wait=0.5))
+
+    def test_there_is_none_unless_it_is_written(self) -> None:
+        self.boot(self.policy)
+        self.assertFalse(probes.tcp(self.internet, ROUTER, 8443, wait=0.5))
+        self.assertTrue(probes.tcp(self.internet, example.CAMERA.address, 443), "the allow line alone")

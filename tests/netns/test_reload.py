@@ -1,0 +1,110 @@
+"""A reload of a running box: atomic, and nobody whose flow is allowed notices."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+from lab import example, traffic
+from lab.capture import Capture
+from lab.probes import wait_until
+from netns.case import RouterTest, both_backends
+from netns.program import tools, wrap
+from netns.trace import events, tracing
+
+SECONDS = 5
+PORT = 80
+MASQUERADE = 'from    = "camera"\nto      = "external"\nenabled = false'
+TO_EXTERNAL = 'from    = "private"\nto      = "external"\nservice = "http"'
+
+
+@both_backends
+class Reload(RouterTest):
+    """From one policy to another and back, with real streams across the box."""
+
+    def variants(self) -> tuple[str, str]:
+        """Two policies of which each table differs: raw, filter and nat."""
+        first = self.program.config.read_text()
+        second = first.replace('rate = "10/minute"', 'rate = "20/minute"')
+        second = second.replace('service = "ssh"', 'service = ["ssh", "https"]')
+        second = second.replace(MASQUERADE, 'from = "private"\nto = "external"')
+        self.assertEqual(second.count("20/minute") + second.count("https") + second.count("enabled"), 2)
+        return first, second
+
+    def stream(self) -> subprocess.Popen[bytes]:
+        return self.laptop.start(
+            ["iperf3", "--client", example.CAMERA.address, "--port", str(PORT), "--time", str(SECONDS),
+             "--bitrate", "100M", "--json"], stdout=subprocess.PIPE)
+
+    def result(self, stream: subprocess.Popen[bytes]) -> tuple[int, float]:
+        """Retransmitted packets, and bytes received a second."""
+        output, _ = stream.communicate(timeout=SECONDS + 20)
+        report = json.loads(output)
+        self.assertNotIn("error", report)
+        return report["end"]["sum_sent"]["retransmits"], report["end"]["sum_received"]["bits_per_second"] / 8
+
+    def test_a_stream_across_the_box_does_not_notice_reloads(self) -> None:
+        self.camfw("boot")
+        first, second = self.variants()
+        server = self.camera.start(["iperf3", "--server", "--port", str(PORT)])
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        self.assertTrue(wait_until(lambda: "iperf3" in self.camera.run(["ss", "-lntp"]).stdout, 5))
+        without, rate = self.result(self.stream())
+        self.assertGreater(rate, 1e7, "control: the stream is at its rate")
+        stream = self.stream()
+        reloads = 0
+        while stream.poll() is None:
+            reloads += 1
+            self.program.configure(second if reloads % 2 else first)
+            self.assertIn("changes made", self.camfw("apply").stderr)
+        retransmits, reloaded_rate = self.result(stream)
+        self.assertGreater(reloads, 9)
+        self.assertLessEqual(retransmits, without, f"after {reloads} reloads")
+        self.assertGreater(reloaded_rate, 0.97 * rate)
+        print(f"\n{self.backend}: {reloads} reloads, {retransmits} retransmits, {without} without", flush=True)
+
+    def test_forwarding_stays_on(self) -> None:
+        self.camfw("boot")
+        _, second = self.variants()
+        self.program.configure(second)
+        output = self.scratch / "trace"
+        self.camfw("apply", before=tracing(output))
+        seen = events(output, self.program.config)
+        self.assertTrue(any(event.what == "run" and "restore" in event.detail for event in seen), "control")
+        self.assertEqual([event for event in seen if "forward" in event.detail], [])
+
+    def slowly(self) -> Path:
+        """iptables-restore that takes its time after each table."""
+        folder = tools(self.scratch / "slow", self.backend)
+        wrap(folder, "iptables-restore",
+             'while IFS= read -r line; do echo "$line"; [[ $line != COMMIT ]] || sleep 0.3; done | real "$@"',
+             self.backend)
+        return folder
+
+    def test_no_packet_meets_one_policys_filter_and_the_others_nat(self) -> None:
+        first = self.program.config.read_text()
+        closed = first.replace(TO_EXTERNAL, TO_EXTERNAL.replace("http", "https"))
+        rewriting = first.replace(MASQUERADE, 'from = "private"\nto = "external"')
+        bare = "src net 192.168.5.0/24 and tcp dst port 80"
+        # A stream of new connections, each from another port.
+        for before, after in ((closed, rewriting), (rewriting, closed)):
+            with self.subTest(opens=after is rewriting):
+                self.program.configure(before)
+                self.camfw("boot")
+                self.program.configure(after)
+                with Capture(self.internet, bare) as seen, \
+                        traffic.Stream(self.laptop, example.INTERNET.address, kind=traffic.SYN, port=PORT):
+                    started = time.monotonic()
+                    self.camfw("apply", path=self.slowly() if not (self.scratch / "slow").exists()
+                               else self.scratch / "slow")
+                    self.assertGreater(time.monotonic() - started, 0.8, "control: there was time for a leak")
+                    self.assertEqual(seen.count(), 0, "packets that neither policy lets out")
+        # The control: a policy that lets them out as they are.
+        self.program.configure(first)
+        self.camfw("apply")
+        with Capture(self.internet, bare) as seen, \
+                traffic.Stream(self.laptop, example.INTERNET.address, kind=traffic.SYN, port=PORT):
+            self.assertGreater(seen.count(expected=10), 9)

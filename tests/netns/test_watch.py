@@ -1,0 +1,167 @@
+"""camfw watch, and rules that another program made: seen, told, mended where the file says so."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from lab import example, probes
+from lab.probes import wait_until
+from lab.services import Listener
+from netns.case import RouterTest, both_backends
+from netns.program import BACKENDS, multi
+from netns.tables import Tables
+
+TELNET = ("-I", "INPUT", "-p", "tcp", "--dport", "23", "-j", "ACCEPT")
+HINT = "camfw apply brings"
+
+
+@both_backends
+class Watch(RouterTest):
+    """What it does on a running box."""
+
+    @contextlib.contextmanager
+    def watching(self, more: str = "\n[watch]\ninterval = 1\n") -> Iterator[None]:
+        self.program.configure(self.program.config.read_text() + more)
+        self.camfw("boot")
+        self.program.logged()
+        process = self.program.start("watch")
+        self.heard = ""
+        try:
+            yield
+            self.assertIsNone(process.poll(), "watch goes on")
+        finally:
+            process.kill()
+            process.communicate()
+
+    def hears(self, *words: str, seconds: float = 10) -> bool:
+        def heard() -> bool:
+            self.heard += self.program.logged()
+            return all(word in self.heard for word in words)
+        return bool(wait_until(heard, seconds))
+
+    def telnet(self) -> bool:
+        return bool(probes.tcp(self.laptop, example.LAPTOP.router, 23, 0.5))
+
+    def test_a_foreign_rule_is_told_once_and_left(self) -> None:
+        with self.watching(), Listener(self.router, tcp=[23]):
+            self.assertFalse(self.telnet(), "control")
+            self.tables.run("iptables", *TELNET)
+            self.assertTrue(self.hears("rule that is not ours: -A INPUT -p tcp -m tcp --dport 23 -j ACCEPT", HINT))
+            time.sleep(2.5)
+            self.hears("", seconds=0)
+            self.assertEqual(self.heard.count("--dport 23"), 1, self.heard)
+            self.assertTrue(self.telnet(), "it is still there")
+            self.camfw("apply")
+            self.assertFalse(self.telnet())
+
+    def test_a_foreign_rule_is_mended_where_the_file_says_so(self) -> None:
+        with self.watching('\n[watch]\ninterval = 1\non-drift = "restore"\n'), Listener(self.router, tcp=[23]):
+            before = self.tables.snapshot()
+            for _ in range(2):
+                self.tables.run("iptables", *TELNET)
+                self.tables.run("iptables", "-P", "FORWARD", "ACCEPT")
+                self.assertTrue(wait_until(lambda: self.tables.snapshot() == before, 10))
+                self.assertTrue(self.hears("--dport 23", "the policy of FORWARD is ACCEPT", "restored"))
+                self.assertFalse(self.telnet())
+                self.heard = ""
+
+    def test_a_box_that_was_sealed_or_opened_is_left_so(self) -> None:
+        with self.watching('\n[watch]\ninterval = 1\non-drift = "restore"\n'):
+            self.camfw("seal")
+            time.sleep(2.5)
+            self.assert_sealed()
+            self.camfw("open")
+            opened = self.tables.snapshot()
+            time.sleep(2.5)
+            self.assertEqual(self.tables.snapshot(), opened)
+            self.camfw("apply")
+            self.tables.run("iptables", *TELNET)
+            self.assertTrue(wait_until(lambda: "--dport 23" not in self.tables.snapshot(), 10))
+
+    def test_a_file_that_was_only_edited_is_not_brought_in(self) -> None:
+        with self.watching('\n[watch]\ninterval = 1\non-drift = "restore"\n'):
+            before = self.tables.snapshot()
+            self.change_config('service = "ssh"', 'service = "telnet-like"\n')
+            time.sleep(1.5)
+            self.change_config('service = "telnet-like"\n', 'service = "https"')
+            self.assertTrue(self.hears("the file is not what is in force", HINT))
+            self.tables.run("iptables", *TELNET)
+            self.assertTrue(wait_until(lambda: self.tables.snapshot() == before, 10))
+
+    def test_an_address_a_route_and_a_setting_come_back(self) -> None:
+        with self.watching("\n[watch]\ninterval = 3\n"):
+            time.sleep(1)
+            started = time.monotonic()
+            self.router.ip("address", "flush", "dev", "eth1")
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, example.CAMERA.router, 0.5)), 5))
+            self.assertLess(time.monotonic() - started, 2.5, "by the event, not the interval")
+            self.router.ip("route", "del", "default")
+            self.assertTrue(wait_until(
+                lambda: "default via 192.168.0.1" in self.router.run(["ip", "route"]).stdout, 5))
+            self.router.write_sysctl("net.ipv4.conf.eth1.rp_filter", "0")
+            self.assertTrue(wait_until(
+                lambda: self.router.read_sysctl("net.ipv4.conf.eth1.rp_filter") == "1", 6))
+            self.assertTrue(self.hears("mended: sysctl net.ipv4.conf.eth1.rp_filter"))
+            self.camfw("status")
+
+
+@both_backends
+class Others(RouterTest):
+    """Rules that our iptables does not show."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = next(name for name in BACKENDS if name != self.backend)
+        for name in ("iptables", "ip6tables"):
+            # What an image has that has both.
+            (self.program.tools / f"{name}-{self.other}-save").symlink_to(multi(self.other))
+        self.camfw("boot")
+        self.theirs = Tables(self.router, self.other)
+
+    def test_none_is_told_where_there_is_none(self) -> None:
+        self.camfw("status")
+        # Tables that were looked at and do nothing.
+        self.theirs.run("iptables", "-L", "-n")
+        self.theirs.run("iptables", "-t", "nat", "-L", "-n")
+        self.camfw("status")
+
+    def test_rules_of_the_other_backend_are_told(self) -> None:
+        self.assertTrue(probes.ping(self.laptop, example.LAPTOP.router), "control")
+        self.theirs.run("iptables", "-A", "INPUT", "-p", "icmp", "-j", "DROP")
+        self.assertFalse(probes.ping(self.laptop, example.LAPTOP.router, 0.5), "they see the same packets")
+        told = self.camfw("status", expect=1).stdout
+        whose = "nftables: table ip filter" if self.other == "nft" else "iptables-legacy: table ip filter"
+        self.assertIn(f"{whose} sees the same packets: 1 rules, chains ", told)
+        self.theirs.run("iptables", "-F")
+        self.camfw("status")
+
+    def test_a_policy_of_the_other_backend_is_told(self) -> None:
+        self.theirs.run("ip6tables", "-P", "FORWARD", "DROP")
+        told = self.camfw("status", expect=1).stdout
+        self.assertRegex(told, r"table ip6 filter sees the same packets: 0 rules, .*FORWARD DROP")
+
+    def test_tables_of_nftables_are_told(self) -> None:
+        nft = """table inet mine {
+            chain here {
+                type filter hook input priority -5; policy accept;
+                icmp type echo-request drop
+            }
+        }
+        """
+        self.router.run(["nft", "-f", "-"], input=nft, check=True)
+        self.assertFalse(probes.ping(self.laptop, example.LAPTOP.router, 0.5), "it sees the same packets")
+        told = self.camfw("status", expect=1).stdout
+        self.assertIn("nftables: table inet mine sees the same packets: 1 rules, chains here;", told)
+        self.router.run(["nft", "delete", "table", "inet", "mine"], check=True)
+        self.camfw("status")
+
+    def test_watch_tells_them_too(self) -> None:
+        self.theirs.run("iptables", "-A", "INPUT", "-p", "icmp", "-j", "DROP")
+        process = self.program.start("watch")
+        try:
+            self.assertTrue(wait_until(lambda: "sees the same packets" in self.program.logged(), 10))
+        finally:
+            process.kill()
+            process.communicate()

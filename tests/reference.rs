@@ -1,0 +1,166 @@
+//! docs/configuration.md has every key, and no key that there is not: what serde
+//! says to an unknown key is held against the tables of the reference.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use camfw::config::Config;
+use camfw::source::Source;
+
+/// Where a table of the reference is: the heading's words, and which of the
+/// tables under it.
+type Place = (&'static str, usize);
+
+/// A configuration with the key `unknown` in some table, and where the keys of
+/// that table are.
+const TABLES: &[(&str, Place)] = &[
+    ("[zones.z]\nunknown = 1", ("`[zones.NAME]`", 0)),
+    ("[zones.z]\ninterface = { unknown = 1 }", ("interfaces", 0)),
+    ("[[cameras]]\nunknown = 1", ("`[[cameras]]`", 0)),
+    ("[[allow]]\nunknown = 1", ("`[[allow]]`", 0)),
+    (
+        "[[allow]]\nblock-after = { unknown = 1 }",
+        ("`[[allow]]`", 1),
+    ),
+    ("[[allow]]\nwhen = { unknown = 1 }", ("`[[allow]]`", 2)),
+    ("[[exceptions]]\nunknown = 1", ("`[[exceptions]]`", 0)),
+    ("[[guarantees]]\nunknown = 1", ("`[[guarantees]]`", 0)),
+    (
+        "[[guarantees]]\nnever = { unknown = 1 }",
+        ("`[[guarantees]]`", 1),
+    ),
+    (
+        "[[guarantees]]\nalways = { unknown = 1 }",
+        ("`[[guarantees]]`", 1),
+    ),
+    ("[services.s]\nunknown = 1", ("`[services.NAME]`", 0)),
+    (
+        "[[allow]]\nservice = { unknown = 1 }",
+        ("`[services.NAME]`", 0),
+    ),
+    (
+        "[[masquerade]]\nunknown = 1",
+        ("`[[masquerade]]`, `[[snat]]`", 0),
+    ),
+    ("[[snat]]\nunknown = 1", ("`[[masquerade]]`, `[[snat]]`", 1)),
+    ("[[forwards]]\nunknown = 1", ("`[[forwards]]`", 0)),
+    ("[[proxy]]\nunknown = 1", ("`[[proxy]]`", 0)),
+    ("[[routes]]\nunknown = 1", ("`[[routes]]`, `[[marks]]`", 0)),
+    ("[[marks]]\nunknown = 1", ("`[[routes]]`, `[[marks]]`", 1)),
+    ("[router]\nunknown = 1", ("`[router]`", 0)),
+    ("[ipv6]\nunknown = 1", ("`[ipv6]`", 0)),
+    ("[log]\nunknown = 1", ("`[log]`", 0)),
+];
+
+/// The keys that serde expected in place of `unknown`.
+fn expected(config: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
+    let refusal = match Config::parse(&Source::new("c", config)) {
+        Ok(_) => return Err(format!("{config:?} was accepted").into()),
+        Err(refusal) => refusal.to_string(),
+    };
+    let (_, list) = refusal
+        .split_once("unknown field `unknown`, expected ")
+        .ok_or_else(|| format!("{config:?}: {refusal}"))?;
+    // Every other part is between backticks.
+    let keys = list.split('`').skip(1).step_by(2);
+    Ok(keys.map(str::to_owned).collect())
+}
+
+/// The rows of a table, cell by cell.
+type Table = Vec<Vec<String>>;
+
+/// The tables under each heading, without their own headings.
+fn tables(reference: &str) -> BTreeMap<String, Vec<Table>> {
+    let mut found: BTreeMap<String, Vec<Table>> = BTreeMap::new();
+    let mut heading = String::new();
+    let mut in_table = false;
+    for line in reference.lines() {
+        if let Some(words) = line.strip_prefix('#') {
+            heading = words.trim_start_matches('#').trim().to_owned();
+        }
+        let row = line.starts_with('|');
+        if row && !in_table {
+            found.entry(heading.clone()).or_default().push(Vec::new());
+        } else if row && !line.starts_with("|---") {
+            let inner = line.trim().trim_start_matches('|');
+            let inner = inner.strip_suffix('|').unwrap_or(inner);
+            let cells = inner.split('|').map(|cell| cell.trim().to_owned());
+            let tables = found.entry(heading.clone()).or_default();
+            if let Some(table) = tables.last_mut() {
+                table.push(cells.collect());
+            }
+        }
+        in_table = row;
+    }
+    found
+}
+
+fn reference() -> Result<BTreeMap<String, Vec<Table>>, Box<dyn Error>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    Ok(tables(&fs::read_to_string(path)?))
+}
+
+fn keys(table: &Table) -> BTreeSet<String> {
+    let first = table.iter().filter_map(|row| row.first());
+    first
+        .map(|cell| cell.trim_matches('`').to_owned())
+        .collect()
+}
+
+#[test]
+fn every_key_is_in_the_reference() -> Result<(), Box<dyn Error>> {
+    let reference = reference()?;
+    for (config, (heading, number)) in TABLES {
+        let table = reference
+            .get(*heading)
+            .and_then(|tables| tables.get(*number))
+            .ok_or_else(|| format!("no table {number} under {heading}"))?;
+        assert_eq!(keys(table), expected(config)?, "{heading}, {config:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_table_of_the_file_has_a_heading() -> Result<(), Box<dyn Error>> {
+    let reference = reference()?;
+    for key in expected("unknown = 1")? {
+        let forms = [
+            format!("`[{key}]`"),
+            format!("`[{key}.NAME]`"),
+            format!("`[[{key}]]`"),
+        ];
+        let there = reference
+            .keys()
+            .any(|heading| forms.iter().any(|form| heading.contains(form)));
+        assert!(there, "no heading for {key}");
+    }
+    Ok(())
+}
+
+/// A camera's own lines have the keys of `[[allow]]`, but for who it is from.
+#[test]
+fn a_cameras_lines_are_allow_lines() -> Result<(), Box<dyn Error>> {
+    let mut keys = expected("[[allow]]\nunknown = 1")?;
+    assert!(keys.remove("from") && keys.remove("source"));
+    assert_eq!(expected("[[cameras]]\nallow = [{ unknown = 1 }]")?, keys);
+    Ok(())
+}
+
+/// Type, values and an example for each key.
+#[test]
+fn every_row_is_whole() -> Result<(), Box<dyn Error>> {
+    let mut rows = 0;
+    for (heading, tables) in reference()? {
+        for row in tables.iter().flatten() {
+            rows += 1;
+            assert_eq!(row.len(), 6, "{heading}: {row:?}");
+            for (column, name) in [(0, "key"), (1, "type"), (3, "values"), (4, "example")] {
+                assert!(!row[column].is_empty(), "{heading}: no {name} in {row:?}");
+            }
+        }
+    }
+    assert!(rows > 70, "{rows} rows");
+    Ok(())
+}
