@@ -128,20 +128,20 @@ pub fn interface_patterns(ruleset: &Ruleset) -> BTreeSet<String> {
 impl<'a> Program<'a> {
     /// Makes a ruleset ready.
     pub fn new(ruleset: &'a Ruleset, space: &Space) -> Program<'a> {
-        let tables: Vec<Table<'a>> = ruleset
+        let nat = ruleset
             .tables()
-            .map(|(name, table)| Table::new(name, table, space))
-            .collect();
-        let nat = tables
-            .iter()
-            .filter(|table| table.name == TableName::Nat)
-            .flat_map(|table| &table.chains)
-            .any(|chain| !chain.steps.is_empty());
+            .filter(|(name, _)| *name == TableName::Nat)
+            .flat_map(|(_, table)| &table.chains)
+            .any(|chain| !chain.rules.is_empty());
         let rules = ruleset.tables().flat_map(|(_, table)| &table.chains);
         let tracks = nat
             || rules
                 .flat_map(|chain| &chain.rules)
                 .any(|rule| rule.matches.iter().any(needs_conntrack));
+        let tables: Vec<Table<'a>> = ruleset
+            .tables()
+            .map(|(name, table)| Table::new(name, table, space, tracks))
+            .collect();
         let steps = || {
             let chains = tables.iter().flat_map(|table| &table.chains);
             chains.flat_map(|chain| &chain.steps)
@@ -223,7 +223,12 @@ fn needs_conntrack(extension: &Match) -> bool {
 }
 
 impl<'a> Table<'a> {
-    fn new(name: TableName, table: &'a crate::ruleset::Table, space: &Space) -> Table<'a> {
+    fn new(
+        name: TableName,
+        table: &'a crate::ruleset::Table,
+        space: &Space,
+        tracks: bool,
+    ) -> Table<'a> {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (place, chain) in table.chains.iter().enumerate() {
             places.entry(chain.name.as_str()).or_insert(place);
@@ -233,7 +238,7 @@ impl<'a> Table<'a> {
                 .iter()
                 .map(|rule| Step {
                     rule,
-                    condition: Condition::of(rule, name, space),
+                    condition: Condition::of(rule, name, space, tracks),
                     effect: effect(rule.target.as_ref(), &places),
                 })
                 .collect()
