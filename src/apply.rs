@@ -12,6 +12,7 @@ mod lacks;
 mod lease;
 mod names;
 mod outcome;
+mod revoke;
 mod state;
 mod status;
 mod watch;
@@ -423,6 +424,9 @@ fn enforce(plan: &Plan, patience: Patience) -> Result<usize, Failure> {
     changes += kernel
         .load(&before, |family| rules_of(plan, family))
         .map_err(rules)?;
+    if revoke::is_due() {
+        revoke::revoke(plan, network.as_ref().ok());
+    }
     changes += bring_up(&kernel, plan, network, patience).map_err(Failure::Network)?;
     for setting in &plan.last {
         changes += write(setting).map_err(Failure::Network)?;

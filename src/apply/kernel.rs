@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{StepError, write};
+use super::{StepError, revoke, write};
 use crate::host;
 use crate::host::iptables::{self, Found, Load, Tables};
 use crate::plan::Plan;
@@ -68,6 +68,9 @@ impl Kernel {
             .zip(found)
             .filter_map(|((tables, wanted), found)| load(tables, wanted, found))
             .collect();
+        if !loads.is_empty() {
+            revoke::due();
+        }
         let mut attempt = 1;
         loop {
             iptables::load(&loads)?;

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod config_file;
+pub mod conntrack;
 pub mod dhcp;
 pub mod iptables;
 pub mod lock;

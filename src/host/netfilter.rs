@@ -50,9 +50,12 @@ impl Message {
         attribute(&self.attributes, kind)
     }
 
-    /// All attributes, as they are on the wire.
-    pub fn attributes(&self) -> &[u8] {
-        &self.attributes
+    /// An attribute as it is on the wire, with its header and padding.
+    pub fn raw(&self, kind: u16) -> &[u8] {
+        let found = NlasIterator::new(self.attributes.as_slice())
+            .filter_map(Result::ok)
+            .find(|attribute| attribute.kind() == kind);
+        found.map_or(&[], |attribute| attribute.into_inner())
     }
 }
 
@@ -94,13 +97,27 @@ impl Netfilter {
     /// # Errors
     /// What the kernel says, or that it does not answer.
     pub fn dump(&mut self, request: Request<'_>) -> io::Result<Vec<Message>> {
-        let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
         for _ in 0..ATTEMPTS {
-            if let Some(messages) = self.exchange(request, flags as u16)? {
+            let mut messages = Vec::new();
+            if self.visit(request, &mut |message| messages.push(message))? {
                 return Ok(messages);
             }
         }
         Err(io::Error::other("it changes faster than it can be read"))
+    }
+
+    /// Looks at everything of a kind, one after the other; whether nothing of it
+    /// changed under way.
+    ///
+    /// # Errors
+    /// What the kernel says, or that it does not answer.
+    pub fn visit(
+        &mut self,
+        request: Request<'_>,
+        each: &mut dyn FnMut(Message),
+    ) -> io::Result<bool> {
+        let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
+        self.exchange(request, flags as u16, each)
     }
 
     /// Asks for a change.
@@ -109,11 +126,16 @@ impl Netfilter {
     /// What the kernel says, or that it does not answer.
     pub fn change(&mut self, request: Request<'_>) -> io::Result<()> {
         let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
-        self.exchange(request, flags as u16).map(drop)
+        self.exchange(request, flags as u16, &mut |_| {}).map(drop)
     }
 
-    /// None where the answer changed under way.
-    fn exchange(&mut self, request: Request<'_>, flags: u16) -> io::Result<Option<Vec<Message>>> {
+    /// Whether the answer did not change under way.
+    fn exchange(
+        &mut self,
+        request: Request<'_>,
+        flags: u16,
+        each: &mut dyn FnMut(Message),
+    ) -> io::Result<bool> {
         self.sequence += 1;
         let length = HEADER + FAMILY + request.attributes.len();
         let mut bytes = vec![0; HEADER];
@@ -126,7 +148,6 @@ impl Netfilter {
         bytes.extend(request.attributes);
         self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
 
-        let mut messages = Vec::new();
         let mut whole = true;
         loop {
             let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
@@ -141,14 +162,14 @@ impl Netfilter {
                 if message.sequence_number() == self.sequence {
                     whole &= i32::from(message.flags()) & libc::NLM_F_DUMP_INTR == 0;
                     match i32::from(message.message_type()) {
-                        libc::NLMSG_DONE => return Ok(whole.then_some(messages)),
+                        libc::NLMSG_DONE => return Ok(whole),
                         libc::NLMSG_ERROR => {
                             return match code(message.payload()) {
-                                0 => Ok(Some(messages)),
+                                0 => Ok(whole),
                                 code => Err(io::Error::from_raw_os_error(-code)),
                             };
                         }
-                        _ => messages.extend(parse(message.payload())),
+                        _ => parse(message.payload()).into_iter().for_each(&mut *each),
                     }
                 }
                 // Messages begin at multiples of four bytes.

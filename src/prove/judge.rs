@@ -85,6 +85,9 @@ pub struct Judgement<'a> {
     pub by: Option<Place<'a>>,
     /// Every rule that it met, in order.
     pub path: Vec<Met<'a>>,
+    /// Where it goes at the end; None where a rule rewrote that to something
+    /// that is not known.
+    pub destination: Option<u128>,
 }
 
 /// What may become of a packet at a rule or in a chain; one of them does.
@@ -231,6 +234,7 @@ impl<'p> Judge<'p> {
             verdict,
             by,
             path: self.path,
+            destination: self.packet.get(Field::Destination),
         }
     }
 

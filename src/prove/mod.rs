@@ -17,6 +17,7 @@ mod compare;
 mod condition;
 mod cover;
 mod diagram;
+mod flow;
 mod intent;
 mod judge;
 mod matrix;
@@ -30,6 +31,7 @@ mod witness;
 
 pub use claim::{Answer, Claim, Counterexample, broken, claims};
 pub use compare::{Change, Comparison, compare};
+pub use flow::{Flow, FlowJudge};
 pub use matrix::{About, Class, Matrix, matrix};
 pub use networks::{Behind, behind, parse as networks};
 pub use spoof::{Finding, Kept, family_of, findings, unknown};

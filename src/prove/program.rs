@@ -113,7 +113,7 @@ pub struct Program<'a> {
     pub rewrites: bool,
     /// Whether the destinations of new connections may be.
     pub redirects: bool,
-    /// Whether packets may get a mark, or are asked for theirs.
+    /// Whether packets are asked for their mark: else none matters.
     pub marks: bool,
 }
 
@@ -138,9 +138,14 @@ impl<'a> Program<'a> {
             || rules
                 .flat_map(|chain| &chain.rules)
                 .any(|rule| rule.matches.iter().any(needs_conntrack));
+        let rules = ruleset.tables().flat_map(|(_, table)| &table.chains);
+        let marks = rules.flat_map(|chain| &chain.rules).any(|rule| {
+            let mut matches = rule.matches.iter();
+            matches.any(|extension| matches!(extension, Match::Mark(_)))
+        });
         let tables: Vec<Table<'a>> = ruleset
             .tables()
-            .map(|(name, table)| Table::new(name, table, space, tracks))
+            .map(|(name, table)| Table::new(name, table, space, (tracks, marks)))
             .collect();
         let steps = || {
             let chains = tables.iter().flat_map(|table| &table.chains);
@@ -148,10 +153,6 @@ impl<'a> Program<'a> {
         };
         let redirects =
             steps().any(|step| matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat));
-        let marks = steps().any(|step| {
-            matches!(step.effect, Effect::Mark(_) | Effect::AnyMark)
-                || step.condition.asks_for(Field::Mark)
-        });
         let asks = steps().any(|step| {
             let fields = [Field::Dnat, Field::Snat];
             fields.iter().any(|field| step.condition.asks_for(*field))
@@ -227,7 +228,7 @@ impl<'a> Table<'a> {
         name: TableName,
         table: &'a crate::ruleset::Table,
         space: &Space,
-        tracks: bool,
+        (tracks, marks): (bool, bool),
     ) -> Table<'a> {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (place, chain) in table.chains.iter().enumerate() {
@@ -260,6 +261,7 @@ impl<'a> Table<'a> {
                 .map(|chain| {
                     chain.steps.iter().any(|step| match step.effect {
                         Effect::Jump(to) | Effect::Goto(to) => chains[to].changes,
+                        Effect::Mark(_) | Effect::AnyMark => marks,
                         _ => step.effect.changes(),
                     })
                 })

@@ -116,12 +116,7 @@ impl Tracer {
 
     /// Which end an address is at: the router, or the interface that it is behind.
     fn place_of(&self, address: IpAddr) -> Option<&str> {
-        let (_, nearest) = self
-            .behind
-            .iter()
-            .filter_map(|it| Some((it.distance(address)?, it)))
-            .min_by_key(|(distance, _)| *distance)?;
-        match nearest.interface.as_str() {
+        match networks::interface_of(&self.behind, address)? {
             LOOPBACK => Some("router"),
             interface => Some(interface),
         }

@@ -1,0 +1,77 @@
+//! Ends the connections that the rules in force would not let be opened.
+//!
+//! Rules let through what is established, so without this a connection that a
+//! new policy forbids would go on until it ends by itself. Comes after the rules:
+//! what is taken out is judged anew by its next packet.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use crate::host::conntrack::{self, Entry};
+use crate::host::store::{self, Place};
+use crate::network::Current;
+use crate::plan::Plan;
+use crate::prove::{Flow, FlowJudge};
+
+/// There while rules were loaded whose connections have not been looked at.
+const MARK: &str = "revoke";
+
+/// Notes that the rules are about to change.
+pub fn due() {
+    // Without the note all that is lost is a second look after a crash.
+    let _ = store::write(Place::Run, MARK, "");
+}
+
+/// Whether rules have changed since connections were looked at.
+pub fn is_due() -> bool {
+    matches!(store::read(Place::Run, MARK), Ok(Some(_)))
+}
+
+/// Looks at every connection and takes out just those that the plan forbids;
+/// that it cannot is said, and is no reason to take the plan back.
+pub fn revoke(plan: &Plan, current: Option<&Current>) {
+    match revoked(plan, current) {
+        Ok(ended) => {
+            if ended > 0 {
+                log::info!("ended {ended} connections that the policy does not allow");
+            }
+            let _ = store::remove(Place::Run, MARK);
+        }
+        Err(error) => log::warn!(
+            "cannot end connections that the policy does not allow ({error}): they go on until they end by themselves"
+        ),
+    }
+}
+
+fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<usize> {
+    let links = current.iter().flat_map(|current| &current.links);
+    let held = links.flat_map(|link| &link.addresses);
+    let wanted = plan.network.links.iter().flat_map(|link| &link.addresses);
+    let own = held.map(|held| held.value.addr());
+    let own = own.chain(wanted.map(|wanted| wanted.addr()));
+    let judge = FlowJudge::new(&plan.policy, [&plan.ipv4, &plan.ipv6], own);
+    let mut forbidden: Vec<Entry> = Vec::new();
+    let mut expected: Vec<Entry> = Vec::new();
+    conntrack::visit(&mut |entry| match entry.master {
+        // What another connection brought about stands and falls with that one.
+        Some(_) => expected.push(entry),
+        None if judge.forbids(&entry.flow) => forbidden.push(entry),
+        None => {}
+    })?;
+    let ended: BTreeSet<Flow> = forbidden.iter().map(|entry| opened(entry.flow)).collect();
+    expected.retain(|entry| {
+        entry
+            .master
+            .is_some_and(|master| ended.contains(&opened(master)))
+    });
+    forbidden.extend(expected);
+    conntrack::delete(&forbidden)
+}
+
+/// A flow without what it reaches, which a master's tuple does not tell.
+fn opened(flow: Flow) -> Flow {
+    Flow {
+        reaches: flow.destination,
+        ..flow
+    }
+}

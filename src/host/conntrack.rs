@@ -1,0 +1,151 @@
+//! The kernel's connections: read, and taken out one by one.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use nix::libc;
+
+use super::netfilter::{Message, Netfilter, Request, attribute};
+use crate::prove::Flow;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Entry {
+    /// Who with whom.
+    pub flow: Flow,
+    /// The connection that brought it about, as its source, destination and ports
+    /// are; what it reaches is not known.
+    pub master: Option<Flow>,
+    family: u8,
+    /// What names it, as it is on the wire.
+    key: Vec<u8>,
+}
+
+/// NFNL_SUBSYS_CTNETLINK and its messages (linux/netfilter/nfnetlink_conntrack.h).
+const CONNTRACK: u8 = 1;
+const GET: u8 = 1;
+const DELETE: u8 = 2;
+
+/// CTA_*
+const ORIGINAL: u16 = 1;
+const REPLY: u16 = 2;
+const ID: u16 = 12;
+const MASTER: u16 = 14;
+const ZONE: u16 = 18;
+
+/// CTA_TUPLE_*, CTA_IP_* and CTA_PROTO_*
+const ADDRESSES: u16 = 1;
+const PROTOCOL: u16 = 2;
+const V4_SOURCE: u16 = 1;
+const V4_DESTINATION: u16 = 2;
+const V6_SOURCE: u16 = 3;
+const V6_DESTINATION: u16 = 4;
+const NUMBER: u16 = 1;
+const SOURCE_PORT: u16 = 2;
+const DESTINATION_PORT: u16 = 3;
+const ICMP_TYPE: u16 = 5;
+const ICMP_CODE: u16 = 6;
+const ICMPV6_TYPE: u16 = 8;
+const ICMPV6_CODE: u16 = 9;
+
+/// Looks at every connection of this network namespace.
+///
+/// # Errors
+/// The kernel has no conntrack for netlink (CONFIG_NF_CT_NETLINK), or does not
+/// answer.
+pub fn visit(each: &mut dyn FnMut(Entry)) -> io::Result<()> {
+    let request = Request {
+        subsystem: CONNTRACK,
+        kind: GET,
+        family: 0,
+        attributes: &[],
+    };
+    let mut netfilter = Netfilter::open()?;
+    netfilter.visit(request, &mut |message| {
+        if let Some(entry) = entry(&message) {
+            each(entry);
+        }
+    })?;
+    Ok(())
+}
+
+/// Takes connections out; those that ended by themselves in the meantime are as
+/// well. How many it took out.
+///
+/// # Errors
+/// What the kernel says of the first that it does not take out.
+pub fn delete(entries: &[Entry]) -> io::Result<usize> {
+    let mut netfilter = Netfilter::open()?;
+    let mut deleted = 0;
+    for entry in entries {
+        let request = Request {
+            subsystem: CONNTRACK,
+            kind: DELETE,
+            family: entry.family,
+            attributes: &entry.key,
+        };
+        match netfilter.change(request) {
+            Ok(()) => deleted += 1,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(deleted)
+}
+
+fn entry(message: &Message) -> Option<Entry> {
+    let original = tuple(message.attribute(ORIGINAL)?)?;
+    let reply = tuple(message.attribute(REPLY)?)?;
+    // Its number tells it from one that has come in its place since.
+    let key = [ORIGINAL, ID, ZONE].map(|kind| message.raw(kind)).concat();
+    Some(Entry {
+        flow: Flow {
+            reaches: reply.source,
+            ..original
+        },
+        master: message.attribute(MASTER).and_then(tuple),
+        family: message.family,
+        key,
+    })
+}
+
+/// What it reaches is taken for what it was opened to.
+fn tuple(tuple: &[u8]) -> Option<Flow> {
+    let addresses = attribute(tuple, ADDRESSES)?;
+    let protocol = attribute(tuple, PROTOCOL)?;
+    let address = |v4, v6| -> Option<IpAddr> {
+        match attribute(addresses, v4) {
+            Some(bytes) => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
+            None => {
+                let bytes = attribute(addresses, v6)?;
+                Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into())
+            }
+        }
+    };
+    let port = |kind| {
+        let bytes = attribute(protocol, kind)?;
+        Some(u16::from_be_bytes(<[u8; 2]>::try_from(bytes).ok()?))
+    };
+    let byte = |kind| attribute(protocol, kind)?.first().copied();
+    let number = byte(NUMBER)?;
+    let (from, to) = match number {
+        1 => (
+            byte(ICMP_TYPE).map(u16::from),
+            byte(ICMP_CODE).map(u16::from),
+        ),
+        58 => (
+            byte(ICMPV6_TYPE).map(u16::from),
+            byte(ICMPV6_CODE).map(u16::from),
+        ),
+        _ => (port(SOURCE_PORT), port(DESTINATION_PORT)),
+    };
+    let destination = address(V4_DESTINATION, V6_DESTINATION)?;
+    Some(Flow {
+        source: address(V4_SOURCE, V6_SOURCE)?,
+        destination,
+        protocol: number,
+        from: from.unwrap_or_default(),
+        to: to.unwrap_or_default(),
+        reaches: destination,
+    })
+}
