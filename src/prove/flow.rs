@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use super::claim;
 use super::condition::address;
-use super::intent;
 use super::judge::{Verdict, judge};
+use super::networks::{self, Behind};
 use super::packet::{Field, Packet, Space, State};
 use super::program::Program;
 use super::reach::Way;
-use crate::policy::{Policy, Role};
+use crate::policy::Policy;
 use crate::ruleset::{IpFamily, Ruleset, TcpFlags};
 
 /// A connection as conntrack has it.
@@ -44,6 +44,7 @@ impl Flow {
 /// it now.
 pub struct FlowJudge<'a> {
     policy: &'a Policy,
+    behind: Vec<Behind>,
     /// The router's addresses, those that came by DHCP too.
     own: BTreeSet<IpAddr>,
     families: [(Space, Program<'a>); 2],
@@ -64,6 +65,7 @@ impl<'a> FlowJudge<'a> {
         });
         FlowJudge {
             policy,
+            behind: networks::behind(policy),
             own: own.into_iter().collect(),
             families,
         }
@@ -110,10 +112,9 @@ impl<'a> FlowJudge<'a> {
     fn opening(&self, space: &Space, way: Way, flow: &Flow) -> Option<Packet> {
         let mut packet = Packet::ZERO;
         let interface = |address| {
-            let zone = place_of(self.policy, address)?;
-            let mut zones = self.policy.zones.iter();
-            let zone = zones.find(|known| known.name.as_str() == zone)?;
-            space.interfaces.place(zone.interface.as_str())
+            space
+                .interfaces
+                .place(networks::interface_of(&self.behind, address)?)
         };
         if way != Way::Output {
             packet.set(Field::In, interface(flow.source)?);
@@ -137,25 +138,4 @@ impl<'a> FlowJudge<'a> {
         packet.forget(Field::Mark);
         Some(packet)
     }
-}
-
-/// Which end an address is at: the router, the zone whose network it is in, or
-/// the way out.
-fn place_of(policy: &Policy, address: IpAddr) -> Option<String> {
-    let mut own = policy.zones.iter().flat_map(|zone| zone.own());
-    if own.any(|own| own.addr() == address) {
-        return Some("router".into());
-    }
-    let zones = policy.zones.iter();
-    let inside = zones.filter_map(|zone| {
-        let networks = intent::networks_of(policy, zone).into_iter();
-        let within = networks.filter(|network| network.contains(&address));
-        let length = within.map(|network| network.prefix_len()).max()?;
-        Some((length, zone))
-    });
-    let nearest = inside
-        .max_by_key(|(length, _)| *length)
-        .map(|(_, zone)| zone);
-    let out = || policy.zones.iter().find(|zone| zone.role == Role::External);
-    nearest.or_else(out).map(|zone| zone.name.to_string())
 }
