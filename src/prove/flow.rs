@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use super::claim;
 use super::condition::address;
+use super::intent;
 use super::judge::{Verdict, judge};
 use super::packet::{Field, Packet, Space, State};
 use super::program::Program;
 use super::reach::Way;
-use super::trace::place_of;
-use crate::policy::Policy;
+use crate::policy::{Policy, Role};
 use crate::ruleset::{IpFamily, Ruleset, TcpFlags};
 
 /// A connection as conntrack has it.
@@ -137,4 +137,25 @@ impl<'a> FlowJudge<'a> {
         packet.forget(Field::Mark);
         Some(packet)
     }
+}
+
+/// Which end an address is at: the router, the zone whose network it is in, or
+/// the way out.
+fn place_of(policy: &Policy, address: IpAddr) -> Option<String> {
+    let mut own = policy.zones.iter().flat_map(|zone| zone.own());
+    if own.any(|own| own.addr() == address) {
+        return Some("router".into());
+    }
+    let zones = policy.zones.iter();
+    let inside = zones.filter_map(|zone| {
+        let networks = intent::networks_of(policy, zone).into_iter();
+        let within = networks.filter(|network| network.contains(&address));
+        let length = within.map(|network| network.prefix_len()).max()?;
+        Some((length, zone))
+    });
+    let nearest = inside
+        .max_by_key(|(length, _)| *length)
+        .map(|(_, zone)| zone);
+    let out = || policy.zones.iter().find(|zone| zone.role == Role::External);
+    nearest.or_else(out).map(|zone| zone.name.to_string())
 }

@@ -145,6 +145,21 @@ impl Behind {
         }
     }
 
+    /// In how large a part of what is behind the interface an address is; None if
+    /// in none.
+    pub fn distance(&self, at: IpAddr) -> Option<u128> {
+        let within = |span: &&Span| {
+            span.first.is_ipv4() == at.is_ipv4() && (span.first..=span.last).contains(&at)
+        };
+        if self.outside.iter().any(|span| within(&span)) {
+            return None;
+        }
+        let sizes = self.inside.iter().filter(within);
+        sizes
+            .map(|span| address(span.last) - address(span.first))
+            .min()
+    }
+
     /// The packets with an address behind the interface.
     pub fn set(&self, space: &mut Space, field: Field) -> Set {
         let mut sets = |spans: &[Span]| {
