@@ -25,6 +25,8 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   show vsftpd      the FTP server's side of it, for vsftpd.conf
   show dnsmasq     leases for the listed cameras, for dnsmasq.conf
   show ntp         the time for those who may ask, for chrony.conf
+  show matrix      who reaches whom [--dport N] [--proto P] [--json | --svg] [--ipv6]
+                   [--live | --rules DUMP --networks FILE]
   boot             close the box, then apply the file: the init script's command
   apply            bring the running box to what the file says
                    [--confirm SECONDS: and back again unless confirm comes]
@@ -40,7 +42,9 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   trace            what becomes of one packet, rule by rule: --from ZONE --to ZONE
                    --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
                    --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
-                   [--live | --rules DUMP] [--packets FILE] one packet a line
+                   [--live | --rules DUMP [--networks FILE]]
+                   [--packets FILE] one packet a line
+  compare OLD NEW  whose packets change their verdict? of files or iptables-save dumps
   status           does the kernel hold what the file says, and what was counted?
                    [--json]
 
@@ -72,16 +76,21 @@ pub struct Options(Vec<(String, String)>);
 
 impl Options {
     /// Those that have no value.
-    const FLAGS: [&'static str; 3] = ["live", "fragment", "json"];
+    const FLAGS: [&'static str; 3] = ["live", "fragment", "svg"];
 
     /// Which go with which command.
-    const OF: [(&'static str, &'static [&'static str]); 2] = [
+    const OF: [(&'static str, &'static [&'static str]); 3] = [
+        (
+            "show matrix",
+            &["live", "rules", "networks", "proto", "dport", "svg"],
+        ),
         ("prove", &["live", "rules", "networks", "chain"]),
         (
             "trace",
             &[
                 "live",
                 "rules",
+                "networks",
                 "packets",
                 "from",
                 "to",
@@ -153,6 +162,15 @@ pub enum Command {
     Prove,
     /// What becomes of one packet?
     Trace,
+    /// Who reaches whom?
+    Matrix {
+        /// By IPv6, not IPv4.
+        ipv6: bool,
+        /// As JSON.
+        json: bool,
+    },
+    /// Whose packets change their verdict, from the first file to the second?
+    Compare(String, String),
     /// The watchdog of `apply --confirm`, which starts it.
     AwaitConfirmation {
         /// Of which of them.
@@ -230,7 +248,7 @@ pub enum UsageError {
     #[error("no command is called {0:?}")]
     UnknownCommand(String),
     /// `show` of nothing that there is.
-    #[error("show takes rules, network, sysctls, kernel, vsftpd, dnsmasq or ntp")]
+    #[error("show takes rules, network, sysctls, matrix, kernel, vsftpd, dnsmasq or ntp")]
     UnknownShow,
     /// A number of seconds that is none.
     #[error("{0:?} is not a number of seconds from 1 to 86400")]
@@ -290,6 +308,7 @@ impl Args {
                 ipv6: ipv6 || !ipv4,
             }),
             ["show", "network"] => Command::Show(Show::Network),
+            ["show", "matrix"] => Command::Matrix { ipv6, json },
             ["show", "sysctls"] => Command::Show(Show::Sysctls),
             ["show", "kernel"] => Command::Show(Show::Kernel { nft }),
             ["show", "vsftpd"] => Command::Show(Show::Daemon(Daemon::Vsftpd)),
@@ -299,6 +318,7 @@ impl Args {
             ["status"] => Command::Status { json },
             ["prove"] => Command::Prove,
             ["trace"] => Command::Trace,
+            ["compare", old, new] => Command::Compare((*old).to_owned(), (*new).to_owned()),
             ["boot"] => Command::Change(Change::Boot),
             ["apply"] => Command::Change(Change::Apply(confirm)),
             ["confirm"] => Command::Change(Change::Confirm),
@@ -319,7 +339,10 @@ impl Args {
         if let Some(name) = options.elsewhere(&words.join(" ")) {
             return Err(UsageError::OptionOfAnother(name.to_owned()));
         }
-        let families = matches!(command, Command::Show(Show::Rules { .. }));
+        let families = matches!(
+            command,
+            Command::Show(Show::Rules { .. }) | Command::Matrix { .. }
+        );
         elsewhere(
             ipv4 || ipv6,
             families,
@@ -327,8 +350,8 @@ impl Args {
         )?;
         let kernel = matches!(command, Command::Show(Show::Kernel { .. }));
         elsewhere(nft, kernel, "--nft goes with show kernel")?;
-        let status = matches!(command, Command::Status { .. });
-        elsewhere(json, status, "--json goes with status")?;
+        let json_too = matches!(command, Command::Status { .. } | Command::Matrix { .. });
+        elsewhere(json, json_too, "--json goes with status and show matrix")?;
         let apply = matches!(command, Command::Change(Change::Apply(_)));
         elsewhere(confirm.is_some(), apply, "--confirm goes with apply")?;
         Ok(Args {

@@ -5,7 +5,9 @@
 mod args;
 mod change;
 mod check;
+mod compare;
 mod lease;
+mod matrix;
 mod prove;
 pub mod show;
 mod status;
@@ -43,9 +45,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Help => print(args::HELP),
         Command::Version => print(concat!("camfw ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check => check::run(config),
+        Command::Matrix { ipv6, json } => matrix::run(config, &args.options, ipv6, json),
         Command::Show(what) => show::run(config, what),
         Command::Status { json } => status::run(config, json),
         Command::Prove => prove::run(config, &args.options),
+        Command::Compare(old, new) => compare::run(&old, &new),
         Command::Trace => trace::run(config, &args.options),
         Command::AwaitConfirmation { token, seconds } => {
             change::await_confirmation(&token, seconds, args.verbose)

@@ -105,10 +105,10 @@ impl Resolver<'_> {
             let own = written.allow.iter();
             lines.extend(own.map(|allow| Line::of_camera(camera, allow)));
         }
-        let mut allows = lines
-            .iter()
-            .map(|line| self.allow(line, &exceptions))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut allows = Vec::new();
+        for line in &lines {
+            allows.extend(without_address(self.allow(line, &exceptions)?));
+        }
         // Several camera lines may stand on one line of the file.
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for allow in &mut allows {
@@ -159,14 +159,7 @@ impl Resolver<'_> {
         let to = self.to(line)?;
         let (flows, camera) = self.flows(line, &to)?;
         let services = self.services_of(line.service)?;
-        let mut sources = self.sources(line, &flows, camera)?;
-        if let (Addresses::Only(networks), Endpoint::Router) = (&mut sources, to.endpoint)
-            && services.iter().any(asks_for_an_address)
-        {
-            // It has none yet when it asks (RFC 2131, 4.1); raw lets 0.0.0.0 in
-            // for that alone.
-            networks.push(Ipv4Net::from(Ipv4Addr::UNSPECIFIED).into());
-        }
+        let sources = self.sources(line, &flows, camera)?;
         let hosts = address::hosts(line.host, self.source)?;
         let destinations = self.destinations(line, &to, &hosts)?;
         let origin = Origin::new(self.source, line.start);
@@ -464,6 +457,34 @@ impl Resolver<'_> {
             )),
         }
     }
+}
+
+/// Who asks the router for an address has none yet (RFC 2131, 4.1): a line for
+/// some sources is one for 0.0.0.0 too, for DHCP alone; table raw lets 0.0.0.0 in
+/// for nothing else.
+fn without_address(mut allow: Allow) -> Vec<Allow> {
+    let to_router = |flow: &Flow| flow.to == Endpoint::Router;
+    let Addresses::Only(sources) = &allow.sources else {
+        return vec![allow];
+    };
+    let (dhcp, others): (Vec<Service>, Vec<Service>) = allow
+        .services
+        .iter()
+        .cloned()
+        .partition(asks_for_an_address);
+    if dhcp.is_empty() || !allow.flows.iter().all(to_router) {
+        return vec![allow];
+    }
+    let mut sources = sources.clone();
+    sources.push(Ipv4Net::from(Ipv4Addr::UNSPECIFIED).into());
+    let asks = Allow {
+        sources: Addresses::Only(sources),
+        services: dhcp,
+        ..allow.clone()
+    };
+    allow.services = others;
+    let rest = (!allow.services.is_empty()).then_some(allow);
+    rest.into_iter().chain([asks]).collect()
 }
 
 fn asks_for_an_address(service: &Service) -> bool {

@@ -1,27 +1,27 @@
 //! A set of packets -> a few lines that a person reads.
 //!
-//! Each line is a box: some values of each field, whatever the others. A box is
-//! made around one packet, as wide as the set allows, field by field.
+//! Each line is a box: some values of each field, whatever the others have. A
+//! box is made around one packet, as wide as the set allows, field by field.
+
+use std::net::IpAddr;
 
 use super::diagram::Set;
-use super::networks::Behind;
 use super::packet::{Field, Packet, Space, State};
-use super::reach::Way;
-use super::witness::{self, Naming};
-use crate::ruleset::TcpFlags;
+use super::witness;
+use crate::ruleset::{IpFamily, TcpFlags};
 
-/// One line.
+/// Packets that are in a set by each of their fields alone.
 #[derive(Debug, Clone)]
-pub struct Box {
-    /// In words.
-    pub words: String,
-    /// The packets.
+pub struct Patch {
+    /// The values of each field.
+    sides: Vec<(Field, Set)>,
+    /// All of its packets.
     pub set: Set,
     /// One of them.
     pub example: Packet,
 }
 
-/// The fields that tell least are widened first.
+/// The fields, those that tell least first, so that they are widened first.
 const WIDENED: [Field; 15] = [
     Field::Hops,
     Field::Mac,
@@ -32,74 +32,81 @@ const WIDENED: [Field; 15] = [
     Field::SourcePort,
     Field::State,
     Field::IcmpType,
-    Field::Out,
-    Field::In,
     Field::Destination,
     Field::Source,
+    Field::Out,
+    Field::In,
     Field::DestinationPort,
     Field::Protocol,
 ];
 
-/// At most so many boxes, which are all of the set unless it was too ragged:
-/// what is left comes with them. `all` is every packet that there can be: a box
-/// may hold what cannot.
+/// At most so many patches, and what is left where those are not all of the set.
+/// `all` is every packet that there can be: a patch may hold what cannot.
 pub fn cover(
     space: &mut Space,
     set: Set,
     all: Set,
     wishes: &[Set],
     most: usize,
-) -> (Vec<Box>, Set) {
-    let allowed = space.diagrams.or(set, !all);
-    let mut left = set;
-    let mut boxes = Vec::new();
-    while boxes.len() < most {
-        let Some(example) = space.pick_like(left, wishes) else {
-            break;
-        };
-        let found = around(space, &example, allowed);
-        left = space.diagrams.minus(left, found.set);
-        boxes.push(found);
-    }
-    (boxes, left)
-}
-
-fn around(space: &mut Space, example: &Packet, allowed: Set) -> Box {
-    let mut sides: Vec<(Field, Set)> = WIDENED
-        .iter()
-        .map(|field| (*field, space.equal(*field, example.value(*field))))
-        .collect();
-    // What no word is for is kept out of the way from the start.
+) -> (Vec<Patch>, Set) {
     let unseen: Vec<Field> = Field::ALL
         .into_iter()
         .filter(|field| !WIDENED.contains(field))
         .collect();
+    let allowed = space.diagrams.or(set, !all);
     let allowed = !space.forget(!allowed, &unseen);
+    let real: Vec<(Field, Set)> = WIDENED
+        .iter()
+        .map(|field| {
+            let rest: Vec<Field> = Field::ALL.into_iter().filter(|it| it != field).collect();
+            (*field, space.forget(all, &rest))
+        })
+        .collect();
+    let mut left = set;
+    let mut patches = Vec::new();
+    while patches.len() < most {
+        let Some(example) = space.pick_like(left, wishes) else {
+            break;
+        };
+        let mut patch = around(space, &example, allowed);
+        patch.only(space, &real);
+        left = space.diagrams.minus(left, patch.set);
+        patches.push(patch);
+    }
+    (patches, left)
+}
+
+fn around(space: &mut Space, example: &Packet, allowed: Set) -> Patch {
+    let mut sides: Vec<(Field, Set)> = WIDENED
+        .iter()
+        .map(|field| (*field, space.equal(*field, example.value(*field))))
+        .collect();
     for at in 0..sides.len() {
         let field = sides[at].0;
-        let others = sides.iter().enumerate().filter(|(other, _)| *other != at);
-        let others: Vec<Set> = others.map(|(_, (_, set))| *set).collect();
-        let others = space.all(&others);
-        // The values with which some packet is not in the set.
-        let outside = space.diagrams.minus(others, allowed);
+        let mut outside = !allowed;
+        for (other, set) in &sides {
+            if *other != field {
+                outside = space.diagrams.and(outside, *set);
+            }
+        }
+        // The values with which no packet is outside.
         let rest: Vec<Field> = Field::ALL.into_iter().filter(|it| *it != field).collect();
         let good = !space.forget(outside, &rest);
         sides[at].1 = simple(space, good, field, example.value(field));
     }
     let sets: Vec<Set> = sides.iter().map(|(_, set)| *set).collect();
-    Box {
-        words: String::new(),
+    Patch {
         set: space.all(&sets),
+        sides,
         example: *example,
     }
-    .in_sides(sides)
 }
 
 /// Values that can be said in a few words, `value` among them.
 fn simple(space: &mut Space, good: Set, field: Field, value: u128) -> Set {
-    const FEW: usize = 6;
+    const FEW: usize = 20;
     let ranges = space.ranges(good, field);
-    if ranges.len() <= FEW || matches!(field, Field::In | Field::Out | Field::State) {
+    if ranges.len() <= FEW || matches!(field, Field::In | Field::Out | Field::Flags) {
         return good;
     }
     let around = ranges
@@ -111,8 +118,150 @@ fn simple(space: &mut Space, good: Set, field: Field, value: u128) -> Set {
     }
 }
 
-impl Box {
-    fn in_sides(self, _sides: Vec<(Field, Set)>) -> Box {
-        self
+impl Patch {
+    /// Leaves out the values that no packet has, and the fields that have all.
+    fn only(&mut self, space: &mut Space, real: &[(Field, Set)]) {
+        for ((_, side), (_, real)) in self.sides.iter_mut().zip(real) {
+            *side = match space.diagrams.minus(*real, *side).is_empty() {
+                true => Set::FULL,
+                false => space.diagrams.and(*side, *real),
+            };
+        }
+    }
+
+    /// In words: of each field that matters, its values.
+    pub fn words(&self, space: &Space) -> String {
+        // From whom to whom, then what.
+        let order = [
+            (Field::In, "in by"),
+            (Field::Out, "out by"),
+            (Field::Source, "from"),
+            (Field::Destination, "to"),
+            (Field::Protocol, ""),
+            (Field::DestinationPort, "port"),
+            (Field::SourcePort, "source port"),
+            (Field::IcmpType, "type"),
+            (Field::IcmpCode, "code"),
+            (Field::Flags, "flags"),
+            (Field::State, ""),
+            (Field::Fragment, "fragment"),
+            (Field::Mac, "hardware address"),
+            (Field::Mark, "mark"),
+            (Field::Hops, "hops"),
+        ];
+        let mut words = Vec::new();
+        for (field, word) in order {
+            let side = self.sides.iter().find(|(known, _)| *known == field);
+            let Some((_, set)) = side.filter(|(_, set)| *set != Set::FULL) else {
+                continue;
+            };
+            let values = values(space, *set, field);
+            words.push(format!("{word} {values}").trim_start().to_owned());
+        }
+        match words.is_empty() {
+            true => "everything".to_owned(),
+            false => words.join(", "),
+        }
+    }
+}
+
+/// A field's values, or what they are not where that is much shorter.
+fn values(space: &Space, set: Set, field: Field) -> String {
+    if field == Field::Flags {
+        return flags(space, set);
+    }
+    let inside = space.ranges(set, field);
+    let outside = space.ranges(!set, field);
+    let (not, ranges) = match outside.len() * 2 <= inside.len() && !is_named(field) {
+        true => ("not ", outside),
+        false => ("", inside),
+    };
+    let mut shown: Vec<String> = Vec::new();
+    for (first, last) in ranges {
+        if is_named(field) {
+            // Each has a name.
+            let last = match field {
+                Field::State => last.min(State::Untracked as u128),
+                Field::In | Field::Out => last.min(space.interfaces.len() as u128 - 1),
+                _ => last,
+            };
+            shown.extend((first..=last).map(|value| named(space, field, value)));
+        } else {
+            shown.push(range(space.family, field, first, last));
+        }
+    }
+    format!("{not}{}", shown.join(" "))
+}
+
+fn is_named(field: Field) -> bool {
+    matches!(field, Field::In | Field::Out | Field::State)
+}
+
+fn named(space: &Space, field: Field, value: u128) -> String {
+    if field == Field::State {
+        let known = State::ALL
+            .iter()
+            .find(|(state, ..)| *state as u128 == value);
+        return known.map_or_else(String::new, |(_, _, name)| (*name).to_owned());
+    }
+    match space.interfaces.name(value) {
+        "" => "none".into(),
+        "+" => "others".into(),
+        name => name.into(),
+    }
+}
+
+/// Values in a row as a rule would have them.
+pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String {
+    let show = |value: u128| match field {
+        Field::Source | Field::Destination => witness::address(family, value).to_string(),
+        Field::Protocol => {
+            witness::protocol_name(value).map_or_else(|| value.to_string(), |name| name.to_owned())
+        }
+        Field::Mac | Field::Mark => format!("{value:#x}"),
+        _ => value.to_string(),
+    };
+    if first == last {
+        return show(first);
+    }
+    if matches!(field, Field::Source | Field::Destination) {
+        // As a network where it is one.
+        let size = first ^ last;
+        if size & size.wrapping_add(1) == 0 && first & size == 0 {
+            let width = match witness::address(family, first) {
+                IpAddr::V4(_) => 32,
+                IpAddr::V6(_) => 128,
+            };
+            return format!("{}/{}", show(first), width - size.count_ones());
+        }
+    }
+    format!("{}-{}", show(first), show(last))
+}
+
+/// Flags as iptables has them, where one rule could say it.
+fn flags(space: &Space, set: Set) -> String {
+    let ranges = space.ranges(set, Field::Flags);
+    let values = ranges.iter().flat_map(|(first, last)| *first..=*last);
+    let (mut on, mut off, mut count) = (0x3f, 0x3f, 0);
+    for value in values {
+        on &= value;
+        off &= !value;
+        count += 1;
+    }
+    let fixed = on | off;
+    let names = |bits: u128| {
+        let named = TcpFlags::NAMES.iter().enumerate();
+        let names: Vec<&str> = named
+            .filter(|(bit, _)| bits >> bit & 1 == 1)
+            .map(|(_, name)| *name)
+            .collect();
+        match names.is_empty() {
+            true => "none".to_owned(),
+            false => names.join(","),
+        }
+    };
+    match count == 1 << (6 - fixed.count_ones()) {
+        true => format!("{} of {}", names(on), names(fixed)),
+        false => format!("in {count} of 64 ways"),
     }
 }

@@ -13,11 +13,14 @@
 //! worse. Nothing here has effects.
 
 mod claim;
+mod compare;
 mod condition;
+mod cover;
 mod diagram;
 mod flow;
 mod intent;
 mod judge;
+mod matrix;
 mod networks;
 mod packet;
 mod program;
@@ -27,7 +30,10 @@ mod trace;
 mod witness;
 
 pub use claim::{Answer, Claim, Counterexample, broken, claims};
+pub use compare::{Change, Comparison, compare};
 pub use flow::{Flow, FlowJudge};
-pub use networks::{Behind, parse as networks};
+pub use matrix::{About, Class, Matrix, matrix};
+pub use networks::{Behind, behind, parse as networks};
 pub use spoof::{Finding, Kept, family_of, findings, unknown};
 pub use trace::Tracer;
+pub use witness::protocol;

@@ -12,7 +12,9 @@ use ipnet::IpNet;
 
 use super::condition::address;
 use super::diagram::Set;
+use super::intent;
 use super::packet::{Field, Space};
+use crate::policy::{Policy, Role};
 use crate::ruleset::IpFamily;
 
 /// Some addresses in a row.
@@ -104,6 +106,37 @@ fn span(word: &str) -> Option<Vec<Span>> {
     Some(vec![of(network)])
 }
 
+/// What is behind the interfaces of a policy: the networks of zones, and by an
+/// external one everything else.
+pub fn behind(policy: &Policy) -> Vec<Behind> {
+    let zones = policy.zones.iter();
+    zones
+        .map(|zone| {
+            let own = intent::networks_of(policy, zone);
+            if zone.role != Role::External {
+                return Behind::new(zone.interface.as_str(), &own, &[]);
+            }
+            let others = policy.zones.iter();
+            let others = others.filter(|other| other.name != zone.name);
+            let others = others.flat_map(|other| intent::networks_of(policy, other));
+            let any = [
+                IpNet::V4(ipnet::Ipv4Net::default()),
+                IpNet::V6(ipnet::Ipv6Net::default()),
+            ];
+            Behind::new(zone.interface.as_str(), &any, &others.collect::<Vec<_>>())
+        })
+        .collect()
+}
+
+/// The interface that an address is behind: the one with the fewest others.
+pub fn interface_of(behind: &[Behind], address: IpAddr) -> Option<&str> {
+    let (_, nearest) = behind
+        .iter()
+        .filter_map(|it| Some((it.distance(address)?, it)))
+        .min_by_key(|(distance, _)| *distance)?;
+    Some(&nearest.interface)
+}
+
 impl Behind {
     /// What is behind an interface in these networks and not in those.
     pub fn new(interface: &str, inside: &[IpNet], outside: &[IpNet]) -> Behind {
@@ -119,6 +152,21 @@ impl Behind {
             inside: spans(inside),
             outside: spans(outside),
         }
+    }
+
+    /// In how large a part of what is behind the interface an address is; None if
+    /// in none.
+    pub fn distance(&self, at: IpAddr) -> Option<u128> {
+        let within = |span: &&Span| {
+            span.first.is_ipv4() == at.is_ipv4() && (span.first..=span.last).contains(&at)
+        };
+        if self.outside.iter().any(|span| within(&span)) {
+            return None;
+        }
+        let sizes = self.inside.iter().filter(within);
+        sizes
+            .map(|span| address(span.last) - address(span.first))
+            .min()
     }
 
     /// The packets with an address behind the interface.

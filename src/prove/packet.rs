@@ -490,6 +490,27 @@ impl Space {
         changed
     }
 
+    /// The destinations of a set as they were before they were rewritten.
+    pub fn back(&mut self, set: Set) -> Set {
+        let layout = |field: Field| self.layout[field as usize];
+        let within = |(start, stride, bits): (u32, u32, u32), variable: u32| {
+            variable >= start
+                && variable < start + stride * bits
+                && (variable - start).is_multiple_of(stride)
+        };
+        let new = [Field::Destination, Field::DestinationPort].map(layout);
+        let old = [Field::OriginalDestination, Field::OriginalPort].map(layout);
+        self.diagrams.moved(set, &|variable| {
+            if old.iter().any(|span| within(*span, variable)) {
+                Some(variable - 1)
+            } else if new.iter().any(|span| within(*span, variable)) {
+                None
+            } else {
+                Some(variable)
+            }
+        })
+    }
+
     fn twins_equal(&mut self, field: Field) -> Set {
         let mut same = Set::FULL;
         for (variable, _) in self.variables(field).rev() {
@@ -530,6 +551,45 @@ impl Space {
             if both.is_empty() { set } else { both }
         });
         self.pick(wished)
+    }
+
+    /// The destinations that sources reach, in a set over these two fields: each
+    /// set of destinations with the sources that reach just those.
+    pub fn rows(&mut self, set: Set) -> BTreeMap<Set, Set> {
+        let (start, stride, bits) = self.layout[Field::Source as usize];
+        let mut known: BTreeMap<Set, BTreeMap<Set, Set>> = BTreeMap::new();
+        self.rows_below(set, start + stride * bits, &mut known)
+    }
+
+    fn rows_below(
+        &mut self,
+        set: Set,
+        end: u32,
+        known: &mut BTreeMap<Set, BTreeMap<Set, Set>>,
+    ) -> BTreeMap<Set, Set> {
+        let top = self.diagrams.top(set);
+        if top >= end {
+            return BTreeMap::from([(set, Set::FULL)]);
+        }
+        if let Some(rows) = known.get(&set) {
+            return rows.clone();
+        }
+        let (low, high) = self.diagrams.split(set, top);
+        let (low, high) = (
+            self.rows_below(low, end, known),
+            self.rows_below(high, end, known),
+        );
+        let targets: std::collections::BTreeSet<Set> =
+            low.keys().chain(high.keys()).copied().collect();
+        let mut rows = BTreeMap::new();
+        for target in targets {
+            let sources = |rows: &BTreeMap<Set, Set>| rows.get(&target).copied();
+            let low = sources(&low).unwrap_or(Set::EMPTY);
+            let high = sources(&high).unwrap_or(Set::EMPTY);
+            rows.insert(target, self.diagrams.make(top, low, high));
+        }
+        known.insert(set, rows.clone());
+        rows
     }
 
     /// The values of a field that packets of a set have, as ranges in order. The

@@ -37,7 +37,8 @@ pub fn address(family: IpFamily, number: u128) -> IpAddr {
     }
 }
 
-fn protocol_name(number: u128) -> Option<&'static str> {
+/// A protocol that has a name here.
+pub fn protocol_name(number: u128) -> Option<&'static str> {
     match number {
         1 => Some("icmp"),
         6 => Some("tcp"),
@@ -45,6 +46,13 @@ fn protocol_name(number: u128) -> Option<&'static str> {
         58 => Some("icmpv6"),
         _ => None,
     }
+}
+
+/// A protocol by its name or its number.
+pub fn protocol(text: &str) -> Option<u8> {
+    let mut known = [1, 6, 17, 58].into_iter();
+    let named = known.find(|number| protocol_name(u128::from(*number)) == Some(text));
+    named.or_else(|| text.parse().ok())
 }
 
 /// The options of `camfw trace` that describe a packet as it came.
@@ -193,15 +201,10 @@ pub fn packet(
                 continue;
             }
             "proto" => {
-                let known = [1, 6, 17, 58].into_iter();
-                let mut named = known.filter(|n| protocol_name(*n) == Some(text));
-                let value = match named.next() {
-                    Some(value) => value,
-                    None => number(Field::Protocol).map_err(|_| {
-                        wrong("is no protocol; use tcp, udp, icmp, icmpv6 or a number")
-                    })?,
-                };
-                packet.set(Field::Protocol, value);
+                let value = protocol(text).ok_or_else(|| {
+                    wrong("is no protocol; use tcp, udp, icmp, icmpv6 or a number")
+                })?;
+                packet.set(Field::Protocol, value.into());
                 continue;
             }
             "icmp-type" => {

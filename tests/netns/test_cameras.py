@@ -97,7 +97,7 @@ class Cameras(RouterTest):
         self.assert_dropped("source-camera", NEIGHBOUR, OTHER_MAC)
         self.assert_dropped("spoofed-camera", PORCH, OTHER_MAC)
         # Its own hardware address does not make another address known.
-        self.assert_dropped("source-camera", NEIGHBOUR, example.CAMERA.mac)
+        self.assert_dropped("spoofed-camera", NEIGHBOUR, example.CAMERA.mac)
         for address, mac in ((PORCH, example.CAMERA.mac), ("192.168.8.112", OTHER_MAC)):
             self.be(address, mac)
             self.assertTrue(probes.ping(self.camera, ROUTER), address)

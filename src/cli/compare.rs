@@ -1,0 +1,70 @@
+//! `camfw compare OLD NEW`: whose packets change their verdict?
+
+use std::path::Path;
+
+use super::{FAILED, REFUSED, complain, print};
+use crate::apply;
+use crate::host::text_file;
+use crate::prove;
+use crate::ruleset::{IpFamily, Ruleset, read};
+
+/// The rules of each family that a file has.
+type Rules = Vec<(IpFamily, Ruleset)>;
+
+/// Prints what changes; the exit code.
+pub(super) fn run(old: &str, new: &str) -> u8 {
+    let both = rules(old).and_then(|old| Ok((old, rules(new)?)));
+    match both {
+        Ok((old, new)) => report(&old, &new),
+        Err(why) => {
+            complain(&why);
+            REFUSED
+        }
+    }
+}
+
+/// A dump begins with a table or a remark, a configuration with neither `*`.
+fn rules(path: &str) -> Result<Rules, String> {
+    let is_dump = text_file::read(path)?
+        .lines()
+        .map(str::trim)
+        .any(|line| line.starts_with('*'));
+    if is_dump {
+        let text = text_file::read(path)?;
+        let rules = read(&text).map_err(|error| format!("{path}: {error}"))?;
+        return Ok(vec![(prove::family_of(&rules), rules)]);
+    }
+    let plan = apply::read_plan(Path::new(path)).map_err(|refusal| refusal.to_string())?;
+    Ok(vec![(IpFamily::V4, plan.ipv4), (IpFamily::V6, plan.ipv6)])
+}
+
+fn report(old: &Rules, new: &Rules) -> u8 {
+    let mut same = true;
+    for (family, before) in old {
+        let Some((_, after)) = new.iter().find(|(known, _)| known == family) else {
+            continue;
+        };
+        let found = prove::compare(before, after, *family);
+        same &= found == prove::Comparison::default();
+        for change in &found.changes {
+            print(&format!("{}{change}\n", of(*family)));
+        }
+        for change in &found.doubts {
+            print(&format!("{}perhaps {change}\n", of(*family)));
+        }
+        if found.more {
+            print("and more\n");
+        }
+        if found.too_large {
+            print("cannot be told: it takes too much memory\n");
+        }
+    }
+    if same { 0 } else { FAILED }
+}
+
+fn of(family: IpFamily) -> &'static str {
+    match family {
+        IpFamily::V4 => "",
+        IpFamily::V6 => "IPv6: ",
+    }
+}

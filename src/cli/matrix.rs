@@ -1,0 +1,76 @@
+//! `camfw show matrix`: who reaches whom.
+
+use std::path::Path;
+
+use super::args::Options;
+use super::{REFUSED, complain, print};
+use crate::apply;
+use crate::host::text_file;
+use crate::prove::{self, About};
+use crate::ruleset::{IpFamily, read};
+
+/// Prints it; the exit code.
+pub(super) fn run(config: &Path, options: &Options, ipv6: bool, json: bool) -> u8 {
+    match matrix(config, options, ipv6, json) {
+        Ok(text) => print(&text),
+        Err(why) => {
+            complain(&why);
+            REFUSED
+        }
+    }
+}
+
+fn matrix(config: &Path, options: &Options, ipv6: bool, json: bool) -> Result<String, String> {
+    let number = |name: &str| -> Result<Option<u16>, String> {
+        let Some(text) = options.get(name) else {
+            return Ok(None);
+        };
+        let parsed = text.parse().map(Some);
+        parsed.map_err(|_| format!("--{name} {text}: is no number up to 65535"))
+    };
+    let protocol = match options.get("proto") {
+        None if options.has("dport") => Some(6),
+        None => None,
+        Some(name) => Some(prove::protocol(name).ok_or_else(|| {
+            format!("--proto {name}: is no protocol; use tcp, udp, icmp or a number")
+        })?),
+    };
+    let about = About {
+        protocol,
+        port: number("dport")?,
+    };
+    let (rules, family, behind) = match options.get("rules") {
+        Some(path) => {
+            let text = text_file::read(path)?;
+            let rules = read(&text).map_err(|error| format!("{path}: {error}"))?;
+            let networks = options
+                .get("networks")
+                .ok_or("--rules needs --networks FILE")?;
+            let behind = prove::networks(&text_file::read(networks)?)
+                .map_err(|error| format!("{networks}:{error}"))?;
+            let family = prove::family_of(&rules);
+            (rules, family, behind)
+        }
+        None => {
+            let plan = apply::read_plan(config).map_err(|refusal| refusal.to_string())?;
+            let behind = prove::behind(&plan.policy);
+            let [ipv4, ipv6_rules] = match options.has("live") {
+                true => apply::live_rules()?,
+                false => [plan.ipv4, plan.ipv6],
+            };
+            match ipv6 {
+                true => (ipv6_rules, IpFamily::V6, behind),
+                false => (ipv4, IpFamily::V4, behind),
+            }
+        }
+    };
+    let matrix = prove::matrix(&rules, family, &behind, about)
+        .ok_or("the matrix cannot be made: it takes too much memory")?;
+    Ok(if json {
+        matrix.json()
+    } else if options.has("svg") {
+        matrix.svg()
+    } else {
+        matrix.text()
+    })
+}

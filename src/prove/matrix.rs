@@ -1,0 +1,343 @@
+//! Who reaches whom: addresses that are treated alike, merged to the fewest
+//! classes, and between which of them a connection may be opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::cover;
+use super::diagram::Set;
+use super::networks::Behind;
+use super::packet::{Field, Interfaces, Space, State};
+use super::program::{Program, interface_patterns};
+use super::reach::{Reach, Way};
+use crate::ruleset::{IpFamily, Ruleset};
+
+/// What connections the matrix is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct About {
+    /// Protocol; None is any.
+    pub protocol: Option<u8>,
+    /// Destination port; None is any.
+    pub port: Option<u16>,
+}
+
+/// Addresses that are treated alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Class {
+    /// a, b, c, in the order of the addresses.
+    pub name: String,
+    /// The addresses, as ranges.
+    pub ranges: Vec<String>,
+}
+
+/// Who reaches whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matrix {
+    /// What connections it is about, in words.
+    pub title: String,
+    /// The classes; the router comes after them.
+    pub classes: Vec<Class>,
+    /// For each class, and the router last, whether it may open a connection to
+    /// each class, and to the router last.
+    pub reaches: Vec<Vec<bool>>,
+}
+
+/// The name of the router in a matrix.
+const ROUTER: &str = "router";
+
+/// The matrix of a ruleset, with these addresses behind its interfaces. None if
+/// there was no room for it.
+pub fn matrix(
+    ruleset: &Ruleset,
+    family: IpFamily,
+    behind: &[Behind],
+    about: About,
+) -> Option<Matrix> {
+    let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
+    patterns.extend(behind.iter().map(|it| it.interface.clone()));
+    let mut space = Space::new(family, Interfaces::new(&patterns));
+    let program = Program::new(ruleset, &space);
+    let mut reach = Reach::new(&program);
+
+    let new = space.states(&[State::New]);
+    let protocol = about
+        .protocol
+        .map(|number| space.equal(Field::Protocol, number.into()));
+    let port = about
+        .port
+        .map(|port| space.equal(Field::DestinationPort, port.into()));
+    let asked = [
+        new,
+        protocol.unwrap_or(Set::FULL),
+        port.unwrap_or(Set::FULL),
+    ];
+    let asked = space.all(&asked);
+    let from = ends(&mut space, behind, Field::In, Field::Source);
+    let to = ends(&mut space, behind, Field::Out, Field::Destination);
+
+    let mut between = |space: &mut Space, way: Way, ends: &[Set], kept: &[Field]| {
+        let accepted = reach.accepted(space, way).may;
+        let mut sets = vec![accepted, asked];
+        sets.extend(ends);
+        let set = space.all(&sets);
+        let rest: Vec<Field> = Field::ALL
+            .into_iter()
+            .filter(|it| !kept.contains(it))
+            .collect();
+        space.forget(set, &rest)
+    };
+    let both = [Field::Source, Field::Destination];
+    let across = between(&mut space, Way::Forward, &[from, to], &both);
+    let inward = between(&mut space, Way::Input, &[from], &[Field::Source]);
+    let outward = between(&mut space, Way::Output, &[to], &[Field::Destination]);
+    if !space.diagrams.is_complete() {
+        return None;
+    }
+
+    // Sources that reach the same destinations, and destinations alike.
+    let rows = space.rows(across);
+    let targets: Vec<Set> = rows.keys().copied().collect();
+    let mut sources: Vec<(Vec<(u128, u128)>, usize)> = Vec::new();
+    for (row, target) in targets.iter().enumerate() {
+        sources.push((space.ranges(rows[target], Field::Source), row));
+    }
+    let columns: Vec<Vec<(u128, u128)>> = targets
+        .iter()
+        .map(|target| space.ranges(*target, Field::Destination))
+        .collect();
+    let to_router = space.ranges(inward, Field::Source);
+    let from_router = space.ranges(outward, Field::Destination);
+
+    // Where anything changes, from address to address.
+    let highest = space.highest(Field::Source);
+    let mut starts: BTreeSet<u128> = BTreeSet::from([0]);
+    let lists = sources.iter().map(|(ranges, _)| ranges);
+    let lists = lists.chain(&columns).chain([&to_router, &from_router]);
+    for (first, last) in lists.flatten() {
+        starts.insert(*first);
+        starts.extend(last.checked_add(1).filter(|next| *next <= highest));
+    }
+    let within = |ranges: &[(u128, u128)], at: u128| {
+        let next = ranges.partition_point(|(first, _)| *first <= at);
+        next > 0 && at <= ranges[next - 1].1
+    };
+    type Signature = (Option<usize>, Vec<bool>, bool, bool);
+    let mut classes: Vec<(Signature, Vec<(u128, u128)>)> = Vec::new();
+    let mut places: BTreeMap<Signature, usize> = BTreeMap::new();
+    let starts: Vec<u128> = starts.into_iter().collect();
+    for (place, first) in starts.iter().enumerate() {
+        let last = starts.get(place + 1).map_or(highest, |next| next - 1);
+        let row = sources.iter().find(|(ranges, _)| within(ranges, *first));
+        let signature = (
+            row.map(|(_, row)| *row),
+            columns
+                .iter()
+                .map(|ranges| within(ranges, *first))
+                .collect(),
+            within(&to_router, *first),
+            within(&from_router, *first),
+        );
+        let class = *places.entry(signature.clone()).or_insert_with(|| {
+            classes.push((signature, Vec::new()));
+            classes.len() - 1
+        });
+        let ranges = &mut classes[class].1;
+        match ranges.last_mut() {
+            Some(before) if before.1 + 1 == *first => before.1 = last,
+            _ => ranges.push((*first, last)),
+        }
+    }
+    let mut reaches: Vec<Vec<bool>> = classes
+        .iter()
+        .map(|((row, _, to_router, _), _)| {
+            let mut reached: Vec<bool> = classes
+                .iter()
+                .map(|((_, columns, ..), _)| row.is_some_and(|row| columns[row]))
+                .collect();
+            reached.push(*to_router);
+            reached
+        })
+        .collect();
+    let mut own: Vec<bool> = classes
+        .iter()
+        .map(|((.., from_router), _)| *from_router)
+        .collect();
+    own.push(true);
+    reaches.push(own);
+    let classes = classes
+        .iter()
+        .enumerate()
+        .map(|(number, (_, ranges))| Class {
+            name: name(number),
+            ranges: ranges
+                .iter()
+                .map(|(first, last)| cover::range(family, Field::Source, *first, *last))
+                .collect(),
+        })
+        .collect();
+    Some(Matrix {
+        title: title(about),
+        classes,
+        reaches,
+    })
+}
+
+/// Packets by an interface with an address behind it.
+fn ends(space: &mut Space, behind: &[Behind], by: Field, address: Field) -> Set {
+    let mut ends = Vec::new();
+    for it in behind {
+        let places = space.interfaces.matching(&it.interface);
+        let interface = space.one_of(by, &places);
+        let address = it.set(space, address);
+        ends.push(space.diagrams.and(interface, address));
+    }
+    space.diagrams.union(&ends)
+}
+
+fn title(about: About) -> String {
+    let protocol = about.protocol.map(|number| {
+        super::witness::protocol_name(number.into())
+            .map_or_else(|| format!("protocol {number}"), str::to_owned)
+    });
+    let port = about.port.map(|port| format!("port {port}"));
+    let parts: Vec<String> = [protocol, port].into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => "any connection".to_owned(),
+        false => parts.join(" "),
+    }
+}
+
+/// a to z, then aa.
+fn name(number: usize) -> String {
+    let letter = char::from(b'a' + (number % 26) as u8);
+    match number / 26 {
+        0 => letter.to_string(),
+        before => name(before - 1) + &letter.to_string(),
+    }
+}
+
+impl Matrix {
+    fn names(&self) -> Vec<&str> {
+        let classes = self.classes.iter().map(|class| class.name.as_str());
+        classes.chain([ROUTER]).collect()
+    }
+
+    /// The addresses of each class, in words.
+    fn shown(&self) -> Vec<(&str, String)> {
+        // The one that is all over the place is better known by what it is not.
+        const MANY: usize = 8;
+        let most = self.classes.iter().map(|class| class.ranges.len()).max();
+        let classes = self.classes.iter().map(|class| {
+            let ranges = match Some(class.ranges.len()) == most && most > Some(MANY) {
+                true => "all other addresses".to_owned(),
+                false => class.ranges.join(" "),
+            };
+            (class.name.as_str(), ranges)
+        });
+        classes.collect()
+    }
+
+    /// As text.
+    pub fn text(&self) -> String {
+        let names = self.names();
+        let width = names
+            .iter()
+            .map(|name| name.len())
+            .max()
+            .unwrap_or_default();
+        let mut text = format!(
+            "{}: x where the row may open one to the column\n",
+            self.title
+        );
+        let _ = write!(text, "{:width$}", "");
+        for name in &names {
+            let _ = write!(text, " {name}");
+        }
+        text.push('\n');
+        for (name, reached) in names.iter().zip(&self.reaches) {
+            let _ = write!(text, "{name:width$}");
+            for (to, reached) in names.iter().zip(reached) {
+                let mark = if *reached { "x" } else { "." };
+                let _ = write!(text, " {mark:>width$}", width = to.len());
+            }
+            text.push('\n');
+        }
+        for (name, ranges) in self.shown() {
+            let _ = writeln!(text, "{name:width$} {ranges}");
+        }
+        text
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> String {
+        // Names and ranges have no character that JSON would have escaped.
+        let list = |values: &[String]| format!("[\"{}\"]", values.join("\",\""));
+        let classes: Vec<String> = self
+            .classes
+            .iter()
+            .map(|class| {
+                let ranges = list(&class.ranges);
+                format!("{{\"name\":\"{}\",\"ranges\":{ranges}}}", class.name)
+            })
+            .collect();
+        let names = self.names();
+        let mut pairs = Vec::new();
+        for (from, reached) in names.iter().zip(&self.reaches) {
+            for (to, reached) in names.iter().zip(reached) {
+                if *reached {
+                    pairs.push(format!("{{\"from\":\"{from}\",\"to\":\"{to}\"}}"));
+                }
+            }
+        }
+        format!(
+            "{{\"connections\":\"{}\",\"classes\":[{}],\"reaches\":[{}]}}\n",
+            self.title,
+            classes.join(","),
+            pairs.join(",")
+        )
+    }
+
+    /// As a picture: a grid with the classes below.
+    pub fn svg(&self) -> String {
+        const CELL: usize = 24;
+        const LEFT: usize = 64;
+        const TOP: usize = 48;
+        let names = self.names();
+        let side = names.len() * CELL;
+        let below = TOP + side + CELL;
+        let longest = self.shown().iter().map(|(_, ranges)| ranges.len()).max();
+        let width = (LEFT + side + CELL).max(longest.unwrap_or_default() * 8 + LEFT);
+        let height = below + (self.classes.len() + 1) * CELL;
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"monospace\" font-size=\"13\">\n<text x=\"8\" y=\"18\">{}: row to column</text>\n",
+            self.title
+        );
+        for (at, name) in names.iter().enumerate() {
+            let middle = at * CELL + CELL / 2;
+            let _ = writeln!(
+                svg,
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{name}</text>\n<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>",
+                LEFT + middle,
+                TOP - 8,
+                LEFT - 6,
+                TOP + middle + 4
+            );
+        }
+        for (row, reached) in self.reaches.iter().enumerate() {
+            for (column, reached) in reached.iter().enumerate() {
+                let fill = if *reached { "#2a7" } else { "#fff" };
+                let (x, y) = (LEFT + column * CELL, TOP + row * CELL);
+                let _ = writeln!(
+                    svg,
+                    "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{fill}\" stroke=\"#888\"/>"
+                );
+            }
+        }
+        for (at, (name, ranges)) in self.shown().into_iter().enumerate() {
+            let y = below + at * CELL;
+            let _ = writeln!(svg, "<text x=\"8\" y=\"{y}\">{name}: {ranges}</text>");
+        }
+        svg.push_str("</svg>\n");
+        svg
+    }
+}
