@@ -209,7 +209,9 @@ fn failed((kept, plan): &(Kept, Plan), instead: &str, failure: Failure) -> Outco
 
 /// The policy is in force and confirmed.
 fn settle(kept: &Kept, instead: &str) {
-    good::keep(kept);
+    for problem in good::keep(kept) {
+        log::warn!("{problem}");
+    }
     State::applied(kept, instead).write_unless_same();
 }
 
