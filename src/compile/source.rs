@@ -196,7 +196,10 @@ impl Compiler<'_> {
             }
             let own = self.networks_of(zone).into_iter();
             let own = own.map(|own| from(own, Target::Return).matching(purpose("own network")));
-            table.rules_mut(&checks).extend(own);
+            let without = self.without_address(index);
+            table
+                .rules_mut(&checks)
+                .extend(without.into_iter().chain(own));
             let prefix = &self.policy.prefixes_of(index).spoofed;
             let refusal = self.refusal(prefix, "spoofed source");
             table.rules_mut(&checks).extend(refusal);

@@ -258,14 +258,25 @@ impl<'a, 's> Intent<'a, 's> {
                 if matches!(proxy.way, ProxyWay::Host { zone, .. } if zone == index) {
                     let part = self.space.states(&[State::Established, State::Related]);
                     let of = self.of(Protocol::Tcp);
+                    let others = self.neither_near_nor_a_cameras(index);
                     for ports in &proxy.ports {
                         let ports = self.ports(Field::SourcePort, *ports);
-                        sets.push(self.space.all(&[ports, of, part]));
+                        sets.push(self.space.all(&[ports, of, part, others]));
                     }
                 }
             }
         }
         self.space.diagrams.union(&sets)
+    }
+
+    /// Sources beyond a zone's networks, from no camera that the file lists in it.
+    fn neither_near_nor_a_cameras(&mut self, index: ZoneIndex) -> Set {
+        let near = self.networks_of(self.policy.zone(index));
+        let mut sets = vec![self.networks(Field::Source, &near)];
+        for mac in self.policy.cameras_of(index).filter_map(|it| it.mac) {
+            sets.push(self.space.equal(Field::Mac, mac.number()));
+        }
+        !self.space.diagrams.union(&sets)
     }
 
     /// In one of the zone's networks; in an external zone, in none of another's
