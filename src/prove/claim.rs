@@ -443,6 +443,18 @@ impl<'a> Proof<'a> {
         let mut wishes = vec![self.space.states(&[State::New])];
         wishes.push(self.intent().hosts(Field::Source));
         wishes.push(self.intent().hosts(Field::Destination));
+        // Sources that the kernel takes for a host's (fib_validate_source).
+        let (first, last) = match self.space.family {
+            IpFamily::V4 => (0x0100_0001, 0xdfff_fffe),
+            IpFamily::V6 => (0x2000 << 112, (0x4000 << 112) - 1),
+        };
+        let unicast = self.space.range(Field::Source, first, last);
+        let loopback = self.space.masked(Field::Source, 0xff00_0000, 0x7f00_0000);
+        wishes.push(match self.space.family {
+            IpFamily::V4 => self.space.diagrams.minus(unicast, loopback),
+            IpFamily::V6 => unicast,
+        });
+        wishes.push(!self.space.equal(Field::Source, 0));
         let own: Vec<(u128, u128)> = self.space.own_addresses.clone().into_iter().collect();
         let own: Vec<Set> = own
             .into_iter()
