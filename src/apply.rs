@@ -55,6 +55,8 @@ enum StepError {
         family: IpFamily,
         difference: Difference,
     },
+    #[error("{0}: it was asked for, and is not so")]
+    ChangeNotHeld(Box<network::Change>),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Network(Vec<NetworkError>),
     #[error(
@@ -488,11 +490,17 @@ fn bring_up(
     for link in wanted.links.iter().filter(|link| link.dhcp) {
         changes += usize::from(host::dhcp::start(link.name.as_str(), &plan.file)?);
     }
-    if diff.problems.is_empty() {
-        Ok(changes)
-    } else {
-        Err(StepError::Network(diff.problems))
+    if !diff.problems.is_empty() {
+        return Err(StepError::Network(diff.problems));
     }
+    if !diff.changes.is_empty() {
+        // A request that got lost has no answer that says so.
+        let left = network::diff(&netlink::read()?, wanted).changes;
+        if let Some(change) = left.first() {
+            return Err(StepError::ChangeNotHeld(Box::new(change.clone())));
+        }
+    }
+    Ok(changes)
 }
 
 fn write(setting: &Setting) -> Result<usize, StepError> {

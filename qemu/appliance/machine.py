@@ -53,10 +53,11 @@ class Machine:
 
     def __init__(
         self, image: Image, cards: Sequence[int] = (), *, log: Path | None = None,
-        echo: Callable[[str], None] | None = None,
+        echo: Callable[[str], None] | None = None, more: Sequence[str] = (),
     ) -> None:
         """`cards` are file descriptors of tap devices, eth0 first; they stay the
-        caller's. `log` gets the console's lines, and so does `echo`."""
+        caller's. `log` gets the console's lines, and so does `echo`. `more` are
+        arguments of QEMU's own."""
         self.started = time.monotonic()
         self._lines: list[Line] = []
         self._changed = threading.Condition()
@@ -66,7 +67,7 @@ class Machine:
         self._raw: Callable[[bytes], None] | None = None
         self._process = subprocess.Popen(
             # Dies with this process, however that ends.
-            ["setpriv", "--pdeathsig", "KILL", "--", *_command(image, cards)],
+            ["setpriv", "--pdeathsig", "KILL", "--", *_command(image, cards), *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             pass_fds=tuple(cards), start_new_session=True,
         )

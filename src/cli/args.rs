@@ -42,7 +42,8 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   trace            what becomes of one packet, rule by rule: --from ZONE --to ZONE
                    --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
                    --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
-                   [--live | --rules DUMP] [--packets FILE] one packet a line
+                   [--live | --rules DUMP [--networks FILE]]
+                   [--packets FILE] one packet a line
   compare OLD NEW  whose packets change their verdict? of files or iptables-save dumps
   status           does the kernel hold what the file says, and what was counted?
                    [--json]
@@ -89,6 +90,7 @@ impl Options {
             &[
                 "live",
                 "rules",
+                "networks",
                 "packets",
                 "from",
                 "to",

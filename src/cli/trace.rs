@@ -6,7 +6,7 @@ use super::args::Options;
 use super::{REFUSED, complain, print};
 use crate::apply;
 use crate::host::text_file;
-use crate::prove::Tracer;
+use crate::prove::{self, Tracer};
 use crate::ruleset::read;
 
 /// Prints the packet's way; the exit code.
@@ -25,7 +25,12 @@ fn trace(config: &Path, options: &Options) -> Result<String, String> {
         Some(path) => {
             let text = text_file::read(path)?;
             let rules = read(&text).map_err(|error| format!("{path}: {error}"))?;
-            Tracer::of_rules(rules)
+            let behind = match options.get("networks") {
+                Some(path) => prove::networks(&text_file::read(path)?)
+                    .map_err(|error| format!("{path}:{error}"))?,
+                None => Vec::new(),
+            };
+            Tracer::of_rules(rules, behind)
         }
         None => {
             let plan = apply::read_plan(config).map_err(|refusal| refusal.to_string())?;
@@ -40,7 +45,7 @@ fn trace(config: &Path, options: &Options) -> Result<String, String> {
         let own: Vec<(String, String)> = options
             .all()
             .iter()
-            .filter(|(name, _)| !["live", "rules"].contains(&name.as_str()))
+            .filter(|(name, _)| !["live", "rules", "networks"].contains(&name.as_str()))
             .cloned()
             .collect();
         return tracer.path(&own);

@@ -61,11 +61,7 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
                 must: as_they_came(&mut space, program, accepted.must),
             }
         });
-        let all = Reach::new(&programs[0]).all(&mut space, way);
-        let all = match way {
-            Way::Forward => space.forget(all, &[Field::Out]),
-            _ => all,
-        };
+        let all = Reach::new(&programs[0]).everything(&mut space, way);
         let all = as_they_came(&mut space, &programs[0], all);
         for accepted in [true, false] {
             let (from, to) = match accepted {

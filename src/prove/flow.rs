@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use super::claim;
 use super::condition::address;
 use super::judge::{Verdict, judge};
+use super::networks::{self, Behind};
 use super::packet::{Field, Packet, Space, State};
 use super::program::Program;
 use super::reach::Way;
-use super::trace::place_of;
 use crate::policy::Policy;
 use crate::ruleset::{IpFamily, Ruleset, TcpFlags};
 
@@ -44,6 +44,7 @@ impl Flow {
 /// it now.
 pub struct FlowJudge<'a> {
     policy: &'a Policy,
+    behind: Vec<Behind>,
     /// The router's addresses, those that came by DHCP too.
     own: BTreeSet<IpAddr>,
     families: [(Space, Program<'a>); 2],
@@ -64,6 +65,7 @@ impl<'a> FlowJudge<'a> {
         });
         FlowJudge {
             policy,
+            behind: networks::behind(policy),
             own: own.into_iter().collect(),
             families,
         }
@@ -110,10 +112,9 @@ impl<'a> FlowJudge<'a> {
     fn opening(&self, space: &Space, way: Way, flow: &Flow) -> Option<Packet> {
         let mut packet = Packet::ZERO;
         let interface = |address| {
-            let zone = place_of(self.policy, address)?;
-            let mut zones = self.policy.zones.iter();
-            let zone = zones.find(|known| known.name.as_str() == zone)?;
-            space.interfaces.place(zone.interface.as_str())
+            space
+                .interfaces
+                .place(networks::interface_of(&self.behind, address)?)
         };
         if way != Way::Output {
             packet.set(Field::In, interface(flow.source)?);

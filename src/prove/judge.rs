@@ -142,6 +142,9 @@ struct Judge<'p> {
     surely: bool,
 }
 
+/// Where packets to an address go: which way, and out by which interface.
+pub type Routes<'r> = &'r dyn Fn(u128) -> Option<(Way, u128)>;
+
 /// Judges a packet on a way.
 pub fn judge<'p>(
     program: &'p Program<'p>,
@@ -149,9 +152,21 @@ pub fn judge<'p>(
     way: Way,
     packet: Packet,
 ) -> Judgement<'p> {
+    judge_routed(program, space, way, packet, &|_| None)
+}
+
+/// Judges a packet whose way is another once its destination is rewritten.
+pub fn judge_routed<'p>(
+    program: &'p Program<'p>,
+    space: &Space,
+    way: Way,
+    packet: Packet,
+    routes: Routes<'_>,
+) -> Judgement<'p> {
+    let mut way = way;
     let mut judge = Judge::new(packet);
     // By which interface it leaves is known once it is routed.
-    let out = packet.value(Field::Out);
+    let mut out = packet.value(Field::Out);
     if way == Way::Forward {
         judge.packet.set(Field::Out, NO_INTERFACE);
     }
@@ -161,6 +176,12 @@ pub fn judge<'p>(
     // Only the first packet of a connection comes there.
     if goes_on && judge.packet.get(Field::State) == Some(State::New as u128) {
         goes_on = judge.table(program, space, TableName::Nat, before);
+    }
+    if judge.packet.get(Field::Dnat) == Some(1) {
+        let to = judge.packet.get(Field::Destination);
+        if let Some(found) = to.and_then(routes) {
+            (way, out) = found;
+        }
     }
     judge.packet.set(Field::Out, out);
     for (table, chain) in after_routing(way) {

@@ -128,6 +128,15 @@ pub fn behind(policy: &Policy) -> Vec<Behind> {
         .collect()
 }
 
+/// The interface that an address is behind: the one with the fewest others.
+pub fn interface_of(behind: &[Behind], address: IpAddr) -> Option<&str> {
+    let (_, nearest) = behind
+        .iter()
+        .filter_map(|it| Some((it.distance(address)?, it)))
+        .min_by_key(|(distance, _)| *distance)?;
+    Some(&nearest.interface)
+}
+
 impl Behind {
     /// What is behind an interface in these networks and not in those.
     pub fn new(interface: &str, inside: &[IpNet], outside: &[IpNet]) -> Behind {
@@ -143,6 +152,21 @@ impl Behind {
             inside: spans(inside),
             outside: spans(outside),
         }
+    }
+
+    /// In how large a part of what is behind the interface an address is; None if
+    /// in none.
+    pub fn distance(&self, at: IpAddr) -> Option<u128> {
+        let within = |span: &&Span| {
+            span.first.is_ipv4() == at.is_ipv4() && (span.first..=span.last).contains(&at)
+        };
+        if self.outside.iter().any(|span| within(&span)) {
+            return None;
+        }
+        let sizes = self.inside.iter().filter(within);
+        sizes
+            .map(|span| address(span.last) - address(span.first))
+            .min()
     }
 
     /// The packets with an address behind the interface.

@@ -142,6 +142,15 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.all(&sets)
     }
 
+    /// Every packet that there is on a way, as it is where filter sees it.
+    pub fn everything(&self, space: &mut Space, way: Way) -> Set {
+        let all = self.all(space, way);
+        match way {
+            Way::Forward => routed(space, Three::exactly(all)).may,
+            Way::Input | Way::Output => all,
+        }
+    }
+
     /// The states that conntrack gives. It leaves neighbour discovery alone
     /// (icmpv6_error in net/netfilter/nf_conntrack_proto_icmpv6.c).
     fn states(&self, space: &mut Space) -> Set {
@@ -295,6 +304,14 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
+    fn goes_on(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Continue => true,
+            Effect::Mark(_) | Effect::AnyMark => !self.program.marks,
+            _ => false,
+        }
+    }
+
     fn step(
         &mut self,
         space: &mut Space,
@@ -302,7 +319,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         step: &Step<'a>,
         depth: usize,
     ) -> Ends {
-        if step.effect == Effect::Continue {
+        if self.goes_on(&step.effect) {
             return Ends::NONE;
         }
         let matched = step.condition.set(space);
@@ -363,7 +380,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             };
         }
         for step in &table.chains[place].steps {
-            if step.effect == Effect::Continue {
+            if self.goes_on(&step.effect) {
                 continue;
             }
             let matched = step.condition.set(space);

@@ -4,42 +4,61 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::claim;
-use super::intent;
-use super::judge::{Judgement, judge};
-use super::packet::{Interfaces, Packet, Space};
+use super::judge::{Judgement, Met, judge_routed};
+use super::networks::{self, Behind};
+use super::packet::{Interfaces, NO_INTERFACE, Packet, Space};
 use super::program::{Program, interface_patterns};
 use super::reach::Way;
 use super::witness::{self, Naming};
-use crate::policy::{Policy, Role};
+use crate::policy::Policy;
 use crate::ruleset::{IpFamily, Ruleset};
 
 /// Options of `camfw trace`: name, without dashes, and value.
 type Options = [(String, String)];
+
+/// The interface that the router's own addresses are behind.
+const LOOPBACK: &str = "lo";
 
 /// Rules to hold packets against.
 pub struct Tracer {
     ipv4: Ruleset,
     ipv6: Ruleset,
     policy: Option<Policy>,
+    /// What is behind the interfaces; behind the loopback, the router's own
+    /// addresses.
+    behind: Vec<Behind>,
 }
 
 impl Tracer {
-    /// Anyone's rules, which are of whatever family the packets are.
-    pub fn of_rules(rules: Ruleset) -> Tracer {
+    /// Anyone's rules, which are of whatever family the packets are, and what is
+    /// behind their interfaces, as far as it is known.
+    pub fn of_rules(rules: Ruleset, behind: Vec<Behind>) -> Tracer {
         Tracer {
             ipv6: rules.clone(),
             ipv4: rules,
             policy: None,
+            behind,
         }
     }
 
     /// A policy's, by the names of its zones.
     pub fn of_policy(policy: Policy, [ipv4, ipv6]: [Ruleset; 2]) -> Tracer {
+        let mut behind = networks::behind(&policy);
+        let own: Vec<IpNet> = policy
+            .zones
+            .iter()
+            .flat_map(|zone| zone.own())
+            .map(|own| IpNet::from(own.addr()))
+            .collect();
+        behind.push(Behind::new(LOOPBACK, &own, &[]));
         Tracer {
             ipv4,
             ipv6,
             policy: Some(policy),
+            behind,
         }
     }
 
@@ -66,6 +85,7 @@ impl Tracer {
                 patterns.insert(value.clone());
             }
         }
+        patterns.extend(self.behind.iter().map(|it| it.interface.clone()));
         Space::new(family, Interfaces::new(&patterns))
     }
 
@@ -81,10 +101,10 @@ impl Tracer {
                     "a packet has an address at both ends; give --{address}"
                 ));
             };
-            if let (None, Some(policy)) = (value(end), &self.policy) {
+            if value(end).is_none() {
                 let address: Option<IpAddr> = address.parse().ok();
-                let name = address.and_then(|address| place_of(policy, address));
-                found.extend(name.map(|name| (end.to_owned(), name)));
+                let name = address.and_then(|address| self.place_of(address));
+                found.extend(name.map(|name| (end.to_owned(), name.to_owned())));
             }
         }
         if value("proto").is_none() {
@@ -92,6 +112,32 @@ impl Tracer {
         }
         options.extend(found);
         witness::packet(space, &self.naming(), &options)
+    }
+
+    /// Which end an address is at: the router, or the interface that it is behind.
+    fn place_of(&self, address: IpAddr) -> Option<&str> {
+        match networks::interface_of(&self.behind, address)? {
+            LOOPBACK => Some("router"),
+            interface => Some(interface),
+        }
+    }
+
+    /// What becomes of a packet; where it goes is found anew if its destination is
+    /// rewritten.
+    fn judged<'p>(
+        &self,
+        program: &'p Program<'p>,
+        space: &Space,
+        way: Way,
+        packet: Packet,
+    ) -> Judgement<'p> {
+        judge_routed(program, space, way, packet, &|to| {
+            let name = self.place_of(witness::address(space.family, to))?;
+            if name == "router" {
+                return Some((Way::Input, NO_INTERFACE));
+            }
+            Some((Way::Forward, space.interfaces.place(name)?))
+        })
     }
 
     /// The way of one packet, a line for each rule that it met.
@@ -103,7 +149,7 @@ impl Tracer {
         let space = self.space(family, [options]);
         let (way, packet) = self.packet(&space, options)?;
         let program = Program::new(self.ruleset(family), &space);
-        let judged = judge(&program, &space, way, packet);
+        let judged = self.judged(&program, &space, way, packet);
         let mut text = String::new();
         for met in &judged.path {
             let surely = if met.surely { "" } else { "perhaps " };
@@ -140,9 +186,13 @@ impl Tracer {
             let (way, packet) = self
                 .packet(space, options)
                 .map_err(|error| format!("{}: {error}", number + 1))?;
-            let judged = judge(program, space, way, packet);
+            let judged = self.judged(program, space, way, packet);
             let by = judged.by.map_or(String::new(), |by| by.short());
-            let path: Vec<String> = judged.path.iter().map(|met| met.place.short()).collect();
+            let place = |met: &Met<'_>| match met.surely {
+                true => met.place.short(),
+                false => format!("perhaps {}", met.place.short()),
+            };
+            let path: Vec<String> = judged.path.iter().map(place).collect();
             let _ = writeln!(text, "{}\t{by}\t{}", judged.verdict, path.join(", "));
         }
         Ok(text)
@@ -177,25 +227,4 @@ fn family_of(options: &Options) -> IpFamily {
         true => IpFamily::V6,
         false => IpFamily::V4,
     }
-}
-
-/// Which end an address is at: the router, the zone whose network it is in, or
-/// the way out.
-pub(super) fn place_of(policy: &Policy, address: IpAddr) -> Option<String> {
-    let mut own = policy.zones.iter().flat_map(|zone| zone.own());
-    if own.any(|own| own.addr() == address) {
-        return Some("router".into());
-    }
-    let zones = policy.zones.iter();
-    let inside = zones.filter_map(|zone| {
-        let networks = intent::networks_of(policy, zone).into_iter();
-        let within = networks.filter(|network| network.contains(&address));
-        let length = within.map(|network| network.prefix_len()).max()?;
-        Some((length, zone))
-    });
-    let nearest = inside
-        .max_by_key(|(length, _)| *length)
-        .map(|(_, zone)| zone);
-    let out = || policy.zones.iter().find(|zone| zone.role == Role::External);
-    nearest.or_else(out).map(|zone| zone.name.to_string())
 }

@@ -115,15 +115,12 @@ class Attempt:
         return (packet.source, packet.target, packet.protocol, packet.ports) == (
             self.target, self.source, self.protocol, ports)
 
-    def is_tracked(self, conntrack: str) -> bool:
-        """Has the router let it through, by its own /proc/net/nf_conntrack?
-
-        A connection gets there when its first packet leaves.
-        """
-        key = (rf"id={self.own_port}\b" if self.protocol == frames.ICMP
-               else rf"sport={self.own_port} dport={self.port}\b")
-        ends = rf"src={re.escape(self.source)} dst={re.escape(self.target)}"
-        return re.search(rf"(?m)\b{ends}\b.*?\b{key}", conntrack) is not None
+    def is_logged(self, log: str) -> bool:
+        """Is it among the packets that a LOG rule wrote into the kernel's log?"""
+        ends = rf"SRC={re.escape(self.source)} DST={re.escape(self.target)} "
+        key = (rf"PROTO=ICMP TYPE=8 CODE=0 ID={self.own_port}\b" if self.protocol == frames.ICMP
+               else rf"SPT={self.own_port} DPT={self.port}\b")
+        return re.search(rf"{ends}.*{key}", log) is not None
 
 
 def attempts(flows: Iterable[Flow], wires: Mapping[str, Wire], addresses: Mapping[str, str],
@@ -143,25 +140,26 @@ def attempts(flows: Iterable[Flow], wires: Mapping[str, Wire], addresses: Mappin
     return made
 
 
-def try_all(tried: Iterable[Attempt], wires: Mapping[str, Wire], conntrack: Callable[[], str],
+def try_all(tried: Iterable[Attempt], wires: Mapping[str, Wire], log: Callable[[], str],
             seconds: float = WAIT_SECONDS) -> dict[Flow, bool]:
     """Sends them all, twice, and says which got through.
 
-    What goes to a host that is on no wire is looked up in the router's table of
-    connections, which `conntrack` reads.
+    What goes to a host that is on no wire is looked up in the router's kernel
+    log, which `log` reads: a LOG rule of the caller's is to write it there as it
+    leaves the router.
     """
     tried = list(tried)
     for _ in range(2):
         for attempt in tried:
             wires[attempt.flow.source].send(attempt.packet())
         time.sleep(seconds / 2)
-    table = conntrack()
-    return {attempt.flow: _reached(attempt, wires, table) for attempt in tried}
+    left = log()
+    return {attempt.flow: _reached(attempt, wires, left) for attempt in tried}
 
 
-def _reached(attempt: Attempt, wires: Mapping[str, Wire], conntrack: str) -> bool:
+def _reached(attempt: Attempt, wires: Mapping[str, Wire], log: str) -> bool:
     if attempt.flow.target == "router":
         return any(map(attempt.is_answer, wires[attempt.flow.source].packets))
     if attempt.flow.target in wires:
         return any(map(attempt.is_it, wires[attempt.flow.target].packets))
-    return attempt.is_tracked(conntrack)
+    return attempt.is_logged(log)

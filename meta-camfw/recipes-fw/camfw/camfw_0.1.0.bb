@@ -24,6 +24,7 @@ SRC_URI += "\
     file://Cargo.lock;subdir=${BP} \
     file://LICENSE;subdir=${BP} \
     file://src;subdir=${BP} \
+    file://compat;subdir=${BP} \
     file://qemu/overlay/etc/init.d/camfw;subdir=${BP} \
     file://camfw.service \
     file://camfw-watch.service \

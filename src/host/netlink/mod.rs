@@ -31,7 +31,7 @@ const LEASED: u8 = 0xcb;
 
 /// How long everything that is read or changed at a time may take; thousands of
 /// routes take a tenth of a second.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(10);
 
 const OUR_ROUTES: RouteProtocol = RouteProtocol::Other(OURS);
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use camfw::policy::Answers;
 use camfw::source::Source;
 
-#[path = "../tests/generate/mod.rs"]
+#[path = "mod.rs"]
 mod generate;
 
 /// Bytes of xorshift64*, the same on each run.

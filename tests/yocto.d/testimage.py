@@ -1,0 +1,117 @@
+"""Runs the layer's cases for testimage on the emulated appliance, with OE-Core's own framework.
+
+    testimage.py OE_CORE BINARY SCRATCH
+
+In place of the image that takes a day to build: the appliance of qemu/ with the
+binary that the recipe made, and the network cards that camfw-image has for
+runqemu. Needs no privilege. Its root is in memory, so a reboot is a new start
+with the files that were in /etc/camfw.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+OE_CORE, BINARY, SCRATCH = map(Path, sys.argv[1:])
+sys.path += [str(path) for path in (
+    ROOT / "tests", ROOT / "qemu", OE_CORE / "meta/lib", OE_CORE.parent / "bitbake/lib", OE_CORE / "bitbake/lib")]
+
+from appliance import cpio, image  # noqa: E402
+from appliance.cpio import Entry  # noqa: E402
+from appliance.machine import Machine  # noqa: E402
+from layer import LAYER  # noqa: E402
+from layer.bitbake import recipe  # noqa: E402
+from oeqa.core.target.ssh import OESSHTarget  # noqa: E402
+from oeqa.runtime.context import OERuntimeTestContext  # noqa: E402
+
+PORT = "2222"
+BOOT_SECONDS = 180
+
+
+class Router(OESSHTarget):  # type: ignore[misc]
+    """The appliance as the framework's target: SSH through the third card, and the console."""
+
+    def __init__(self, logger: logging.Logger, network: list[str]) -> None:
+        super().__init__(logger, "127.0.0.1", "192.168.5.10", port=PORT)
+        self._network = network
+        self._key = SCRATCH / "key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self._key], check=True)
+        self.ssh[1:1] = ["-i", str(self._key), "-o", "IdentitiesOnly=yes"]
+        self.runner = SimpleNamespace(run_serial=self._run_serial)
+        self._boots = 0
+        self.machine = self._boot(image.configuration(image.EXAMPLE.read_text()))
+
+    def _boot(self, files: dict[str, Entry]) -> Machine:
+        self._boots += 1
+        public = self._key.with_name("key.pub").read_text()
+        # What listens on purpose, for the other tests of the appliance.
+        silent = {"etc/init.d/listeners": cpio.file("#!/bin/sh\n", 0o755),
+                  "etc/init.d/ready": cpio.file("#!/bin/sh\n", 0o755)}
+        booted = image.own().with_files(
+            {**image.program(BINARY), **image.login(public), **silent, **files}, SCRATCH / f"boot{self._boots}")
+        machine = Machine(booted, log=SCRATCH / f"console{self._boots}", more=self._network)
+        machine.wait_for("camfw: boot exited", BOOT_SECONDS)
+        return machine
+
+    def _reboot(self) -> None:
+        """With what /etc/camfw has: the root is in memory, and goes."""
+        files = {"etc/camfw": cpio.folder()}
+        for name in self.machine.command("ls /etc/camfw")[1].split():
+            files[f"etc/camfw/{name}"] = cpio.file(self.machine.command(f"cat /etc/camfw/{name}")[1] + "\n")
+        self.machine.kill()
+        self.machine = self._boot(files)
+
+    def _run_serial(self, command: str, raw: bool = False, timeout: float = 60) -> tuple[int, str]:
+        if raw:
+            if command.strip() == "reboot":
+                self._reboot()
+            return 1, ""
+        code, printed = self.machine.command(command, timeout)
+        return int(code == 0), printed
+
+
+def network() -> list[str]:
+    """The cards of camfw-image, in QEMU's arguments."""
+    data = recipe(LAYER / "recipes-core/images/camfw-image.bb", ROOT_HOME="/root")
+    arguments = shlex.split(data.getVar("QB_NETWORK_DEVICE").replace("@MAC@", "52:54:00:12:35:02"))
+    # No boot ROM: Debian's QEMU has none.
+    arguments = [one + ",romfile=" if one.startswith("virtio-net-pci") else one for one in arguments]
+    return arguments + shlex.split(data.getVar("QB_SLIRP_OPT"))
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logger = logging.getLogger("testimage")
+    router = Router(logger, network())
+    try:
+        deadline = time.monotonic() + 60
+        while router.run("true", timeout=10, ignore_ssh_fails=True)[0] != 0:
+            if time.monotonic() > deadline:
+                print("the router's SSH does not answer", file=sys.stderr)
+                return 1
+            time.sleep(1)
+        context = OERuntimeTestContext({"MLPREFIX": ""}, logger, router, {"camfw", "dropbear"}, str(SCRATCH / "extracted"))
+        context.loadTests(
+            [str(LAYER / "lib/oeqa/runtime/cases"), str(OE_CORE / "meta/lib/oeqa/runtime/cases")],
+            modules=["ping", "ssh", "camfw"])
+        result = context.runTests()
+        for kind in ("failures", "errors"):
+            for test, said in getattr(result, kind):
+                print(f"{kind}: {test}\n{said}")
+        print(f"Ran {result.testsRun} tests")
+        # A test that was skipped was not run.
+        return 0 if result.wasSuccessful() and not result.skipped else 1
+    finally:
+        router.machine.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
