@@ -160,6 +160,7 @@ impl Tables {
                     text += &restore_text(hold, &[TableName::Filter]);
                 }
                 text += &restore_text_counted(ruleset, tables, &load.counters);
+                let text = in_place(&text);
                 let running = self.handle.start_restore(restore, &text)?;
                 Ok(Loading::Restore(running, text))
             }
@@ -250,6 +251,19 @@ impl Loading {
             }),
         }
     }
+}
+
+/// The same text with each table emptied first, for `--noflush`. Without that
+/// option iptables-nft-restore deletes the table and makes it anew, and then the
+/// kernel takes the old chains off their hooks before it gives the new ones their
+/// policy (nf_tables_commit in net/netfilter/nf_tables_api.c): for a moment what
+/// no rule drops is let through.
+fn in_place(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.starts_with('*') {
+        true => format!("{line}\n-F\n-X\n"),
+        false => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 /// Where the legacy iptables can keep its lock if not at its usual place: early
@@ -377,7 +391,12 @@ pub fn load(loads: &[Load<'_>]) -> Result<(), TablesError> {
 
 impl WholeTables for IPTables {
     fn start_restore(&self, restore: &str, text: &str) -> Result<Running, ProcessError> {
-        process::start(restore, &["--wait", "--counters"], Some(text), lock_file())
+        process::start(
+            restore,
+            &["--wait", "--counters", "--noflush"],
+            Some(text),
+            lock_file(),
+        )
     }
 
     fn append_all(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<(), TablesError> {
