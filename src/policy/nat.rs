@@ -399,7 +399,7 @@ impl Resolver<'_> {
                 "a proxy takes TCP connections; give a service that is TCP alone, such as http",
             ));
         }
-        let taken = |other: &&Proxy| {
+        let proxied = |other: &&Proxy| {
             let overlaps = |own: &PortRange| {
                 let theirs = other.ports.iter();
                 let apart =
@@ -408,7 +408,7 @@ impl Resolver<'_> {
             };
             other.from == from && other.to == to && ports.iter().any(overlaps)
         };
-        if let Some(other) = nat.proxies.iter().find(taken) {
+        if let Some(other) = nat.proxies.iter().find(proxied) {
             return Err(self.source.refuse(
                 proxy.service.span(),
                 format_args!(
