@@ -53,19 +53,13 @@ class Machine:
 
     def __init__(
         self, image: Image, cards: Sequence[int] = (), *, log: Path | None = None,
-<<<<<<< HEAD
-        echo: Callable[[str], None] | None = None, more: Sequence[str] = (),
-    ) -> None:
-        """`cards` are file descriptors of tap devices, eth0 first; they stay the
-        caller's. `log` gets the console's lines, and so does `echo`. `more` are
-        arguments of QEMU's own."""
-=======
         echo: Callable[[str], None] | None = None, data: Path | None = None,
+        more: Sequence[str] = (),
     ) -> None:
         """`cards` are file descriptors of tap devices, eth0 first; they stay the
         caller's. `log` gets the console's lines, and so does `echo`. `data` is a
-        disk image that keeps what is written to it: the last virtio disk."""
->>>>>>> live
+        disk image that keeps what is written to it: the last virtio disk. `more`
+        are arguments of QEMU's own."""
         self.started = time.monotonic()
         self._lines: list[Line] = []
         self._changed = threading.Condition()
@@ -75,11 +69,7 @@ class Machine:
         self._raw: Callable[[bytes], None] | None = None
         self._process = subprocess.Popen(
             # Dies with this process, however that ends.
-<<<<<<< HEAD
-            ["setpriv", "--pdeathsig", "KILL", "--", *_command(image, cards), *more],
-=======
-            ["setpriv", "--pdeathsig", "KILL", "--", *_command(image, cards, data)],
->>>>>>> live
+            ["setpriv", "--pdeathsig", "KILL", "--", *_command(image, cards, data), *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             pass_fds=tuple(cards), start_new_session=True,
         )
