@@ -235,20 +235,32 @@ impl<'a> Proof<'a> {
                 Way::Forward => "between zones",
                 Way::Output => "from the router",
             };
-            let more = self.space.diagrams.minus(accepted.may, meant.may);
-            let more = self.space.diagrams.and(more, all);
-            let surely = self.space.diagrams.and(more, accepted.must);
+            // Mostly they are one and the same set, and that is seen at once.
+            let meant = self.space.and(meant, Three::exactly(all));
+            let same = meant == accepted;
+            let (more, surely) = match same {
+                true => (Set::EMPTY, Set::EMPTY),
+                false => {
+                    let more = self.space.diagrams.minus(accepted.may, meant.may);
+                    (more, self.space.diagrams.and(more, accepted.must))
+                }
+            };
             let answer = self.none(way, more, surely);
             self.claim(
                 format!("only what the file allows, and what belongs to it, gets through {what}"),
                 answer,
             );
-            let new = self.space.states(&[State::New]);
-            let redirected = self.intent().redirected();
-            let redirected = self.space.diagrams.and(redirected, new);
-            let meant = self.space.all(&[meant.must, all, !redirected]);
-            let less = self.space.diagrams.minus(meant, accepted.must);
-            let surely = self.space.diagrams.minus(less, accepted.may);
+            let (less, surely) = match same {
+                true => (Set::EMPTY, Set::EMPTY),
+                false => {
+                    let new = self.space.states(&[State::New]);
+                    let redirected = self.intent().redirected();
+                    let redirected = self.space.diagrams.and(redirected, new);
+                    let meant = self.space.diagrams.minus(meant.must, redirected);
+                    let less = self.space.diagrams.minus(meant, accepted.must);
+                    (less, self.space.diagrams.minus(less, accepted.may))
+                }
+            };
             let answer = self.none(way, less, surely);
             self.claim(
                 format!("all that the file allows {what}, and what belongs to it, gets through"),

@@ -438,7 +438,10 @@ impl Space {
 
     /// The set with any value in these fields.
     pub fn forget(&mut self, set: Set, fields: &[Field]) -> Set {
-        self.moved(set, fields, &[])
+        match fields {
+            [] => set,
+            _ => self.moved(set, fields, &[]),
+        }
     }
 
     /// The set with some fields forgotten and others moved to their twins,
