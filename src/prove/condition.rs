@@ -257,11 +257,17 @@ impl Condition {
     fn states(&mut self, negated: bool, states: CtStates, table: TableName) {
         if table == TableName::Raw {
             // Before conntrack no packet has a connection, and that is INVALID
-            // (conntrack_mt in xt_conntrack.c); but for those of the loopback,
-            // which come from the router.
-            if states.contains(CtStates::INVALID) == negated {
-                self.never();
+            // unless a rule just kept it from having one (conntrack_mt in
+            // xt_conntrack.c); but for those of the loopback, from the router.
+            let (kept, last) = (State::Untracked as u128, State::Established as u128);
+            let mut any = Vec::new();
+            if states.contains(CtStates::UNTRACKED) {
+                any.push(Test::Range(Field::State, kept, kept));
             }
+            if states.contains(CtStates::INVALID) {
+                any.push(Test::Range(Field::State, 0, last));
+            }
+            self.add(negated, any);
             return;
         }
         let named = State::ALL
