@@ -71,6 +71,22 @@ pub enum TablesError {
     },
 }
 
+/// What iptables exits with where somebody else was in its way: the lock, or a
+/// change between what it read and what it wrote (RESOURCE_PROBLEM in
+/// iptables/xshared.h).
+const IN_THE_WAY: i32 = 4;
+
+impl TablesError {
+    /// Whether the same may succeed when it is tried again.
+    pub fn may_pass(&self) -> bool {
+        let error = match self {
+            TablesError::Process(error) | TablesError::Line { error, .. } => error,
+            _ => return false,
+        };
+        matches!(error, ProcessError::Failed { status, .. } if status.code() == Some(IN_THE_WAY))
+    }
+}
+
 /// The tables of one family.
 pub struct Tables {
     family: IpFamily,
@@ -372,12 +388,26 @@ pub struct Load<'a> {
     pub hold: Option<Ruleset>,
 }
 
-/// Loads each; the programs run at the same time. All are waited for, so that
-/// none is still at work when this returns.
+/// How several families are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// At the same time.
+    Together,
+    /// One after the other.
+    InTurn,
+}
+
+/// Loads each. All programs are waited for, so that none is still at work when
+/// this returns.
 ///
 /// # Errors
 /// The first that failed.
-pub fn load(loads: &[Load<'_>]) -> Result<(), TablesError> {
+pub fn load(loads: &[Load<'_>], pace: Pace) -> Result<(), TablesError> {
+    if pace == Pace::InTurn {
+        return loads
+            .iter()
+            .try_for_each(|load| load.tables.start_load(load)?.finish());
+    }
     let started: Vec<_> = loads
         .iter()
         .map(|load| load.tables.start_load(load))

@@ -26,13 +26,15 @@ SRC_URI = "\
 
 do_configure[noexec] = "1"
 
-# The same program reads it on the board.
+# The same program reads it on the board. It takes no file that others may
+# write, which in a checkout is a question of the umask.
 do_compile() {
-    camfw --config ${S}/${CAMFW_CONF} check
+    install -m 0644 ${S}/${CAMFW_CONF} ${WORKDIR}/camfw.toml
+    camfw --config ${WORKDIR}/camfw.toml check
 }
 
 do_install() {
-    install -D -m 0644 ${S}/${CAMFW_CONF} ${D}${sysconfdir}/camfw/camfw.toml
+    install -D -m 0644 ${WORKDIR}/camfw.toml ${D}${sysconfdir}/camfw/camfw.toml
 }
 
 CONFFILES:${PN} = "${sysconfdir}/camfw/camfw.toml"
