@@ -235,20 +235,32 @@ impl<'a> Proof<'a> {
                 Way::Forward => "between zones",
                 Way::Output => "from the router",
             };
-            let more = self.space.diagrams.minus(accepted.may, meant.may);
-            let more = self.space.diagrams.and(more, all);
-            let surely = self.space.diagrams.and(more, accepted.must);
+            // Mostly they are one and the same set, and that is seen at once.
+            let meant = self.space.and(meant, Three::exactly(all));
+            let same = meant == accepted;
+            let (more, surely) = match same {
+                true => (Set::EMPTY, Set::EMPTY),
+                false => {
+                    let more = self.space.diagrams.minus(accepted.may, meant.may);
+                    (more, self.space.diagrams.and(more, accepted.must))
+                }
+            };
             let answer = self.none(way, more, surely);
             self.claim(
                 format!("only what the file allows, and what belongs to it, gets through {what}"),
                 answer,
             );
-            let new = self.space.states(&[State::New]);
-            let redirected = self.intent().redirected();
-            let redirected = self.space.diagrams.and(redirected, new);
-            let meant = self.space.all(&[meant.must, all, !redirected]);
-            let less = self.space.diagrams.minus(meant, accepted.must);
-            let surely = self.space.diagrams.minus(less, accepted.may);
+            let (less, surely) = match same {
+                true => (Set::EMPTY, Set::EMPTY),
+                false => {
+                    let new = self.space.states(&[State::New]);
+                    let redirected = self.intent().redirected();
+                    let redirected = self.space.diagrams.and(redirected, new);
+                    let meant = self.space.diagrams.minus(meant.must, redirected);
+                    let less = self.space.diagrams.minus(meant, accepted.must);
+                    (less, self.space.diagrams.minus(less, accepted.may))
+                }
+            };
             let answer = self.none(way, less, surely);
             self.claim(
                 format!("all that the file allows {what}, and what belongs to it, gets through"),
@@ -443,6 +455,18 @@ impl<'a> Proof<'a> {
         let mut wishes = vec![self.space.states(&[State::New])];
         wishes.push(self.intent().hosts(Field::Source));
         wishes.push(self.intent().hosts(Field::Destination));
+        // Sources that the kernel takes for a host's (fib_validate_source).
+        let (first, last) = match self.space.family {
+            IpFamily::V4 => (0x0100_0001, 0xdfff_fffe),
+            IpFamily::V6 => (0x2000 << 112, (0x4000 << 112) - 1),
+        };
+        let unicast = self.space.range(Field::Source, first, last);
+        let loopback = self.space.masked(Field::Source, 0xff00_0000, 0x7f00_0000);
+        wishes.push(match self.space.family {
+            IpFamily::V4 => self.space.diagrams.minus(unicast, loopback),
+            IpFamily::V6 => unicast,
+        });
+        wishes.push(!self.space.equal(Field::Source, 0));
         let own: Vec<(u128, u128)> = self.space.own_addresses.clone().into_iter().collect();
         let own: Vec<Set> = own
             .into_iter()

@@ -90,7 +90,7 @@ impl<'a, 's> Intent<'a, 's> {
                 if allows.is_empty() {
                     continue;
                 }
-                let lines: Vec<Three> = allows.iter().map(|allow| self.line(allow)).collect();
+                let lines = self.lines(&allows);
                 let lines = self.union(&lines);
                 let ends = self.ends(flow);
                 let source = self.opening_sources(flow.from);
@@ -118,20 +118,30 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
-    /// The packets of an allow line, on whatever flow.
-    fn line(&mut self, allow: &Allow) -> Three {
-        let services = self.services(&allow.services, true);
-        let sources = self.addresses(Field::Source, &allow.sources);
-        let destinations = self.addresses(Field::Destination, &allow.destinations);
-        let may = self.space.all(&[services, destinations, sources]);
-        let always = allow.limit.is_none()
-            && allow.connections.is_none()
-            && allow.block_after.is_none()
-            && allow.when.is_none();
-        Three {
-            may,
-            must: if always { may } else { Set::EMPTY },
+    /// The packets of allow lines, on whatever flow: those with the same services
+    /// and destinations together, since a thousand cameras differ by their source.
+    fn lines(&mut self, allows: &[&Allow]) -> Vec<Three> {
+        let alike = |a: &Allow, b: &Allow| {
+            always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
+        };
+        let mut groups: Vec<(&Allow, Vec<Set>)> = Vec::new();
+        for allow in allows {
+            let sources = self.addresses(Field::Source, &allow.sources);
+            match groups.iter_mut().find(|(first, _)| alike(first, allow)) {
+                Some((_, all)) => all.push(sources),
+                None => groups.push((allow, vec![sources])),
+            }
         }
+        let mut lines = Vec::new();
+        for (allow, sources) in groups {
+            let services = self.services(&allow.services, true);
+            let destinations = self.addresses(Field::Destination, &allow.destinations);
+            let sources = self.space.diagrams.union(&sources);
+            let may = self.space.all(&[services, destinations, sources]);
+            let must = if always(allow) { may } else { Set::EMPTY };
+            lines.push(Three { may, must });
+        }
+        lines
     }
 
     /// The packets of any of these services; of TCP those that open a connection,
@@ -564,6 +574,14 @@ impl<'a, 's> Intent<'a, 's> {
         }
         self.space.diagrams.union(&hosts)
     }
+}
+
+/// Whether a line lets packets through whenever and however many they are.
+fn always(allow: &Allow) -> bool {
+    allow.limit.is_none()
+        && allow.connections.is_none()
+        && allow.block_after.is_none()
+        && allow.when.is_none()
 }
 
 const DHCP_SERVER: PortRange = PortRange::port(67);

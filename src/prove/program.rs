@@ -113,6 +113,8 @@ pub struct Program<'a> {
     pub rewrites: bool,
     /// Whether the destinations of new connections may be.
     pub redirects: bool,
+    /// Whether packets may be kept from conntrack.
+    pub untracks: bool,
     /// Whether packets are asked for their mark: else none matters.
     pub marks: bool,
 }
@@ -159,6 +161,7 @@ impl<'a> Program<'a> {
         });
         Program {
             tracks,
+            untracks: steps().any(|step| step.effect == Effect::Untrack),
             rewrites: nat || asks,
             redirects,
             marks,
@@ -173,6 +176,7 @@ impl<'a> Program<'a> {
             (&mut self.rewrites, &mut other.rewrites),
             (&mut self.redirects, &mut other.redirects),
             (&mut self.marks, &mut other.marks),
+            (&mut self.untracks, &mut other.untracks),
         ] {
             *own |= *others;
             *others = *own;

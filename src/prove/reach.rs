@@ -97,6 +97,8 @@ pub struct Reach<'p, 'a> {
     program: &'p Program<'a>,
     /// What became of the packets of chains that change none, by table and place.
     known: std::collections::BTreeMap<(TableName, usize), Option<Ends>>,
+    /// What got to routing, by the chain before it.
+    routed: Vec<(&'static str, Three)>,
 }
 
 impl<'p, 'a> Reach<'p, 'a> {
@@ -105,6 +107,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         Reach {
             program,
             known: std::collections::BTreeMap::new(),
+            routed: Vec::new(),
         }
     }
 
@@ -183,18 +186,28 @@ impl<'p, 'a> Reach<'p, 'a> {
                 return Three::NONE;
             }
         }
-        let mut flow = Three::exactly(self.all(space, way));
-        let before = before_routing(way);
-        for table in [TableName::Raw, TableName::Mangle] {
-            flow = self.through(space, table, before, flow);
-        }
-        flow = self.rewritten(space, before, flow);
+        let mut flow = self.before(space, way);
         if way == Way::Forward {
             flow = routed(space, flow);
         }
         for (table, chain) in after_routing(way) {
             flow = self.through(space, *table, chain, flow);
         }
+        flow
+    }
+
+    /// The packets of a way that get to where it is decided which way they take.
+    fn before(&mut self, space: &mut Space, way: Way) -> Three {
+        let chain = before_routing(way);
+        if let Some((_, flow)) = self.routed.iter().find(|(known, _)| *known == chain) {
+            return *flow;
+        }
+        let mut flow = Three::exactly(self.all(space, way));
+        for table in [TableName::Raw, TableName::Mangle] {
+            flow = self.through(space, table, chain, flow);
+        }
+        flow = self.rewritten(space, chain, flow);
+        self.routed.push((chain, flow));
         flow
     }
 

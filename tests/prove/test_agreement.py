@@ -23,7 +23,7 @@ from netns.case import both_backends
 from netns.program import BINARY
 from netns.tables import Tables
 from prove import generate
-from prove.bench import NETWORKS, Bench
+from prove.wires import NETWORKS, Bench
 from prove.packets import ICMP, TCP, UDP, Packet
 
 VERDICTS = int(os.environ.get("CAMFW_VERDICTS", "5000"))
