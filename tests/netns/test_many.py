@@ -116,8 +116,11 @@ class Many(RouterTest):
               f"{peaks[0]} KiB at first, {peaks[-1]} KiB at last", flush=True)
         for what in begin:
             print(f"    {what:20} {begin[what]:>8} {end[what]:>8}", flush=True)
-        for what in ("watch descriptors", "processes", "files", "hashlimits", "rules"):
-            self.assertLessEqual(end[what], begin[what] + (1 if what == "processes" else 0), what)
+        for what in ("files", "hashlimits", "rules"):
+            self.assertLessEqual(end[what], begin[what], what)
+        for what in ("watch descriptors", "processes"):
+            # watch may be at work at the time; what leaks does so at each reload.
+            self.assertLessEqual(end[what], begin[what] + 5, what)
         self.assertLess(end["watch KiB"], begin["watch KiB"] * 1.1 + 64, "memory of watch")
         self.assertLess(max(peaks[-10:]), max(peaks[:10]) * 1.1 + 64, "memory of an apply")
         # The machine's other work is in this one.
