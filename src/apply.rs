@@ -34,7 +34,7 @@ use crate::ruleset::{Counters, Difference, IpFamily, Ruleset, TableName, meant};
 use crate::source::Refusal;
 use crate::sysctl::{self, Setting};
 
-use kernel::{Kernel, rules_of};
+use kernel::{Kernel, insist, rules_of};
 use state::State;
 
 pub use confirm::{await_confirmation, confirm};
@@ -209,7 +209,9 @@ fn failed((kept, plan): &(Kept, Plan), instead: &str, failure: Failure) -> Outco
 
 /// The policy is in force and confirmed.
 fn settle(kept: &Kept, instead: &str) {
-    good::keep(kept);
+    for problem in good::keep(kept) {
+        log::warn!("{problem}");
+    }
     State::applied(kept, instead).write_unless_same();
 }
 
@@ -388,7 +390,7 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
     let kernel = Kernel::of(tables);
     let sealed = Ruleset::sealed();
     // Filter first and unseen: a dump that cannot be read must not stop it.
-    iptables::load(&[Load {
+    insist(&[Load {
         tables: &kernel.families[0],
         ruleset: &sealed,
         names: vec![TableName::Filter],

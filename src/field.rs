@@ -258,9 +258,8 @@ pub struct TimeWindow {
 const LAST_SECOND: u32 = 86_399;
 
 impl TimeWindow {
-    /// From `start` to `stop`, `"08:00"` or `"08:00:30"`, the minute or second
-    /// of `stop` not in it but for 23:59:59; over midnight where `stop` is
-    /// before `start`. None where one is no time of day or both are the same.
+    /// From `start` to `stop`, `"08:00"` or `"08:00:30"`, the second of `stop` in
+    /// it; over midnight where `stop` is before `start`. None where one is no time of day or both are the same.
     pub fn new(start: &str, stop: &str, days: Weekdays) -> Option<TimeWindow> {
         let (start, stop) = (time_of_day(start)?, time_of_day(stop)?);
         (start != stop).then_some(TimeWindow { start, stop, days })

@@ -12,7 +12,7 @@ use camfw::policy::Answers;
 use camfw::source::Source;
 
 const GOLDEN: usize = 25;
-const REFUSED: usize = 258;
+const REFUSED: usize = 259;
 
 fn cases(folder: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))

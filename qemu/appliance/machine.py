@@ -53,11 +53,13 @@ class Machine:
 
     def __init__(
         self, image: Image, cards: Sequence[int] = (), *, log: Path | None = None,
-        echo: Callable[[str], None] | None = None, more: Sequence[str] = (),
+        echo: Callable[[str], None] | None = None, data: Path | None = None,
+        more: Sequence[str] = (),
     ) -> None:
         """`cards` are file descriptors of tap devices, eth0 first; they stay the
-        caller's. `log` gets the console's lines, and so does `echo`. `more` are
-        arguments of QEMU's own."""
+        caller's. `log` gets the console's lines, and so does `echo`. `data` is a
+        disk image that keeps what is written to it: the last virtio disk. `more`
+        are arguments of QEMU's own."""
         self.started = time.monotonic()
         self._lines: list[Line] = []
         self._changed = threading.Condition()
@@ -67,7 +69,7 @@ class Machine:
         self._raw: Callable[[bytes], None] | None = None
         self._process = subprocess.Popen(
             # Dies with this process, however that ends.
-            ["setpriv", "--pdeathsig", "KILL", "--", *_command(image, cards), *more],
+            ["setpriv", "--pdeathsig", "KILL", "--", *_command(image, cards, data), *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             pass_fds=tuple(cards), start_new_session=True,
         )
@@ -218,7 +220,7 @@ class Machine:
             self._echo(text)
 
 
-def _command(image: Image, cards: Sequence[int]) -> list[str]:
+def _command(image: Image, cards: Sequence[int], data: Path | None) -> list[str]:
     command = [
         "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2",
         "-m", str(MEMORY_MIB), "-accel", "tcg,thread=multi",
@@ -234,6 +236,11 @@ def _command(image: Image, cards: Sequence[int]) -> list[str]:
         command += [
             "-drive", f"if=none,id=root,format=raw,snapshot=on,file={image.disk}",
             "-device", "virtio-blk-pci,drive=root,addr=8",
+        ]
+    if data:
+        command += [
+            "-drive", f"if=none,id=data,format=raw,cache=writeback,file={data}",
+            "-device", "virtio-blk-pci,drive=data,addr=9",
         ]
     for number, descriptor in enumerate(cards):
         command += [

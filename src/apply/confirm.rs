@@ -88,7 +88,9 @@ pub fn confirm() -> Outcome {
         Some(kept) if !state.token.is_empty() => kept,
         _ => return Outcome::Failed("nothing waits to be confirmed".into()),
     };
-    good::keep(&kept);
+    for problem in good::keep(&kept) {
+        log::warn!("{problem}");
+    }
     State {
         token: String::new(),
         deadline: 0.0,

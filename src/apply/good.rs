@@ -30,9 +30,12 @@ pub fn last() -> Result<(Kept, Plan), String> {
     Err(problems.join(", "))
 }
 
-/// Keeps a policy as the last good one, and none is unconfirmed any more.
-pub fn keep(kept: &Kept) {
+/// Keeps a policy as the last good one, and none is unconfirmed any more. What
+/// could not be kept, in words.
+#[must_use]
+pub fn keep(kept: &Kept) -> Vec<String> {
     let text = kept.to_text();
+    let mut problems = Vec::new();
     for place in PLACES {
         let there = store::read(place, GOOD).ok().flatten();
         let kept = if there.as_ref() == Some(&text) {
@@ -42,9 +45,10 @@ pub fn keep(kept: &Kept) {
         };
         // The mark goes last: until then a boot takes what is good.
         if let Err(error) = kept.and_then(|()| store::remove(place, UNCONFIRMED)) {
-            complain(place, "the last good policy", &error);
+            problems.push(problem(place, "the last good policy", &error));
         }
     }
+    problems
 }
 
 /// Notes a policy as unconfirmed, before it is applied. Whether it is noted
@@ -52,7 +56,8 @@ pub fn keep(kept: &Kept) {
 pub fn note_unconfirmed(kept: &Kept) -> std::io::Result<()> {
     let text = kept.to_text();
     if let Err(error) = store::write(Place::Disk, UNCONFIRMED, &text) {
-        complain(Place::Disk, "that this policy is unconfirmed", &error);
+        let what = "that this policy is unconfirmed";
+        log::warn!("{}", problem(Place::Disk, what, &error));
     }
     store::write(Place::Run, UNCONFIRMED, &text)
 }
@@ -86,12 +91,11 @@ fn read(place: Place, name: &str) -> Option<Kept> {
     Kept::from_text(&store::read(place, name).ok()??)
 }
 
-fn complain(place: Place, what: &str, error: &std::io::Error) {
+fn problem(place: Place, what: &str, error: &std::io::Error) -> String {
     let folder = place.folder();
-    match place {
-        Place::Disk => log::warn!(
-            "cannot keep {what} in {folder}: {error}; the next boot takes the file as it is then"
-        ),
-        Place::Run => log::warn!("cannot keep {what} in {folder}: {error}"),
-    }
+    let then = match place {
+        Place::Disk => "; the next boot takes the file as it is then",
+        Place::Run => "",
+    };
+    format!("cannot keep {what} in {folder}: {error}{then}")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{StepError, revoke, write};
 use crate::host;
-use crate::host::iptables::{self, Found, Load, Tables};
+use crate::host::iptables::{self, Found, Load, Pace, Tables};
 use crate::plan::Plan;
 use crate::ruleset::{Difference, IpFamily, Ruleset, TableName, differences, hold};
 use crate::sysctl::{self, Setting};
@@ -13,6 +13,9 @@ use crate::sysctl::{self, Setting};
 /// How often rules are loaded again that came back different because another
 /// program changed them in between.
 const ATTEMPTS: usize = 10;
+
+/// How often they are loaded again when another program was in the way.
+const ATTEMPTS_IN_THE_WAY: usize = 4;
 
 /// The tables that this machine lets us have.
 pub struct Kernel {
@@ -73,7 +76,7 @@ impl Kernel {
         }
         let mut attempt = 1;
         loop {
-            iptables::load(&loads)?;
+            insist(&loads)?;
             match read_back(&loads) {
                 // Somebody else's rules came in between: the lock of the tables
                 // is held for each program alone.
@@ -129,6 +132,21 @@ impl Kernel {
         }
         settings
     }
+}
+
+/// Loads, and again where another program was in the way; from the second time
+/// on one family after the other: iptables-nft-restore does not always find its
+/// way when the other family's rules change under it.
+pub fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
+    let mut pace = Pace::Together;
+    for _ in 1..ATTEMPTS_IN_THE_WAY {
+        match iptables::load(loads, pace) {
+            Err(error) if error.may_pass() => log::debug!("loads again: {error}"),
+            result => return Ok(result?),
+        }
+        pace = Pace::InTurn;
+    }
+    Ok(iptables::load(loads, pace)?)
 }
 
 /// What brings one family there; None if nothing does.

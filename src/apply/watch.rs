@@ -173,15 +173,17 @@ impl Watched {
             // What was missing when it was applied has come.
             let outcome = "applied".to_owned();
             let at = State::of("").at;
+            let state = state.clone();
             State {
                 outcome,
                 at,
-                ..state.clone()
+                ..state
             }
             .write();
-            if state.token.is_empty() && state.instead.is_empty() {
-                good::keep(kept);
-            }
+        }
+        if !state.policy.is_empty() && state.token.is_empty() && state.instead.is_empty() {
+            // A boot may have come before the disk could be written.
+            self.told.extend(good::keep(kept));
         }
         Ok(())
     }

@@ -51,7 +51,9 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   --config FILE    default /etc/camfw/camfw.toml
   --verbose        log more
 
-exit codes: 0 applied, or it holds    1 it does not hold, or rolled back
+exit codes: 0 applied, or it holds
+            1 it does not hold, or what was in force before is: rolled back,
+              nothing changed, or the last good policy and not the file
             2 refused: bad usage or bad file, nothing changed (boot: sealed)
             3 sealed: could not apply, the box is closed
             4 unsealed: could not even do that

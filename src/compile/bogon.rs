@@ -30,12 +30,15 @@ const IPV4: &[(&str, &str, bool)] = &[
 ];
 
 const IPV6: &[(&str, &str, bool)] = &[
+    ("::/128", "unspecified", false),
     ("::1/128", "loopback", false),
     ("::ffff:0:0/96", "IPv4-mapped", false),
     ("64:ff9b:1::/48", "IPv4-IPv6 translation", true),
     ("100::/64", "discard only", false),
     ("2001:2::/48", "benchmarking", false),
     ("2001:db8::/32", "documentation", false),
+    ("3fff::/20", "documentation", false),
+    ("5f00::/16", "segment routing", false),
     ("fc00::/7", "unique local", true),
     ("fec0::/10", "site local, deprecated", false),
     ("ff00::/8", "multicast", false),

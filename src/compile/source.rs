@@ -99,9 +99,11 @@ impl Compiler<'_> {
             tree::place(table, names, checks, own);
         };
         place(table, &with_mac);
-        if !zone.known_only || !without.is_empty() {
+        let answers = self.proxy_answers(index);
+        if !zone.known_only || !without.is_empty() || !answers.is_empty() {
             // A camera's hardware address came with another address than its own:
-            // nobody's, or that of a camera whose hardware address is not known.
+            // nobody's, that of a camera whose hardware address is not known, or
+            // that of a server for which a proxy answers.
             let macs = with_mac.iter().filter_map(|camera| camera.mac);
             table.rules_mut(checks).extend(macs.map(|mac| {
                 Rule::new(Target::Jump(spoofed.clone())).matching(Match::Mac(Negatable::is(mac)))
@@ -119,7 +121,7 @@ impl Compiler<'_> {
                 table.rules_mut(checks).push(rule);
             }
         }
-        table.rules_mut(checks).extend(self.proxy_answers(index));
+        table.rules_mut(checks).extend(answers);
         let refusal = self.refusal(&prefixes.spoofed, "spoofed source");
         if bound {
             table
@@ -196,7 +198,10 @@ impl Compiler<'_> {
             }
             let own = self.networks_of(zone).into_iter();
             let own = own.map(|own| from(own, Target::Return).matching(purpose("own network")));
-            table.rules_mut(&checks).extend(own);
+            let without = self.without_address(index);
+            table
+                .rules_mut(&checks)
+                .extend(without.into_iter().chain(own));
             let prefix = &self.policy.prefixes_of(index).spoofed;
             let refusal = self.refusal(prefix, "spoofed source");
             table.rules_mut(&checks).extend(refusal);

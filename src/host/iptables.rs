@@ -71,6 +71,22 @@ pub enum TablesError {
     },
 }
 
+/// What iptables exits with where somebody else was in its way: the lock, or a
+/// change between what it read and what it wrote (RESOURCE_PROBLEM in
+/// iptables/xshared.h).
+const IN_THE_WAY: i32 = 4;
+
+impl TablesError {
+    /// Whether the same may succeed when it is tried again.
+    pub fn may_pass(&self) -> bool {
+        let error = match self {
+            TablesError::Process(error) | TablesError::Line { error, .. } => error,
+            _ => return false,
+        };
+        matches!(error, ProcessError::Failed { status, .. } if status.code() == Some(IN_THE_WAY))
+    }
+}
+
 /// The tables of one family.
 pub struct Tables {
     family: IpFamily,
@@ -160,6 +176,7 @@ impl Tables {
                     text += &restore_text(hold, &[TableName::Filter]);
                 }
                 text += &restore_text_counted(ruleset, tables, &load.counters);
+                let text = in_place(&text);
                 let running = self.handle.start_restore(restore, &text)?;
                 Ok(Loading::Restore(running, text))
             }
@@ -250,6 +267,19 @@ impl Loading {
             }),
         }
     }
+}
+
+/// The same text with each table emptied first, for `--noflush`. Without that
+/// option iptables-nft-restore deletes the table and makes it anew, and then the
+/// kernel takes the old chains off their hooks before it gives the new ones their
+/// policy (nf_tables_commit in net/netfilter/nf_tables_api.c): for a moment what
+/// no rule drops is let through.
+fn in_place(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.starts_with('*') {
+        true => format!("{line}\n-F\n-X\n"),
+        false => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 /// Where the legacy iptables can keep its lock if not at its usual place: early
@@ -358,12 +388,26 @@ pub struct Load<'a> {
     pub hold: Option<Ruleset>,
 }
 
-/// Loads each; the programs run at the same time. All are waited for, so that
-/// none is still at work when this returns.
+/// How several families are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// At the same time.
+    Together,
+    /// One after the other.
+    InTurn,
+}
+
+/// Loads each. All programs are waited for, so that none is still at work when
+/// this returns.
 ///
 /// # Errors
 /// The first that failed.
-pub fn load(loads: &[Load<'_>]) -> Result<(), TablesError> {
+pub fn load(loads: &[Load<'_>], pace: Pace) -> Result<(), TablesError> {
+    if pace == Pace::InTurn {
+        return loads
+            .iter()
+            .try_for_each(|load| load.tables.start_load(load)?.finish());
+    }
     let started: Vec<_> = loads
         .iter()
         .map(|load| load.tables.start_load(load))
@@ -377,7 +421,12 @@ pub fn load(loads: &[Load<'_>]) -> Result<(), TablesError> {
 
 impl WholeTables for IPTables {
     fn start_restore(&self, restore: &str, text: &str) -> Result<Running, ProcessError> {
-        process::start(restore, &["--wait", "--counters"], Some(text), lock_file())
+        process::start(
+            restore,
+            &["--wait", "--counters", "--noflush"],
+            Some(text),
+            lock_file(),
+        )
     }
 
     fn append_all(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<(), TablesError> {

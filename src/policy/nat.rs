@@ -399,6 +399,24 @@ impl Resolver<'_> {
                 "a proxy takes TCP connections; give a service that is TCP alone, such as http",
             ));
         }
+        let proxied = |other: &&Proxy| {
+            let overlaps = |own: &PortRange| {
+                let theirs = other.ports.iter();
+                let apart =
+                    |theirs: &PortRange| theirs.last() < own.first() || own.last() < theirs.first();
+                !theirs.copied().all(|theirs| apart(&theirs))
+            };
+            other.from == from && other.to == to && ports.iter().any(overlaps)
+        };
+        if let Some(other) = nat.proxies.iter().find(proxied) {
+            return Err(self.source.refuse(
+                proxy.service.span(),
+                format_args!(
+                    "these connections go to a proxy already ({}); keep one of the two",
+                    other.origin
+                ),
+            ));
+        }
         let way = match (&proxy.port, &proxy.via) {
             (Some(port), None) => ProxyWay::Here(self.proxy_port(port, from, allows)?),
             (None, Some(via)) => self.proxy_host(proxy, via, from, &ports, allows, taken, nat)?,

@@ -216,42 +216,54 @@ impl<'a> Proof<'a> {
 
     /// Every packet of a way, over what a claim looks at.
     fn all(&mut self, way: Way) -> Set {
-        let all = Reach::new(&self.program).all(&mut self.space, way);
-        let all = self.space.forget(all, &self.unseen.clone());
-        match way {
-            Way::Forward => self.space.forget(all, &[Field::Out]),
-            _ => all,
-        }
+        let all = Reach::new(&self.program).everything(&mut self.space, way);
+        let unseen = self.unseen.clone();
+        self.space.forget(all, &unseen)
     }
 
     fn only(&mut self) {
         for way in Way::ALL {
             let all = self.all(way);
-            let loopback = self.intent().loopback();
+            let opened = self.intent().opened(way);
             let opening = self.opening();
-            let domain = self.space.all(&[opening, !loopback, all]);
-            let meant = self.intent().opened(way);
+            let opened = self.space.and(opened, Three::exactly(opening));
+            let carried = self.intent().carried(way);
+            let meant = self.space.or(opened, carried);
             let accepted = self.noted[way as usize];
             let what = match way {
                 Way::Input => "to the router",
                 Way::Forward => "between zones",
                 Way::Output => "from the router",
             };
-            let more = self.space.diagrams.minus(accepted.may, meant.may);
-            let more = self.space.diagrams.and(more, domain);
-            let surely = self.space.diagrams.and(more, accepted.must);
+            // Mostly they are one and the same set, and that is seen at once.
+            let meant = self.space.and(meant, Three::exactly(all));
+            let same = meant == accepted;
+            let (more, surely) = match same {
+                true => (Set::EMPTY, Set::EMPTY),
+                false => {
+                    let more = self.space.diagrams.minus(accepted.may, meant.may);
+                    (more, self.space.diagrams.and(more, accepted.must))
+                }
+            };
             let answer = self.none(way, more, surely);
             self.claim(
-                format!("only what the file allows opens a connection {what}"),
+                format!("only what the file allows, and what belongs to it, gets through {what}"),
                 answer,
             );
-            let redirected = self.intent().redirected();
-            let meant = self.space.all(&[meant.must, domain, !redirected]);
-            let less = self.space.diagrams.minus(meant, accepted.must);
-            let surely = self.space.diagrams.minus(less, accepted.may);
+            let (less, surely) = match same {
+                true => (Set::EMPTY, Set::EMPTY),
+                false => {
+                    let new = self.space.states(&[State::New]);
+                    let redirected = self.intent().redirected();
+                    let redirected = self.space.diagrams.and(redirected, new);
+                    let meant = self.space.diagrams.minus(meant.must, redirected);
+                    let less = self.space.diagrams.minus(meant, accepted.must);
+                    (less, self.space.diagrams.minus(less, accepted.may))
+                }
+            };
             let answer = self.none(way, less, surely);
             self.claim(
-                format!("all that the file allows {what} gets through"),
+                format!("all that the file allows {what}, and what belongs to it, gets through"),
                 answer,
             );
         }
@@ -369,17 +381,28 @@ impl<'a> Proof<'a> {
 
     /// Nothing passes but on the loopback.
     fn loopback_only(&mut self) {
-        let mut answer = Answer::Holds;
+        let (mut more, mut less) = (Answer::Holds, Answer::Holds);
         let loopback = self.intent().loopback();
         for way in Way::ALL {
-            let Three { may, must } = self.accepted[way as usize];
-            let may = self.space.diagrams.minus(may, loopback);
-            let must = self.space.diagrams.minus(must, loopback);
-            if answer == Answer::Holds {
-                answer = self.none(way, may, must);
+            let Three { may, must } = self.noted[way as usize];
+            let all = self.all(way);
+            let meant = match way {
+                Way::Forward => Set::EMPTY,
+                _ => self.space.diagrams.and(loopback, all),
+            };
+            if more == Answer::Holds {
+                let may = self.space.diagrams.minus(may, meant);
+                let must = self.space.diagrams.minus(must, meant);
+                more = self.none(way, may, must);
+            }
+            if less == Answer::Holds {
+                let perhaps = self.space.diagrams.minus(meant, must);
+                let surely = self.space.diagrams.minus(meant, may);
+                less = self.none(way, perhaps, surely);
             }
         }
-        self.claim("nothing passes but on the loopback".into(), answer);
+        self.claim("nothing passes but on the loopback".into(), more);
+        self.claim("all passes on the loopback".into(), less);
     }
 
     fn claim(&mut self, what: String, answer: Answer) {
@@ -403,11 +426,7 @@ impl<'a> Proof<'a> {
         // The packet as it came: what was noted of it while it passed, if it did.
         let accepted = self.accepted[way as usize].may;
         let passed = self.space.diagrams.and(broken, accepted);
-        let all = Reach::new(&self.program).all(&mut self.space, way);
-        let all = match way {
-            Way::Forward => self.space.forget(all, &[Field::Out]),
-            _ => all,
-        };
+        let all = Reach::new(&self.program).everything(&mut self.space, way);
         let came = self.space.diagrams.and(broken, all);
         let from = [passed, came, broken]
             .into_iter()
@@ -436,6 +455,18 @@ impl<'a> Proof<'a> {
         let mut wishes = vec![self.space.states(&[State::New])];
         wishes.push(self.intent().hosts(Field::Source));
         wishes.push(self.intent().hosts(Field::Destination));
+        // Sources that the kernel takes for a host's (fib_validate_source).
+        let (first, last) = match self.space.family {
+            IpFamily::V4 => (0x0100_0001, 0xdfff_fffe),
+            IpFamily::V6 => (0x2000 << 112, (0x4000 << 112) - 1),
+        };
+        let unicast = self.space.range(Field::Source, first, last);
+        let loopback = self.space.masked(Field::Source, 0xff00_0000, 0x7f00_0000);
+        wishes.push(match self.space.family {
+            IpFamily::V4 => self.space.diagrams.minus(unicast, loopback),
+            IpFamily::V6 => unicast,
+        });
+        wishes.push(!self.space.equal(Field::Source, 0));
         let own: Vec<(u128, u128)> = self.space.own_addresses.clone().into_iter().collect();
         let own: Vec<Set> = own
             .into_iter()

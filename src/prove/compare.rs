@@ -11,7 +11,7 @@ use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::spoof::wishes;
 use super::witness::{self, Naming};
-use crate::ruleset::{IpFamily, Ruleset};
+use crate::ruleset::{IpFamily, Protocol, Ruleset};
 
 /// Packets whose verdict changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,39 +46,18 @@ const LINES: usize = 12;
 
 /// The packets whose verdict differs.
 pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Comparison {
-    let mut patterns: BTreeSet<String> = interface_patterns(before);
-    patterns.extend(interface_patterns(after));
-    let mut space = Space::new(family, Interfaces::new(&patterns));
-    let mut programs = [Program::new(before, &space), Program::new(after, &space)];
-    let [first, second] = &mut programs;
-    first.agree(second);
+    let mut space = space(before, after, family);
+    let programs = programs(before, after, &space);
     let mut comparison = Comparison::default();
     for way in Way::ALL {
-        let [before, after] = [&programs[0], &programs[1]].map(|program| {
-            let accepted = Reach::new(program).accepted(&mut space, way);
-            Three {
-                may: as_they_came(&mut space, program, accepted.may),
-                must: as_they_came(&mut space, program, accepted.must),
-            }
-        });
-        let all = Reach::new(&programs[0]).all(&mut space, way);
-        let all = match way {
-            Way::Forward => space.forget(all, &[Field::Out]),
-            _ => all,
-        };
+        let all = Reach::new(&programs[0]).everything(&mut space, way);
         let all = as_they_came(&mut space, &programs[0], all);
-        for accepted in [true, false] {
-            let (from, to) = match accepted {
-                true => (before, after),
-                false => (after, before),
-            };
-            // What gets through in the one and not in the other.
-            let surely = space.diagrams.minus(to.must, from.may);
-            let perhaps = space.diagrams.minus(to.may, from.must);
-            let perhaps = space.diagrams.minus(perhaps, surely);
-            // Where both are in doubt by the same rules nothing may have changed.
-            let both = space.diagrams.minus(from.may, from.must);
-            let perhaps = space.diagrams.minus(perhaps, both);
+        for Differing {
+            accepted,
+            surely,
+            perhaps,
+        } in differing(&mut space, &programs, way)
+        {
             for (set, sure) in [(surely, true), (perhaps, false)] {
                 let set = space.diagrams.and(set, all);
                 let wishes = wishes(&mut space);
@@ -98,9 +77,66 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
     comparison
 }
 
+/// Whether the verdict on any packet surely differs.
+pub fn differ(before: &Ruleset, after: &Ruleset, family: IpFamily) -> bool {
+    let mut space = space(before, after, family);
+    let programs = programs(before, after, &space);
+    Way::ALL.into_iter().any(|way| {
+        let differing = differing(&mut space, &programs, way);
+        differing.iter().any(|it| !it.surely.is_empty())
+    })
+}
+
+fn space(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Space {
+    let mut patterns: BTreeSet<String> = interface_patterns(before);
+    patterns.extend(interface_patterns(after));
+    Space::new(family, Interfaces::new(&patterns))
+}
+
+fn programs<'a>(before: &'a Ruleset, after: &'a Ruleset, space: &Space) -> [Program<'a>; 2] {
+    let mut programs = [Program::new(before, space), Program::new(after, space)];
+    let [first, second] = &mut programs;
+    first.agree(second);
+    programs
+}
+
+/// The packets that get through in one of two programs and not in the other.
+struct Differing {
+    /// Whether it is the second in which they do.
+    accepted: bool,
+    surely: Set,
+    perhaps: Set,
+}
+
+fn differing(space: &mut Space, programs: &[Program<'_>; 2], way: Way) -> [Differing; 2] {
+    let [before, after] = [&programs[0], &programs[1]].map(|program| {
+        let accepted = Reach::new(program).accepted(space, way);
+        Three {
+            may: as_they_came(space, program, accepted.may),
+            must: as_they_came(space, program, accepted.must),
+        }
+    });
+    [true, false].map(|accepted| {
+        let (from, to) = match accepted {
+            true => (before, after),
+            false => (after, before),
+        };
+        let surely = space.diagrams.minus(to.must, from.may);
+        let perhaps = space.diagrams.minus(to.may, from.must);
+        let perhaps = space.diagrams.minus(perhaps, surely);
+        // Where both are in doubt by the same rules nothing may have changed.
+        let both = space.diagrams.minus(from.may, from.must);
+        Differing {
+            accepted,
+            surely,
+            perhaps: space.diagrams.minus(perhaps, both),
+        }
+    })
+}
+
 /// The packets of a set before their destination was rewritten, and without what
 /// only the kernel notes.
-fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
+pub fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
     let mut set = set;
     if program.redirects {
         let rewritten = space.equal(Field::Dnat, 1);
@@ -110,6 +146,21 @@ fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
         let rewritten = space.diagrams.and(set, rewritten);
         let back = space.back(rewritten);
         set = space.diagrams.or(others, back);
+    }
+    // Before conntrack no rule can ask for the state, so what is kept from it had
+    // any. Neighbour discovery never had one.
+    if program.untracks {
+        let untracked = space.states(&[State::Untracked]);
+        let discovery = match space.family {
+            IpFamily::V4 => Set::EMPTY,
+            IpFamily::V6 => space.equal(Field::Protocol, Protocol::Icmpv6.number().into()),
+        };
+        let kept = space.diagrams.minus(untracked, discovery);
+        let others = space.diagrams.minus(set, kept);
+        let kept = space.diagrams.and(set, kept);
+        let kept = space.forget(kept, &[Field::State]);
+        let kept = space.diagrams.minus(kept, untracked);
+        set = space.diagrams.or(others, kept);
     }
     space.forget(set, &program.noted())
 }

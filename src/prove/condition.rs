@@ -7,6 +7,7 @@
 
 use ipnet::IpNet;
 
+use super::diagram::Set;
 use super::packet::{Field, NO_INTERFACE, Packet, Space, State, Three};
 use crate::field::{IcmpType, PortRange};
 use crate::ruleset::{
@@ -40,6 +41,27 @@ pub struct Clause {
     pub negated: bool,
 }
 
+impl Clause {
+    fn asks_for(&self, field: Field) -> bool {
+        self.any.iter().any(|test| match test {
+            Test::Range(known, ..) | Test::Masked(known, ..) => *known == field,
+        })
+    }
+
+    /// Whether it looks at the transport header.
+    fn is_in_header(&self) -> bool {
+        let mut fields = [
+            Field::SourcePort,
+            Field::DestinationPort,
+            Field::IcmpType,
+            Field::IcmpCode,
+            Field::Flags,
+        ]
+        .into_iter();
+        fields.any(|field| self.asks_for(field))
+    }
+}
+
 /// All that a rule asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Condition {
@@ -47,12 +69,22 @@ pub struct Condition {
     pub clauses: Vec<Clause>,
     /// What else must hold and cannot be told from the packet, as the rule has it.
     pub doubts: Vec<String>,
+    /// Whether it looks at the transport header, which a later fragment has not:
+    /// there the legacy backend matches nothing (tcp_mt, multiport_mt, icmp_match)
+    /// and the nft one, in its fast path, takes the payload for a header
+    /// (nft_payload_fast_eval in net/netfilter/nf_tables_core.c).
+    header: bool,
+    /// Whether fragments are put together before any rule sees them.
+    tracks: bool,
 }
 
 impl Condition {
-    /// What a rule of this table asks.
-    pub fn of(rule: &Rule, table: TableName, space: &Space) -> Condition {
-        let mut condition = Condition::default();
+    /// What a rule of this table asks, in a ruleset with conntrack or without.
+    pub fn of(rule: &Rule, table: TableName, space: &Space, tracks: bool) -> Condition {
+        let mut condition = Condition {
+            tracks,
+            ..Condition::default()
+        };
         condition.network(Field::Source, rule.source);
         condition.network(Field::Destination, rule.destination);
         condition.interface(Field::In, rule.in_interface.as_ref(), space);
@@ -69,7 +101,14 @@ impl Condition {
     /// Whether a packet meets it; None if that cannot be told.
     pub fn holds(&self, packet: &Packet) -> Option<bool> {
         let mut holds = Some(self.doubts.is_empty()).filter(|certain| *certain);
+        let fragment = self.header && packet.get(Field::Fragment) == Some(1);
+        if fragment {
+            holds = None;
+        }
         for clause in &self.clauses {
+            if fragment && clause.is_in_header() {
+                continue;
+            }
             let mut any = Some(false);
             for test in &clause.any {
                 match test.holds(packet) {
@@ -92,17 +131,31 @@ impl Condition {
 
     /// Whether it asks for a field.
     pub fn asks_for(&self, field: Field) -> bool {
-        let mut tests = self.clauses.iter().flat_map(|clause| &clause.any);
-        tests.any(|test| match test {
-            Test::Range(known, ..) | Test::Masked(known, ..) => *known == field,
-        })
+        self.clauses.iter().any(|clause| clause.asks_for(field))
     }
 
     /// The packets that meet it.
     pub fn set(&self, space: &mut Space) -> Three {
-        // Fields from the lowest of the diagram up, so that each step is small.
-        let mut sets = Vec::with_capacity(self.clauses.len());
-        for clause in &self.clauses {
+        let in_header = |clause: &&Clause| clause.is_in_header();
+        let header = self.all(space, self.clauses.iter().filter(in_header));
+        let others = self.all(space, self.clauses.iter().filter(|it| !in_header(it)));
+        let all = space.diagrams.and(others, header);
+        let mut set = Three::exactly(all);
+        if self.header {
+            let later = space.equal(Field::Fragment, 1);
+            let later = space.diagrams.and(later, others);
+            set.may = space.diagrams.or(all, later);
+            set.must = space.diagrams.minus(all, later);
+        }
+        if !self.doubts.is_empty() {
+            set.must = Three::NONE.must;
+        }
+        set
+    }
+
+    fn all<'c>(&self, space: &mut Space, clauses: impl Iterator<Item = &'c Clause>) -> Set {
+        let mut sets = Vec::new();
+        for clause in clauses {
             let mut tests = Vec::with_capacity(clause.any.len());
             for test in &clause.any {
                 tests.push(match *test {
@@ -113,15 +166,9 @@ impl Condition {
             let any = space.diagrams.union(&tests);
             sets.push(if clause.negated { !any } else { any });
         }
+        // From the lowest of the diagram up, so that each step is small.
         sets.sort_by_key(|set| std::cmp::Reverse(space.diagrams.top(*set)));
-        let all = space.all(&sets);
-        if self.doubts.is_empty() {
-            return Three::exactly(all);
-        }
-        Three {
-            may: all,
-            must: Three::NONE.must,
-        }
+        space.all(&sets)
     }
 
     fn add(&mut self, negated: bool, any: Vec<Test>) {
@@ -163,19 +210,18 @@ impl Condition {
         self.add(*negated, tests.collect());
     }
 
-    /// Ports are compared in whole packets and first fragments alone.
     fn ports(&mut self, field: Field, ports: Option<Negatable<PortRange>>) {
         if let Some(Negatable { negated, value }) = ports {
             self.add(negated, vec![port_test(field, value)]);
         }
     }
 
-    fn whole(&mut self) {
-        self.number(Field::Fragment, false, 0);
+    fn looks_at_header(&mut self) {
+        self.header = !self.tracks;
     }
 
     fn icmp(&mut self, protocol: Protocol, negated: bool, icmp: IcmpType) {
-        self.whole();
+        self.looks_at_header();
         self.number(Field::Protocol, false, protocol.number().into());
         let kind = u128::from(icmp.number());
         // Type 255 stands for any (icmp_type_code_match).
@@ -239,7 +285,7 @@ impl Condition {
                 dport,
                 flags,
             } => {
-                self.whole();
+                self.looks_at_header();
                 self.ports(Field::SourcePort, *sport);
                 self.ports(Field::DestinationPort, *dport);
                 if let Some(Negatable { negated, value }) = flags {
@@ -252,12 +298,12 @@ impl Condition {
                 }
             }
             Match::Udp { sport, dport } => {
-                self.whole();
+                self.looks_at_header();
                 self.ports(Field::SourcePort, *sport);
                 self.ports(Field::DestinationPort, *dport);
             }
             Match::Multiport(Negatable { negated, value }) => {
-                self.whole();
+                self.looks_at_header();
                 self.multiport(*negated, value);
             }
             Match::Icmp(Negatable { negated, value }) => {

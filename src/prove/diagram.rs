@@ -22,14 +22,17 @@ impl Set {
         self == Set::EMPTY
     }
 
+    #[inline(always)]
     fn node(self) -> usize {
         (self.0 >> 1) as usize
     }
 
+    #[inline(always)]
     fn is_complemented(self) -> bool {
         self.0 & 1 == 1
     }
 
+    #[inline(always)]
     fn complemented_if(self, condition: bool) -> Set {
         Set(self.0 ^ u32::from(condition))
     }
@@ -201,12 +204,14 @@ impl Diagrams {
     }
 
     /// The variable at the top of a set.
+    #[inline(always)]
     pub fn top(&self, set: Set) -> u32 {
         self.nodes[set.node()].variable
     }
 
     /// What is left of a set where a variable, its top one or one above, is 0
     /// and where it is 1.
+    #[inline(always)]
     pub fn split(&self, set: Set, variable: u32) -> (Set, Set) {
         let node = self.nodes[set.node()];
         if node.variable == variable {
@@ -249,6 +254,8 @@ impl Diagrams {
     }
 }
 
+// The firmware is built for size, and these are most of a proof's time.
+#[inline(always)]
 fn hash(a: u32, b: u32, c: u32) -> usize {
     let mixed = (u64::from(a) << 32 | u64::from(b)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ u64::from(c).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use super::claim;
 use super::condition::address;
-use super::intent;
 use super::judge::{Verdict, judge};
+use super::networks::{self, Behind};
 use super::packet::{Field, Packet, Space, State};
 use super::program::Program;
 use super::reach::Way;
-use crate::policy::{Policy, Role};
+use crate::policy::{Policy, ProxyWay};
 use crate::ruleset::{IpFamily, Ruleset, TcpFlags};
 
 /// A connection as conntrack has it.
@@ -44,6 +44,7 @@ impl Flow {
 /// it now.
 pub struct FlowJudge<'a> {
     policy: &'a Policy,
+    behind: Vec<Behind>,
     /// The router's addresses, those that came by DHCP too.
     own: BTreeSet<IpAddr>,
     families: [(Space, Program<'a>); 2],
@@ -64,6 +65,7 @@ impl<'a> FlowJudge<'a> {
         });
         FlowJudge {
             policy,
+            behind: networks::behind(policy),
             own: own.into_iter().collect(),
             families,
         }
@@ -85,13 +87,29 @@ impl<'a> FlowJudge<'a> {
             (false, false) => Way::Forward,
         };
         let (space, program) = &self.families[flow.family() as usize];
-        let Some(packet) = self.opening(space, way, flow) else {
+        let forbids = |out| {
+            let Some(packet) = self.opening(space, way, flow, out) else {
+                return false;
+            };
+            let judged = judge(program, space, way, packet);
+            let reaches = address(flow.reaches);
+            // To which of its own addresses the router sends it does not matter.
+            let elsewhere = judged.destination.is_some_and(|goes_to| goes_to != reaches);
+            judged.verdict == Verdict::Drop || (elsewhere && way == Way::Forward)
+        };
+        // It leaves towards whom it reaches, or towards a proxy that stands in.
+        if way == Way::Input {
+            return forbids("");
+        }
+        let Some(towards) = networks::interface_of(&self.behind, flow.reaches) else {
             return false;
         };
-        let judged = judge(program, space, way, packet);
-        let reaches = address(flow.reaches);
-        let elsewhere = judged.destination.is_some_and(|goes_to| goes_to != reaches);
-        judged.verdict == Verdict::Drop || elsewhere
+        let proxies = self.policy.proxies.iter();
+        let proxies = proxies.filter_map(|proxy| match proxy.way {
+            ProxyWay::Host { zone, .. } => Some(self.policy.zone(zone).interface.as_str()),
+            ProxyWay::Here(_) => None,
+        });
+        [towards].into_iter().chain(proxies).all(forbids)
     }
 
     fn is_broadcast(&self, address: IpAddr) -> bool {
@@ -107,19 +125,14 @@ impl<'a> FlowJudge<'a> {
     }
 
     /// Its first packet, if it came now. Hardware address and mark are not known.
-    fn opening(&self, space: &Space, way: Way, flow: &Flow) -> Option<Packet> {
+    fn opening(&self, space: &Space, way: Way, flow: &Flow, out: &str) -> Option<Packet> {
         let mut packet = Packet::ZERO;
-        let interface = |address| {
-            let zone = place_of(self.policy, address)?;
-            let mut zones = self.policy.zones.iter();
-            let zone = zones.find(|known| known.name.as_str() == zone)?;
-            space.interfaces.place(zone.interface.as_str())
-        };
         if way != Way::Output {
-            packet.set(Field::In, interface(flow.source)?);
+            let from = networks::interface_of(&self.behind, flow.source)?;
+            packet.set(Field::In, space.interfaces.place(from)?);
         }
         if way != Way::Input {
-            packet.set(Field::Out, interface(flow.reaches)?);
+            packet.set(Field::Out, space.interfaces.place(out)?);
         }
         packet.set(Field::State, State::New as u128);
         packet.set(Field::Source, address(flow.source));
@@ -139,23 +152,86 @@ impl<'a> FlowJudge<'a> {
     }
 }
 
-/// Which end an address is at: the router, the zone whose network it is in, or
-/// the way out.
-fn place_of(policy: &Policy, address: IpAddr) -> Option<String> {
-    let mut own = policy.zones.iter().flat_map(|zone| zone.own());
-    if own.any(|own| own.addr() == address) {
-        return Some("router".into());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Answers;
+    use crate::source::Source;
+
+    /// Whether TCP connections are forbidden: source, destination, port, reached.
+    fn forbidden(case: &str, flows: &[(&str, &str, u16, &str)]) -> Vec<bool> {
+        let path = format!(
+            "{}/tests/golden/{case}/config.toml",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let plan = match crate::plan(&Source::new("config.toml", text), &Answers::new()) {
+            Ok(plan) => plan,
+            Err(refusal) => panic!("{refusal}"),
+        };
+        let own = plan.policy.zones.iter().flat_map(|zone| zone.own());
+        let own: Vec<IpAddr> = own.map(|own| own.addr()).collect();
+        let judge = FlowJudge::new(&plan.policy, [&plan.ipv4, &plan.ipv6], own);
+        let any = IpAddr::from([0, 0, 0, 0]);
+        let parse = |text: &str| text.parse().unwrap_or(any);
+        let flows = flows
+            .iter()
+            .map(|(source, destination, port, reaches)| Flow {
+                source: parse(source),
+                destination: parse(destination),
+                protocol: 6,
+                from: 40_000,
+                to: *port,
+                reaches: parse(reaches),
+            });
+        flows.map(|flow| judge.forbids(&flow)).collect()
     }
-    let zones = policy.zones.iter();
-    let inside = zones.filter_map(|zone| {
-        let networks = intent::networks_of(policy, zone).into_iter();
-        let within = networks.filter(|network| network.contains(&address));
-        let length = within.map(|network| network.prefix_len()).max()?;
-        Some((length, zone))
-    });
-    let nearest = inside
-        .max_by_key(|(length, _)| *length)
-        .map(|(_, zone)| zone);
-    let out = || policy.zones.iter().find(|zone| zone.role == Role::External);
-    nearest.or_else(out).map(|zone| zone.name.to_string())
+
+    #[test]
+    fn what_the_policy_lets_open_is_not_forbidden() {
+        let server = "8.8.8.8";
+        let judged = forbidden(
+            "camera-router",
+            &[
+                ("192.168.5.10", "192.168.8.110", 80, "192.168.8.110"),
+                ("192.168.5.10", "192.168.8.110", 443, "192.168.8.110"),
+                ("192.168.5.10", "192.168.5.200", 22, "192.168.5.200"),
+                ("192.168.8.110", "192.168.8.1", 22, "192.168.8.1"),
+                ("192.168.8.110", server, 80, server),
+                ("192.168.0.2", server, 443, server),
+                ("127.0.0.1", "127.0.0.1", 9, "127.0.0.1"),
+            ],
+        );
+        assert_eq!(judged, [false, true, false, true, true, false, false]);
+    }
+
+    #[test]
+    fn a_flow_by_a_proxy_goes_where_the_proxy_is() {
+        let server = "8.8.8.8";
+        let judged = forbidden(
+            "proxy",
+            &[
+                // A host stands in, and does not for this port.
+                ("192.168.6.10", server, 80, server),
+                ("192.168.6.10", server, 443, server),
+                // The router stands in.
+                ("192.168.5.10", server, 80, "192.168.5.200"),
+                ("192.168.5.10", server, 80, server),
+            ],
+        );
+        assert_eq!(judged, [false, true, false, true]);
+    }
+
+    #[test]
+    fn a_flow_into_a_forward_reaches_its_host() {
+        let judged = forbidden(
+            "forwards",
+            &[
+                ("8.8.8.8", "192.168.0.2", 8443, "192.168.8.110"),
+                ("8.8.8.8", "192.168.0.2", 8443, "192.168.8.111"),
+                ("8.8.8.8", "192.168.0.2", 8444, "192.168.8.110"),
+            ],
+        );
+        assert_eq!(judged, [false, true, true]);
+    }
 }

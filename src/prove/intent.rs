@@ -90,7 +90,7 @@ impl<'a, 's> Intent<'a, 's> {
                 if allows.is_empty() {
                     continue;
                 }
-                let lines: Vec<Three> = allows.iter().map(|allow| self.line(allow)).collect();
+                let lines = self.lines(&allows);
                 let lines = self.union(&lines);
                 let ends = self.ends(flow);
                 let source = self.opening_sources(flow.from);
@@ -118,20 +118,30 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
-    /// The packets of an allow line, on whatever flow.
-    fn line(&mut self, allow: &Allow) -> Three {
-        let services = self.services(&allow.services, true);
-        let sources = self.addresses(Field::Source, &allow.sources);
-        let destinations = self.addresses(Field::Destination, &allow.destinations);
-        let may = self.space.all(&[services, destinations, sources]);
-        let always = allow.limit.is_none()
-            && allow.connections.is_none()
-            && allow.block_after.is_none()
-            && allow.when.is_none();
-        Three {
-            may,
-            must: if always { may } else { Set::EMPTY },
+    /// The packets of allow lines, on whatever flow: those with the same services
+    /// and destinations together, since a thousand cameras differ by their source.
+    fn lines(&mut self, allows: &[&Allow]) -> Vec<Three> {
+        let alike = |a: &Allow, b: &Allow| {
+            always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
+        };
+        let mut groups: Vec<(&Allow, Vec<Set>)> = Vec::new();
+        for allow in allows {
+            let sources = self.addresses(Field::Source, &allow.sources);
+            match groups.iter_mut().find(|(first, _)| alike(first, allow)) {
+                Some((_, all)) => all.push(sources),
+                None => groups.push((allow, vec![sources])),
+            }
         }
+        let mut lines = Vec::new();
+        for (allow, sources) in groups {
+            let services = self.services(&allow.services, true);
+            let destinations = self.addresses(Field::Destination, &allow.destinations);
+            let sources = self.space.diagrams.union(&sources);
+            let may = self.space.all(&[services, destinations, sources]);
+            let must = if always(allow) { may } else { Set::EMPTY };
+            lines.push(Three { may, must });
+        }
+        lines
     }
 
     /// The packets of any of these services; of TCP those that open a connection,
@@ -258,14 +268,25 @@ impl<'a, 's> Intent<'a, 's> {
                 if matches!(proxy.way, ProxyWay::Host { zone, .. } if zone == index) {
                     let part = self.space.states(&[State::Established, State::Related]);
                     let of = self.of(Protocol::Tcp);
+                    let others = self.neither_near_nor_a_cameras(index);
                     for ports in &proxy.ports {
                         let ports = self.ports(Field::SourcePort, *ports);
-                        sets.push(self.space.all(&[ports, of, part]));
+                        sets.push(self.space.all(&[ports, of, part, others]));
                     }
                 }
             }
         }
         self.space.diagrams.union(&sets)
+    }
+
+    /// Sources beyond a zone's networks, from no camera that the file lists in it.
+    fn neither_near_nor_a_cameras(&mut self, index: ZoneIndex) -> Set {
+        let near = self.networks_of(self.policy.zone(index));
+        let mut sets = vec![self.networks(Field::Source, &near)];
+        for mac in self.policy.cameras_of(index).filter_map(|it| it.mac) {
+            sets.push(self.space.equal(Field::Mac, mac.number()));
+        }
+        !self.space.diagrams.union(&sets)
     }
 
     /// In one of the zone's networks; in an external zone, in none of another's
@@ -348,24 +369,14 @@ impl<'a, 's> Intent<'a, 's> {
         if !serves {
             return Set::EMPTY;
         }
-        // From 0.0.0.0 to everybody (RFC 2131, 4.1), which opens no connection; and
-        // where addresses are rewritten, it is not known to where what belongs to
-        // one was going.
+        // From 0.0.0.0 (RFC 2131, 4.1).
         let everybody = address(Ipv4Addr::BROADCAST.into());
-        let asks = [
+        let sets = [
+            self.space.equal(Field::Source, 0),
             self.space.equal(Field::Destination, everybody),
             self.udp_between(DHCP_CLIENT, DHCP_SERVER),
         ];
-        let asks = self.space.all(&asks);
-        let later = [
-            self.space.states(&[State::Established, State::Related]),
-            self.ports(Field::SourcePort, DHCP_CLIENT),
-            self.of(Protocol::Udp),
-        ];
-        let later = self.space.all(&later);
-        let asks = self.space.diagrams.or(asks, later);
-        let none = self.space.equal(Field::Source, 0);
-        self.space.diagrams.and(asks, none)
+        self.space.all(&sets)
     }
 
     /// Sources that nobody on the internet has, but for those that the file takes.
@@ -455,6 +466,44 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
+    /// What belongs to a connection that was let through, wherever it comes from
+    /// that it can come from; and everything of the router to itself.
+    pub fn carried(&mut self, way: Way) -> Three {
+        let part = self.space.states(&[State::Established, State::Related]);
+        let loopback = self.loopback();
+        if way == Way::Output {
+            return Three::exactly(self.space.diagrams.or(part, loopback));
+        }
+        let (mut spoofed, mut unsure) = (Set::EMPTY, Set::EMPTY);
+        for (index, _) in self.policy.indexed_zones() {
+            let here = self.by(Field::In, Endpoint::Zone(index));
+            let sources = self.sources(index);
+            let other = self.space.diagrams.minus(here, sources);
+            spoofed = self.space.diagrams.or(spoofed, other);
+            // Where it was going before nat is not known, and whether a host may
+            // be without an address depends on it.
+            let fields = [Field::Destination, Field::DestinationPort];
+            let wherever = self.space.forget(sources, &fields);
+            let other = self.space.diagrams.minus(wherever, sources);
+            let other = self.space.diagrams.and(other, here);
+            let none = self.space.equal(Field::Source, 0);
+            let none = self.space.diagrams.and(none, here);
+            let other = self.space.diagrams.or(other, none);
+            unsure = self.space.diagrams.or(unsure, other);
+        }
+        let surely = self.space.all(&[part, !spoofed, !unsure]);
+        let perhaps = self.space.diagrams.and(part, unsure);
+        let perhaps = self.space.diagrams.or(perhaps, surely);
+        let loopback = match way {
+            Way::Input => loopback,
+            _ => Set::EMPTY,
+        };
+        Three {
+            may: self.space.diagrams.or(perhaps, loopback),
+            must: self.space.diagrams.or(surely, loopback),
+        }
+    }
+
     /// The packets of the router to itself.
     pub fn loopback(&mut self) -> Set {
         let inward = self.space.equal(Field::In, Interfaces::LOOPBACK);
@@ -525,6 +574,14 @@ impl<'a, 's> Intent<'a, 's> {
         }
         self.space.diagrams.union(&hosts)
     }
+}
+
+/// Whether a line lets packets through whenever and however many they are.
+fn always(allow: &Allow) -> bool {
+    allow.limit.is_none()
+        && allow.connections.is_none()
+        && allow.block_after.is_none()
+        && allow.when.is_none()
 }
 
 const DHCP_SERVER: PortRange = PortRange::port(67);

@@ -12,6 +12,8 @@
 //! what surely does are two sets, and every claim holds for the one that is
 //! worse. Nothing here has effects.
 
+#[cfg(test)]
+mod agreement;
 mod claim;
 mod compare;
 mod condition;
@@ -30,7 +32,7 @@ mod trace;
 mod witness;
 
 pub use claim::{Answer, Claim, Counterexample, broken, claims};
-pub use compare::{Change, Comparison, compare};
+pub use compare::{Change, Comparison, compare, differ};
 pub use flow::{Flow, FlowJudge};
 pub use matrix::{About, Class, Matrix, matrix};
 pub use networks::{Behind, behind, parse as networks};

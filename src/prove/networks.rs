@@ -128,6 +128,15 @@ pub fn behind(policy: &Policy) -> Vec<Behind> {
         .collect()
 }
 
+/// The interface that an address is behind: the one with the fewest others.
+pub fn interface_of(behind: &[Behind], address: IpAddr) -> Option<&str> {
+    let (_, nearest) = behind
+        .iter()
+        .filter_map(|it| Some((it.distance(address)?, it)))
+        .min_by_key(|(distance, _)| *distance)?;
+    Some(&nearest.interface)
+}
+
 impl Behind {
     /// What is behind an interface in these networks and not in those.
     pub fn new(interface: &str, inside: &[IpNet], outside: &[IpNet]) -> Behind {

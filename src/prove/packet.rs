@@ -438,7 +438,10 @@ impl Space {
 
     /// The set with any value in these fields.
     pub fn forget(&mut self, set: Set, fields: &[Field]) -> Set {
-        self.moved(set, fields, &[])
+        match fields {
+            [] => set,
+            _ => self.moved(set, fields, &[]),
+        }
     }
 
     /// The set with some fields forgotten and others moved to their twins,
@@ -519,6 +522,23 @@ impl Space {
             same = self.diagrams.make(variable, zero, one);
         }
         same
+    }
+
+    /// Whether a packet is in the set.
+    #[cfg(test)]
+    pub fn holds(&self, set: Set, packet: &Packet) -> bool {
+        let mut at = set;
+        while at != Set::FULL && !at.is_empty() {
+            let variable = self.diagrams.top(at);
+            let (low, high) = self.diagrams.split(at, variable);
+            let bit = self.field_of(variable).is_some_and(|field| {
+                let (start, stride, bits) = self.layout[field as usize];
+                let bit = bits - 1 - (variable - start) / stride;
+                packet.value(field) >> bit & 1 == 1
+            });
+            at = if bit { high } else { low };
+        }
+        at == Set::FULL
     }
 
     /// A packet of the set, 0 wherever it may be; None if the set is empty.

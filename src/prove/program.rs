@@ -113,7 +113,9 @@ pub struct Program<'a> {
     pub rewrites: bool,
     /// Whether the destinations of new connections may be.
     pub redirects: bool,
-    /// Whether packets may get a mark, or are asked for theirs.
+    /// Whether packets may be kept from conntrack.
+    pub untracks: bool,
+    /// Whether packets are asked for their mark: else none matters.
     pub marks: bool,
 }
 
@@ -128,36 +130,38 @@ pub fn interface_patterns(ruleset: &Ruleset) -> BTreeSet<String> {
 impl<'a> Program<'a> {
     /// Makes a ruleset ready.
     pub fn new(ruleset: &'a Ruleset, space: &Space) -> Program<'a> {
-        let tables: Vec<Table<'a>> = ruleset
+        let nat = ruleset
             .tables()
-            .map(|(name, table)| Table::new(name, table, space))
-            .collect();
-        let nat = tables
-            .iter()
-            .filter(|table| table.name == TableName::Nat)
-            .flat_map(|table| &table.chains)
-            .any(|chain| !chain.steps.is_empty());
+            .filter(|(name, _)| *name == TableName::Nat)
+            .flat_map(|(_, table)| &table.chains)
+            .any(|chain| !chain.rules.is_empty());
         let rules = ruleset.tables().flat_map(|(_, table)| &table.chains);
         let tracks = nat
             || rules
                 .flat_map(|chain| &chain.rules)
                 .any(|rule| rule.matches.iter().any(needs_conntrack));
+        let rules = ruleset.tables().flat_map(|(_, table)| &table.chains);
+        let marks = rules.flat_map(|chain| &chain.rules).any(|rule| {
+            let mut matches = rule.matches.iter();
+            matches.any(|extension| matches!(extension, Match::Mark(_)))
+        });
+        let tables: Vec<Table<'a>> = ruleset
+            .tables()
+            .map(|(name, table)| Table::new(name, table, space, (tracks, marks)))
+            .collect();
         let steps = || {
             let chains = tables.iter().flat_map(|table| &table.chains);
             chains.flat_map(|chain| &chain.steps)
         };
         let redirects =
             steps().any(|step| matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat));
-        let marks = steps().any(|step| {
-            matches!(step.effect, Effect::Mark(_) | Effect::AnyMark)
-                || step.condition.asks_for(Field::Mark)
-        });
         let asks = steps().any(|step| {
             let fields = [Field::Dnat, Field::Snat];
             fields.iter().any(|field| step.condition.asks_for(*field))
         });
         Program {
             tracks,
+            untracks: steps().any(|step| step.effect == Effect::Untrack),
             rewrites: nat || asks,
             redirects,
             marks,
@@ -172,6 +176,7 @@ impl<'a> Program<'a> {
             (&mut self.rewrites, &mut other.rewrites),
             (&mut self.redirects, &mut other.redirects),
             (&mut self.marks, &mut other.marks),
+            (&mut self.untracks, &mut other.untracks),
         ] {
             *own |= *others;
             *others = *own;
@@ -223,7 +228,12 @@ fn needs_conntrack(extension: &Match) -> bool {
 }
 
 impl<'a> Table<'a> {
-    fn new(name: TableName, table: &'a crate::ruleset::Table, space: &Space) -> Table<'a> {
+    fn new(
+        name: TableName,
+        table: &'a crate::ruleset::Table,
+        space: &Space,
+        (tracks, marks): (bool, bool),
+    ) -> Table<'a> {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (place, chain) in table.chains.iter().enumerate() {
             places.entry(chain.name.as_str()).or_insert(place);
@@ -233,7 +243,7 @@ impl<'a> Table<'a> {
                 .iter()
                 .map(|rule| Step {
                     rule,
-                    condition: Condition::of(rule, name, space),
+                    condition: Condition::of(rule, name, space, tracks),
                     effect: effect(rule.target.as_ref(), &places),
                 })
                 .collect()
@@ -255,6 +265,7 @@ impl<'a> Table<'a> {
                 .map(|chain| {
                     chain.steps.iter().any(|step| match step.effect {
                         Effect::Jump(to) | Effect::Goto(to) => chains[to].changes,
+                        Effect::Mark(_) | Effect::AnyMark => marks,
                         _ => step.effect.changes(),
                     })
                 })

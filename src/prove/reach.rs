@@ -97,6 +97,8 @@ pub struct Reach<'p, 'a> {
     program: &'p Program<'a>,
     /// What became of the packets of chains that change none, by table and place.
     known: std::collections::BTreeMap<(TableName, usize), Option<Ends>>,
+    /// What got to routing, by the chain before it.
+    routed: Vec<(&'static str, Three)>,
 }
 
 impl<'p, 'a> Reach<'p, 'a> {
@@ -105,6 +107,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         Reach {
             program,
             known: std::collections::BTreeMap::new(),
+            routed: Vec::new(),
         }
     }
 
@@ -142,6 +145,15 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.all(&sets)
     }
 
+    /// Every packet that there is on a way, as it is where filter sees it.
+    pub fn everything(&self, space: &mut Space, way: Way) -> Set {
+        let all = self.all(space, way);
+        match way {
+            Way::Forward => routed(space, Three::exactly(all)).may,
+            Way::Input | Way::Output => all,
+        }
+    }
+
     /// The states that conntrack gives. It leaves neighbour discovery alone
     /// (icmpv6_error in net/netfilter/nf_conntrack_proto_icmpv6.c).
     fn states(&self, space: &mut Space) -> Set {
@@ -174,18 +186,28 @@ impl<'p, 'a> Reach<'p, 'a> {
                 return Three::NONE;
             }
         }
-        let mut flow = Three::exactly(self.all(space, way));
-        let before = before_routing(way);
-        for table in [TableName::Raw, TableName::Mangle] {
-            flow = self.through(space, table, before, flow);
-        }
-        flow = self.rewritten(space, before, flow);
+        let mut flow = self.before(space, way);
         if way == Way::Forward {
             flow = routed(space, flow);
         }
         for (table, chain) in after_routing(way) {
             flow = self.through(space, *table, chain, flow);
         }
+        flow
+    }
+
+    /// The packets of a way that get to where it is decided which way they take.
+    fn before(&mut self, space: &mut Space, way: Way) -> Three {
+        let chain = before_routing(way);
+        if let Some((_, flow)) = self.routed.iter().find(|(known, _)| *known == chain) {
+            return *flow;
+        }
+        let mut flow = Three::exactly(self.all(space, way));
+        for table in [TableName::Raw, TableName::Mangle] {
+            flow = self.through(space, table, chain, flow);
+        }
+        flow = self.rewritten(space, chain, flow);
+        self.routed.push((chain, flow));
         flow
     }
 
@@ -295,6 +317,14 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
+    fn goes_on(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Continue => true,
+            Effect::Mark(_) | Effect::AnyMark => !self.program.marks,
+            _ => false,
+        }
+    }
+
     fn step(
         &mut self,
         space: &mut Space,
@@ -302,7 +332,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         step: &Step<'a>,
         depth: usize,
     ) -> Ends {
-        if step.effect == Effect::Continue {
+        if self.goes_on(&step.effect) {
             return Ends::NONE;
         }
         let matched = step.condition.set(space);
@@ -363,7 +393,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             };
         }
         for step in &table.chains[place].steps {
-            if step.effect == Effect::Continue {
+            if self.goes_on(&step.effect) {
                 continue;
             }
             let matched = step.condition.set(space);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::claim;
-use super::judge::{Judgement, judge_routed};
+use super::judge::{Judgement, Met, judge_routed};
 use super::networks::{self, Behind};
 use super::packet::{Interfaces, NO_INTERFACE, Packet, Space};
 use super::program::{Program, interface_patterns};
@@ -116,12 +116,7 @@ impl Tracer {
 
     /// Which end an address is at: the router, or the interface that it is behind.
     fn place_of(&self, address: IpAddr) -> Option<&str> {
-        let (_, nearest) = self
-            .behind
-            .iter()
-            .filter_map(|it| Some((it.distance(address)?, it)))
-            .min_by_key(|(distance, _)| *distance)?;
-        match nearest.interface.as_str() {
+        match networks::interface_of(&self.behind, address)? {
             LOOPBACK => Some("router"),
             interface => Some(interface),
         }
@@ -193,7 +188,11 @@ impl Tracer {
                 .map_err(|error| format!("{}: {error}", number + 1))?;
             let judged = self.judged(program, space, way, packet);
             let by = judged.by.map_or(String::new(), |by| by.short());
-            let path: Vec<String> = judged.path.iter().map(|met| met.place.short()).collect();
+            let place = |met: &Met<'_>| match met.surely {
+                true => met.place.short(),
+                false => format!("perhaps {}", met.place.short()),
+            };
+            let path: Vec<String> = judged.path.iter().map(place).collect();
             let _ = writeln!(text, "{}\t{by}\t{}", judged.verdict, path.join(", "));
         }
         Ok(text)

@@ -56,6 +56,9 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
         };
         if line == "COMMIT" {
             if let Some((name, table)) = current.take() {
+                if !are_distinct(&table) {
+                    return Err(error("the table has a chain twice"));
+                }
                 ruleset.set(name, table);
             }
             continue;
@@ -120,6 +123,12 @@ pub fn meant(mut ruleset: Ruleset) -> Ruleset {
         }
     }
     ruleset
+}
+
+fn are_distinct(table: &Table) -> bool {
+    let mut names: Vec<&ChainName> = table.chains.iter().map(|chain| &chain.name).collect();
+    names.sort_unstable();
+    names.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
@@ -466,6 +475,8 @@ COMMIT
             "*filter\n:INPUT DROP [0:0]\n",
             "-A INPUT -j DROP\n",
             "*filter\n-A INPUT \"\nCOMMIT\n",
+            "*filter\n:x - [0:0]\n:x - [0:0]\nCOMMIT\n",
+            "*filter\n-A x -j DROP\n-N x\nCOMMIT\n",
             "*x\nCOMMIT\n",
         ] {
             assert!(parse(text).is_err(), "{text:?}");

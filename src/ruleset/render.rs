@@ -77,11 +77,13 @@ pub fn rule_text(rule: &Rule) -> String {
         words.push(option.into());
         words.push(value);
     };
-    if let Some(Negatable { negated, value }) = &rule.source {
-        condition("-s", *negated, value.to_string());
-    }
-    if let Some(Negatable { negated, value }) = &rule.destination {
-        condition("-d", *negated, value.to_string());
+    for (option, network) in [("-s", rule.source), ("-d", rule.destination)] {
+        // Any address is no condition, and is not printed.
+        if let Some(Negatable { negated, value }) = network
+            && (negated || value.prefix_len() > 0)
+        {
+            condition(option, negated, value.to_string());
+        }
     }
     if let Some(Negatable { negated, value }) = &rule.in_interface {
         condition("-i", *negated, interface(value));

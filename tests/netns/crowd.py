@@ -21,8 +21,10 @@ class Crowd:
     A context manager; `got_through` is how many arrived so far.
     """
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, microseconds: int = BETWEEN_MICROSECONDS) -> None:
+        """`microseconds` are between two packets of one stream."""
         self._lab = lab
+        self._microseconds = microseconds
         self._stack = contextlib.ExitStack()
         self._captures: list[Capture] = []
 
@@ -39,7 +41,7 @@ class Crowd:
                     if target != host.name:
                         stack.enter_context(Stream(
                             host.namespace, self._lab.address(host.name, target), kind=UDP, port=PORT,
-                            microseconds=BETWEEN_MICROSECONDS))
+                            microseconds=self._microseconds))
             self._stack = stack.pop_all()
         return self
 

@@ -55,7 +55,7 @@ class DropIns(RouterTest):
             self.assertTrue(probes.tcp(self.camera, example.CAMERA.router, 21))
             self.assertFalse(probes.tcp(self.camera, example.CAMERA.router, 22, 0.5))
             for port, passes in ((80, True), (8080, True), (81, False)):
-                self.assertEqual(bool(probes.tcp(self.laptop, example.CAMERA.address, port, 0.5)), passes, port)
+                self.assertEqual(bool(probes.tcp(self.laptop, example.CAMERA.address, port, 0.9)), passes, port)
             self.assertTrue(probes.ping(self.camera, example.CAMERA.router), "by the main file")
         self.camfw("status")
         # The rules name the file that they are of.

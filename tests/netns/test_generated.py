@@ -8,6 +8,7 @@ from pathlib import Path
 
 from netns.case import RouterTest, both_backends
 from netns.program import BINARY
+from netns.tables import FAMILIES
 from netns.test_goldens import END_OF_TIME, blocks
 
 GENERATE = Path(os.environ.get("CAMFW_GENERATE", BINARY.parent / "examples/generate"))
@@ -39,8 +40,9 @@ class Generated(RouterTest):
                 self.program.configure(policy.read_text())
                 self.camfw("apply")
                 self.camfw("status")
-                for family, option in (("iptables", "--ipv4"), ("ip6tables", "--ipv6")):
-                    wanted = blocks(self.camfw("show", "rules", option).stdout)
+                shown = self.camfw("show", "rules").stdout.removeprefix("# IPv4\n").split("# IPv6\n")
+                for family, text in zip(FAMILIES, shown, strict=True):
+                    wanted = blocks(text)
                     held = blocks(self.tables.save(family).replace(END_OF_TIME, ""))
                     # A table that a policy before had stays, empty.
                     held = {name: lines for name, lines in held.items() if name in wanted or any(

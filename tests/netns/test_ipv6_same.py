@@ -71,9 +71,9 @@ class Ipv6Same(RouterTest):
     def dropped(self, chain: str, table: str = "raw") -> int:
         return self.tables.packets(table, chain, "DROP", "ip6tables")
 
-    def ping_as(self, sender: Namespace, source: str, target: str) -> bool:
+    def ping_as(self, sender: Namespace, source: str, target: str, wait: float = 0.5) -> bool:
         """A ping from this address of the sender's is answered."""
-        done = sender.run(["ping", "-n", "-c", "1", "-W", "0.5", "-I", source, target])
+        done = sender.run(["ping", "-n", "-c", "1", "-W", f"{wait:g}", "-I", source, target])
         return done.returncode == 0
 
     def test_what_is_allowed_passes_and_nothing_else(self) -> None:
@@ -135,7 +135,7 @@ class Ipv6Same(RouterTest):
                     before = self.dropped(chains[name])
                     self.assertFalse(self.ping_as(sender, source, ROUTER[name]))
                     self.assertGreater(self.dropped(chains[name]), before)
-            self.assertTrue(self.ping_as(sender, self.lab.hosts[name].wiring.address6, ROUTER[name]), "control")
+            self.assertTrue(self.ping_as(sender, self.lab.hosts[name].wiring.address6, ROUTER[name], 5), "control")
 
     def know_router(self, name: str) -> None:
         """The host asks no more where the router is, in whatever name."""
@@ -151,14 +151,14 @@ class Ipv6Same(RouterTest):
         passing = "2600::1"
         for source in (*bogons, passing):
             self.internet.ip("address", "add", f"{source}/128", "dev", "eth0", "nodad")
-            self.assertTrue(self.ping_as(self.internet, source, ROUTER["internet"]), f"control: {source}")
+            self.assertTrue(self.ping_as(self.internet, source, ROUTER["internet"], 5), f"control: {source}")
         self.boot(zones(), POLICY)
         for source in bogons:
             with self.subTest(source):
                 before = self.dropped("reserved-external", "filter")
                 self.assertFalse(self.ping_as(self.internet, source, ROUTER["internet"]))
                 self.assertGreater(self.dropped("reserved-external", "filter"), before)
-        self.assertTrue(self.ping_as(self.internet, passing, ROUTER["internet"]))
+        self.assertTrue(self.ping_as(self.internet, passing, ROUTER["internet"], 5))
 
     def test_no_router_advertisement_is_taken(self) -> None:
         def default_by_link_local() -> bool:
@@ -236,7 +236,8 @@ class Ipv6Same(RouterTest):
 
     def connects(self, source: str) -> bool:
         with self.laptop.socket(socket.AF_INET6) as connection:
-            connection.settimeout(0.5)
+            # Less than a second, after which the SYN would be sent again.
+            connection.settimeout(0.9)
             connection.bind((source, 0))
             return connection.connect_ex((ROUTER["laptop"], 22)) == 0
 

@@ -30,10 +30,10 @@ class LineLimits(RouterTest):
     def opened(self, port: int, source: str = example.LAPTOP.address, target: str = ROUTER) -> socket.socket | None:
         """A connection that answers, or None. It stays open to the test's end."""
         connection = self.stack.enter_context(self.laptop.socket())
-        connection.settimeout(0.3)
+        # Less than a second, after which the SYN would be sent again: one more attempt.
+        connection.settimeout(0.9)
         connection.bind((source, 0))
         if connection.connect_ex((target, port)) != 0:
-            # No SYN is sent again, which would be one more attempt.
             connection.close()
             return None
         return connection

@@ -26,7 +26,7 @@ class Sources(RouterTest):
 
     def connects(self, source: str, target: str, port: int) -> bool:
         with self.laptop.socket() as connection:
-            connection.settimeout(0.4)
+            connection.settimeout(0.9)
             connection.bind((source, 0))
             return connection.connect_ex((target, port)) == 0
 

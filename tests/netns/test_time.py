@@ -49,7 +49,7 @@ class Time(RouterTest):
     def reaches(self, when: str) -> bool:
         self.boot(ZONES, allow("private", "router", "ssh", when), allow("private", "router", "http"))
         self.assertTrue(probes.tcp(self.laptop, ROUTER, 80), "control: a line without a time")
-        return bool(probes.tcp(self.laptop, ROUTER, 22, 0.5))
+        return bool(probes.tcp(self.laptop, ROUTER, 22, 0.9))
 
     def test_part_of_a_day(self) -> None:
         # Over midnight wherever now is near it.

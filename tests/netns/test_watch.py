@@ -106,6 +106,19 @@ class Watch(RouterTest):
             self.assertTrue(self.hears("mended: sysctl net.ipv4.conf.eth1.rp_filter"))
             self.camfw("status")
 
+    def test_what_a_boot_could_not_keep_is_kept_when_the_disk_can_be_written(self) -> None:
+        good = self.program.var / "camfw/last-good"
+        with self.watching():
+            good.parent.rename(good.parent.with_name("away"))
+            # As a disk that is not mounted yet: a file is in the way.
+            good.parent.touch()
+            self.assertTrue(self.hears("cannot keep the last good policy in /var/lib/camfw"))
+            time.sleep(2.5)
+            self.hears("", seconds=0)
+            self.assertEqual(self.heard.count("cannot keep"), 1, "it is said once")
+            good.parent.unlink()
+            self.assertTrue(wait_until(good.is_file, 5))
+
 
 @both_backends
 class Others(RouterTest):

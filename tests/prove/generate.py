@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from prove.bench import HOSTS, WIRES
+from prove.wires import HOSTS, WIRES
 from prove.packets import FLAGS, ICMP, TCP, UDP, Packet
 
 PORTS = (1, 22, 53, 79, 80, 81, 443, 1023, 1024, 8080, 50000, 65535)

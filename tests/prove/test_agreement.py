@@ -23,7 +23,7 @@ from netns.case import both_backends
 from netns.program import BINARY
 from netns.tables import Tables
 from prove import generate
-from prove.bench import NETWORKS, Bench
+from prove.wires import NETWORKS, Bench
 from prove.packets import ICMP, TCP, UDP, Packet
 
 VERDICTS = int(os.environ.get("CAMFW_VERDICTS", "5000"))
@@ -80,19 +80,27 @@ class Agreement(unittest.TestCase):
         wrong = [
             f"{packet.line()}: predicted {it.verdict} by {it.by}, came out at {found.get(packet.number)}"
             for packet, it in pairs
-            if it.verdict not in ("ACCEPT", "DROP") or (it.verdict == "ACCEPT") != (packet.number in found)
-            # It goes where the routes say, if no rule sends it elsewhere.
-            or (packet.out and found.get(packet.number, packet.out) != packet.out)
+            # What a later fragment's ports are depends on the backend, and it is said so.
+            if not (packet.fragment and it.verdict == "DEPENDS")
+            and (it.verdict == "ACCEPT") != (packet.number in found)
+        ]
+        # It goes where the routes say, if no rule sends it elsewhere.
+        wrong += [
+            f"{packet.line()}: came out at {found[packet.number]}"
+            for packet in packets
+            if packet.out and found.get(packet.number, packet.out) != packet.out
         ]
         self.assertEqual(wrong, [], f"{len(wrong)} packets; the rules:\n{text}")
         return predicted
 
     def counted(self, tables: Tables, predicted: Sequence[Predicted], text: str) -> None:
-        """Each rule must have met as many packets as predicted."""
-        met = Counter(place for it in predicted for place in it.path)
+        """Each rule must have met as many packets as predicted: those that surely
+        met it at least, and those that perhaps did at most."""
+        surely = Counter(place for it in predicted for place in it.path if not place.startswith("perhaps "))
+        perhaps = Counter(place.removeprefix("perhaps ") for it in predicted for place in it.path)
         for place, (count, rule) in places(tables.save("iptables", counters=True)).items():
-            if "OUTPUT" not in place and "POSTROUTING" not in place:
-                self.assertEqual(count, met[place], f"{place}: {rule}; the rules:\n{text}")
+            self.assertGreaterEqual(count, surely[place], f"{place}: {rule}; the rules:\n{text}")
+            self.assertLessEqual(count, perhaps[place], f"{place}: {rule}; the rules:\n{text}")
 
     def test_generated_packets_under_generated_rules(self) -> None:
         judged = Counter[str]()
@@ -113,7 +121,7 @@ class Agreement(unittest.TestCase):
 
     def test_packets_of_connections(self) -> None:
         states = Counter[str]()
-        for seed in range(SEED, SEED + max(4, VERDICTS // 1000)):
+        for seed in range(SEED, SEED + max(10, VERDICTS // 500)):
             random = Random(f"connections-{seed}-{self.backend}")
             rules = generate.Rules(random, tracking=True)
             text = rules.text()

@@ -18,7 +18,7 @@ from prove.packets import ICMP, TCP, UDP, Packet, number_of
 
 WIRES = ("eth0", "eth1", "eth2")
 PROTOCOLS = (TCP, UDP, ICMP, 50, 253)
-HOSTS = range(10, 26)
+HOSTS = range(2, 26)
 BUFFER = 32 << 20
 SO_RCVBUFFORCE = 33
 PACKET_IGNORE_OUTGOING = 23

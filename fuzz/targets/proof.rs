@@ -1,0 +1,23 @@
+//! Any text as anyone's rules: what they mean is found without a panic, and what
+//! is not known stays in doubt.
+
+#![no_main]
+
+use camfw::prove;
+use camfw::ruleset::read;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let Ok(ruleset) = read(text) else {
+        return;
+    };
+    let family = prove::family_of(&ruleset);
+    let Ok(networks) = prove::networks("eth0 10.0.0.0/8 fd00::/8\nlo 10.0.0.1\n") else {
+        return;
+    };
+    prove::unknown(&ruleset, family);
+    prove::findings(&ruleset, family, &networks, None);
+    prove::matrix(&ruleset, family, &networks, prove::About::default());
+    // To itself nothing changes.
+    assert!(!prove::differ(&ruleset, &ruleset, family));
+});

@@ -1,0 +1,237 @@
+//! The set of packets that get through and the judge of one packet agree, over
+//! random rules and random packets: what surely gets through is accepted, what
+//! may not is dropped, and what is between them depends.
+
+use super::compare::as_they_came;
+use super::judge::{Verdict, judge};
+use super::packet::{Field, Interfaces, NO_INTERFACE, Packet, Space, State};
+use super::program::{Program, interface_patterns};
+use super::reach::{Reach, Way};
+use crate::ruleset::{IpFamily, read};
+
+/// Numbers that look random (xorshift, Marsaglia 2003).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+}
+
+const CONDITIONS: &[&str] = &[
+    "-s 10.0.0.0/8",
+    "! -s 10.1.0.0/16",
+    "-d 10.1.2.3/32",
+    "! -d 10.0.0.0/9",
+    "-i eth0",
+    "! -i eth+",
+    "-p tcp -m tcp --dport 22:80",
+    "-p tcp -m tcp ! --sport 1024:",
+    "-p tcp -m tcp --tcp-flags SYN,ACK SYN",
+    "-p udp -m multiport --ports 53,67:68",
+    "! -p icmp",
+    "-p icmp -m icmp ! --icmp-type 3/1",
+    "-m conntrack --ctstate NEW,UNTRACKED",
+    "-m state ! --state INVALID",
+    "-m mac --mac-source 02:00:00:00:00:01",
+    "-m mark --mark 0x1/0x3",
+    "-m mark ! --mark 0x0",
+    "-m iprange --src-range 10.0.0.5-10.1.0.0",
+    "-m limit --limit 1/sec",
+    "-m set --match-set bad src",
+    "-f",
+    "",
+];
+
+fn condition(random: &mut Random) -> String {
+    let first = random.of(CONDITIONS);
+    let second = random.of(CONDITIONS);
+    // One protocol a rule.
+    if first.contains("-p ") && second.contains("-p ") {
+        return first.to_owned();
+    }
+    format!("{first} {second}")
+}
+
+fn rules(random: &mut Random) -> String {
+    let mut text = String::new();
+    for (table, hooks, targets) in [
+        (
+            "raw",
+            &["PREROUTING"][..],
+            &["-j DROP", "-j CT --notrack", "-j a", "-g b", ""][..],
+        ),
+        (
+            "mangle",
+            &["PREROUTING", "FORWARD"],
+            &[
+                "-j MARK --set-xmark 0x1/0xffffffff",
+                "-j MARK --set-xmark 0x2/0xf",
+                "-j a",
+                "-j DROP",
+            ],
+        ),
+        (
+            "filter",
+            &["INPUT", "FORWARD"],
+            &[
+                "-j ACCEPT",
+                "-j DROP",
+                "-j RETURN",
+                "-j a",
+                "-g a",
+                "-j b",
+                "-j REJECT",
+                "-j ODD",
+                "-j LOG",
+            ],
+        ),
+        (
+            "nat",
+            &["PREROUTING"],
+            &[
+                "-j DNAT --to-destination 10.1.2.3:80",
+                "-j DNAT --to-destination 10.1.2.3",
+                "-j ACCEPT",
+                "-j REDIRECT --to-ports 80",
+                "-j RETURN",
+            ],
+        ),
+    ] {
+        text += &format!("*{table}\n");
+        for hook in hooks {
+            text += &format!(":{hook} {} [0:0]\n", random.of(&["ACCEPT", "DROP"]));
+        }
+        text += ":a - [0:0]\n:b - [0:0]\n";
+        let chains = hooks.iter().chain(&["a", "b"]);
+        for chain in chains {
+            // Chains call later ones alone.
+            let targets: Vec<&str> = targets
+                .iter()
+                .copied()
+                .filter(|target| match *chain {
+                    "a" => !target.ends_with(" a"),
+                    "b" => !target.ends_with(" a") && !target.ends_with(" b"),
+                    _ => true,
+                })
+                .collect();
+            for _ in 0..random.below(5) {
+                text += &format!("-A {chain} {} {}\n", condition(random), random.of(&targets));
+            }
+        }
+        text += "COMMIT\n";
+    }
+    text
+}
+
+fn packet(random: &mut Random, space: &Space, way: Way) -> Packet {
+    let mut packet = Packet::ZERO;
+    let interface = |random: &mut Random| 2 + random.below(space.interfaces.len() - 2) as u128;
+    packet.set(Field::In, interface(random));
+    let out = interface(random);
+    packet.set(
+        Field::Out,
+        if way == Way::Forward {
+            out
+        } else {
+            NO_INTERFACE
+        },
+    );
+    for (field, values) in [
+        (
+            Field::Source,
+            &[0x0a00_0005u128, 0x0a01_0001, 0x0808_0808][..],
+        ),
+        (Field::Destination, &[0x0a01_0203, 0x0a00_0001, 0x0a80_0001]),
+        (Field::Protocol, &[6, 6, 17, 1, 50]),
+        (Field::SourcePort, &[22, 53, 1024, 40_000]),
+        (Field::DestinationPort, &[22, 67, 80, 443]),
+        (Field::Flags, &[2, 16, 18, 0]),
+        (Field::IcmpType, &[3, 8]),
+        (Field::IcmpCode, &[0, 1]),
+        (Field::Mac, &[0x0200_0000_0001, 0x0200_0000_0002]),
+        (Field::Fragment, &[0, 0, 0, 1]),
+        (
+            Field::State,
+            &[
+                State::New as u128,
+                State::New as u128,
+                State::Invalid as u128,
+            ],
+        ),
+    ] {
+        packet.set(field, random.of(values));
+    }
+    packet
+}
+
+#[test]
+fn sets_and_the_judge_agree() -> Result<(), crate::ruleset::ParseError> {
+    let mut seen = [0; 3];
+    for seed in 1..=120u64 {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed));
+        let text = rules(&mut random);
+        let ruleset = read(&text)?;
+        let mut space = Space::new(IpFamily::V4, Interfaces::new(&interface_patterns(&ruleset)));
+        let program = Program::new(&ruleset, &space);
+        for way in [Way::Input, Way::Forward] {
+            let mut reach = Reach::new(&program);
+            let all = reach.everything(&mut space, way);
+            let all = as_they_came(&mut space, &program, all);
+            let accepted = reach.accepted(&mut space, way);
+            let may = as_they_came(&mut space, &program, accepted.may);
+            let must = as_they_came(&mut space, &program, accepted.must);
+            for _ in 0..100 {
+                let packet = packet(&mut random, &space, way);
+                if !space.holds(all, &packet) {
+                    continue;
+                }
+                let judged = judge(&program, &space, way, packet).verdict;
+                seen[judged as usize] += 1;
+                let (perhaps, surely) = (space.holds(may, &packet), space.holds(must, &packet));
+                let agree = match judged {
+                    Verdict::Accept => perhaps,
+                    Verdict::Drop => !surely,
+                    Verdict::Depends => true,
+                };
+                // Neither may be surer than the other is of the contrary.
+                assert!(
+                    agree,
+                    "{judged}, perhaps {perhaps}, surely {surely}:\n{text}\n{packet:?}"
+                );
+                if !text.contains("--set-xmark 0x2/0xf") && !text.contains("notrack") {
+                    assert!(
+                        judged != Verdict::Accept || surely || !exact(&text),
+                        "surely accepted, and not in the set:\n{text}\n{packet:?}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
+    Ok(())
+}
+
+/// Whether nothing in some rules is in doubt.
+fn exact(text: &str) -> bool {
+    let doubts = [
+        "limit",
+        "set ",
+        "ODD",
+        "REDIRECT",
+        "-f",
+        "--dport",
+        "--sport",
+        "--ports",
+        "--tcp-flags",
+        "--icmp-type",
+    ];
+    !doubts.iter().any(|doubt| text.contains(doubt))
+}

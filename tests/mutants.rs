@@ -1,0 +1,201 @@
+//! A rule dropped, two swapped, a mask widened, a negation flipped, a target
+//! changed: every such change of a correct ruleset that changes what becomes of
+//! any packet is found, and by a packet that shows it.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use camfw::policy::{Answers, Policy};
+use camfw::prove::{self, Answer, Tracer};
+use camfw::ruleset::{IpFamily, Negatable, Rule, Ruleset, Table, Target, rule_text};
+use camfw::source::Source;
+use ipnet::IpNet;
+
+/// Every change of one place, in words with the rules that it gives.
+fn mutants(ruleset: &Ruleset) -> Vec<(String, Ruleset)> {
+    let mut all = Vec::new();
+    for (name, table) in ruleset.tables() {
+        for (at, chain) in table.chains.iter().enumerate() {
+            for (number, rule) in chain.rules.iter().enumerate() {
+                let place = format!("{} {} {}", name.as_str(), chain.name, number + 1);
+                let mut with = |what: &str, change: &dyn Fn(&mut Vec<Rule>)| {
+                    let mut table: Table = table.clone();
+                    change(&mut table.chains[at].rules);
+                    let mut mutant = ruleset.clone();
+                    mutant.set(name, table);
+                    all.push((format!("{place} {what}: {}", rule_text(rule)), mutant));
+                };
+                with("dropped", &|rules| drop(rules.remove(number)));
+                if number > 0 {
+                    with("swapped", &|rules| rules.swap(number - 1, number));
+                }
+                for (what, changed) in changed(rule) {
+                    with(what, &|rules| rules[number] = changed.clone());
+                }
+            }
+        }
+    }
+    all
+}
+
+fn wider(network: Option<Negatable<IpNet>>) -> Option<Negatable<IpNet>> {
+    let Negatable { negated, value } = network?;
+    let length = value.prefix_len().checked_sub(1)?;
+    let value = IpNet::new(value.addr(), length).ok()?.trunc();
+    Some(Negatable { negated, value })
+}
+
+fn flipped<T: Clone>(value: &Option<Negatable<T>>) -> Option<Negatable<T>> {
+    let mut value = value.clone()?;
+    value.negated = !value.negated;
+    Some(value)
+}
+
+/// The rule with one thing in it changed.
+fn changed(rule: &Rule) -> Vec<(&'static str, Rule)> {
+    let mut all = Vec::new();
+    if let source @ Some(_) = wider(rule.source) {
+        all.push((
+            "with a wider source",
+            Rule {
+                source,
+                ..rule.clone()
+            },
+        ));
+    }
+    if let destination @ Some(_) = wider(rule.destination) {
+        all.push((
+            "with a wider destination",
+            Rule {
+                destination,
+                ..rule.clone()
+            },
+        ));
+    }
+    if let source @ Some(_) = flipped(&rule.source) {
+        all.push((
+            "with the source negated",
+            Rule {
+                source,
+                ..rule.clone()
+            },
+        ));
+    }
+    if let in_interface @ Some(_) = flipped(&rule.in_interface) {
+        all.push((
+            "with the interface negated",
+            Rule {
+                in_interface,
+                ..rule.clone()
+            },
+        ));
+    }
+    if let out_interface @ Some(_) = flipped(&rule.out_interface) {
+        all.push((
+            "with the way out negated",
+            Rule {
+                out_interface,
+                ..rule.clone()
+            },
+        ));
+    }
+    if let protocol @ Some(_) = flipped(&rule.protocol) {
+        // Ports of no protocol are refused by iptables; the rest of the rule is not.
+        let matches = Vec::new();
+        all.push((
+            "with the protocol negated",
+            Rule {
+                protocol,
+                matches,
+                ..rule.clone()
+            },
+        ));
+    }
+    for place in 0..rule.matches.len() {
+        let mut less = rule.clone();
+        less.matches.remove(place);
+        all.push(("with a match less", less));
+    }
+    let target = match &rule.target {
+        Some(Target::Accept) => Some(Target::Drop),
+        Some(Target::Drop | Target::Return | Target::Jump(_)) => Some(Target::Accept),
+        _ => None,
+    };
+    if target.is_some() {
+        all.push((
+            "with another target",
+            Rule {
+                target,
+                ..rule.clone()
+            },
+        ));
+    }
+    all
+}
+
+/// How many mutants change what becomes of a packet, and those that are not found
+/// or found by a packet that does not show it.
+fn tried(policy: &Policy, rules: &[Ruleset; 2], which: IpFamily) -> (usize, Vec<String>) {
+    let (mut changing, mut missed) = (0, Vec::new());
+    for (what, mutant) in mutants(&rules[which as usize]) {
+        let differs = prove::differ(&rules[which as usize], &mutant, which);
+        let mut both = rules.clone();
+        both[which as usize] = mutant;
+        let claims = prove::claims(policy, &both[0], &both[1]);
+        let broken: Vec<_> = claims
+            .iter()
+            .filter(|claim| !claim.answer.holds())
+            .collect();
+        if !differs {
+            continue;
+        }
+        changing += 1;
+        if broken.is_empty() {
+            missed.push(format!("{what}: not found"));
+            continue;
+        }
+        // Each packet that is given must be judged otherwise by the true rules.
+        let before = Tracer::of_policy(policy.clone(), rules.clone());
+        let after = Tracer::of_policy(policy.clone(), both.clone());
+        for claim in broken {
+            let Answer::Broken(example) = &claim.answer else {
+                continue;
+            };
+            let verdict = |tracer: &Tracer| {
+                let lines = [(0, example.packet.as_str())].into_iter();
+                let text = tracer.verdicts(lines).unwrap_or_else(|error| error);
+                text.split('\t').next().unwrap_or_default().to_owned()
+            };
+            let (was, is) = (verdict(&before), verdict(&after));
+            if was == is {
+                missed.push(format!("{what}: {claim}: was {was}, is {is}"));
+            }
+        }
+    }
+    (changing, missed)
+}
+
+#[test]
+fn every_mutant_that_changes_a_verdict_is_found() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut all = 0;
+    for (case, family) in [
+        ("camera-router", IpFamily::V4),
+        ("camera-router", IpFamily::V6),
+        ("cameras", IpFamily::V4),
+        ("egress-listed", IpFamily::V4),
+        ("ipv6-same", IpFamily::V6),
+    ] {
+        let text = fs::read_to_string(root.join(case).join("config.toml"))?;
+        let plan = camfw::plan(&Source::new("config.toml", text), &Answers::new())?;
+        let rules = [plan.ipv4, plan.ipv6];
+        let (changing, missed) = tried(&plan.policy, &rules, family);
+        assert!(missed.is_empty(), "{case}:\n{}", missed.join("\n"));
+        assert!(changing > 0, "{case}: no mutant changed anything");
+        all += changing;
+    }
+    // The control: most mutants do change something.
+    assert!(all > 300, "{all}");
+    Ok(())
+}
