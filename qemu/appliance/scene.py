@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lab import example, table
@@ -74,13 +74,13 @@ class Scene:
 
     def boot(
         self, image: Image, files: Mapping[str, Entry], *, log: Path | None = None,
-        echo: Callable[[str], None] | None = None, more: Sequence[str] = (),
+        echo: Callable[[str], None] | None = None, data: Path | None = None,
     ) -> Machine:
-        """Start the appliance with files added to its image. One at a time. `more`
+        """Start the appliance with files added to its image. One at a time. `data`
         is as for a Machine."""
         self._boots += 1
         booted = image.with_files({**files, **self.login}, self.scratch / f"boot{self._boots}")
-        return Machine(booted, self._cards, log=log, echo=echo, more=more)
+        return Machine(booted, self._cards, log=log, echo=echo, data=data)
 
     def wait_for_services(self, attempts: Iterable[tuple[Flow, bool]], seconds: float = 60) -> None:
         """Wait until the router's services answer those who may reach them."""

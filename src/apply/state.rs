@@ -2,8 +2,6 @@
 //!
 //! Kept in memory, /run: the kernel forgets its tables when this goes too.
 
-use serde::Deserialize;
-
 use super::good;
 use crate::host::clock;
 use crate::host::store::{self, Place};
@@ -13,8 +11,7 @@ use crate::source::one_line;
 const NAME: &str = "state";
 
 /// What is in force.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// applied, sealed, unsealed, open; empty where no command was run
     pub outcome: String,
@@ -34,8 +31,23 @@ impl State {
     /// That no file can be read is as if no command had been run.
     pub fn read() -> State {
         let text = store::read(Place::Run, NAME).ok().flatten();
-        let state = text.and_then(|text| toml::from_str(&text).ok());
-        state.unwrap_or_default()
+        let mut state = State::default();
+        for line in text.unwrap_or_default().lines() {
+            let Some((key, value)) = line.split_once(' ') else {
+                continue;
+            };
+            let seconds = || value.parse().unwrap_or_default();
+            match key {
+                "outcome" => state.outcome = value.to_owned(),
+                "at" => state.at = seconds(),
+                "policy" => state.policy = value.to_owned(),
+                "instead" => state.instead = value.to_owned(),
+                "token" => state.token = value.to_owned(),
+                "deadline" => state.deadline = seconds(),
+                _ => {}
+            }
+        }
+        state
     }
 
     /// A policy that was applied; `instead` says why it is not the file's.
@@ -58,15 +70,9 @@ impl State {
 
     /// Writes it. That it cannot be is said, and is no reason to stop.
     pub fn write(&self) {
-        let ascii = |text: &str| text.replace(|c: char| !c.is_ascii(), "?");
         let text = format!(
-            "outcome = {:?}\nat = {:?}\npolicy = {:?}\ninstead = {:?}\ntoken = {:?}\ndeadline = {:?}\n",
-            self.outcome,
-            self.at,
-            self.policy,
-            ascii(&self.instead),
-            self.token,
-            self.deadline
+            "outcome {}\nat {}\npolicy {}\ninstead {}\ntoken {}\ndeadline {}\n",
+            self.outcome, self.at, self.policy, self.instead, self.token, self.deadline
         );
         if let Err(error) = store::write(Place::Run, NAME, &text) {
             log::warn!(

@@ -47,6 +47,10 @@ class Kernel(RouterTest):
         shown = self.camfw("show", "kernel", *arguments).stdout
         return re.findall(r"^(CONFIG_\w+)=y$", shown, re.MULTILINE)
 
+    def links(self) -> list[str]:
+        listed = self.router.run(["ip", "-o", "link"]).stdout
+        return re.findall(r"^\d+: ([^:@]+)", listed, re.MULTILINE)
+
     def knows_vlan(self) -> bool:
         done = self.camera.run(["ip", "link", "add", "link", "eth0", "name", "v", "type", "vlan", "id", "9"])
         return done.returncode == 0
@@ -91,7 +95,7 @@ class Kernel(RouterTest):
 
     def test_a_vlan_that_the_kernel_cannot_make_is_said_before_anything_is_touched(self) -> None:
         self.camfw("boot")
-        before, links = self.tables.snapshot(), self.router.run(["ip", "-o", "link"]).stdout
+        before, links = self.tables.snapshot(), self.links()
         vlan = self.knows_vlan()
         self.program.configure(self.program.config.read_text() + VLAN)
         result = self.program.run("apply")
@@ -102,7 +106,7 @@ class Kernel(RouterTest):
         self.assertEqual(result.code, 1, str(result))
         self.assertIn("CONFIG_VLAN_8021Q", result.stderr)
         self.assertEqual(self.tables.snapshot(), before)
-        self.assertEqual(self.router.run(["ip", "-o", "link"]).stdout, links)
+        self.assertEqual(self.links(), links)
         self.assertEqual(self.forwarding(), "1")
         # The last policy is one that this kernel can hold.
         result = self.camfw("boot", expect=1)

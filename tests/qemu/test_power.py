@@ -77,11 +77,7 @@ class Power(unittest.TestCase):
         return files
 
     def boot(self, disk: Path, *, change: bool) -> tuple[Machine, int]:
-        drive = (
-            "-drive", f"if=none,id=data,format=raw,cache=writeback,file={disk}",
-            "-device", "virtio-blk-pci,drive=data,addr=9",
-        )
-        machine = boot.scene.boot(image.own(), self.files(change=change), more=drive)
+        machine = boot.scene.boot(image.own(), self.files(change=change), data=disk)
         self.addCleanup(machine.kill)
         line = machine.wait_for(r"camfw: boot exited with code \d", boot.BOOT_SECONDS)
         self.assertNotIn("cannot mount", machine.console)
@@ -119,7 +115,7 @@ class Power(unittest.TestCase):
                 # The last good policy is whole.
                 machine.wait_for("ready|appliance", 60)
                 code, said = machine.command(
-                    "echo nonsense >/tmp/bad.toml; chmod 644 /tmp/bad.toml; camfw --config /tmp/bad.toml boot", 60)
+                    f"echo nonsense >/tmp/bad.toml; chmod 644 /tmp/bad.toml; camfw --config /tmp/bad.toml boot", 60)
                 self.assertEqual(code, 1, said)
                 self.assertIn("last good policy", said)
                 self.assertEqual(arrived.count(), 0)
