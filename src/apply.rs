@@ -330,7 +330,7 @@ pub fn refresh(config: &Path) -> Outcome {
     }
 }
 
-/// The plan of a policy as it is kept. This is where a policy must prove.
+/// The plan of a policy as it is kept; `enforce` proves it.
 fn plan_of(kept: &Kept) -> Result<Plan, Refusal> {
     crate::plan(&kept.source, &names::known())
 }

@@ -4,6 +4,7 @@
 //! camfw.toml --parse--> Config --resolve--> Policy --compile--> Plan { rules v4, rules v6, network, sysctls }
 //!                       as written          checked             finished values
 //! Plan --> show
+//!      --> prove   is it what the policy says, and nothing else?
 //!      --> apply   host/* --> read the kernel back --> compare
 //! ```
 //!
