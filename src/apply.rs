@@ -293,7 +293,10 @@ fn enforce_asking(kept: &Kept, plan: &mut Plan) -> Result<usize, Failure> {
     let mut changes = enforce(plan, Patience::None)?;
     if !plan.policy.hosts.is_empty() {
         names::ask(&plan.policy.hosts);
-        if let Ok(answered) = plan_of(kept) {
+        // Nothing but rules comes of names: the same rules are in force already.
+        if let Ok(answered) = plan_of(kept)
+            && (&answered.ipv4, &answered.ipv6) != (&plan.ipv4, &plan.ipv6)
+        {
             *plan = answered;
             changes += enforce(plan, Patience::None)?;
         }

@@ -249,17 +249,7 @@ fn flags(space: &Space, set: Set) -> String {
         count += 1;
     }
     let fixed = on | off;
-    let names = |bits: u128| {
-        let named = TcpFlags::NAMES.iter().enumerate();
-        let names: Vec<&str> = named
-            .filter(|(bit, _)| bits >> bit & 1 == 1)
-            .map(|(_, name)| *name)
-            .collect();
-        match names.is_empty() {
-            true => "none".to_owned(),
-            false => names.join(","),
-        }
-    };
+    let names = |bits: u128| TcpFlags::names(bits).unwrap_or_else(|| "none".to_owned());
     match count == 1 << (6 - fixed.count_ones()) {
         true => format!("{} of {}", names(on), names(fixed)),
         false => format!("in {count} of 64 ways"),

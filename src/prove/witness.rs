@@ -137,15 +137,7 @@ pub fn as_it_came(packet: &Packet) -> Packet {
 }
 
 fn flags(flags: u128) -> String {
-    let named = TcpFlags::NAMES.iter().enumerate();
-    let on: Vec<&str> = named
-        .filter(|(bit, _)| flags >> bit & 1 == 1)
-        .map(|(_, name)| *name)
-        .collect();
-    match on.len() {
-        0 => "NONE".into(),
-        _ => on.join(","),
-    }
+    TcpFlags::names(flags).unwrap_or_else(|| "NONE".into())
 }
 
 /// A packet of the options of `camfw trace`: name, without dashes, and value.

@@ -311,6 +311,16 @@ impl TcpFlags {
     };
     /// Their names, from the lowest bit.
     pub const NAMES: [&'static str; 6] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"];
+
+    /// The names of those that are on, with commas between them; None if none is.
+    pub fn names(flags: u128) -> Option<String> {
+        let named = TcpFlags::NAMES.iter().enumerate();
+        let on: Vec<&str> = named
+            .filter(|(bit, _)| flags >> bit & 1 == 1)
+            .map(|(_, name)| *name)
+            .collect();
+        (!on.is_empty()).then(|| on.join(","))
+    }
 }
 
 /// A packet's mark, under a mask.

@@ -266,15 +266,7 @@ fn ports(
 }
 
 fn flags_word(flags: u8) -> String {
-    let named = TcpFlags::NAMES.iter().enumerate();
-    let on: Vec<&str> = named
-        .filter(|(bit, _)| flags >> bit & 1 == 1)
-        .map(|(_, name)| *name)
-        .collect();
-    match on.len() {
-        0 => "NONE".into(),
-        _ => on.join(","),
-    }
+    TcpFlags::names(flags.into()).unwrap_or_else(|| "NONE".into())
 }
 
 fn states_word(states: CtStates) -> String {
