@@ -59,6 +59,10 @@ class Crowd:
         found = {host: len(capture.packets) for host, capture in zip(self._lab.hosts, self._captures, strict=True)}
         return {name: count for name, count in {**found, "router": arrived}.items() if count}
 
+    def packets(self) -> list[str]:
+        """Those that came to hosts, as tcpdump has them."""
+        return [packet for capture in self._captures for packet in capture.packets]
+
     def is_everywhere(self, seconds: float = 5) -> bool:
         """Whether packets arrive at every host and at the router: the control."""
         end = time.monotonic() + seconds

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab import example, traffic
@@ -15,12 +18,19 @@ from lab.probes import wait_until
 from netns.case import RouterTest, both_backends
 from netns.crowd import Crowd
 from netns.program import tools, wrap
+from netns.tables import FAMILIES
 from netns.trace import events, tracing
 
 SECONDS = 5
 PORT = 80
 MASQUERADE = 'from    = "camera"\nto      = "external"\nenabled = false'
 TO_EXTERNAL = 'from    = "private"\nto      = "external"\nservice = "http"'
+
+
+# A chain of filter that drops what no rule accepts, and does not.
+LETS_GO = re.compile(
+    r"delete (table|chain) ip6? filter( (INPUT|FORWARD|OUTPUT)|$)"
+    r"|chain ip6? filter (INPUT|FORWARD) .*policy accept|chain ip6 filter OUTPUT .*policy accept")
 
 
 @both_backends
@@ -144,3 +154,63 @@ class Reload(RouterTest):
         self.camfw("open")
         with Crowd(self.lab) as crowd:
             self.assertTrue(crowd.is_everywhere(), "control")
+
+
+class CommitNft(RouterTest):
+    """What becomes of the built-in chains within a commit, as the kernel tells it: the
+    rules of its new generation are in force before it comes to policies and chains, one
+    after the other (nf_tables_commit in net/netfilter/nf_tables_api.c)."""
+
+    backend = "nft"
+
+    @contextlib.contextmanager
+    def monitored(self, events: list[str]) -> Iterator[None]:
+        """The events of nf_tables that the body brings about, all of them."""
+        monitor = self.router.start(["nft", "monitor"], stdout=subprocess.PIPE)
+        assert monitor.stdout is not None
+        os.set_blocking(monitor.stdout.fileno(), False)
+        told = b""
+
+        def hears(table: str) -> bool:
+            nonlocal told
+            self.router.run(["nft", "add", "table", "ip", table], check=True)
+            self.router.run(["nft", "delete", "table", "ip", table], check=True)
+            told += monitor.stdout.read() or b""
+            return f"add table ip {table}".encode() in told
+
+        try:
+            self.assertTrue(wait_until(lambda: hears("begin"), 30))
+            yield
+            self.assertTrue(wait_until(lambda: hears("end"), 30))
+        finally:
+            monitor.kill()
+            monitor.wait()
+            monitor.stdout.close()
+        events += told.decode().splitlines()
+
+    def test_no_chain_that_drops_lets_go_for_a_moment(self) -> None:
+        # Told to delete all chains, iptables-nft-restore makes the built-in ones anew over
+        # those that are there, with policy ACCEPT: a datagram got through in 180 reloads.
+        self.camfw("boot")
+        first = self.program.config.read_text()
+        second = first.replace('rate = "10/minute"', 'rate = "20/minute"')
+        second = second.replace('service = "ssh"', 'service = ["ssh", "https"]') + (
+            '\n[[cameras]]\nname = "porch"\naddress = "192.168.8.110"\nmac = "02:00:00:00:00:11"\n')
+        without = tools(self.scratch / "without", self.backend, ("iptables-restore", "ip6tables-restore"))
+        events: list[str] = []
+        with self.monitored(events):
+            for path in (None, without):
+                for command, policy in (("apply", second), ("apply", first), ("boot", second), ("seal", second),
+                                        ("apply", first), ("seal", first), ("boot", first)):
+                    # Chains of others are taken out too.
+                    for family in FAMILIES:
+                        self.tables.run(family, "-N", "theirs")
+                    self.program.configure(policy)
+                    self.camfw(command, path=path)
+                    self.assertNotIn("theirs", self.tables.snapshot())
+        self.assertTrue(any(re.search(r"chain ip filter FORWARD .*policy drop", line) for line in events), "control")
+        self.assertEqual([line for line in events if LETS_GO.search(line)], [])
+        opened: list[str] = []
+        with self.monitored(opened):
+            self.camfw("open")
+        self.assertGreaterEqual(sum(bool(LETS_GO.search(line)) for line in opened), 5, "control")
