@@ -7,6 +7,7 @@ import contextlib
 import time
 
 from lab.capture import Capture
+from lab.probes import PATIENCE
 from lab.router import Lab
 from lab.traffic import UDP, Stream
 
@@ -63,7 +64,7 @@ class Crowd:
         """Those that came to hosts, as tcpdump has them."""
         return [packet for capture in self._captures for packet in capture.packets]
 
-    def is_everywhere(self, seconds: float = 5) -> bool:
+    def is_everywhere(self, seconds: float = PATIENCE) -> bool:
         """Whether packets arrive at every host and at the router: the control."""
         end = time.monotonic() + seconds
         seen: set[str] = set()

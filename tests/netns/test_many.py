@@ -46,7 +46,7 @@ class Many(RouterTest):
         user = self.router.start(["bash", "-c", loop], stdout=subprocess.PIPE, env=env)
         running = {path: self.program.start("apply", config=path) for path in paths}
         for path, process in running.items():
-            _, stderr = process.communicate(timeout=120)
+            _, stderr = process.communicate(timeout=600)
             self.assertEqual(process.returncode, 0, f"{path.name}: {stderr.decode()}")
         user.kill()
         output, _ = user.communicate()

@@ -168,14 +168,14 @@ class CommitNft(RouterTest):
         """The events of nf_tables that the body brings about, all of them."""
         monitor = self.router.start(["nft", "monitor"], stdout=subprocess.PIPE)
         assert monitor.stdout is not None
-        os.set_blocking(monitor.stdout.fileno(), False)
-        told = b""
+        output, told = monitor.stdout, b""
+        os.set_blocking(output.fileno(), False)
 
         def hears(table: str) -> bool:
             nonlocal told
             self.router.run(["nft", "add", "table", "ip", table], check=True)
             self.router.run(["nft", "delete", "table", "ip", table], check=True)
-            told += monitor.stdout.read() or b""
+            told += output.read() or b""
             return f"add table ip {table}".encode() in told
 
         try:
@@ -185,7 +185,7 @@ class CommitNft(RouterTest):
         finally:
             monitor.kill()
             monitor.wait()
-            monitor.stdout.close()
+            output.close()
         events += told.decode().splitlines()
 
     def test_no_chain_that_drops_lets_go_for_a_moment(self) -> None:
