@@ -554,3 +554,25 @@ fn failed(handle: &IPTables, table: TableName, error: &dyn std::error::Error) ->
         message: crate::source::one_line(&error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_takes_out_chains_by_name_and_never_all() -> Result<(), Box<dyn std::error::Error>> {
+        let text = "*raw\n:PREROUTING ACCEPT [0:0]\n:a - [0:0]\n-A a -j DROP\nCOMMIT\n\
+                    *filter\n:INPUT DROP [0:0]\nCOMMIT\n";
+        let chain = |table, name| ChainName::try_from(name).map(|chain| (table, chain));
+        let gone = BTreeSet::from([
+            chain(TableName::Raw, "b")?,
+            chain(TableName::Filter, "c")?,
+            chain(TableName::Filter, "d")?,
+        ]);
+        let expected = "*raw\n-F\n:PREROUTING ACCEPT [0:0]\n:a - [0:0]\n:b - [0:0]\n-X b\n\
+                        -A a -j DROP\nCOMMIT\n\
+                        *filter\n-F\n:INPUT DROP [0:0]\n:c - [0:0]\n-X c\n:d - [0:0]\n-X d\nCOMMIT\n";
+        assert_eq!(in_place(text, &gone), expected);
+        Ok(())
+    }
+}
