@@ -17,6 +17,7 @@ mod state;
 mod status;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use thiserror::Error;
@@ -399,6 +400,7 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
         ruleset: &sealed,
         names: vec![TableName::Filter],
         counters: Counters::default(),
+        gone: BTreeSet::new(),
         hold: None,
     }])?;
     let found = kernel.read()?;
