@@ -20,6 +20,7 @@ mod condition;
 mod cover;
 mod diagram;
 mod flow;
+mod given;
 mod intent;
 mod judge;
 mod matrix;
