@@ -244,9 +244,10 @@ pub fn open() -> Outcome {
         Ok(lock) => lock,
         Err(outcome) => return outcome,
     };
+    let empty = Ruleset::default();
     let opened = Kernel::find().and_then(|kernel| {
         let found = kernel.read()?;
-        kernel.load(&found, |_| Ruleset::default())?;
+        kernel.load(&found, |_| &empty)?;
         Ok(())
     });
     match opened {
@@ -405,7 +406,7 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
     let found = kernel.read()?;
     // What is not sealed now, filter still or another table, is loaded again and
     // held against the kernel.
-    kernel.load(&found, |_| sealed.clone()).map(drop)
+    kernel.load(&found, |_| &sealed).map(drop)
 }
 
 /// Carries a plan out: the proof, what the kernel lacks, settings, rules, read back;
@@ -536,7 +537,7 @@ fn roll_back(before: &[Found], error: &StepError) -> Outcome {
         let old = |family: IpFamily| {
             let place = kernel.families.iter().position(|t| t.family() == family);
             let found = place.and_then(|place| before.get(place));
-            found.map_or_else(Ruleset::sealed, |found| found.rules.clone())
+            found.map_or(&sealed, |found| &found.rules)
         };
         kernel.load(&kernel.read()?, old)
     };

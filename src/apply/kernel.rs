@@ -59,18 +59,14 @@ impl Kernel {
 
     /// Loads the tables in which what was found differs from what is wanted, and
     /// reads them back; how many.
-    pub fn load(
+    pub fn load<'w>(
         &self,
         found: &[Found],
-        wanted: impl Fn(IpFamily) -> Ruleset,
+        wanted: impl Fn(IpFamily) -> &'w Ruleset,
     ) -> Result<usize, StepError> {
-        let wanted: Vec<Ruleset> = self.families.iter().map(|t| wanted(t.family())).collect();
-        let mut loads: Vec<Load<'_>> = self
-            .families
-            .iter()
-            .zip(&wanted)
-            .zip(found)
-            .filter_map(|((tables, wanted), found)| load(tables, wanted, found))
+        let families = self.families.iter().zip(found);
+        let mut loads: Vec<Load<'_>> = families
+            .filter_map(|(tables, found)| load(tables, wanted(tables.family()), found))
             .collect();
         if !loads.is_empty() {
             revoke::due();
@@ -99,7 +95,7 @@ impl Kernel {
         let mut told = Vec::new();
         for (tables, found) in self.families.iter().zip(found) {
             let family = tables.family();
-            let lines = differences(&rules_of(plan, family), &found.rules);
+            let lines = differences(rules_of(plan, family), &found.rules);
             told.extend(lines.iter().map(|line| format!("{family}: {line}")));
         }
         told
@@ -206,9 +202,9 @@ fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
     names
 }
 
-pub fn rules_of(plan: &Plan, family: IpFamily) -> Ruleset {
+pub fn rules_of(plan: &Plan, family: IpFamily) -> &Ruleset {
     match family {
-        IpFamily::V4 => plan.ipv4.clone(),
-        IpFamily::V6 => plan.ipv6.clone(),
+        IpFamily::V4 => &plan.ipv4,
+        IpFamily::V6 => &plan.ipv6,
     }
 }

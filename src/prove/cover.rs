@@ -79,7 +79,7 @@ pub fn cover(
 fn around(space: &mut Space, example: &Packet, allowed: Set) -> Patch {
     let mut sides: Vec<(Field, Set)> = WIDENED
         .iter()
-        .map(|field| (*field, space.equal(*field, example.value(*field))))
+        .map(|field| (*field, space.like(*field, example)))
         .collect();
     for at in 0..sides.len() {
         let field = sides[at].0;

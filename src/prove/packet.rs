@@ -234,6 +234,11 @@ impl Hardware {
         Some(code)
     }
 
+    /// What stands for an address, named or not.
+    fn known(&self, address: u128) -> u128 {
+        self.codes.get(&address).copied().unwrap_or(Self::OTHERS)
+    }
+
     /// An address that a code stands for: of the others one that nobody names.
     fn address(&self, code: u128) -> u128 {
         let named = self.codes.iter().find(|(_, known)| **known == code);
@@ -480,6 +485,18 @@ impl Space {
         self.range(field, value, value)
     }
 
+    /// The packets whose field is as in this one; of hardware addresses that nobody
+    /// names, such a one.
+    pub fn like(&mut self, field: Field, packet: &Packet) -> Set {
+        match field {
+            Field::Mac => {
+                let code = self.hardware.known(packet.value(field));
+                self.masked(field, u128::MAX, code)
+            }
+            _ => self.equal(field, packet.value(field)),
+        }
+    }
+
     /// The hardware addresses that somebody names and packets of a set, which is
     /// over them alone, have, and those that they do not; and whether they have
     /// those that nobody names.
@@ -696,10 +713,7 @@ impl Space {
                 let (start, stride, bits) = self.layout[field as usize];
                 let bit = bits - 1 - (variable - start) / stride;
                 let value = match field {
-                    Field::Mac => {
-                        let code = self.hardware.codes.get(&packet.value(field));
-                        code.copied().unwrap_or(Hardware::OTHERS)
-                    }
+                    Field::Mac => self.hardware.known(packet.value(field)),
                     _ => packet.value(field),
                 };
                 value >> bit & 1 == 1
