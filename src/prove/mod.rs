@@ -20,6 +20,7 @@ mod condition;
 mod cover;
 mod diagram;
 mod flow;
+mod foreign;
 mod intent;
 mod judge;
 mod matrix;

@@ -90,15 +90,22 @@ pub fn findings(
     patterns.extend(behind.iter().map(|it| it.interface.clone()));
     let mut space = Space::new(family, Interfaces::new(&patterns));
     let program = Program::new(ruleset, &space);
+    space.forwarding_counts = program.asked.hops;
     let mut reach = Reach::new(&program);
     let accepted: Vec<(Way, Three)> = match chain {
         Some((table, name)) => {
             program.chain(*table, name)?;
-            let way = match name.as_str() {
-                "INPUT" | "PREROUTING" => Way::Input,
-                _ => Way::Forward,
+            // A chain of somebody's own may be called from either.
+            let ways: &[Way] = match name.as_str() {
+                "INPUT" | "PREROUTING" => &[Way::Input],
+                "FORWARD" | "POSTROUTING" => &[Way::Forward],
+                _ => &[Way::Forward, Way::Input],
             };
-            vec![(way, reach.accepted_by(&mut space, way, *table, name))]
+            let mut accepted = Vec::new();
+            for way in ways {
+                accepted.push((*way, reach.accepted_by(&mut space, *way, *table, name)));
+            }
+            accepted
         }
         None => [Way::Forward, Way::Input]
             .map(|way| (way, reach.accepted(&mut space, way)))
@@ -165,13 +172,19 @@ impl Prover<'_, '_> {
     fn example(&mut self, way: Way, set: Set) -> Option<Counterexample> {
         let wishes = wishes(self.space);
         let packet = self.space.pick_like(set, &wishes)?;
-        let came = witness::as_it_came(&packet);
-        let judged = match self.chain {
-            Some((table, name)) => judge_chain(self.program, self.space, *table, name, came),
-            None => judge(self.program, self.space, way, came),
+        // Where one chain is looked at alone, the packet is as it comes there.
+        let (came, judged) = match self.chain {
+            Some((table, name)) => {
+                let judged = judge_chain(self.program, self.space, *table, name, packet);
+                (packet, judged)
+            }
+            None => {
+                let came = witness::as_it_came(self.space, way, &packet);
+                (came, judge(self.program, self.space, way, came))
+            }
         };
         Some(Counterexample {
-            packet: witness::line(self.space, &Naming::default(), way, &packet),
+            packet: witness::written(self.space, &Naming::default(), way, &came),
             verdict: judged.verdict,
             by: judged
                 .by
@@ -187,6 +200,9 @@ pub fn wishes(space: &mut Space) -> Vec<Set> {
     let new = space.states(&[State::New]);
     let part = space.states(&[State::Established]);
     let mut wishes = vec![new, part, tcp, udp];
+    for field in [Field::Dnat, Field::Snat, Field::Mark] {
+        wishes.push(space.equal(field, 0));
+    }
     let named: Vec<u128> = (0..space.interfaces.len() as u128)
         .filter(|place| !space.interfaces.name(*place).ends_with('+'))
         .collect();

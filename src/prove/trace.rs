@@ -146,9 +146,10 @@ impl Tracer {
     /// What is wrong with the options.
     pub fn path(&self, options: &Options) -> Result<String, String> {
         let family = family_of(options);
-        let space = self.space(family, [options]);
+        let mut space = self.space(family, [options]);
         let (way, packet) = self.packet(&space, options)?;
         let program = Program::new(self.ruleset(family), &space);
+        space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
         let mut text = String::new();
         for met in &judged.path {
@@ -173,12 +174,15 @@ impl Tracer {
         for (number, line) in lines {
             packets.push((number, split(line)));
         }
-        let spaces = [IpFamily::V4, IpFamily::V6]
+        let mut spaces = [IpFamily::V4, IpFamily::V6]
             .map(|family| self.space(family, packets.iter().map(|(_, packet)| packet.as_slice())));
         let programs = [
             Program::new(&self.ipv4, &spaces[0]),
             Program::new(&self.ipv6, &spaces[1]),
         ];
+        for (space, program) in spaces.iter_mut().zip(&programs) {
+            space.forwarding_counts = program.asked.hops;
+        }
         let mut text = String::new();
         for (number, options) in &packets {
             let family = family_of(options);
