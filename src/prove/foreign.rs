@@ -54,9 +54,7 @@ pub fn meaning(words: &[String], family: IpFamily) -> Option<Meaning> {
         ["-m", "addrtype", rest @ ..] => address_types(rest, family),
         // Which is looked at is said by -p.
         ["-m", "sctp" | "dccp" | "udplite", rest @ ..] => ports(rest),
-        ["-m", "ah" | "esp" | "ipcomp" | "mh"] => {
-            Some(Meaning::default().certainly().in_header())
-        }
+        ["-m", "ah" | "esp" | "ipcomp" | "mh"] => Some(Meaning::default().certainly().in_header()),
         [option, ..] if option.starts_with("--ct") => connection(&words),
         ["!", option, ..] if option.starts_with("--ct") => connection(&words),
         ["-m", "conntrack", rest @ ..] => connection(rest),

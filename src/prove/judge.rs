@@ -61,7 +61,13 @@ impl fmt::Display for Place<'_> {
         f.write_str(&self.short())?;
         match self.step {
             None => Ok(()),
-            Some(step) => write!(f, ": {}", rule_text(step.rule)),
+            Some(step) => {
+                let line = step.rule.line.0;
+                if line > 0 {
+                    write!(f, " (line {line})")?;
+                }
+                write!(f, ": {}", rule_text(step.rule))
+            }
         }
     }
 }

@@ -37,6 +37,6 @@ pub use compare::{Change, Comparison, compare, differ};
 pub use flow::{Flow, FlowJudge};
 pub use matrix::{About, Class, Matrix, matrix};
 pub use networks::{Behind, behind, parse as networks};
-pub use spoof::{Finding, Kept, family_of, findings, unknown};
+pub use spoof::{Finding, Kept, family_of, family_of_dump, findings, unknown};
 pub use trace::Tracer;
 pub use witness::protocol;

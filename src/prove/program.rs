@@ -445,7 +445,10 @@ fn destination(words: &[String]) -> Effect {
     };
     let found = addresses(text).or_else(|| {
         let (at, ports) = text.rsplit_once(':')?;
-        let at = at.strip_prefix('[').and_then(|at| at.strip_suffix(']')).unwrap_or(at);
+        let at = at
+            .strip_prefix('[')
+            .and_then(|at| at.strip_suffix(']'))
+            .unwrap_or(at);
         Some((addresses(at)?.0, Some(port_range(ports)?)))
     });
     match found {

@@ -239,14 +239,18 @@ impl<'p, 'a> Reach<'p, 'a> {
             may = space.diagrams.or(may, kept);
         }
         let mut changed = Vec::new();
-        if self.program.asked.marks {
+        let set_by = |is: fn(&Effect) -> bool| {
+            let mut steps = self.program.steps();
+            steps.any(|step| step.effect.changes(self.program.asked) && is(&step.effect))
+        };
+        if set_by(|it| matches!(it, Effect::Mark(..) | Effect::AnyMark | Effect::Unknown)) {
             changed.push(Field::Mark);
         }
-        if self.program.asked.hops {
+        if set_by(|it| matches!(it, Effect::Hops(_))) {
             changed.push(Field::Hops);
         }
-        if self.program.rewrites {
-            changed.extend([Field::Dnat, Field::Snat]);
+        if self.program.redirects {
+            changed.push(Field::Dnat);
         }
         let may = space.forget(may, &changed);
         Three { may, must }

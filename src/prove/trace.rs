@@ -27,19 +27,25 @@ pub struct Tracer {
     ipv4: Ruleset,
     ipv6: Ruleset,
     policy: Option<Policy>,
+    /// The one family that there are rules of, if not both.
+    only: Option<IpFamily>,
     /// What is behind the interfaces; behind the loopback, the router's own
     /// addresses.
     behind: Vec<Behind>,
 }
 
 impl Tracer {
-    /// Anyone's rules, which are of whatever family the packets are, and what is
-    /// behind their interfaces, as far as it is known.
-    pub fn of_rules(rules: Ruleset, behind: Vec<Behind>) -> Tracer {
+    /// Anyone's rules, and what is behind their interfaces, as far as it is known.
+    pub fn of_rules(rules: Ruleset, family: IpFamily, behind: Vec<Behind>) -> Tracer {
+        let (ipv4, ipv6) = match family {
+            IpFamily::V4 => (rules, Ruleset::default()),
+            IpFamily::V6 => (Ruleset::default(), rules),
+        };
         Tracer {
-            ipv6: rules.clone(),
-            ipv4: rules,
+            ipv4,
+            ipv6,
             policy: None,
+            only: Some(family),
             behind,
         }
     }
@@ -58,6 +64,7 @@ impl Tracer {
             ipv4,
             ipv6,
             policy: Some(policy),
+            only: None,
             behind,
         }
     }
@@ -94,6 +101,14 @@ impl Tracer {
     fn packet(&self, space: &Space, options: &Options) -> Result<(Way, Packet), String> {
         let mut options = options.to_vec();
         let value = |name: &str| options.iter().find(|(known, _)| known == name);
+        if let Some(only) = self.only
+            && only != space.family
+        {
+            return Err(format!(
+                "the rules are of {only} and the packet is of {}; give it addresses of {only}",
+                space.family
+            ));
+        }
         let mut found = Vec::new();
         for (end, address) in [("from", "src"), ("to", "dst")] {
             let Some((_, address)) = value(address) else {
