@@ -282,9 +282,11 @@ fn without_end_of_time(words: &mut Vec<String>) {
 
 fn says(rule: &Rule, as_found: &[String], line: &str) -> bool {
     let text = rule_text(rule);
+    // -A and the chain, and before them the counters.
+    let before = if line.starts_with('[') { 3 } else { 2 };
     let ends_so = line
         .strip_suffix(text.as_str())
-        .is_some_and(|start| start.ends_with(' ') && start.matches(' ').count() <= 3);
+        .is_some_and(|start| start.ends_with(' ') && start.split_whitespace().count() == before);
     ends_so || words(&text).is_some_and(|words| words == as_found)
 }
 
@@ -315,7 +317,9 @@ fn understood(as_found: &[String]) -> Rule {
         words.skip_to(&STARTS);
         let unknown = before.until(words);
         match unknown.first().map(String::as_str) {
-            Some("-j" | "-g") => rule.target = Some(Target::Other(unknown)),
+            Some("-j" | "-g") if rule.target.is_none() => {
+                rule.target = Some(Target::Other(unknown));
+            }
             _ => rule.matches.push(Match::Other(unknown)),
         }
     }
@@ -512,6 +516,22 @@ COMMIT
             .chain("camera_to_router")
             .map(|chain| &chain.rules[0]);
         assert!(ours.is_some_and(|rule| rule.target == Some(Target::Accept)));
+        Ok(())
+    }
+
+    /// A part of a rule that says what a rule of ours does is not that rule.
+    #[test]
+    fn what_is_not_ours_is_kept_whole() -> Result<(), ParseError> {
+        for rule in ["-j  -j forward", "-s  -j ACCEPT", "x -j ACCEPT"] {
+            for counters in ["", "[1:2] "] {
+                let text = format!("*filter\n{counters}-A FORWARD {rule}\nCOMMIT\n");
+                let ruleset = parse(&text)?;
+                let written = restore_text(&ruleset, &[TableName::Filter]);
+                let kept: Vec<&str> = rule.split_whitespace().collect();
+                let kept = format!("-A FORWARD {}\n", kept.join(" "));
+                assert!(written.contains(&kept), "{written}");
+            }
+        }
         Ok(())
     }
 
