@@ -435,7 +435,7 @@ impl<'a> Proof<'a> {
             return Answer::TooLarge;
         };
         let line = witness::line(&self.space, &self.naming, way, &packet);
-        let came = witness::as_it_came(&packet);
+        let came = witness::as_it_came(&self.space, way, &packet);
         let judged = judge(&self.program, &self.space, way, came);
         let example = Counterexample {
             packet: line,
