@@ -8,11 +8,12 @@
 use ipnet::IpNet;
 
 use super::diagram::Set;
+use super::foreign;
 use super::given::{Given, Left};
 use super::packet::{Field, NO_INTERFACE, Packet, Space, State, Three};
 use crate::field::{IcmpType, PortRange};
 use crate::ruleset::{
-    CtStates, Interface, Match, Multiport, Negatable, PortSide, Protocol, Rule, TableName,
+    CtStates, Interface, IpFamily, Match, Multiport, Negatable, PortSide, Protocol, Rule, TableName,
 };
 
 /// A value that a field may have.
@@ -102,7 +103,7 @@ impl Condition {
             condition.number(Field::Protocol, negated, value.number().into());
         }
         for extension in &rule.matches {
-            condition.extension(extension, table);
+            condition.extension(extension, table, space.family);
         }
         condition
     }
@@ -223,8 +224,9 @@ impl Condition {
         self.looks_at_header();
         self.number(Field::Protocol, false, protocol.number().into());
         let kind = u128::from(icmp.number());
-        // Type 255 stands for any (icmp_type_code_match).
-        if icmp.number() == 255 {
+        // Type 255 stands for any in IPv4 (icmp_type_code_match), not in IPv6
+        // (icmp6_type_code_match).
+        if icmp.number() == 255 && protocol == Protocol::Icmp {
             if negated {
                 self.never();
             }
@@ -238,16 +240,15 @@ impl Condition {
             }
             (Some(code), true) => {
                 // Another type, or another code.
-                let mut others = vec![];
-                if kind > 0 {
-                    others.push(Test::Range(Field::IcmpType, 0, kind - 1));
+                let mut others = Vec::new();
+                for (field, value) in [(Field::IcmpType, kind), (Field::IcmpCode, code.into())] {
+                    if value > 0 {
+                        others.push(Test::Range(field, 0, value - 1));
+                    }
+                    if value < 255 {
+                        others.push(Test::Range(field, value + 1, 255));
+                    }
                 }
-                others.push(Test::Range(Field::IcmpType, kind + 1, 255));
-                let code = u128::from(code);
-                if code > 0 {
-                    others.push(Test::Range(Field::IcmpCode, 0, code - 1));
-                }
-                others.push(Test::Range(Field::IcmpCode, code + 1, 255));
                 self.add(false, others);
             }
         }
@@ -283,7 +284,7 @@ impl Condition {
         self.add(negated, any);
     }
 
-    fn extension(&mut self, extension: &Match, table: TableName) {
+    fn extension(&mut self, extension: &Match, table: TableName, family: IpFamily) {
         match extension {
             Match::Tcp {
                 sport,
@@ -346,6 +347,11 @@ impl Condition {
                     )],
                 );
                 self.number(Field::Mac, *negated, value.number());
+                if *negated {
+                    // Nor one by a tunnel, and which interfaces are tunnels is
+                    // not in the rules.
+                    self.doubt(crate::ruleset::match_text(extension));
+                }
             }
             Match::Mark(Negatable { negated, value }) => {
                 let (mask, value) = (u128::from(value.mask), u128::from(value.value));
@@ -365,13 +371,18 @@ impl Condition {
             | Match::Recent { .. }
             | Match::ConnectionsPerSource { .. }
             | Match::Time(_) => self.doubt(crate::ruleset::match_text(extension)),
-            Match::Other(words) => {
-                // Comments of a kind that we do not write.
-                let is_comment = words.len() == 4 && words[..2] == ["-m", "comment"];
-                if !is_comment {
-                    self.doubt(words.join(" "));
-                }
-            }
+            Match::Other(words) => self.foreign(words, family),
+        }
+    }
+
+    fn foreign(&mut self, words: &[String], family: IpFamily) {
+        let meaning = foreign::meaning(words, family).unwrap_or_default();
+        if meaning.header {
+            self.looks_at_header();
+        }
+        self.clauses.extend(meaning.clauses);
+        if !meaning.certain {
+            self.doubt(words.join(" "));
         }
     }
 
