@@ -17,6 +17,7 @@ mod state;
 mod status;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use thiserror::Error;
@@ -243,9 +244,10 @@ pub fn open() -> Outcome {
         Ok(lock) => lock,
         Err(outcome) => return outcome,
     };
+    let empty = Ruleset::default();
     let opened = Kernel::find().and_then(|kernel| {
         let found = kernel.read()?;
-        kernel.load(&found, |_| Ruleset::default())?;
+        kernel.load(&found, |_| &empty)?;
         Ok(())
     });
     match opened {
@@ -398,12 +400,13 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
         ruleset: &sealed,
         names: vec![TableName::Filter],
         counters: Counters::default(),
+        gone: BTreeSet::new(),
         hold: None,
     }])?;
     let found = kernel.read()?;
     // What is not sealed now, filter still or another table, is loaded again and
     // held against the kernel.
-    kernel.load(&found, |_| sealed.clone()).map(drop)
+    kernel.load(&found, |_| &sealed).map(drop)
 }
 
 /// Carries a plan out: the proof, what the kernel lacks, settings, rules, read back;
@@ -534,7 +537,7 @@ fn roll_back(before: &[Found], error: &StepError) -> Outcome {
         let old = |family: IpFamily| {
             let place = kernel.families.iter().position(|t| t.family() == family);
             let found = place.and_then(|place| before.get(place));
-            found.map_or_else(Ruleset::sealed, |found| found.rules.clone())
+            found.map_or(&sealed, |found| &found.rules)
         };
         kernel.load(&kernel.read()?, old)
     };

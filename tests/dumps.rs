@@ -527,3 +527,15 @@ fn a_packet_by_a_tunnel_has_no_hardware_address() -> Done {
     );
     Ok(())
 }
+
+/// Prefixes are translated on the way, and what was known of the address no longer
+/// holds.
+#[test]
+fn a_translated_prefix_is_another_address() -> Done {
+    let scratch = Scratch::new("prefix")?;
+    let mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n:inner - [0:0]\n:deep - [0:0]\n-A PREROUTING -d fd01::/64 -j inner\n-A PREROUTING -j DROP\n-A inner -j DNPT --src-pfx fd01::/64 --dst-pfx fd02::/64\n-A inner -j deep\n-A deep -d fd02::/64 -j ACCEPT\n-A deep -j DROP\nCOMMIT\n";
+    let (code, said) = scratch.prove(mangle, "-A FORWARD -d fd02::/64 -j ACCEPT\n", "")?;
+    assert!(code == 1 && said.contains("cannot be told"), "{said}");
+    assert!(said.contains("-j DNPT"), "{said}");
+    Ok(())
+}

@@ -114,7 +114,7 @@ class Machine:
         return line.kernel + min(
             other.at - other.kernel for other in self.lines if other.kernel is not None)
 
-    def wait_for(self, pattern: str, seconds: float = 60) -> Line:
+    def wait_for(self, pattern: str, seconds: float = 600) -> Line:
         """The first line that has the pattern, from the start of the machine on."""
         deadline = time.monotonic() + seconds
         seen = 0
@@ -131,7 +131,7 @@ class Machine:
                     raise MachineError(f"no line with {pattern!r}: {why}; its console ends:\n{last}")
                 self._changed.wait(min(left, 1))
 
-    def wait_for_kernel(self, pattern: str, seconds: float = 60) -> Line:
+    def wait_for_kernel(self, pattern: str, seconds: float = 600) -> Line:
         """The first line of the kernel's log that begins with the pattern."""
         return self.wait_for(rf"^\[ *\d+\.\d+\] (?:{pattern})", seconds)
 
@@ -144,7 +144,7 @@ class Machine:
         except BrokenPipeError as error:
             raise MachineError("the machine has ended") from error
 
-    def command(self, command: str, seconds: float = 30) -> tuple[int, str]:
+    def command(self, command: str, seconds: float = 300) -> tuple[int, str]:
         """Run a shell command at the console, where a shell is waiting: its exit
         code and what it printed."""
         if not self._silent:
@@ -160,7 +160,7 @@ class Machine:
         output, _, code = printed.partition(begin)[2].partition(end)
         return int(code.split()[0]), output.strip("\n")
 
-    def power_off(self, seconds: float = 20) -> None:
+    def power_off(self, seconds: float = 120) -> None:
         """Turn it off by a command at the console's shell, and wait until it is off."""
         self.type(b"poweroff -f\n")
         try:

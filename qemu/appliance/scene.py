@@ -82,7 +82,7 @@ class Scene:
         booted = image.with_files({**files, **self.login}, self.scratch / f"boot{self._boots}")
         return Machine(booted, self._cards, log=log, echo=echo, data=data)
 
-    def wait_for_services(self, attempts: Iterable[tuple[Flow, bool]], seconds: float = 60) -> None:
+    def wait_for_services(self, attempts: Iterable[tuple[Flow, bool]], seconds: float = 600) -> None:
         """Wait until the router's services answer those who may reach them."""
         deadline = time.monotonic() + seconds
         for flow, allowed in attempts:

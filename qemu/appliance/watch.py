@@ -93,9 +93,9 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def wait(self, count: int, seconds: float = 10) -> int:
+    def wait(self, count: int) -> int:
         """Wait until so many have arrived; how many have."""
-        return self._capture.count(count, seconds)
+        return self._capture.count(count)
 
     def stop(self) -> Arrived:
         """End it; everything that arrived."""

@@ -1,5 +1,6 @@
 //! The kernel's tables and settings, brought to what a plan wants and read back.
 
+use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -58,18 +59,14 @@ impl Kernel {
 
     /// Loads the tables in which what was found differs from what is wanted, and
     /// reads them back; how many.
-    pub fn load(
+    pub fn load<'w>(
         &self,
         found: &[Found],
-        wanted: impl Fn(IpFamily) -> Ruleset,
+        wanted: impl Fn(IpFamily) -> &'w Ruleset,
     ) -> Result<usize, StepError> {
-        let wanted: Vec<Ruleset> = self.families.iter().map(|t| wanted(t.family())).collect();
-        let loads: Vec<Load<'_>> = self
-            .families
-            .iter()
-            .zip(&wanted)
-            .zip(found)
-            .filter_map(|((tables, wanted), found)| load(tables, wanted, found))
+        let families = self.families.iter().zip(found);
+        let mut loads: Vec<Load<'_>> = families
+            .filter_map(|(tables, found)| load(tables, wanted(tables.family()), found))
             .collect();
         if !loads.is_empty() {
             revoke::due();
@@ -77,7 +74,7 @@ impl Kernel {
         let mut attempt = 1;
         loop {
             insist(&loads)?;
-            match read_back(&loads) {
+            match read_back(&mut loads) {
                 // Somebody else's rules came in between: the lock of the tables
                 // is held for each program alone.
                 Err(StepError::NotHeld { difference, .. }) if attempt < ATTEMPTS => {
@@ -98,7 +95,7 @@ impl Kernel {
         let mut told = Vec::new();
         for (tables, found) in self.families.iter().zip(found) {
             let family = tables.family();
-            let lines = differences(&rules_of(plan, family), &found.rules);
+            let lines = differences(rules_of(plan, family), &found.rules);
             told.extend(lines.iter().map(|line| format!("{family}: {line}")));
         }
         told
@@ -160,26 +157,33 @@ fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &Found) -> Option<Lo
         names.retain(|name| *name != TableName::Filter);
         names.push(TableName::Filter);
     }
-    (!names.is_empty()).then(|| Load {
+    if names.is_empty() {
+        return None;
+    }
+    let mut load = Load {
         tables,
         ruleset: wanted,
         names,
         counters: found.counters.carried(&found.rules, wanted),
+        gone: BTreeSet::new(),
         hold: between,
-    })
+    };
+    load.takes_out(&found.rules);
+    Some(load)
 }
 
-/// Reads back what was loaded, and compares.
-fn read_back(loads: &[Load<'_>]) -> Result<(), StepError> {
+/// Reads back what was loaded, and compares. A chain that came in between goes with
+/// the next load.
+fn read_back(loads: &mut [Load<'_>]) -> Result<(), StepError> {
     let dumps = iptables::start_read(loads.iter().map(|load| load.tables)).dumps()?;
-    for (load, dump) in loads.iter().zip(dumps) {
+    for (load, dump) in loads.iter_mut().zip(dumps) {
         if dump.agrees(load.ruleset) {
             continue;
         }
-        let difference: Option<Difference> = differences(load.ruleset, &dump.read()?.rules)
-            .into_iter()
-            .next();
+        let found = dump.read()?.rules;
+        let difference: Option<Difference> = differences(load.ruleset, &found).into_iter().next();
         if let Some(difference) = difference {
+            load.takes_out(&found);
             return Err(StepError::NotHeld {
                 family: load.tables.family(),
                 difference,
@@ -198,9 +202,9 @@ fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
     names
 }
 
-pub fn rules_of(plan: &Plan, family: IpFamily) -> Ruleset {
+pub fn rules_of(plan: &Plan, family: IpFamily) -> &Ruleset {
     match family {
-        IpFamily::V4 => plan.ipv4.clone(),
-        IpFamily::V6 => plan.ipv6.clone(),
+        IpFamily::V4 => &plan.ipv4,
+        IpFamily::V6 => &plan.ipv6,
     }
 }

@@ -16,11 +16,11 @@ pub fn check(kernel: &Kernel, plan: &Plan, before: &[Found]) -> Result<(), StepE
         let family = tables.family();
         let wanted = rules_of(plan, family);
         let (listed, loaded) = (iptables::listed(family), features(&before.rules));
-        let unknown = features(&wanted)
+        let unknown = features(wanted)
             .into_iter()
             .filter(|feature| !loaded.contains(feature) && !listed.has(*feature));
         let fails = |feature: &Feature| {
-            sample(&wanted, *feature).is_some_and(|rules| tables.try_out(&rules).is_err())
+            sample(wanted, *feature).is_some_and(|rules| tables.try_out(&rules).is_err())
         };
         lacking.extend(unknown.filter(fails).map(|feature| (feature, family)));
     }

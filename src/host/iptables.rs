@@ -6,6 +6,7 @@
 //! iptables-save, which reads all of them. Where the image has neither, the
 //! crate's own calls leave and read the same tables.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use nix::unistd::{AccessFlags, access};
 use thiserror::Error;
 
 use super::process::{self, ProcessError, Running};
+use crate::name::ChainName;
 use crate::ruleset::{
     Counters, Feature, IpFamily, ParseError, Policy, Ruleset, TableName, agrees, parse,
     restore_text, restore_text_counted, rule_text,
@@ -173,10 +175,10 @@ impl Tables {
             Some(restore) => {
                 let mut text = String::new();
                 if let Some(hold) = &load.hold {
-                    text += &restore_text(hold, &[TableName::Filter]);
+                    text += &in_place(&restore_text(hold, &[TableName::Filter]), &BTreeSet::new());
                 }
-                text += &restore_text_counted(ruleset, tables, &load.counters);
-                let text = in_place(&text);
+                let wanted = restore_text_counted(ruleset, tables, &load.counters);
+                text += &in_place(&wanted, &load.gone);
                 let running = self.handle.start_restore(restore, &text)?;
                 Ok(Loading::Restore(running, text))
             }
@@ -269,17 +271,33 @@ impl Loading {
     }
 }
 
-/// The same text with each table emptied first, for `--noflush`. Without that
-/// option iptables-nft-restore deletes the table and makes it anew, and then the
-/// kernel takes the old chains off their hooks before it gives the new ones their
-/// policy (nf_tables_commit in net/netfilter/nf_tables_api.c): for a moment what
-/// no rule drops is let through.
-fn in_place(text: &str) -> String {
-    let lines = text.lines().map(|line| match line.starts_with('*') {
-        true => format!("{line}\n-F\n-X\n"),
-        false => format!("{line}\n"),
-    });
-    lines.collect()
+/// The same text with each table emptied first, for `--noflush`, and these chains
+/// taken out. Without that option iptables-nft-restore deletes the table and makes
+/// it anew, and then the kernel takes the old chains off their hooks before it gives
+/// the new ones their policy (nf_tables_commit in net/netfilter/nf_tables_api.c): for
+/// a moment what no rule drops is let through. So it is with `-X` for all chains,
+/// after which iptables-nft-restore makes the built-in ones anew over those that are
+/// there: their policy is ACCEPT until the same commit comes to the one that is wanted.
+fn in_place(text: &str, gone: &BTreeSet<(TableName, ChainName)>) -> String {
+    let mut made = String::with_capacity(text.len());
+    let mut left: Vec<&ChainName> = Vec::new();
+    for line in text.lines() {
+        if let Some(table) = line.strip_prefix('*') {
+            let of_it = gone.iter().filter(|(name, _)| name.as_str() == table);
+            left = of_it.map(|(_, chain)| chain).collect();
+            made += &format!("{line}\n-F\n");
+            continue;
+        }
+        if !line.starts_with(':') {
+            for chain in left.drain(..) {
+                // Declared first: one that somebody else took out is no error then.
+                made += &format!(":{chain} - [0:0]\n-X {chain}\n");
+            }
+        }
+        made += line;
+        made.push('\n');
+    }
+    made
 }
 
 /// Where the legacy iptables can keep its lock if not at its usual place: early
@@ -384,8 +402,35 @@ pub struct Load<'a> {
     pub names: Vec<TableName>,
     /// What its rules begin to count from.
     pub counters: Counters,
+    /// The chains that are there and not wanted.
+    pub gone: BTreeSet<(TableName, ChainName)>,
     /// A filter table to be loaded before all of them.
     pub hold: Option<Ruleset>,
+}
+
+impl Load<'_> {
+    /// Takes out, too, the chains that were found and are not wanted.
+    pub fn takes_out(&mut self, found: &Ruleset) {
+        let names = |ruleset: &Ruleset| -> BTreeSet<(TableName, ChainName)> {
+            let tables = ruleset
+                .tables()
+                .filter(|(name, _)| self.names.contains(name));
+            tables
+                .flat_map(|(name, table)| {
+                    let user = table
+                        .chains
+                        .iter()
+                        .filter(move |chain| !name.builtin_chains().contains(&chain.name.as_str()));
+                    user.map(move |chain| (name, chain.name.clone()))
+                })
+                .collect()
+        };
+        let wanted = names(self.ruleset);
+        let unwanted = names(found)
+            .into_iter()
+            .filter(|chain| !wanted.contains(chain));
+        self.gone.extend(unwanted);
+    }
 }
 
 /// How several families are loaded.
@@ -507,5 +552,27 @@ fn failed(handle: &IPTables, table: TableName, error: &dyn std::error::Error) ->
         program: handle.cmd,
         table: table.as_str(),
         message: crate::source::one_line(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_takes_out_chains_by_name_and_never_all() -> Result<(), Box<dyn std::error::Error>> {
+        let text = "*raw\n:PREROUTING ACCEPT [0:0]\n:a - [0:0]\n-A a -j DROP\nCOMMIT\n\
+                    *filter\n:INPUT DROP [0:0]\nCOMMIT\n";
+        let chain = |table, name| ChainName::try_from(name).map(|chain| (table, chain));
+        let gone = BTreeSet::from([
+            chain(TableName::Raw, "b")?,
+            chain(TableName::Filter, "c")?,
+            chain(TableName::Filter, "d")?,
+        ]);
+        let expected = "*raw\n-F\n:PREROUTING ACCEPT [0:0]\n:a - [0:0]\n:b - [0:0]\n-X b\n\
+                        -A a -j DROP\nCOMMIT\n\
+                        *filter\n-F\n:INPUT DROP [0:0]\n:c - [0:0]\n-X c\n:d - [0:0]\n-X d\nCOMMIT\n";
+        assert_eq!(in_place(text, &gone), expected);
+        Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::source::one_line;
 
 const PATH: &str = "/run/camfw.lock";
 
-/// How long another command may take.
+/// How long another command may take. Many that wait for each other may take longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 static HELD: Mutex<Option<Flock<File>>> = Mutex::new(None);
@@ -51,7 +51,8 @@ pub fn take(command: &str) -> io::Result<Lock> {
         .mode(0o600)
         .open(PATH)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot open {PATH}: {error}")))?;
-    let start = Instant::now();
+    let mut since = Instant::now();
+    let mut holder = String::new();
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => {
@@ -64,16 +65,18 @@ pub fn take(command: &str) -> io::Result<Lock> {
                 *held() = Some(lock);
                 return Ok(Lock(()));
             }
-            Err((back, Errno::EWOULDBLOCK)) if start.elapsed() < PATIENCE => {
+            Err((back, Errno::EWOULDBLOCK)) if since.elapsed() < PATIENCE => {
                 file = back;
+                let noted = one_line(&std::fs::read_to_string(PATH).unwrap_or_default());
+                if !noted.is_empty() && noted != holder {
+                    (holder, since) = (noted, Instant::now());
+                }
                 sleep(Duration::from_millis(20));
             }
             Err((_, Errno::EWOULDBLOCK)) => {
-                let holder = std::fs::read_to_string(PATH).unwrap_or_default();
-                let holder = match one_line(&holder) {
-                    empty if empty.is_empty() => "another camfw command".into(),
-                    holder => holder,
-                };
+                if holder.is_empty() {
+                    holder = "another camfw command".into();
+                }
                 return Err(io::Error::new(
                     io::ErrorKind::WouldBlock,
                     format!(

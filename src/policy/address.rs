@@ -38,6 +38,15 @@ impl Addresses {
         }
     }
 
+    /// Makes it both.
+    pub fn extend(&mut self, other: &Addresses) {
+        match (&mut *self, other) {
+            (Addresses::Any, _) => {}
+            (Addresses::Only(_), Addresses::Any) => *self = Addresses::Any,
+            (Addresses::Only(own), Addresses::Only(others)) => own.extend(others),
+        }
+    }
+
     /// Whether it holds this address.
     pub fn holds(&self, address: IpAddr) -> bool {
         self.contains(&Addresses::one(address))

@@ -3,6 +3,7 @@
 //! may not is dropped, and what is between them depends.
 
 use super::compare::as_they_came;
+use super::diagram::Set;
 use super::judge::{Verdict, judge};
 use super::packet::{Field, Interfaces, NO_INTERFACE, Packet, Space, State};
 use super::program::{Program, interface_patterns};
@@ -28,6 +29,10 @@ impl Random {
 const CONDITIONS: &[&str] = &[
     "-s 10.0.0.0/8",
     "! -s 10.1.0.0/16",
+    "-s 10.0.0.4/30",
+    "-s 10.0.0.5/32",
+    "! -s 10.0.0.5/32",
+    "-d 10.0.0.0/8",
     "-d 10.1.2.3/32",
     "! -d 10.0.0.0/9",
     "-i eth0",
@@ -41,6 +46,7 @@ const CONDITIONS: &[&str] = &[
     "-m conntrack --ctstate NEW,UNTRACKED",
     "-m state ! --state INVALID",
     "-m mac --mac-source 02:00:00:00:00:01",
+    "-m mac ! --mac-source 02:00:00:00:00:02",
     "-m mark --mark 0x1/0x3",
     "-m mark ! --mark 0x0",
     "-m iprange --src-range 10.0.0.5-10.1.0.0",
@@ -156,7 +162,10 @@ fn packet(random: &mut Random, space: &Space, way: Way) -> Packet {
         (Field::Flags, &[2, 16, 18, 0]),
         (Field::IcmpType, &[3, 8]),
         (Field::IcmpCode, &[0, 1]),
-        (Field::Mac, &[0x0200_0000_0001, 0x0200_0000_0002]),
+        (
+            Field::Mac,
+            &[0x0200_0000_0001, 0x0200_0000_0002, 0x0200_0000_0003],
+        ),
         (Field::Fragment, &[0, 0, 0, 1]),
         (
             Field::State,
@@ -175,7 +184,7 @@ fn packet(random: &mut Random, space: &Space, way: Way) -> Packet {
 #[test]
 fn sets_and_the_judge_agree() -> Result<(), crate::ruleset::ParseError> {
     let mut seen = [0; 3];
-    for seed in 1..=120u64 {
+    for seed in 1..=240u64 {
         let mut random = Random(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed));
         let text = rules(&mut random);
         let ruleset = read(&text)?;
@@ -217,6 +226,45 @@ fn sets_and_the_judge_agree() -> Result<(), crate::ruleset::ParseError> {
     }
     assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
     Ok(())
+}
+
+/// Sets have one form, so what is made at once is what is made range by range.
+#[test]
+fn many_ranges_at_once_are_the_union_of_each() {
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut space = Space::new(IpFamily::V4, Interfaces::new(&Default::default()));
+    for count in (0..40).cycle().take(400) {
+        let mut ranges = Vec::new();
+        for _ in 0..count {
+            let first = random.below(1 << 8) << random.below(24);
+            let size = 1 << random.below(8);
+            let last = first + random.below(size);
+            ranges.push((first as u128, last as u128));
+        }
+        let at_once = space.in_ranges(Field::Source, ranges.clone());
+        let each: Vec<_> = ranges
+            .iter()
+            .map(|(first, last)| space.range(Field::Source, *first, *last))
+            .collect();
+        assert_eq!(at_once, space.diagrams.union(&each), "{ranges:?}");
+        // And with a set for each.
+        let macs: Vec<_> = (0..ranges.len() as u128)
+            .map(|mac| space.equal(Field::Mac, mac % 7))
+            .collect();
+        let with = ranges.iter().zip(&macs);
+        let with = with.map(|((first, last), mac)| (*first, *last, *mac));
+        let at_once = space.by_value(Field::Source, with.collect());
+        let each: Vec<_> = each
+            .into_iter()
+            .zip(macs)
+            .map(|(range, mac)| space.diagrams.and(range, mac))
+            .collect();
+        assert_eq!(at_once, space.diagrams.union(&each), "{ranges:?}");
+    }
+    // A range that is empty, and the whole.
+    assert!(space.in_ranges(Field::Source, [(5, 4)]).is_empty());
+    let all = space.in_ranges(Field::Source, [(7, 7), (0, u32::MAX.into())]);
+    assert_eq!(all, Set::FULL);
 }
 
 /// Whether nothing in some rules is in doubt.

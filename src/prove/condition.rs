@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::diagram::Set;
 use super::foreign;
+use super::given::{Given, Left};
 use super::packet::{Field, NO_INTERFACE, Packet, Space, State, Three};
 use crate::field::{IcmpType, PortRange};
 use crate::ruleset::{
@@ -43,6 +44,14 @@ pub struct Clause {
 }
 
 impl Clause {
+    /// The first of its fields in the order of the diagrams.
+    fn first_field(&self) -> Option<Field> {
+        let fields = self.any.iter().map(|test| match test {
+            Test::Range(field, ..) | Test::Masked(field, ..) => *field,
+        });
+        fields.min()
+    }
+
     fn asks_for(&self, field: Field) -> bool {
         self.any.iter().any(|test| match test {
             Test::Range(known, ..) | Test::Masked(known, ..) => *known == field,
@@ -137,14 +146,22 @@ impl Condition {
         self.clauses.iter().any(|clause| clause.asks_for(field))
     }
 
-    /// The packets that meet it.
-    pub fn set(&self, space: &mut Space) -> Three {
-        let in_header = |clause: &&Clause| clause.is_in_header();
-        let header = self.all(space, self.clauses.iter().filter(in_header));
-        let others = self.all(space, self.clauses.iter().filter(|it| !in_header(it)));
-        let all = space.diagrams.and(others, header);
+    /// The tests on addresses that must hold.
+    pub fn addresses(&self) -> impl Iterator<Item = Test> {
+        let plain = self.clauses.iter().filter(|clause| !clause.negated);
+        plain.filter_map(|clause| match clause.any[..] {
+            [test @ Test::Range(Field::Source | Field::Destination, ..)] => Some(test),
+            _ => None,
+        })
+    }
+
+    /// The packets that meet it, of those of which something is given.
+    pub fn set(&self, space: &mut Space, given: &Given) -> Three {
+        let all = all_of(space, given, self.clauses.iter().collect());
         let mut set = Three::exactly(all);
         if self.header {
+            let others = self.clauses.iter().filter(|it| !it.is_in_header());
+            let others = all_of(space, given, others.collect());
             let later = space.equal(Field::Fragment, 1);
             let later = space.diagrams.and(later, others);
             set.may = space.diagrams.or(all, later);
@@ -158,24 +175,6 @@ impl Condition {
             set.must = Three::NONE.must;
         }
         set
-    }
-
-    fn all<'c>(&self, space: &mut Space, clauses: impl Iterator<Item = &'c Clause>) -> Set {
-        let mut sets = Vec::new();
-        for clause in clauses {
-            let mut tests = Vec::with_capacity(clause.any.len());
-            for test in &clause.any {
-                tests.push(match *test {
-                    Test::Range(field, first, last) => space.range(field, first, last),
-                    Test::Masked(field, mask, value) => space.masked(field, mask, value),
-                });
-            }
-            let any = space.diagrams.union(&tests);
-            sets.push(if clause.negated { !any } else { any });
-        }
-        // From the lowest of the diagram up, so that each step is small.
-        sets.sort_by_key(|set| std::cmp::Reverse(space.diagrams.top(*set)));
-        space.all(&sets)
     }
 
     fn add(&mut self, negated: bool, any: Vec<Test>) {
@@ -402,6 +401,37 @@ impl Condition {
             ports.map(|range| port_test(*field, *range))
         });
         self.add(negated, tests.collect());
+    }
+}
+
+/// The packets that meet every clause, of those of which something is given.
+fn all_of(space: &mut Space, given: &Given, mut clauses: Vec<&Clause>) -> Set {
+    // From the lowest of the diagram up, so that each step is small.
+    clauses.sort_by_key(|clause| std::cmp::Reverse(clause.first_field()));
+    let mut all = Set::FULL;
+    for clause in clauses {
+        all = match (&clause.any[..], clause.negated) {
+            ([test], false) => met(space, given, all, *test),
+            (tests, negated) => {
+                let tests: Vec<Set> = tests
+                    .iter()
+                    .map(|test| met(space, given, Set::FULL, *test))
+                    .collect();
+                let any = space.diagrams.union(&tests);
+                space.diagrams.and(all, if negated { !any } else { any })
+            }
+        };
+    }
+    all
+}
+
+/// The packets of a set that meet a test.
+fn met(space: &mut Space, given: &Given, set: Set, test: Test) -> Set {
+    match given.left(test) {
+        Left::Nothing => set,
+        Left::Impossible => Set::EMPTY,
+        Left::Ask(Test::Range(field, first, last)) => space.range_within(set, field, first, last),
+        Left::Ask(Test::Masked(field, mask, value)) => space.masked_within(set, field, mask, value),
     }
 }
 

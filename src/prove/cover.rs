@@ -79,7 +79,7 @@ pub fn cover(
 fn around(space: &mut Space, example: &Packet, allowed: Set) -> Patch {
     let mut sides: Vec<(Field, Set)> = WIDENED
         .iter()
-        .map(|field| (*field, space.equal(*field, example.value(*field))))
+        .map(|field| (*field, space.like(*field, example)))
         .collect();
     for at in 0..sides.len() {
         let field = sides[at].0;
@@ -105,8 +105,11 @@ fn around(space: &mut Space, example: &Packet, allowed: Set) -> Patch {
 /// Values that can be said in a few words, `value` among them.
 fn simple(space: &mut Space, good: Set, field: Field, value: u128) -> Set {
     const FEW: usize = 20;
-    let ranges = space.ranges(good, field);
-    if ranges.len() <= FEW || matches!(field, Field::In | Field::Out | Field::Flags) {
+    let ranges = match field {
+        Field::Mac => return good,
+        _ => space.ranges(good, field),
+    };
+    if ranges.len() <= FEW || is_named(field) || field == Field::Flags {
         return good;
     }
     let around = ranges
@@ -167,8 +170,10 @@ impl Patch {
 
 /// A field's values, or what they are not where that is much shorter.
 fn values(space: &Space, set: Set, field: Field) -> String {
-    if field == Field::Flags {
-        return flags(space, set);
+    match field {
+        Field::Flags => return flags(space, set),
+        Field::Mac => return hardware(space, set),
+        _ => {}
     }
     let inside = space.ranges(set, field);
     let outside = space.ranges(!set, field);
@@ -218,7 +223,7 @@ pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String 
         Field::Protocol => {
             witness::protocol_name(value).map_or_else(|| value.to_string(), |name| name.to_owned())
         }
-        Field::Mac | Field::Mark => format!("{value:#x}"),
+        Field::Mark => format!("{value:#x}"),
         _ => value.to_string(),
     };
     if first == last {
@@ -236,6 +241,21 @@ pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String 
         }
     }
     format!("{}-{}", show(first), show(last))
+}
+
+/// Hardware addresses, or which they are not.
+fn hardware(space: &Space, set: Set) -> String {
+    let (inside, outside, others) = space.hardware_of(set);
+    let (not, shown) = if others {
+        ("not ", outside)
+    } else {
+        ("", inside)
+    };
+    let shown: Vec<String> = shown
+        .into_iter()
+        .map(|address| witness::hardware(address).to_string())
+        .collect();
+    format!("{not}{}", shown.join(" "))
 }
 
 /// Flags as iptables has them, where one rule could say it.

@@ -97,6 +97,11 @@ impl Diagrams {
         self.nodes.len() < self.most && self.steps < STEPS_MAX
     }
 
+    /// Says that a set could not be made: no other says anything from now on.
+    pub fn give_up(&mut self) {
+        self.steps = STEPS_MAX;
+    }
+
     /// The set that is `low` where the variable is 0 and `high` where it is 1;
     /// both hold only variables below it.
     pub fn make(&mut self, variable: u32, low: Set, high: Set) -> Set {

@@ -4,7 +4,7 @@
 //! rules: what the compiler makes of the same policy is held against this.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -124,19 +124,18 @@ impl<'a, 's> Intent<'a, 's> {
         let alike = |a: &Allow, b: &Allow| {
             always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
         };
-        let mut groups: Vec<(&Allow, Vec<Set>)> = Vec::new();
+        let mut groups: Vec<(&Allow, Addresses)> = Vec::new();
         for allow in allows {
-            let sources = self.addresses(Field::Source, &allow.sources);
             match groups.iter_mut().find(|(first, _)| alike(first, allow)) {
-                Some((_, all)) => all.push(sources),
-                None => groups.push((allow, vec![sources])),
+                Some((_, all)) => all.extend(&allow.sources),
+                None => groups.push((allow, allow.sources.clone())),
             }
         }
         let mut lines = Vec::new();
         for (allow, sources) in groups {
             let services = self.services(&allow.services, true);
             let destinations = self.addresses(Field::Destination, &allow.destinations);
-            let sources = self.space.diagrams.union(&sources);
+            let sources = self.addresses(Field::Source, &sources);
             let may = self.space.all(&[services, destinations, sources]);
             let must = if always(allow) { may } else { Set::EMPTY };
             lines.push(Three { may, must });
@@ -217,12 +216,9 @@ impl<'a, 's> Intent<'a, 's> {
     /// The packets with an address in one of these networks, of this family.
     pub fn networks(&mut self, field: Field, networks: &[IpNet]) -> Set {
         let ours = self.space.family == IpFamily::V4;
-        let mut sets = Vec::new();
-        for network in networks.iter().filter(|net| net.addr().is_ipv4() == ours) {
-            let (first, last) = network_range(*network);
-            sets.push(self.space.range(field, first, last));
-        }
-        self.space.diagrams.union(&sets)
+        let ours = networks.iter().filter(|net| net.addr().is_ipv4() == ours);
+        self.space
+            .in_ranges(field, ours.map(|it| network_range(*it)))
     }
 
     /// The packets between the interfaces of a flow.
@@ -282,11 +278,11 @@ impl<'a, 's> Intent<'a, 's> {
     /// Sources beyond a zone's networks, from no camera that the file lists in it.
     fn neither_near_nor_a_cameras(&mut self, index: ZoneIndex) -> Set {
         let near = self.networks_of(self.policy.zone(index));
-        let mut sets = vec![self.networks(Field::Source, &near)];
-        for mac in self.policy.cameras_of(index).filter_map(|it| it.mac) {
-            sets.push(self.space.equal(Field::Mac, mac.number()));
-        }
-        !self.space.diagrams.union(&sets)
+        let near = self.networks(Field::Source, &near);
+        let macs = self.policy.cameras_of(index).filter_map(|it| it.mac);
+        let macs: Vec<u128> = macs.map(|mac| mac.number()).collect();
+        let macs = self.space.one_of(Field::Mac, &macs);
+        self.space.diagrams.minus(!near, macs)
     }
 
     /// In one of the zone's networks; in an external zone, in none of another's
@@ -319,27 +315,29 @@ impl<'a, 's> Intent<'a, 's> {
             true => self.policy.cameras_of(index).collect(),
             false => Vec::new(),
         };
-        let mut sets = Vec::new();
+        let mut networks: Vec<IpNet> = Vec::new();
         if !zone.known_only {
-            let networks = self.networks_of(zone);
-            sets.push(self.networks(Field::Source, &networks));
+            networks.extend(self.networks_of(zone));
         }
-        // Address and hardware address of a camera belong together.
-        let mut borrowed = Vec::new();
+        // Address and hardware address of a camera belong together, and to no
+        // other camera: policy refuses that.
+        let mut bound = Vec::new();
+        let mut taken = [Vec::new(), Vec::new()];
         for camera in cameras {
-            let own = u32::from(camera.address).into();
-            let own = self.space.equal(Field::Source, own);
-            sets.push(own);
+            networks.push(IpNet::from(IpAddr::V4(camera.address)));
             if let Some(mac) = camera.mac {
-                let mac = self.space.equal(Field::Mac, mac.number());
-                let both = self.space.diagrams.and(own, mac);
-                let either = self.space.diagrams.or(own, mac);
-                borrowed.push(self.space.diagrams.minus(either, both));
+                let (address, mac) = (u128::from(u32::from(camera.address)), mac.number());
+                bound.push((address, address, self.space.equal(Field::Mac, mac)));
+                taken[0].push(address);
+                taken[1].push(mac);
             }
         }
-        let inside = self.space.diagrams.union(&sets);
-        let borrowed = self.space.diagrams.union(&borrowed);
-        let inside = self.space.diagrams.minus(inside, borrowed);
+        let inside = self.networks(Field::Source, &networks);
+        let bound = self.space.by_value(Field::Source, bound);
+        let addresses = self.space.one_of(Field::Source, &taken[0]);
+        let macs = self.space.one_of(Field::Mac, &taken[1]);
+        let others = self.space.all(&[inside, !addresses, !macs]);
+        let inside = self.space.diagrams.or(bound, others);
         let unnumbered = self.without_address(index);
         self.space.diagrams.or(inside, unnumbered)
     }

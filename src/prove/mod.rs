@@ -21,6 +21,7 @@ mod cover;
 mod diagram;
 mod flow;
 mod foreign;
+mod given;
 mod intent;
 mod judge;
 mod matrix;

@@ -179,11 +179,8 @@ impl Behind {
     pub fn set(&self, space: &mut Space, field: Field) -> Set {
         let mut sets = |spans: &[Span]| {
             let ours = space.family == IpFamily::V4;
-            let mut sets = Vec::new();
-            for span in spans.iter().filter(|span| span.first.is_ipv4() == ours) {
-                sets.push(space.range(field, address(span.first), address(span.last)));
-            }
-            space.diagrams.union(&sets)
+            let ours = spans.iter().filter(|span| span.first.is_ipv4() == ours);
+            space.in_ranges(field, ours.map(|it| (address(it.first), address(it.last))))
         };
         let (inside, outside) = (sets(&self.inside), sets(&self.outside));
         space.diagrams.minus(inside, outside)

@@ -87,7 +87,7 @@ impl Field {
                 IpFamily::V4 => 32,
                 IpFamily::V6 => 128,
             },
-            Field::Mac => 48,
+            Field::Mac => HARDWARE_BITS,
             Field::Protocol | Field::IcmpType | Field::IcmpCode | Field::Hops => 8,
             Field::DestinationPort | Field::OriginalPort | Field::SourcePort => 16,
             Field::Flags => 6,
@@ -203,6 +203,52 @@ impl Interfaces {
     pub const LOOPBACK: u128 = 1;
 }
 
+/// How many bits tell hardware addresses apart: room for a million of them.
+const HARDWARE_BITS: u32 = 20;
+
+/// The hardware addresses that somebody names, and one for all others. Rules ask
+/// for one of them and never for a part of it, so that a diagram needs to know
+/// which it is and not what it is: a fifth of the nodes.
+#[derive(Debug, Clone, Default)]
+struct Hardware {
+    codes: BTreeMap<u128, u128>,
+}
+
+impl Hardware {
+    /// What stands for all that nobody names.
+    const OTHERS: u128 = 0;
+
+    /// What stands for an address, which from now on is a named one: a code that
+    /// until then no set told from the others. None where there is no more room.
+    fn code(&mut self, address: u128) -> Option<u128> {
+        if let Some(code) = self.codes.get(&address) {
+            return Some(*code);
+        }
+        let place = u32::try_from(self.codes.len() + 1).ok()?;
+        // The bits that differ most come first, and all codes end in the same.
+        let code = u128::from(place.reverse_bits() >> (u32::BITS - HARDWARE_BITS));
+        if place >> HARDWARE_BITS != 0 {
+            return None;
+        }
+        self.codes.insert(address, code);
+        Some(code)
+    }
+
+    /// What stands for an address, named or not.
+    fn known(&self, address: u128) -> u128 {
+        self.codes.get(&address).copied().unwrap_or(Self::OTHERS)
+    }
+
+    /// An address that a code stands for: of the others one that nobody names.
+    fn address(&self, code: u128) -> u128 {
+        let named = self.codes.iter().find(|(_, known)| **known == code);
+        match named {
+            Some((address, _)) => *address,
+            None => (0..).find(|it| !self.codes.contains_key(it)).unwrap_or(0),
+        }
+    }
+}
+
 /// One packet: a value for each field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
@@ -290,6 +336,7 @@ pub struct Space {
     pub forwarding_counts: bool,
     /// The router's own address on an interface, where it is known.
     pub own_addresses: BTreeMap<u128, u128>,
+    hardware: Hardware,
     layout: [(u32, u32, u32); Field::ALL.len()],
 }
 
@@ -326,6 +373,7 @@ impl Space {
             interfaces,
             forwarding_counts: false,
             own_addresses: BTreeMap::new(),
+            hardware: Hardware::default(),
             layout,
         }
     }
@@ -357,8 +405,20 @@ impl Space {
         })
     }
 
-    /// The packets whose field is from `first` to `last`.
+    /// The packets whose field is from `first` to `last`; of hardware addresses,
+    /// one alone.
     pub fn range(&mut self, field: Field, first: u128, last: u128) -> Set {
+        self.range_within(Set::FULL, field, first, last)
+    }
+
+    /// The packets of a set whose field is from `first` to `last`.
+    pub fn range_within(&mut self, set: Set, field: Field, first: u128, last: u128) -> Set {
+        if field == Field::Mac {
+            return match self.hardware_code(first, last) {
+                Some(code) => self.masked_within(set, field, u128::MAX, code),
+                None => Set::EMPTY,
+            };
+        }
         if first > last || first > self.highest(field) {
             return Set::EMPTY;
         }
@@ -366,8 +426,23 @@ impl Space {
         let differing = first ^ last;
         if differing & differing.wrapping_add(1) == 0 && first & differing == 0 {
             // All that begin with the same bits.
-            return self.masked(field, !differing, first);
+            return self.masked_within(set, field, !differing, first);
         }
+        let range = self.between(field, first, last);
+        self.diagrams.and(set, range)
+    }
+
+    /// What stands for one hardware address; for several, and for one too many,
+    /// there is none, and no set says anything from then on.
+    fn hardware_code(&mut self, first: u128, last: u128) -> Option<u128> {
+        let code = self.hardware.code(first).filter(|_| first == last);
+        if code.is_none() {
+            self.diagrams.give_up();
+        }
+        code
+    }
+
+    fn between(&mut self, field: Field, first: u128, last: u128) -> Set {
         let (mut from, mut to) = (Set::FULL, Set::FULL);
         for (variable, weight) in self.variables(field).rev() {
             from = match first & weight {
@@ -382,29 +457,132 @@ impl Space {
         self.diagrams.and(from, to)
     }
 
-    /// The packets whose field is `value` in the bits of `mask`.
+    /// The packets whose field, which is not that of hardware addresses, is
+    /// `value` in the bits of `mask`.
     pub fn masked(&mut self, field: Field, mask: u128, value: u128) -> Set {
-        let mut set = Set::FULL;
+        self.masked_within(Set::FULL, field, mask, value)
+    }
+
+    /// The same, of the packets of a set.
+    pub fn masked_within(&mut self, set: Set, field: Field, mask: u128, value: u128) -> Set {
+        let (start, stride, bits) = self.layout[field as usize];
+        let is_below = self.diagrams.top(set) >= start + stride * bits;
+        // What lies below is put under the new nodes as it is.
+        let mut masked = if is_below { set } else { Set::FULL };
         for (variable, weight) in self.variables(field).rev() {
             if mask & weight != 0 {
-                set = match value & weight {
-                    0 => self.diagrams.make(variable, set, Set::EMPTY),
-                    _ => self.diagrams.make(variable, Set::EMPTY, set),
+                masked = match value & weight {
+                    0 => self.diagrams.make(variable, masked, Set::EMPTY),
+                    _ => self.diagrams.make(variable, Set::EMPTY, masked),
                 };
             }
         }
-        set
+        match is_below {
+            true => masked,
+            false => self.diagrams.and(set, masked),
+        }
     }
 
     /// The packets whose field is `value`.
     pub fn equal(&mut self, field: Field, value: u128) -> Set {
-        self.masked(field, u128::MAX, value)
+        self.range(field, value, value)
+    }
+
+    /// The packets whose field is as in this one; of hardware addresses that nobody
+    /// names, such a one.
+    pub fn like(&mut self, field: Field, packet: &Packet) -> Set {
+        match field {
+            Field::Mac => {
+                let code = self.hardware.known(packet.value(field));
+                self.masked(field, u128::MAX, code)
+            }
+            _ => self.equal(field, packet.value(field)),
+        }
+    }
+
+    /// The hardware addresses that somebody names and packets of a set, which is
+    /// over them alone, have, and those that they do not; and whether they have
+    /// those that nobody names.
+    pub fn hardware_of(&self, set: Set) -> (Vec<u128>, Vec<u128>, bool) {
+        let has = |code: u128| {
+            let mut at = set;
+            for (variable, weight) in self.variables(Field::Mac) {
+                let (low, high) = self.diagrams.split(at, variable);
+                at = if code & weight == 0 { low } else { high };
+            }
+            !at.is_empty()
+        };
+        let named = self.hardware.codes.iter();
+        let (inside, outside): (Vec<_>, Vec<_>) = named.partition(|(_, code)| has(**code));
+        let addresses = |of: Vec<(&u128, &u128)>| of.into_iter().map(|(it, _)| *it).collect();
+        (addresses(inside), addresses(outside), has(Hardware::OTHERS))
     }
 
     /// The packets whose field is one of these.
     pub fn one_of(&mut self, field: Field, values: &[u128]) -> Set {
-        let sets: Vec<Set> = values.iter().map(|v| self.equal(field, *v)).collect();
-        self.diagrams.union(&sets)
+        self.in_ranges(field, values.iter().map(|value| (*value, *value)))
+    }
+
+    /// The packets whose field is in one of these ranges; of hardware addresses,
+    /// each of them one.
+    pub fn in_ranges(
+        &mut self,
+        field: Field,
+        ranges: impl IntoIterator<Item = (u128, u128)>,
+    ) -> Set {
+        let parts = ranges
+            .into_iter()
+            .map(|(first, last)| (first, last, Set::FULL));
+        self.by_value(field, parts.collect())
+    }
+
+    /// The packets that are in the set that goes with their field's value: sets of
+    /// fields below it, each with the first and the last of its values. Of values
+    /// in several ranges, all that go with them. The diagram is made at once and
+    /// not range by range, so that nothing is made that is not part of it.
+    pub fn by_value(&mut self, field: Field, mut parts: Vec<(u128, u128, Set)>) -> Set {
+        if field == Field::Mac {
+            for (first, last, _) in &mut parts {
+                let code = self.hardware_code(*first, *last).unwrap_or_default();
+                (*first, *last) = (code, code);
+            }
+        }
+        let highest = self.highest(field);
+        parts.retain(|(first, last, _)| first <= last && *first <= highest);
+        parts.sort_unstable();
+        self.by_value_below(field, (0, highest), &parts)
+    }
+
+    /// The same for the values that begin with the same bits.
+    fn by_value_below(
+        &mut self,
+        field: Field,
+        (first, last): (u128, u128),
+        parts: &[(u128, u128, Set)],
+    ) -> Set {
+        let covers = |part: &&(u128, u128, Set)| part.0 <= first && part.1 >= last;
+        if parts.iter().all(|part| covers(&part)) {
+            let sets: Vec<Set> = parts.iter().map(|(_, _, set)| *set).collect();
+            return self.diagrams.union(&sets);
+        }
+        if parts
+            .iter()
+            .find(covers)
+            .is_some_and(|it| it.2 == Set::FULL)
+        {
+            return Set::FULL;
+        }
+        let middle = first + (last - first) / 2;
+        // In order of their beginnings, so those of the lower half come first; some
+        // of them may reach into the upper one.
+        let below = parts.partition_point(|(begin, ..)| *begin <= middle);
+        let low = self.by_value_below(field, (first, middle), &parts[..below]);
+        let reaching = parts.iter().filter(|(_, end, _)| *end > middle);
+        let upper: Vec<(u128, u128, Set)> = reaching.copied().collect();
+        let high = self.by_value_below(field, (middle + 1, last), &upper);
+        let (start, stride, bits) = self.layout[field as usize];
+        let bit = bits - (last - first).count_ones();
+        self.diagrams.make(start + bit * stride, low, high)
     }
 
     /// The packets in these states.
@@ -545,7 +723,11 @@ impl Space {
             let bit = self.field_of(variable).is_some_and(|field| {
                 let (start, stride, bits) = self.layout[field as usize];
                 let bit = bits - 1 - (variable - start) / stride;
-                packet.value(field) >> bit & 1 == 1
+                let value = match field {
+                    Field::Mac => self.hardware.known(packet.value(field)),
+                    _ => packet.value(field),
+                };
+                value >> bit & 1 == 1
             });
             at = if bit { high } else { low };
         }
@@ -571,6 +753,8 @@ impl Space {
                 packet.values[field as usize] |= 1 << (bits - 1 - bit);
             }
         }
+        let hardware = &mut packet.values[Field::Mac as usize];
+        *hardware = self.hardware.address(*hardware);
         Some(packet)
     }
 

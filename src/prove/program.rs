@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::condition::{self, Condition, pattern};
+use super::given::Given;
 use super::packet::{Field, Space};
 use crate::ruleset::{Match, Policy, Rule, Ruleset, TableName, Target};
 
@@ -117,6 +118,8 @@ pub struct Chain<'a> {
     pub steps: Vec<Step<'a>>,
     /// Whether it, or a chain that it sends packets to, changes them.
     pub changes: bool,
+    /// What all packets that get here have.
+    pub given: Given,
 }
 
 /// One table.
@@ -194,6 +197,15 @@ impl<'a> Program<'a> {
             redirects,
             asked,
             tables,
+        }
+    }
+
+    /// Has packets enter one chain that may be no built-in one, so that nothing is
+    /// given there.
+    pub fn enter(&mut self, table: TableName, chain: &str) {
+        let place = self.chain(table, chain).map(|(_, place)| place);
+        if let Some(table) = self.tables.iter_mut().find(|known| known.name == table) {
+            table.give(place);
         }
     }
 
@@ -299,9 +311,12 @@ impl<'a> Table<'a> {
                 policy: chain.policy,
                 steps: steps(&chain.rules),
                 changes: false,
+                given: Given::default(),
             })
             .collect();
-        Table { name, chains }
+        let mut table = Table { name, chains };
+        table.give(None);
+        table
     }
 
     fn steps(&self) -> impl Iterator<Item = &Step<'a>> {
@@ -329,6 +344,51 @@ impl<'a> Table<'a> {
             if !new {
                 return;
             }
+        }
+    }
+
+    /// Finds what is given in each chain: what every jump to it asks for, and what
+    /// is given where that stands. Nothing is in those that the kernel calls, nor
+    /// in one that packets are held against alone.
+    fn give(&mut self, entered: Option<usize>) {
+        // Where addresses are rewritten on the way nothing stays given.
+        let rewrites = |step: &Step<'_>| matches!(step.effect, Effect::Rewrite(_));
+        if self.steps().any(rewrites) {
+            return;
+        }
+        let jumps: Vec<(usize, usize, &Condition)> = self
+            .chains
+            .iter()
+            .enumerate()
+            .flat_map(|(from, chain)| chain.steps.iter().map(move |step| (from, step)))
+            .filter_map(|(from, step)| match step.effect {
+                Effect::Jump(to) | Effect::Goto(to) => Some((from, to, &step.condition)),
+                _ => None,
+            })
+            .collect();
+        let is_called =
+            |(place, chain): (usize, &Chain<'_>)| chain.policy.is_some() || Some(place) == entered;
+        let begin = self.chains.iter().enumerate();
+        let begin: Vec<Option<Given>> = begin
+            .map(|chain| is_called(chain).then(Given::default))
+            .collect();
+        // Less is given each time, until nothing changes. None: nothing gets there.
+        let mut given = begin.clone();
+        loop {
+            let mut next = begin.clone();
+            for (from, to, condition) in &jumps {
+                if let Some(known) = given[*from] {
+                    let known = known.and(condition);
+                    next[*to] = Some(next[*to].map_or(known, |other| other.or(known)));
+                }
+            }
+            if next == given {
+                break;
+            }
+            given = next;
+        }
+        for (chain, given) in self.chains.iter_mut().zip(given) {
+            chain.given = given.unwrap_or_default();
         }
     }
 }

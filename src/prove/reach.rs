@@ -8,7 +8,7 @@
 
 use super::diagram::Set;
 use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
-use super::program::{Effect, Program, Step, Table};
+use super::program::{Chain, Effect, Program, Step, Table};
 use crate::ruleset::{IpFamily, Policy, Protocol, TableName};
 
 /// The ways that a packet may take.
@@ -311,7 +311,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         })
     }
 
-    /// What becomes of every packet in a chain that changes none.
+    /// What becomes of every packet in a chain that changes none, as far as packets
+    /// get there: of others, that lack what is given, it says nothing.
     fn ends(&mut self, space: &mut Space, table: &Table<'a>, place: usize, depth: usize) -> Ends {
         match self.known.get(&(table.name, place)) {
             Some(Some(ends)) => return *ends,
@@ -321,7 +322,8 @@ impl<'p, 'a> Reach<'p, 'a> {
             None => {}
         }
         self.known.insert((table.name, place), None);
-        let ends = self.segment(space, table, &table.chains[place].steps, depth);
+        let chain = &table.chains[place];
+        let ends = self.segment(space, table, chain, &chain.steps, depth);
         self.known.insert((table.name, place), Some(ends));
         ends
     }
@@ -332,16 +334,17 @@ impl<'p, 'a> Reach<'p, 'a> {
         &mut self,
         space: &mut Space,
         table: &Table<'a>,
+        chain: &Chain<'a>,
         steps: &[Step<'a>],
         depth: usize,
     ) -> Ends {
         match steps {
             [] => Ends::NONE,
-            [step] => self.step(space, table, step, depth),
+            [step] => self.step(space, table, chain, step, depth),
             _ => {
                 let (first, second) = steps.split_at(steps.len() / 2);
-                let first = self.segment(space, table, first, depth);
-                let second = self.segment(space, table, second, depth);
+                let first = self.segment(space, table, chain, first, depth);
+                let second = self.segment(space, table, chain, second, depth);
                 then(space, first, second)
             }
         }
@@ -361,13 +364,14 @@ impl<'p, 'a> Reach<'p, 'a> {
         &mut self,
         space: &mut Space,
         table: &Table<'a>,
+        chain: &Chain<'a>,
         step: &Step<'a>,
         depth: usize,
     ) -> Ends {
         if self.goes_on(&step.effect) {
             return Ends::NONE;
         }
-        let matched = step.condition.set(space);
+        let matched = step.condition.set(space, &chain.given);
         match &step.effect {
             Effect::Accept => Ends {
                 accept: matched,
@@ -424,11 +428,12 @@ impl<'p, 'a> Reach<'p, 'a> {
                 rest: may,
             };
         }
-        for step in &table.chains[place].steps {
+        let chain = &table.chains[place];
+        for step in &chain.steps {
             if self.goes_on(&step.effect) {
                 continue;
             }
-            let matched = step.condition.set(space);
+            let matched = step.condition.set(space, &chain.given);
             let taken = space.and(walked.rest, matched);
             let passed = space.minus(walked.rest, matched);
             let called = match &step.effect {

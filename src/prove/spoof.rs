@@ -89,7 +89,10 @@ pub fn findings(
     let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
     patterns.extend(behind.iter().map(|it| it.interface.clone()));
     let mut space = Space::new(family, Interfaces::new(&patterns));
-    let program = Program::new(ruleset, &space);
+    let mut program = Program::new(ruleset, &space);
+    if let Some((table, name)) = chain {
+        program.enter(*table, name);
+    }
     space.forwarding_counts = program.asked.hops;
     let mut reach = Reach::new(&program);
     let accepted: Vec<(Way, Three)> = match chain {

@@ -37,6 +37,14 @@ pub fn address(family: IpFamily, number: u128) -> IpAddr {
     }
 }
 
+/// A hardware address of a number.
+pub fn hardware(number: u128) -> MacAddress {
+    let bytes = number.to_be_bytes();
+    let mut address = [0; 6];
+    address.copy_from_slice(&bytes[10..]);
+    MacAddress::from(address)
+}
+
 /// A protocol that has a name here.
 pub fn protocol_name(number: u128) -> Option<&'static str> {
     match number {
@@ -102,10 +110,7 @@ pub fn written(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> Str
         let _ = write!(line, " --state {name}");
     }
     if value(Field::Mac) != 0 {
-        let bytes = value(Field::Mac).to_be_bytes();
-        let mut mac = [0; 6];
-        mac.copy_from_slice(&bytes[10..]);
-        let _ = write!(line, " --mac {}", MacAddress::from(mac));
+        let _ = write!(line, " --mac {}", hardware(value(Field::Mac)));
     }
     if value(Field::Hops) != 64 {
         let _ = write!(line, " --ttl {}", value(Field::Hops));

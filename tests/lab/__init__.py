@@ -9,6 +9,7 @@ Real kernel, real servers, real clients; nothing outside the namespaces it makes
     stations    one set of all those servers, on one host
     probes      the clients: each says whether it got through, and what it saw
     capture     tcpdump, counting what arrives
+    losses      the packets of a flow that did not arrive, exactly
     frames      Ethernet frames, made and read by hand
     wire        a host made of frames, at an emulated network card
     traffic     hosts that send without pause, and spoofed packets

@@ -9,9 +9,8 @@ import time
 
 from lab.hosts import INTERFACE
 from lab.namespace import LabError, Namespace
-from lab.probes import wait_until
+from lab.probes import PATIENCE, wait_until
 
-READY_SECONDS = 10
 DRAIN_SECONDS = 0.2
 
 
@@ -37,9 +36,7 @@ class Capture:
         for reader in self._readers:
             reader.start()
         listening = wait_until(
-            lambda: self._process.poll() is not None or any("listening on" in line for line in self._said),
-            READY_SECONDS,
-        )
+            lambda: self._process.poll() is not None or any("listening on" in line for line in self._said))
         if not listening or self._process.poll() is not None:
             self.stop()
             raise LabError(f"tcpdump: {' '.join(self._said).strip()}")
@@ -55,7 +52,7 @@ class Capture:
         """A line of tcpdump for each packet so far."""
         return list(self._lines)
 
-    def count(self, expected: int = 0, seconds: float = 2) -> int:
+    def count(self, expected: int = 0, seconds: float = PATIENCE) -> int:
         """How many so far; waits until there are `expected`, at most `seconds`."""
         if expected:
             wait_until(lambda: len(self._lines) >= expected, seconds)

@@ -94,7 +94,7 @@ class Namespace:
         self,
         command: Sequence[str | os.PathLike[str]],
         *,
-        timeout: float = 60,
+        timeout: float = 300,
         env: Mapping[str, str] | None = None,
         input: str | None = None,
         check: bool = False,

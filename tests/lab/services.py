@@ -23,7 +23,7 @@ from typing import Self
 
 from lab.namespace import LabError, Namespace
 
-READY_SECONDS = 10
+READY_SECONDS = 60
 
 
 class Server:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lab.namespace import Namespace
-from lab.probes import PROBES, WAIT_SECONDS, Reach, Target
+from lab.probes import PATIENCE, PROBES, WAIT_SECONDS, Reach, Target
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,15 @@ def try_all(
     sources: Mapping[str, Namespace],
     target: Callable[[Flow], Target],
     *,
-    wait: float = WAIT_SECONDS,
     parallel: int = 48,
 ) -> list[Row]:
     """Try every flow, many at a time: nearly all of the time is waiting for
-    answers that must not come. `target` says where a flow's far side is."""
+    answers that must not come; for those that must there is more time. `target`
+    says where a flow's far side is."""
 
     def attempt(expected: tuple[Flow, bool]) -> Row:
         flow, allowed = expected
+        wait = PATIENCE if allowed else WAIT_SECONDS
         return Row(flow, allowed, PROBES[flow.service](sources[flow.source], target(flow), wait))
 
     with ThreadPoolExecutor(parallel) as pool:

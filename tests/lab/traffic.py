@@ -41,7 +41,7 @@ def send(
     if source_port is not None:
         # -k: the same source port for each packet.
         command += ["-s", str(source_port), "-k"]
-    done = sender.run([*command, *more, target], timeout=30)
+    done = sender.run([*command, *more, target])
     # hping3 exits 1 where no answer came.
     if f"{count} packets transmitted" not in done.stderr + done.stdout:
         raise LabError(f"hping3: {done.stderr.strip() or done.stdout.strip()}")

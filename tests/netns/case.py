@@ -97,7 +97,7 @@ class RouterTest(unittest.TestCase):
 
     def assert_open(self) -> None:
         """Every crossing gets through: the control of `assert_sealed`."""
-        for name, reach in self.crossings(wait=5).items():
+        for name, reach in self.crossings(wait=probes.PATIENCE).items():
             self.assertTrue(reach, f"{name}: {reach.detail}")
 
     def crossings(self, wait: float) -> dict[str, Reach]:

@@ -7,6 +7,7 @@ import contextlib
 import time
 
 from lab.capture import Capture
+from lab.probes import PATIENCE
 from lab.router import Lab
 from lab.traffic import UDP, Stream
 
@@ -59,7 +60,11 @@ class Crowd:
         found = {host: len(capture.packets) for host, capture in zip(self._lab.hosts, self._captures, strict=True)}
         return {name: count for name, count in {**found, "router": arrived}.items() if count}
 
-    def is_everywhere(self, seconds: float = 5) -> bool:
+    def packets(self) -> list[str]:
+        """Those that came to hosts, as tcpdump has them."""
+        return [packet for capture in self._captures for packet in capture.packets]
+
+    def is_everywhere(self, seconds: float = PATIENCE) -> bool:
         """Whether packets arrive at every host and at the router: the control."""
         end = time.monotonic() + seconds
         seen: set[str] = set()

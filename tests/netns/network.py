@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
+from lab.probes import wait_until
 from netns.case import RouterTest
 
 
@@ -32,6 +33,17 @@ class NetworkTest(RouterTest):
         if also is not None:
             wanted += rf"|{also}.*O_(WRONLY|RDWR)"
         return [line for line in output.read_text().splitlines() if re.search(wanted, line)]
+
+    def hears(self, words: str) -> bool:
+        """Whether the words come in its log, from now on."""
+        said = ""
+
+        def heard() -> bool:
+            nonlocal said
+            said += self.program.logged()
+            return words in said
+
+        return wait_until(heard)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[subprocess.Popen[bytes]]:

@@ -29,7 +29,7 @@ COMMANDS = tuple(
     f"{family}{tool}" for family in ("iptables", "ip6tables") for tool in ("", "-restore", "-save")
 )
 DEVICES = ("null", "zero", "urandom")
-SECONDS = 30
+SECONDS = 120
 
 
 def multi(backend: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from lab import example, probes, traffic
 from lab.capture import Capture
 from lab.services import Listener
@@ -32,15 +34,19 @@ class Bogons(RouterTest):
             listener = Listener(namespace, tcp=[443])
             self.addCleanup(listener.stop)
 
-    def answers(self, target: str, *sources: str) -> dict[str, int]:
-        """How many of COUNT connections in the name of each source are answered."""
+    def answers(self, target: str, *sources: str, answered: Collection[str] = ()) -> dict[str, int]:
+        """How many of COUNT connections in the name of each source are answered. Waits
+        for those of the sources that are to be `answered`."""
         with Capture(self.internet, "tcp src port 443 and tcp[tcpflags] & tcp-syn != 0") as answers:
             for source in sources:
                 traffic.send(self.internet, target, port=443, source=source, count=COUNT)
+
+            def counted(source: str) -> int:
+                return sum(f"> {source}." in packet for packet in answers.packets)
+
+            probes.wait_until(lambda: all(counted(source) >= COUNT for source in answered))
             answers.count()
-        return {
-            source: sum(f"> {source}." in packet for packet in answers.packets) for source in sources
-        }
+            return {source: counted(source) for source in sources}
 
     def dropped(self) -> int:
         return self.tables.packets("filter", "reserved-external", "DROP")
@@ -50,7 +56,7 @@ class Bogons(RouterTest):
         self.open_router()
         self.router.ip("route", "add", "default", "via", example.INTERNET.address)
         for target in targets:
-            self.assertGreaterEqual(min(self.answers(target, *BOGONS).values()), COUNT, "control")
+            self.assertGreaterEqual(min(self.answers(target, *BOGONS, answered=BOGONS).values()), COUNT, "control")
         self.boot(ZONES, OPEN)
         for target in targets:
             before = self.dropped()
@@ -72,7 +78,8 @@ class Bogons(RouterTest):
         self.boot(ZONES, OPEN)
         self.assertTrue(probes.tcp(self.internet, ROUTER, 443), "the zone's own network, although private")
         self.assertTrue(probes.tcp(self.internet, example.LAPTOP.address, 443))
-        answered = self.answers(ROUTER, "192.168.0.77", "9.9.9.9")
+        strangers = ("192.168.0.77", "9.9.9.9")
+        answered = self.answers(ROUTER, *strangers, answered=strangers)
         self.assertGreaterEqual(min(answered.values()), COUNT, answered)
         self.assertEqual(self.dropped(), 0)
 
@@ -80,7 +87,7 @@ class Bogons(RouterTest):
         accepting = EXTERNAL + 'accept-bogons = ["10.1.0.0/16", "172.16.1.2"]\n'
         self.boot(accepting, CAMERA, PRIVATE, OPEN)
         passing = {"10.1.2.3": True, "172.16.1.2": True, "10.2.0.1": False, "172.16.1.3": False}
-        answered = self.answers(ROUTER, *passing)
+        answered = self.answers(ROUTER, *passing, answered=[source for source, passes in passing.items() if passes])
         self.assertEqual({source: count >= COUNT for source, count in answered.items()}, passing)
         self.assertEqual(self.dropped(), 2 * COUNT)
 
@@ -88,7 +95,7 @@ class Bogons(RouterTest):
         accepting = EXTERNAL + 'accept-bogons = "192.168.0.0/16"\n'
         self.boot(accepting, CAMERA, PRIVATE, OPEN)
         spoofed = (example.CAMERA.address, example.LAPTOP.address)
-        answered = self.answers(ROUTER, "192.168.77.1", *spoofed)
+        answered = self.answers(ROUTER, "192.168.77.1", *spoofed, answered=["192.168.77.1"])
         self.assertGreaterEqual(answered.pop("192.168.77.1"), COUNT, "control")
         self.assertEqual(answered, dict.fromkeys(spoofed, 0))
         self.assertEqual(self.tables.packets("raw", "source-external", "DROP"), 2 * COUNT)

@@ -142,7 +142,7 @@ real "$@" <<<"$input"
         self.lab.configure_router()
         self.assert_open()
         process = self.program.start("boot", path=path)
-        self.assertTrue(probes.wait_until(reached.exists, 10), "boot comes to the load")
+        self.assertTrue(probes.wait_until(reached.exists), "boot comes to the load")
         process.kill()
         process.communicate()
         # The IPv6 tables are loaded beside: those let the loopback through.
@@ -157,7 +157,7 @@ real "$@" <<<"$input"
     def test_seal_cuts_established_flows(self) -> None:
         self.camfw("boot")
         with Listener(self.camera, tcp=[80]), self.laptop.socket() as flow:
-            flow.settimeout(2)
+            flow.settimeout(probes.PATIENCE)
             flow.connect((example.CAMERA.address, 80))
             flow.sendall(b"control")
             self.assertEqual(flow.recv(100), b"control")

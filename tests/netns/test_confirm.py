@@ -22,6 +22,8 @@ from netns.tables import meant
 
 SSH = 'service = "ssh"'
 HTTPS = 'service = "https"'
+# Until it is taken back: time to look at what is in force until then.
+SECONDS = 8
 
 
 class ConfirmTest(RouterTest):
@@ -44,18 +46,18 @@ class ConfirmTest(RouterTest):
         return bool(probes.tcp(self.laptop, example.LAPTOP.router, port, wait))
 
     def assert_new(self) -> None:
-        self.assertTrue(self.reaches(443, 2), "HTTPS is new")
+        self.assertTrue(self.reaches(443, probes.PATIENCE), "HTTPS is new")
         self.assertFalse(self.reaches(22), "SSH was old")
 
     def assert_old(self) -> None:
-        self.assertTrue(self.reaches(22, 2), "SSH is old")
+        self.assertTrue(self.reaches(22, probes.PATIENCE), "SSH is old")
         self.assertFalse(self.reaches(443), "HTTPS was new")
         self.assertEqual(self.held(), self.old)
 
-    def wait_for_old(self, seconds: float = 15) -> None:
-        self.assertTrue(wait_until(lambda: self.held() == self.old, seconds), self.program.logged())
+    def wait_for_old(self) -> None:
+        self.assertTrue(wait_until(lambda: self.held() == self.old), self.program.logged())
         # The note of it is written after.
-        self.assertTrue(wait_until(lambda: self.report()["confirmation"] == "last-good", 5))
+        self.assertTrue(wait_until(lambda: self.report()["confirmation"] == "last-good"))
         self.assert_old()
 
     def report(self) -> dict[str, Any]:
@@ -92,26 +94,27 @@ class Confirm(ConfirmTest):
     """A policy for a while."""
 
     def test_what_is_not_confirmed_is_taken_back(self) -> None:
-        result = self.camfw("apply", "--confirm", "4")
-        self.assertIn("4 s unless camfw confirm comes", result.stderr)
+        result = self.camfw("apply", "--confirm", str(SECONDS))
+        self.assertIn(f"{SECONDS} s unless camfw confirm comes", result.stderr)
         self.assert_new()
         report = self.report()
         self.assertEqual((report["confirmation"], report["holds"]), ("pending", True))
-        self.assertIn(report["seconds_left"], range(5))
+        self.assertIn(report["seconds_left"], range(SECONDS + 1))
         self.wait_for_old()
-        self.assertIn("not confirmed within 4 s", self.report()["instead"])
+        self.assertIn(f"not confirmed within {SECONDS} s", self.report()["instead"])
         self.assertEqual(self.report()["drift"], [
-            "the last good policy is in force, and not the file: the file was not confirmed within 4 s"])
-        self.assertTrue(wait_until(lambda: not self.watchdogs(), 5))
+            "the last good policy is in force, and not the file: the file "
+            f"was not confirmed within {SECONDS} s"])
+        self.assertTrue(wait_until(lambda: not self.watchdogs()))
         self.camfw("confirm", expect=1)
         self.assert_old()
 
     def test_what_is_confirmed_stays(self) -> None:
-        self.camfw("apply", "--confirm", "4")
+        self.camfw("apply", "--confirm", str(SECONDS))
         self.camfw("confirm")
         self.assertEqual(self.report()["confirmation"], "confirmed")
-        self.assertTrue(wait_until(lambda: not self.watchdogs(), 3), "the watchdog is gone")
-        time.sleep(4)
+        self.assertTrue(wait_until(lambda: not self.watchdogs()), "the watchdog is gone")
+        time.sleep(SECONDS)
         self.assert_new()
         self.camfw("confirm", expect=1)
         # It is the last good one now: a file that is bad does not bring the old one.
@@ -130,7 +133,7 @@ class Confirm(ConfirmTest):
         self.assert_new()
 
     def test_signals_do_not_reach_the_watchdog(self) -> None:
-        self.camfw("apply", "--confirm", "4")
+        self.camfw("apply", "--confirm", str(SECONDS))
         (watchdog,) = self.watchdogs()
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             os.kill(watchdog, number)
@@ -142,7 +145,7 @@ class Confirm(ConfirmTest):
         script = self.scratch / "session"
         script.write_text("#!/bin/sh\n\"$@\"\necho applied\nread -r _\n")
         script.chmod(0o755)
-        process = self.program.start("apply", "--confirm", "4", before=[
+        process = self.program.start("apply", "--confirm", str(SECONDS), before=[
             "/usr/bin/setsid", "--ctty", "/bin/sh", script], stdin=terminal, stdout=terminal, stderr=terminal)
         os.close(terminal)
         said = b""
@@ -152,19 +155,23 @@ class Confirm(ConfirmTest):
         (watchdog,) = self.watchdogs()
         self.assertNotEqual(os.getsid(watchdog), os.getsid(process.pid))
         os.close(main)
-        process.wait(5)
+        process.wait(probes.PATIENCE)
         self.assertEqual(self.watchdogs(), [watchdog])
         self.wait_for_old()
 
     def test_a_kill_of_the_apply_in_its_midst_is_taken_back(self) -> None:
         # It is killed while its rules are being loaded, which it does not live to see.
         path = tools(self.scratch / "slow", self.backend)
-        wrap(path, "iptables-restore", 'input=$(cat)\nreal "$@" <<<"$input"\nsleep 2', self.backend)
+        loaded, go = self.scratch / "loaded", self.scratch / "go"
+        wrap(path, "iptables-restore", f'input=$(cat)\nreal "$@" <<<"$input"\ntouch {loaded}\n'
+             f'until [ -e {go} ]; do sleep 0.1; done', self.backend)
         process = self.program.start("apply", "--confirm", "4", path=path)
-        self.assertTrue(wait_until(lambda: self.held() != self.old, 5))
+        self.assertTrue(wait_until(loaded.exists))
+        self.assertNotEqual(self.held(), self.old)
         process.kill()
+        go.touch()
         process.communicate()
-        self.wait_for_old(25)
+        self.wait_for_old()
 
     def test_a_reboot_in_between_comes_up_with_the_confirmed_one(self) -> None:
         for wait in (False, True):
@@ -220,7 +227,7 @@ class Confirm(ConfirmTest):
         self.camfw("apply", "--confirm", "3", path=path, expect=1)
         self.assert_old()
         self.assertEqual(self.report()["confirmation"], "confirmed")
-        self.assertTrue(wait_until(lambda: not self.watchdogs(), 3))
+        self.assertTrue(wait_until(lambda: not self.watchdogs()))
 
     def test_going_back_is_tried_again(self) -> None:
         path = tools(self.scratch / "shaky", self.backend)
@@ -228,7 +235,7 @@ class Confirm(ConfirmTest):
         wrap(path, "iptables-restore", 'input=$(cat)\n'
              f'[[ $input != *"--dport 22 "* || -e {flag} ]] || exit 1\nreal "$@" <<<"$input"', self.backend)
         self.camfw("apply", "--confirm", "2", path=path)
-        self.assertTrue(wait_until(lambda: "tries again" in self.program.logged(), 10))
+        self.assertTrue(wait_until(lambda: "tries again" in self.program.logged()))
         flag.touch()
         self.wait_for_old()
 
@@ -291,7 +298,7 @@ class LastGood(ConfirmTest):
                 self.assertIn("cannot keep the last good policy in /var/lib/camfw", result.log)
                 self.assert_old()
                 self.change_config(SSH, HTTPS)
-                result = self.camfw("apply", "--confirm", "3")
+                result = self.camfw("apply", "--confirm", str(SECONDS))
                 self.assertIn("cannot keep that this policy is unconfirmed", result.log)
                 self.assert_new()
                 self.wait_for_old()

@@ -26,7 +26,7 @@ FAILURES = {
     "does nothing and says it did": "exit 0",
     "says nonsense": "printf 'x\\n*\\xff\\n:'; exit 0",
 }
-HANG = "sleep 600 & wait"
+HANG = "sleep 3000 & wait"
 # What strace puts in the place of a call to netlink, or of what it answers.
 NETLINK = {
     "is refused": ("sendto", "error=EPERM"),
@@ -34,7 +34,7 @@ NETLINK = {
     "is answered with nonsense": ("recvfrom", "poke_exit=@arg2=" + "a5" * 64),
     "is answered with an error": ("recvfrom", "error=ENOBUFS"),
 }
-LONGEST = 170
+LONGEST = 600
 
 
 class Box:

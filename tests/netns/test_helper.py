@@ -27,9 +27,12 @@ class Helper(RouterTest):
         self.server = FtpServer(self.internet, self.scratch / "ftp", PASSIVE)
         self.addCleanup(self.server.stop)
 
-    def upload(self, target: str = INTERNET, *, active: bool, epsv: bool = True) -> probes.Reach:
+    def upload(
+        self, target: str = INTERNET, *, active: bool, epsv: bool = True, passes: bool = True
+    ) -> probes.Reach:
         return probes.ftp_upload(
-            self.laptop, target, active=active, epsv=epsv, transfer_seconds=3,
+            self.laptop, target, active=active, epsv=epsv,
+            wait=probes.PATIENCE if passes else 2, transfer_seconds=60 if passes else 3,
             received=lambda name: (self.server.incoming / name).read_bytes(),
         )
 
@@ -46,7 +49,7 @@ class Helper(RouterTest):
         self.assertTrue(probes.tcp(self.laptop, INTERNET, 21))
         for active in (False, True):
             with self.subTest(active=active):
-                reach = self.upload(active=active)
+                reach = self.upload(active=active, passes=False)
                 self.assertFalse(reach, reach.detail)
 
     def test_the_helper_is_for_just_its_line(self) -> None:
@@ -59,7 +62,7 @@ class Helper(RouterTest):
                 reach = self.upload(active=active)
                 self.assertTrue(reach, reach.detail)
                 self.assertTrue(probes.tcp(self.laptop, ANOTHER, 21))
-                reach = self.upload(ANOTHER, active=active)
+                reach = self.upload(ANOTHER, active=active, passes=False)
                 self.assertFalse(reach, reach.detail)
 
     def test_what_belongs_to_no_control_connection_does_not_pass(self) -> None:
@@ -69,7 +72,7 @@ class Helper(RouterTest):
             self.assertTrue(probes.tcp(self.laptop, INTERNET, 60005), "control")
             self.boot(ZONES, allow("private", "external", HELPED))
             with self.laptop.socket() as control:
-                control.settimeout(5)
+                control.settimeout(probes.PATIENCE)
                 control.connect((INTERNET, 21))
                 self.assertIn(b"220", control.recv(200))
                 self.assertFalse(probes.tcp(self.internet, example.LAPTOP.address, 40000, wait=0.5))
@@ -95,7 +98,7 @@ class HelperToTheRouter(RouterTest):
             for active, epsv in itertools.product((False, True), (False, True)):
                 with self.subTest(active=active, epsv=epsv):
                     reach = probes.ftp_upload(
-                        self.camera, example.CAMERA.router, active=active, epsv=epsv, transfer_seconds=3,
+                        self.camera, example.CAMERA.router, active=active, epsv=epsv,
                         received=lambda name: (server.incoming / name).read_bytes(),
                     )
                     self.assertTrue(reach, reach.detail)
@@ -108,7 +111,7 @@ class HelperToTheRouter(RouterTest):
             for active in (False, True):
                 with self.subTest(active=active):
                     reach = probes.ftp_upload(
-                        self.laptop, example.LAPTOP.router, port=2121, active=active, transfer_seconds=3,
+                        self.laptop, example.LAPTOP.router, port=2121, active=active,
                         received=lambda name: (server.incoming / name).read_bytes(),
                     )
                     self.assertTrue(reach, reach.detail)

@@ -64,7 +64,7 @@ class Ipv6(RouterTest):
         self.assertEqual(wrong, {}, "got through" if not reached else "control: did not get through")
 
     def test_ipv6_gets_nowhere_after_boot(self) -> None:
-        self.assert_all(True, wait=5)
+        self.assert_all(True, wait=probes.PATIENCE)
         self.camfw("boot")
         self.assert_all(False, wait=0.3)
 
@@ -78,7 +78,7 @@ class Ipv6(RouterTest):
 
     def test_an_established_ipv6_flow_is_cut(self) -> None:
         with self.camera.socket(socket.AF_INET6) as flow:
-            flow.settimeout(5)
+            flow.settimeout(probes.PATIENCE)
             flow.connect((example.LAPTOP.address6, 80))
             flow.sendall(b"control")
             self.assertEqual(flow.recv(100), b"control")
@@ -92,7 +92,7 @@ class Ipv6(RouterTest):
         show = ["ip", "-6", "-o", "address", "show", "dev", "eth1", "scope", "link"]
         shown = self.router.run(show, check=True)
         address = shown.stdout.split()[3].split("/")[0] + "%eth0"
-        self.assertTrue(probes.ping(self.camera, address, 5), "control")
+        self.assertTrue(probes.ping(self.camera, address), "control")
         self.camfw("boot")
         self.assertFalse(probes.ping(self.camera, address, 0.5))
 

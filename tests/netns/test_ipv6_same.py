@@ -92,7 +92,7 @@ class Ipv6Same(RouterTest):
                     with self.subTest(source=source, target=target, port=port, firewall=firewall):
                         passes = not firewall or port in ports
                         reach = probes.tcp(
-                            self.namespaces[source], self.address(source, target), port, 3 if passes else 0.3)
+                            self.namespaces[source], self.address(source, target), port, probes.PATIENCE if passes else 0.3)
                         self.assertEqual(bool(reach), passes, reach.detail)
 
     def test_udp_and_ping(self) -> None:
@@ -117,7 +117,7 @@ class Ipv6Same(RouterTest):
                     interfaces = ("eth1", "eth2") if namespace is self.router else ("eth0",)
                     for interface in interfaces:
                         namespace.ip("-6", "neigh", "flush", "dev", interface)
-                self.assertTrue(probes.tcp(self.laptop, CAMERA, 80, 5))
+                self.assertTrue(probes.tcp(self.laptop, CAMERA, 80))
 
     def test_spoofed_sources_are_dropped(self) -> None:
         foreign = {
@@ -135,7 +135,7 @@ class Ipv6Same(RouterTest):
                     before = self.dropped(chains[name])
                     self.assertFalse(self.ping_as(sender, source, ROUTER[name]))
                     self.assertGreater(self.dropped(chains[name]), before)
-            self.assertTrue(self.ping_as(sender, self.lab.hosts[name].wiring.address6, ROUTER[name], 5), "control")
+            self.assertTrue(self.ping_as(sender, self.lab.hosts[name].wiring.address6, ROUTER[name], probes.PATIENCE), "control")
 
     def know_router(self, name: str) -> None:
         """The host asks no more where the router is, in whatever name."""
@@ -151,14 +151,14 @@ class Ipv6Same(RouterTest):
         passing = "2600::1"
         for source in (*bogons, passing):
             self.internet.ip("address", "add", f"{source}/128", "dev", "eth0", "nodad")
-            self.assertTrue(self.ping_as(self.internet, source, ROUTER["internet"], 5), f"control: {source}")
+            self.assertTrue(self.ping_as(self.internet, source, ROUTER["internet"], probes.PATIENCE), f"control: {source}")
         self.boot(zones(), POLICY)
         for source in bogons:
             with self.subTest(source):
                 before = self.dropped("reserved-external", "filter")
                 self.assertFalse(self.ping_as(self.internet, source, ROUTER["internet"]))
                 self.assertGreater(self.dropped("reserved-external", "filter"), before)
-        self.assertTrue(self.ping_as(self.internet, passing, ROUTER["internet"], 5))
+        self.assertTrue(self.ping_as(self.internet, passing, ROUTER["internet"], probes.PATIENCE))
 
     def test_no_router_advertisement_is_taken(self) -> None:
         def default_by_link_local() -> bool:
@@ -168,8 +168,12 @@ class Ipv6Same(RouterTest):
         self.router.write_sysctl("net.ipv6.conf.eth1.accept_ra", "2")
         self.open_router6()
         self.router.write_sysctl("net.ipv6.conf.eth1.accept_ra", "2")
-        advertise(self.camera)
-        self.assertTrue(probes.wait_until(default_by_link_local, 3), "control")
+
+        def learnt() -> bool:
+            advertise(self.camera)
+            return probes.wait_until(default_by_link_local, 1)
+
+        self.assertTrue(probes.wait_until(learnt), "control")
         self.router.ip("-6", "route", "flush", "proto", "ra")
         self.boot(zones(), POLICY)
         advertise(self.camera)
@@ -194,13 +198,13 @@ class Ipv6Same(RouterTest):
             def known() -> bool:
                 return sender.getsockopt(socket.IPPROTO_IPV6, 24) == 1280
 
-            self.assertTrue(probes.wait_until(known, 3), "the error came to who sent it")
+            self.assertTrue(probes.wait_until(known), "the error came to who sent it")
 
     def test_an_error_from_inside_gets_back_across_the_router(self) -> None:
         # Port unreachable of the camera, to the laptop, which asked.
         self.boot(zones(), allow("private", "camera", "{ udp = [9] }"))
         with self.laptop.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
-            sender.settimeout(3)
+            sender.settimeout(probes.PATIENCE)
             sender.connect((CAMERA, 9))
             sender.send(b"nobody")
             with self.assertRaises(ConnectionRefusedError):
@@ -214,9 +218,9 @@ class Ipv6Same(RouterTest):
                 link_local = self.router.run(show, check=True).stdout.split()[3].split("/")[0]
                 passes = known_only == ""
                 for target in (ROUTER["camera"], f"{link_local}%eth0"):
-                    self.assertEqual(bool(probes.ping(self.camera, target, 2 if passes else 0.3)), passes)
+                    self.assertEqual(bool(probes.ping(self.camera, target, probes.PATIENCE if passes else 0.3)), passes)
                 with self.camera.socket(socket.AF_INET6) as connection:
-                    connection.settimeout(2 if passes else 0.3)
+                    connection.settimeout(probes.PATIENCE if passes else 0.3)
                     scope = self.camera_scope()
                     reached = connection.connect_ex((link_local, 21, 0, scope)) == 0
                 self.assertEqual(reached, passes)

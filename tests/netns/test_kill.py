@@ -81,7 +81,7 @@ class Kill(RouterTest):
         return result.code != 0
 
     def assert_nothing_through(self, crowd: Crowd, when: str) -> None:
-        self.assertEqual(crowd.got_through(), {}, when)
+        self.assertEqual(crowd.got_through(), {}, f"{when}: {crowd.packets()}")
 
     def run_through(self, *command: str) -> None:
         found = self.find_points(*command)

@@ -68,10 +68,10 @@ real "$@" <<<"$input"
 """, self.backend)
         process = self.program.start("boot", path=path)
         try:
-            self.assertTrue(probes.wait_until(reached.exists, 10), "boot comes to the load")
+            self.assertTrue(probes.wait_until(reached.exists), "boot comes to the load")
             with contextlib.closing(self.program.syslog()) as syslog:
                 go.touch()
-                process.communicate(timeout=30)
+                process.communicate(timeout=120)
                 self.assertEqual(process.returncode, 0)
                 before, after = records(self.program.logged()), received(syslog)
         finally:
@@ -87,7 +87,7 @@ real "$@" <<<"$input"
             with contextlib.suppress(BlockingIOError):
                 while True:
                     filler.sendto(b"full", str(self.program.dev / "log"))
-            self.assert_boot_lines(records(self.camfw("boot", seconds=10).log))
+            self.assert_boot_lines(records(self.camfw("boot", seconds=30).log))
 
     def test_a_failure_is_logged(self) -> None:
         self.router.ip("link", "del", "eth2")

@@ -46,7 +46,7 @@ class Many(RouterTest):
         user = self.router.start(["bash", "-c", loop], stdout=subprocess.PIPE, env=env)
         running = {path: self.program.start("apply", config=path) for path in paths}
         for path, process in running.items():
-            _, stderr = process.communicate(timeout=120)
+            _, stderr = process.communicate(timeout=600)
             self.assertEqual(process.returncode, 0, f"{path.name}: {stderr.decode()}")
         user.kill()
         output, _ = user.communicate()
@@ -70,9 +70,8 @@ class Many(RouterTest):
     def sample(self, watch: int) -> dict[str, int]:
         """What must not grow, from the watch process and from the kernel."""
         status = Path(f"/proc/{watch}/status").read_text()
-        slab = re.search(r"^SUnreclaim: +(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
         resident = re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)
-        assert slab and resident
+        assert resident
         return {
             "watch KiB": int(resident[1]),
             # At rest: while it looks it has sockets and pipes.
@@ -81,7 +80,7 @@ class Many(RouterTest):
             "files": sum(1 for folder in (self.program.run_folder, self.program.var) for _ in folder.rglob("*")),
             "hashlimits": len(self.router.run(["ls", "/proc/net/ipt_hashlimit"]).stdout.split()),
             "rules": len(self.tables.snapshot().splitlines()),
-            "slab KiB": int(slab[1]),
+            "slab KiB": slab_kib(),
         }
 
     def descriptors(self, pid: int) -> int:
@@ -123,5 +122,13 @@ class Many(RouterTest):
             self.assertLessEqual(end[what], begin[what] + 5, what)
         self.assertLess(end["watch KiB"], begin["watch KiB"] * 1.1 + 64, "memory of watch")
         self.assertLess(max(peaks[-10:]), max(peaks[:10]) * 1.1 + 64, "memory of an apply")
-        # The machine's other work is in this one.
-        self.assertLess(end["slab KiB"], begin["slab KiB"] + 64 * 1024, "memory of the kernel")
+        # The machine's other work is in this one, and gives back what it takes.
+        most = begin["slab KiB"] + 64 * 1024
+        self.assertTrue(probes.wait_until(lambda: slab_kib() < most), "memory of the kernel")
+
+
+def slab_kib() -> int:
+    """What the kernel's own objects take that it cannot give back at will."""
+    slab = re.search(r"^SUnreclaim: +(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    assert slab
+    return int(slab[1])

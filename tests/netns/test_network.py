@@ -14,7 +14,7 @@ from pathlib import Path
 from lab import probes
 from lab.capture import Capture
 from lab.hosts import Host, Wiring
-from lab.probes import wait_until
+from lab.probes import PATIENCE, wait_until
 from netns.network import NetworkTest
 from netns.program import Result
 
@@ -158,7 +158,7 @@ mac = "02:00:00:00:00:11"
             self.assertEqual(self.traced("apply"), [])
             # They would, were the ports not isolated.
             self.router.run(["bridge", "link", "set", "dev", "eth3", "isolated", "off"], check=True)
-            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, SECOND.address, 1)), 10))
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, SECOND.address, 1))))
             drift = self.camfw("status", expect=1)
             self.assertIn("eth3", drift.stdout)
             self.camfw("apply")
@@ -203,16 +203,15 @@ mac = "02:00:00:00:00:11"
 
     def test_boot_waits_for_an_interface_and_takes_it_when_it_comes(self) -> None:
         self.unplug("camera")
-        self.extend("\n[router]\nwait = 20\n")
-        started = time.monotonic()
+        self.extend("\n[router]\nwait = 300\n")
         process = self.program.start("boot")
-        time.sleep(3)
+        self.assertTrue(self.hears("waits up to 300 s: "))
         self.assertIsNone(process.poll(), "it waits")
         self.assertEqual(self.forwarding(), "0")
         self.replug("camera")
-        self.assertEqual(process.wait(10), 0)
-        self.assertLess(time.monotonic() - started, 10, "it does not wait to the end")
-        process.communicate()
+        # Long before the end of that time.
+        process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0)
         self.assertTrue(probes.ping(self.camera, "192.168.8.1"))
         self.camfw("status")
 
@@ -224,8 +223,8 @@ mac = "02:00:00:00:00:11"
         with self.watching():
             for _ in range(2):
                 self.replug("camera")
-                self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, "192.168.8.1", 1)), 10))
-                self.assertTrue(wait_until(lambda: self.forwarding() == "1", 5))
+                self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, "192.168.8.1", 1))))
+                self.assertTrue(wait_until(lambda: self.forwarding() == "1"))
                 for key in ("rp_filter", "log_martians"):
                     self.assertEqual(self.router.read_sysctl(f"net.ipv4.conf.eth1.{key}"), "1")
                 self.camfw("status")
@@ -236,9 +235,8 @@ mac = "02:00:00:00:00:11"
         self.camfw("boot")
         self.change_config('"192.168.8.1/24"', '"192.168.88.1/24"')
         with self.watching():
-            time.sleep(2)
+            self.assertTrue(self.hears("camfw apply"))
             self.assertIn("192.168.8.1/24", self.links())
-            self.assertIn("camfw apply", self.program.logged())
 
     def test_an_interface_that_flaps_lets_nothing_through(self) -> None:
         self.extend("\n[router]\nwait = 0\n")
@@ -250,7 +248,7 @@ mac = "02:00:00:00:00:11"
                 self.camera.run(["ping", "-c", "1", "-W", "0.05", "192.168.0.1"])
                 time.sleep(0.02)
             self.router.ip("link", "set", "eth1", "up")
-            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, "192.168.8.1", 1)), 10))
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, "192.168.8.1", 1))))
             self.assertEqual(internet.count(), 0)
         self.camfw("status")
 
@@ -293,7 +291,7 @@ mac = "02:00:00:00:00:11"
     def test_address_and_gateway_come_by_dhcp_and_nothing_else_does(self) -> None:
         with self.dhcp_server("192.168.0.1", "192.168.0.50", "192.168.0.60"):
             self.boot_with_dhcp()
-            self.assertTrue(wait_until(lambda: "default via 192.168.0.1 dev eth0" in self.routes(), 15), self.routes())
+            self.assertTrue(wait_until(lambda: "default via 192.168.0.1 dev eth0" in self.routes()), self.routes())
             own = re.search(r"eth0\S*\s+\S+\s+(192\.168\.0\.\d+)/24", self.links())
             self.assertIsNotNone(own, self.links())
             assert own is not None
@@ -306,13 +304,8 @@ mac = "02:00:00:00:00:11"
 
     def test_a_lease_in_another_zones_network_is_not_taken(self) -> None:
         with self.dhcp_server("192.168.8.1", "192.168.8.50", "192.168.8.60") as leases:
-            said = [self.boot_with_dhcp().said]
-
-            def refused() -> bool:
-                said.append(self.program.logged())
-                return "overlaps" in "".join(said)
-
-            self.assertTrue(wait_until(lambda: leases.stat().st_size > 0, 15), "a lease was given")
-            self.assertTrue(wait_until(refused, 5))
+            said = self.boot_with_dhcp().said
+            self.assertTrue(wait_until(lambda: leases.stat().st_size > 0), "a lease was given")
+            self.assertTrue("overlaps" in said or self.hears("overlaps"))
             self.assertNotRegex(self.links(), r"eth0\S*\s+\S+\s+192")
             self.assertNotIn("default", self.routes())

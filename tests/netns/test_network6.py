@@ -125,7 +125,7 @@ class Network6Legacy(NetworkTest):
         self.assertEqual(self.addresses(), ADDRESSES)
         self.camfw("status")
         self.internet.ip("link", "set", "eth0", "up")
-        self.assertTrue(wait_until(lambda: self.way("2001:db8::1") == f"{GATEWAY} eth0", 5))
+        self.assertTrue(wait_until(lambda: self.way("2001:db8::1") == f"{GATEWAY} eth0"))
         self.assertEqual(self.traced("apply"), [])
 
     def test_an_interface_that_gets_another_name_keeps_its_addresses(self) -> None:
@@ -158,7 +158,7 @@ class Network6Legacy(NetworkTest):
         self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1"], name = "br-cam" }')
         self.camfw("boot")
         self.assertIn(("br-cam", "fd00:8::1/64"), self.addresses())
-        self.assertTrue(probes.ping(self.camera, "fd00:8::1", 5))
+        self.assertTrue(probes.ping(self.camera, "fd00:8::1"))
         self.assertEqual(self.traced("apply"), [])
 
     def test_watch_brings_back_what_came_back(self) -> None:
@@ -166,8 +166,8 @@ class Network6Legacy(NetworkTest):
         with self.watching():
             self.unplug("camera")
             self.replug("camera")
-            self.assertTrue(wait_until(lambda: self.addresses() == ADDRESSES, 10))
-            self.assertTrue(wait_until(self.holds, 10))
+            self.assertTrue(wait_until(lambda: self.addresses() == ADDRESSES))
+            self.assertTrue(wait_until(self.holds))
 
     def holds(self) -> bool:
         return self.program.run("status").code == 0
@@ -266,7 +266,7 @@ class Network6Legacy(NetworkTest):
                 cache = self.router.run(["ip", family, "route", "show", "cache"], check=True).stdout
                 return address in cache
 
-            self.assertTrue(wait_until(learnt, 10), f"control: {address}")
+            self.assertTrue(wait_until(learnt), f"control: {address}")
         said = self.camfw("status", expect=1).said
         for address in ("2001:db8:9::9", "198.51.100.9"):
             self.assertNotIn(address, said)
@@ -277,13 +277,13 @@ class Network6Legacy(NetworkTest):
         self.camera.ip("address", "add", "fd00:8::1/64", "dev", "eth0", "nodad")
         self.camfw("boot")
         failed = ("-o", "address", "show", "dev", "eth1", "dadfailed")
-        self.assertTrue(wait_until(lambda: "fd00:8::1/64" in self.ip6(*failed), 10), "control")
+        self.assertTrue(wait_until(lambda: "fd00:8::1/64" in self.ip6(*failed)), "control")
         self.assert_drift("eth1", "fd00:8::1/64", "another host")
         # As the line says to: with the claim gone, set down and applied, it is used.
         self.camera.ip("address", "del", "fd00:8::1/64", "dev", "eth0")
         self.router.ip("link", "set", "eth1", "down")
         self.camfw("apply")
-        self.assertTrue(wait_until(self.holds, 5))
+        self.assertTrue(wait_until(self.holds))
         self.assertNotIn("fd00:8::1", self.ip6(*failed))
 
     # -- what cannot be --

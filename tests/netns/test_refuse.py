@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from lab import example, probes
 from netns.case import RouterTest, both_backends
 from netns.program import EXAMPLE, Result
 
@@ -129,7 +130,7 @@ class Refuse(RouterTest):
 
     def test_bad_files_on_a_running_box(self) -> None:
         self.camfw("boot")
-        self.assertTrue(self.crossings(wait=2)["camera -> router"], "so that counters are not 0")
+        self.assertTrue(probes.ping(self.camera, example.CAMERA.router), "so that counters are not 0")
         self.assertTrue(any(rule.packets for rule in self.tables.rules("iptables")))
         for what, make in BAD.items():
             with self.subTest(what):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from lab import example
 from lab.namespace import Namespace
+from lab.probes import PATIENCE
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.program import tools, wrap
@@ -42,7 +43,7 @@ class Revoke(RouterTest):
         listed = [re.sub(r"^(\S+\s+\d+) \d+", r"\1", line) for line in listed]
         return [line for line in listed if all(word in line for word in words)]
 
-    def echoes(self, flow: socket.socket, wait: float = 2) -> bool:
+    def echoes(self, flow: socket.socket, wait: float = PATIENCE) -> bool:
         flow.settimeout(wait)
         try:
             flow.send(b"still there?")
@@ -53,7 +54,7 @@ class Revoke(RouterTest):
     @contextlib.contextmanager
     def flow(self, source: Namespace, target: str, port: int, kind: int = socket.SOCK_STREAM) -> Iterator[socket.socket]:
         with source.socket(kind=kind) as flow:
-            flow.settimeout(5)
+            flow.settimeout(PATIENCE)
             flow.connect((target, port))
             self.assertTrue(self.echoes(flow), f"control: {target}:{port} answers")
             yield flow

@@ -139,7 +139,7 @@ class Spoof(RouterTest):
                 else:
                     self.open_router()
                 with self.laptop.socket() as flow:
-                    flow.settimeout(5)
+                    flow.settimeout(probes.PATIENCE)
                     flow.connect((example.INTERNET.address, 80))
                     self.assert_echoes(flow, b"before")
                     port = flow.getsockname()[1]
@@ -183,7 +183,7 @@ class Spoof(RouterTest):
                     def is_there(parts: tuple[str, ...] = wanted) -> bool:
                         return any(all(part in line for part in parts) for line in lines())
 
-                    found = probes.wait_until(is_there, 3)
+                    found = probes.wait_until(is_there)
                     self.assertTrue(found, f"{wanted} in the kernel's log: {lines()[-5:]}")
 
 

@@ -46,24 +46,24 @@ class Time(RouterTest):
         listener = Listener(self.router, tcp=[22, 80])
         self.addCleanup(listener.stop)
 
-    def reaches(self, when: str) -> bool:
+    def reaches(self, when: str, wait: float = probes.PATIENCE) -> bool:
         self.boot(ZONES, allow("private", "router", "ssh", when), allow("private", "router", "http"))
         self.assertTrue(probes.tcp(self.laptop, ROUTER, 80), "control: a line without a time")
-        return bool(probes.tcp(self.laptop, ROUTER, 22, 0.9))
+        return bool(probes.tcp(self.laptop, ROUTER, 22, wait))
 
     def test_part_of_a_day(self) -> None:
         # Over midnight wherever now is near it.
         self.assertTrue(self.reaches(window(-5 * MINUTES, 5 * MINUTES)))
         self.assertTrue(self.reaches(window(-5 * MINUTES, 23 * 60 * MINUTES)))
-        self.assertFalse(self.reaches(window(5 * MINUTES, 60 * MINUTES)))
-        self.assertFalse(self.reaches(window(-60 * MINUTES, -5 * MINUTES)))
-        self.assertFalse(self.reaches(window(5 * MINUTES, -5 * MINUTES)))
+        self.assertFalse(self.reaches(window(5 * MINUTES, 60 * MINUTES), 0.5))
+        self.assertFalse(self.reaches(window(-60 * MINUTES, -5 * MINUTES), 0.5))
+        self.assertFalse(self.reaches(window(5 * MINUTES, -5 * MINUTES), 0.5))
 
     def test_days(self) -> None:
         away_from_midnight()
         self.assertTrue(self.reaches(f'when = {{ days = "{on(0)}" }}'))
         self.assertTrue(self.reaches(f'when = {{ days = "{on(6)}-{on(1)}" }}'))
-        self.assertFalse(self.reaches(f'when = {{ days = "{on(1, 2, 3, 4, 5, 6)}" }}'))
+        self.assertFalse(self.reaches(f'when = {{ days = "{on(1, 2, 3, 4, 5, 6)}" }}', 0.5))
 
     def test_part_of_some_days(self) -> None:
         away_from_midnight()
@@ -72,16 +72,16 @@ class Time(RouterTest):
         today, others = f', days = "{on(0)}"', f', days = "{on(2, 3, 4)}"'
         whole = 'when = {{ from = "00:00", to = "23:59:59"{} }}'
         self.assertTrue(self.reaches(whole.format(today)))
-        self.assertFalse(self.reaches(whole.format(others)))
+        self.assertFalse(self.reaches(whole.format(others), 0.5))
         if now.hour < 23:
-            self.assertFalse(self.reaches(f'when = {{ from = "23:30", to = "23:59:59"{today} }}'))
+            self.assertFalse(self.reaches(f'when = {{ from = "23:30", to = "23:59:59"{today} }}', 0.5))
         else:
-            self.assertFalse(self.reaches(f'when = {{ from = "00:00", to = "00:30"{today} }}'))
+            self.assertFalse(self.reaches(f'when = {{ from = "00:00", to = "00:30"{today} }}', 0.5))
 
     def test_what_is_open_goes_on(self) -> None:
         self.assertTrue(self.reaches(window(-5 * MINUTES, 5 * MINUTES)))
         with self.laptop.socket() as connection:
-            connection.settimeout(3)
+            connection.settimeout(probes.PATIENCE)
             connection.connect((ROUTER, 22))
             over = allow("private", "router", "ssh", window(-60 * MINUTES, -5 * MINUTES))
             self.program.configure(ZONES + over)

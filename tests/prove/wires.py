@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from lab.namespace import Namespace
+from lab.probes import PATIENCE
 from prove.packets import ICMP, TCP, UDP, Packet, number_of
 
 WIRES = ("eth0", "eth1", "eth2")
@@ -84,13 +85,13 @@ class Bench:
 
     def send(self, packets: Sequence[Packet], expected: Mapping[int, str]) -> dict[int, str]:
         """Send them; where each came out, by number: a wire or "router". Waits for
-        those in `expected`, at most some seconds, and a moment for others."""
+        those in `expected`, with patience, and a moment for others."""
         found: dict[int, str] = {}
         for sent, packet in enumerate(packets):
             self._wires[packet.into].send(packet.frame(mac(router_mac(packet.into))))
             if sent % 64 == 63:
                 self._drain(found, 0)
-        end = time.monotonic() + 3
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end and not expected.keys() <= found.keys():
             self._drain(found, 0.05)
         self._drain(found, 0.05)

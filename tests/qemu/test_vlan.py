@@ -18,6 +18,7 @@ from appliance import image
 from appliance.machine import Machine, mac
 from lab.frames import echo_request, frame
 from lab.hosts import INTERFACE
+from lab.probes import PATIENCE, WAIT_SECONDS
 
 setUpModule = boot.setUpModule
 tearDownModule = boot.tearDownModule
@@ -47,7 +48,7 @@ class Vlan(unittest.TestCase):
         cls.addClassCleanup(cls.machine.kill)
         cls.machine.wait_for("camfw: boot exited with code 0", boot.BOOT_SECONDS)
 
-    def answered(self, vlan: int | None, target: str = ROUTER) -> int | None:
+    def answered(self, vlan: int | None, wait: float = WAIT_SECONDS) -> int | None:
         """Send an echo request with this tag; the tag of the answer, if one comes."""
         with self.host.namespace.entered():
             wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
@@ -55,8 +56,8 @@ class Vlan(unittest.TestCase):
             wire.bind((INTERFACE, 0))
             wire.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             wire.settimeout(0.2)
-            wire.send(frame(mac(1), self.host.wiring.mac, vlan, echo_request(CAMERA, target)))
-            deadline = time.monotonic() + 2
+            wire.send(frame(mac(1), self.host.wiring.mac, vlan, echo_request(CAMERA, ROUTER)))
+            deadline = time.monotonic() + wait
             while time.monotonic() < deadline:
                 try:
                     data, ancillary, *_ = wire.recvmsg(2048, 256)
@@ -72,7 +73,7 @@ class Vlan(unittest.TestCase):
         return None
 
     def test_the_zone_is_on_its_vlan(self) -> None:
-        self.assertEqual(self.answered(VLAN), VLAN)
+        self.assertEqual(self.answered(VLAN, PATIENCE), VLAN)
 
     def test_and_nowhere_else(self) -> None:
         self.assertIsNone(self.answered(None), "without a tag")
