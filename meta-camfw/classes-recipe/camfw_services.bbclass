@@ -10,18 +10,13 @@ python camfw_configure_services() {
 
     import camfwlib.services
 
-    root = Path(d.getVar("IMAGE_ROOTFS"))
-    etc = root / d.getVar("sysconfdir").lstrip("/")
-    text = (etc / "camfw/camfw.toml").read_text()
-
-    conf = etc / "vsftpd.conf"
-    if conf.exists():
-        conf.write_text(camfwlib.services.vsftpd(conf.read_text(), text))
-    for server, port in (("vsftpd", 21), ("dropbear", 22)):
-        if not camfwlib.services.reachable(text, port):
-            bb.note("nobody may reach %s: it is not started" % server)
-            for started in etc.glob("rc?.d/S??%s" % server):
-                started.unlink()
+    etc = Path(d.getVar("IMAGE_ROOTFS")) / d.getVar("sysconfdir").lstrip("/")
+    try:
+        off = camfwlib.services.configure(etc)
+    except camfwlib.services.ServiceError as error:
+        bb.fatal(str(error))
+    for server in off:
+        bb.note("nobody may reach %s: it is not started" % server)
 }
 camfw_configure_services[doc] = "Sets the servers up by the configuration in the image"
 
@@ -41,5 +36,7 @@ camfw_keys_alone() {
 }
 camfw_keys_alone[doc] = "Lets in over SSH who has a key, and nobody else"
 
+# It is asked what the configuration says.
+do_rootfs[depends] += "camfw-native:do_populate_sysroot"
 ROOTFS_POSTPROCESS_COMMAND += "camfw_configure_services camfw_keys_alone"
 do_rootfs[file-checksums] += "${@'${CAMFW_AUTHORIZED_KEYS}:True' if d.getVar('CAMFW_AUTHORIZED_KEYS') else ''}"

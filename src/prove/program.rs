@@ -351,9 +351,11 @@ impl<'a> Table<'a> {
     /// is given where that stands. Nothing is in those that the kernel calls, nor
     /// in one that packets are held against alone.
     fn give(&mut self, entered: Option<usize>) {
-        // Where addresses are rewritten on the way nothing stays given.
-        let rewrites = |step: &Step<'_>| matches!(step.effect, Effect::Rewrite(_));
-        if self.steps().any(rewrites) {
+        // Where a packet's addresses change on its way nothing is given for good.
+        if self
+            .steps()
+            .any(|it| matches!(it.effect, Effect::Rewrite(_)))
+        {
             return;
         }
         let jumps: Vec<(usize, usize, &Condition)> = self

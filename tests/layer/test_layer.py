@@ -193,6 +193,25 @@ class Recipe(unittest.TestCase):
         self.assertRegex(unit, r"(?m)^Before=.*\bnetwork-pre\.target\b")
         self.assertRegex(unit, r"(?m)^Wants=network-pre\.target$")
         self.assertRegex(unit, r"(?m)^ExecStart=\S*/camfw \$CAMFW_ARGS boot$")
+        # Nothing that fails keeps it from closing the box, and nothing writes after it.
+        self.assertNotRegex(unit, r"(?m)^(Requires\w*|BindsTo|Requisite)=")
+        self.assertRegex(unit, r"(?m)^WantsMountsFor=/etc/camfw /var/lib/camfw$")
+        self.assertRegex(unit, r"(?m)^After=systemd-sysctl\.service$")
+
+    def test_its_watch_starts_after_a_boot_that_failed(self) -> None:
+        unit = (LAYER / "recipes-fw/camfw/files/camfw-watch.service").read_text()
+        self.assertRegex(unit, r"(?m)^After=camfw\.service$")
+        self.assertNotRegex(unit, r"(?m)^(Requires|BindsTo|Requisite)=")
+
+    def test_what_systemd_sets_again_is_what_camfw_sets(self) -> None:
+        done = subprocess.run(
+            [PROGRAM, "--config", EXAMPLE, "show", "sysctls"], capture_output=True, text=True, check=True)
+        ours = dict(re.findall(r"(?m)^(\S+) = (\S+)", done.stdout))
+        lines = (LAYER / "recipes-fw/camfw/files/60-camfw.conf").read_text().splitlines()
+        again = dict(line.split(" = ") for line in lines if not line.startswith("#"))
+        self.assertEqual(set(again), {"net.ipv4.conf.default.rp_filter", "net.ipv4.conf.*.rp_filter"})
+        for key, value in again.items():
+            self.assertEqual(ours[key.replace("*", "eth0")], value)
 
     def test_the_extensions_of_iptables_that_it_needs_exist(self) -> None:
         """Packages of OE-Core's iptables are named by the extensions' files."""
@@ -273,6 +292,15 @@ class Image(unittest.TestCase):
         self.assertEqual(sorted(slot for _, _, slot in cards), [slot for _, _, slot in cards])
         self.assertNotRegex(data.getVar("QB_CMDLINE_IP_SLIRP"), r"(^|\s)ip=")
         self.assertNotRegex(data.getVar("QB_CMDLINE_IP_TAP"), r"(^|\s)ip=")
+
+    def test_no_kas_file_is_read_by_a_path_that_kas_warns_of(self) -> None:
+        """It wants what a file includes named from the repository's root."""
+        included = []
+        for path in (LAYER / "kas").glob("*.yml"):
+            for name in re.findall(r"(?m)^    - (\S+\.yml)$", path.read_text()):
+                self.assertTrue((ROOT / name).is_file(), name)
+                included.append(name)
+        self.assertEqual(set(included), {"meta-camfw/kas/base.yml"})
 
     def test_kas_files_are_what_kas_takes_and_pin_every_revision(self) -> None:
         files = sorted((LAYER / "kas").glob("*.yml"))

@@ -1,9 +1,13 @@
-"""What the image makes of the configuration for its servers."""
+"""What the image makes of the configuration for its servers, with the program itself."""
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import unittest
+from pathlib import Path
+from unittest import mock
 
 from layer import LAYER, ROOT
 
@@ -13,30 +17,111 @@ from camfwlib import services  # noqa: E402
 
 EXAMPLE = (ROOT / "examples/camera-router.toml").read_text()
 VSFTPD = (ROOT / "qemu/overlay/etc/vsftpd.conf").read_text()
+FTP = '[[allow]]\nfrom    = "camera"\nto      = "router"\nservice = "ftp"\n'
+SSH = '[[allow]]\nfrom    = "private"\nto      = "router"\nservice = "ssh"\n'
 
 
 class Services(unittest.TestCase):
-    def test_the_passive_range_is_the_files(self) -> None:
-        self.assertEqual(services.passive_range(EXAMPLE), (50000, 50100))
-        self.assertEqual(services.passive_range(EXAMPLE.replace("50000-50100", "60000-60009")), (60000, 60009))
-        self.assertEqual(services.passive_range(""), (50000, 50100))
+    """/etc of an image, as do_rootfs leaves it."""
 
-    def test_vsftpd_gets_it(self) -> None:
-        conf = services.vsftpd(VSFTPD, EXAMPLE.replace("50000-50100", "60000-60009"))
-        self.assertIn("\npasv_min_port=60000\n", conf)
-        self.assertIn("\npasv_max_port=60009\n", conf)
-        self.assertEqual(conf.count("pasv_min_port="), 1)
-        self.assertIn("\nlisten=YES\n", conf)
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="camfw-layer-")
+        self.addCleanup(scratch.cleanup)
+        path = mock.patch.dict(os.environ, PATH=f"{ROOT / 'target/debug'}:{os.environ['PATH']}")
+        path.start()
+        self.addCleanup(path.stop)
+        self.etc = Path(scratch.name, "etc")
+        self.put("vsftpd.conf", VSFTPD)
+        for link in ("rc5.d/S80vsftpd", "rc5.d/S10dropbear", "rc5.d/S20syslog", "rcS.d/S01camfw"):
+            self.put(link, "")
+        for text in (FTP, SSH):
+            self.assertEqual(EXAMPLE.count(text), 1)
 
-    def test_who_may_be_reached(self) -> None:
-        for port, open_to_somebody in ((21, True), (22, True), (80, False), (50000, False)):
-            self.assertEqual(services.reachable(EXAMPLE, port), open_to_somebody, port)
+    def put(self, name: str, text: str) -> None:
+        file = self.etc / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        # Whatever the umask is: camfw takes no file that others may write.
+        file.chmod(0o644)
+        file.parent.chmod(0o755)
 
-    def test_of_each_way_to_write_a_service(self) -> None:
-        for written in ('"ssh"', '["http", "ssh"]', "{ tcp = [22] }", '{ tcp = ["20-30"] }', '"console"'):
-            text = f'[services.console]\ntcp = [22]\n[[allow]]\nfrom = "private"\nto = "router"\nservice = {written}\n'
-            self.assertTrue(services.reachable(text, 22), written)
-            self.assertFalse(services.reachable(text.replace('"router"', '"camera"'), 22), written)
+    def configure(self, text: str, **more: str) -> list[str]:
+        """The servers that are turned off by a configuration, and its files in camfw.d."""
+        self.put("camfw/camfw.toml", text)
+        for name, added in more.items():
+            self.put(f"camfw/camfw.d/{name}.toml", added)
+        return services.configure(self.etc)
+
+    def started(self) -> set[str]:
+        return {link.name for link in self.etc.glob("rc?.d/*")}
+
+    def options(self) -> dict[str, str]:
+        lines = (self.etc / "vsftpd.conf").read_text().splitlines()
+        given = [line.split("=", 1) for line in lines if line and not line.startswith("#")]
+        self.assertEqual(len(given), len({option for option, _ in given}))
+        return dict(given)
+
+    def test_the_example_has_both_and_its_passive_range(self) -> None:
+        self.assertEqual(self.configure(EXAMPLE.replace("50000-50100", "60000-60009")), [])
+        self.assertEqual(self.started(), {"S80vsftpd", "S10dropbear", "S20syslog", "S01camfw"})
+        options = self.options()
+        self.assertEqual((options["pasv_min_port"], options["pasv_max_port"]), ("60000", "60009"))
+        self.assertEqual(options["listen"], "YES")
+
+    def test_whom_nobody_may_reach_does_not_start(self) -> None:
+        self.assertEqual(self.configure(EXAMPLE.replace(FTP, "")), ["vsftpd"])
+        self.assertEqual(self.started(), {"S10dropbear", "S20syslog", "S01camfw"})
+        self.assertEqual(self.configure(EXAMPLE.replace(FTP, "").replace(SSH, "")), ["vsftpd", "dropbear"])
+        self.assertEqual(self.started(), {"S20syslog", "S01camfw"})
+
+    def test_nor_under_systemd(self) -> None:
+        (self.etc / "systemd/system").mkdir(parents=True)
+        self.configure(EXAMPLE.replace(FTP, ""))
+        self.assertEqual((self.etc / "systemd/system/vsftpd.service").readlink(), Path("/dev/null"))
+        self.assertFalse((self.etc / "systemd/system/dropbear.socket").is_symlink())
+
+    def test_each_way_to_let_somebody_in_counts(self) -> None:
+        without = EXAMPLE.replace(SSH, "")
+        for name, text in {
+            "by its port": SSH.replace('"ssh"', "{ tcp = [22] }"),
+            "in a range": SSH.replace('"ssh"', '{ tcp = ["20-30"] }'),
+            "among others": SSH.replace('"ssh"', '["https", "ssh"]'),
+            "one host": SSH + 'source  = "192.168.5.10"\n',
+            "a camera's own line": '[[cameras]]\nname = "porch"\naddress = "192.168.8.20"\n'
+                                   'allow = [{ to = "router", service = "ssh" }]\n',
+        }.items():
+            with self.subTest(name):
+                self.assertEqual(self.configure(without + text), [])
+                # The control: the same line about another target.
+                self.assertEqual(self.configure(without + text.replace('"router"', '"external"').replace(
+                    "[[cameras]]", '[[exceptions]]\nfrom = "porch"\nto = "external"\nservice = "ssh"\n[[cameras]]')),
+                    ["dropbear"])
+
+    def test_a_line_in_another_file_counts(self) -> None:
+        self.assertEqual(self.configure(EXAMPLE.replace(SSH, ""), admin=SSH), [])
+
+    def test_so_does_ipv6_alone(self) -> None:
+        text = EXAMPLE.replace('mode = "drop"', 'mode = "same"').replace(
+            '"192.168.5.200/24"', '["192.168.5.200/24", "fd00:5::1/64"]')
+        self.assertNotEqual(text, EXAMPLE)
+        self.assertEqual(self.configure(text.replace(SSH, SSH + 'source = "fd00:5::2"\n')), [])
+        self.assertEqual(self.configure(text.replace(SSH, "")), ["dropbear"])
+
+    def test_ftp_on_another_port_is_served_there(self) -> None:
+        text = EXAMPLE.replace("tcp     = [21]", "tcp     = [2121]")
+        self.assertEqual(self.configure(text), [])
+        self.assertEqual(self.options()["listen_port"], "2121")
+
+    def test_what_does_not_go_together_fails_the_build(self) -> None:
+        for text, why in (
+            (EXAMPLE + '[[allow]]\nfrom = "moon"\n', r"camfw\.toml:\d+:\d+: "),
+            # Two ranges, and one server.
+            (EXAMPLE + '[services.other]\ntcp = [2121]\npassive = "1-2"\n' + FTP.replace('"ftp"', '"other"'), "one range"),
+            # FTP without its data connections.
+            (EXAMPLE.replace(FTP, FTP.replace('"ftp"', "{ tcp = [21] }")), "no allow line lets FTP"),
+        ):
+            with self.subTest(why), self.assertRaisesRegex(services.ServiceError, why):
+                self.configure(text)
 
 
 if __name__ == "__main__":

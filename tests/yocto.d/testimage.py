@@ -4,8 +4,8 @@
 
 In place of the image that takes a day to build: the appliance of qemu/ with the
 binary that the recipe made, and the network cards that camfw-image has for
-runqemu. Needs no privilege. Its root is in memory, so a reboot is a new start
-with the files that were in /etc/camfw.
+runqemu. Needs no privilege. Its root is in memory; what outlives a reboot, as it
+does on the image's disk, is /etc/camfw and /var/lib/camfw.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ sys.path += [str(path) for path in (
     ROOT / "tests", ROOT / "qemu", OE_CORE / "meta/lib", OE_CORE.parent / "bitbake/lib", OE_CORE / "bitbake/lib")]
 
 from appliance import cpio, image  # noqa: E402
-from appliance.cpio import Entry  # noqa: E402
 from appliance.machine import Machine  # noqa: E402
 from layer import LAYER  # noqa: E402
 from layer.bitbake import recipe  # noqa: E402
@@ -34,6 +33,23 @@ from oeqa.runtime.context import OERuntimeTestContext  # noqa: E402
 
 PORT = "2222"
 BOOT_SECONDS = 180
+DISK_BYTES = 16 * 1024 * 1024
+
+# In the first program, so that the boot scripts are the image's.
+MOUNT = """
+modprobe virtio_blk
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    [ ! -b /dev/vda ] || break
+    sleep 0.2
+done
+mkdir -p /var/lib/camfw /mnt
+mount -t ext4 /dev/vda /mnt
+[ -e /mnt/etc ] || cp -a /etc/camfw /mnt/etc
+mkdir -p /mnt/lib
+mount -o bind /mnt/etc /etc/camfw
+mount -o bind /mnt/lib /var/lib/camfw
+"""
+MOUNT_AFTER = "modprobe -a virtio_pci virtio_net\n"
 
 
 class Router(OESSHTarget):  # type: ignore[misc]
@@ -46,28 +62,32 @@ class Router(OESSHTarget):  # type: ignore[misc]
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self._key], check=True)
         self.ssh[1:1] = ["-i", str(self._key), "-o", "IdentitiesOnly=yes"]
         self.runner = SimpleNamespace(run_serial=self._run_serial)
+        self._disk = SCRATCH / "disk"
+        with self._disk.open("wb") as disk:
+            disk.truncate(DISK_BYTES)
+        subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", self._disk], check=True)
         self._boots = 0
-        self.machine = self._boot(image.configuration(image.EXAMPLE.read_text()))
+        self.machine = self._boot()
 
-    def _boot(self, files: dict[str, Entry]) -> Machine:
+    def _boot(self) -> Machine:
         self._boots += 1
+        init = (ROOT / "qemu/overlay/init").read_text()
+        assert MOUNT_AFTER in init
+        files = image.configuration(image.EXAMPLE.read_text()) | {
+            "init": cpio.file(init.replace(MOUNT_AFTER, MOUNT_AFTER + MOUNT), 0o755)}
         public = self._key.with_name("key.pub").read_text()
         # What listens on purpose, for the other tests of the appliance.
         silent = {"etc/init.d/listeners": cpio.file("#!/bin/sh\n", 0o755),
                   "etc/init.d/ready": cpio.file("#!/bin/sh\n", 0o755)}
         booted = image.own().with_files(
             {**image.program(BINARY), **image.login(public), **silent, **files}, SCRATCH / f"boot{self._boots}")
-        machine = Machine(booted, log=SCRATCH / f"console{self._boots}", more=self._network)
+        machine = Machine(booted, log=SCRATCH / f"console{self._boots}", data=self._disk, more=self._network)
         machine.wait_for("camfw: boot exited", BOOT_SECONDS)
         return machine
 
     def _reboot(self) -> None:
-        """With what /etc/camfw has: the root is in memory, and goes."""
-        files = {"etc/camfw": cpio.folder()}
-        for name in self.machine.command("ls /etc/camfw")[1].split():
-            files[f"etc/camfw/{name}"] = cpio.file(self.machine.command(f"cat /etc/camfw/{name}")[1] + "\n")
         self.machine.kill()
-        self.machine = self._boot(files)
+        self.machine = self._boot()
 
     def _run_serial(self, command: str, raw: bool = False, timeout: float = 60) -> tuple[int, str]:
         if raw:

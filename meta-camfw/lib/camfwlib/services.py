@@ -1,63 +1,79 @@
 """Owns what camfw's configuration means for the servers on the router.
 
-A small reading of a file that `camfw check` has passed: never whether it is
-right, only who serves what.
+Asks camfw itself, whose native build is there while an image is made: who may
+reach whom is the program's to say, and not read a second time here.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any as _Any
+import subprocess
+from pathlib import Path
 
-# The entries of camfw's catalogue that the image has servers for.
-CATALOGUE: dict[str, dict[str, _Any]] = {
-    "ftp": {"tcp": [21], "passive": "50000-50100"},
-    "ssh": {"tcp": [22]},
-}
+# Each server's port, its link in rc?.d, and its unit.
+SERVERS = {"vsftpd": (21, "vsftpd.service"), "dropbear": (22, "dropbear.socket")}
 
 
-def passive_range(text: str) -> tuple[int, int]:
-    """The first and last port of passive FTP."""
-    service = _services(_read(text))["ftp"]
-    return _range(service.get("passive", CATALOGUE["ftp"]["passive"]))
+class ServiceError(Exception):
+    """The configuration and a server do not go together."""
 
 
-def reachable(text: str, port: int) -> bool:
-    """Does any line let anybody reach this TCP port of the router?"""
-    config = _read(text)
-    return any(
-        first <= port <= last
-        for allow in config.get("allow", []) if allow["to"] == "router"
-        for service in _named(allow["service"], _services(config))
-        for first, last in map(_range, service.get("tcp", []))
-    )
+def configure(etc: Path) -> list[str]:
+    """Sets the servers below `etc` up by etc/camfw/camfw.toml; those that nobody may reach are turned off, and returned."""
+    config = etc / "camfw/camfw.toml"
+    code, _, why = asked(config, "check")
+    if code != 0:
+        raise ServiceError(why)
+    off = [server for server, (port, _) in SERVERS.items() if not reachable(config, port)]
+    code, lines, why = asked(config, "show", "vsftpd")
+    if code == 0:
+        # On a port of its own, perhaps.
+        off = [server for server in off if server != "vsftpd"]
+        conf = etc / "vsftpd.conf"
+        if conf.exists():
+            conf.write_text(vsftpd(conf.read_text(), lines))
+    elif "vsftpd" not in off:
+        raise ServiceError(why)
+    for server in off:
+        turn_off(etc, server)
+    return off
 
 
-def vsftpd(conf: str, text: str) -> str:
-    """vsftpd.conf with the passive range of the configuration."""
-    first, last = passive_range(text)
-    for option, value in (("pasv_min_port", first), ("pasv_max_port", last)):
-        conf = re.sub(rf"(?m)^{option}=.*\n?", "", conf).rstrip("\n") + f"\n{option}={value}\n"
+def turn_off(etc: Path, server: str) -> None:
+    """Takes a server out of the boot, of sysvinit and of systemd."""
+    for started in etc.glob(f"rc?.d/S??{server}"):
+        started.unlink()
+    units = etc / "systemd/system"
+    if units.is_dir():
+        # Masked, since presets would enable it again.
+        mask = units / SERVERS[server][1]
+        mask.unlink(missing_ok=True)
+        mask.symlink_to("/dev/null")
+
+
+def reachable(config: Path, port: int) -> bool:
+    """May any other host open a connection to this TCP port of the router?"""
+    for family in ([], ["--ipv6"]):
+        code, matrix, why = asked(config, "show", "matrix", "--dport", str(port), "--proto", "tcp", "--json", *family)
+        if code != 0:
+            raise ServiceError(why)
+        if any(pair["to"] == "router" != pair["from"] for pair in json.loads(matrix)["reaches"]):
+            return True
+    return False
+
+
+def vsftpd(conf: str, lines: str) -> str:
+    """vsftpd.conf with these options in place of its own."""
+    for line in lines.splitlines():
+        option, equals, _ = line.partition("=")
+        if equals:
+            conf = re.sub(rf"(?m)^{re.escape(option)}=.*\n?", "", conf).rstrip("\n") + f"\n{line}\n"
     return conf
 
 
-def _read(text: str) -> dict[str, _Any]:
-    # Python 3.11, which not each host of OE-Core has: asked for where it is used.
-    import tomllib
-
-    return tomllib.loads(text)
-
-
-def _services(config: dict[str, _Any]) -> dict[str, dict[str, _Any]]:
-    return CATALOGUE | config.get("services", {})
-
-
-def _named(written: _Any, services: dict[str, dict[str, _Any]]) -> list[dict[str, _Any]]:
-    if isinstance(written, dict):
-        return [written]
-    return [services.get(name, {}) for name in ([written] if isinstance(written, str) else written)]
-
-
-def _range(written: int | str) -> tuple[int, int]:
-    first, _, last = str(written).partition("-")
-    return int(first), int(last or first)
+def asked(config: Path, *command: str) -> tuple[int, str, str]:
+    """camfw's exit code, and what it printed and complained of."""
+    done = subprocess.run(
+        ["camfw", "--config", str(config), *command], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr.strip()

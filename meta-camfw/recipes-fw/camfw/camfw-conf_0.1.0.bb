@@ -13,15 +13,18 @@ CAMFW_CHECKOUT := "${@os.path.realpath(d.getVar('THISDIR') + '/../../..')}"
 # nooelint: oelint.vars.fileextrapaths
 FILESEXTRAPATHS:prepend := "${CAMFW_CHECKOUT}:"
 
-# A bbappend in a layer of yours names another, and where it lies:
+# A bbappend in a layer of yours names another, what goes into camfw.d beside
+# it, and where they lie:
 #
 #   FILESEXTRAPATHS:prepend := "${THISDIR}/files:"
 #   CAMFW_CONF = "our-router.toml"
+#   CAMFW_CONF_D = "cameras.toml guests.toml"
 CAMFW_CONF ?= "examples/camera-router.toml"
+CAMFW_CONF_D ?= ""
 
 SRC_URI = "\
     file://LICENSE;subdir=${BP} \
-    file://${CAMFW_CONF};subdir=${BP} \
+    ${@' '.join('file://%s;subdir=${BP}' % name for name in d.expand('${CAMFW_CONF} ${CAMFW_CONF_D}').split())} \
 "
 
 do_configure[noexec] = "1"
@@ -29,15 +32,23 @@ do_configure[noexec] = "1"
 # The same program reads it on the board. It takes no file that others may
 # write, which in a checkout is a question of the umask.
 do_compile() {
-    install -m 0644 ${S}/${CAMFW_CONF} ${WORKDIR}/camfw.toml
-    camfw --config ${WORKDIR}/camfw.toml check
+    install -m 0644 ${S}/${CAMFW_CONF} ${WORKDIR}/conf/camfw.toml
+    for file in ${CAMFW_CONF_D}; do
+        install -D -m 0644 ${S}/$file ${WORKDIR}/conf/camfw.d/$(basename $file)
+    done
+    camfw --config ${WORKDIR}/conf/camfw.toml check
 }
+do_compile[cleandirs] = "${WORKDIR}/conf"
 
 do_install() {
-    install -D -m 0644 ${WORKDIR}/camfw.toml ${D}${sysconfdir}/camfw/camfw.toml
+    install -D -m 0644 ${WORKDIR}/conf/camfw.toml ${D}${sysconfdir}/camfw/camfw.toml
+    for file in ${CAMFW_CONF_D}; do
+        file=camfw.d/$(basename $file)
+        install -D -m 0644 ${WORKDIR}/conf/$file ${D}${sysconfdir}/camfw/$file
+    done
 }
 
-CONFFILES:${PN} = "${sysconfdir}/camfw/camfw.toml"
+CONFFILES:${PN} = "${sysconfdir}/camfw"
 
 # Which interface is which zone is the machine's.
 PACKAGE_ARCH = "${MACHINE_ARCH}"

@@ -28,6 +28,7 @@ SRC_URI += "\
     file://qemu/overlay/etc/init.d/camfw;subdir=${BP} \
     file://camfw.service \
     file://camfw-watch.service \
+    file://60-camfw.conf \
 "
 
 inherit cargo update-rc.d systemd
@@ -51,6 +52,9 @@ do_install() {
         install -D -m 0644 ${UNPACKDIR}/$unit ${D}${systemd_system_unitdir}/$unit
         sed -i -e 's,@SBINDIR@,${sbindir},g' ${D}${systemd_system_unitdir}/$unit
     done
+    if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
+        install -D -m 0644 ${UNPACKDIR}/60-camfw.conf ${D}${nonarch_libdir}/sysctl.d/60-camfw.conf
+    fi
 }
 
 # What was asked for has to be what came out.
@@ -66,7 +70,7 @@ libraries of the root file system, and what replaces those takes the firewall al
 Of the sizes and times in the README none holds. TCLIBC = \"musl\" gives the static binary."
 }
 
-FILES:${PN} += "${systemd_system_unitdir}"
+FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir}/sysctl.d"
 
 # Another package may bring the configuration in place of camfw-conf.
 VIRTUAL-RUNTIME_camfw-conf ?= "camfw-conf"
@@ -137,5 +141,5 @@ RRECOMMENDS:${PN}:class-target = "\
     kernel-module-xt-time \
 "
 
-# For `camfw check` of a configuration while an image is built.
+# What reads a configuration while a package of it and an image are built.
 BBCLASSEXTEND = "native"

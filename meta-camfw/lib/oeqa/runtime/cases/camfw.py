@@ -142,10 +142,9 @@ class CamfwTest(OERuntimeTestCase):
     @OETestDepends(["camfw.CamfwTest.test_packets_from_the_other_cards_are_judged"])
     @OEHasPackage(["camfw"])
     def test_a_broken_configuration_boots_sealed(self) -> None:
-        self.said("cp -p /etc/camfw/camfw.toml /etc/camfw/camfw.toml.good")
-        self.said(f"printf '{BROKEN}' >>/etc/camfw/camfw.toml && sync")
-        self.reboot()
-        try:
+        # As on the first boot: there is no last good policy to go on with.
+        self.said("rm -f /var/lib/camfw/*")
+        with self.broken():
             # SSH is closed with all else: the console is what is left.
             log = self.console("dmesg | grep camfw:")
             self.assertRegex(log, r"camfw: Sealed")
@@ -155,14 +154,43 @@ class CamfwTest(OERuntimeTestCase):
             self.assertIn("0", self.console("cat /proc/sys/net/ipv4/ip_forward"))
             reached = self.reached(42000, self.console)
             self.assertEqual([flow for flow, through in reached.items() if through], [])
+
+    @OETestDepends(["camfw.CamfwTest.test_packets_from_the_other_cards_are_judged"])
+    @OEHasPackage(["camfw"])
+    def test_a_broken_configuration_boots_the_last_good_policy(self) -> None:
+        self.said("camfw apply")
+        with self.broken():
+            self.wait_for_ssh()
+            log = self.kernel_log()
+            self.assertRegex(log, r"camfw: Sealed")
+            self.assertRegex(log, r"last good policy is used, and not the file: .*camfw\.toml:\d+:\d+: ")
+            self.assertIn("boot exited with code 1", log)
+            # The file is not what holds.
+            self.said("camfw status", 1)
+            for flow, reached in self.reached(43000, self.said).items():
+                with self.subTest(flow=flow):
+                    self.assertEqual(reached, flow in example.ALLOWED)
+
+    @contextlib.contextmanager
+    def broken(self):
+        """The box, booted with a configuration that camfw refuses."""
+        self.said("cp -p /etc/camfw/camfw.toml /etc/camfw/camfw.toml.good")
+        self.said(f"printf '{BROKEN}' >>/etc/camfw/camfw.toml && sync")
+        self.reboot()
+        try:
+            yield
         finally:
             self.console("mv /etc/camfw/camfw.toml.good /etc/camfw/camfw.toml && sync")
             self.reboot()
+        self.wait_for_ssh()
+        self.said("camfw status")
+
+    def wait_for_ssh(self) -> None:
+        """After a boot."""
         deadline = time.monotonic() + BOOT_SECONDS
         while self.target.run("true", timeout=10, ignore_ssh_fails=True)[0] != 0:
             self.assertLess(time.monotonic(), deadline, "SSH does not answer")
             time.sleep(1)
-        self.said("camfw status")
 
     def reboot(self) -> None:
         """By the console, and until it answers again."""
