@@ -456,3 +456,86 @@ fn what_a_match_looks_for_is_no_option() -> Done {
     );
     Ok(())
 }
+
+/// Each by what real packets were met by, with both backends: conntrack gives an
+/// ICMPv6 redirect a state, and neighbour discovery with a wrong checksum too;
+/// type 255 stands for any in IPv4 alone.
+#[test]
+fn what_conntrack_makes_of_icmpv6() -> Done {
+    let scratch = Scratch::new("icmpv6")?;
+    let of = "-p ipv6-icmp -m icmp6 --icmpv6-type";
+    for (rules, open) in [
+        (
+            format!(
+                "-A INPUT -m conntrack --ctstate UNTRACKED -j DROP\n-A INPUT {of} 137 -j ACCEPT\n"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "-A INPUT -m conntrack --ctstate INVALID,NEW,RELATED,ESTABLISHED -j DROP\n-A INPUT {of} 137 -j ACCEPT\n"
+            ),
+            false,
+        ),
+        (
+            format!(
+                "-A INPUT -m conntrack --ctstate UNTRACKED -j DROP\n-A INPUT {of} 135 -j ACCEPT\n"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "-A INPUT -m conntrack --ctstate UNTRACKED,INVALID -j DROP\n-A INPUT {of} 135 -j ACCEPT\n"
+            ),
+            false,
+        ),
+        (
+            format!(
+                "-A INPUT {of} 255 -j DROP\n-A INPUT -p ipv6-icmp -m conntrack --ctstate INVALID -j ACCEPT\n"
+            ),
+            true,
+        ),
+    ] {
+        let (code, said) = scratch.prove("", &rules, "")?;
+        assert_eq!(
+            (code == 1, said.contains("NOT kept out")),
+            (open, open),
+            "{rules}{said}"
+        );
+    }
+    let any = "-A INPUT -p icmp -m icmp --icmp-type 255 -j DROP\n-A INPUT -p icmp -m conntrack --ctstate INVALID -j ACCEPT\n";
+    assert_eq!(scratch.prove("", any, "")?, (0, OUT.to_owned()));
+    Ok(())
+}
+
+/// A packet by a tunnel has no hardware address, and meets neither one nor its
+/// negation (mac_mt in xt_mac.c).
+#[test]
+fn a_packet_by_a_tunnel_has_no_hardware_address() -> Done {
+    let scratch = Scratch::new("tunnel")?;
+    let rules = "-A INPUT -m mac ! --mac-source 02:00:00:00:00:01 -j DROP\n-A INPUT -m mac --mac-source 02:00:00:00:00:01 -j DROP\n-A INPUT -i eth1 -j ACCEPT\n";
+    let (code, said) = scratch.prove("", rules, "")?;
+    assert!(
+        code == 1 && said.contains("cannot be told") && !said.contains("--mac "),
+        "{said}"
+    );
+    let rules = "-A INPUT -m mac ! --mac-source 02:00:00:00:00:01 -j ACCEPT\n";
+    let (code, said) = scratch.prove("", rules, "")?;
+    assert!(
+        code == 1 && said.contains("NOT kept out") && said.contains(" --mac "),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// Prefixes are translated on the way, and what was known of the address no longer
+/// holds.
+#[test]
+fn a_translated_prefix_is_another_address() -> Done {
+    let scratch = Scratch::new("prefix")?;
+    let mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n:inner - [0:0]\n:deep - [0:0]\n-A PREROUTING -d fd01::/64 -j inner\n-A PREROUTING -j DROP\n-A inner -j DNPT --src-pfx fd01::/64 --dst-pfx fd02::/64\n-A inner -j deep\n-A deep -d fd02::/64 -j ACCEPT\n-A deep -j DROP\nCOMMIT\n";
+    let (code, said) = scratch.prove(mangle, "-A FORWARD -d fd02::/64 -j ACCEPT\n", "")?;
+    assert!(code == 1 && said.contains("cannot be told"), "{said}");
+    assert!(said.contains("-j DNPT"), "{said}");
+    Ok(())
+}

@@ -84,6 +84,8 @@ pub struct Condition {
     /// and the nft one, in its fast path, takes the payload for a header
     /// (nft_payload_fast_eval in net/netfilter/nf_tables_core.c).
     header: bool,
+    /// Whether it asks for a hardware address that must not be.
+    hardware: bool,
     /// Whether fragments are put together before any rule sees them.
     tracks: bool,
 }
@@ -112,7 +114,7 @@ impl Condition {
     pub fn holds(&self, packet: &Packet) -> Option<bool> {
         let mut holds = Some(self.doubts.is_empty()).filter(|certain| *certain);
         let fragment = self.header && packet.get(Field::Fragment) == Some(1);
-        if fragment {
+        if fragment || self.hardware && packet.get(Field::Mac) == Some(0) {
             holds = None;
         }
         for clause in &self.clauses {
@@ -164,6 +166,10 @@ impl Condition {
             let later = space.diagrams.and(later, others);
             set.may = space.diagrams.or(all, later);
             set.must = space.diagrams.minus(all, later);
+        }
+        if self.hardware {
+            let unknown = space.equal(Field::Mac, 0);
+            set.must = space.diagrams.minus(set.must, unknown);
         }
         if !self.doubts.is_empty() {
             set.must = Three::NONE.must;
@@ -347,11 +353,9 @@ impl Condition {
                     )],
                 );
                 self.number(Field::Mac, *negated, value.number());
-                if *negated {
-                    // Nor one by a tunnel, and which interfaces are tunnels is
-                    // not in the rules.
-                    self.doubt(crate::ruleset::match_text(extension));
-                }
+                // Which interfaces are tunnels is not in the rules: in doubt are
+                // packets that no hardware address is known of.
+                self.hardware |= *negated;
             }
             Match::Mark(Negatable { negated, value }) => {
                 let (mask, value) = (u128::from(value.mask), u128::from(value.value));

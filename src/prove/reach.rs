@@ -154,8 +154,9 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
-    /// The states that conntrack gives. It leaves neighbour discovery alone
-    /// (icmpv6_error in net/netfilter/nf_conntrack_proto_icmpv6.c).
+    /// The states that conntrack gives. It leaves neighbour discovery alone, but
+    /// for what has a wrong checksum (nf_conntrack_icmpv6_error in
+    /// net/netfilter/nf_conntrack_proto_icmpv6.c).
     fn states(&self, space: &mut Space) -> Set {
         let tracked = space.range(
             Field::State,
@@ -170,7 +171,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         let second = space.equal(Field::IcmpType, 143);
         let kinds = space.diagrams.or(first, second);
         let discovery = space.diagrams.and(of, kinds);
-        let untracked = space.states(&[State::Untracked]);
+        let untracked = space.states(&[State::Untracked, State::Invalid]);
         let alone = space.diagrams.and(discovery, untracked);
         let others = space.diagrams.minus(tracked, discovery);
         space.diagrams.or(alone, others)
