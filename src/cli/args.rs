@@ -42,6 +42,7 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   trace            what becomes of one packet, rule by rule: --from ZONE --to ZONE
                    --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
                    --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
+                   --dnat --snat (its connection is rewritten)
                    [--live | --rules DUMP [--networks FILE]]
                    [--packets FILE] one packet a line
   compare OLD NEW  whose packets change their verdict? of files or iptables-save dumps
@@ -78,7 +79,7 @@ pub struct Options(Vec<(String, String)>);
 
 impl Options {
     /// Those that have no value.
-    const FLAGS: [&'static str; 3] = ["live", "fragment", "svg"];
+    const FLAGS: [&'static str; 5] = ["live", "fragment", "dnat", "snat", "svg"];
 
     /// Which go with which command.
     const OF: [(&'static str, &'static [&'static str]); 3] = [
@@ -108,6 +109,8 @@ impl Options {
                 "mark",
                 "ttl",
                 "fragment",
+                "dnat",
+                "snat",
             ],
         ),
     ];

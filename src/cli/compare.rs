@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use super::dump::{dump, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
 use crate::host::text_file;
 use crate::prove;
-use crate::ruleset::{IpFamily, Ruleset, read};
+use crate::ruleset::{IpFamily, Ruleset};
 
 /// The rules of each family that a file has.
 type Rules = Vec<(IpFamily, Ruleset)>;
@@ -14,7 +15,17 @@ type Rules = Vec<(IpFamily, Ruleset)>;
 /// Prints what changes; the exit code.
 pub(super) fn run(old: &str, new: &str) -> u8 {
     let both = rules(old).and_then(|old| Ok((old, rules(new)?)));
+    let share = |old: &Rules, new: &Rules| {
+        let mut old = old.iter();
+        old.any(|(family, _)| new.iter().any(|(known, _)| known == family))
+    };
     match both {
+        Ok((from, to)) if !share(&from, &to) => {
+            complain(&format!(
+                "{old} and {new} are of IPv4 and of IPv6; give two of one family"
+            ));
+            REFUSED
+        }
         Ok((old, new)) => report(&old, &new),
         Err(why) => {
             complain(&why);
@@ -30,9 +41,8 @@ fn rules(path: &str) -> Result<Rules, String> {
         .map(str::trim)
         .any(|line| line.starts_with('*'));
     if is_dump {
-        let text = text_file::read(path)?;
-        let rules = read(&text).map_err(|error| format!("{path}: {error}"))?;
-        return Ok(vec![(prove::family_of(&rules), rules)]);
+        let (rules, family) = dump(path)?;
+        return Ok(vec![(family, rules)]);
     }
     let plan = apply::read_plan(Path::new(path)).map_err(|refusal| refusal.to_string())?;
     Ok(vec![(IpFamily::V4, plan.ipv4), (IpFamily::V6, plan.ipv6)])
@@ -42,6 +52,9 @@ fn report(old: &Rules, new: &Rules) -> u8 {
     let mut same = true;
     for (family, before) in old {
         let Some((_, after)) = new.iter().find(|(known, _)| known == family) else {
+            print(&format!(
+                "{family} is not compared: NEW is a dump of the other\n"
+            ));
             continue;
         };
         let found = prove::compare(before, after, *family);
@@ -57,6 +70,14 @@ fn report(old: &Rules, new: &Rules) -> u8 {
         }
         if found.too_large {
             print("cannot be told: it takes too much memory\n");
+        }
+        print(&unknown([(after, *family)]));
+    }
+    for (family, _) in new {
+        if old.iter().all(|(known, _)| known != family) {
+            print(&format!(
+                "{family} is not compared: OLD is a dump of the other\n"
+            ));
         }
     }
     if same { 0 } else { FAILED }

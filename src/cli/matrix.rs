@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::args::Options;
+use super::dump::{dump, networks};
 use super::{REFUSED, complain, print};
 use crate::apply;
-use crate::host::text_file;
 use crate::prove::{self, About};
-use crate::ruleset::{IpFamily, read};
+use crate::ruleset::IpFamily;
 
 /// Prints it; the exit code.
 pub(super) fn run(config: &Path, options: &Options, ipv6: bool, json: bool) -> u8 {
@@ -41,15 +41,11 @@ fn matrix(config: &Path, options: &Options, ipv6: bool, json: bool) -> Result<St
     };
     let (rules, family, behind) = match options.get("rules") {
         Some(path) => {
-            let text = text_file::read(path)?;
-            let rules = read(&text).map_err(|error| format!("{path}: {error}"))?;
-            let networks = options
+            let (rules, family) = dump(path)?;
+            let from = options
                 .get("networks")
                 .ok_or("--rules needs --networks FILE")?;
-            let behind = prove::networks(&text_file::read(networks)?)
-                .map_err(|error| format!("{networks}:{error}"))?;
-            let family = prove::family_of(&rules);
-            (rules, family, behind)
+            (rules, family, networks(from)?)
         }
         None => {
             let plan = apply::read_plan(config).map_err(|refusal| refusal.to_string())?;

@@ -6,6 +6,7 @@ mod args;
 mod change;
 mod check;
 mod compare;
+mod dump;
 mod lease;
 mod matrix;
 mod prove;

@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use super::args::Options;
+use super::dump::{dump, networks, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
-use crate::host::text_file;
 use crate::prove;
-use crate::ruleset::{Ruleset, TableName, read};
+use crate::ruleset::{IpFamily, TableName};
 
 /// Prints each claim and whether it holds; the exit code.
 pub(super) fn run(config: &Path, options: &Options) -> u8 {
@@ -40,26 +40,40 @@ fn claims(config: &Path, live: bool) -> Result<(String, bool), String> {
     let claims = prove::claims(&plan.policy, &ipv4, &ipv6);
     let lines: Vec<String> = claims.iter().map(|claim| format!("{claim}\n")).collect();
     let holds = claims.iter().all(|claim| claim.answer.holds());
-    Ok((lines.concat() + &unknown(&[&ipv4, &ipv6]), holds))
+    let rules = [(&ipv4, IpFamily::V4), (&ipv6, IpFamily::V6)];
+    Ok((lines.concat() + &unknown(rules), holds))
 }
 
 fn rules(path: &str, options: &Options) -> Result<(String, bool), String> {
-    let text = text_file::read(path)?;
-    let ruleset = read(&text).map_err(|error| format!("{path}: {error}"))?;
-    let networks = options.get("networks").ok_or(
+    let (ruleset, family) = dump(path)?;
+    let from = options.get("networks").ok_or(
         "--rules needs --networks FILE, which says what is behind each interface: eth1 192.168.8.0/24",
     )?;
-    let behind = prove::networks(&text_file::read(networks)?)
-        .map_err(|error| format!("{networks}:{error}"))?;
+    let behind = networks(from)?;
+    if behind.is_empty() {
+        return Err(format!(
+            "{from}: names no interface; write one a line, as in: eth1 192.168.8.0/24"
+        ));
+    }
     let chain = options.get("chain").map(place).transpose()?;
-    let family = prove::family_of(&ruleset);
     let findings = prove::findings(&ruleset, family, &behind, chain.as_ref()).ok_or_else(|| {
         let chain = options.get("chain").unwrap_or_default();
         format!("{path}: there is no {chain}")
     })?;
-    let lines: Vec<String> = findings.iter().map(|it| format!("{it}\n")).collect();
+    let mut text: String = findings.iter().map(|it| format!("{it}\n")).collect();
+    for it in &behind {
+        if !it.has_any_of(family) {
+            let interface = &it.interface;
+            text += &format!(
+                "{interface}: {from} has no {family} network for it, so every {family} source counts as spoofed\n"
+            );
+        }
+    }
+    if chain.is_none() && ruleset.tables().all(|(name, _)| name != TableName::Filter) {
+        text += &format!("{path} has no table filter, which is taken to accept everything\n");
+    }
     let holds = findings.iter().all(prove::Finding::holds);
-    Ok((lines.concat() + &unknown(&[&ruleset]), holds))
+    Ok((text + &unknown([(&ruleset, family)]), holds))
 }
 
 fn place(text: &str) -> Result<(TableName, String), String> {
@@ -67,18 +81,10 @@ fn place(text: &str) -> Result<(TableName, String), String> {
     let (table, chain) = text.split_once('/').ok_or_else(wrong)?;
     let mut tables = TableName::ALL.into_iter();
     let table = tables.find(|known| known.as_str() == table);
-    Ok((table.ok_or_else(wrong)?, chain.to_owned()))
-}
-
-/// What was not known, a line each.
-fn unknown(rulesets: &[&Ruleset]) -> String {
-    let mut text = String::new();
-    for ruleset in rulesets {
-        for (what, rules) in prove::unknown(ruleset, prove::family_of(ruleset)) {
-            text += &format!(
-                "judged both ways, since it depends on more than the packet or is not known: {what} (rules: {rules})\n"
-            );
-        }
+    if chain == "OUTPUT" {
+        return Err(format!(
+            "--chain {text}: what goes through it came in by no interface; name a chain that it does go through, as filter/FORWARD"
+        ));
     }
-    text
+    Ok((table.ok_or_else(wrong)?, chain.to_owned()))
 }

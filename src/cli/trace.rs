@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::args::Options;
+use super::dump::{dump, networks};
 use super::{REFUSED, complain, print};
 use crate::apply;
 use crate::host::text_file;
-use crate::prove::{self, Tracer};
-use crate::ruleset::read;
+use crate::prove::Tracer;
 
 /// Prints the packet's way; the exit code.
 pub(super) fn run(config: &Path, options: &Options) -> u8 {
@@ -23,14 +23,9 @@ pub(super) fn run(config: &Path, options: &Options) -> u8 {
 fn trace(config: &Path, options: &Options) -> Result<String, String> {
     let tracer = match options.get("rules") {
         Some(path) => {
-            let text = text_file::read(path)?;
-            let rules = read(&text).map_err(|error| format!("{path}: {error}"))?;
-            let behind = match options.get("networks") {
-                Some(path) => prove::networks(&text_file::read(path)?)
-                    .map_err(|error| format!("{path}:{error}"))?,
-                None => Vec::new(),
-            };
-            Tracer::of_rules(rules, behind)
+            let (rules, family) = dump(path)?;
+            let behind = options.get("networks").map(networks).transpose()?;
+            Tracer::of_rules(rules, family, behind.unwrap_or_default())
         }
         None => {
             let plan = apply::read_plan(config).map_err(|refusal| refusal.to_string())?;

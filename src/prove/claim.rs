@@ -435,7 +435,7 @@ impl<'a> Proof<'a> {
             return Answer::TooLarge;
         };
         let line = witness::line(&self.space, &self.naming, way, &packet);
-        let came = witness::as_it_came(&packet);
+        let came = witness::as_it_came(&self.space, way, &packet);
         let judged = judge(&self.program, &self.space, way, came);
         let example = Counterexample {
             packet: line,
@@ -510,24 +510,29 @@ impl<'a> Proof<'a> {
 /// While the box is sealed, and while tables are loaded one after the other up to
 /// filter, nothing passes.
 fn sealed(policy: &Policy, ipv4: &Ruleset) -> Claim {
-    let mut answer = Answer::Holds;
-    for last in [None, Some(TableName::Raw), Some(TableName::Mangle)] {
-        let mut loaded = Ruleset::sealed();
-        for (name, table) in ipv4.tables() {
-            if Some(name) <= last {
-                loaded.set(name, table.clone());
-            }
-        }
-        let mut proof = Proof::new(policy, &loaded, IpFamily::V4);
-        for way in Way::ALL {
-            let Three { may, must } = proof.accepted[way as usize];
-            if answer == Answer::Holds {
-                answer = proof.none(way, may, must);
-            }
+    let mut loaded = Ruleset::sealed();
+    let mut answer = nothing_passes(policy, &loaded);
+    let before_filter = |name: &TableName| *name <= TableName::Mangle;
+    for (name, table) in ipv4.tables().filter(|(name, _)| before_filter(name)) {
+        loaded.set(name, table.clone());
+        if answer == Answer::Holds {
+            answer = nothing_passes(policy, &loaded);
         }
     }
     Claim {
         what: "nothing passes before the rules are loaded".into(),
         answer,
     }
+}
+
+fn nothing_passes(policy: &Policy, ipv4: &Ruleset) -> Answer {
+    let mut proof = Proof::new(policy, ipv4, IpFamily::V4);
+    let mut answer = Answer::Holds;
+    for way in Way::ALL {
+        let Three { may, must } = proof.accepted[way as usize];
+        if answer == Answer::Holds {
+            answer = proof.none(way, may, must);
+        }
+    }
+    answer
 }

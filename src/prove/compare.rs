@@ -11,7 +11,7 @@ use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::spoof::wishes;
 use super::witness::{self, Naming};
-use crate::ruleset::{IpFamily, Protocol, Ruleset};
+use crate::ruleset::{IpFamily, Protocol, Rule, Ruleset, TableName};
 
 /// Packets whose verdict changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ const LINES: usize = 12;
 pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Comparison {
     let mut space = space(before, after, family);
     let programs = programs(before, after, &space);
+    space.forwarding_counts = programs[0].asked.hops;
+    let alike = doubted(&programs[0]) == doubted(&programs[1]);
     let mut comparison = Comparison::default();
     for way in Way::ALL {
         let all = Reach::new(&programs[0]).everything(&mut space, way);
@@ -56,7 +58,7 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
             accepted,
             surely,
             perhaps,
-        } in differing(&mut space, &programs, way)
+        } in differing(&mut space, &programs, way, alike)
         {
             for (set, sure) in [(surely, true), (perhaps, false)] {
                 let set = space.diagrams.and(set, all);
@@ -81,8 +83,9 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
 pub fn differ(before: &Ruleset, after: &Ruleset, family: IpFamily) -> bool {
     let mut space = space(before, after, family);
     let programs = programs(before, after, &space);
+    space.forwarding_counts = programs[0].asked.hops;
     Way::ALL.into_iter().any(|way| {
-        let differing = differing(&mut space, &programs, way);
+        let differing = differing(&mut space, &programs, way, true);
         differing.iter().any(|it| !it.surely.is_empty())
     })
 }
@@ -108,7 +111,26 @@ struct Differing {
     perhaps: Set,
 }
 
-fn differing(space: &mut Space, programs: &[Program<'_>; 2], way: Way) -> [Differing; 2] {
+/// The rules that are in doubt, in order, each with where it stands.
+fn doubted<'p>(program: &'p Program<'_>) -> Vec<(TableName, &'p str, &'p Rule)> {
+    let mut doubted = Vec::new();
+    for table in program.tables() {
+        for chain in &table.chains {
+            let steps = chain.steps.iter().filter(|it| !it.unknown().is_empty());
+            doubted.extend(steps.map(|step| (table.name, chain.name, step.rule)));
+        }
+    }
+    doubted
+}
+
+/// Where both are in doubt they are taken for the same if they are so by the same
+/// rules, in `alike`.
+fn differing(
+    space: &mut Space,
+    programs: &[Program<'_>; 2],
+    way: Way,
+    alike: bool,
+) -> [Differing; 2] {
     let [before, after] = [&programs[0], &programs[1]].map(|program| {
         let accepted = Reach::new(program).accepted(space, way);
         Three {
@@ -123,13 +145,16 @@ fn differing(space: &mut Space, programs: &[Program<'_>; 2], way: Way) -> [Diffe
         };
         let surely = space.diagrams.minus(to.must, from.may);
         let perhaps = space.diagrams.minus(to.may, from.must);
-        let perhaps = space.diagrams.minus(perhaps, surely);
-        // Where both are in doubt by the same rules nothing may have changed.
-        let both = space.diagrams.minus(from.may, from.must);
+        let mut perhaps = space.diagrams.minus(perhaps, surely);
+        if alike {
+            let [from, to] = [from, to].map(|it| space.diagrams.minus(it.may, it.must));
+            let both = space.diagrams.and(from, to);
+            perhaps = space.diagrams.minus(perhaps, both);
+        }
         Differing {
             accepted,
             surely,
-            perhaps: space.diagrams.minus(perhaps, both),
+            perhaps,
         }
     })
 }

@@ -8,11 +8,12 @@
 use ipnet::IpNet;
 
 use super::diagram::Set;
+use super::foreign;
 use super::given::{Given, Left};
 use super::packet::{Field, NO_INTERFACE, Packet, Space, State, Three};
 use crate::field::{IcmpType, PortRange};
 use crate::ruleset::{
-    CtStates, Interface, Match, Multiport, Negatable, PortSide, Protocol, Rule, TableName,
+    CtStates, Interface, IpFamily, Match, Multiport, Negatable, PortSide, Protocol, Rule, TableName,
 };
 
 /// A value that a field may have.
@@ -83,6 +84,8 @@ pub struct Condition {
     /// and the nft one, in its fast path, takes the payload for a header
     /// (nft_payload_fast_eval in net/netfilter/nf_tables_core.c).
     header: bool,
+    /// Whether it asks for a hardware address that must not be.
+    hardware: bool,
     /// Whether fragments are put together before any rule sees them.
     tracks: bool,
 }
@@ -102,7 +105,7 @@ impl Condition {
             condition.number(Field::Protocol, negated, value.number().into());
         }
         for extension in &rule.matches {
-            condition.extension(extension, table);
+            condition.extension(extension, table, space.family);
         }
         condition
     }
@@ -111,7 +114,7 @@ impl Condition {
     pub fn holds(&self, packet: &Packet) -> Option<bool> {
         let mut holds = Some(self.doubts.is_empty()).filter(|certain| *certain);
         let fragment = self.header && packet.get(Field::Fragment) == Some(1);
-        if fragment {
+        if fragment || self.hardware && packet.get(Field::Mac) == Some(0) {
             holds = None;
         }
         for clause in &self.clauses {
@@ -163,6 +166,10 @@ impl Condition {
             let later = space.diagrams.and(later, others);
             set.may = space.diagrams.or(all, later);
             set.must = space.diagrams.minus(all, later);
+        }
+        if self.hardware {
+            let unknown = space.equal(Field::Mac, 0);
+            set.must = space.diagrams.minus(set.must, unknown);
         }
         if !self.doubts.is_empty() {
             set.must = Three::NONE.must;
@@ -223,8 +230,9 @@ impl Condition {
         self.looks_at_header();
         self.number(Field::Protocol, false, protocol.number().into());
         let kind = u128::from(icmp.number());
-        // Type 255 stands for any (icmp_type_code_match).
-        if icmp.number() == 255 {
+        // Type 255 stands for any in IPv4 (icmp_type_code_match), not in IPv6
+        // (icmp6_type_code_match).
+        if icmp.number() == 255 && protocol == Protocol::Icmp {
             if negated {
                 self.never();
             }
@@ -238,16 +246,15 @@ impl Condition {
             }
             (Some(code), true) => {
                 // Another type, or another code.
-                let mut others = vec![];
-                if kind > 0 {
-                    others.push(Test::Range(Field::IcmpType, 0, kind - 1));
+                let mut others = Vec::new();
+                for (field, value) in [(Field::IcmpType, kind), (Field::IcmpCode, code.into())] {
+                    if value > 0 {
+                        others.push(Test::Range(field, 0, value - 1));
+                    }
+                    if value < 255 {
+                        others.push(Test::Range(field, value + 1, 255));
+                    }
                 }
-                others.push(Test::Range(Field::IcmpType, kind + 1, 255));
-                let code = u128::from(code);
-                if code > 0 {
-                    others.push(Test::Range(Field::IcmpCode, 0, code - 1));
-                }
-                others.push(Test::Range(Field::IcmpCode, code + 1, 255));
                 self.add(false, others);
             }
         }
@@ -283,7 +290,7 @@ impl Condition {
         self.add(negated, any);
     }
 
-    fn extension(&mut self, extension: &Match, table: TableName) {
+    fn extension(&mut self, extension: &Match, table: TableName, family: IpFamily) {
         match extension {
             Match::Tcp {
                 sport,
@@ -346,6 +353,9 @@ impl Condition {
                     )],
                 );
                 self.number(Field::Mac, *negated, value.number());
+                // Which interfaces are tunnels is not in the rules: in doubt are
+                // packets that no hardware address is known of.
+                self.hardware |= *negated;
             }
             Match::Mark(Negatable { negated, value }) => {
                 let (mask, value) = (u128::from(value.mask), u128::from(value.value));
@@ -365,13 +375,18 @@ impl Condition {
             | Match::Recent { .. }
             | Match::ConnectionsPerSource { .. }
             | Match::Time(_) => self.doubt(crate::ruleset::match_text(extension)),
-            Match::Other(words) => {
-                // Comments of a kind that we do not write.
-                let is_comment = words.len() == 4 && words[..2] == ["-m", "comment"];
-                if !is_comment {
-                    self.doubt(words.join(" "));
-                }
-            }
+            Match::Other(words) => self.foreign(words, family),
+        }
+    }
+
+    fn foreign(&mut self, words: &[String], family: IpFamily) {
+        let meaning = foreign::meaning(words, family).unwrap_or_default();
+        if meaning.header {
+            self.looks_at_header();
+        }
+        self.clauses.extend(meaning.clauses);
+        if !meaning.certain {
+            self.doubt(words.join(" "));
         }
     }
 

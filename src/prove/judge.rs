@@ -61,7 +61,13 @@ impl fmt::Display for Place<'_> {
         f.write_str(&self.short())?;
         match self.step {
             None => Ok(()),
-            Some(step) => write!(f, ": {}", rule_text(step.rule)),
+            Some(step) => {
+                let line = step.rule.line.0;
+                if line > 0 {
+                    write!(f, " (line {line})")?;
+                }
+                write!(f, ": {}", rule_text(step.rule))
+            }
         }
     }
 }
@@ -176,6 +182,10 @@ pub fn judge_routed<'p>(
     // Only the first packet of a connection comes there.
     if goes_on && judge.packet.get(Field::State) == Some(State::New as u128) {
         goes_on = judge.table(program, space, TableName::Nat, before);
+    }
+    if way == Way::Forward && space.forwarding_counts {
+        let hops = judge.packet.get(Field::Hops);
+        judge.set(Field::Hops, hops.map(|hops| hops.saturating_sub(1)), true);
     }
     if judge.packet.get(Field::Dnat) == Some(1) {
         let to = judge.packet.get(Field::Destination);
@@ -352,8 +362,22 @@ impl<'p> Judge<'p> {
                     on: returns && !goes,
                 }
             }
-            Effect::Mark(mark) => {
-                self.set(Field::Mark, Some((*mark).into()), holds);
+            Effect::Mark(mark, mask) => {
+                let before = self.packet.get(Field::Mark);
+                let (mark, mask) = (u128::from(*mark), u128::from(*mask));
+                let kept = match mask == space.highest(Field::Mark) {
+                    true => Some(0),
+                    false => before.map(|before| before & !mask),
+                };
+                self.set(Field::Mark, kept.map(|kept| kept | mark), holds);
+                Fate::ON
+            }
+            Effect::Hops(hops) => {
+                self.set(Field::Hops, hops.map(u128::from), holds);
+                Fate::ON
+            }
+            Effect::Rewrite(field) => {
+                self.set(*field, None, holds);
                 Fate::ON
             }
             Effect::AnyMark => {
@@ -376,13 +400,16 @@ impl<'p> Judge<'p> {
                 self.set(Field::Dnat, Some(1), holds);
                 self.accept(here)
             }
-            Effect::AnyDnat => {
+            Effect::AnyDnat(_, ports) => {
                 self.set(Field::Destination, None, holds);
-                self.set(Field::DestinationPort, None, holds);
+                if ports.is_some() {
+                    self.set(Field::DestinationPort, None, holds);
+                }
                 self.set(Field::Dnat, Some(1), holds);
                 self.accept(here)
             }
             Effect::Unknown => {
+                self.set(Field::Mark, None, holds);
                 self.dropped = self.dropped.or(Some(here));
                 self.accepted = self.accepted.or(Some(here));
                 Fate {
@@ -425,10 +452,15 @@ fn done(table: &Table<'_>, step: &Step<'_>) -> String {
         Effect::Jump(to) => format!("-> {}", table.chains[*to].name),
         Effect::Goto(to) => format!("=> {}", table.chains[*to].name),
         Effect::Continue => "goes on".into(),
-        Effect::Mark(mark) => format!("mark {mark:#x}"),
+        Effect::Mark(mark, u32::MAX) => format!("mark {mark:#x}"),
+        Effect::Mark(mark, mask) => format!("mark {mark:#x} in {mask:#x}"),
+        Effect::Hops(_) => "hops set".into(),
         Effect::AnyMark => "mark, not known which".into(),
         Effect::Untrack => "not tracked".into(),
-        Effect::Dnat(..) | Effect::AnyDnat => "destination rewritten".into(),
+        Effect::Dnat(..) | Effect::AnyDnat(..) | Effect::Rewrite(Field::Destination) => {
+            "destination rewritten".into()
+        }
+        Effect::Rewrite(_) => "source rewritten".into(),
         Effect::Unknown => "not known what".into(),
     }
 }

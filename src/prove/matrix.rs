@@ -57,6 +57,7 @@ pub fn matrix(
     patterns.extend(behind.iter().map(|it| it.interface.clone()));
     let mut space = Space::new(family, Interfaces::new(&patterns));
     let program = Program::new(ruleset, &space);
+    space.forwarding_counts = program.asked.hops;
     let mut reach = Reach::new(&program);
 
     let new = space.states(&[State::New]);

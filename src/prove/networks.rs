@@ -154,6 +154,12 @@ impl Behind {
         }
     }
 
+    /// Whether any address of a family is said to be behind the interface.
+    pub fn has_any_of(&self, family: IpFamily) -> bool {
+        let ours = family == IpFamily::V4;
+        self.inside.iter().any(|span| span.first.is_ipv4() == ours)
+    }
+
     /// In how large a part of what is behind the interface an address is; None if
     /// in none.
     pub fn distance(&self, at: IpAddr) -> Option<u128> {

@@ -332,6 +332,8 @@ pub struct Space {
     pub family: IpFamily,
     /// Which interfaces.
     pub interfaces: Interfaces,
+    /// Whether it matters that a packet that is passed on has one hop less left.
+    pub forwarding_counts: bool,
     /// The router's own address on an interface, where it is known.
     pub own_addresses: BTreeMap<u128, u128>,
     hardware: Hardware,
@@ -369,6 +371,7 @@ impl Space {
             diagrams: Diagrams::new(NODES_MAX),
             family,
             interfaces,
+            forwarding_counts: false,
             own_addresses: BTreeMap::new(),
             hardware: Hardware::default(),
             layout,
@@ -647,10 +650,18 @@ impl Space {
         })
     }
 
-    /// What becomes of a set when each packet's field is set to one value.
-    pub fn assigned(&mut self, set: Set, field: Field, value: u128) -> Set {
-        let free = self.forget(set, &[field]);
-        let value = self.equal(field, value);
+    /// What becomes of a set when the bits of a mask, in each packet's field, are
+    /// set to those of a value.
+    pub fn assigned(&mut self, set: Set, field: Field, mask: u128, value: u128) -> Set {
+        let bits: Vec<u32> = self
+            .variables(field)
+            .filter(|(_, weight)| mask & weight != 0)
+            .map(|(variable, _)| variable)
+            .collect();
+        let free = self.diagrams.moved(set, &|variable| {
+            (!bits.contains(&variable)).then_some(variable)
+        });
+        let value = self.masked(field, mask, value);
         self.diagrams.and(free, value)
     }
 

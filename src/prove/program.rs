@@ -4,6 +4,7 @@
 //! Owns what each target does with a packet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::condition::{self, Condition, pattern};
 use super::given::Given;
@@ -25,33 +26,60 @@ pub enum Effect {
     Goto(usize),
     /// Nothing that decides.
     Continue,
-    /// Gives them a mark.
-    Mark(u32),
+    /// Sets the bits of their mark that the second number has to those of the
+    /// first.
+    Mark(u32, u32),
     /// Gives them a mark that cannot be told.
     AnyMark,
+    /// Sets how many more routers they may pass; None to what cannot be told.
+    Hops(Option<u8>),
     /// Keeps them from conntrack.
     Untrack,
     /// Rewrites the destination: address, port. Where the address is none, to the
     /// router's own on the interface that they came in by.
     Dnat(Option<u128>, Option<u16>),
-    /// Rewrites the destination to what cannot be told.
-    AnyDnat,
-    /// Nobody can tell.
+    /// Rewrites the destination to one of these addresses, and the port to one of
+    /// these where there are any.
+    AnyDnat(Option<(u128, u128)>, Option<(u16, u16)>),
+    /// Rewrites the source or the destination of this packet alone, whatever
+    /// connection it is part of, to what cannot be told.
+    Rewrite(Field),
+    /// Nobody can tell: not its verdict, and not its mark.
     Unknown,
 }
 
 impl Effect {
-    /// Whether it changes the packet.
-    fn changes(&self) -> bool {
+    /// Whether it changes what rules ask packets for.
+    pub fn changes(&self, asked: Asked) -> bool {
+        match self {
+            Effect::Mark(..) | Effect::AnyMark | Effect::Unknown => asked.marks,
+            Effect::Hops(_) => asked.hops,
+            Effect::Untrack | Effect::Dnat(..) | Effect::AnyDnat(..) | Effect::Rewrite(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether what it does cannot be told from the rule.
+    fn is_in_doubt(&self) -> bool {
         matches!(
             self,
-            Effect::Mark(_)
+            Effect::Unknown
+                | Effect::AnyDnat(..)
                 | Effect::AnyMark
-                | Effect::Untrack
-                | Effect::Dnat(..)
-                | Effect::AnyDnat
+                | Effect::Rewrite(_)
+                | Effect::Hops(None)
         )
     }
+}
+
+/// What the rules of a program ask packets for: what they do not ask for need not
+/// be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Their mark.
+    pub marks: bool,
+    /// How many more routers they may pass.
+    pub hops: bool,
 }
 
 /// One rule.
@@ -68,13 +96,9 @@ impl Step<'_> {
     /// What in it is not known, and so is judged both ways.
     pub fn unknown(&self) -> Vec<String> {
         let mut unknown = self.condition.doubts.clone();
-        let target = match (&self.effect, &self.rule.target) {
-            (Effect::Unknown | Effect::AnyDnat | Effect::AnyMark, Some(target)) => {
-                let alone = Rule::new(target.clone());
-                Some(crate::ruleset::rule_text(&alone))
-            }
-            _ => None,
-        };
+        let target = self.rule.target.as_ref();
+        let target = target.filter(|_| self.effect.is_in_doubt());
+        let target = target.map(|it| crate::ruleset::rule_text(&Rule::new(it.clone())));
         // A rule that decides nothing is in nobody's way.
         if self.effect == Effect::Continue {
             unknown.clear();
@@ -118,8 +142,8 @@ pub struct Program<'a> {
     pub redirects: bool,
     /// Whether packets may be kept from conntrack.
     pub untracks: bool,
-    /// Whether packets are asked for their mark: else none matters.
-    pub marks: bool,
+    /// What packets are asked for.
+    pub asked: Asked,
 }
 
 /// The interfaces that a ruleset names.
@@ -143,31 +167,35 @@ impl<'a> Program<'a> {
             || rules
                 .flat_map(|chain| &chain.rules)
                 .any(|rule| rule.matches.iter().any(needs_conntrack));
-        let rules = ruleset.tables().flat_map(|(_, table)| &table.chains);
-        let marks = rules.flat_map(|chain| &chain.rules).any(|rule| {
-            let mut matches = rule.matches.iter();
-            matches.any(|extension| matches!(extension, Match::Mark(_)))
-        });
-        let tables: Vec<Table<'a>> = ruleset
+        let mut tables: Vec<Table<'a>> = ruleset
             .tables()
-            .map(|(name, table)| Table::new(name, table, space, (tracks, marks)))
+            .map(|(name, table)| Table::new(name, table, space, tracks))
             .collect();
-        let steps = || {
-            let chains = tables.iter().flat_map(|table| &table.chains);
-            chains.flat_map(|chain| &chain.steps)
+        let asks_for = |tables: &[Table<'a>], field| {
+            let mut steps = tables.iter().flat_map(Table::steps);
+            steps.any(|step| step.condition.asks_for(field))
         };
+        let asked = Asked {
+            marks: asks_for(&tables, Field::Mark),
+            hops: asks_for(&tables, Field::Hops),
+        };
+        for table in &mut tables {
+            table.note_changes(asked);
+        }
+        let steps = || tables.iter().flat_map(Table::steps);
         let redirects =
-            steps().any(|step| matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat));
+            steps().any(|step| matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat(..)));
         let asks = steps().any(|step| {
             let fields = [Field::Dnat, Field::Snat];
             fields.iter().any(|field| step.condition.asks_for(*field))
         });
+        let untracks = steps().any(|step| step.effect == Effect::Untrack);
         Program {
             tracks,
-            untracks: steps().any(|step| step.effect == Effect::Untrack),
+            untracks,
             rewrites: nat || asks,
             redirects,
-            marks,
+            asked,
             tables,
         }
     }
@@ -187,11 +215,18 @@ impl<'a> Program<'a> {
             (&mut self.tracks, &mut other.tracks),
             (&mut self.rewrites, &mut other.rewrites),
             (&mut self.redirects, &mut other.redirects),
-            (&mut self.marks, &mut other.marks),
+            (&mut self.asked.marks, &mut other.asked.marks),
+            (&mut self.asked.hops, &mut other.asked.hops),
             (&mut self.untracks, &mut other.untracks),
         ] {
             *own |= *others;
             *others = *own;
+        }
+        for table in &mut self.tables {
+            table.note_changes(self.asked);
+        }
+        for table in &mut other.tables {
+            table.note_changes(other.asked);
         }
     }
 
@@ -204,7 +239,7 @@ impl<'a> Program<'a> {
         if self.redirects {
             noted.extend([Field::OriginalDestination, Field::OriginalPort]);
         }
-        if self.marks {
+        if self.asked.marks {
             noted.push(Field::Mark);
         }
         noted
@@ -214,6 +249,11 @@ impl<'a> Program<'a> {
     pub fn steps(&self) -> impl Iterator<Item = &Step<'a>> {
         let chains = self.tables.iter().flat_map(|table| &table.chains);
         chains.flat_map(|chain| &chain.steps)
+    }
+
+    /// Every table.
+    pub fn tables(&self) -> &[Table<'a>] {
+        &self.tables
     }
 
     /// A table, if it is there.
@@ -244,7 +284,7 @@ impl<'a> Table<'a> {
         name: TableName,
         table: &'a crate::ruleset::Table,
         space: &Space,
-        (tracks, marks): (bool, bool),
+        tracks: bool,
     ) -> Table<'a> {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (place, chain) in table.chains.iter().enumerate() {
@@ -256,11 +296,14 @@ impl<'a> Table<'a> {
                 .map(|rule| Step {
                     rule,
                     condition: Condition::of(rule, name, space, tracks),
-                    effect: effect(rule.target.as_ref(), &places),
+                    effect: match rule.matches.iter().any(sets_mark) {
+                        true => Effect::Unknown,
+                        false => effect(rule.target.as_ref(), &places),
+                    },
                 })
                 .collect()
         };
-        let mut chains: Vec<Chain<'a>> = table
+        let chains = table
             .chains
             .iter()
             .map(|chain| Chain {
@@ -271,36 +314,50 @@ impl<'a> Table<'a> {
                 given: Given::default(),
             })
             .collect();
+        let mut table = Table { name, chains };
+        table.give(None);
+        table
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &Step<'a>> {
+        self.chains.iter().flat_map(|chain| &chain.steps)
+    }
+
+    fn note_changes(&mut self, asked: Asked) {
         // Until nothing is new: a chain changes packets if one that it calls does.
         loop {
-            let changing: Vec<bool> = chains
+            let changing: Vec<bool> = self
+                .chains
                 .iter()
                 .map(|chain| {
                     chain.steps.iter().any(|step| match step.effect {
-                        Effect::Jump(to) | Effect::Goto(to) => chains[to].changes,
-                        Effect::Mark(_) | Effect::AnyMark => marks,
-                        _ => step.effect.changes(),
+                        Effect::Jump(to) | Effect::Goto(to) => self.chains[to].changes,
+                        _ => step.effect.changes(asked),
                     })
                 })
                 .collect();
             let mut new = false;
-            for (chain, changes) in chains.iter_mut().zip(changing) {
+            for (chain, changes) in self.chains.iter_mut().zip(changing) {
                 new |= changes && !chain.changes;
                 chain.changes |= changes;
             }
             if !new {
-                break;
+                return;
             }
         }
-        let mut table = Table { name, chains };
-        table.give(None);
-        table
     }
 
     /// Finds what is given in each chain: what every jump to it asks for, and what
     /// is given where that stands. Nothing is in those that the kernel calls, nor
     /// in one that packets are held against alone.
     fn give(&mut self, entered: Option<usize>) {
+        // Where a packet's addresses change on its way nothing is given for good.
+        if self
+            .steps()
+            .any(|it| matches!(it.effect, Effect::Rewrite(_)))
+        {
+            return;
+        }
         let jumps: Vec<(usize, usize, &Condition)> = self
             .chains
             .iter()
@@ -338,6 +395,11 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Whether a match gives the packet a mark (xt_socket.c).
+fn sets_mark(extension: &Match) -> bool {
+    matches!(extension, Match::Other(words) if words.iter().any(|word| word == "--restore-skmark"))
+}
+
 fn effect(target: Option<&Target>, places: &BTreeMap<&str, usize>) -> Effect {
     match target {
         None => Effect::Continue,
@@ -353,7 +415,7 @@ fn effect(target: Option<&Target>, places: &BTreeMap<&str, usize>) -> Effect {
         Some(Target::Log(_) | Target::Helper(_)) => Effect::Continue,
         Some(Target::Dnat(to, port)) => Effect::Dnat(Some(condition::address(*to)), *port),
         Some(Target::Redirect(port)) => Effect::Dnat(None, Some(*port)),
-        Some(Target::SetMark(mark)) => Effect::Mark(*mark),
+        Some(Target::SetMark(mark)) => Effect::Mark(*mark, u32::MAX),
         Some(Target::Other(words)) => other_effect(words, places),
     }
 }
@@ -367,21 +429,114 @@ fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
             _ => Effect::Jump(*place),
         };
     }
+    let option = |wanted: &str| {
+        let place = words.iter().position(|word| word == wanted)?;
+        words.get(place + 1).map(String::as_str)
+    };
+    let has = |wanted: &str| words.iter().any(|word| word == wanted);
     match name {
         "REJECT" | "TARPIT" => Effect::Drop,
         "SNAT" | "MASQUERADE" | "SAME" => Effect::Accept,
-        "DNAT" | "REDIRECT" | "NETMAP" => Effect::AnyDnat,
+        "DNAT" => destination(words),
+        "NETMAP" => {
+            let network = option("--to").and_then(|text| text.parse().ok());
+            Effect::AnyDnat(network.map(condition::network_range), None)
+        }
+        "REDIRECT" => match option("--to-ports").map(port_range) {
+            None => Effect::Dnat(None, None),
+            Some(Some((first, last))) if first == last => Effect::Dnat(None, Some(first)),
+            Some(ports) => Effect::AnyDnat(None, ports.or(Some((0, u16::MAX)))),
+        },
+        // Prefixes are translated, and raw addresses, outside of any connection.
+        "DNPT" | "RAWDNAT" => Effect::Rewrite(Field::Destination),
+        "SNPT" | "RAWSNAT" => Effect::Rewrite(Field::Source),
         "NOTRACK" => Effect::Untrack,
-        "CT" if words.iter().any(|word| word == "--notrack") => Effect::Untrack,
-        "CT" | "LOG" | "ULOG" | "NFLOG" | "TRACE" | "CLASSIFY" | "TOS" | "DSCP" | "ECN"
-        | "TCPMSS" | "TCPOPTSTRIP" | "TTL" | "HL" | "CHECKSUM" | "SECMARK" | "CONNSECMARK"
-        | "RATEEST" | "AUDIT" | "SET" | "IDLETIMER" | "LED" | "TEE" | "ACCOUNT" | "CONTINUE" => {
+        "CT" if has("--notrack") => Effect::Untrack,
+        "TTL" | "HL" => {
+            let set = option("--ttl-set").or_else(|| option("--hl-set"));
+            Effect::Hops(set.and_then(|text| text.parse().ok()))
+        }
+        "MARK" => mark(words).map_or(Effect::AnyMark, |(value, mask)| Effect::Mark(value, mask)),
+        "HMARK" => Effect::AnyMark,
+        // It may bring a mark to the packet: a connection's, a set's.
+        "CONNMARK" if has("--restore-mark") => Effect::AnyMark,
+        "SET" if has("--map-mark") => Effect::AnyMark,
+        "CONNMARK" | "CT" | "LOG" | "ULOG" | "NFLOG" | "TRACE" | "CLASSIFY" | "TOS" | "DSCP"
+        | "ECN" | "TCPMSS" | "TCPOPTSTRIP" | "CHECKSUM" | "SECMARK" | "CONNSECMARK" | "RATEEST"
+        | "AUDIT" | "SET" | "IDLETIMER" | "LED" | "TEE" | "ACCOUNT" | "CONTINUE" => {
             Effect::Continue
         }
-        "MARK" | "HMARK" => Effect::AnyMark,
-        // It may bring a connection's mark to the packet.
-        "CONNMARK" if words.iter().any(|word| word == "--restore-mark") => Effect::AnyMark,
-        "CONNMARK" => Effect::Continue,
         _ => Effect::Unknown,
     }
+}
+
+/// The bits that MARK sets, and which (mark_tg in xt_mark.c); None where they
+/// depend on those that were there.
+fn mark(words: &[String]) -> Option<(u32, u32)> {
+    let [_, _, option, text] = words else {
+        return None;
+    };
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let (value, mask) = match text.split_once('/') {
+        Some((value, mask)) => (number(value)?, number(mask)?),
+        None => (number(text)?, u32::MAX),
+    };
+    match option.as_str() {
+        "--set-xmark" if value & !mask == 0 => Some((value, mask)),
+        "--set-mark" => Some((value, mask | value)),
+        "--and-mark" => Some((0, !value)),
+        "--or-mark" => Some((value, value)),
+        _ => None,
+    }
+}
+
+/// To where DNAT sends: one address or several in a row, in IPv6 with ports
+/// between brackets, and one port or several.
+fn destination(words: &[String]) -> Effect {
+    let unknown = Effect::AnyDnat(None, Some((0, u16::MAX)));
+    let mut texts = words
+        .windows(2)
+        .filter(|pair| pair[0] == "--to-destination")
+        .map(|pair| pair[1].as_str());
+    // Up to Linux 2.6.10 there may be several.
+    let (Some(text), None) = (texts.next(), texts.next()) else {
+        return unknown;
+    };
+    let found = addresses(text).or_else(|| {
+        let (at, ports) = text.rsplit_once(':')?;
+        let at = at
+            .strip_prefix('[')
+            .and_then(|at| at.strip_suffix(']'))
+            .unwrap_or(at);
+        Some((addresses(at)?.0, Some(port_range(ports)?)))
+    });
+    match found {
+        Some((to, ports)) => match (to.0 == to.1, ports) {
+            (true, None) => Effect::Dnat(Some(to.0), None),
+            (true, Some((first, last))) if first == last => Effect::Dnat(Some(to.0), Some(first)),
+            _ => Effect::AnyDnat(Some(to), ports),
+        },
+        None => unknown,
+    }
+}
+
+type Addresses = ((u128, u128), Option<(u16, u16)>);
+
+fn addresses(text: &str) -> Option<Addresses> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last): (IpAddr, IpAddr) = (first.parse().ok()?, last.parse().ok()?);
+    let ordered = first.is_ipv4() == last.is_ipv4() && first <= last;
+    ordered.then(|| ((condition::address(first), condition::address(last)), None))
+}
+
+/// `80`, or `80-90`; with `/` and the port that is mapped to the first, any of
+/// these.
+fn port_range(text: &str) -> Option<(u16, u16)> {
+    let text = text.split('/').next()?;
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then_some((first, last))
 }

@@ -136,7 +136,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             sets.push(space.equal(Field::OriginalDestination, 0));
             sets.push(space.equal(Field::OriginalPort, 0));
         }
-        if self.program.marks && way != Way::Output {
+        if self.program.asked.marks && way != Way::Output {
             sets.push(space.equal(Field::Mark, 0));
         }
         if self.program.tracks {
@@ -154,8 +154,9 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
-    /// The states that conntrack gives. It leaves neighbour discovery alone
-    /// (icmpv6_error in net/netfilter/nf_conntrack_proto_icmpv6.c).
+    /// The states that conntrack gives. It leaves neighbour discovery alone, but
+    /// for what has a wrong checksum (nf_conntrack_icmpv6_error in
+    /// net/netfilter/nf_conntrack_proto_icmpv6.c).
     fn states(&self, space: &mut Space) -> Set {
         let tracked = space.range(
             Field::State,
@@ -166,11 +167,11 @@ impl<'p, 'a> Reach<'p, 'a> {
             return tracked;
         }
         let of = space.equal(Field::Protocol, Protocol::Icmpv6.number().into());
-        let first = space.range(Field::IcmpType, 130, 137);
+        let first = space.range(Field::IcmpType, 130, 136);
         let second = space.equal(Field::IcmpType, 143);
         let kinds = space.diagrams.or(first, second);
         let discovery = space.diagrams.and(of, kinds);
-        let untracked = space.states(&[State::Untracked]);
+        let untracked = space.states(&[State::Untracked, State::Invalid]);
         let alone = space.diagrams.and(discovery, untracked);
         let others = space.diagrams.minus(tracked, discovery);
         space.diagrams.or(alone, others)
@@ -219,12 +220,41 @@ impl<'p, 'a> Reach<'p, 'a> {
         table: TableName,
         chain: &str,
     ) -> Three {
-        let flow = Three::exactly(self.all(space, way));
+        let flow = self.met_by(space, way);
         let flow = match way {
             Way::Forward => routed(space, flow),
             Way::Input | Way::Output => flow,
         };
         self.through(space, table, chain, flow)
+    }
+
+    /// The packets that a chain looked at alone may see: chains before it may have
+    /// marked them, rewritten them or kept them from conntrack.
+    fn met_by(&self, space: &mut Space, way: Way) -> Three {
+        let must = self.all(space, way);
+        let mut may = must;
+        if self.program.untracks {
+            let untracked = space.states(&[State::Untracked]);
+            let kept = space.forget(must, &[Field::State]);
+            let kept = space.diagrams.and(kept, untracked);
+            may = space.diagrams.or(may, kept);
+        }
+        let mut changed = Vec::new();
+        let set_by = |is: fn(&Effect) -> bool| {
+            let mut steps = self.program.steps();
+            steps.any(|step| step.effect.changes(self.program.asked) && is(&step.effect))
+        };
+        if set_by(|it| matches!(it, Effect::Mark(..) | Effect::AnyMark | Effect::Unknown)) {
+            changed.push(Field::Mark);
+        }
+        if set_by(|it| matches!(it, Effect::Hops(_))) {
+            changed.push(Field::Hops);
+        }
+        if self.program.redirects {
+            changed.push(Field::Dnat);
+        }
+        let may = space.forget(may, &changed);
+        Three { may, must }
     }
 
     /// Nat's chain, which sees the first packet of each connection; what follows
@@ -323,7 +353,9 @@ impl<'p, 'a> Reach<'p, 'a> {
     fn goes_on(&self, effect: &Effect) -> bool {
         match effect {
             Effect::Continue => true,
-            Effect::Mark(_) | Effect::AnyMark => !self.program.marks,
+            Effect::Mark(..) | Effect::AnyMark | Effect::Hops(_) => {
+                !effect.changes(self.program.asked)
+            }
             _ => false,
         }
     }
@@ -502,7 +534,23 @@ fn routed(space: &mut Space, flow: Three) -> Three {
         true => may,
         false => one(flow.must),
     };
-    Three { may, must }
+    match space.forwarding_counts {
+        true => passed_on(space, Three { may, must }),
+        false => Three { may, must },
+    }
+}
+
+/// Packets whose hops are one less than they were (ip_forward in
+/// net/ipv4/ip_forward.c, before its hook). What was known of them is not kept
+/// bit by bit: it is any number, and surely so where it did not matter.
+fn passed_on(space: &mut Space, flow: Three) -> Three {
+    let left = space.range(Field::Hops, 1, 254);
+    let may = space.forget(flow.may, &[Field::Hops]);
+    let must = !space.forget(!flow.must, &[Field::Hops]);
+    Three {
+        may: space.diagrams.and(may, left),
+        must: space.diagrams.and(must, left),
+    }
 }
 
 fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
@@ -519,20 +567,28 @@ fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
         };
         Three { may, must }
     };
+    let forgotten = |space: &mut Space, field: Field| Three {
+        may: space.forget(taken.may, &[field]),
+        must: Set::EMPTY,
+    };
     match effect {
         Effect::Accept => walked.accept = taken,
         Effect::Drop => {}
         Effect::Return => walked.back = taken,
-        Effect::Mark(mark) => {
-            let mark = u128::from(*mark);
-            walked.rest = both(&mut |space, set| space.assigned(set, Field::Mark, mark));
+        Effect::Mark(mark, mask) => {
+            let (mark, mask) = (u128::from(*mark), u128::from(*mask));
+            walked.rest = both(&mut |space, set| space.assigned(set, Field::Mark, mask, mark));
         }
-        Effect::AnyMark => {
-            walked.rest = Three {
-                may: space.forget(taken.may, &[Field::Mark]),
-                must: Set::EMPTY,
-            };
+        Effect::AnyMark => walked.rest = forgotten(space, Field::Mark),
+        Effect::Hops(Some(hops)) => {
+            let hops = u128::from(*hops);
+            walked.rest = both(&mut |space, set| {
+                let all = space.highest(Field::Hops);
+                space.assigned(set, Field::Hops, all, hops)
+            });
         }
+        Effect::Hops(None) => walked.rest = forgotten(space, Field::Hops),
+        Effect::Rewrite(field) => walked.rest = forgotten(space, *field),
         Effect::Untrack => {
             let untracked = State::Untracked as u128;
             walked.rest = both(&mut |space, set| {
@@ -540,7 +596,8 @@ fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
                 let dnat = space.equal(Field::Dnat, 0);
                 let snat = space.equal(Field::Snat, 0);
                 let set = space.all(&[set, dnat, snat]);
-                space.assigned(set, Field::State, untracked)
+                let all = space.highest(Field::State);
+                space.assigned(set, Field::State, all, untracked)
             });
         }
         Effect::Dnat(Some(to), port) => {
@@ -551,18 +608,26 @@ fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
             });
         }
         Effect::Dnat(None, port) => walked.accept = to_router(space, taken, *port),
-        Effect::AnyDnat => {
-            let may = space.redirected(taken.may, Set::FULL, &[]);
+        Effect::AnyDnat(to, ports) => {
+            let to = to.map_or(Set::FULL, |(first, last)| {
+                space.range(Field::Destination, first, last)
+            });
+            let may = match ports {
+                Some((first, last)) => {
+                    let (first, last) = (u128::from(*first), u128::from(*last));
+                    let ports = space.range(Field::DestinationPort, first, last);
+                    let to = space.diagrams.and(to, ports);
+                    space.redirected(taken.may, to, &[])
+                }
+                None => space.redirected(taken.may, to, &[Field::DestinationPort]),
+            };
             walked.accept = Three {
                 may,
                 must: Set::EMPTY,
             };
         }
         _ => {
-            let maybe = Three {
-                may: taken.may,
-                must: Set::EMPTY,
-            };
+            let maybe = forgotten(space, Field::Mark);
             walked = Walked {
                 accept: maybe,
                 back: maybe,

@@ -10,7 +10,7 @@ use super::packet::{Field, Interfaces, Space, State, Three};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
-use crate::ruleset::{IpFamily, Protocol, Rule, Ruleset, TableName};
+use crate::ruleset::{IpFamily, Protocol, Ruleset, TableName};
 
 /// A chain to look at alone.
 pub type Place = (TableName, String);
@@ -93,15 +93,22 @@ pub fn findings(
     if let Some((table, name)) = chain {
         program.enter(*table, name);
     }
+    space.forwarding_counts = program.asked.hops;
     let mut reach = Reach::new(&program);
     let accepted: Vec<(Way, Three)> = match chain {
         Some((table, name)) => {
             program.chain(*table, name)?;
-            let way = match name.as_str() {
-                "INPUT" | "PREROUTING" => Way::Input,
-                _ => Way::Forward,
+            // A chain of somebody's own may be called from either.
+            let ways: &[Way] = match name.as_str() {
+                "INPUT" | "PREROUTING" => &[Way::Input],
+                "FORWARD" | "POSTROUTING" => &[Way::Forward],
+                _ => &[Way::Forward, Way::Input],
             };
-            vec![(way, reach.accepted_by(&mut space, way, *table, name))]
+            let mut accepted = Vec::new();
+            for way in ways {
+                accepted.push((*way, reach.accepted_by(&mut space, *way, *table, name)));
+            }
+            accepted
         }
         None => [Way::Forward, Way::Input]
             .map(|way| (way, reach.accepted(&mut space, way)))
@@ -168,13 +175,19 @@ impl Prover<'_, '_> {
     fn example(&mut self, way: Way, set: Set) -> Option<Counterexample> {
         let wishes = wishes(self.space);
         let packet = self.space.pick_like(set, &wishes)?;
-        let came = witness::as_it_came(&packet);
-        let judged = match self.chain {
-            Some((table, name)) => judge_chain(self.program, self.space, *table, name, came),
-            None => judge(self.program, self.space, way, came),
+        // Where one chain is looked at alone, the packet is as it comes there.
+        let (came, judged) = match self.chain {
+            Some((table, name)) => {
+                let judged = judge_chain(self.program, self.space, *table, name, packet);
+                (packet, judged)
+            }
+            None => {
+                let came = witness::as_it_came(self.space, way, &packet);
+                (came, judge(self.program, self.space, way, came))
+            }
         };
         Some(Counterexample {
-            packet: witness::line(self.space, &Naming::default(), way, &packet),
+            packet: witness::written(self.space, &Naming::default(), way, &came),
             verdict: judged.verdict,
             by: judged
                 .by
@@ -190,6 +203,9 @@ pub fn wishes(space: &mut Space) -> Vec<Set> {
     let new = space.states(&[State::New]);
     let part = space.states(&[State::Established]);
     let mut wishes = vec![new, part, tcp, udp];
+    for field in [Field::Dnat, Field::Snat, Field::Mark] {
+        wishes.push(space.equal(field, 0));
+    }
     let named: Vec<u128> = (0..space.interfaces.len() as u128)
         .filter(|place| !space.interfaces.name(*place).ends_with('+'))
         .collect();
@@ -218,18 +234,52 @@ pub fn wishes(space: &mut Space) -> Vec<Set> {
 
 /// The family of anyone's rules: IPv6 if something in them is of it.
 pub fn family_of(ruleset: &Ruleset) -> IpFamily {
-    let mut chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
-    let is_ipv6 = |rule: &Rule| {
-        let mut networks = [&rule.source, &rule.destination].into_iter().flatten();
-        networks.any(|network| network.value.addr().is_ipv6())
-            || rule
-                .protocol
-                .is_some_and(|protocol| protocol.value == Protocol::Icmpv6)
-    };
-    match chains.any(|chain| chain.rules.iter().any(is_ipv6)) {
-        true => IpFamily::V6,
-        false => IpFamily::V4,
+    match families(ruleset) {
+        [_, true] => IpFamily::V6,
+        _ => IpFamily::V4,
     }
+}
+
+/// The family of a dump that names one or not.
+///
+/// # Errors
+/// Its rules are not of the family that it names, or of both.
+pub fn family_of_dump(
+    ruleset: &Ruleset,
+    named: Option<IpFamily>,
+) -> Result<IpFamily, &'static str> {
+    let [ipv4, ipv6] = families(ruleset);
+    match (named, ipv4, ipv6) {
+        (_, true, true) => Err("it has addresses of IPv4 and of IPv6; give a dump of one"),
+        (Some(IpFamily::V4), false, true) => {
+            Err("it says that it is iptables-save's, and its rules are of IPv6; mend that line")
+        }
+        (Some(IpFamily::V6), true, false) => {
+            Err("it says that it is ip6tables-save's, and its rules are of IPv4; mend that line")
+        }
+        (Some(family), ..) => Ok(family),
+        (None, ..) => Ok(family_of(ruleset)),
+    }
+}
+
+/// Whether something in some rules is of IPv4, and of IPv6.
+fn families(ruleset: &Ruleset) -> [bool; 2] {
+    let mut found = [false; 2];
+    let chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
+    for rule in chains.flat_map(|chain| &chain.rules) {
+        let networks = [&rule.source, &rule.destination].into_iter().flatten();
+        for network in networks {
+            found[usize::from(network.value.addr().is_ipv6())] = true;
+        }
+    }
+    if found == [false; 2] {
+        let chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
+        let mut protocols = chains
+            .flat_map(|chain| &chain.rules)
+            .filter_map(|rule| rule.protocol);
+        found[1] = protocols.any(|protocol| protocol.value == Protocol::Icmpv6);
+    }
+    found
 }
 
 /// What in some rules is not known here, each with the number of rules.

@@ -27,19 +27,25 @@ pub struct Tracer {
     ipv4: Ruleset,
     ipv6: Ruleset,
     policy: Option<Policy>,
+    /// The one family that there are rules of, if not both.
+    only: Option<IpFamily>,
     /// What is behind the interfaces; behind the loopback, the router's own
     /// addresses.
     behind: Vec<Behind>,
 }
 
 impl Tracer {
-    /// Anyone's rules, which are of whatever family the packets are, and what is
-    /// behind their interfaces, as far as it is known.
-    pub fn of_rules(rules: Ruleset, behind: Vec<Behind>) -> Tracer {
+    /// Anyone's rules, and what is behind their interfaces, as far as it is known.
+    pub fn of_rules(rules: Ruleset, family: IpFamily, behind: Vec<Behind>) -> Tracer {
+        let (ipv4, ipv6) = match family {
+            IpFamily::V4 => (rules, Ruleset::default()),
+            IpFamily::V6 => (Ruleset::default(), rules),
+        };
         Tracer {
-            ipv6: rules.clone(),
-            ipv4: rules,
+            ipv4,
+            ipv6,
             policy: None,
+            only: Some(family),
             behind,
         }
     }
@@ -58,6 +64,7 @@ impl Tracer {
             ipv4,
             ipv6,
             policy: Some(policy),
+            only: None,
             behind,
         }
     }
@@ -94,6 +101,14 @@ impl Tracer {
     fn packet(&self, space: &Space, options: &Options) -> Result<(Way, Packet), String> {
         let mut options = options.to_vec();
         let value = |name: &str| options.iter().find(|(known, _)| known == name);
+        if let Some(only) = self.only
+            && only != space.family
+        {
+            return Err(format!(
+                "the rules are of {only} and the packet is of {}; give it addresses of {only}",
+                space.family
+            ));
+        }
         let mut found = Vec::new();
         for (end, address) in [("from", "src"), ("to", "dst")] {
             let Some((_, address)) = value(address) else {
@@ -146,9 +161,10 @@ impl Tracer {
     /// What is wrong with the options.
     pub fn path(&self, options: &Options) -> Result<String, String> {
         let family = family_of(options);
-        let space = self.space(family, [options]);
+        let mut space = self.space(family, [options]);
         let (way, packet) = self.packet(&space, options)?;
         let program = Program::new(self.ruleset(family), &space);
+        space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
         let mut text = String::new();
         for met in &judged.path {
@@ -173,12 +189,15 @@ impl Tracer {
         for (number, line) in lines {
             packets.push((number, split(line)));
         }
-        let spaces = [IpFamily::V4, IpFamily::V6]
+        let mut spaces = [IpFamily::V4, IpFamily::V6]
             .map(|family| self.space(family, packets.iter().map(|(_, packet)| packet.as_slice())));
         let programs = [
             Program::new(&self.ipv4, &spaces[0]),
             Program::new(&self.ipv6, &spaces[1]),
         ];
+        for (space, program) in spaces.iter_mut().zip(&programs) {
+            space.forwarding_counts = program.asked.hops;
+        }
         let mut text = String::new();
         for (number, options) in &packets {
             let family = family_of(options);

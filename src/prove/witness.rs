@@ -65,7 +65,11 @@ pub fn protocol(text: &str) -> Option<u8> {
 
 /// The options of `camfw trace` that describe a packet as it came.
 pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String {
-    let packet = as_it_came(packet);
+    written(space, naming, way, &as_it_came(space, way, packet))
+}
+
+/// The options that describe a packet as it is.
+pub fn written(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String {
     let value = |field| packet.value(field);
     let interface = |field| naming.shown(space.interfaces.name(value(field)));
     let (from, to) = match way {
@@ -114,22 +118,33 @@ pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String
     if value(Field::Fragment) == 1 {
         line.push_str(" --fragment");
     }
-    if way == Way::Output && value(Field::Mark) != 0 {
+    if value(Field::Mark) != 0 {
         let _ = write!(line, " --mark {:#x}", value(Field::Mark));
+    }
+    for (field, option) in [(Field::Dnat, " --dnat"), (Field::Snat, " --snat")] {
+        if value(field) == 1 {
+            line.push_str(option);
+        }
     }
     line
 }
 
 /// A packet of a set, as it was before rules changed it.
-pub fn as_it_came(packet: &Packet) -> Packet {
+pub fn as_it_came(space: &Space, way: Way, packet: &Packet) -> Packet {
     let mut came = *packet;
     let state = packet.value(Field::State);
     if packet.value(Field::Dnat) == 1 && state == State::New as u128 {
         came.set(Field::Destination, packet.value(Field::OriginalDestination));
         came.set(Field::DestinationPort, packet.value(Field::OriginalPort));
     }
-    for field in [Field::Dnat, Field::Snat] {
-        came.set(field, 0);
+    // What belongs to a connection is rewritten as that is.
+    if state != State::Established as u128 && state != State::Related as u128 {
+        for field in [Field::Dnat, Field::Snat] {
+            came.set(field, 0);
+        }
+    }
+    if way == Way::Forward && space.forwarding_counts {
+        came.set(Field::Hops, packet.value(Field::Hops) + 1);
     }
     if packet.value(Field::In) != NO_INTERFACE {
         came.set(Field::Mark, 0);
@@ -245,8 +260,13 @@ pub fn packet(
                 packet.set(Field::Mac, mac);
                 continue;
             }
-            "fragment" => {
-                packet.set(Field::Fragment, 1);
+            "fragment" | "dnat" | "snat" => {
+                let field = match name.as_str() {
+                    "fragment" => Field::Fragment,
+                    "dnat" => Field::Dnat,
+                    _ => Field::Snat,
+                };
+                packet.set(field, 1);
                 continue;
             }
             "sport" => Field::SourcePort,

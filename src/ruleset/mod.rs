@@ -26,7 +26,7 @@ pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
 pub use features::{Feature, features, sample};
 pub use hold::hold;
-pub use parse::{ParseError, meant, parse, read};
+pub use parse::{ParseError, meant, named_family, parse, read};
 pub use render::{match_text, restore_text, restore_text_counted, rule_text};
 
 /// The tables of one family. A table that is not in it holds no rule and
@@ -155,7 +155,22 @@ pub struct Rule {
     pub matches: Vec<Match>,
     /// What becomes of the packet; None counts and goes on.
     pub target: Option<Target>,
+    /// Where it stands in somebody's text.
+    pub line: Line,
 }
+
+/// A line of a text, from 1; 0 where there is none. It is no part of what a rule
+/// says: rules on different lines are the same.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Line(pub usize);
+
+impl PartialEq for Line {
+    fn eq(&self, _: &Line) -> bool {
+        true
+    }
+}
+
+impl Eq for Line {}
 
 /// An interface as a rule names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -467,6 +482,7 @@ impl Rule {
             protocol: None,
             matches: Vec::new(),
             target: None,
+            line: Line::default(),
         }
     }
 

@@ -10,7 +10,8 @@ use thiserror::Error;
 
 use super::render::rule_text;
 use super::{
-    Chain, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table, TableName, Target,
+    Chain, Interface, IpFamily, Line, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
+    TableName, Target,
 };
 use crate::name::{ChainName, InterfaceName};
 use extension::{Words, extension_match, target};
@@ -24,6 +25,20 @@ pub struct ParseError {
     text: String,
 }
 
+impl ParseError {
+    /// The most of a line that is shown: one whose quote is not closed goes on to
+    /// the end of the text.
+    const SHOWN: usize = 80;
+
+    fn new(line: usize, problem: &'static str, text: &str) -> ParseError {
+        ParseError {
+            line,
+            problem,
+            text: text.chars().take(ParseError::SHOWN).collect(),
+        }
+    }
+}
+
 /// Reads a dump: tables as `*name`, chains as `:NAME POLICY`, `-P` or `-N`,
 /// rules as `-A`, counters passed over.
 ///
@@ -31,14 +46,20 @@ pub struct ParseError {
 /// The first line that is none of these. An unknown table, and an unknown
 /// match or target, is not an error.
 pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
+    let mut ruleset = scan(text)?;
+    for table in ruleset.tables.values_mut() {
+        let rules = table.chains.iter_mut().flat_map(|chain| &mut chain.rules);
+        rules.for_each(|rule| rule.line = Line::default());
+    }
+    Ok(ruleset)
+}
+
+/// The same, each rule with its line.
+fn scan(text: &str) -> Result<Ruleset, ParseError> {
     let mut ruleset = Ruleset::default();
     let mut current: Option<(TableName, Table)> = None;
     for (number, line) in logical_lines(text) {
-        let error = |problem| ParseError {
-            line: number,
-            problem,
-            text: line.to_owned(),
-        };
+        let error = |problem| ParseError::new(number, problem, line);
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -52,7 +73,9 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
             continue;
         }
         let Some((_, table)) = &mut current else {
-            return Err(error("not in a table"));
+            return Err(error(
+                "not in a table; iptables-save's text begins with one, as in *filter",
+            ));
         };
         if line == "COMMIT" {
             if let Some((name, table)) = current.take() {
@@ -71,7 +94,8 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
         match words.first().map(String::as_str) {
             Some("-A") => {
                 let name = chain(words.get(1))?;
-                let rule = rule(words.split_off(2), line);
+                let mut rule = rule(words.split_off(2), line);
+                rule.line = Line(number);
                 table.rules_mut(&name).push(rule);
             }
             Some("-P" | "-N") => {
@@ -85,28 +109,67 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
             // With -c the counters stand before the rule.
             Some(first) if first.starts_with('[') && words.get(1).is_some_and(|w| w == "-A") => {
                 let name = chain(words.get(2))?;
-                let rule = rule(words.split_off(3), line);
+                let mut rule = rule(words.split_off(3), line);
+                rule.line = Line(number);
                 table.rules_mut(&name).push(rule);
             }
-            _ => return Err(error("neither a chain nor a rule")),
+            _ => {
+                return Err(error(
+                    "neither a chain nor a rule; give what iptables-save prints, not commands",
+                ));
+            }
         }
     }
     match current {
         None => Ok(ruleset),
-        Some(_) => Err(ParseError {
-            line: text.lines().count(),
-            problem: "the table is not committed; the text is cut off",
-            text: String::new(),
-        }),
+        Some(_) => Err(ParseError::new(
+            text.lines().count(),
+            "the table is not committed; the text is cut off",
+            "",
+        )),
     }
 }
 
-/// Reads a dump for what its rules mean.
+/// Reads somebody's dump for what its rules mean.
 ///
 /// # Errors
-/// As [`parse`].
+/// As [`parse`], and where a table stands twice, or is not in the text though the
+/// kernel has it.
 pub fn read(text: &str) -> Result<Ruleset, ParseError> {
-    parse(text).map(meant)
+    let mut seen = Vec::new();
+    for (number, line) in logical_lines(text) {
+        let line = line.trim();
+        let error = |problem| Err(ParseError::new(number, problem, line));
+        if line.starts_with('*') {
+            if seen.contains(&line) {
+                return error(
+                    "the table stands twice; give one dump at a time, of IPv4 or of IPv6",
+                );
+            }
+            seen.push(line);
+        }
+        // xtables_save_main in iptables/xtables-save.c
+        if line.starts_with("# Table `") && line.contains("is incompatible") {
+            return error(
+                "iptables-save could not print this table, so what it does is not known; look at it with nft",
+            );
+        }
+    }
+    scan(text).map(meant)
+}
+
+/// The family that the text of iptables-save says that it is of; up to 1.4.0, and
+/// where somebody left that line out, it does not say.
+pub fn named_family(text: &str) -> Option<IpFamily> {
+    let mut names = text.lines().filter_map(|line| {
+        let program = line.trim().strip_prefix("# Generated by ")?;
+        program.split_whitespace().next()
+    });
+    match names.find(|name| name.ends_with("tables-save"))? {
+        "ip6tables-save" => Some(IpFamily::V6),
+        "iptables-save" => Some(IpFamily::V4),
+        _ => None,
+    }
 }
 
 /// The same rules with whatever can be understood of them typed, though iptables
@@ -119,7 +182,9 @@ pub fn meant(mut ruleset: Ruleset) -> Ruleset {
         .flat_map(|table| &mut table.chains);
     for rule in chains.flat_map(|chain| &mut chain.rules) {
         if let (None, [Match::Other(words)]) = (&rule.target, rule.matches.as_slice()) {
+            let line = rule.line;
             *rule = understood(words);
+            rule.line = line;
         }
     }
     ruleset
@@ -148,9 +213,12 @@ fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
 pub(super) fn logical_lines(text: &str) -> Vec<(usize, &str)> {
     let mut lines = Vec::new();
     let (mut start, mut number, mut first) = (0, 1, 1);
-    let (mut in_quotes, mut escaped) = (false, false);
+    let (mut in_quotes, mut escaped, mut in_remark) = (false, false, false);
     for (place, c) in text.char_indices() {
+        in_remark &= c != '\n';
         match c {
+            _ if in_remark => {}
+            '#' if !in_quotes && text[start..place].trim().is_empty() => in_remark = true,
             _ if escaped => escaped = false,
             '\\' => escaped = in_quotes,
             '"' => in_quotes = !in_quotes,
@@ -214,9 +282,11 @@ fn without_end_of_time(words: &mut Vec<String>) {
 
 fn says(rule: &Rule, as_found: &[String], line: &str) -> bool {
     let text = rule_text(rule);
+    // -A and the chain, and before them the counters.
+    let before = if line.starts_with('[') { 3 } else { 2 };
     let ends_so = line
         .strip_suffix(text.as_str())
-        .is_some_and(|start| start.ends_with(' ') && start.matches(' ').count() <= 3);
+        .is_some_and(|start| start.ends_with(' ') && start.split_whitespace().count() == before);
     ends_so || words(&text).is_some_and(|words| words == as_found)
 }
 
@@ -247,7 +317,9 @@ fn understood(as_found: &[String]) -> Rule {
         words.skip_to(&STARTS);
         let unknown = before.until(words);
         match unknown.first().map(String::as_str) {
-            Some("-j" | "-g") => rule.target = Some(Target::Other(unknown)),
+            Some("-j" | "-g") if rule.target.is_none() => {
+                rule.target = Some(Target::Other(unknown));
+            }
             _ => rule.matches.push(Match::Other(unknown)),
         }
     }
@@ -256,6 +328,7 @@ fn understood(as_found: &[String]) -> Rule {
 
 /// Reads the next condition or the target into a rule; None if it is not known.
 fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
+    let start = *words;
     let negated = words.next_if_eq("!").is_some();
     let option = words.next()?;
     // Up to iptables 1.4.2 the `!` stands behind the option.
@@ -283,12 +356,6 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
         "-m" if !negated => {
             let found = extension_match(words.next()?, words)?;
             rule.matches.push(found);
-            let rest = *words;
-            words.skip_to(&STARTS);
-            let more = rest.until(*words);
-            if !more.is_empty() {
-                rule.matches.push(Match::Other(more));
-            }
         }
         "-j" if rule.target.is_none() && !negated => {
             let found = target(words)?;
@@ -302,6 +369,20 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
             let chain = ChainName::try_from(words.next()?).ok()?;
             rule.target = Some(Target::Goto(chain));
         }
+        // The options of a protocol need no -m, as people write it.
+        _ if option.starts_with("--") => {
+            let protocol = rule.protocol.filter(|protocol| !protocol.negated)?;
+            let name = match protocol.value {
+                Protocol::Tcp => "tcp",
+                Protocol::Udp => "udp",
+                Protocol::Icmp => "icmp",
+                Protocol::Icmpv6 => "icmp6",
+                Protocol::Number(_) => return None,
+            };
+            *words = start;
+            let found = extension_match(name, words)?;
+            (words.left() < start.left()).then(|| rule.matches.push(found))?;
+        }
         _ => return None,
     }
     Some(())
@@ -314,20 +395,8 @@ fn protocol(text: &str) -> Option<Option<Protocol>> {
         "udp" => Protocol::Udp,
         "icmp" => Protocol::Icmp,
         "ipv6-icmp" | "icmpv6" => Protocol::Icmpv6,
-        // As /etc/protocols of the systems around has them.
-        "igmp" => Protocol::Number(2),
-        "ipv6" => Protocol::Number(41),
-        "gre" => Protocol::Number(47),
-        "esp" => Protocol::Number(50),
-        "ah" => Protocol::Number(51),
-        "ospf" => Protocol::Number(89),
-        "ipencap" | "ipip" => Protocol::Number(if text == "ipip" { 94 } else { 4 }),
-        "pim" => Protocol::Number(103),
-        "vrrp" => Protocol::Number(112),
-        "sctp" => Protocol::Number(132),
-        "udplite" => Protocol::Number(136),
         "all" | "0" => return Some(None),
-        number => match number.parse().ok()? {
+        text => match number_of_protocol(text)? {
             1 => Protocol::Icmp,
             6 => Protocol::Tcp,
             17 => Protocol::Udp,
@@ -335,6 +404,53 @@ fn protocol(text: &str) -> Option<Option<Protocol>> {
             other => Protocol::Number(other),
         },
     }))
+}
+
+/// Names as /etc/protocols of the systems around has them.
+const PROTOCOLS: [(&str, u8); 38] = [
+    ("igmp", 2),
+    ("ggp", 3),
+    ("ipencap", 4),
+    ("st", 5),
+    ("egp", 8),
+    ("igp", 9),
+    ("pup", 12),
+    ("hmp", 20),
+    ("xns-idp", 22),
+    ("rdp", 27),
+    ("iso-tp4", 29),
+    ("dccp", 33),
+    ("xtp", 36),
+    ("ddp", 37),
+    ("idpr-cmtp", 38),
+    ("ipv6", 41),
+    ("ipv6-route", 43),
+    ("ipv6-frag", 44),
+    ("idrp", 45),
+    ("rsvp", 46),
+    ("gre", 47),
+    ("esp", 50),
+    ("ipv6-crypt", 50),
+    ("ah", 51),
+    ("ipv6-auth", 51),
+    ("skip", 57),
+    ("ipv6-nonxt", 59),
+    ("ipv6-opts", 60),
+    ("eigrp", 88),
+    ("ospf", 89),
+    ("ipip", 94),
+    ("etherip", 97),
+    ("pim", 103),
+    ("ipcomp", 108),
+    ("vrrp", 112),
+    ("l2tp", 115),
+    ("sctp", 132),
+    ("udplite", 136),
+];
+
+fn number_of_protocol(text: &str) -> Option<u8> {
+    let named = PROTOCOLS.iter().find(|(name, _)| *name == text);
+    named.map_or_else(|| text.parse().ok(), |(_, number)| Some(*number))
 }
 
 /// A network with a prefix length or a mask, or one address.
@@ -400,6 +516,22 @@ COMMIT
             .chain("camera_to_router")
             .map(|chain| &chain.rules[0]);
         assert!(ours.is_some_and(|rule| rule.target == Some(Target::Accept)));
+        Ok(())
+    }
+
+    /// A part of a rule that says what a rule of ours does is not that rule.
+    #[test]
+    fn what_is_not_ours_is_kept_whole() -> Result<(), ParseError> {
+        for rule in ["-j  -j forward", "-s  -j ACCEPT", "x -j ACCEPT"] {
+            for counters in ["", "[1:2] "] {
+                let text = format!("*filter\n{counters}-A FORWARD {rule}\nCOMMIT\n");
+                let ruleset = parse(&text)?;
+                let written = restore_text(&ruleset, &[TableName::Filter]);
+                let kept: Vec<&str> = rule.split_whitespace().collect();
+                let kept = format!("-A FORWARD {}\n", kept.join(" "));
+                assert!(written.contains(&kept), "{written}");
+            }
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ half-open path does not pass for an open one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -28,6 +29,9 @@ PATIENCE = 60.0
 # trip (an emulated router takes tens of milliseconds), and the price of each.
 WAIT_SECONDS = 2.0
 
+# After which a probe sends again what has no transport that does.
+AGAIN_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -41,8 +45,9 @@ class Reach:
 
 
 def ping(source: Namespace, target: str, wait: float = PATIENCE) -> Reach:
-    """ICMP echo, v4 or v6 by the address."""
-    done = source.run(["ping", "-n", "-c", "1", "-W", f"{wait:g}", target], timeout=wait + PATIENCE)
+    """ICMP echo, v4 or v6 by the address; with time, one each second until it is answered."""
+    until = ["-w", f"{wait:.0f}"] if wait > AGAIN_SECONDS else ["-W", f"{wait:g}"]
+    done = source.run(["ping", "-n", "-c", "1", *until, target], timeout=wait + PATIENCE)
     return Reach(done.returncode == 0, _last_line(done.stdout if done.returncode else "answered"))
 
 
@@ -152,21 +157,25 @@ def udp(
     wait: float = PATIENCE,
 ) -> Reach:
     """A datagram arrives: `received` asks the listener (services.Listener.received);
-    without it, the datagram must come back from an echo."""
+    without it, the datagram must come back from an echo. Sent again each second, as
+    clients of UDP do: a server on a busy machine may have had no room for it."""
     token = secrets.token_bytes(16)
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
     with source.socket(family, socket.SOCK_DGRAM) as sender:
         try:
             sender.connect((target, port))
-            sender.send(token)
-            if received is not None:
-                arrived = wait_until(lambda: received(token), wait)
-                return Reach(arrived, "arrived" if arrived else "did not arrive")
-            sender.settimeout(wait)
-            echoed = sender.recv(1024) == token
-            return Reach(echoed, "echoed" if echoed else "another answer")
-        except TimeoutError:
-            return Reach(False, "no answer")
+            end = time.monotonic() + wait
+            while (left := end - time.monotonic()) > 0:
+                sender.send(token)
+                if received is not None:
+                    if wait_until(lambda: received(token), min(left, AGAIN_SECONDS)):
+                        return Reach(True, "arrived")
+                    continue
+                sender.settimeout(min(left, AGAIN_SECONDS))
+                with contextlib.suppress(TimeoutError):
+                    echoed = sender.recv(1024) == token
+                    return Reach(echoed, "echoed" if echoed else "another answer")
+            return Reach(False, "no answer" if received is None else "did not arrive")
         except OSError as error:
             return Reach(False, error.strerror or str(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 
 from lab import example, probes, traffic
 from lab.capture import Capture
@@ -38,8 +39,12 @@ class Bogons(RouterTest):
         """How many of COUNT connections in the name of each source are answered. Waits
         for those of the sources that are to be `answered`."""
         with Capture(self.internet, "tcp src port 443 and tcp[tcpflags] & tcp-syn != 0") as answers:
-            for source in sources:
+            def send(source: str) -> None:
                 traffic.send(self.internet, target, port=443, source=source, count=COUNT)
+
+            # hping3 waits a second for answers, each time.
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(send, sources))
 
             def counted(source: str) -> int:
                 return sum(f"> {source}." in packet for packet in answers.packets)

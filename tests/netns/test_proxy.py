@@ -132,7 +132,8 @@ via = "192.168.9.5"
                         traffic.send(self.proxy, target, port=5000, source=source, source_port=80, count=3)
                         spoofed = firewall and source != PROXY.address
                         if namespace is self.laptop:
-                            self.assertEqual(arrived.count(expected=3), 0 if spoofed else 3)
+                            expected = 0 if spoofed else 3
+                            self.assertEqual(arrived.count(expected), expected)
                         elif source == PROXY.address:
                             self.assertGreaterEqual(answers.count(expected=3), 3)
                         elif firewall:

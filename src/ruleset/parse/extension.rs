@@ -37,6 +37,11 @@ impl<'a> Words<'a> {
         (self.peek()? == wanted).then(|| self.next())?
     }
 
+    /// How many there are.
+    pub(super) fn left(&self) -> usize {
+        self.0.len()
+    }
+
     /// Goes on to the next of these, or to the `!` before it, or to the end.
     pub(super) fn skip_to(&mut self, starts: &[&str]) {
         while let Some(word) = self.peek() {
@@ -46,6 +51,9 @@ impl<'a> Words<'a> {
                 return;
             }
             self.next();
+            if HAVE_TEXT.contains(&word) {
+                self.next();
+            }
         }
     }
 
@@ -54,6 +62,17 @@ impl<'a> Words<'a> {
         self.0[..self.0.len() - later.0.len()].to_vec()
     }
 }
+
+/// Options whose value is any text, even what looks like an option.
+const HAVE_TEXT: [&str; 7] = [
+    "--string",
+    "--hex-string",
+    "--comment",
+    "--log-prefix",
+    "--nflog-prefix",
+    "--ulog-prefix",
+    "--name",
+];
 
 /// The value of an option if it comes next.
 fn option<'a>(words: &mut Words<'a>, name: &str) -> Option<&'a str> {
@@ -88,10 +107,28 @@ fn ports(words: &mut Words<'_>, name: &str) -> Option<Option<Negatable<PortRange
     negatable(words, name, |text, _| PortRange::parse_any(text))
 }
 
+/// Flags as a list, or those of a connection's first packet, as people write it.
+fn flags(words: &mut Words<'_>) -> Option<Option<Negatable<TcpFlags>>> {
+    let mut ahead = *words;
+    let negated = ahead.next_if_eq("!").is_some();
+    if ahead.next_if_eq("--syn").is_some() {
+        *words = ahead;
+        let value = TcpFlags::OPENING;
+        return Some(Some(Negatable { negated, value }));
+    }
+    negatable(words, "--tcp-flags", |mask, words| {
+        Some(TcpFlags {
+            mask: tcp_flags(mask)?,
+            set: tcp_flags(words.next()?)?,
+        })
+    })
+}
+
 fn tcp_flags(text: &str) -> Option<u8> {
     let bit = |name: &str| TcpFlags::NAMES.iter().position(|known| *known == name);
     match text {
         "NONE" => Some(0),
+        "ALL" => Some(0x3f),
         names => names
             .split(',')
             .try_fold(0, |flags, name| Some(flags | 1 << bit(name)?)),
@@ -181,12 +218,7 @@ pub(super) fn extension_match(extension: &str, words: &mut Words<'_>) -> Option<
         "tcp" => Some(Match::Tcp {
             sport: ports(words, "--sport")?,
             dport: ports(words, "--dport")?,
-            flags: negatable(words, "--tcp-flags", |mask, words| {
-                Some(TcpFlags {
-                    mask: tcp_flags(mask)?,
-                    set: tcp_flags(words.next()?)?,
-                })
-            })?,
+            flags: flags(words)?,
         }),
         "udp" => Some(Match::Udp {
             sport: ports(words, "--sport")?,

@@ -1,0 +1,35 @@
+//! What `--rules` and `--networks` name: anyone's rules, and what is behind their
+//! interfaces.
+
+use crate::host::text_file;
+use crate::prove::{self, Behind};
+use crate::ruleset::{IpFamily, Ruleset, named_family, read};
+
+/// Anyone's rules, and their family.
+pub(super) fn dump(path: &str) -> Result<(Ruleset, IpFamily), String> {
+    let text = text_file::read(path)?;
+    let rules = read(&text).map_err(|error| format!("{path}: {error}"))?;
+    let named = named_family(&text);
+    let family =
+        prove::family_of_dump(&rules, named).map_err(|error| format!("{path}: {error}"))?;
+    Ok((rules, family))
+}
+
+/// What is behind the interfaces, as a file says it.
+pub(super) fn networks(path: &str) -> Result<Vec<Behind>, String> {
+    let text = text_file::read(path)?;
+    prove::networks(&text).map_err(|error| format!("{path}:{error}"))
+}
+
+/// What in some rules was not known, a line each.
+pub(super) fn unknown<'r>(rules: impl IntoIterator<Item = (&'r Ruleset, IpFamily)>) -> String {
+    let mut text = String::new();
+    for (ruleset, family) in rules {
+        for (what, rules) in prove::unknown(ruleset, family) {
+            text += &format!(
+                "judged both ways, since it depends on more than the packet or is not known: {what} (rules: {rules})\n"
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,541 @@
+//! Anyone's iptables-save text, as the program takes it: what it must not be
+//! wrong about, and what it says.
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+type Done = Result<(), Box<dyn Error>>;
+
+/// A folder for a test's files; it goes with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Result<Scratch, std::io::Error> {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("networks"), "eth1 192.168.8.0/24 fd00::/64\n")?;
+        Ok(Scratch(folder))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), std::io::Error> {
+        fs::write(self.0.join(name), text)
+    }
+
+    /// The exit code and what was said, on stdout and on stderr.
+    fn camfw(&self, arguments: &str) -> Result<(i32, String), Box<dyn Error>> {
+        let output = Command::new(env!("CARGO_BIN_EXE_camfw"))
+            .args(arguments.split_whitespace())
+            .current_dir(&self.0)
+            .output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let code = output.status.code().ok_or("killed")?;
+        Ok((code, String::from_utf8(said)?))
+    }
+
+    /// What `prove` says of a filter table that drops what comes in or across but
+    /// for these rules, and of the tables before it.
+    fn prove(
+        &self,
+        before: &str,
+        rules: &str,
+        more: &str,
+    ) -> Result<(i32, String), Box<dyn Error>> {
+        self.write(
+            "rules",
+            &format!(
+                "{before}*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n{rules}COMMIT\n"
+            ),
+        )?;
+        self.camfw(&format!("prove --rules rules --networks networks {more}"))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const OUT: &str = "eth1: spoofed sources are kept out\n";
+
+/// What a chain looked at alone lets through may have been marked, rewritten or
+/// kept from conntrack before it came there.
+#[test]
+fn a_chain_alone_knows_not_what_was_done_before() -> Done {
+    let scratch = Scratch::new("alone")?;
+    for (before, rule) in [
+        (
+            "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -j DNAT --to-destination 192.168.8.9\nCOMMIT\n",
+            "-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT\n",
+        ),
+        (
+            "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j NOTRACK\nCOMMIT\n",
+            "-A FORWARD -m conntrack --ctstate UNTRACKED -j ACCEPT\n",
+        ),
+        (
+            "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j MARK --set-xmark 0x4/0x4\nCOMMIT\n",
+            "-A FORWARD -m mark --mark 0x4/0x4 -j ACCEPT\n",
+        ),
+    ] {
+        for chain in ["", "--chain filter/FORWARD"] {
+            let (code, said) = scratch.prove(before, rule, chain)?;
+            assert_eq!(code, 1, "{said}");
+            assert!(said.contains("ACCEPT by filter FORWARD 1 (line "), "{said}");
+        }
+        // The control: where nothing is done before, nothing gets there so.
+        let (code, said) = scratch.prove("", rule, "--chain filter/FORWARD")?;
+        let established = said.contains("but for what is taken for part of a connection");
+        assert!(code == 0 && (said == OUT || established), "{said}");
+    }
+    Ok(())
+}
+
+/// A chain of somebody's own may be called for packets to the router, which leave
+/// by no interface.
+#[test]
+fn a_chain_of_somebodys_own_is_looked_at_from_both_sides() -> Done {
+    let scratch = Scratch::new("own")?;
+    let rules = ":mine - [0:0]\n-A INPUT -j mine\n-A mine ! -o + -j DROP\n-A mine -o eth+ -j DROP\n-A mine -o ppp+ -j DROP\n-A mine -s 192.168.8.0/24 -j ACCEPT\n-A mine -j DROP\n";
+    let (code, said) = scratch.prove("", rules, "--chain filter/mine")?;
+    assert_eq!((code, said.as_str()), (0, OUT));
+    let rules =
+        ":mine - [0:0]\n-A INPUT -j mine\n-A mine -o + -m comment --comment any -j RETURN\n";
+    let (code, said) = scratch.prove("", rules, "--chain filter/mine")?;
+    assert_eq!(code, 1, "{said}");
+    let rules = ":mine - [0:0]\n-A INPUT -j mine\n-A mine -o e+ -j DROP\n-A mine -o eth0 -j DROP\n-A mine -j ACCEPT\n";
+    let (code, said) = scratch.prove("", rules, "--chain filter/mine")?;
+    assert!(code == 1 && !said.contains("--to e"), "{said}");
+    let (code, said) = scratch.prove("", rules, "--chain filter/OUTPUT")?;
+    assert!(
+        code == 2 && said.contains("came in by no interface"),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// What a target that is not known does to marks is not known either, and a mark
+/// is set bit by bit.
+#[test]
+fn marks_are_set_as_the_rules_say() -> Done {
+    let scratch = Scratch::new("marks")?;
+    let table = |rules: &str| format!("*mangle\n:PREROUTING ACCEPT [0:0]\n{rules}COMMIT\n");
+    let accept = "-A INPUT -m mark --mark 0x1/0x1 -j ACCEPT\n";
+    for (rules, said) in [
+        (
+            "-A PREROUTING -p tcp -j TPROXY --on-port 80 --on-ip 0.0.0.0 --tproxy-mark 0x1/0x1\n",
+            "cannot be told",
+        ),
+        ("-A PREROUTING -j ODD\n", "cannot be told"),
+        (
+            "-A PREROUTING -m socket --restore-skmark -j ACCEPT\n",
+            "cannot be told",
+        ),
+        (
+            "-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff\n",
+            "cannot be told",
+        ),
+        (
+            "-A PREROUTING -j SET --map-set them src --map-mark\n",
+            "cannot be told",
+        ),
+        (
+            "-A PREROUTING -j MARK --set-xmark 0x1/0x0\n",
+            "cannot be told",
+        ),
+        (
+            "-A PREROUTING -j MARK --set-xmark 0x3/0xff\n",
+            "NOT kept out",
+        ),
+        ("-A PREROUTING -j MARK --set-mark 0x3\n", "NOT kept out"),
+        ("-A PREROUTING -j MARK --or-mark 0x1\n", "NOT kept out"),
+        (
+            "-A PREROUTING -j MARK --set-xmark 0x2/0xff\n",
+            "are kept out\n",
+        ),
+        (
+            "-A PREROUTING -j MARK --set-xmark 0x1/0x1\n-A PREROUTING -j MARK --and-mark 0xfe\n",
+            "are kept out\n",
+        ),
+        (
+            "-A PREROUTING -j MARK --set-xmark 0x1/0x1\n-A PREROUTING -j MARK --set-xmark 0x2/0x2\n",
+            "NOT kept out",
+        ),
+        (
+            "-A PREROUTING -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff\n",
+            "are kept out\n",
+        ),
+    ] {
+        let (_, found) = scratch.prove(&table(rules), accept, "")?;
+        assert!(found.contains(said), "{rules}{found}");
+    }
+    Ok(())
+}
+
+/// Where DNAT may send to is all that its range holds, and nothing else.
+#[test]
+fn a_range_of_destinations_is_where_it_goes() -> Done {
+    let scratch = Scratch::new("ranges")?;
+    for (to, said) in [
+        ("10.0.0.1-10.0.0.9", "cannot be told"),
+        ("10.0.0.9-10.0.0.20", "cannot be told"),
+        ("10.0.0.10-10.0.0.20", "are kept out\n"),
+        ("10.0.0.3", "NOT kept out"),
+        ("10.0.0.3:80", "NOT kept out"),
+        ("10.0.0.3:81", "are kept out\n"),
+        ("10.0.0.3:80-90", "cannot be told"),
+        ("10.0.0.3:80-90/1000", "cannot be told"),
+        ("10.0.0.3:81-90", "are kept out\n"),
+        ("10.0.0.3-10.0.0.4:80-90 --random", "cannot be told"),
+        ("odd", "cannot be told"),
+    ] {
+        let nat = format!(
+            "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination {to}\nCOMMIT\n"
+        );
+        let rules = "-A FORWARD -d 10.0.0.0/29 -p tcp -m tcp --dport 80 -m conntrack --ctstate NEW -m conntrack --ctstate DNAT -j ACCEPT\n-A FORWARD -d 10.0.0.9/32 -m conntrack --ctstate DNAT -m conntrack --ctstate NEW -j ACCEPT\n";
+        let (_, found) = scratch.prove(&nat, rules, "")?;
+        assert!(found.contains(said), "{to}: {found}");
+    }
+    Ok(())
+}
+
+/// Each means the same as the other, for every packet, with nothing in doubt.
+#[test]
+fn what_others_write_is_understood() -> Done {
+    let scratch = Scratch::new("others")?;
+    for (one, other) in [
+        ("-p tcp --dport 22", "-p tcp -m tcp --dport 22"),
+        (
+            "-p tcp -m state --state NEW --syn --dport 22",
+            "-p tcp -m tcp --dport 22 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW",
+        ),
+        (
+            "-p icmp --icmp-type echo-request",
+            "-p icmp -m icmp --icmp-type 8",
+        ),
+        (
+            "-p sctp -m sctp --dport 38412",
+            "-p 132 -m multiport --dports 38412",
+        ),
+        (
+            "-p udplite -m udplite ! --sport 1:9",
+            "-p 136 -m multiport ! --sports 1:9",
+        ),
+        ("-p esp -m esp", "-p 50"),
+        ("-i + -s 10.0.0.1", "-s 10.0.0.1/32"),
+        ("-s 10.0.0.0/255.255.0.0", "-s 10.0.0.0/16"),
+        ("-d 224.0.0.0/4", "-m addrtype --dst-type MULTICAST"),
+        ("-m ttl --ttl-lt 1", "-m ttl --ttl-eq 0"),
+        ("-m ttl ! --ttl-eq 255", "-m ttl --ttl-lt 255"),
+        ("-m ttl --ttl-gt 254", "-m ttl --ttl-eq 255"),
+    ] {
+        let dump = |rule: &str| {
+            // Conntrack, so that there are no fragments.
+            format!(
+                "*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT {rule} -j ACCEPT\n-A OUTPUT -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n"
+            )
+        };
+        scratch.write("one", &dump(one))?;
+        scratch.write("other", &dump(other))?;
+        scratch.write("none", &dump("! -i +"))?;
+        assert_eq!(
+            scratch.camfw("compare one other")?,
+            (0, String::new()),
+            "{one}"
+        );
+        let (code, said) = scratch.camfw("compare none one")?;
+        assert_eq!(code, 1, "{one}: {said}");
+        assert!(!said.contains("perhaps"), "{one}: {said}");
+    }
+    Ok(())
+}
+
+/// An address under a mask with holes.
+#[test]
+fn a_mask_may_have_holes() -> Done {
+    let scratch = Scratch::new("holes")?;
+    let (_, said) = scratch.prove(
+        "",
+        "-A INPUT -i eth1 -s 192.168.0.7/255.255.0.255 -j ACCEPT\n",
+        "",
+    )?;
+    assert!(
+        said.contains("NOT kept out") && said.contains(".7 --dst "),
+        "{said}"
+    );
+    let (_, said) = scratch.prove(
+        "",
+        "-A INPUT -i eth1 -s 192.168.8.7/255.255.255.7 -j ACCEPT\n",
+        "",
+    )?;
+    assert_eq!(said, OUT);
+    Ok(())
+}
+
+/// A router takes one hop before its FORWARD chains see the packet.
+#[test]
+fn a_forwarded_packet_has_a_hop_less() -> Done {
+    let scratch = Scratch::new("hops")?;
+    let mangle =
+        "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m ttl ! --ttl-eq 10 -j DROP\nCOMMIT\n";
+    for (hops, verdict) in [
+        (9, "ACCEPT by filter FORWARD 1"),
+        (10, "DROP by filter FORWARD policy"),
+    ] {
+        let rule = format!("-A FORWARD -m ttl --ttl-eq {hops} -j ACCEPT\n");
+        scratch.prove(mangle, &rule, "")?;
+        let (_, said) = scratch.camfw(
+            "trace --rules rules --from eth1 --to eth0 --src 10.0.0.1 --dst 10.0.0.2 --ttl 10",
+        )?;
+        assert!(said.contains(verdict), "{said}");
+    }
+    // The packet that is shown is the one as it came.
+    let (_, said) = scratch.prove("", "-A FORWARD -m ttl --ttl-eq 9 -j ACCEPT\n", "")?;
+    assert!(said.contains("--ttl 10: ACCEPT"), "{said}");
+    // A target may set them anew.
+    let mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j TTL --ttl-set 5\nCOMMIT\n";
+    let (_, said) = scratch.prove(mangle, "-A INPUT -m ttl --ttl-eq 5 -j ACCEPT\n", "")?;
+    assert!(said.contains("NOT kept out"), "{said}");
+    let (_, said) = scratch.prove(mangle, "-A INPUT -m ttl --ttl-eq 6 -j ACCEPT\n", "")?;
+    assert_eq!(said, OUT);
+    Ok(())
+}
+
+/// What depends on more than the packet in one dump and not in the other may have
+/// changed, and what does by other rules too.
+#[test]
+fn a_doubt_that_is_new_or_gone_is_a_change() -> Done {
+    let scratch = Scratch::new("doubts")?;
+    let dump = |rule: &str| {
+        format!(
+            "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -p tcp {rule} -j ACCEPT\nCOMMIT\n"
+        )
+    };
+    scratch.write("never", &dump("! -i +"))?;
+    scratch.write("always", &dump(""))?;
+    scratch.write("slowly", &dump("-m limit --limit 1/sec"))?;
+    scratch.write("fast", &dump("-m limit --limit 9/sec"))?;
+    for (old, new, what) in [
+        ("slowly", "always", "perhaps let through"),
+        ("always", "slowly", "perhaps dropped"),
+        ("slowly", "never", "perhaps dropped"),
+        ("slowly", "fast", "perhaps "),
+    ] {
+        let (code, said) = scratch.camfw(&format!("compare {old} {new}"))?;
+        assert_eq!(code, 1, "{old} {new}: {said}");
+        assert!(said.starts_with(what), "{old} {new}: {said}");
+    }
+    let (code, said) = scratch.camfw("compare slowly slowly")?;
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("judged both ways") && said.contains("limit"),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// A dump that is not what it seems is refused, and it is said why.
+#[test]
+fn a_dump_that_is_two_or_cut_off_is_refused() -> Done {
+    let scratch = Scratch::new("two")?;
+    let filter = |rule: &str| {
+        format!(
+            "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{rule}COMMIT\n"
+        )
+    };
+    let v4 = filter("-A INPUT -s 10.0.0.0/8 -j DROP\n");
+    let v6 = filter("-A INPUT -s fd00::/8 -j DROP\n");
+    let none = filter("");
+    for (text, why) in [
+        (format!("{v4}{none}"), "line 7: the table stands twice"),
+        (
+            filter("-A INPUT -s 10.0.0.0/8 -j DROP\n-A INPUT -d fd00::/8 -j DROP\n"),
+            "of IPv4 and of IPv6",
+        ),
+        (
+            format!("# Generated by ip6tables-save v1.4.21 on Mon\n{v4}"),
+            "its rules are of IPv4",
+        ),
+        (
+            format!("# Generated by iptables-save v1.4.21 on Mon\n{v6}"),
+            "its rules are of IPv6",
+        ),
+        (
+            format!("{none}# Table `nat' is incompatible, use 'nft' tool.\n"),
+            "line 6: iptables-save could not print",
+        ),
+        ("-P INPUT ACCEPT\n".into(), "line 1: not in a table"),
+        (
+            filter("-I INPUT -j DROP\n"),
+            "line 5: neither a chain nor a rule",
+        ),
+        ("*filter\n:INPUT ACCEPT [0:0]\n".into(), "cut off"),
+        (
+            format!(
+                "*filter\n-A INPUT -m comment --comment \"{}",
+                "a".repeat(9999)
+            ),
+            "line 2: a quote is not closed",
+        ),
+    ] {
+        scratch.write("rules", &text)?;
+        for command in [
+            "prove --rules rules --networks networks",
+            "show matrix --rules rules --networks networks",
+            "trace --rules rules --src 10.0.0.1 --dst 10.0.0.2 --from eth1 --to router",
+            "compare rules rules",
+        ] {
+            let (code, said) = scratch.camfw(command)?;
+            // Without a table it is taken for a configuration.
+            if !command.starts_with("compare") || text.contains('*') {
+                assert!(code == 2 && said.contains(why), "{command}: {said}");
+            }
+            assert!(said.len() < 400 && said.lines().count() == 1, "{said}");
+        }
+    }
+    // The control, with a remark that nobody wrote for a parser.
+    scratch.write("rules", &format!("# it is 19\" wide\n{v4}"))?;
+    let (code, said) = scratch.camfw("prove --rules rules --networks networks")?;
+    assert!(code == 1 && said.contains("NOT kept out"), "{said}");
+    Ok(())
+}
+
+/// The family that a dump names counts where its rules tell nothing.
+#[test]
+fn a_dump_is_of_the_family_that_it_names() -> Done {
+    let scratch = Scratch::new("family")?;
+    let text = "*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n";
+    scratch.write(
+        "four",
+        &format!("# Generated by iptables-save v1.8.9 (nf_tables) on Mon\n{text}"),
+    )?;
+    scratch.write(
+        "six",
+        &format!("# Generated by ip6tables-save v1.8.9 on Mon\n{text}"),
+    )?;
+    let (_, said) = scratch.camfw("prove --rules six --networks networks")?;
+    assert!(said.contains("--src ::"), "{said}");
+    let (_, said) = scratch.camfw("prove --rules four --networks networks")?;
+    assert!(said.contains("--src 1.0.0.1"), "{said}");
+    let (code, said) = scratch.camfw("compare four six")?;
+    assert!(
+        code == 2 && said.contains("give two of one family"),
+        "{said}"
+    );
+    let (code, said) =
+        scratch.camfw("trace --rules six --from eth1 --to eth0 --src 10.0.0.1 --dst 10.0.0.2")?;
+    assert!(
+        code == 2 && said.contains("the rules are of IPv6"),
+        "{said}"
+    );
+    scratch.write("networks", "eth1 192.168.8.0/24\n")?;
+    let (_, said) = scratch.camfw("prove --rules six --networks networks")?;
+    assert!(
+        said.contains("eth1: networks has no IPv6 network for it"),
+        "{said}"
+    );
+    scratch.write("networks", "# nothing\n")?;
+    let (code, said) = scratch.camfw("prove --rules six --networks networks")?;
+    assert!(code == 2 && said.contains("names no interface"), "{said}");
+    Ok(())
+}
+
+/// Text that a match looks for is no option of the rule.
+#[test]
+fn what_a_match_looks_for_is_no_option() -> Done {
+    let scratch = Scratch::new("text")?;
+    let (code, said) = scratch.prove(
+        "",
+        "-A INPUT -m string --string -f --algo bm -j ACCEPT\n",
+        "",
+    )?;
+    assert!(
+        code == 1 && said.contains("cannot be told") && !said.contains("--fragment"),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// Each by what real packets were met by, with both backends: conntrack gives an
+/// ICMPv6 redirect a state, and neighbour discovery with a wrong checksum too;
+/// type 255 stands for any in IPv4 alone.
+#[test]
+fn what_conntrack_makes_of_icmpv6() -> Done {
+    let scratch = Scratch::new("icmpv6")?;
+    let of = "-p ipv6-icmp -m icmp6 --icmpv6-type";
+    for (rules, open) in [
+        (
+            format!(
+                "-A INPUT -m conntrack --ctstate UNTRACKED -j DROP\n-A INPUT {of} 137 -j ACCEPT\n"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "-A INPUT -m conntrack --ctstate INVALID,NEW,RELATED,ESTABLISHED -j DROP\n-A INPUT {of} 137 -j ACCEPT\n"
+            ),
+            false,
+        ),
+        (
+            format!(
+                "-A INPUT -m conntrack --ctstate UNTRACKED -j DROP\n-A INPUT {of} 135 -j ACCEPT\n"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "-A INPUT -m conntrack --ctstate UNTRACKED,INVALID -j DROP\n-A INPUT {of} 135 -j ACCEPT\n"
+            ),
+            false,
+        ),
+        (
+            format!(
+                "-A INPUT {of} 255 -j DROP\n-A INPUT -p ipv6-icmp -m conntrack --ctstate INVALID -j ACCEPT\n"
+            ),
+            true,
+        ),
+    ] {
+        let (code, said) = scratch.prove("", &rules, "")?;
+        assert_eq!(
+            (code == 1, said.contains("NOT kept out")),
+            (open, open),
+            "{rules}{said}"
+        );
+    }
+    let any = "-A INPUT -p icmp -m icmp --icmp-type 255 -j DROP\n-A INPUT -p icmp -m conntrack --ctstate INVALID -j ACCEPT\n";
+    assert_eq!(scratch.prove("", any, "")?, (0, OUT.to_owned()));
+    Ok(())
+}
+
+/// A packet by a tunnel has no hardware address, and meets neither one nor its
+/// negation (mac_mt in xt_mac.c).
+#[test]
+fn a_packet_by_a_tunnel_has_no_hardware_address() -> Done {
+    let scratch = Scratch::new("tunnel")?;
+    let rules = "-A INPUT -m mac ! --mac-source 02:00:00:00:00:01 -j DROP\n-A INPUT -m mac --mac-source 02:00:00:00:00:01 -j DROP\n-A INPUT -i eth1 -j ACCEPT\n";
+    let (code, said) = scratch.prove("", rules, "")?;
+    assert!(
+        code == 1 && said.contains("cannot be told") && !said.contains("--mac "),
+        "{said}"
+    );
+    let rules = "-A INPUT -m mac ! --mac-source 02:00:00:00:00:01 -j ACCEPT\n";
+    let (code, said) = scratch.prove("", rules, "")?;
+    assert!(
+        code == 1 && said.contains("NOT kept out") && said.contains(" --mac "),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// Prefixes are translated on the way, and what was known of the address no longer
+/// holds.
+#[test]
+fn a_translated_prefix_is_another_address() -> Done {
+    let scratch = Scratch::new("prefix")?;
+    let mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n:inner - [0:0]\n:deep - [0:0]\n-A PREROUTING -d fd01::/64 -j inner\n-A PREROUTING -j DROP\n-A inner -j DNPT --src-pfx fd01::/64 --dst-pfx fd02::/64\n-A inner -j deep\n-A deep -d fd02::/64 -j ACCEPT\n-A deep -j DROP\nCOMMIT\n";
+    let (code, said) = scratch.prove(mangle, "-A FORWARD -d fd02::/64 -j ACCEPT\n", "")?;
+    assert!(code == 1 && said.contains("cannot be told"), "{said}");
+    assert!(said.contains("-j DNPT"), "{said}");
+    Ok(())
+}
