@@ -62,6 +62,14 @@ pub fn meaning(words: &[String], family: IpFamily) -> Option<Meaning> {
     }
 }
 
+/// Whether the next option is negated, and the words from it on.
+fn negation<'w, 's>(words: &'w [&'s str]) -> (bool, &'w [&'s str]) {
+    match words {
+        ["!", rest @ ..] => (true, rest),
+        rest => (false, rest),
+    }
+}
+
 /// An address under a mask that is no prefix (ip_packet_match in
 /// net/ipv4/netfilter/ip_tables.c).
 fn masked(side: &str, text: &str, negated: bool) -> Option<Meaning> {
@@ -81,10 +89,7 @@ fn masked(side: &str, text: &str, negated: bool) -> Option<Meaning> {
 
 /// xt_hl.c
 fn hops(prefix: &str, words: &[&str]) -> Option<Meaning> {
-    let (negated, words) = match words {
-        ["!", rest @ ..] => (true, rest),
-        rest => (false, rest),
-    };
+    let (negated, words) = negation(words);
     let [option, number] = words else {
         return None;
     };
@@ -105,10 +110,7 @@ fn address_types(words: &[&str], family: IpFamily) -> Option<Meaning> {
     let mut meaning = Meaning::default().certainly();
     let mut words = words;
     loop {
-        let (negated, rest) = match words {
-            ["!", rest @ ..] => (true, rest),
-            rest => (false, rest),
-        };
+        let (negated, rest) = negation(words);
         words = match rest {
             [] => return (!negated).then_some(meaning),
             [option @ ("--src-type" | "--dst-type"), types, rest @ ..] => {
@@ -145,10 +147,7 @@ fn ports(words: &[&str]) -> Option<Meaning> {
     let mut meaning = Meaning::default().certainly().in_header();
     let mut words = words;
     loop {
-        let (negated, rest) = match words {
-            ["!", rest @ ..] => (true, rest),
-            rest => (false, rest),
-        };
+        let (negated, rest) = negation(words);
         words = match rest {
             [] => return (!negated).then_some(meaning),
             [option @ ("--sport" | "--dport"), value, rest @ ..] => {
