@@ -7,9 +7,9 @@
 //! then one jump per zone or pair of zones to a chain of its own. What is left
 //! meets the policy, DROP.
 
-pub mod bogon;
+mod bogon;
 mod helper;
-pub mod icmpv6;
+mod icmpv6;
 mod line;
 mod nat;
 mod source;
@@ -23,6 +23,8 @@ use ipnet::IpNet;
 use crate::field::PortRange;
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
 use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, Service, Zone};
+use crate::registry::icmpv6::counterpart;
+use crate::registry::port;
 use crate::ruleset::{
     CtStates, Interface, IpFamily, MULTIPORT_MAX, Match, Multiport, Negatable, Policy, PortSide,
     Protocol, Rule, Ruleset, Table, TableName, Target, TcpFlags,
@@ -249,8 +251,8 @@ impl<'a> Compiler<'a> {
     }
 }
 
-const DHCP_SERVER: PortRange = PortRange::port(67);
-const DHCP_CLIENT: PortRange = PortRange::port(68);
+const DHCP_SERVER: PortRange = PortRange::port(port::DHCP_SERVER);
+const DHCP_CLIENT: PortRange = PortRange::port(port::DHCP_CLIENT);
 
 /// What a DHCP client on the router sends, and the answers it gets: those may
 /// be broadcast, which conntrack takes for no answer.
@@ -308,7 +310,7 @@ fn service_matches(service: &Service, family: IpFamily) -> Vec<(Protocol, Vec<Ma
         match family {
             IpFamily::V4 => matches.push((Protocol::Icmp, vec![Match::Icmp(Negatable::is(*icmp))])),
             IpFamily::V6 => matches.extend(
-                icmpv6::counterpart(*icmp)
+                counterpart(*icmp)
                     .map(|icmp| (Protocol::Icmpv6, vec![Match::Icmpv6(Negatable::is(icmp))])),
             ),
         }

@@ -26,6 +26,7 @@ pub mod network;
 pub mod plan;
 pub mod policy;
 pub mod prove;
+mod registry;
 pub mod ruleset;
 pub mod source;
 pub mod sysctl;

@@ -1,41 +1,128 @@
-//! What each configuration of tests/golden compiles to, byte for byte.
+//! What each configuration of tests/golden compiles to, byte for byte; how each
+//! of tests/refuse is refused; what `camfw check` warns of in each of tests/warn.
 //!
+//! Each case is a test with its folder's name: `cargo test zone-name-too-long`.
 //! `UPDATE=1 cargo test` writes what it finds; read the difference before you
 //! commit it. The namespace tests feed every golden to iptables-restore.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 use camfw::cli::show;
 use camfw::policy::Answers;
 use camfw::source::Source;
+use libtest_mimic::{Arguments, Failed, Trial};
 
-const GOLDEN: usize = 25;
-const REFUSED: usize = 259;
-
-fn cases(folder: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(folder);
-    let mut cases: Vec<PathBuf> = fs::read_dir(root)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    cases.sort();
-    Ok(cases)
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments = Arguments::from_args();
+    let mut tests = cases("golden", compiles)?;
+    tests.extend(cases("refuse", is_refused)?);
+    tests.extend(cases("warn", is_warned_of)?);
+    Ok(libtest_mimic::run(&arguments, tests).exit_code())
 }
 
-/// Holds `text` against a file; whether they are the same.
-fn same(path: &Path, text: &str) -> Result<bool, Box<dyn Error>> {
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(path, text)?;
+/// A test for each folder of a kind: `refuse::zone-name-too-long`.
+fn cases(
+    kind: &str,
+    test: fn(&Path) -> Result<(), Box<dyn Error>>,
+) -> Result<Vec<Trial>, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(kind);
+    let mut folders: Vec<PathBuf> = fs::read_dir(&root)
+        .and_then(|entries| entries.map(|entry| entry.map(|it| it.path())).collect())
+        .map_err(|error| format!("{}: {error}", root.display()))?;
+    folders.sort();
+    if folders.is_empty() {
+        return Err(format!("{}: no cases", root.display()).into());
     }
-    let expected =
-        fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if expected != text {
-        println!("{} differs; this is what came out:\n{text}", path.display());
+    let trials = folders.into_iter().map(|case| {
+        let name = case.file_name().unwrap_or_default().to_string_lossy();
+        Trial::test(format!("{kind}::{name}"), move || {
+            test(&case).map_err(|error| Failed::from(error.to_string()))
+        })
+    });
+    Ok(trials.collect())
+}
+
+/// Its rules, its network and its settings are as written.
+fn compiles(case: &Path) -> Result<(), Box<dyn Error>> {
+    let plan = camfw::plan(&source(case)?, &Answers::new())?;
+    let mut differences = String::new();
+    for (name, text) in [
+        ("v4.rules", show::rules(&plan.ipv4)),
+        ("v6.rules", show::rules(&plan.ipv6)),
+        ("network.txt", show::network(&plan)),
+        ("sysctls.txt", show::sysctls(&plan)),
+    ] {
+        if let Err(difference) = holds(&case.join(name), &text) {
+            writeln!(differences, "{difference}")?;
+        }
     }
-    Ok(expected == text)
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(differences.into()),
+    }
+}
+
+/// It is refused in one line, which names the place in the file.
+fn is_refused(case: &Path) -> Result<(), Box<dyn Error>> {
+    let error = match camfw::plan(&source(case)?, &Answers::new()) {
+        Ok(_) => return Err("it was accepted".into()),
+        Err(refusal) => refusal.to_string(),
+    };
+    if !error.starts_with("config.toml:") && !error.starts_with("config.d/") {
+        return Err(format!("it does not name its place: {error}").into());
+    }
+    if error.lines().count() != 1 {
+        return Err(format!("it is not one line: {error:?}").into());
+    }
+    holds(&case.join("error.txt"), &(error + "\n"))
+}
+
+/// It is good, with what is probably not meant, and nothing of what is.
+fn is_warned_of(case: &Path) -> Result<(), Box<dyn Error>> {
+    let name = case.file_name().unwrap_or_default();
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("warn")
+        .join(name);
+    let config = copied(case, &scratch)?;
+    let run = Command::new(env!("CARGO_BIN_EXE_camfw"))
+        .arg("--config")
+        .arg(&config)
+        .arg("check")
+        .output()?;
+    let good = format!("{}: good\n", config.display());
+    if run.status.code() != Some(0) || String::from_utf8(run.stdout.clone())? != good {
+        return Err(format!("check says that it is not good: {run:?}").into());
+    }
+    holds(&case.join("warnings.txt"), &String::from_utf8(run.stderr)?)?;
+    fs::remove_dir_all(scratch)?;
+    Ok(())
+}
+
+/// A copy that nobody else can write, whatever the checkout's modes are.
+fn copied(case: &Path, to: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let config = to.join("config.toml");
+    let folder = to.join("config.d");
+    fs::create_dir_all(&folder)?;
+    fs::set_permissions(&folder, PermissionsExt::from_mode(0o755))?;
+    let mut files = vec![(case.join("config.toml"), config.clone())];
+    if case.join("config.d").is_dir() {
+        for entry in fs::read_dir(case.join("config.d"))? {
+            let entry = entry?;
+            files.push((entry.path(), folder.join(entry.file_name())));
+        }
+    }
+    for (from, to) in files {
+        fs::write(&to, fs::read(from)?)?;
+        fs::set_permissions(&to, PermissionsExt::from_mode(0o644))?;
+    }
+    Ok(config)
 }
 
 /// The case's configuration: `config.toml`, and its drop-ins where it has some.
@@ -56,52 +143,15 @@ fn source(case: &Path) -> Result<Source, Box<dyn Error>> {
     Ok(source)
 }
 
-#[test]
-fn goldens() -> Result<(), Box<dyn Error>> {
-    let cases = cases("golden")?;
-    assert_eq!(
-        cases.len(),
-        GOLDEN,
-        "cases were added or lost; change the number"
-    );
-    let mut all_same = true;
-    for case in &cases {
-        let plan = camfw::plan(&source(case)?, &Answers::new())?;
-        for (name, text) in [
-            ("v4.rules", show::rules(&plan.ipv4)),
-            ("v6.rules", show::rules(&plan.ipv6)),
-            ("network.txt", show::network(&plan)),
-            ("sysctls.txt", show::sysctls(&plan)),
-        ] {
-            all_same &= same(&case.join(name), &text)?;
-        }
+/// Holds `text` against a file, or writes it there if that was asked for.
+fn holds(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path, text)?;
     }
-    assert!(all_same);
-    Ok(())
-}
-
-#[test]
-fn refusals() -> Result<(), Box<dyn Error>> {
-    let cases = cases("refuse")?;
-    assert_eq!(
-        cases.len(),
-        REFUSED,
-        "cases were added or lost; change the number"
-    );
-    let mut all_same = true;
-    for case in &cases {
-        let error = match camfw::plan(&source(case)?, &Answers::new()) {
-            Ok(_) => format!("{} was accepted", case.display()),
-            Err(refusal) => refusal.to_string(),
-        };
-        assert!(
-            error.starts_with("config.toml:") || error.starts_with("config.d/"),
-            "{}: {error}",
-            case.display()
-        );
-        assert_eq!(error.lines().count(), 1, "{error:?}");
-        all_same &= same(&case.join("error.txt"), &(error + "\n"))?;
+    let expected =
+        fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    match expected == text {
+        true => Ok(()),
+        false => Err(format!("{} differs; this is what came out:\n{text}", path.display()).into()),
     }
-    assert!(all_same);
-    Ok(())
 }

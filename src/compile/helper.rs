@@ -7,12 +7,12 @@
 
 use ipnet::IpNet;
 
-use super::icmpv6::LINK_LOCAL;
 use super::tree::{self, ChainNames, Placed};
 use super::{Compiler, chain, interface, port_groups, several, tcp};
 use crate::field::PortRange;
 use crate::name::ServiceName;
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, Role, ZoneIndex};
+use crate::registry::special_purpose::LINK_LOCAL;
 use crate::ruleset::{IpFamily, Negatable, PortSide, Protocol, Rule, Table, Target};
 
 impl Compiler<'_> {

@@ -1,30 +1,9 @@
-//! The ICMPv6 that IPv6 cannot live without (RFC 4890).
-//!
-//! Errors (types 1 to 4) belong to connections that were let through, and pass
-//! as RELATED. Router advertisements are not taken: the router has its
-//! addresses from the file.
-
-use ipnet::Ipv6Net;
+//! Lets through the ICMPv6 that IPv6 cannot live without.
 
 use super::{Direction, chain, purpose};
 use crate::field::IcmpType;
+use crate::registry::icmpv6::NEIGHBOURS;
 use crate::ruleset::{Match, Negatable, Protocol, Rule, Table, Target};
-
-/// Addresses of one link.
-pub const LINK_LOCAL: Ipv6Net =
-    Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
-
-/// Type, name, and the hop limit by which it is known not to come from afar.
-/// Neighbour discovery (RFC 4861, 7.1), multicast listeners (RFC 3810, 5).
-pub const NEIGHBOURS: &[(u8, &str, u8)] = &[
-    (133, "router solicitation", 255),
-    (135, "neighbour solicitation", 255),
-    (136, "neighbour advertisement", 255),
-    (130, "multicast listener query", 1),
-    (131, "multicast listener report", 1),
-    (132, "multicast listener done", 1),
-    (143, "multicast listener report", 1),
-];
 
 /// Lets them in, and out where the router may not send just anything.
 pub(super) fn neighbours(table: &mut Table) {
@@ -35,25 +14,14 @@ pub(super) fn neighbours(table: &mut Table) {
         // untracked, and without them there is no link.
         table.rules_mut(&direction.chain()).insert(1, jump);
     }
-    let rules = NEIGHBOURS.iter().map(|(number, name, hops)| {
+    let rules = NEIGHBOURS.iter().map(|message| {
         Rule::new(Target::Accept)
             .of(Protocol::Icmpv6)
-            .matching(Match::Icmpv6(Negatable::is(IcmpType::by_number(*number))))
-            .matching(Match::HopLimit(*hops))
-            .matching(purpose(name))
+            .matching(Match::Icmpv6(Negatable::is(IcmpType::by_number(
+                message.number,
+            ))))
+            .matching(Match::HopLimit(message.hop_limit))
+            .matching(purpose(message.name))
     });
     table.rules_mut(&neighbours).extend(rules);
-}
-
-/// The ICMPv6 type that does what an ICMP type does; None where none does.
-pub fn counterpart(icmp: IcmpType) -> Option<IcmpType> {
-    let number = match icmp.number() {
-        0 => 129,
-        3 => 1,
-        8 => 128,
-        11 => 3,
-        12 => 4,
-        _ => return None,
-    };
-    Some(IcmpType::by_number(number))
 }

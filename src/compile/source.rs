@@ -14,6 +14,8 @@ use super::{
 };
 use crate::name::ChainName;
 use crate::policy::{Camera, ProxyWay, Role, Zone, ZoneIndex};
+use crate::registry::port;
+use crate::registry::special_purpose::LINK_LOCAL;
 use crate::ruleset::{
     CtStates, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
 };
@@ -136,7 +138,13 @@ impl Compiler<'_> {
     /// What hosts send before they have an address.
     fn without_address(&self, zone: ZoneIndex) -> Vec<Rule> {
         match self.family {
-            IpFamily::V4 if self.policy.offers_udp(zone, 67).next().is_some() => {
+            IpFamily::V4
+                if self
+                    .policy
+                    .offers_udp(zone, port::DHCP_SERVER)
+                    .next()
+                    .is_some() =>
+            {
                 // A client that has no address yet asks from 0.0.0.0 (RFC 2131, 4.1).
                 let mut rule = from(Ipv4Net::from(Ipv4Addr::UNSPECIFIED), Target::Return);
                 rule.destination =
@@ -155,7 +163,7 @@ impl Compiler<'_> {
                 // Duplicate address detection asks from :: (RFC 4862, 5.4.2).
                 let unspecified = Ipv6Net::from(std::net::Ipv6Addr::UNSPECIFIED);
                 vec![
-                    from(super::icmpv6::LINK_LOCAL, Target::Return).matching(purpose("link-local")),
+                    from(LINK_LOCAL, Target::Return).matching(purpose("link-local")),
                     from(unspecified, Target::Return)
                         .of(Protocol::Icmpv6)
                         .matching(purpose("has no address yet")),

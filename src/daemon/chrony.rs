@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use super::NothingToServe;
 use crate::policy::Policy;
-
-const NTP: u16 = 123;
+use crate::registry::port;
 
 /// The lines for chrony.conf.
 ///
@@ -14,7 +13,7 @@ const NTP: u16 = 123;
 pub fn chrony(policy: &Policy) -> Result<String, NothingToServe> {
     let mut allowed = String::new();
     for (index, zone) in policy.indexed_zones() {
-        let Some(line) = policy.offers_udp(index, NTP).next() else {
+        let Some(line) = policy.offers_udp(index, port::NTP).next() else {
             continue;
         };
         let _ = writeln!(allowed, "# {} zone {}", line.origin, zone.name);

@@ -5,9 +5,7 @@ use std::fmt::Write;
 
 use super::NothingToServe;
 use crate::policy::{Policy, Zone, ZoneIndex};
-
-const DHCP: u16 = 67;
-const NTP: u16 = 123;
+use crate::registry::port;
 
 /// The lines for dnsmasq.conf.
 ///
@@ -16,7 +14,12 @@ const NTP: u16 = 123;
 pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
     let served: Vec<(ZoneIndex, &Zone)> = policy
         .indexed_zones()
-        .filter(|(index, _)| policy.offers_udp(*index, DHCP).next().is_some())
+        .filter(|(index, _)| {
+            policy
+                .offers_udp(*index, port::DHCP_SERVER)
+                .next()
+                .is_some()
+        })
         .collect();
     if served.is_empty() {
         return Err(NothingToServe(
@@ -49,7 +52,7 @@ fn zone_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone)
     let _ = writeln!(text, "dhcp-option=tag:{name},option:router,{own}");
     // Without a value the option is not sent: there is no DNS to ask.
     let _ = writeln!(text, "dhcp-option=tag:{name},option:dns-server");
-    if policy.offers_udp(index, NTP).next().is_some() {
+    if policy.offers_udp(index, port::NTP).next().is_some() {
         let _ = writeln!(text, "dhcp-option=tag:{name},option:ntp-server,{own}");
     }
     for camera in policy.cameras_of(index) {

@@ -1,6 +1,7 @@
 //! vsftpd.conf(5): the ports of the FTP server's data connections.
 
 use crate::policy::{Endpoint, Policy, Service};
+use crate::registry::port;
 
 use super::NothingToServe;
 
@@ -35,8 +36,8 @@ pub fn vsftpd(policy: &Policy) -> Result<String, NothingToServe> {
         )));
     }
     let mut text = format!("# for vsftpd.conf, as allowed by {origin}\n");
-    let control = first.tcp.first().map_or(21, |ports| ports.first());
-    if control != 21 {
+    let control = first.tcp.first().map_or(port::FTP, |ports| ports.first());
+    if control != port::FTP {
         text += &format!("listen_port={control}\n");
     }
     match first.passive {

@@ -17,6 +17,7 @@ use super::{
 use crate::config::{self, Config, Services, Strings};
 use crate::field::{PortRange, TimeWindow, Unit, Weekdays};
 use crate::name::HostName;
+use crate::registry::port;
 use crate::source::Refusal;
 
 /// The most attempts: the list of the recent match keeps 20 time stamps for a
@@ -491,7 +492,7 @@ fn asks_for_an_address(service: &Service) -> bool {
     service
         .udp
         .iter()
-        .any(|ports| ports.contains(PortRange::port(67)))
+        .any(|ports| ports.contains(PortRange::port(port::DHCP_SERVER)))
 }
 
 /// The longest time that a source is remembered: 30 days.

@@ -6,6 +6,7 @@
 use super::Service;
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
+use crate::registry::port;
 
 struct Entry {
     name: &'static str,
@@ -47,17 +48,17 @@ const fn both(name: &'static str, ports: &'static [(u16, u16)]) -> Entry {
 }
 
 const CATALOGUE: &[Entry] = &[
-    udp("dhcp", &[(67, 67)]),
+    udp("dhcp", &[(port::DHCP_SERVER, port::DHCP_SERVER)]),
     both("dns", &[(53, 53)]),
     Entry {
         passive: Some((50000, 50100)),
-        ..tcp("ftp", &[(21, 21), (50000, 50100)])
+        ..tcp("ftp", &[(port::FTP, port::FTP), (50000, 50100)])
     },
     tcp("http", &[(80, 80)]),
     tcp("https", &[(443, 443)]),
     tcp("mqtt", &[(1883, 1883)]),
     tcp("mqtts", &[(8883, 8883)]),
-    udp("ntp", &[(123, 123)]),
+    udp("ntp", &[(port::NTP, port::NTP)]),
     // WS-Discovery, by which ONVIF devices are found.
     udp("onvif-discovery", &[(3702, 3702)]),
     Entry {

@@ -12,12 +12,12 @@ use super::condition::{address, network_range};
 use super::diagram::Set;
 use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::reach::Way;
-use crate::compile::{bogon, icmpv6};
 use crate::field::PortRange;
 use crate::policy::{
     Addresses, Allow, Camera, Egress, Endpoint, Flow, Policy, ProxyWay, Role, Service, Zone,
     ZoneIndex,
 };
+use crate::registry::{icmpv6, port, special_purpose};
 use crate::ruleset::{IpFamily, Protocol, TcpFlags};
 
 /// A policy's meaning in one family.
@@ -345,7 +345,7 @@ impl<'a, 's> Intent<'a, 's> {
     /// What hosts send before they have an address, or on their link alone.
     fn without_address(&mut self, zone: ZoneIndex) -> Set {
         if self.space.family == IpFamily::V6 {
-            let link = self.networks(Field::Source, &[icmpv6::LINK_LOCAL.into()]);
+            let link = self.networks(Field::Source, &[special_purpose::LINK_LOCAL.into()]);
             // Duplicate address detection asks from :: (RFC 4862, 5.4.2).
             let none = self.space.equal(Field::Source, 0);
             let icmp = self.of(Protocol::Icmpv6);
@@ -379,16 +379,19 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// Sources that nobody on the internet has, but for those that the file takes.
     fn reserved(&mut self, zone: &Zone) -> Set {
-        let listed = bogon::reserved(self.space.family);
+        let listed = match self.space.family {
+            IpFamily::V4 => special_purpose::IPV4,
+            IpFamily::V6 => special_purpose::IPV6,
+        };
         let ipv4 = self.space.family == IpFamily::V4;
         // Behind another router the zone's own network is one of them.
         let own = self.networks_of(zone).into_iter();
-        let own = own.filter(|own| listed.iter().any(|(listed, ..)| listed.contains(own)));
+        let own = own.filter(|own| listed.iter().any(|row| row.network.contains(own)));
         let accepted: Vec<IpNet> = own.chain(zone.accept_bogons.iter().copied()).collect();
         let dropped: Vec<IpNet> = listed
             .iter()
-            .filter(|(_, _, private)| !(zone.dhcp && *private && ipv4))
-            .map(|(network, ..)| *network)
+            .filter(|row| !(zone.dhcp && row.private && ipv4))
+            .map(|row| row.network)
             .collect();
         let accepted = self.networks(Field::Source, &accepted);
         let dropped = self.networks(Field::Source, &dropped);
@@ -439,9 +442,9 @@ impl<'a, 's> Intent<'a, 's> {
         }
         let of = self.of(Protocol::Icmpv6);
         let mut kinds = Vec::new();
-        for (number, _, hops) in icmpv6::NEIGHBOURS {
-            let kind = self.space.equal(Field::IcmpType, (*number).into());
-            let hops = self.space.equal(Field::Hops, (*hops).into());
+        for message in icmpv6::NEIGHBOURS {
+            let kind = self.space.equal(Field::IcmpType, message.number.into());
+            let hops = self.space.equal(Field::Hops, message.hop_limit.into());
             kinds.push(self.space.all(&[hops, kind, of]));
         }
         let mut neighbours = self.space.diagrams.union(&kinds);
@@ -582,5 +585,5 @@ fn always(allow: &Allow) -> bool {
         && allow.when.is_none()
 }
 
-const DHCP_SERVER: PortRange = PortRange::port(67);
-const DHCP_CLIENT: PortRange = PortRange::port(68);
+const DHCP_SERVER: PortRange = PortRange::port(port::DHCP_SERVER);
+const DHCP_CLIENT: PortRange = PortRange::port(port::DHCP_CLIENT);
