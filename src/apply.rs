@@ -5,6 +5,7 @@
 //! before it, since what tightens goes in before what loosens, and forwarding
 //! is the last thing turned on.
 
+mod bypass;
 mod confirm;
 mod good;
 mod kernel;
@@ -70,6 +71,8 @@ enum StepError {
     Lacks(String),
     #[error("{0}")]
     Broken(String),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Bypassed(Vec<network::Bypass>),
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
     #[error(transparent)]
@@ -384,6 +387,7 @@ fn close() -> Result<(), String> {
             }
         }
     }
+    note(bypass::shut());
     if problems.is_empty() {
         Ok(())
     } else {
@@ -426,6 +430,9 @@ fn enforce(plan: &Plan, patience: Patience) -> Result<usize, Failure> {
     let before = finished(reading).map_err(Failure::Nothing)?;
     let settings = settings.map_err(Failure::Nothing)?;
     lacks::check(&kernel, plan, &before).map_err(Failure::Nothing)?;
+    if let Ok(current) = &network {
+        bypass::check(current, &plan.network).map_err(Failure::Nothing)?;
+    }
 
     let rules = |error| Failure::Rules(error, before.clone().into());
     // Settings only tighten, so they come first.
@@ -548,7 +555,13 @@ fn roll_back(before: &[Found], error: &StepError) -> Outcome {
 }
 
 fn close_because(error: &StepError) -> Outcome {
-    match close() {
+    let closed = close().and_then(|()| match error {
+        StepError::Bypassed(found) => {
+            bypass::shut_these(found).map_err(|problem| problem.to_string())
+        }
+        _ => Ok(()),
+    });
+    match closed {
         Ok(()) => Outcome::Sealed(error.to_string()),
         Err(problems) if problems == error.to_string() => Outcome::Unsealed(problems),
         Err(problems) => Outcome::Unsealed(format!("{error}; {problems}")),

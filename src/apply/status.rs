@@ -126,6 +126,12 @@ pub fn others(kernel: &Kernel) -> Vec<String> {
     told.collect()
 }
 
+/// What carries frames of the plan's interfaces past the firewall, in words.
+pub fn bypasses(current: &network::Current, plan: &Plan) -> Vec<String> {
+    let found = network::bypasses(current, Some(&plan.network));
+    found.iter().map(ToString::to_string).collect()
+}
+
 /// Every difference between the kernel and a plan, in words.
 pub fn drift(kernel: &Kernel, found: &[Found], plan: &Plan) -> Result<Vec<String>, StepError> {
     let mut told = kernel.differences(found, plan);
@@ -145,6 +151,7 @@ pub fn drift(kernel: &Kernel, found: &[Found], plan: &Plan) -> Result<Vec<String
     }
     let current = netlink::read()?;
     let diff = network::diff(&current, &plan.network);
+    told.extend(bypasses(&current, plan));
     told.extend(network::foreign(&current, &plan.network));
     told.extend(
         diff.changes

@@ -79,7 +79,8 @@ pub fn watch(config: &Path) -> Outcome {
 
 /// What of the network is not as the policy says.
 fn differences(current: &Current, plan: &Plan) -> Vec<String> {
-    let mut told = network::foreign(current, &plan.network);
+    let mut told = status::bypasses(current, plan);
+    told.extend(network::foreign(current, &plan.network));
     let diff = network::diff(current, &plan.network);
     told.extend(diff.changes.iter().map(ToString::to_string));
     told.extend(diff.problems.iter().map(ToString::to_string));
@@ -160,6 +161,7 @@ impl Watched {
         }
         let current = netlink::read();
         if let Ok(current) = &current {
+            self.told.extend(status::bypasses(current, plan));
             self.told.extend(network::foreign(current, &plan.network));
             for change in network::diff(current, &plan.network).changes {
                 log::info!("watch: {change}");

@@ -292,15 +292,8 @@ pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
 
 /// The links that the file does not name, which are left alone.
 pub fn left_alone(current: &Current, wanted: &Wanted) -> Vec<String> {
-    let named = |link: &&Link| {
-        let lower = |wanted: &WantedLink| match &wanted.device {
-            Device::Vlan { parent, .. } => parent.as_str() == link.name,
-            Device::Bridge { ports } => ports.iter().any(|port| port.as_str() == link.name),
-            _ => false,
-        };
-        let is = |wanted: &WantedLink| wanted.name.as_str() == link.name || lower(wanted);
-        link.name == LOOPBACK || wanted.links.iter().any(is)
-    };
+    let named =
+        |link: &&Link| link.name == LOOPBACK || wanted.names().any(|name| name == link.name);
     let others = current.links.iter().filter(|link| !named(link));
     others.map(|link| link.name.clone()).collect()
 }
@@ -388,7 +381,7 @@ impl<'a> World<'a> {
     fn port(&self, port: &InterfaceName, bridge: &InterfaceName, changes: &mut Vec<Change>) {
         let link = self.find(port.as_str());
         let port = port.to_string();
-        let enslaved = link.is_some_and(|link| link.bridge.as_deref() == Some(bridge.as_str()));
+        let enslaved = link.is_some_and(|link| link.controller.as_deref() == Some(bridge.as_str()));
         if !enslaved {
             changes.push(Change::Enslave {
                 port: port.clone(),
@@ -489,7 +482,7 @@ fn against<T: Eq + Hash + Clone>(held: &[Held<T>], wanted: &[T]) -> (Vec<T>, Vec
 
 /// Finds the devices that go by hardware address or path and renames them; what
 /// every link will be called.
-fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) -> Vec<String> {
+pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) -> Vec<String> {
     let mut names: Vec<String> = current.links.iter().map(|link| link.name.clone()).collect();
     let mut moves: Vec<(usize, &InterfaceName)> = Vec::new();
     for link in &wanted.links {
@@ -906,7 +899,7 @@ mod tests {
             ]
         );
         for link in &mut current.links {
-            link.bridge = Some("br0".into());
+            link.controller = Some("br0".into());
             link.isolated = true;
         }
         let vlan = wanted(

@@ -4,6 +4,7 @@
 //! here sends anything: `host::netlink` does. Links go by their names, since
 //! the kernel's numbers change when a device comes and goes.
 
+mod bypass;
 mod diff;
 mod lease;
 mod wanted;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 
 use crate::name::{InterfaceName, MacAddress};
 
+pub use bypass::{Bypass, FilterAction, TrafficFilter, bypasses};
 pub use diff::{Change, Diff, NetworkError, diff, foreign, left_alone};
 pub use lease::{Lease, LeaseError, lease};
 pub use wanted::wanted;
@@ -71,6 +73,22 @@ pub struct Wanted {
     /// Whether the file says what IPv6 there is; else what others put there is
     /// theirs, and no packet of it passes.
     pub ipv6: bool,
+}
+
+impl Wanted {
+    /// The names of all links that the file speaks of: zones' interfaces, and those
+    /// that VLANs and bridges are on.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().flat_map(|link| {
+            let lower = match &link.device {
+                Device::Vlan { parent, .. } => std::slice::from_ref(parent),
+                Device::Bridge { ports } => ports.as_slice(),
+                _ => &[],
+            };
+            let names = lower.iter().chain([&link.name]);
+            names.map(InterfaceName::as_str)
+        })
+    }
 }
 
 /// A link that is to be up with its addresses.
@@ -217,8 +235,19 @@ pub struct Link {
     pub path: Option<String>,
     /// What kind it is.
     pub kind: Kind,
-    /// The bridge it is a port of.
-    pub bridge: Option<String>,
+    /// Its type as `ip link add type` has it; a device has none.
+    pub link_type: Option<String>,
+    /// The link that it is a port of: a bridge, a bond, an Open vSwitch.
+    pub controller: Option<String>,
+    /// The links of this namespace that it is on, as a VLAN or macvlan is.
+    pub lower: Vec<String>,
+    /// Whether an XDP program has each frame before anything else does.
+    pub xdp: bool,
+    /// The filters of traffic control that see its frames.
+    pub filters: Vec<TrafficFilter>,
+    /// Unicast addresses, of no link in this namespace, whose frames it takes too:
+    /// a macvlan on it that was moved to another namespace asks for them.
+    pub also_receives: Vec<MacAddress>,
     /// As a port: whether it reaches no other isolated port.
     pub isolated: bool,
     /// Its addresses, without those that the kernel gave it: link-local ones and

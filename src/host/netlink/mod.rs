@@ -1,6 +1,7 @@
 //! The kernel's links, addresses, routes, rules and neighbours, over rtnetlink.
 
 mod dhcp;
+mod frames;
 mod read;
 mod trial;
 mod wait;
@@ -57,6 +58,14 @@ pub enum NetlinkError {
     Change {
         /// Which.
         change: Box<Change>,
+        /// What the kernel said.
+        error: rtnetlink::Error,
+    },
+    /// A link could not be set down.
+    #[error("cannot set interface {link} down: {error}")]
+    Down {
+        /// Which.
+        link: Box<str>,
         /// What the kernel said.
         error: rtnetlink::Error,
     },
@@ -118,6 +127,17 @@ pub fn carry_out(changes: &[Change]) -> Result<(), NetlinkError> {
         return Ok(());
     }
     with_handle(|handle| async move { write::all(&handle, changes).await })
+}
+
+/// Sets links down, whatever is on them; those that are gone are as well.
+///
+/// # Errors
+/// Netlink cannot be opened, or the kernel refuses.
+pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    with_handle(|handle| async move { write::set_down(&handle, links).await })
 }
 
 /// Gives a link the address and default route of a lease in place of those of

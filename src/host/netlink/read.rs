@@ -11,8 +11,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol,
 };
 use netlink_packet_route::link::{
-    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo,
-    LinkMessage,
+    InfoBridgePort, InfoData, InfoHsr, InfoKind, InfoPortData, InfoVlan, LinkAttribute, LinkFlags,
+    LinkInfo, LinkMessage, LinkXdp, XdpAttached,
 };
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourState};
 use netlink_packet_route::route::{
@@ -22,7 +22,7 @@ use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use nix::libc;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
-use super::{NetlinkError, OUR_ROUTES, OURS};
+use super::{NetlinkError, OUR_ROUTES, OURS, frames};
 use crate::name::MacAddress;
 use crate::network::{Current, Held, Kind, Link, MarkRule, Neighbour, Route, Way};
 
@@ -43,6 +43,9 @@ pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
             link.addresses.push(address);
         }
     }
+    frames::complete(handle, &mut links, &names)
+        .await
+        .map_err(failed("traffic control"))?;
     Ok(Current {
         routes: routes(handle, &names).await.map_err(failed("routes"))?,
         rules: rules(handle).await.map_err(failed("rules"))?,
@@ -65,7 +68,7 @@ pub async fn indexes(handle: &Handle) -> Result<HashMap<String, u32>, NetlinkErr
         .collect())
 }
 
-type Names = HashMap<u32, String>;
+pub type Names = HashMap<u32, String>;
 
 /// Every link, without its addresses, and their names by number.
 pub async fn links(handle: &Handle) -> Result<(Vec<Link>, Names), rtnetlink::Error> {
@@ -97,30 +100,55 @@ fn link(message: &LinkMessage, name: &str, names: &Names) -> Link {
         path: device_path(name),
         ..Link::default()
     };
-    let mut lower = None;
+    let mut elsewhere = false;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-            LinkAttribute::Link(index) => lower = names.get(index).cloned(),
-            LinkAttribute::Controller(index) => link.bridge = names.get(index).cloned(),
+            LinkAttribute::Link(index) => link.lower.extend(names.get(index).cloned()),
+            // Then that number is one of another namespace.
+            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
+            LinkAttribute::Controller(index) => link.controller = names.get(index).cloned(),
+            LinkAttribute::Xdp(infos) => {
+                let attached = |info: &LinkXdp| matches!(info, LinkXdp::Attached(way) if *way != XdpAttached::None);
+                link.xdp = infos.iter().any(attached);
+            }
             LinkAttribute::Address(bytes) => {
                 link.mac = <[u8; 6]>::try_from(bytes.as_slice())
                     .ok()
                     .map(MacAddress::from);
             }
-            LinkAttribute::LinkInfo(infos) => infos.iter().for_each(|info| kind(&mut link, info)),
+            LinkAttribute::LinkInfo(infos) => {
+                infos.iter().for_each(|info| kind(&mut link, info, names));
+            }
             _ => {}
         }
     }
+    if elsewhere {
+        link.lower.clear();
+    }
     if let Kind::Vlan { parent, .. } = &mut link.kind {
-        *parent = lower;
+        *parent = link.lower.first().cloned();
     }
     link
 }
 
-fn kind(link: &mut Link, info: &LinkInfo) {
+fn kind(link: &mut Link, info: &LinkInfo, names: &Names) {
     match info {
-        LinkInfo::Kind(InfoKind::Bridge) => link.kind = Kind::Bridge,
+        LinkInfo::Kind(kind) => {
+            link.link_type = Some(kind.to_string());
+            if *kind == InfoKind::Bridge {
+                link.kind = Kind::Bridge;
+            }
+        }
+        // It is on two or three links, of which IFLA_LINK tells one.
+        LinkInfo::Data(InfoData::Hsr(hsr)) => {
+            link.lower.extend(hsr.iter().filter_map(|info| match info {
+                InfoHsr::Port1(index) | InfoHsr::Port2(index) | InfoHsr::Interlink(index) => {
+                    names.get(index).cloned()
+                }
+                _ => None,
+            }));
+        }
         LinkInfo::Data(InfoData::Vlan(vlan)) => {
             let id = vlan.iter().find_map(|info| match info {
                 InfoVlan::Id(id) => Some(*id),

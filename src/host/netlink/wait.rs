@@ -10,8 +10,9 @@ use super::{LIMIT, NetlinkError, read, runtime};
 use crate::network::Current;
 
 /// What is listened to.
-const GROUPS: [MulticastGroup; 7] = [
+const GROUPS: [MulticastGroup; 8] = [
     MulticastGroup::Link,
+    MulticastGroup::Tc,
     MulticastGroup::Ipv4Ifaddr,
     MulticastGroup::Ipv4Route,
     MulticastGroup::Ipv4Rule,

@@ -48,6 +48,25 @@ pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError
     Ok(())
 }
 
+/// Sets links down; each is tried, whatever became of the others.
+pub async fn set_down(handle: &Handle, links: &[String]) -> Result<(), NetlinkError> {
+    let indexes = read::indexes(handle).await?;
+    let mut failed = None;
+    for link in links {
+        let Some(index) = indexes.get(link) else {
+            continue;
+        };
+        let message = LinkUnspec::new_with_index(*index).down().build();
+        if let Err(error) = handle.link().set(message).execute().await {
+            failed.get_or_insert(NetlinkError::Down {
+                link: link.as_str().into(),
+                error,
+            });
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
 enum Error {
     Kernel(rtnetlink::Error),
     NoLink(String),

@@ -1,0 +1,52 @@
+//! What carries frames past the firewall: refused before anything is changed,
+//! and shut when the box is closed.
+
+use super::state::State;
+use super::{StepError, plan_of};
+use crate::host::netlink;
+use crate::network::{self, Bypass, Current, Wanted};
+
+/// Refuses to go on where frames of the plan's interfaces pass by its rules.
+pub fn check(current: &Current, wanted: &Wanted) -> Result<(), StepError> {
+    let found = network::bypasses(current, Some(wanted));
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(StepError::Bypassed(found))
+    }
+}
+
+/// Makes a sealed box closed on layer 2 too: the links whose frames would go by
+/// the tables go down. Looks at the interfaces of the policy that was in force;
+/// where none is kept, at every device.
+pub fn shut() -> Result<(), StepError> {
+    let wanted = State::read().policy().and_then(|kept| plan_of(&kept).ok());
+    let find = || -> Result<Vec<Bypass>, StepError> {
+        let wanted = wanted.as_ref().map(|plan| &plan.network);
+        let mut found = network::bypasses(&netlink::read()?, wanted);
+        found.retain(|bypass| bypass.is_up);
+        Ok(found)
+    };
+    let found = find()?;
+    shut_these(&found)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let left = find()?;
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(StepError::Bypassed(left))
+    }
+}
+
+/// The same for what was found already.
+pub fn shut_these(found: &[Bypass]) -> Result<(), StepError> {
+    for bypass in found {
+        log::warn!("set down, since the box is sealed: {bypass}");
+    }
+    let mut links: Vec<String> = found.iter().map(|bypass| bypass.link.clone()).collect();
+    links.sort_unstable();
+    links.dedup();
+    Ok(netlink::set_down(&links)?)
+}

@@ -1,0 +1,218 @@
+//! What has a link's frames before the firewall or after it: traffic control's
+//! filters, and the addresses that it takes frames for beside its own.
+
+use futures_util::{StreamExt, TryStreamExt};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage};
+use netlink_packet_route::tc::{
+    TcAction, TcActionAttribute, TcActionMirrorOption, TcActionOption, TcAttribute,
+    TcFilterFlowerOption, TcFilterMatchAllOption, TcFilterU32Option, TcHandle, TcMessage, TcOption,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::libc;
+use rtnetlink::{Error, Handle};
+
+use super::read::Names;
+use crate::name::MacAddress;
+use crate::network::{FilterAction, Link, TrafficFilter};
+
+/// Queueing disciplines whose classes may have filters of their own.
+const CLASSFUL: &[&str] = &["drr", "ets", "hfsc", "htb", "prio", "qfq"];
+
+/// Adds it to each link that has some.
+pub async fn complete(handle: &Handle, links: &mut [Link], names: &Names) -> Result<(), Error> {
+    let own: Vec<MacAddress> = links.iter().filter_map(|link| link.mac).collect();
+    for (index, mac) in also_received(handle).await? {
+        if !own.contains(&mac)
+            && let Some(link) = find(links, names, index)
+        {
+            link.also_receives.push(mac);
+        }
+    }
+    for (index, filter) in filters(handle, names).await? {
+        if let Some(link) = find(links, names, index) {
+            link.filters.push(filter);
+        }
+    }
+    Ok(())
+}
+
+fn find<'a>(links: &'a mut [Link], names: &Names, index: u32) -> Option<&'a mut Link> {
+    let name = names.get(&index)?;
+    links.iter_mut().find(|link| link.name == *name)
+}
+
+/// Unicast addresses in the lists of devices (ndo_dflt_fdb_dump in
+/// net/core/rtnetlink.c), which the dump has as permanent entries of their own.
+async fn also_received(handle: &Handle) -> Result<Vec<(u32, MacAddress)>, Error> {
+    let request = handle.neighbours().get();
+    let request = request.set_address_family(AddressFamily::Bridge);
+    let messages: Vec<NeighbourMessage> = match request.execute().try_collect().await {
+        Err(error) if is_unsupported(&error) => Vec::new(),
+        messages => messages?,
+    };
+    Ok(messages.iter().filter_map(unicast).collect())
+}
+
+fn unicast(message: &NeighbourMessage) -> Option<(u32, MacAddress)> {
+    let attributes = &message.attributes;
+    // With a controller, or a VXLAN's far end, it is what a bridge has learnt.
+    let learnt = attributes.iter().any(|attribute| {
+        matches!(
+            attribute,
+            NeighbourAttribute::Controller(_) | NeighbourAttribute::Destination(_)
+        )
+    });
+    let bytes = attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => <[u8; 6]>::try_from(bytes.as_slice()).ok(),
+        _ => None,
+    })?;
+    let is_group = bytes[0] & 1 == 1 || bytes == [0; 6];
+    let own = message.header.flags.contains(NeighbourFlags::Own);
+    (own && !learnt && !is_group).then(|| (message.header.ifindex, MacAddress::from(bytes)))
+}
+
+async fn filters(handle: &Handle, names: &Names) -> Result<Vec<(u32, TrafficFilter)>, Error> {
+    let mut found = Vec::new();
+    let disciplines: Vec<TcMessage> = match handle.qdisc().get().execute().try_collect().await {
+        // A kernel without CONFIG_NET_SCHED has none.
+        Err(error) if is_unsupported(&error) => return Ok(found),
+        disciplines => disciplines?,
+    };
+    for (index, parent) in parents(handle, &disciplines).await? {
+        let Ok(number) = u32::try_from(index) else {
+            continue;
+        };
+        let filters = match dump(handle, index, parent).await {
+            // The link, or what is on it, went away in between.
+            Err(error) if is_gone(&error) => continue,
+            messages => messages?,
+        };
+        for filter in filters.iter().filter_map(|message| filter(message, names)) {
+            let entry = (number, filter);
+            if !found.contains(&entry) {
+                found.push(entry);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Where filters may be: the two hooks of `clsact`, of which `ingress` has one,
+/// and other disciplines and their classes.
+async fn parents(
+    handle: &Handle,
+    disciplines: &[TcMessage],
+) -> Result<Vec<(i32, TcHandle)>, Error> {
+    let mut parents = Vec::new();
+    for discipline in disciplines {
+        let index = discipline.header.index;
+        let kind = kind(discipline);
+        if kind == "clsact" || kind == "ingress" {
+            for minor in [TcHandle::MIN_INGRESS, TcHandle::MIN_EGRESS] {
+                let major = u16::MAX;
+                parents.push((index, TcHandle { major, minor }));
+            }
+        } else if discipline.header.handle != TcHandle::UNSPEC {
+            parents.push((index, discipline.header.handle));
+        }
+        if CLASSFUL.contains(&kind) {
+            let classes = handle.traffic_class(index).get().execute();
+            let classes: Vec<TcMessage> = match classes.try_collect().await {
+                Err(error) if is_gone(&error) => continue,
+                classes => classes?,
+            };
+            parents.extend(classes.iter().map(|class| (index, class.header.handle)));
+        }
+    }
+    parents.dedup();
+    Ok(parents)
+}
+
+async fn dump(handle: &Handle, index: i32, parent: TcHandle) -> Result<Vec<TcMessage>, Error> {
+    let mut message = TcMessage::default();
+    message.header.index = index;
+    message.header.parent = parent;
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetTrafficFilter(message));
+    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut answers = handle.clone().request(request)?;
+    let mut filters = Vec::new();
+    while let Some(answer) = answers.next().await {
+        match answer.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewTrafficFilter(filter)) => {
+                filters.push(filter);
+            }
+            NetlinkPayload::Error(error) => return Err(Error::NetlinkError(error)),
+            _ => {}
+        }
+    }
+    Ok(filters)
+}
+
+fn kind(message: &TcMessage) -> &str {
+    let kind = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            TcAttribute::Kind(kind) => Some(kind.as_str()),
+            _ => None,
+        });
+    kind.unwrap_or_default()
+}
+
+/// A filter of a chain that has one; a dump also has the bare protocol and
+/// priority, and hash tables of u32, which have no options or no actions.
+fn filter(message: &TcMessage, names: &Names) -> Option<TrafficFilter> {
+    let options = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            TcAttribute::Options(options) => Some(options),
+            _ => None,
+        })?;
+    let actions = options.iter().flat_map(|option| match option {
+        TcOption::U32(TcFilterU32Option::Action(actions))
+        | TcOption::MatchAll(TcFilterMatchAllOption::Action(actions))
+        | TcOption::Flower(TcFilterFlowerOption::Actions(actions)) => actions.as_slice(),
+        _ => &[],
+    });
+    Some(TrafficFilter {
+        kind: kind(message).to_owned(),
+        actions: actions.map(|one| action(one, names)).collect(),
+    })
+}
+
+fn action(action: &TcAction, names: &Names) -> FilterAction {
+    let mut kind = "";
+    let mut to = None;
+    for attribute in &action.attributes {
+        match attribute {
+            TcActionAttribute::Kind(name) => kind = name,
+            TcActionAttribute::Options(options) => {
+                for option in options {
+                    if let TcActionOption::Mirror(TcActionMirrorOption::Parms(mirror)) = option {
+                        to = names.get(&mirror.ifindex).cloned();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    match kind {
+        "gact" | "police" => FilterAction::Limit,
+        "mirred" => FilterAction::Redirect(to),
+        other => FilterAction::Other(other.to_owned()),
+    }
+}
+
+fn is_unsupported(error: &Error) -> bool {
+    has_code(error, &[libc::EOPNOTSUPP, libc::EINVAL])
+}
+
+fn is_gone(error: &Error) -> bool {
+    has_code(error, &[libc::ENODEV, libc::ENOENT, libc::EINVAL])
+}
+
+fn has_code(error: &Error, codes: &[i32]) -> bool {
+    matches!(error, Error::NetlinkError(error) if codes.contains(&-error.raw_code()))
+}

@@ -1,0 +1,518 @@
+//! What carries a zone's frames past the firewall: found in links as they are,
+//! by what the file names.
+//!
+//! netfilter's IP hooks judge what arrives at an interface, or leaves by it, as
+//! its own. A bridge port's frames are the bridge's (`rx_handler`), and so are
+//! those that a macvlan, an Open vSwitch, an XDP program or a traffic control
+//! filter takes; none of the rules sees them. Changes nothing.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::diff::{Diff, rename_all};
+use super::{Current, Device, Link, Wanted};
+use crate::name::MacAddress;
+
+/// One filter of traffic control on a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrafficFilter {
+    /// As `tc filter add` has it: `u32`, `bpf`, …
+    pub kind: String,
+    /// What is done to the frames that it matches; a `bpf` filter may do more.
+    pub actions: Vec<FilterAction>,
+}
+
+/// What a traffic control filter does to a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FilterAction {
+    /// Lets it go on or drops it, perhaps by its rate: gact, police.
+    Limit,
+    /// Sends it, or a copy, to another link; None where that is not to be found.
+    Redirect(Option<String>),
+    /// Anything else.
+    Other(String),
+}
+
+/// Something through which frames of a zone's link pass without the firewall.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bypass {
+    /// The link; without it, set down, no frame takes this way.
+    pub link: String,
+    /// Whether the link is up, so that frames do.
+    pub is_up: bool,
+    way: BypassWay,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum BypassWay {
+    PortOf { controller: String, of_type: String },
+    HasPort(String),
+    Below { upper: String, of_type: String },
+    Elsewhere(MacAddress),
+    Xdp,
+    Filter(TrafficFilter),
+}
+
+impl fmt::Display for Bypass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let link = &self.link;
+        write!(f, "interface {link}: ")?;
+        match &self.way {
+            BypassWay::PortOf {
+                controller,
+                of_type,
+            } => write!(
+                f,
+                "it is a port of {of_type} {controller}, which carries its frames past the firewall; take it out: ip link set {link} nomaster"
+            ),
+            BypassWay::HasPort(port) => write!(
+                f,
+                "{port} is a port of it that the file does not name, and reaches the other ports past the firewall; take it out (ip link set {port} nomaster), or name it in the file"
+            ),
+            BypassWay::Below { upper, of_type } => write!(
+                f,
+                "{of_type} {upper} on it carries its frames past the firewall; remove it: ip link delete {upper}"
+            ),
+            BypassWay::Elsewhere(mac) => write!(
+                f,
+                "frames to {mac} pass by it to a link in another network namespace (a macvlan?) and past the firewall; remove that link, `bridge fdb show dev {link}` lists the address"
+            ),
+            BypassWay::Xdp => write!(
+                f,
+                "an XDP program has its frames before the firewall; remove it: ip link set {link} xdp off"
+            ),
+            BypassWay::Filter(filter) => {
+                let kind = &filter.kind;
+                write!(
+                    f,
+                    "a traffic control filter ({kind}) can carry its frames past the firewall; look for it with `tc filter show dev {link}`, remove it: tc qdisc del dev {link} clsact (or ingress, or root)"
+                )
+            }
+        }
+    }
+}
+
+/// Tunnels send and receive packets of the box's own, which its rules see, and
+/// a veth that is another's peer is the far end of its wire.
+const BESIDE: &[&str] = &[
+    "amt",
+    "bareudp",
+    "erspan",
+    "geneve",
+    "gre",
+    "gretap",
+    "gtp",
+    "ip6erspan",
+    "ip6gre",
+    "ip6gretap",
+    "ip6tnl",
+    "ipip",
+    "netkit",
+    "sit",
+    "veth",
+    "vti",
+    "vti6",
+    "vxlan",
+    "wireguard",
+    "xfrm",
+];
+
+/// What arrives on these is judged as theirs, and no zone's, so it is dropped;
+/// but they may be in a bridge in their turn.
+const PART: &[&str] = &["dsa", "macsec", "vlan"];
+
+/// Filters of these kinds do nothing but what their actions do.
+const PLAIN_FILTERS: &[&str] = &["basic", "flow", "flower", "fw", "matchall", "route", "u32"];
+
+/// A shaper's intermediate device: it gives back what is sent to it where it
+/// came from (drivers/net/ifb.c).
+const SHAPER: &str = "ifb";
+
+/// Everything that carries frames of the file's interfaces past the firewall;
+/// without a file, of every device.
+pub fn bypasses(current: &Current, wanted: Option<&Wanted>) -> Vec<Bypass> {
+    let names = match wanted {
+        Some(wanted) => rename_all(current, wanted, &mut Diff::default()),
+        None => current.links.iter().map(|link| link.name.clone()).collect(),
+    };
+    let search = Search {
+        current,
+        names,
+        wanted,
+    };
+    search.all()
+}
+
+struct Search<'a> {
+    current: &'a Current,
+    /// What each link will be called, which is how the file knows it.
+    names: Vec<String>,
+    wanted: Option<&'a Wanted>,
+}
+
+impl<'a> Search<'a> {
+    fn all(&self) -> Vec<Bypass> {
+        let mut found = Vec::new();
+        let watched = self.watched();
+        let watched = watched
+            .iter()
+            .filter_map(|index| Some((self.current.links.get(*index)?, self.names.get(*index)?)));
+        for (link, name) in watched {
+            let mut push = |way| {
+                found.push(Bypass {
+                    link: link.name.clone(),
+                    is_up: link.up,
+                    way,
+                });
+            };
+            if let Some(controller) = &link.controller
+                && !self.is_wanted_port(name, controller)
+            {
+                push(BypassWay::PortOf {
+                    of_type: self.type_of(controller),
+                    controller: controller.clone(),
+                });
+            }
+            for port in self.foreign_ports(link, name) {
+                push(BypassWay::HasPort(port));
+            }
+            for upper in self.on(&link.name).filter(|upper| self.takes_frames(upper)) {
+                push(BypassWay::Below {
+                    upper: upper.name.clone(),
+                    of_type: self.type_of(&upper.name),
+                });
+            }
+            for mac in &link.also_receives {
+                push(BypassWay::Elsewhere(*mac));
+            }
+            if link.xdp {
+                push(BypassWay::Xdp);
+            }
+            for filter in link.filters.iter().filter(|filter| self.can_carry(filter)) {
+                push(BypassWay::Filter(filter.clone()));
+            }
+        }
+        found
+    }
+
+    /// The places of the links whose frames the firewall is to see: those that
+    /// the file names, VLANs on them, and shapers that their frames pass.
+    fn watched(&self) -> BTreeSet<usize> {
+        let mut watched: BTreeSet<usize> = BTreeSet::new();
+        for (index, link) in self.current.links.iter().enumerate() {
+            let named = match self.wanted {
+                Some(wanted) => wanted.names().any(|name| name == self.names[index]),
+                None => link.path.is_some(),
+            };
+            if named {
+                watched.insert(index);
+            }
+        }
+        loop {
+            let inside = |name: &String| {
+                let is = |index: &usize| self.current.links[*index].name == *name;
+                watched.iter().any(is)
+            };
+            let next = self.current.links.iter().enumerate().find(|(index, link)| {
+                let carried = has_type(link, PART) && link.lower.iter().any(inside);
+                let shapes = link.link_type.as_deref() == Some(SHAPER)
+                    && watched.iter().any(|from| {
+                        let filters = &self.current.links[*from].filters;
+                        filters.iter().any(|filter| filter.sends_to(&link.name))
+                    });
+                !watched.contains(index) && (carried || shapes)
+            });
+            match next {
+                Some((index, _)) => watched.insert(index),
+                None => return watched,
+            };
+        }
+    }
+
+    /// Whether it is the file's own bridge that the link is a port of.
+    fn is_wanted_port(&self, link: &str, controller: &str) -> bool {
+        self.own_bridges().any(|(bridge, ports)| {
+            bridge == controller && ports.iter().any(|port| port.as_str() == link)
+        })
+    }
+
+    fn own_bridges(&self) -> impl Iterator<Item = (&'a str, &'a [crate::name::InterfaceName])> {
+        let links = self.wanted.into_iter().flat_map(|wanted| &wanted.links);
+        links.filter_map(|link| match &link.device {
+            Device::Bridge { ports } => Some((link.name.as_str(), ports.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// The ports of a bridge of ours that the file does not name.
+    fn foreign_ports(&self, link: &Link, name: &str) -> Vec<String> {
+        let Some((_, ports)) = self.own_bridges().find(|(bridge, _)| *bridge == name) else {
+            return Vec::new();
+        };
+        let links = self.current.links.iter().zip(&self.names);
+        let foreign = links.filter(|(port, port_name)| {
+            port.controller.as_ref() == Some(&link.name)
+                && !ports.iter().any(|own| own.as_str() == port_name.as_str())
+        });
+        foreign.map(|(port, _)| port.name.clone()).collect()
+    }
+
+    fn on(&self, lower: &str) -> impl Iterator<Item = &'a Link> {
+        let on = move |link: &&Link| link.lower.iter().any(|name| name == lower);
+        self.current.links.iter().filter(on)
+    }
+
+    /// Whether a link takes frames from the one it is on; one that the file names
+    /// is a zone's, and judged as such. A kind that is not known is taken to.
+    fn takes_frames(&self, upper: &Link) -> bool {
+        let named = |wanted: &Wanted| wanted.names().any(|name| name == upper.name);
+        let harmless = has_type(upper, BESIDE) || has_type(upper, PART);
+        !harmless && !self.wanted.is_some_and(named)
+    }
+
+    fn can_carry(&self, filter: &TrafficFilter) -> bool {
+        let plain = PLAIN_FILTERS.contains(&filter.kind.as_str());
+        let can = |action: &FilterAction| match action {
+            FilterAction::Limit => false,
+            FilterAction::Redirect(Some(to)) => self.type_of(to) != SHAPER,
+            FilterAction::Redirect(None) | FilterAction::Other(_) => true,
+        };
+        !plain || filter.actions.iter().any(can)
+    }
+
+    fn type_of(&self, name: &str) -> String {
+        let link = self.current.links.iter().find(|link| link.name == name);
+        let link_type = link.and_then(|link| link.link_type.clone());
+        link_type.unwrap_or_else(|| "interface".into())
+    }
+}
+
+impl TrafficFilter {
+    fn sends_to(&self, link: &str) -> bool {
+        let sends = |action: &FilterAction| matches!(action, FilterAction::Redirect(Some(to)) if to == link);
+        self.actions.iter().any(sends)
+    }
+}
+
+fn has_type(link: &Link, types: &[&str]) -> bool {
+    let link_type = link.link_type.as_deref();
+    link_type.is_some_and(|link_type| types.contains(&link_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::InterfaceName;
+    use crate::network::WantedLink;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn zone(
+        name: &str,
+        device: Device,
+    ) -> std::result::Result<WantedLink, Box<dyn std::error::Error>> {
+        Ok(WantedLink {
+            name: InterfaceName::try_from(name)?,
+            device,
+            addresses: Vec::new(),
+            dhcp: false,
+            mtu: None,
+            zone: "camera".into(),
+        })
+    }
+
+    fn wanted(links: Vec<WantedLink>) -> Wanted {
+        Wanted {
+            links,
+            routes: Vec::new(),
+            rules: Vec::new(),
+            neighbours: Vec::new(),
+            ipv6: false,
+        }
+    }
+
+    fn link(name: &str, link_type: &str) -> Link {
+        Link {
+            name: name.into(),
+            link_type: (!link_type.is_empty()).then(|| link_type.into()),
+            ..Link::default()
+        }
+    }
+
+    /// What is said of eth1, the zone's interface, with `others` beside it.
+    fn told(
+        eth1: Link,
+        others: Vec<Link>,
+    ) -> std::result::Result<Vec<String>, Box<dyn std::error::Error>> {
+        let mut links = vec![eth1, link("eth9", "")];
+        links.extend(others);
+        let current = Current {
+            links,
+            ..Current::default()
+        };
+        let wanted = wanted(vec![zone("eth1", Device::Named)?]);
+        let found = bypasses(&current, Some(&wanted));
+        Ok(found.iter().map(ToString::to_string).collect())
+    }
+
+    fn on(name: &str, link_type: &str, lower: &str) -> Link {
+        Link {
+            lower: vec![lower.into()],
+            ..link(name, link_type)
+        }
+    }
+
+    fn port_of(controller: &str, port: Link) -> Link {
+        Link {
+            controller: Some(controller.into()),
+            ..port
+        }
+    }
+
+    #[test]
+    fn a_port_of_anything_is_told() -> Result {
+        for (name, link_type) in [
+            ("br9", "bridge"),
+            ("ovs-system", "openvswitch"),
+            ("bond0", "bond"),
+            ("team0", "team"),
+            ("vrf1", "vrf"),
+        ] {
+            let eth1 = port_of(name, link("eth1", ""));
+            let lines = told(eth1, vec![link(name, link_type)])?;
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert!(lines[0].starts_with(&format!(
+                "interface eth1: it is a port of {link_type} {name}, which"
+            )));
+        }
+        assert!(told(link("eth1", ""), vec![port_of("br9", link("eth7", "veth"))])?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn what_takes_frames_from_below_is_told_and_a_tunnel_is_not() -> Result {
+        for link_type in [
+            "macvlan", "macvtap", "ipvlan", "ipvtap", "hsr", "batadv", "rmnet", "new",
+        ] {
+            let lines = told(link("eth1", ""), vec![on("up0", link_type, "eth1")])?;
+            let expected = format!("interface eth1: {link_type} up0 on it carries");
+            assert!(
+                lines.len() == 1 && lines[0].starts_with(&expected),
+                "{lines:?}"
+            );
+            assert!(told(link("eth1", ""), vec![on("up0", link_type, "eth9")])?.is_empty());
+        }
+        for link_type in BESIDE.iter().chain(PART) {
+            assert!(told(link("eth1", ""), vec![on("up0", link_type, "eth1")])?.is_empty());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_vlan_that_is_bridged_takes_the_wires_tagged_frames() -> Result {
+        let vlan = port_of("br9", on("eth1.5", "vlan", "eth1"));
+        let lines = told(link("eth1", ""), vec![vlan, link("br9", "bridge")])?;
+        assert!(
+            lines.len() == 1
+                && lines[0].starts_with("interface eth1.5: it is a port of bridge br9")
+        );
+        let above = vec![
+            on("eth1.5", "vlan", "eth1"),
+            on("eth1.5.6", "vlan", "eth1.5"),
+            on("mv", "macvlan", "eth1.5.6"),
+        ];
+        assert_eq!(told(link("eth1", ""), above)?.len(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn the_files_own_bridge_has_its_ports_and_no_others() -> Result {
+        let ports = vec![InterfaceName::try_from("eth1")?];
+        let wanted = wanted(vec![zone("br-cam", Device::Bridge { ports })?]);
+        let mut current = Current {
+            links: vec![
+                port_of("br-cam", link("eth1", "")),
+                link("br-cam", "bridge"),
+            ],
+            ..Current::default()
+        };
+        assert!(bypasses(&current, Some(&wanted)).is_empty());
+        current.links.push(port_of("br-cam", link("tap0", "tun")));
+        let found = bypasses(&current, Some(&wanted));
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0]
+                .to_string()
+                .starts_with("interface br-cam: tap0 is a port of it")
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn programs_and_filters_that_can_carry_frames_are_told() -> Result {
+        let with = |filter: TrafficFilter| Link {
+            filters: vec![filter],
+            ..link("eth1", "")
+        };
+        let filter = |kind: &str, actions: Vec<FilterAction>| TrafficFilter {
+            kind: kind.into(),
+            actions,
+        };
+        let to = |link: &str| FilterAction::Redirect(Some(link.into()));
+        for (found, filter) in [
+            (0, filter("u32", vec![])),
+            (0, filter("matchall", vec![FilterAction::Limit])),
+            (1, filter("bpf", vec![])),
+            (
+                1,
+                filter("flower", vec![FilterAction::Other("pedit".into())]),
+            ),
+            (1, filter("u32", vec![FilterAction::Limit, to("eth9")])),
+            (1, filter("u32", vec![FilterAction::Redirect(None)])),
+            (0, filter("u32", vec![to("ifb0")])),
+        ] {
+            let lines = told(with(filter.clone()), vec![link("ifb0", "ifb")])?;
+            assert_eq!(lines.len(), found, "{filter:?}: {lines:?}");
+        }
+        // A shaper that sends elsewhere what it shapes.
+        let ifb = Link {
+            filters: vec![filter("u32", vec![to("eth9")])],
+            ..link("ifb0", "ifb")
+        };
+        let lines = told(with(filter("u32", vec![to("ifb0")])), vec![ifb])?;
+        assert!(lines.len() == 1 && lines[0].starts_with("interface ifb0: a traffic control"));
+        let xdp = Link {
+            xdp: true,
+            ..link("eth1", "")
+        };
+        assert_eq!(told(xdp, vec![])?.len(), 1);
+        let moved = Link {
+            also_receives: vec![MacAddress::from([2, 0, 0, 0, 0, 9])],
+            ..link("eth1", "")
+        };
+        assert_eq!(told(moved, vec![])?.len(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_link_is_watched_by_the_name_it_will_have_and_without_a_file_by_its_device() -> Result {
+        let mac = MacAddress::from([2, 0, 0, 0, 0, 1]);
+        let wanted = wanted(vec![zone("cam0", Device::Mac(mac))?]);
+        let eth1 = Link {
+            mac: Some(mac),
+            up: true,
+            path: Some("platform/eth".into()),
+            ..port_of("br9", link("eth1", ""))
+        };
+        let current = Current {
+            links: vec![eth1, port_of("docker0", link("veth7", "veth"))],
+            ..Current::default()
+        };
+        for wanted in [Some(&wanted), None] {
+            let found = bypasses(&current, wanted);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].link == "eth1" && found[0].is_up);
+        }
+        Ok(())
+    }
+}

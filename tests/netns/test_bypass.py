@@ -1,0 +1,181 @@
+"""What carries frames past the firewall is told, refused, and closed by seal."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+from lab import example, probes
+from lab.capture import Capture
+from lab.namespace import Namespace
+from lab.probes import wait_until
+from netns.network import NetworkTest
+
+# bpf(2): the numbers of include/uapi/linux/bpf.h.
+SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+BPF_PROG_LOAD, BPF_LINK_CREATE, BPF_PROG_TYPE_XDP, BPF_XDP = 5, 28, 6, 37
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(attributes, 128)
+    fd = int(libc.syscall(SYS_BPF, command, buffer, 128))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), f"bpf({command})")
+    return fd
+
+
+class BypassLegacy(NetworkTest):
+    """Each way that this kernel has, put there by somebody else."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.camfw("boot")
+        self.camfw("status")
+
+    def assert_told(self, *words: str) -> None:
+        """status and apply name it, and say what to do; apply changes nothing."""
+        lines = [line for line in self.camfw("status", expect=1).stdout.splitlines() if "past the firewall" in line
+                 or "before the firewall" in line]
+        self.assertTrue(any(all(word in line for word in words) for line in lines), f"{words}: {lines}")
+        before = self.tables.snapshot()
+        self.change_config('rate = "10/minute"', 'rate = "20/minute"')
+        refused = self.camfw("apply", expect=1).said
+        self.change_config('rate = "20/minute"', 'rate = "10/minute"')
+        for word in words:
+            self.assertIn(word, refused)
+        self.assertEqual(self.tables.snapshot(), before)
+
+    def assert_nothing_told(self) -> None:
+        self.camfw("apply")
+        self.camfw("status")
+
+    def crosses(self, wait: float = 2) -> bool:
+        """Whether a frame of the camera's own making arrives at the internet host."""
+        with Capture(self.internet, "udp and dst port 4242") as internet, \
+                self.camera.socket(kind=socket.SOCK_DGRAM) as sender:
+            self.camera.ip("neigh", "replace", "192.168.8.77", "lladdr", example.INTERNET.mac, "dev", "eth0")
+            return wait_until(lambda: bool(sender.sendto(b"x", ("192.168.8.77", 4242))) and internet.count() > 0, wait)
+
+    @contextlib.contextmanager
+    def bridge(self) -> Iterator[None]:
+        self.router.ip(batch="""
+            link add br9 type bridge
+            link set br9 up
+            link set eth0 master br9
+            link set eth1 master br9
+        """)
+        # Frames through a bridge meet the FORWARD chain where br_netfilter is
+        # loaded; here it is about the bridge alone.
+        with contextlib.suppress(OSError):
+            self.router.write_sysctl("net.bridge.bridge-nf-call-iptables", "0")
+        yield
+        self.router.ip("link", "del", "br9")
+
+    def test_a_bridge_over_two_zones(self) -> None:
+        self.assertFalse(self.crosses(0.5))
+        with self.bridge():
+            self.assertTrue(self.crosses(), "control: the bridge carries it")
+            self.assert_told("eth0", "port of bridge br9", "ip link set eth0 nomaster")
+            self.assert_told("eth1", "port of bridge br9")
+        self.assert_nothing_told()
+
+    def test_seal_is_true_on_layer_two(self) -> None:
+        with self.bridge():
+            self.assertTrue(self.crosses(), "control: the bridge carries it")
+            self.assertIn("br9", self.camfw("seal").said)
+            self.assertFalse(self.crosses(0.5))
+        self.camfw("apply")
+        self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+
+    def test_a_boot_that_finds_one_stays_sealed_and_says_why(self) -> None:
+        with self.bridge():
+            said = self.camfw("boot", expect=3).said
+            self.assertIn("eth1: it is a port of bridge br9", said)
+            self.assertFalse(self.crosses(0.5))
+
+    def test_watch_tells_it(self) -> None:
+        with self.watching(), self.bridge():
+            self.assertTrue(self.hears("eth1: it is a port of bridge br9"))
+
+    def test_macvlan_and_macvtap(self) -> None:
+        for kind in ("macvlan", "macvtap"):
+            with self.subTest(kind):
+                self.router.ip("link", "add", "link", "eth1", "name", "up0", "type", kind)
+                self.assert_told("eth1", f"{kind} up0")
+                self.router.ip("link", "del", "up0")
+                self.assert_nothing_told()
+
+    def test_a_macvlan_in_another_namespace(self) -> None:
+        with Namespace("other") as other:
+            self.router.ip("link", "add", "link", "eth1", "name", "up0", "netns", other.name,
+                           "address", "02:00:00:00:77:01", "type", "macvlan", "mode", "bridge")
+            other.ip(batch="link set up0 up\naddress add 192.168.8.77/24 dev up0")
+            self.assertTrue(probes.ping(self.camera, "192.168.8.77"), "control: it is reached")
+            self.assert_told("eth1", "02:00:00:00:77:01", "another network namespace")
+        self.assertTrue(wait_until(lambda: self.program.run("status").code == 0))
+
+    def test_a_port_that_the_files_bridge_does_not_have(self) -> None:
+        self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1"], name = "br-cam" }')
+        self.router.ip("address", "flush", "dev", "eth1")
+        self.camfw("apply")
+        self.camfw("status")
+        self.router.ip("link", "add", "eth7", "type", "veth", "peer", "name", "eth8")
+        self.router.ip("link", "set", "eth7", "master", "br-cam")
+        self.assert_told("br-cam", "eth7 is a port of it")
+
+    def tc(self, *arguments: str) -> None:
+        self.router.run(["tc", *arguments], check=True)
+
+    def test_a_redirect_by_traffic_control(self) -> None:
+        self.tc("qdisc", "add", "dev", "eth1", "clsact")
+        self.tc("filter", "add", "dev", "eth1", "ingress", "protocol", "ip", "u32", "match", "u32", "0", "0",
+                "flowid", "1:1")
+        self.assert_nothing_told()
+        for hook in ("ingress", "egress"):
+            with self.subTest(hook):
+                self.tc("filter", "add", "dev", "eth1", hook, "protocol", "all", "prio", "9", "u32", "match", "u32",
+                        "0", "0", "action", "mirred", "egress", "redirect", "dev", "eth0")
+                if hook == "ingress":
+                    self.assertTrue(self.crosses(), "control: it is redirected")
+                self.assert_told("eth1", "traffic control filter (u32)")
+                self.tc("filter", "del", "dev", "eth1", hook, "prio", "9")
+                self.assert_nothing_told()
+
+    def test_a_redirect_by_the_class_of_a_shaper(self) -> None:
+        self.tc("qdisc", "add", "dev", "eth1", "root", "handle", "1:", "htb")
+        self.tc("class", "add", "dev", "eth1", "parent", "1:", "classid", "1:1", "htb", "rate", "100mbit")
+        self.tc("class", "add", "dev", "eth1", "parent", "1:1", "classid", "1:2", "htb", "rate", "100mbit")
+        self.tc("filter", "add", "dev", "eth1", "parent", "1:", "protocol", "ip", "u32", "match", "u32", "0", "0",
+                "flowid", "1:1")
+        self.assert_nothing_told()
+        self.tc("filter", "add", "dev", "eth1", "parent", "1:1", "protocol", "all", "prio", "9", "u32", "match",
+                "u32", "0", "0", "action", "mirred", "egress", "mirror", "dev", "eth0")
+        self.assert_told("eth1", "traffic control filter (u32)")
+
+    def test_a_shaper_of_what_comes_in(self) -> None:
+        self.router.ip(batch="link add ifb9 type ifb\nlink set ifb9 up")
+        self.tc("qdisc", "add", "dev", "eth1", "ingress")
+        self.tc("filter", "add", "dev", "eth1", "parent", "ffff:", "protocol", "all", "u32", "match", "u32", "0", "0",
+                "action", "mirred", "egress", "redirect", "dev", "ifb9")
+        self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+        self.assert_nothing_told()
+
+    def test_an_xdp_program(self) -> None:
+        # r0 = XDP_PASS; exit
+        code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0))
+        licence = ctypes.create_string_buffer(b"GPL")
+        program = bpf(BPF_PROG_LOAD, struct.pack(
+            "=IIQQ", BPF_PROG_TYPE_XDP, 2, ctypes.addressof(code), ctypes.addressof(licence)))
+        with self.router.entered():
+            index = socket.if_nametoindex("eth1")
+            link = bpf(BPF_LINK_CREATE, struct.pack("=IIII", program, index, BPF_XDP, 2))
+        self.assert_told("eth1", "XDP")
+        os.close(link)
+        os.close(program)
+        self.assertTrue(wait_until(lambda: self.program.run("status").code == 0))
+        self.assert_nothing_told()
