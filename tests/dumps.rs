@@ -1,62 +1,13 @@
 //! Anyone's iptables-save text, as the program takes it: what it must not be
 //! wrong about, and what it says.
 
+mod support;
+
 use std::error::Error;
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+
+use support::Scratch;
 
 type Done = Result<(), Box<dyn Error>>;
-
-/// A folder for a test's files; it goes with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Result<Scratch, std::io::Error> {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("networks"), "eth1 192.168.8.0/24 fd00::/64\n")?;
-        Ok(Scratch(folder))
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<(), std::io::Error> {
-        fs::write(self.0.join(name), text)
-    }
-
-    /// The exit code and what was said, on stdout and on stderr.
-    fn camfw(&self, arguments: &str) -> Result<(i32, String), Box<dyn Error>> {
-        let output = Command::new(env!("CARGO_BIN_EXE_camfw"))
-            .args(arguments.split_whitespace())
-            .current_dir(&self.0)
-            .output()?;
-        let said = [output.stdout, output.stderr].concat();
-        let code = output.status.code().ok_or("killed")?;
-        Ok((code, String::from_utf8(said)?))
-    }
-
-    /// What `prove` says of a filter table that drops what comes in or across but
-    /// for these rules, and of the tables before it.
-    fn prove(
-        &self,
-        before: &str,
-        rules: &str,
-        more: &str,
-    ) -> Result<(i32, String), Box<dyn Error>> {
-        self.write(
-            "rules",
-            &format!(
-                "{before}*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n{rules}COMMIT\n"
-            ),
-        )?;
-        self.camfw(&format!("prove --rules rules --networks networks {more}"))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 const OUT: &str = "eth1: spoofed sources are kept out\n";
 
@@ -537,5 +488,85 @@ fn a_translated_prefix_is_another_address() -> Done {
     let (code, said) = scratch.prove(mangle, "-A FORWARD -d fd02::/64 -j ACCEPT\n", "")?;
     assert!(code == 1 && said.contains("cannot be told"), "{said}");
     assert!(said.contains("-j DNPT"), "{said}");
+    Ok(())
+}
+
+/// Who sends a copy elsewhere lets packets through, whatever becomes of the packet
+/// itself; who only tells a program of them does not; and what a program decides
+/// cannot be told.
+#[test]
+fn a_copy_that_arrives_elsewhere_is_a_way_through() -> Done {
+    let scratch = Scratch::new("copies")?;
+    for (target, said) in [
+        ("TEE --gateway 10.0.0.9", "NOT kept out"),
+        ("NFLOG --nflog-group 3", "are kept out"),
+        ("ULOG --ulog-nlgroup 3", "are kept out"),
+        ("LOG", "are kept out"),
+        ("AUDIT --type drop", "are kept out"),
+        ("REJECT --reject-with icmp-host-prohibited", "are kept out"),
+        ("TARPIT", "are kept out"),
+        ("DELUDE", "are kept out"),
+        ("STEAL", "are kept out"),
+        ("CHAOS --tarpit", "are kept out"),
+        ("NFQUEUE --queue-num 0", "cannot be told"),
+        ("NFQUEUE --queue-num 0 --queue-bypass", "cannot be told"),
+        ("QUEUE", "cannot be told"),
+        ("MIRROR", "cannot be told"),
+        ("ECHO", "cannot be told"),
+        ("SYNPROXY --sack-perm", "cannot be told"),
+    ] {
+        let rule = |chain| format!("-A {chain} -i eth1 ! -s 192.168.8.0/24 -j {target}\n");
+        let code = i32::from(said != "are kept out");
+        for chain in ["INPUT", "FORWARD"] {
+            let found = scratch.prove("", &rule(chain), "")?;
+            assert!(
+                found.0 == code && found.1.contains(said),
+                "{chain} {target}: {}",
+                found.1
+            );
+        }
+        let table = |name| {
+            format!(
+                "*{name}\n:PREROUTING ACCEPT [0:0]\n{}COMMIT\n",
+                rule("PREROUTING")
+            )
+        };
+        for name in ["raw", "mangle"] {
+            let found = scratch.prove(&table(name), "", "")?;
+            // What a program lets through there still meets the filter.
+            let expected = match target.starts_with("TEE") {
+                true => (1, "NOT kept out"),
+                false => (0, "are kept out"),
+            };
+            assert!(
+                found.0 == expected.0 && found.1.contains(expected.1),
+                "{name} {target}: {}",
+                found.1
+            );
+        }
+    }
+    // A copy of what has a source of its own is not spoofed, and one that OUTPUT
+    // may drop, or that a limit may leave out, perhaps leaves.
+    for (rules, said) in [
+        (
+            "-A FORWARD -i eth1 -s 192.168.8.0/24 -j TEE --gateway 10.0.0.9\n",
+            "are kept out",
+        ),
+        (
+            "-A FORWARD -i eth1 -m limit --limit 1/sec -j TEE --gateway 10.0.0.9\n",
+            "cannot be told",
+        ),
+        (
+            "-A OUTPUT -d 10.0.0.9 -j DROP\n-A FORWARD -i eth1 -j TEE --gateway 10.0.0.9\n",
+            "cannot be told",
+        ),
+        (
+            "-A FORWARD -i eth1 ! -s 192.168.8.0/24 -j DROP\n-A FORWARD -i eth1 -j TEE --gateway 10.0.0.9\n",
+            "are kept out",
+        ),
+    ] {
+        let (_, found) = scratch.prove("", rules, "")?;
+        assert!(found.contains(said), "{rules}{found}");
+    }
     Ok(())
 }

@@ -2,18 +2,24 @@
 
 use std::path::Path;
 
-use super::dump::{dump, unknown};
+use super::dump::{dump_of, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
 use crate::host::text_file;
+use crate::policy::Answers;
 use crate::prove;
 use crate::ruleset::{IpFamily, Ruleset};
+use crate::source::Source;
 
 /// The rules of each family that a file has.
 type Rules = Vec<(IpFamily, Ruleset)>;
 
 /// Prints what changes; the exit code.
 pub(super) fn run(old: &str, new: &str) -> u8 {
+    if old == "-" && new == "-" {
+        complain("standard input can be read once; give a file as one of the two");
+        return REFUSED;
+    }
     let both = rules(old).and_then(|old| Ok((old, rules(new)?)));
     let share = |old: &Rules, new: &Rules| {
         let mut old = old.iter();
@@ -34,18 +40,28 @@ pub(super) fn run(old: &str, new: &str) -> u8 {
     }
 }
 
-/// A dump begins with a table or a remark, a configuration with neither `*`.
 fn rules(path: &str) -> Result<Rules, String> {
-    let is_dump = text_file::read(path)?
-        .lines()
-        .map(str::trim)
-        .any(|line| line.starts_with('*'));
-    if is_dump {
-        let (rules, family) = dump(path)?;
+    let text = text_file::read(path)?;
+    if is_dump(&text) {
+        let (rules, family) = dump_of(path, &text)?;
         return Ok(vec![(family, rules)]);
     }
-    let plan = apply::read_plan(Path::new(path)).map_err(|refusal| refusal.to_string())?;
+    // A file of the disk has its drop-ins beside it; a pipe has none.
+    let plan = match text_file::is_regular(path) {
+        true => apply::read_plan(Path::new(path)),
+        false => crate::plan(&Source::new(path, text), &Answers::new()),
+    };
+    let plan = plan.map_err(|refusal| refusal.to_string())?;
     Ok(vec![(IpFamily::V4, plan.ipv4), (IpFamily::V6, plan.ipv6)])
+}
+
+/// A text of nothing but remarks is the dump of a kernel without tables; no line
+/// of a configuration begins like one of a dump.
+fn is_dump(text: &str) -> bool {
+    let lines = text.lines().map(str::trim);
+    let mut said = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    said.next()
+        .is_none_or(|line| line.starts_with(['*', ':', '-']))
 }
 
 fn report(old: &Rules, new: &Rules) -> u8 {

@@ -7,9 +7,19 @@ use crate::ruleset::{IpFamily, Ruleset, named_family, read};
 
 /// Anyone's rules, and their family.
 pub(super) fn dump(path: &str) -> Result<(Ruleset, IpFamily), String> {
-    let text = text_file::read(path)?;
-    let rules = read(&text).map_err(|error| format!("{path}: {error}"))?;
-    let named = named_family(&text);
+    dump_of(path, &text_file::read(path)?)
+}
+
+/// The same of a text that was read already.
+pub(super) fn dump_of(path: &str, text: &str) -> Result<(Ruleset, IpFamily), String> {
+    let rules = read(text).map_err(|error| format!("{path}: {error}"))?;
+    // A kernel without tables accepts everything, and so would this.
+    if rules.tables().next().is_none() {
+        return Err(format!(
+            "{path}: holds no table; give what iptables-save prints for root"
+        ));
+    }
+    let named = named_family(text);
     let family =
         prove::family_of_dump(&rules, named).map_err(|error| format!("{path}: {error}"))?;
     Ok((rules, family))

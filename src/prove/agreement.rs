@@ -80,6 +80,7 @@ fn rules(random: &mut Random) -> String {
             &[
                 "-j MARK --set-xmark 0x1/0xffffffff",
                 "-j MARK --set-xmark 0x2/0xf",
+                "-j TEE --gateway 10.0.0.9",
                 "-j a",
                 "-j DROP",
             ],
@@ -97,6 +98,7 @@ fn rules(random: &mut Random) -> String {
                 "-j REJECT",
                 "-j ODD",
                 "-j LOG",
+                "-j TEE --gateway 10.0.0.9",
             ],
         ),
         (

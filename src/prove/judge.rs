@@ -144,6 +144,10 @@ struct Judge<'p> {
     path: Vec<Met<'p>>,
     accepted: Option<Place<'p>>,
     dropped: Option<Place<'p>>,
+    /// Where it was copied to somewhere else, and whether it surely was.
+    copied: Option<(Place<'p>, bool)>,
+    /// Whether a copy surely leaves.
+    copies_leave: bool,
     /// Whether all that it met so far it surely met.
     surely: bool,
 }
@@ -170,7 +174,7 @@ pub fn judge_routed<'p>(
     routes: Routes<'_>,
 ) -> Judgement<'p> {
     let mut way = way;
-    let mut judge = Judge::new(packet);
+    let mut judge = Judge::new(packet, program);
     // By which interface it leaves is known once it is routed.
     let mut out = packet.value(Field::Out);
     if way == Way::Forward {
@@ -208,7 +212,7 @@ pub fn judge_chain<'p>(
     chain: &str,
     packet: Packet,
 ) -> Judgement<'p> {
-    let mut judge = Judge::new(packet);
+    let mut judge = Judge::new(packet, program);
     let goes_on = judge.table(program, space, table, chain);
     // Here a verdict of any table is one.
     judge.accepted = judge.accepted.or_else(|| {
@@ -219,12 +223,14 @@ pub fn judge_chain<'p>(
 }
 
 impl<'p> Judge<'p> {
-    fn new(packet: Packet) -> Judge<'p> {
+    fn new(packet: Packet, program: &Program<'_>) -> Judge<'p> {
         Judge {
             packet,
             path: Vec::new(),
             accepted: None,
             dropped: None,
+            copied: None,
+            copies_leave: program.copies_leave,
             surely: true,
         }
     }
@@ -239,6 +245,14 @@ impl<'p> Judge<'p> {
                 (Verdict::Depends, rule.or(dropped))
             }
             (false, dropped) => (Verdict::Drop, dropped),
+        };
+        // What arrives somewhere else got through.
+        let (verdict, by) = match (verdict, self.copied) {
+            (Verdict::Drop | Verdict::Depends, Some((copied, true))) => {
+                (Verdict::Accept, Some(copied))
+            }
+            (Verdict::Drop, Some((copied, false))) => (Verdict::Depends, Some(copied)),
+            _ => (verdict, by),
         };
         Judgement {
             verdict,
@@ -408,6 +422,13 @@ impl<'p> Judge<'p> {
                 self.set(Field::Dnat, Some(1), holds);
                 self.accept(here)
             }
+            Effect::Copy => {
+                let surely = self.surely && holds && self.copies_leave;
+                if self.copied.is_none_or(|(_, already)| surely && !already) {
+                    self.copied = Some((here, surely));
+                }
+                Fate::ON
+            }
             Effect::Unknown => {
                 self.set(Field::Mark, None, holds);
                 self.dropped = self.dropped.or(Some(here));
@@ -461,6 +482,7 @@ fn done(table: &Table<'_>, step: &Step<'_>) -> String {
             "destination rewritten".into()
         }
         Effect::Rewrite(_) => "source rewritten".into(),
+        Effect::Copy => "copied".into(),
         Effect::Unknown => "not known what".into(),
     }
 }

@@ -2,18 +2,23 @@
 //! and its networks, one a line.
 //!
 //! ```text
-//! eth0 = 0.0.0.0/0 !192.168.0.0/16     # all but these
-//! eth1 = 192.168.8.0/24, 10.0.0.1-10.0.0.9
+//! eth0 any !192.168.0.0/16                  # all but these
+//! eth1 192.168.8.0/24, 10.0.0.1-10.0.0.9
 //! ```
+//!
+//! Whatever else is in it is refused: what is taken for another interface than
+//! was meant gives a wrong answer.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use thiserror::Error;
 
 use super::condition::address;
 use super::diagram::Set;
 use super::intent;
 use super::packet::{Field, Space};
+use crate::name::InterfaceName;
 use crate::policy::{Policy, Role};
 use crate::ruleset::IpFamily;
 
@@ -35,55 +40,67 @@ pub struct Behind {
     pub outside: Vec<Span>,
 }
 
+/// Why a file does not say what is behind the interfaces.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{line}: {problem}; write an interface and its networks, as in: eth1 192.168.8.0/24 10.0.0.1-10.0.0.9"
+)]
+pub struct NetworksError {
+    /// Its line, from 1.
+    line: usize,
+    problem: String,
+}
+
 /// Reads the file; several lines of one interface add up.
 ///
 /// # Errors
 /// The line that is none, with its number.
-pub fn parse(text: &str) -> Result<Vec<Behind>, String> {
+pub fn parse(text: &str) -> Result<Vec<Behind>, NetworksError> {
     let mut all: Vec<Behind> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default();
-        let separators = |c: char| c.is_whitespace() || "=,[]\"".contains(c);
+        let separators = |c: char| c.is_whitespace() || c == ',';
         let mut words = line.split(separators).filter(|word| !word.is_empty());
         let Some(interface) = words.next() else {
             continue;
         };
-        let interface = interface.trim_end_matches(':');
+        let refuse = |problem| NetworksError {
+            line: number + 1,
+            problem,
+        };
+        if !is_interface(interface) {
+            return Err(refuse(format!("{interface:?} is no interface")));
+        }
         let place = all.iter().position(|known| known.interface == interface);
         let place = place.unwrap_or_else(|| {
-            all.push(Behind {
-                interface: interface.to_owned(),
-                inside: Vec::new(),
-                outside: Vec::new(),
-            });
+            all.push(Behind::new(interface, &[], &[]));
             all.len() - 1
         });
-        let mut outside = false;
+        let before = all[place].inside.len();
         for word in words {
-            let word = match word.strip_prefix('!') {
-                Some(rest) => {
-                    outside = true;
-                    rest
-                }
-                None => word,
+            let (outside, network) = match word.strip_prefix('!') {
+                Some(network) => (true, network),
+                None => (false, word),
             };
-            if word.is_empty() {
-                continue;
-            }
-            let span = span(word).ok_or_else(|| {
-                let number = number + 1;
-                format!(
-                    "{number}: {word:?} is no network; write an interface and its networks, as in: eth1 192.168.8.0/24 10.0.0.1-10.0.0.9"
-                )
-            })?;
+            let span = span(network).ok_or_else(|| refuse(format!("{word:?} is no network")))?;
             match outside {
                 true => all[place].outside.extend(span),
                 false => all[place].inside.extend(span),
             }
-            outside = false;
+        }
+        if all[place].inside.len() == before {
+            return Err(refuse(format!("no network is behind {interface}")));
         }
     }
     Ok(all)
+}
+
+/// Whether the kernel could have an interface of this name (dev_valid_name in
+/// net/core/dev.c), or several of a wildcard.
+fn is_interface(word: &str) -> bool {
+    let name = word.strip_suffix('+').unwrap_or(word);
+    let named = name.is_empty() || name == "lo" || InterfaceName::try_from(name).is_ok();
+    named && !word.contains([':', '=', '[', ']', '{', '}']) && span(word).is_none()
 }
 
 fn span(word: &str) -> Option<Vec<Span>> {
@@ -192,17 +209,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_an_interface_and_its_networks() {
-        let text = "# ours\neth0 = [0.0.0.0/0] !10.0.0.0/8\neth1: 10.1.0.0/16, 10.2.0.1-10.2.0.9 # more\neth1 10.3.0.1\n\n";
-        let found = parse(text).unwrap_or_default();
+    fn a_line_is_an_interface_and_its_networks() -> Result<(), NetworksError> {
+        let text = "# ours\neth0 0.0.0.0/0 !10.0.0.0/8\neth1 10.1.0.0/16, 10.2.0.1-10.2.0.9 # more\neth1 10.3.0.1\n\nlo any\nppp+ 10.4.0.0/16\nnetwork 10.5.0.0/16\n";
+        let found = parse(text)?;
         let shown: Vec<(&str, usize, usize)> = found
             .iter()
             .map(|it| (it.interface.as_str(), it.inside.len(), it.outside.len()))
             .collect();
-        assert_eq!(shown, [("eth0", 1, 1), ("eth1", 3, 0)]);
-        assert_eq!(parse("lo\n").map(|all| all.len()), Ok(1));
-        for bad in ["eth0 x", "eth0 10.0.0.9-10.0.0.1", "eth0 1.2.3.4/33"] {
-            assert!(parse(bad).is_err(), "{bad:?}");
+        let expected = [
+            ("eth0", 1, 1),
+            ("eth1", 3, 0),
+            ("lo", 2, 0),
+            ("ppp+", 1, 0),
+            ("network", 1, 0),
+        ];
+        assert_eq!(shown, expected);
+        Ok(())
+    }
+
+    /// What looks like a file of another kind was taken for interfaces of that
+    /// name, and the rules were proven for them and not for those that are there.
+    #[test]
+    fn whatever_else_is_refused_with_its_line() {
+        for (bad, problem) in [
+            ("[eth1]", "\"[eth1]\" is no interface"),
+            ("network = \"192.168.8.0/24\"", "\"=\" is no network"),
+            ("eth1 = 192.168.8.0/24", "\"=\" is no network"),
+            ("eth1: 192.168.8.0/24", "\"eth1:\" is no interface"),
+            ("eth1 \"192.168.8.0/24\"", "is no network"),
+            ("eth1 [192.168.8.0/24]", "is no network"),
+            ("192.168.8.0/24 eth1", "\"192.168.8.0/24\" is no interface"),
+            ("192.168.8.1 192.168.8.0/24", "is no interface"),
+            ("a-name-that-is-too-long 10.0.0.0/8", "is no interface"),
+            ("eth0 x", "\"x\" is no network"),
+            ("eth0 10.0.0.9-10.0.0.1", "is no network"),
+            ("eth0 1.2.3.4/33", "is no network"),
+            ("eth0 ! 10.0.0.0/8", "\"!\" is no network"),
+            ("eth0", "no network is behind eth0"),
+            ("eth0 !10.0.0.0/8", "no network is behind eth0"),
+        ] {
+            let error = parse(&format!("# a remark\n{bad}\n")).err();
+            let error = error.map(|it| it.to_string()).unwrap_or_default();
+            assert!(
+                error.starts_with("2: ") && error.contains(problem),
+                "{bad:?}: {error}"
+            );
         }
     }
 }

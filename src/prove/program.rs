@@ -44,6 +44,9 @@ pub enum Effect {
     /// Rewrites the source or the destination of this packet alone, whatever
     /// connection it is part of, to what cannot be told.
     Rewrite(Field),
+    /// Sends a copy elsewhere, outside of the tables that the packet goes on
+    /// through (nf_dup_ipv4 in net/ipv4/netfilter/nf_dup_ipv4.c).
+    Copy,
     /// Nobody can tell: not its verdict, and not its mark.
     Unknown,
 }
@@ -54,7 +57,11 @@ impl Effect {
         match self {
             Effect::Mark(..) | Effect::AnyMark | Effect::Unknown => asked.marks,
             Effect::Hops(_) => asked.hops,
-            Effect::Untrack | Effect::Dnat(..) | Effect::AnyDnat(..) | Effect::Rewrite(_) => true,
+            Effect::Untrack
+            | Effect::Dnat(..)
+            | Effect::AnyDnat(..)
+            | Effect::Rewrite(_)
+            | Effect::Copy => true,
             _ => false,
         }
     }
@@ -144,6 +151,11 @@ pub struct Program<'a> {
     pub untracks: bool,
     /// What packets are asked for.
     pub asked: Asked,
+    /// Whether packets may be copied to somewhere else.
+    pub copies: bool,
+    /// Whether no rule and no policy can drop a copy, which leaves like a packet
+    /// of the router's own.
+    pub copies_leave: bool,
 }
 
 /// The interfaces that a ruleset names.
@@ -190,8 +202,15 @@ impl<'a> Program<'a> {
             fields.iter().any(|field| step.condition.asks_for(*field))
         });
         let untracks = steps().any(|step| step.effect == Effect::Untrack);
+        let copies = steps().any(|step| step.effect == Effect::Copy);
+        let copies_leave = tables.iter().flat_map(|table| &table.chains).all(|chain| {
+            let passes = chain.policy != Some(Policy::Drop) && chain.steps.is_empty();
+            passes || !matches!(chain.name, "OUTPUT" | "POSTROUTING")
+        });
         Program {
             tracks,
+            copies,
+            copies_leave,
             untracks,
             rewrites: nat || asks,
             redirects,
@@ -420,7 +439,10 @@ fn effect(target: Option<&Target>, places: &BTreeMap<&str, usize>) -> Effect {
     }
 }
 
-/// The targets of other people's rules. One that is not here may do anything.
+/// The targets of other people's rules. One that is not here may do anything:
+/// those that hand packets to a program (NFQUEUE, QUEUE) or send them back (MIRROR,
+/// ECHO) among them. What only tells a program of them (NFLOG, ULOG) lets nothing
+/// through.
 fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
     let name = words.get(1).map_or("", String::as_str);
     if let Some(place) = places.get(name) {
@@ -435,7 +457,9 @@ fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
     };
     let has = |wanted: &str| words.iter().any(|word| word == wanted);
     match name {
-        "REJECT" | "TARPIT" => Effect::Drop,
+        // Some of them answer, none passes anything on.
+        "REJECT" | "TARPIT" | "DELUDE" | "CHAOS" | "STEAL" => Effect::Drop,
+        "TEE" => Effect::Copy,
         "SNAT" | "MASQUERADE" | "SAME" => Effect::Accept,
         "DNAT" => destination(words),
         "NETMAP" => {
@@ -463,9 +487,7 @@ fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
         "SET" if has("--map-mark") => Effect::AnyMark,
         "CONNMARK" | "CT" | "LOG" | "ULOG" | "NFLOG" | "TRACE" | "CLASSIFY" | "TOS" | "DSCP"
         | "ECN" | "TCPMSS" | "TCPOPTSTRIP" | "CHECKSUM" | "SECMARK" | "CONNSECMARK" | "RATEEST"
-        | "AUDIT" | "SET" | "IDLETIMER" | "LED" | "TEE" | "ACCOUNT" | "CONTINUE" => {
-            Effect::Continue
-        }
+        | "AUDIT" | "SET" | "IDLETIMER" | "LED" | "ACCOUNT" | "CONTINUE" => Effect::Continue,
         _ => Effect::Unknown,
     }
 }

@@ -97,8 +97,10 @@ pub struct Reach<'p, 'a> {
     program: &'p Program<'a>,
     /// What became of the packets of chains that change none, by table and place.
     known: std::collections::BTreeMap<(TableName, usize), Option<Ends>>,
-    /// What got to routing, by the chain before it.
-    routed: Vec<(&'static str, Three)>,
+    /// What got to routing, and what was copied until there, by the chain before.
+    routed: Vec<(&'static str, Three, Three)>,
+    /// What was copied to somewhere else.
+    copied: Three,
 }
 
 impl<'p, 'a> Reach<'p, 'a> {
@@ -108,6 +110,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             program,
             known: std::collections::BTreeMap::new(),
             routed: Vec::new(),
+            copied: Three::NONE,
         }
     }
 
@@ -177,12 +180,14 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.diagrams.or(alone, others)
     }
 
-    /// The packets of a way that get through every table, as they are at the end.
+    /// The packets of a way that get through every table, as they are at the end;
+    /// or of which a copy does, wherever that goes.
     pub fn accepted(&mut self, space: &mut Space, way: Way) -> Three {
         // Where a chain lets nothing through there is nothing to follow.
         for (table, chain) in after_routing(way) {
             if let Some(through) = self.let_through(space, *table, chain)
                 && through.may.is_empty()
+                && !self.program.copies
             {
                 return Three::NONE;
             }
@@ -194,13 +199,39 @@ impl<'p, 'a> Reach<'p, 'a> {
         for (table, chain) in after_routing(way) {
             flow = self.through(space, *table, chain, flow);
         }
-        flow
+        let copies = self.copies(space, way);
+        space.or(flow, copies)
+    }
+
+    /// What was copied on a way, which leaves by any interface.
+    fn copies(&mut self, space: &mut Space, way: Way) -> Three {
+        let mut copies = std::mem::replace(&mut self.copied, Three::NONE);
+        if !self.program.copies_leave {
+            copies.must = Set::EMPTY;
+        }
+        match way {
+            Way::Input => copies,
+            Way::Forward => routed(space, copies),
+            Way::Output => {
+                let mut elsewhere = |set| {
+                    let set = space.forget(set, &[Field::Out]);
+                    let last = space.interfaces.len() as u128 - 1;
+                    let out = space.range(Field::Out, Interfaces::LOOPBACK, last);
+                    space.diagrams.and(set, out)
+                };
+                Three {
+                    may: elsewhere(copies.may),
+                    must: elsewhere(copies.must),
+                }
+            }
+        }
     }
 
     /// The packets of a way that get to where it is decided which way they take.
     fn before(&mut self, space: &mut Space, way: Way) -> Three {
         let chain = before_routing(way);
-        if let Some((_, flow)) = self.routed.iter().find(|(known, _)| *known == chain) {
+        if let Some((_, flow, copied)) = self.routed.iter().find(|(known, ..)| *known == chain) {
+            self.copied = *copied;
             return *flow;
         }
         let mut flow = Three::exactly(self.all(space, way));
@@ -208,7 +239,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             flow = self.through(space, table, chain, flow);
         }
         flow = self.rewritten(space, chain, flow);
-        self.routed.push((chain, flow));
+        self.routed.push((chain, flow, self.copied));
         flow
     }
 
@@ -225,7 +256,9 @@ impl<'p, 'a> Reach<'p, 'a> {
             Way::Forward => routed(space, flow),
             Way::Input | Way::Output => flow,
         };
-        self.through(space, table, chain, flow)
+        let through = self.through(space, table, chain, flow);
+        let copies = self.copies(space, way);
+        space.or(through, copies)
     }
 
     /// The packets that a chain looked at alone may see: chains before it may have
@@ -436,6 +469,9 @@ impl<'p, 'a> Reach<'p, 'a> {
             let matched = step.condition.set(space, &chain.given);
             let taken = space.and(walked.rest, matched);
             let passed = space.minus(walked.rest, matched);
+            if step.effect == Effect::Copy {
+                self.copied = space.or(self.copied, taken);
+            }
             let called = match &step.effect {
                 Effect::Jump(to) | Effect::Goto(to) if !table.chains[*to].changes => {
                     let ends = self.ends(space, table, *to, depth + 1);
@@ -589,6 +625,7 @@ fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
         }
         Effect::Hops(None) => walked.rest = forgotten(space, Field::Hops),
         Effect::Rewrite(field) => walked.rest = forgotten(space, *field),
+        Effect::Copy => walked.rest = taken,
         Effect::Untrack => {
             let untracked = State::Untracked as u128;
             walked.rest = both(&mut |space, set| {

@@ -1,0 +1,76 @@
+//! What tests of the program's commands share.
+
+// Each test file has it for itself, and none needs all of it.
+#![allow(dead_code, missing_docs)]
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A folder for a test's files; it goes with it.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// With what is behind eth1 in `networks`.
+    pub fn new(name: &str) -> Result<Scratch, std::io::Error> {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("networks"), "eth1 192.168.8.0/24 fd00::/64\n")?;
+        Ok(Scratch(folder))
+    }
+
+    /// Writes a file into it.
+    pub fn write(&self, name: &str, text: &str) -> Result<(), std::io::Error> {
+        fs::write(self.0.join(name), text)
+    }
+
+    /// The exit code and what was said, on stdout and on stderr.
+    pub fn camfw(&self, arguments: &str) -> Result<(i32, String), Box<dyn Error>> {
+        let output = Command::new(env!("CARGO_BIN_EXE_camfw"))
+            .args(arguments.split_whitespace())
+            .current_dir(&self.0)
+            .output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let code = output.status.code().ok_or("killed")?;
+        Ok((code, String::from_utf8(said)?))
+    }
+
+    /// The same of a shell command, in which `camfw` is the program.
+    pub fn shell(&self, command: &str) -> Result<(i32, String), Box<dyn Error>> {
+        let output = Command::new("bash")
+            .args([
+                "-c",
+                &format!("camfw() {{ \"$CAMFW\" \"$@\"; }}; {command}"),
+            ])
+            .env("CAMFW", env!("CARGO_BIN_EXE_camfw"))
+            .current_dir(&self.0)
+            .output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let code = output.status.code().ok_or("killed")?;
+        Ok((code, String::from_utf8(said)?))
+    }
+
+    /// What `prove` says of a filter table that drops what comes in or across but
+    /// for these rules, and of the tables before it.
+    pub fn prove(
+        &self,
+        before: &str,
+        rules: &str,
+        more: &str,
+    ) -> Result<(i32, String), Box<dyn Error>> {
+        self.write(
+            "rules",
+            &format!(
+                "{before}*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n{rules}COMMIT\n"
+            ),
+        )?;
+        self.camfw(&format!("prove --rules rules --networks networks {more}"))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
