@@ -15,10 +15,21 @@ use crate::source::{Place, Refusal, Source, SourceFile};
 
 pub use value::{Interface, Ports, Services, Strings, SysctlValue};
 
+/// The version of the format that this program reads. A file that does not say has this one.
+pub const VERSION: i64 = 1;
+
+/// The version alone, of a file that may be of another one.
+#[derive(Deserialize)]
+struct Versioned {
+    version: Option<Spanned<i64>>,
+}
+
 /// The whole file, or all of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// `version`: of the configuration's format; 1 where a file does not say.
+    pub version: Option<Spanned<i64>>,
     /// `[zones.NAME]`
     #[serde(default)]
     pub zones: BTreeMap<Spanned<String>, Zone>,
@@ -447,7 +458,26 @@ impl Config {
     fn parse_file(file: &SourceFile, source: &Source) -> Result<Config, Refusal> {
         // Blanks before it make the parser's offsets count through all files.
         let text = " ".repeat(file.start) + &file.text;
-        toml::from_str(&text).map_err(|error| {
+        let parsed: Result<Config, _> = toml::from_str(&text);
+        // The keys of another version need not be known here: its number is the mistake
+        // to name, whatever else was found.
+        let version = match &parsed {
+            Ok(config) => config.version.clone(),
+            Err(_) => toml::from_str(&text)
+                .ok()
+                .and_then(|Versioned { version }| version),
+        };
+        if let Some(other) = version.filter(|version| *version.get_ref() != VERSION) {
+            return Err(source.refuse(
+                other.span(),
+                format_args!(
+                    "version {} of the configuration is not known to this camfw, which reads version {VERSION}; \
+                     install the camfw that this file was written for, or write the file as version {VERSION}",
+                    other.get_ref()
+                ),
+            ));
+        }
+        parsed.map_err(|error| {
             let message = error.message();
             let what = format!("{message}{}", remedy(message));
             match error.span() {

@@ -52,6 +52,7 @@ const TABLES: &[(&str, Place)] = &[
     ("[router]\nunknown = 1", ("`[router]`", 0)),
     ("[ipv6]\nunknown = 1", ("`[ipv6]`", 0)),
     ("[log]\nunknown = 1", ("`[log]`", 0)),
+    ("[watch]\nunknown = 1", ("`[watch]`", 0)),
 ];
 
 /// The keys that serde expected in place of `unknown`.
@@ -127,6 +128,7 @@ fn every_table_of_the_file_has_a_heading() -> Result<(), Box<dyn Error>> {
     let reference = reference()?;
     for key in expected("unknown = 1")? {
         let forms = [
+            format!("`{key}`"),
             format!("`[{key}]`"),
             format!("`[{key}.NAME]`"),
             format!("`[[{key}]]`"),

@@ -14,6 +14,8 @@ impl Config {
     /// # Errors
     /// The second definition of a name, with the place of the first.
     pub(super) fn merge(&mut self, other: Config, source: &Source) -> Result<(), Refusal> {
+        // Each file was parsed as the one version there is.
+        self.version = self.version.take().or(other.version);
         named("zone", &mut self.zones, other.zones, source)?;
         named("service", &mut self.services, other.services, source)?;
         named("setting", &mut self.sysctls, other.sysctls, source)?;
