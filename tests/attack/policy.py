@@ -1,0 +1,174 @@
+"""Owns what the oracle knows of a configuration: zones, allow lines, forwards.
+
+Reads the file itself, with Python's own TOML, and nothing that camfw says of it;
+only the keys that scenarios use.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+from attack.dissect import Address
+from attack.forge import ICMP, TCP, UDP
+
+Table = Mapping[str, Any]
+Network = Any  # ip_network's two types share no useful base
+
+ROUTER = "router"
+# By IANA's registry of service names, but for the passive ports of ftp.
+SERVICES: Mapping[str, Table] = {
+    "dhcp": {"udp": [67]}, "dns": {"tcp": [53], "udp": [53]}, "ftp": {"tcp": [21, "50000-50100"]},
+    "http": {"tcp": [80]}, "https": {"tcp": [443]}, "ntp": {"udp": [123]}, "ping": {"icmp": ["echo-request"]},
+    "rtsp": {"tcp": [554], "udp": [554]}, "ssh": {"tcp": [22]},
+}
+
+
+@dataclass(frozen=True)
+class Zone:
+    name: str
+    role: str
+    # Its interface as the router's kernel has it, and the wires that reach it: several, of a bridge.
+    interface: str
+    wires: tuple[str, ...]
+    # The router's own addresses in it.
+    addresses: tuple[Address, ...]
+    networks: tuple[Network, ...]
+    known_only: bool
+    dhcp: bool
+
+    def holds(self, address: Address) -> bool:
+        return any(address in network for network in self.networks)
+
+
+@dataclass(frozen=True)
+class Camera:
+    name: str
+    zone: str
+    address: Address
+    mac: str | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """Who may open what to whom; a source or target that is None is anybody of its zone."""
+
+    source: str
+    target: str
+    ports: Mapping[int, tuple[range, ...]]
+    ping: bool
+    helper: bool
+    sources: tuple[Network, ...] | None
+    targets: tuple[Network, ...] | None
+    # A camera's own, by its hardware address.
+    mac: str | None
+
+
+@dataclass(frozen=True)
+class Forward:
+    source: str
+    protocol: int
+    port: int
+    target: Address
+    to_port: int
+
+
+class Policy:
+    """The file, as the oracle reads it."""
+
+    def __init__(self, text: str) -> None:
+        self._file: Table = tomllib.loads(text)
+        self.same = self._file.get("ipv6", {}).get("mode") == "same"
+        self.zones = {name: _zone(name, table) for name, table in self._file["zones"].items()}
+        self.cameras = {table["name"]: self._camera(table) for table in self._file.get("cameras", [])}
+        self.lines = tuple(self._lines())
+        self.forwards = tuple(self._forwards())
+
+    def zone_of_wire(self, wire: str) -> Zone:
+        """The zone that it leads to."""
+        return next(zone for zone in self.zones.values() if wire in zone.wires)
+
+    def zone_of(self, address: Address) -> Zone | None:
+        """The zone that an address is in; whatever is in no other is in the one with
+        the default route, if there is one."""
+        for zone in self.zones.values():
+            if zone.holds(address):
+                return zone
+        outward = [name for name, table in self._file["zones"].items() if "gateway" in table]
+        return self.zones[outward[0]] if outward else None
+
+    def _camera(self, table: Table) -> Camera:
+        address = ip_interface(table["address"]).ip
+        zone = self.zone_of(address)
+        assert zone is not None
+        return Camera(table["name"], zone.name, address, table.get("mac"))
+
+    def _lines(self) -> Iterator[Line]:
+        for table in self._file.get("allow", []):
+            target = table["to"]
+            if table["from"] == "any":
+                zone = self.cameras[target].zone if target in self.cameras else target
+                for name in self.zones:
+                    if name != zone:
+                        yield self._line(name, table)
+            elif table["from"] != ROUTER:
+                yield self._line(table["from"], table)
+        for owner in self._file.get("cameras", []):
+            for table in owner.get("allow", []):
+                yield self._line(owner["name"], table)
+
+    def _line(self, source: str, table: Table) -> Line:
+        target, sources, targets, mac = table["to"], _networks(table, "source"), _networks(table, "address"), None
+        if source in self.cameras:
+            camera = self.cameras[source]
+            source, sources, mac = camera.zone, (ip_network(camera.address),), camera.mac
+        if target in self.cameras:
+            targets = (ip_network(self.cameras[target].address),)
+            target = self.cameras[target].zone
+        named = table["service"] if isinstance(table["service"], list) else [table["service"]]
+        services = [{**SERVICES.get(name, {}), **self._file.get("services", {}).get(name, {})}
+                    if isinstance(name, str) else name for name in named]
+        ports: dict[int, list[range]] = {TCP: [], UDP: []}
+        for service in services:
+            for protocol, key in ((TCP, "tcp"), (UDP, "udp")):
+                ports[protocol] += map(_range, service.get(key, []))
+            if "passive" in service:
+                ports[TCP].append(_range(service["passive"]))
+        return Line(
+            source, target, {protocol: tuple(ranges) for protocol, ranges in ports.items()},
+            any("echo-request" in service.get("icmp", []) for service in services),
+            any(service.get("helper", False) for service in services), sources, targets, mac)
+
+    def _forwards(self) -> Iterator[Forward]:
+        for table in self._file.get("forwards", []):
+            protocol, key = (TCP, "tcp") if "tcp" in table else (UDP, "udp")
+            address = ip_interface(table["address"]).ip if "address" in table else self.cameras[table["to"]].address
+            yield Forward(table["from"], protocol, table[key], address, table.get("to-port", table[key]))
+
+
+def _zone(name: str, table: Table) -> Zone:
+    interface = table["interface"]
+    written = table["address"] if isinstance(table["address"], list) else [table["address"]]
+    given = [ip_interface(address) for address in written if address != "dhcp"]
+    if isinstance(interface, str):
+        wires: tuple[str, ...] = (interface,)
+    else:
+        wires = tuple(interface["bridge"])
+        interface = interface["name"]
+    return Zone(name, table["role"], interface, wires, tuple(one.ip for one in given),
+                tuple(one.network for one in given), table.get("known-only", False), "dhcp" in written)
+
+
+def _networks(table: Table, key: str) -> tuple[Network, ...] | None:
+    if key not in table:
+        return None
+    written = table[key] if isinstance(table[key], list) else [table[key]]
+    return tuple(ip_network(one) for one in written)
+
+
+def _range(written: int | str) -> range:
+    first, _, last = str(written).partition("-")
+    return range(int(first), int(last or first) + 1)
