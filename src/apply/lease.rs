@@ -1,41 +1,113 @@
-//! What a DHCP lease brings, checked against the other zones and put in.
+//! What a DHCP lease brings, checked against the rest of the file and put in.
+//!
+//! A lease that is refused is remembered, so that `status` can say why the
+//! interface has no address.
 
 use std::path::Path;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{Outcome, in_force};
 use crate::host::netlink;
-use crate::network;
+use crate::host::store::{self, Place};
+use crate::network::{self, LAST_METRIC, Taken, Wanted, Way};
+use crate::plan::Plan;
+use crate::source::one_line;
 
 /// What a DHCP client's hook does: address and default route of the lease. A
-/// lease in a network of another zone is not taken.
+/// lease that no network should give, or in a network of another zone, is not
+/// taken.
 pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
     let plan = match in_force(config) {
         Ok(plan) => plan,
         Err(refusal) => return Outcome::Refused(refusal.to_string()),
     };
-    let others = plan
-        .network
-        .links
-        .iter()
-        .filter(|other| other.name.as_str() != link);
-    let networks: Vec<_> = others
-        .flat_map(|other| {
-            other.addresses.iter().filter_map(|own| match own {
-                IpNet::V4(own) => Some((own.trunc(), other.zone.clone())),
-                IpNet::V6(_) => None,
-            })
-        })
-        .collect();
     let lease = network::lease(event, |name| std::env::var(name).ok())
-        .and_then(|lease| lease.apart_from(&networks));
-    let done = match lease {
-        Ok(lease) => netlink::set_lease(link, &lease).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        .and_then(|lease| lease.apart_from(&taken(&plan.network, link)));
+    let lease = match lease {
+        Ok(lease) => lease,
+        Err(error) => {
+            let error = error.to_string();
+            return match store::write(Place::Run, &refusal_of(link), &one_line(&error)) {
+                Ok(()) => Outcome::Failed(error),
+                Err(unkept) => Outcome::Failed(format!("{error}; status cannot tell it: {unkept}")),
+            };
+        }
     };
-    match done {
+    let metric = match (plan.network.lease_metric(link), &lease) {
+        (None, network::Lease::Held { .. }) => {
+            return Outcome::Failed(format!(
+                "the policy has no zone by DHCP on interface {link}; stop the client there"
+            ));
+        }
+        (metric, _) => metric.unwrap_or(LAST_METRIC),
+    };
+    if lease != network::Lease::Unchanged
+        && let Err(error) = store::remove(Place::Run, &refusal_of(link))
+    {
+        log::warn!("cannot forget the lease that was refused: {error}");
+    }
+    match netlink::set_lease(link, &lease, metric) {
         Ok(()) => Outcome::Applied(1),
-        Err(error) => Outcome::Failed(error),
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+/// The last lease of each zone by DHCP, where it was refused: why, in words.
+pub fn refusals(plan: &Plan) -> Vec<String> {
+    let links = plan.network.links.iter().filter(|link| link.dhcp);
+    let told = links.filter_map(|link| {
+        let why = match store::read(Place::Run, &refusal_of(link.name.as_str())) {
+            Ok(why) => why?,
+            Err(error) => format!("cannot tell whether a lease was refused: {error}"),
+        };
+        Some(format!("interface {}: {why}", link.name))
+    });
+    told.collect()
+}
+
+fn refusal_of(link: &str) -> String {
+    format!("lease-refused-{link}")
+}
+
+/// The networks that the file has elsewhere: of other zones, and those that routes
+/// lead to by them. A black hole is no place, and is meant to be wide.
+fn taken(wanted: &Wanted, link: &str) -> Vec<Taken> {
+    let others = || {
+        wanted
+            .links
+            .iter()
+            .filter(|other| other.name.as_str() != link)
+    };
+    let own = others().flat_map(|other| {
+        let ipv4 = other.addresses.iter().copied().filter_map(ipv4);
+        ipv4.map(|own| Taken {
+            network: own.trunc(),
+            zone: other.zone.clone(),
+            by_route: false,
+        })
+    });
+    let routed = wanted.routes.iter().filter_map(|route| match &route.way {
+        Way::Gateway { link: by, .. } => {
+            let zone = others()
+                .find(|other| other.name.as_str() == by)?
+                .zone
+                .clone();
+            let network = ipv4(route.destination).filter(|network| network.prefix_len() > 0)?;
+            Some(Taken {
+                network,
+                zone,
+                by_route: true,
+            })
+        }
+        Way::Blackhole | Way::Unreachable => None,
+    });
+    own.chain(routed).collect()
+}
+
+fn ipv4(network: IpNet) -> Option<Ipv4Net> {
+    match network {
+        IpNet::V4(network) => Some(network),
+        IpNet::V6(_) => None,
     }
 }

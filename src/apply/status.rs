@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::state::State;
-use super::{Kernel, StepError, plan_of, read_policy};
+use super::{Kernel, StepError, lease, plan_of, read_policy};
 use crate::accounting::Accounting;
 use crate::host::iptables::Found;
 use crate::host::{self, clock, netlink};
@@ -152,6 +152,7 @@ pub fn drift(kernel: &Kernel, found: &[Found], plan: &Plan) -> Result<Vec<String
     let current = netlink::read()?;
     let diff = network::diff(&current, &plan.network);
     told.extend(bypasses(&current, plan));
+    told.extend(lease::refusals(plan));
     told.extend(network::foreign(&current, &plan.network));
     told.extend(
         diff.changes

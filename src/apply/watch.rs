@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::state::State;
 use super::{
-    Kernel, Outcome, Patience, StepError, bring_up, enforce, failed, good, locked, needs_root,
-    plan_of, read_policy, status, write,
+    Kernel, Outcome, Patience, StepError, bring_up, enforce, failed, good, lease, locked,
+    needs_root, plan_of, read_policy, status, write,
 };
 use crate::host::netlink;
 use crate::kept::Kept;
@@ -162,6 +162,7 @@ impl Watched {
         let current = netlink::read();
         if let Ok(current) = &current {
             self.told.extend(status::bypasses(current, plan));
+            self.told.extend(lease::refusals(plan));
             self.told.extend(network::foreign(current, &plan.network));
             for change in network::diff(current, &plan.network).changes {
                 log::info!("watch: {change}");

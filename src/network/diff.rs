@@ -13,8 +13,8 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    Current, Device, Held, Kind, LOOPBACK, Link, MarkRule, Neighbour, Route, Wanted, WantedLink,
-    Way,
+    Current, Device, Held, Kind, LOOPBACK, Link, MAIN_TABLE, MarkRule, Neighbour, Route, Wanted,
+    WantedLink, Way,
 };
 use crate::name::InterfaceName;
 
@@ -550,16 +550,27 @@ fn is_at(there: &str, wanted: &str) -> bool {
 fn routes(current: &Current, wanted: &Wanted, usable: &HashSet<&str>, changes: &mut Vec<Change>) {
     let possible = |route: &&Route| match &route.way {
         Way::Gateway { link, .. } => usable.contains(link.as_str()),
-        Way::Blackhole => true,
+        Way::Blackhole | Way::Unreachable => true,
     };
     let possible: Vec<Route> = wanted.routes.iter().filter(possible).cloned().collect();
     let (add, remove) = against(&current.routes, &possible);
+    // A lease's own stays until the next lease.
+    let of_leases: HashSet<u32> = wanted
+        .links
+        .iter()
+        .filter_map(|link| wanted.lease_metric(link.name.as_str()))
+        .collect();
+    let of_lease = |route: &Route| {
+        route.way == Way::Unreachable
+            && route.table == MAIN_TABLE
+            && of_leases.contains(&route.metric)
+    };
     // Removed first, unless the new one replaces it, which leaves no gap.
     let slot = |route: &Route| (route.destination, route.metric, route.table);
     let replaced: HashSet<_> = add.iter().map(slot).collect();
     let gone = remove
         .into_iter()
-        .filter(|old| !replaced.contains(&slot(old)));
+        .filter(|old| !replaced.contains(&slot(old)) && !of_lease(old));
     changes.extend(gone.map(Change::RemoveRoute));
     changes.extend(add.into_iter().map(Change::SetRoute));
 }
@@ -593,7 +604,6 @@ fn neighbours(
 
 #[cfg(test)]
 mod tests {
-    use super::super::MAIN_TABLE;
     use super::*;
     use crate::name::MacAddress;
 

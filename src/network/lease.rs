@@ -4,6 +4,7 @@
 //! examples/udhcp/simple.script): an event as argument, the lease in the
 //! environment.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -38,18 +39,60 @@ pub enum LeaseError {
         /// What it ought to be.
         expected: &'static str,
     },
-    /// The lease is for a network of another zone.
+    /// No network gives such an address.
     #[error(
-        "the DHCP server gave {address}, which overlaps {other} of zone {zone}; it is not taken"
+        "the DHCP server gave {address}, {what}; it is not taken: look at what the interface is plugged into"
+    )]
+    NoHost {
+        /// What it gave.
+        address: Ipv4Net,
+        /// What that is.
+        what: &'static str,
+    },
+    /// No packet gets to such a router.
+    #[error(
+        "the DHCP server gave {address} with the router {gateway}, {what}; it is not taken: look at what the interface is plugged into"
+    )]
+    NoRouter {
+        /// The address that it gave.
+        address: Ipv4Net,
+        /// The router.
+        gateway: Ipv4Addr,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The network that it gave is also elsewhere.
+    #[error(
+        "the DHCP server gave {address}, which overlaps {}; it is not taken: give one of the two another network",
+        .other
     )]
     Overlap {
         /// What it gave.
         address: Ipv4Net,
-        /// The network.
-        other: Ipv4Net,
-        /// Whose it is.
-        zone: String,
+        /// What it overlaps.
+        other: Taken,
     },
+}
+
+/// A network that another part of the file has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The network.
+    pub network: Ipv4Net,
+    /// The zone that has it, or that a route leads to it by.
+    pub zone: String,
+    /// Whether it is a route's.
+    pub by_route: bool,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Taken { network, zone, .. } = self;
+        match self.by_route {
+            false => write!(f, "{network} of zone {zone}"),
+            true => write!(f, "{network}, to which a route leads by zone {zone}"),
+        }
+    }
 }
 
 /// Reads an event and its environment.
@@ -85,32 +128,93 @@ fn held(environment: impl Fn(&str) -> Option<String>) -> Result<Lease, LeaseErro
             .ok()
             .and_then(|mask| Ipv4Net::with_netmask(own, mask).ok()),
     };
-    let address = address.filter(|network| (8..=32).contains(&network.prefix_len()));
     let address = address.ok_or_else(|| wrong("mask", "prefix length"))?;
+    if let Some(what) = no_host(address) {
+        return Err(LeaseError::NoHost { address, what });
+    }
     // The first of several routers is the one to use (RFC 2132, 3.5).
     let gateway = match value("router").split_whitespace().next() {
         None => None,
         Some(first) => Some(first.parse().map_err(|_| wrong("router", "IPv4 address"))?),
     };
+    if let Some(gateway) = gateway
+        && let Some(what) = no_router(address, gateway)
+    {
+        return Err(LeaseError::NoRouter {
+            address,
+            gateway,
+            what,
+        });
+    }
     Ok(Lease::Held { address, gateway })
 }
 
+/// Why no host can have the address; RFC 6890 has the networks.
+fn no_host(address: Ipv4Net) -> Option<&'static str> {
+    let own = address.addr();
+    let [first, ..] = own.octets();
+    match address.prefix_len() {
+        0..8 => return Some("a network wider than any that there is"),
+        32 => return Some("which is no network, so that no router is in it"),
+        _ => {}
+    }
+    if first == 0 {
+        Some("which stands for a host without an address")
+    } else if own.is_loopback() {
+        Some("an address of the loopback")
+    } else if own.is_link_local() {
+        Some("an address that a host gives itself where nobody else does")
+    } else if own.is_multicast() {
+        Some("a multicast group")
+    } else if own.is_broadcast() {
+        Some("the broadcast address")
+    } else if first >= 240 {
+        Some("which nobody has, since it is reserved")
+    } else {
+        no_host_of(address, own)
+    }
+}
+
+/// The ends of a network are not hosts', but for one of two (RFC 3021).
+fn no_host_of(network: Ipv4Net, host: Ipv4Addr) -> Option<&'static str> {
+    if network.prefix_len() >= 31 {
+        None
+    } else if host == network.network() {
+        Some("the first address of its network, which is no host's")
+    } else if host == network.broadcast() {
+        Some("its network's broadcast address")
+    } else {
+        None
+    }
+}
+
+fn no_router(address: Ipv4Net, gateway: Ipv4Addr) -> Option<&'static str> {
+    if gateway == address.addr() {
+        Some("which is the same address")
+    } else if !address.contains(&gateway) {
+        Some("which is not in that network")
+    } else {
+        no_host_of(address, gateway)
+    }
+}
+
 impl Lease {
-    /// Refuses a lease that would make the external network another zone's.
+    /// Refuses a lease whose network is another zone's, or one that a route leads
+    /// to by another.
     ///
     /// # Errors
-    /// The network that it overlaps.
-    pub fn apart_from(self, networks: &[(Ipv4Net, String)]) -> Result<Lease, LeaseError> {
+    /// What it overlaps.
+    pub fn apart_from(self, taken: &[Taken]) -> Result<Lease, LeaseError> {
         if let Lease::Held { address, .. } = &self {
             let network = address.trunc();
-            let overlaps = |other: &Ipv4Net| {
+            let overlaps = |other: &&Taken| {
+                let other = other.network;
                 other.contains(&network.network()) || network.contains(&other.network())
             };
-            if let Some((other, zone)) = networks.iter().find(|(other, _)| overlaps(other)) {
+            if let Some(other) = taken.iter().find(overlaps) {
                 return Err(LeaseError::Overlap {
                     address: *address,
-                    other: *other,
-                    zone: zone.clone(),
+                    other: other.clone(),
                 });
             }
         }
@@ -149,8 +253,18 @@ mod tests {
         );
         assert_eq!(lease("deconfig", |_| None)?, Lease::None);
         assert_eq!(lease("leasefail", |_| None)?, Lease::Unchanged);
-        let camera = [("192.168.0.0/16".parse()?, "camera".to_owned())];
-        assert!(expected.apart_from(&camera).is_err());
+        let taken = |network: &str, by_route| -> Result<_, Box<dyn std::error::Error>> {
+            Ok([Taken {
+                network: network.parse()?,
+                zone: "camera".into(),
+                by_route,
+            }])
+        };
+        let apart = |taken: [Taken; 1]| expected.clone().apart_from(&taken);
+        assert!(apart(taken("192.168.1.0/24", false)?).is_ok());
+        for (network, by_route) in [("192.168.0.0/16", false), ("192.168.0.128/25", true)] {
+            assert!(apart(taken(network, by_route)?).is_err());
+        }
         Ok(())
     }
 
@@ -158,11 +272,51 @@ mod tests {
     fn nonsense_is_refused() {
         for values in [
             &[("ip", "x"), ("mask", "24")][..],
-            &[("ip", "10.0.0.1"), ("mask", "0")],
             &[("ip", "10.0.0.1")],
             &[("ip", "10.0.0.1"), ("mask", "24"), ("router", "; reboot")],
         ] {
             assert!(bound(values).is_err(), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_network_gives_is_refused_and_says_why() {
+        for (ip, mask, router, why) in [
+            ("127.0.0.5", "8", "", "loopback"),
+            ("0.0.0.0", "24", "0.0.0.0", "without an address"),
+            ("0.1.2.3", "24", "0.1.2.1", "without an address"),
+            ("169.254.7.7", "16", "", "gives itself"),
+            ("224.0.0.5", "24", "224.0.0.1", "multicast"),
+            ("255.255.255.255", "24", "", "broadcast address"),
+            ("240.0.0.1", "24", "", "reserved"),
+            ("10.0.0.1", "0", "10.0.0.2", "wider"),
+            ("10.0.0.1", "7", "10.0.0.2", "wider"),
+            ("10.0.0.1", "32", "10.0.0.2", "no network"),
+            ("10.0.0.0", "24", "10.0.0.2", "first address"),
+            ("10.0.0.255", "24", "10.0.0.2", "broadcast address"),
+            ("10.0.0.1", "24", "10.0.1.2", "not in that network"),
+            ("10.0.0.1", "24", "0.0.0.0", "not in that network"),
+            ("10.0.0.1", "24", "10.0.0.1", "the same address"),
+            ("10.0.0.1", "24", "10.0.0.0", "first address"),
+            ("10.0.0.1", "24", "10.0.0.255", "broadcast address"),
+        ] {
+            match bound(&[("ip", ip), ("mask", mask), ("router", router)]) {
+                Err(error) => assert!(
+                    error.to_string().contains(why),
+                    "{ip}/{mask} {router}: {error}"
+                ),
+                Ok(lease) => panic!("{ip}/{mask} {router}: {lease:?}"),
+            }
+        }
+        for (ip, mask, router) in [
+            ("10.0.0.1", "31", "10.0.0.0"),
+            ("100.64.0.9", "10", "100.64.0.1"),
+            ("10.0.0.1", "24", ""),
+        ] {
+            assert!(
+                bound(&[("ip", ip), ("mask", mask), ("router", router)]).is_ok(),
+                "{ip}/{mask}"
+            );
         }
     }
 }

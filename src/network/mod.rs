@@ -18,7 +18,7 @@ use crate::name::{InterfaceName, MacAddress};
 
 pub use bypass::{Bypass, FilterAction, TrafficFilter, bypasses};
 pub use diff::{Change, Diff, NetworkError, diff, foreign, left_alone};
-pub use lease::{Lease, LeaseError, lease};
+pub use lease::{Lease, LeaseError, Taken, lease};
 pub use wanted::wanted;
 
 /// The loopback's name, the same in every namespace.
@@ -35,6 +35,14 @@ pub fn default_metric(destination: &IpNet) -> u32 {
         IpNet::V6(_) => 1024,
     }
 }
+
+/// The metric of the unreachable routes behind those of zones and of the file: the
+/// highest, so that they are taken only where those are not there.
+pub const LAST_METRIC: u32 = u32::MAX;
+
+/// The first of the metrics that are kept for such routes: a lease's has one of its
+/// zone's own, so that the next lease finds it.
+pub const LAST_METRICS: u32 = LAST_METRIC - 255;
 
 /// How a link is found or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +84,19 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// The metric of the unreachable route behind the network of a link's lease; None
+    /// where the link has none by DHCP.
+    pub fn lease_metric(&self, link: &str) -> Option<u32> {
+        let index = self
+            .links
+            .iter()
+            .position(|wanted| wanted.name.as_str() == link)?;
+        let index = u32::try_from(index).ok()?.min(254);
+        self.links[index as usize]
+            .dhcp
+            .then_some(LAST_METRIC - 1 - index)
+    }
+
     /// The names of all links that the file speaks of: zones' interfaces, and those
     /// that VLANs and bridges are on.
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -133,6 +154,8 @@ pub enum Way {
     },
     /// Nowhere: what matches is dropped.
     Blackhole,
+    /// Nowhere, and who sends it is told: behind a route that goes with its interface.
+    Unreachable,
 }
 
 impl fmt::Display for Route {
@@ -142,6 +165,7 @@ impl fmt::Display for Route {
                 write!(f, "route {} via {gateway} on {link}", self.destination)?;
             }
             Way::Blackhole => write!(f, "route {} to nowhere", self.destination)?,
+            Way::Unreachable => write!(f, "route {} unreachable", self.destination)?,
         }
         if self.metric != default_metric(&self.destination) {
             write!(f, ", metric {}", self.metric)?;

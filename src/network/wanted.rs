@@ -1,10 +1,11 @@
 //! Policy -> what the network ought to be.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{MAIN_TABLE, Neighbour, Route, Wanted, WantedLink, Way, default_metric};
+use super::{LAST_METRIC, MAIN_TABLE, Neighbour, Route, Wanted, WantedLink, Way, default_metric};
 use crate::policy::{Ipv6Mode, Policy, Zone};
 
 /// What a policy wants of the network.
@@ -46,9 +47,35 @@ pub fn wanted(policy: &Policy) -> Wanted {
         links: policy.zones.iter().map(link).collect(),
         routes: default_routes
             .chain(policy.routes.iter().cloned())
+            .chain(unreachable(policy))
             .collect(),
         rules: policy.mark_rules.clone(),
         neighbours: neighbours.collect(),
         ipv6: policy.ipv6 == Ipv6Mode::Same,
     }
+}
+
+/// Behind each zone's network and each route of the file one to the same
+/// destination that leads nowhere: what belongs to an interface that went, such
+/// as a VPN's, does not follow the default route out in clear, nor does what is
+/// marked for a table whose own default is gone.
+fn unreachable(policy: &Policy) -> Vec<Route> {
+    let networks = policy.zones.iter().flat_map(Zone::own);
+    let networks = networks.map(|own| (own.trunc(), MAIN_TABLE));
+    let by_gateway = |route: &&Route| matches!(route.way, Way::Gateway { .. });
+    let routed = policy.routes.iter().filter(by_gateway);
+    let routed = routed.map(|route| (route.destination, route.table));
+    let mut routes: Vec<Route> = Vec::new();
+    let mut known = HashSet::new();
+    for (destination, table) in networks.chain(routed) {
+        if known.insert((destination, table)) {
+            routes.push(Route {
+                destination,
+                way: Way::Unreachable,
+                metric: LAST_METRIC,
+                table,
+            });
+        }
+    }
+    routes
 }

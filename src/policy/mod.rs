@@ -145,7 +145,7 @@ impl Policy {
         };
         let routed = self.routes.iter().filter(move |route| match &route.way {
             Way::Gateway { link, .. } => *link == zone.interface.as_str() && consulted(route),
-            Way::Blackhole => false,
+            Way::Blackhole | Way::Unreachable => false,
         });
         routed
             .map(|route| route.destination)

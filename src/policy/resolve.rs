@@ -172,6 +172,16 @@ fn zones(config: &Config, ipv6: Ipv6Mode, source: &Source) -> Result<Vec<Zone>, 
                     ));
                 }
             }
+            let has_default = |zone: &Zone| zone.dhcp || zone.gateway.is_some();
+            if (zone.dhcp || other.dhcp) && has_default(&zone) && has_default(other) {
+                return Err(source.refuse(
+                    as_written.address.span(),
+                    format_args!(
+                        "zone {} ({}) has a default route already, and of two, one of them by DHCP, each would take the other's place; keep one, or give this zone a fixed address without gateway",
+                        other.name, other.origin
+                    ),
+                ));
+            }
             let both = zone.gateway.is_some() && other.gateway.is_some();
             if both || zone.gateway6.is_some() && other.gateway6.is_some() {
                 let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);

@@ -11,7 +11,7 @@ use super::resolve::named;
 use super::{Camera, Ipv6Mode, Origin, Role, Zone, ZoneIndex};
 use crate::config::{self, Config};
 use crate::name::{CameraName, MacAddress};
-use crate::network::{MAIN_TABLE, MarkRule, Route, Way, default_metric};
+use crate::network::{LAST_METRICS, MAIN_TABLE, MarkRule, Route, Way, default_metric};
 use crate::source::{Refusal, Source};
 
 /// The cameras that the file names.
@@ -152,6 +152,12 @@ fn route(
     let destination = destination(to, mode, source)?;
     let metric = match *metric {
         0 => default_metric(&destination),
+        metric if metric >= LAST_METRICS => {
+            return Err(source.refuse(
+                written.span(),
+                format_args!("metrics from {LAST_METRICS} on are those of the unreachable routes which camfw puts behind others; use a lower one"),
+            ));
+        }
         metric => metric,
     };
     let way = match (via, blackhole) {
@@ -195,7 +201,7 @@ fn route(
     // zone's are anything but the others' networks.
     let by = match &way {
         Way::Gateway { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
-        Way::Blackhole => None,
+        Way::Blackhole | Way::Unreachable => None,
     };
     let overlaps = |own: IpNet| destination.contains(&own.network()) || own.contains(&destination);
     if let Some(by) = by
@@ -212,7 +218,7 @@ fn route(
     }
     let is_zones = |zone: &Zone| zone.own().any(|own| own.trunc() == destination);
     let has_gateway = |zone: &Zone| match destination {
-        IpNet::V4(_) => zone.gateway.is_some(),
+        IpNet::V4(_) => zone.dhcp || zone.gateway.is_some(),
         IpNet::V6(_) => zone.gateway6.is_some(),
     };
     if table == MAIN_TABLE

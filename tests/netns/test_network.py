@@ -309,3 +309,53 @@ mac = "02:00:00:00:00:11"
             self.assertTrue("overlaps" in said or self.hears("overlaps"))
             self.assertNotRegex(self.links(), r"eth0\S*\s+\S+\s+192")
             self.assertNotIn("default", self.routes())
+            self.assertIn("overlaps", self.camfw("status", expect=1).stdout)
+
+    def hook(self, event: str, *lease: str, expect: int = 0) -> Result:
+        """What udhcpc runs, with a lease in its environment."""
+        environment = " ".join((f"CAMFW_CONFIG={self.program.config}", "interface=eth0", *lease))
+        return self.camfw(before=["/bin/sh", "-c", f'export {environment}; exec "$0" {event}'], expect=expect)
+
+    def test_a_lease_that_no_network_gives_is_told_by_status(self) -> None:
+        self.extend('\n[[routes]]\nto = "10.1.0.0/16"\nvia = "192.168.8.110"\n')
+        self.boot_with_dhcp()
+        self.camfw("status")
+        good = ("ip=10.9.0.7", "mask=24", "router=10.9.0.1")
+        for lease, why in (
+            (("ip=127.0.0.5", "mask=8", "router=127.0.0.1"), "loopback"),
+            (("ip=0.0.0.0", "mask=0", "router=0.0.0.0"), "it is not taken"),
+            (("ip=10.1.7.7", "mask=24", "router=10.1.7.1"), "to which a route leads by zone camera"),
+            (("ip=192.168.5.7", "mask=24", "router=192.168.5.1"), "of zone private"),
+        ):
+            with self.subTest(lease):
+                before = self.routes(), self.links()
+                self.assertIn(why, self.hook("bound", *lease, expect=1).said)
+                self.assertEqual((self.routes(), self.links()), before)
+                self.assertIn(why, self.camfw("status", expect=1).stdout)
+                self.hook("renew", *good)
+                self.camfw("status")
+                self.hook("deconfig")
+                self.camfw("status")
+
+    def test_an_unreachable_route_is_behind_a_lease(self) -> None:
+        self.boot_with_dhcp()
+
+        def behind() -> list[str]:
+            return [line for line in self.routes("all").splitlines() if line.startswith("unreachable 10.")]
+
+        self.hook("bound", "ip=10.9.0.7", "mask=24", "router=10.9.0.1")
+        self.assertEqual(len(behind()), 1)
+        self.hook("deconfig")
+        self.assertIn("10.9.0.0/24", behind()[0], "it stays until the next lease")
+        self.hook("bound", "ip=10.8.0.7", "mask=24", "router=10.8.0.1")
+        self.assertEqual(len(behind()), 1)
+        self.assertIn("10.8.0.0/24", behind()[0])
+        self.assertEqual(self.traced("apply"), [])
+        self.camfw("status")
+        # The zone has a fixed address again.
+        text = self.program.config.read_text()
+        self.program.configure(text.replace('"dhcp"', '"192.168.0.2/24"\ngateway = "192.168.0.1"'))
+        self.end_dhcp()
+        self.hook("deconfig")
+        self.camfw("apply")
+        self.assertEqual(behind(), [])

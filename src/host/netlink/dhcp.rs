@@ -5,14 +5,19 @@ use std::net::{IpAddr, Ipv4Addr};
 use futures_util::TryStreamExt;
 use ipnet::Ipv4Net;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::{LEASED, NetlinkError, read};
 use crate::network::Lease;
 
 /// Puts in what the lease has and takes out what an earlier one brought.
-pub async fn set(handle: &Handle, link: &str, lease: &Lease) -> Result<(), NetlinkError> {
+pub async fn set(
+    handle: &Handle,
+    link: &str,
+    lease: &Lease,
+    metric: u32,
+) -> Result<(), NetlinkError> {
     let (address, gateway) = match lease {
         Lease::Unchanged => return Ok(()),
         Lease::None => (None, None),
@@ -26,9 +31,50 @@ pub async fn set(handle: &Handle, link: &str, lease: &Lease) -> Result<(), Netli
     let index = *indexes
         .get(link)
         .ok_or_else(|| refused(rtnetlink::Error::RequestFailed))?;
+    if let Some(address) = address {
+        let network = address.trunc();
+        put_unreachable(handle, network, metric)
+            .await
+            .map_err(refused)?;
+    }
     replace(handle, index, address, gateway)
         .await
         .map_err(refused)
+}
+
+/// Behind the lease's network, in place of the one of an earlier lease. It stays
+/// when the lease or the link goes: that is what it is for.
+async fn put_unreachable(
+    handle: &Handle,
+    network: Ipv4Net,
+    metric: u32,
+) -> Result<(), rtnetlink::Error> {
+    let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(network.network(), network.prefix_len())
+        .priority(metric)
+        .protocol(RouteProtocol::Other(LEASED))
+        .build();
+    route.header.kind = RouteType::Unreachable;
+    handle.route().add(route).replace().execute().await?;
+    for old in all_routes(handle).await? {
+        let header = &old.header;
+        let of_earlier = header.protocol == RouteProtocol::Other(LEASED)
+            && header.kind == RouteType::Unreachable
+            && old.attributes.contains(&RouteAttribute::Priority(metric));
+        let same = header.destination_prefix_length == network.prefix_len()
+            && old
+                .attributes
+                .contains(&RouteAttribute::Destination(network.network().into()));
+        if of_earlier && !same {
+            handle.route().del(old).execute().await?;
+        }
+    }
+    Ok(())
+}
+
+async fn all_routes(handle: &Handle) -> Result<Vec<RouteMessage>, rtnetlink::Error> {
+    let request = RouteMessageBuilder::<Ipv4Addr>::new().build();
+    handle.route().get(request).execute().try_collect().await
 }
 
 async fn replace(
@@ -66,13 +112,7 @@ async fn replace(
         let route = default.gateway(gateway).build();
         return handle.route().add(route).replace().execute().await;
     }
-    let routes: Vec<RouteMessage> = handle
-        .route()
-        .get(RouteMessageBuilder::<Ipv4Addr>::new().build())
-        .execute()
-        .try_collect()
-        .await?;
-    for route in routes {
+    for route in all_routes(handle).await? {
         let leased = route.header.protocol == RouteProtocol::Other(LEASED);
         if leased && route.attributes.contains(&RouteAttribute::Oif(index)) {
             handle.route().del(route).execute().await?;

@@ -141,12 +141,13 @@ pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
 }
 
 /// Gives a link the address and default route of a lease in place of those of
-/// an earlier one, and touches no others.
+/// an earlier one, with an unreachable route of this metric behind its network,
+/// and touches no others.
 ///
 /// # Errors
 /// Netlink cannot be opened, there is no such link, or the kernel refuses.
-pub fn set_lease(link: &str, lease: &Lease) -> Result<(), NetlinkError> {
-    with_handle(|handle| async move { dhcp::set(&handle, link, lease).await })
+pub fn set_lease(link: &str, lease: &Lease, metric: u32) -> Result<(), NetlinkError> {
+    with_handle(|handle| async move { dhcp::set(&handle, link, lease, metric).await })
 }
 
 /// Runs `work` with a connection; one thread, which is this one.

@@ -22,7 +22,7 @@ use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use nix::libc;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
-use super::{NetlinkError, OUR_ROUTES, OURS, frames};
+use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames};
 use crate::name::MacAddress;
 use crate::network::{Current, Held, Kind, Link, MarkRule, Neighbour, Route, Way};
 
@@ -204,11 +204,11 @@ async fn routes(handle: &Handle, names: &Names) -> Result<Vec<Held<Route>>, rtne
     let request = RouteMessageBuilder::<IpAddr>::new().build();
     let messages: Vec<RouteMessage> = handle.route().get(request).execute().try_collect().await?;
     let held = messages.iter().filter_map(|message| {
-        let ours = message.header.protocol == OUR_ROUTES;
-        Some(Held {
-            value: route(message, names)?,
-            ours,
-        })
+        let value = route(message, names)?;
+        let protocol = message.header.protocol;
+        let ours = protocol == OUR_ROUTES
+            || value.way == Way::Unreachable && protocol == RouteProtocol::Other(LEASED);
+        Some(Held { value, ours })
     });
     Ok(held.collect())
 }
@@ -253,6 +253,7 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
             link: link?,
         },
         RouteType::BlackHole => Way::Blackhole,
+        RouteType::Unreachable => Way::Unreachable,
         _ => return None,
     };
     let destination = IpNet::new(destination, destination_prefix_length).ok()?;

@@ -8,7 +8,7 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
 use netlink_packet_route::link::InfoBridgePort;
 use netlink_packet_route::neighbour::NeighbourAttribute;
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteType};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteMessageBuilder};
 
@@ -144,11 +144,10 @@ impl Links<'_> {
                 self.handle.route().add(message).replace().execute().await?;
             }
             Change::RemoveRoute(route) => {
-                self.handle
-                    .route()
-                    .del(self.route(route)?)
-                    .execute()
-                    .await?;
+                let mut message = self.route(route)?;
+                // It may have come with a lease.
+                message.header.protocol = RouteProtocol::Unspec;
+                self.handle.route().del(message).execute().await?;
             }
             Change::AddRule(rule) => {
                 let mut request = self.handle.rule().add();
@@ -208,6 +207,7 @@ impl Links<'_> {
                 attributes.push(RouteAttribute::Oif(self.index(link)?));
             }
             Way::Blackhole => message.header.kind = RouteType::BlackHole,
+            Way::Unreachable => message.header.kind = RouteType::Unreachable,
         }
         Ok(message)
     }
