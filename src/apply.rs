@@ -23,6 +23,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::host::config_file::Purpose;
 use crate::host::iptables::{self, Found, Load, Readings, Tables, TablesError};
 use crate::host::netlink::NetlinkError;
 use crate::host::process::ProcessError;
@@ -279,13 +280,17 @@ pub fn live_rules() -> Result<[Ruleset; 2], String> {
 ///
 /// # Errors
 /// The one line that refuses the file.
-pub fn read_plan(config: &Path) -> Result<Plan, Refusal> {
-    read_policy(config).map(|(_, plan)| plan)
+pub fn read_plan(config: &Path, purpose: Purpose) -> Result<Plan, Refusal> {
+    read_for(config, purpose).map(|(_, plan)| plan)
 }
 
 fn read_policy(config: &Path) -> Result<(Kept, Plan), Refusal> {
+    read_for(config, Purpose::Load)
+}
+
+fn read_for(config: &Path, purpose: Purpose) -> Result<(Kept, Plan), Refusal> {
     let kept = Kept {
-        source: config_file::read(config)?,
+        source: config_file::read(config, purpose)?,
     };
     let plan = plan_of(&kept)?;
     Ok((kept, plan))
@@ -348,7 +353,7 @@ fn plan_of(kept: &Kept) -> Result<Plan, Refusal> {
 fn in_force(config: &Path) -> Result<Plan, Refusal> {
     match State::read().policy() {
         Some(kept) => plan_of(&kept),
-        None => read_plan(config),
+        None => read_plan(config, Purpose::Load),
     }
 }
 

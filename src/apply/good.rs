@@ -4,7 +4,7 @@
 //! unconfirmed on the disk before it is applied, and kept as good only after.
 
 use super::plan_of;
-use crate::host::store::{self, Place};
+use crate::host::store::{self, Place, StoreError};
 use crate::kept::Kept;
 use crate::plan::Plan;
 
@@ -45,7 +45,7 @@ pub fn keep(kept: &Kept) -> Vec<String> {
         };
         // The mark goes last: until then a boot takes what is good.
         if let Err(error) = kept.and_then(|()| store::remove(place, UNCONFIRMED)) {
-            problems.push(problem(place, "the last good policy", &error));
+            problems.push(problem("the last good policy", &error));
         }
     }
     problems
@@ -53,11 +53,11 @@ pub fn keep(kept: &Kept) -> Vec<String> {
 
 /// Notes a policy as unconfirmed, before it is applied. Whether it is noted
 /// where `confirm` finds it.
-pub fn note_unconfirmed(kept: &Kept) -> std::io::Result<()> {
+pub fn note_unconfirmed(kept: &Kept) -> Result<(), StoreError> {
     let text = kept.to_text();
     if let Err(error) = store::write(Place::Disk, UNCONFIRMED, &text) {
         let what = "that this policy is unconfirmed";
-        log::warn!("{}", problem(Place::Disk, what, &error));
+        log::warn!("{}", problem(what, &error));
     }
     store::write(Place::Run, UNCONFIRMED, &text)
 }
@@ -66,7 +66,7 @@ pub fn note_unconfirmed(kept: &Kept) -> std::io::Result<()> {
 pub fn forget_unconfirmed() {
     for place in PLACES {
         if let Err(error) = store::remove(place, UNCONFIRMED) {
-            log::warn!("{}: {error}", place.folder());
+            log::warn!("{error}");
         }
     }
 }
@@ -91,11 +91,11 @@ fn read(place: Place, name: &str) -> Option<Kept> {
     Kept::from_text(&store::read(place, name).ok()??)
 }
 
-fn problem(place: Place, what: &str, error: &std::io::Error) -> String {
-    let folder = place.folder();
-    let then = match place {
-        Place::Disk => "; the next boot takes the file as it is then",
-        Place::Run => "",
+fn problem(what: &str, error: &StoreError) -> String {
+    let then = match error.is_lost_at_reboot() {
+        true => "; the next boot takes the file as it is then",
+        false => "",
     };
-    format!("cannot keep {what} in {folder}: {error}{then}")
+    let (folder, cause) = (error.place.folder(), &error.cause);
+    format!("cannot keep {what} in {folder}: {cause}{then}")
 }

@@ -76,8 +76,8 @@ fn keep(answers: &Answers) {
     }
     for place in PLACES {
         if let Err(error) = store::write(place, NAME, &text) {
-            let folder = place.folder();
-            log::warn!("cannot keep what names resolved to in {folder}: {error}");
+            let (folder, cause) = (place.folder(), error.cause);
+            log::warn!("cannot keep what names resolved to in {folder}: {cause}");
         }
     }
 }

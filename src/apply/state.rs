@@ -76,8 +76,9 @@ impl State {
         );
         if let Err(error) = store::write(Place::Run, NAME, &text) {
             log::warn!(
-                "cannot keep what is in force in {}: {error}; status will not know since when",
-                Place::Run.folder()
+                "cannot keep what is in force in {}: {}; status will not know since when",
+                error.place.folder(),
+                error.cause
             );
         }
     }

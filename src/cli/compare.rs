@@ -5,6 +5,7 @@ use std::path::Path;
 use super::dump::{dump_of, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
+use crate::host::config_file::Purpose;
 use crate::host::text_file;
 use crate::policy::Answers;
 use crate::prove;
@@ -48,7 +49,7 @@ fn rules(path: &str) -> Result<Rules, String> {
     }
     // A file of the disk has its drop-ins beside it; a pipe has none.
     let plan = match text_file::is_regular(path) {
-        true => apply::read_plan(Path::new(path)),
+        true => apply::read_plan(Path::new(path), Purpose::Ask),
         false => crate::plan(&Source::new(path, text), &Answers::new()),
     };
     let plan = plan.map_err(|refusal| refusal.to_string())?;

@@ -6,6 +6,7 @@ use super::args::Options;
 use super::dump::{dump, networks};
 use super::{REFUSED, complain, print};
 use crate::apply;
+use crate::host::config_file::Purpose;
 use crate::prove::{self, About};
 use crate::ruleset::IpFamily;
 
@@ -48,7 +49,8 @@ fn matrix(config: &Path, options: &Options, ipv6: bool, json: bool) -> Result<St
             (rules, family, networks(from)?)
         }
         None => {
-            let plan = apply::read_plan(config).map_err(|refusal| refusal.to_string())?;
+            let plan =
+                apply::read_plan(config, Purpose::Ask).map_err(|refusal| refusal.to_string())?;
             let behind = prove::behind(&plan.policy);
             let [ipv4, ipv6_rules] = match options.has("live") {
                 true => apply::live_rules()?,

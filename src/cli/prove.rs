@@ -7,6 +7,7 @@ use super::args::Options;
 use super::dump::{dump, networks, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
+use crate::host::config_file::Purpose;
 use crate::prove;
 use crate::ruleset::{IpFamily, TableName};
 
@@ -32,7 +33,7 @@ pub(super) fn run(config: &Path, options: &Options) -> u8 {
 }
 
 fn claims(config: &Path, live: bool) -> Result<(String, bool), String> {
-    let plan = apply::read_plan(config).map_err(|refusal| refusal.to_string())?;
+    let plan = apply::read_plan(config, Purpose::Ask).map_err(|refusal| refusal.to_string())?;
     let [ipv4, ipv6] = match live {
         true => apply::live_rules()?,
         false => [plan.ipv4, plan.ipv6],

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::args::{Daemon, Show};
 use super::{REFUSED, complain, print};
+use crate::host::config_file::Purpose;
 use crate::kernel::{Backend, requirements};
 use crate::network::Device;
 use crate::plan::Plan;
@@ -13,7 +14,7 @@ use crate::{apply, daemon};
 
 /// Prints it; the exit code.
 pub(super) fn run(config: &Path, what: Show) -> u8 {
-    let plan = match apply::read_plan(config) {
+    let plan = match apply::read_plan(config, Purpose::Ask) {
         Ok(plan) => plan,
         Err(refusal) => {
             complain(&refusal.to_string());

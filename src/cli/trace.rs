@@ -6,6 +6,7 @@ use super::args::Options;
 use super::dump::{dump, networks};
 use super::{REFUSED, complain, print};
 use crate::apply;
+use crate::host::config_file::Purpose;
 use crate::host::text_file;
 use crate::prove::Tracer;
 
@@ -28,7 +29,8 @@ fn trace(config: &Path, options: &Options) -> Result<String, String> {
             Tracer::of_rules(rules, family, behind.unwrap_or_default())
         }
         None => {
-            let plan = apply::read_plan(config).map_err(|refusal| refusal.to_string())?;
+            let plan =
+                apply::read_plan(config, Purpose::Ask).map_err(|refusal| refusal.to_string())?;
             let rules = match options.has("live") {
                 true => apply::live_rules()?,
                 false => [plan.ipv4, plan.ipv6],

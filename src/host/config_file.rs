@@ -1,17 +1,23 @@
 //! The configuration file and its drop-ins, from the disk to text.
 //!
-//! Owns what kind of file is taken: a regular one of root's, or of the caller's,
-//! that nobody else can write, not larger than [`MAX_BYTES`], in UTF-8.
-//! The drop-ins of `camfw.toml` are the files `camfw.d/*.toml` beside it, in the
-//! order of their names.
+//! Owns what kind of file is taken: a regular one, not larger than [`MAX_BYTES`],
+//! in UTF-8; to be loaded, one that nobody but root, or the caller, can change or
+//! put another in the place of. The drop-ins of `camfw.toml` are the files
+//! `camfw.d/*.toml` beside it, in the order of their names.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::dir::Dir;
 use nix::libc;
 
+use super::trusted_path::{Folder, TrustError};
+use super::{text_file, time_limit};
 use crate::source::{Place, Refusal, Source};
 
 /// The largest file that is read, in bytes; 1,000 cameras need a tenth of it.
@@ -20,115 +26,253 @@ pub const MAX_BYTES: u64 = 1 << 20;
 /// The most drop-ins; their numbers stand in the names of what the kernel counts.
 pub const MOST_DROP_INS: usize = 999;
 
+/// How long a disk may take for all of them.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To tell something about it, whosever it is; `-` is the standard input.
+    Ask,
+    /// To load it: whoever can change it decides what passes.
+    Load,
+}
+
 /// Reads a configuration file and its drop-ins.
 ///
 /// # Errors
 /// One line, with the place where the text itself is at fault.
-pub fn read(path: &Path) -> Result<Source, Refusal> {
-    let name = |path: &Path| path.display().to_string();
-    let mut source = Source::new(name(path), text_of(path)?);
-    for path in drop_ins(&path.with_extension("d"))? {
-        source = source.with(name(&path), text_of(&path)?);
+pub fn read(path: &Path, purpose: Purpose) -> Result<Source, Refusal> {
+    if path.as_os_str() == text_file::STDIN {
+        return from_stdin(purpose);
+    }
+    let owned = path.to_owned();
+    time_limit::run(LIMIT, move || match purpose {
+        Purpose::Ask => ask(&owned),
+        Purpose::Load => load(&owned),
+    })
+    .unwrap_or_else(|error| Err(refuse(path, format!("cannot read it: {error}"))))
+}
+
+/// There are no drop-ins beside the standard input.
+fn from_stdin(purpose: Purpose) -> Result<Source, Refusal> {
+    let path = Path::new(text_file::STDIN);
+    if purpose == Purpose::Load {
+        let what =
+            "what is loaded is a file, which the next boot finds too; give one with --config";
+        return Err(refuse(path, what));
+    }
+    let bytes = text_file::read_stdin(MAX_BYTES)
+        .map_err(|error| refuse(path, format!("cannot read the standard input: {error}")))?;
+    Ok(Source::new(text_file::STDIN, text(path, bytes)?))
+}
+
+fn ask(path: &Path) -> Result<Source, Refusal> {
+    let open = |path: &Path| {
+        // Without O_NONBLOCK opening a pipe would wait for its writer for ever.
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
+            .open(path)
+            .map_err(|error| cannot_open(path, &error))
+    };
+    let mut source = Source::new(name(path), text_of(path, open(path)?)?);
+    for path in names_in_folder_beside(path)? {
+        source = source.with(name(&path), text_of(&path, open(&path)?)?);
     }
     Ok(source)
 }
 
-/// The drop-ins in a folder, sorted; none where there is no such folder.
-fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
-    let name = folder.display().to_string();
-    let refuse = |what: String| Refusal::new(&name, Place::START, what);
-    let metadata = match fs::metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => metadata,
-        _ => return Ok(Vec::new()),
+fn names_in_folder_beside(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let Some(folder) = folder_of_drop_ins(path) else {
+        return Ok(Vec::new());
     };
-    keeper(&metadata).map_err(refuse)?;
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let entries = entries.map_err(|error| refuse(format!("cannot list it: {error}")))?;
-    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
-    paths.sort();
-    if paths.len() > MOST_DROP_INS {
-        return Err(refuse(format!(
-            "it has {} files, over the limit of {MOST_DROP_INS}; put several into one",
-            paths.len()
-        )));
+    // A link that leads nowhere is there all the same.
+    match fs::symlink_metadata(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        _ => {}
     }
-    Ok(paths)
+    let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| unusable(&folder, &error))?;
+    let names = entries.iter().map(fs::DirEntry::file_name).collect();
+    drop_ins(&folder, names)
+}
+
+fn load(path: &Path) -> Result<Source, Refusal> {
+    let distrust = |error: TrustError| match error {
+        TrustError::Open { path: at, error } if at == path => cannot_open(path, &error),
+        other => refuse(path, other),
+    };
+    let (beside, file) = split(path)?;
+    let folder = Folder::open(beside).map_err(distrust)?;
+    let opened = folder.file(file).map_err(distrust)?;
+    let mut source = Source::new(name(path), text_of(path, opened)?);
+    let Some(drop_ins_folder) = folder_of_drop_ins(path) else {
+        return Ok(source);
+    };
+    let refuse_folder = |error| match error {
+        TrustError::Open { error, .. } => unusable(&drop_ins_folder, &error),
+        other => refuse(&drop_ins_folder, other),
+    };
+    let folder_name = drop_ins_folder.file_name().unwrap_or_default();
+    if !folder.has(folder_name).map_err(refuse_folder)? {
+        return Ok(source);
+    }
+    let folder = folder.folder(folder_name).map_err(refuse_folder)?;
+    let names = list(&folder).map_err(|error| unusable(&drop_ins_folder, &error))?;
+    for path in drop_ins(&drop_ins_folder, names)? {
+        let file = folder
+            .file(path.file_name().unwrap_or_default())
+            .map_err(|error| refuse(&path, error))?;
+        source = source.with(name(&path), text_of(&path, file)?);
+    }
+    Ok(source)
+}
+
+fn list(folder: &Folder) -> io::Result<Vec<OsString>> {
+    let handle = folder.readable().map_err(io::Error::other)?;
+    let mut names = Vec::new();
+    for entry in Dir::from_fd(handle)?.iter() {
+        names.push(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned());
+    }
+    Ok(names)
+}
+
+/// The folder that a path's last name is in, and that name.
+fn split(path: &Path) -> Result<(&Path, &OsStr), Refusal> {
+    let Some(file) = path.file_name() else {
+        return Err(refuse(path, "it is a directory; give the file in it"));
+    };
+    let beside = path.parent().filter(|parent| *parent != Path::new(""));
+    Ok((beside.unwrap_or(Path::new(".")), file))
+}
+
+/// None where the file's own name is the folder's.
+fn folder_of_drop_ins(path: &Path) -> Option<PathBuf> {
+    Some(path.with_extension("d")).filter(|folder| folder != path)
+}
+
+/// Which of the names in the folder are drop-ins, as paths, in order.
+fn drop_ins(folder: &Path, names: Vec<OsString>) -> Result<Vec<PathBuf>, Refusal> {
+    let mut names: Vec<OsString> = names.into_iter().filter(|name| is_drop_in(name)).collect();
+    names.sort();
+    if names.len() > MOST_DROP_INS {
+        let what = format!(
+            "it has {} files, over the limit of {MOST_DROP_INS}; put several into one",
+            names.len()
+        );
+        return Err(refuse(folder, what));
+    }
+    Ok(names.iter().map(|name| folder.join(name)).collect())
+}
+
+/// Hidden files, and what editors leave beside a file, are not meant to be read:
+/// `.x.toml`, `.#x.toml` and `#x.toml`; `x.toml~`, `x.toml.swp` and `#x.toml#` end otherwise.
+fn is_drop_in(name: &OsStr) -> bool {
+    let bytes = name.as_bytes();
+    bytes.ends_with(b".toml") && !bytes.starts_with(b".") && !bytes.starts_with(b"#")
 }
 
 /// Reads one file.
-fn text_of(path: &Path) -> Result<String, Refusal> {
-    let name = path.display().to_string();
-    let refuse = |what: String| Refusal::new(&name, Place::START, what);
-    // Without O_NONBLOCK opening a pipe would wait for its writer for ever.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path)
-        .map_err(|error| {
-            refuse(format!(
-                "cannot open it: {error}; give a file with --config"
-            ))
-        })?;
-    check(&file).map_err(refuse)?;
+fn text_of(path: &Path, file: File) -> Result<String, Refusal> {
+    // Looks at the open file, not at the path, which could be another by now.
+    let metadata = file
+        .metadata()
+        .map_err(|error| refuse(path, format!("cannot look at it: {error}")))?;
+    if metadata.is_dir() {
+        return Err(refuse(path, "it is a directory; give the file in it"));
+    }
+    if !metadata.is_file() {
+        return Err(refuse(
+            path,
+            "it is not a regular file; give one, or - to ask about the standard input",
+        ));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(refuse(path, too_large(metadata.len())));
+    }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| refuse(format!("cannot read it: {error}")))?;
+        .map_err(|error| refuse(path, format!("cannot read it: {error}")))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(refuse(too_large(bytes.len() as u64)));
+        return Err(refuse(path, too_large(bytes.len() as u64)));
     }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(text),
-        Err(error) => {
-            let end = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(&error.as_bytes()[..end]);
-            Err(Source::new(name, text).refuse(
-                end..end,
-                format!(
-                    "the byte 0x{:02x} is not UTF-8; save the file as UTF-8",
-                    error.as_bytes()[end]
-                ),
-            ))
-        }
-    }
+    text(path, bytes)
 }
 
-/// Looks at the open file, not at the path, which could be another by now.
-fn check(file: &File) -> Result<(), String> {
-    let metadata = file
-        .metadata()
-        .map_err(|error| format!("cannot look at it: {error}"))?;
-    if metadata.is_dir() {
-        return Err("it is a directory; give the file in it".into());
-    }
-    if !metadata.is_file() {
-        return Err("it is not a regular file; give one".into());
-    }
-    keeper(&metadata)?;
-    if metadata.len() > MAX_BYTES {
-        return Err(too_large(metadata.len()));
-    }
-    Ok(())
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Refusal> {
+    String::from_utf8(bytes).map_err(|error| {
+        let end = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..end]);
+        Source::new(name(path), text).refuse(
+            end..end,
+            format!(
+                "the byte 0x{:02x} is not UTF-8; save the file as UTF-8",
+                error.as_bytes()[end]
+            ),
+        )
+    })
 }
 
-/// Whether nobody but root, or the caller, can change it.
-fn keeper(metadata: &Metadata) -> Result<(), String> {
-    let owner = metadata.uid();
-    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
-        return Err(format!(
-            "it belongs to user {owner}, who could change the policy; chown root it"
-        ));
-    }
-    if metadata.mode() & 0o022 != 0 {
-        return Err(format!(
-            "others than its owner can write it (mode {:04o}); chmod go-w it",
-            metadata.mode() & 0o7777
-        ));
-    }
-    Ok(())
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn refuse(path: &Path, what: impl std::fmt::Display) -> Refusal {
+    Refusal::new(&name(path), Place::START, what)
+}
+
+fn cannot_open(path: &Path, error: &io::Error) -> Refusal {
+    let what = format!("cannot open it: {error}; give a file with --config");
+    refuse(path, what)
+}
+
+/// A folder of drop-ins that is there: its rules are wanted, so it is not left out.
+fn unusable(folder: &Path, error: &io::Error) -> Refusal {
+    let what = format!(
+        "its drop-ins cannot be read: {error}; make it a folder of .toml files, or remove it"
+    );
+    refuse(folder, what)
 }
 
 fn too_large(bytes: u64) -> String {
     format!("it has {bytes} bytes or more, over the limit of {MAX_BYTES}; make it shorter")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_files_and_editors_leftovers_are_no_drop_ins() {
+        for name in ["10-x.toml", "x.y.toml", "\u{fc}.toml", " .toml"] {
+            assert!(is_drop_in(OsStr::new(name)), "{name:?}");
+        }
+        let others = [
+            ".x.toml",
+            ".toml",
+            ".#x.toml",
+            "#x.toml",
+            "#x.toml#",
+            "x.toml~",
+            "x.toml.swp",
+            ".x.toml.swp",
+            "x.toml.bak",
+            "x.toml.dpkg-new",
+            "x.TOML",
+            "toml",
+        ];
+        for name in others {
+            assert!(!is_drop_in(OsStr::new(name)), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_not_its_own_folder() {
+        let folder = |path: &str| folder_of_drop_ins(Path::new(path));
+        assert_eq!(folder("/a/x.toml"), Some(PathBuf::from("/a/x.d")));
+        assert_eq!(folder("/a/x"), Some(PathBuf::from("/a/x.d")));
+        assert_eq!(folder("/a/x.d"), None);
+    }
 }

@@ -13,13 +13,17 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
+use nix::libc;
 
 use crate::source::one_line;
 
 const PATH: &str = "/run/camfw.lock";
 
-/// How long another command may take. Many that wait for each other may take longer.
+/// How long another command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long many that wait for each other may take.
+const PATIENCE_FOR_ALL: Duration = Duration::from_secs(300);
 
 static HELD: Mutex<Option<Flock<File>>> = Mutex::new(None);
 
@@ -43,15 +47,12 @@ fn held() -> std::sync::MutexGuard<'static, Option<Flock<File>>> {
 ///
 /// # Errors
 /// The file cannot be made, or another command, which is named, holds it for
-/// 30 seconds.
+/// 30 seconds, or several one after the other for 5 minutes.
 pub fn take(command: &str) -> io::Result<Lock> {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(PATH)
+    let mut file = open()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot open {PATH}: {error}")))?;
-    let mut since = Instant::now();
+    let start = Instant::now();
+    let mut since = start;
     let mut holder = String::new();
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -65,7 +66,9 @@ pub fn take(command: &str) -> io::Result<Lock> {
                 *held() = Some(lock);
                 return Ok(Lock(()));
             }
-            Err((back, Errno::EWOULDBLOCK)) if since.elapsed() < PATIENCE => {
+            Err((back, Errno::EWOULDBLOCK))
+                if since.elapsed() < PATIENCE && start.elapsed() < PATIENCE_FOR_ALL =>
+            {
                 file = back;
                 let noted = one_line(&std::fs::read_to_string(PATH).unwrap_or_default());
                 if !noted.is_empty() && noted != holder {
@@ -81,12 +84,26 @@ pub fn take(command: &str) -> io::Result<Lock> {
                     io::ErrorKind::WouldBlock,
                     format!(
                         "{holder}, or a program that it started, has held {PATH} for {} s; let it end, then try again",
-                        PATIENCE.as_secs()
+                        since.elapsed().as_secs()
                     ),
                 ));
             }
             Err((_, error)) => return Err(error.into()),
         }
+    }
+}
+
+fn open() -> io::Result<File> {
+    // Without O_NONBLOCK opening a pipe would wait for its reader for ever.
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+        .open(PATH)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a regular file; remove it")),
     }
 }
 

@@ -18,6 +18,8 @@ pub mod process;
 pub mod store;
 pub mod sysctl;
 pub mod text_file;
+pub(crate) mod time_limit;
+pub(crate) mod trusted_path;
 
 /// Whether this process has the rights of root.
 pub fn is_root() -> bool {

@@ -17,7 +17,7 @@ use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use thiserror::Error;
 
-use super::lock;
+use super::{lock, text_file};
 use crate::source::one_line;
 
 /// Where programs are looked for when the environment names no PATH, as may be
@@ -30,6 +30,9 @@ const DAEMON_LIMIT: Duration = Duration::from_secs(30);
 /// How long a program may take that only reads; what holds it up is most likely
 /// another one that has the lock of the tables.
 pub const SHORT: Duration = Duration::from_secs(10);
+
+/// The largest input that is taken, in bytes: that of a kept policy.
+const MAX_INPUT: u64 = 16 << 20;
 
 /// Why a program did not do its work.
 #[derive(Debug, Error)]
@@ -200,9 +203,8 @@ pub fn detach() -> io::Result<()> {
 /// # Errors
 /// It cannot be read, or is not text.
 pub fn read_stdin() -> io::Result<String> {
-    let mut text = String::new();
-    io::stdin().lock().read_to_string(&mut text)?;
-    Ok(text)
+    let bytes = text_file::read_stdin(MAX_INPUT)?;
+    String::from_utf8(bytes).map_err(io::Error::other)
 }
 
 const READY: &str = "ready";

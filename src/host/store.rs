@@ -2,15 +2,32 @@
 //! /var/lib for longer.
 //!
 //! Each is written beside its place, synced and renamed, so that what is there
-//! is the old or the new and never a part. Decides nothing about their meaning.
+//! is the old or the new and never a part. Only regular files are read, in a
+//! folder in which nobody else can put them. Decides nothing about their meaning.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use thiserror::Error;
+
+use super::time_limit;
+use super::trusted_path::{Folder, TrustError};
 
 /// The largest file that is read, in bytes: a configuration's files and a little.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// How long a disk may take for one file. One that is at its end retries for
+/// minutes, and a boot does not wait for it.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a file is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,69 +48,199 @@ impl Place {
     }
 }
 
+/// What was to be done with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Read it.
+    Read,
+    /// Put a new one in its place.
+    Write,
+    /// Remove it.
+    Remove,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Read => "read",
+            Action::Write => "write",
+            Action::Remove => "remove",
+        })
+    }
+}
+
+/// Why a file could not be kept, or read. What was there before still is.
+#[derive(Debug, Error)]
+#[error("cannot {action} {}: {cause}", path.display())]
+pub struct StoreError {
+    /// Where.
+    pub place: Place,
+    /// What was to be done.
+    pub action: Action,
+    /// Which file.
+    pub path: PathBuf,
+    /// Why not.
+    #[source]
+    pub cause: StoreCause,
+}
+
+/// What is wrong with a file, or where it is.
+#[derive(Debug, Error)]
+pub enum StoreCause {
+    /// The disk is full, read-only, not there, or does not answer.
+    #[error("{0}")]
+    Disk(#[source] io::Error),
+    /// Somebody else can change it, or it is no regular file.
+    #[error("{0}")]
+    Untrusted(#[source] Untrusted),
+    /// It is over the limit.
+    #[error("it has more than {MAX_BYTES} bytes, so camfw did not write it; remove it")]
+    TooLarge,
+}
+
+/// What is wrong with the file, or with a folder on the way to it.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct Untrusted(TrustError);
+
+impl StoreError {
+    /// Whether the next boot finds something else than it should.
+    pub fn is_lost_at_reboot(&self) -> bool {
+        self.place == Place::Disk && self.action != Action::Read
+    }
+}
+
+impl From<TrustError> for StoreCause {
+    fn from(error: TrustError) -> StoreCause {
+        match error {
+            TrustError::Open { error, .. } => StoreCause::Disk(error),
+            other => StoreCause::Untrusted(Untrusted(other)),
+        }
+    }
+}
+
+impl From<io::Error> for StoreCause {
+    fn from(error: io::Error) -> StoreCause {
+        StoreCause::Disk(error)
+    }
+}
+
+impl From<Errno> for StoreCause {
+    fn from(error: Errno) -> StoreCause {
+        StoreCause::Disk(error.into())
+    }
+}
+
 /// Writes a file whole.
 ///
 /// # Errors
-/// The disk is full, read-only or not there; what was there before still is.
-pub fn write(place: Place, name: &str, text: &str) -> io::Result<()> {
-    let (path, new) = (path(place, name), path(place, &format!("{name}.new")));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(place.folder())?;
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| std::fs::rename(&new, &path))
-        .and_then(|()| sync_folder(place));
-    if written.is_err() {
-        // On a full disk its blocks are wanted elsewhere.
-        let _ = std::fs::remove_file(&new);
-    }
-    written
+/// The disk is full, read-only, not there or does not answer; or somebody else
+/// can change what is in the folder.
+pub fn write(place: Place, name: &str, text: &str) -> Result<(), StoreError> {
+    let text = text.to_owned();
+    within_limit(place, name, Action::Write, move |name| {
+        write_unlimited(place, name, &text)
+    })
 }
 
 /// Reads a file; None where there is none.
 ///
 /// # Errors
-/// It is there and cannot be read.
-pub fn read(place: Place, name: &str) -> io::Result<Option<String>> {
-    let file = match File::open(path(place, name)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+/// It is there and cannot be read, or is not what was written.
+pub fn read(place: Place, name: &str) -> Result<Option<String>, StoreError> {
+    within_limit(place, name, Action::Read, move |name| {
+        read_unlimited(place, name)
+    })
 }
 
-/// Removes a file; that there is none is as well.
+/// Removes a file. That there is none is not an error.
 ///
 /// # Errors
 /// It is there and cannot be removed.
-pub fn remove(place: Place, name: &str) -> io::Result<()> {
-    match std::fs::remove_file(path(place, name)) {
-        Ok(()) => sync_folder(place),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+pub fn remove(place: Place, name: &str) -> Result<(), StoreError> {
+    within_limit(place, name, Action::Remove, move |name| {
+        let folder = match Folder::open(Path::new(place.folder())) {
+            Ok(folder) => folder,
+            Err(error) if error.is_absent() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        match unlinkat(folder.handle(), name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) => sync(place, &folder),
+            Err(Errno::ENOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+fn within_limit<T: Send + 'static>(
+    place: Place,
+    name: &str,
+    action: Action,
+    work: impl FnOnce(&OsStr) -> Result<T, StoreCause> + Send + 'static,
+) -> Result<T, StoreError> {
+    let path = Path::new(place.folder()).join(name);
+    let name = name.to_owned();
+    time_limit::run(LIMIT, move || work(OsStr::new(&name)))
+        .unwrap_or_else(|error| Err(error.into()))
+        .map_err(|cause| StoreError {
+            place,
+            action,
+            path,
+            cause,
+        })
+}
+
+fn write_unlimited(place: Place, name: &OsStr, text: &str) -> Result<(), StoreCause> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(place.folder())?;
+    let folder = Folder::open(Path::new(place.folder()))?;
+    let mut new = name.to_owned();
+    new.push(".new");
+    let written = write_new(&folder, &new, text).and_then(|()| {
+        renameat(folder.handle(), new.as_os_str(), folder.handle(), name)?;
+        sync(place, &folder)
+    });
+    if written.is_err() {
+        // On a full disk its blocks are wanted elsewhere.
+        let _ = unlinkat(folder.handle(), new.as_os_str(), UnlinkatFlags::NoRemoveDir);
     }
+    written
 }
 
-fn path(place: Place, name: &str) -> PathBuf {
-    PathBuf::from(place.folder()).join(name)
+fn write_new(folder: &Folder, name: &OsStr, text: &str) -> Result<(), StoreCause> {
+    // What is there is of a command that was killed, or a pipe on which an open
+    // would wait.
+    match unlinkat(folder.handle(), name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    let mut file = File::from(openat(folder.handle(), name, flags, mode)?);
+    file.write_all(text.as_bytes())?;
+    Ok(file.sync_all()?)
 }
 
-fn sync_folder(place: Place) -> io::Result<()> {
+fn read_unlimited(place: Place, name: &OsStr) -> Result<Option<String>, StoreCause> {
+    let file = Folder::open(Path::new(place.folder())).and_then(|folder| folder.regular_file(name));
+    let file = match file {
+        Ok(file) => file,
+        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(StoreCause::TooLarge);
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn sync(place: Place, folder: &Folder) -> Result<(), StoreCause> {
     match place {
         Place::Run => Ok(()),
-        Place::Disk => File::open(place.folder())?.sync_all(),
+        Place::Disk => Ok(File::from(folder.readable()?).sync_all()?),
     }
 }

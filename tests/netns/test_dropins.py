@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 from lab import example, probes
 from lab.services import Listener
+from netns import program
 from netns.case import RouterTest, both_backends
 from netns.policies import CAMERA, EXTERNAL, PING, PRIVATE, allow, camera
 
@@ -30,10 +32,10 @@ class DropIns(RouterTest):
         path.chmod(0o644)
         return path
 
-    def assert_refused(self, path: Path, *words: str) -> None:
+    def assert_refused(self, path: Path, *words: str, commands: tuple[str, ...] = ("check", "apply")) -> None:
         """Each command refuses it in one line at `path`, and changes nothing."""
         before = self.tables.snapshot()
-        for command in ("check", "apply"):
+        for command in commands:
             result = self.camfw(command, expect=2)
             lines = result.stderr.splitlines()
             self.assertEqual(len(lines), 1, result.stderr)
@@ -47,9 +49,12 @@ class DropIns(RouterTest):
         self.drop_in("10-zone.toml", CAMERA)
         self.drop_in("20-lines.toml", allow("private", "camera", "web"))
         self.drop_in("90-services.toml", "[services.web]\ntcp = [80, 8080]\n", "[services.ftp]\ntcp = [21]\n")
-        # Neither is read: another ending, and hidden by one.
-        self.drop_in("30-old.toml.bak", "nonsense")
-        self.drop_in("README", "nonsense")
+        # None is read: another ending, hidden, and what editors leave.
+        for name in ("30-old.toml.bak", "README", ".30-hidden.toml", "20-lines.toml~", "#20-lines.toml#",
+                     "#20-lines.toml", ".20-lines.toml.swp", "20-lines.toml.dpkg-new"):
+            self.drop_in(name, "nonsense")
+        # The lock of an editor: a link that leads nowhere.
+        (self.folder / ".#20-lines.toml").symlink_to("root@box.1:2")
         with Listener(self.router, tcp=[21, 22]), Listener(self.camera, tcp=[80, 81, 8080]):
             self.camfw("boot")
             self.assertTrue(probes.tcp(self.camera, example.CAMERA.router, 21))
@@ -103,7 +108,10 @@ class DropIns(RouterTest):
             with self.subTest(path=broken.name, mode=oct(mode), owner=owner):
                 os.chown(broken, owner, -1)
                 broken.chmod(mode)
-                self.assert_refused(broken)
+                self.assert_refused(broken, commands=("apply", "status"))
+                # Who only asks whether it is good, as in a clone, is not asked whose it is.
+                self.camfw("check")
+                self.camfw("show", "rules")
                 os.chown(broken, 0, -1)
                 broken.chmod(0o755 if broken.is_dir() else 0o644)
         self.camfw("check")
@@ -120,6 +128,87 @@ class DropIns(RouterTest):
         path.mkdir()
         self.assert_refused(path)
 
+    def test_a_folder_that_is_there_and_cannot_be_used_is_refused(self) -> None:
+        """What was in it may be what closes: it counts as none only where there is none."""
+        closes = '[router]\negress = "listed"\n'
+        self.drop_in("10-egress.toml", closes)
+        self.camfw("boot")
+        away = self.folder.rename(self.scratch / "away")
+        for what, make in (
+            ("a link that leads nowhere", lambda: self.folder.symlink_to(self.scratch / "missing")),
+            ("a loop", lambda: self.folder.symlink_to(self.folder.name)),
+            ("a plain file", lambda: self.folder.write_text(closes)),
+            ("a pipe", lambda: os.mkfifo(self.folder, 0o644)),
+        ):
+            with self.subTest(what):
+                make()
+                self.assert_refused(self.folder)
+                self.camfw("boot", expect=1)
+                self.folder.unlink()
+        self.camfw("check")
+        away.rename(self.folder)
+        # Root reads everything; one who asks and may not read it is told.
+        self.folder.chmod(0o700)
+        self.scratch.chmod(0o755)
+        binary = self.scratch / "camfw"
+        shutil.copy(program.BINARY, binary)
+        become = ["/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+        result = self.camfw("check", before=become, binary=binary, expect=2)
+        self.assertIn(f"{self.folder}:1:1: ", result.stderr)
+
+    def test_each_folder_on_the_way_is_looked_at(self) -> None:
+        """Who can rename in one of them can move camfw.d away, or put another file in its place."""
+        place = self.scratch / "etc" / "camfw"
+        place.mkdir(parents=True, mode=0o755)
+        for path in (self.program.config, self.folder):
+            path.rename(place / path.name)
+        self.program.config, self.folder = place / self.program.config.name, place / self.folder.name
+        self.drop_in("10-lines.toml", allow("private", "router", "ssh"))
+        self.camfw("boot")
+        for broken, mode, owner in (
+            (place, 0o755, NOBODY), (place, 0o775, 0), (place, 0o1777, 0),
+            (place.parent, 0o755, NOBODY), (place.parent, 0o777, 0),
+        ):
+            with self.subTest(path=broken.name, mode=oct(mode), owner=owner):
+                os.chown(broken, owner, -1)
+                broken.chmod(mode)
+                self.assert_refused(self.program.config, str(broken), commands=("apply", "status"))
+                self.camfw("check")
+                os.chown(broken, 0, -1)
+                broken.chmod(0o755)
+        # Where each keeps what is his, as in /tmp.
+        place.parent.chmod(0o1777)
+        self.camfw("apply")
+
+    def test_each_link_on_the_way_is_looked_at(self) -> None:
+        place, real = self.scratch / "etc", self.scratch / "real"
+        real.mkdir(mode=0o755)
+        for path in (self.program.config, self.folder):
+            path.rename(real / path.name)
+        place.symlink_to("real")
+        self.program.config, self.folder = place / self.program.config.name, real / self.folder.name
+        self.drop_in("10-lines.toml", allow("private", "router", "ssh"))
+        self.camfw("boot")
+        self.assertIn("10-lines.toml:1 ssh", self.tables.save("iptables"))
+        os.chown(place, NOBODY, -1, follow_symlinks=False)
+        self.assert_refused(self.program.config, str(place), commands=("apply",))
+        os.chown(place, 0, -1, follow_symlinks=False)
+        # What the link leads to counts as well.
+        real.chmod(0o777)
+        self.assert_refused(self.program.config, str(real), commands=("apply",))
+        real.chmod(0o755)
+        self.camfw("apply")
+        # And a drop-in that is a link into somebody else's folder.
+        others = self.scratch / "others"
+        others.mkdir()
+        (others / "x.toml").write_text(allow("camera", "router", "ssh"))
+        os.chown(others, NOBODY, -1)
+        link = self.folder / "20-link.toml"
+        link.symlink_to(others / "x.toml")
+        self.program.config.write_text(self.program.config.read_text() + CAMERA)
+        self.camfw("check")
+        self.assert_refused(place / self.folder.name / link.name, str(others), commands=("apply",))
+
     def test_a_link_in_place_of_the_folder(self) -> None:
         # As in an image whose /etc is made of links: what it leads to counts.
         elsewhere = self.scratch / "elsewhere"
@@ -129,7 +218,7 @@ class DropIns(RouterTest):
         self.camfw("boot")
         self.assertIn("10-lines.toml:1 ssh", self.tables.save("iptables"))
         elsewhere.chmod(0o777)
-        self.assert_refused(self.folder)
+        self.assert_refused(self.folder, commands=("apply",))
 
     def test_a_bad_drop_in_at_boot_leaves_the_box_sealed(self) -> None:
         self.drop_in("10-bad.toml", "nonsense")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,8 +175,34 @@ class Refuse(RouterTest):
                 path = self.write(EXAMPLE.read_bytes())
                 path.chmod(mode)
                 os.chown(path, owner, -1)
-                self.assert_leaves_everything(path)
+                before = self.state()
+                self.assert_refused(self.camfw("apply", config=path, expect=2), path)
+                self.assertEqual(self.state(), before)
+                # Who only asks whether it is good is not asked whose it is.
+                self.camfw("check", config=path)
+                self.camfw("prove", config=path)
+                self.camfw("compare", str(path), str(EXAMPLE))
                 self.bad.unlink()
+
+    def test_the_standard_input(self) -> None:
+        def run(*arguments: str, given: bytes) -> tuple[int, str]:
+            process = self.program.start(*arguments, config=Path("-"), stdin=subprocess.PIPE)
+            stdout, stderr = process.communicate(given, timeout=60)
+            return process.returncode, (stdout + stderr).decode()
+
+        code, said = run("check", given=EXAMPLE.read_bytes())
+        self.assertEqual(code, 0, said)
+        self.assertIn("-: good\n", said)
+        self.assertEqual(run("check", given=b"\nx = 1")[0], 2)
+        self.assertIn(" -:2:1: unknown field `x`", run("check", given=b"\nx = 1")[1])
+        code, rules = run("show", "rules", given=EXAMPLE.read_bytes())
+        self.assertEqual(code, 0)
+        self.assertIn("*filter", rules)
+        self.assertIn("over the limit", run("check", given=b"# filler\n" * (1 << 18))[1])
+        for command in ("boot", "apply"):
+            code, said = run(command, given=EXAMPLE.read_bytes())
+            self.assertEqual(code, 2)
+            self.assertIn(" -:1:1: what is loaded is a file", said)
 
     def test_bad_usage(self) -> None:
         self.camfw("boot")

@@ -1,0 +1,329 @@
+//! Opens files and folders in whose place nobody but root, or the caller, can
+//! put others.
+//!
+//! Owns the walk: from `/`, component by component and link by link, each opened
+//! below the one before it, so that what was looked at is what is opened. Who can
+//! rename in any folder on the way chooses what is found at its end: who moves
+//! camfw.d away takes its rules out of the next boot. Decides nothing about what
+//! is in a file.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use thiserror::Error;
+
+/// As many links as the kernel follows (MAXSYMLINKS in include/linux/namei.h).
+const MOST_LINKS: usize = 40;
+
+/// Why a file or a folder is not opened.
+#[derive(Debug, Error)]
+pub(crate) enum TrustError {
+    #[error("cannot open {}: {error}", path.display())]
+    Open {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error(
+        "{what} {} belongs to user {owner}, who can put another in its place; chown root it, or use a folder of root's",
+        path.display()
+    )]
+    Owner {
+        what: &'static str,
+        path: PathBuf,
+        owner: u32,
+    },
+    #[error(
+        "others than its owner can write {what} {} (mode {mode:04o}); chmod go-w it",
+        path.display()
+    )]
+    Writable {
+        what: &'static str,
+        path: PathBuf,
+        mode: u32,
+    },
+    #[error("{} is not a regular file; give one", path.display())]
+    NotAFile { path: PathBuf },
+}
+
+impl TrustError {
+    /// Whether there is nothing of that name, not even a link.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, TrustError::Open { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// An open folder; nobody else can rename on the way to it, or in it.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    handle: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// It cannot be opened, or somebody else can change what is in it or on the way.
+    pub(crate) fn open(path: &Path) -> Result<Folder, TrustError> {
+        let absolute = std::path::absolute(path).map_err(|error| TrustError::Open {
+            path: path.to_owned(),
+            error,
+        })?;
+        Folder::root()?.folder(absolute.as_os_str())
+    }
+
+    /// Opens a folder below this one, following links.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub(crate) fn folder(self, path: &OsStr) -> Result<Folder, TrustError> {
+        match walk(self, path)? {
+            End::Folder(folder) => {
+                // On the way a sticky folder of everybody's will do, where each keeps
+                // what is his; in the last one even a name that is not there counts.
+                let mode = folder.look_at_itself()?.st_mode;
+                not_writable("folder", &folder.path, mode)?;
+                Ok(folder)
+            }
+            End::Other { folder, name, .. } => Err(folder.cannot_open(&name, Errno::ENOTDIR)),
+        }
+    }
+
+    /// Opens a regular file in this folder, following links.
+    ///
+    /// # Errors
+    /// It cannot be opened, is something else, or somebody else can change it.
+    pub(crate) fn file(&self, name: &OsStr) -> Result<File, TrustError> {
+        match walk(self.again()?, name)? {
+            End::Folder(folder) => Err(TrustError::NotAFile { path: folder.path }),
+            End::Other { kind, folder, name } if kind != SFlag::S_IFREG => {
+                Err(TrustError::NotAFile {
+                    path: folder.path.join(name),
+                })
+            }
+            End::Other { folder, name, .. } => folder.regular_file(&name),
+        }
+    }
+
+    /// Opens a regular file that is in this folder itself, no link to one.
+    ///
+    /// # Errors
+    /// As [`Folder::file`].
+    pub(crate) fn regular_file(&self, name: &OsStr) -> Result<File, TrustError> {
+        let path = self.path.join(name);
+        // Looked at before it is opened: to open a device may do something.
+        let (_, before) = self.look(name)?;
+        is_regular(&path, &before)?;
+        // Without O_NONBLOCK opening a pipe would wait for its writer for ever.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
+        let file = self.open_below(name, flags)?;
+        let found = fstat(&file).map_err(|error| self.cannot_open(name, error))?;
+        is_regular(&path, &found)?;
+        owned("file", &path, &found)?;
+        not_writable("file", &path, found.st_mode)?;
+        Ok(File::from(file))
+    }
+
+    /// Whether there is anything of that name in it, a link that leads nowhere too.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub(crate) fn has(&self, name: &OsStr) -> Result<bool, TrustError> {
+        match self.open_below(name, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_absent() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same folder once more, to read what is in it or to sync it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn readable(&self) -> Result<OwnedFd, TrustError> {
+        self.open_below(OsStr::new("."), OFlag::O_RDONLY | OFlag::O_DIRECTORY)
+    }
+
+    pub(crate) fn handle(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    fn root() -> Result<Folder, TrustError> {
+        let path = PathBuf::from("/");
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = nix::fcntl::open(&path, flags, Mode::empty());
+        let root = Folder {
+            handle: opened.map_err(|error| TrustError::Open {
+                path: path.clone(),
+                error: error.into(),
+            })?,
+            path,
+        };
+        root.look_at_itself()?;
+        Ok(root)
+    }
+
+    fn again(&self) -> Result<Folder, TrustError> {
+        Ok(Folder {
+            handle: self.open_below(OsStr::new("."), OFlag::O_PATH | OFlag::O_DIRECTORY)?,
+            path: self.path.clone(),
+        })
+    }
+
+    /// Opens what has this name, to look at it alone: no link is followed.
+    fn look(&self, name: &OsStr) -> Result<(OwnedFd, FileStat), TrustError> {
+        let handle = self.open_below(name, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
+        let found = fstat(&handle).map_err(|error| self.cannot_open(name, error))?;
+        let what = match kind(&found) {
+            SFlag::S_IFDIR => "folder",
+            SFlag::S_IFLNK => "link",
+            _ => "file",
+        };
+        owned(what, &self.path.join(name), &found)?;
+        Ok((handle, found))
+    }
+
+    /// Whose it is, and that nobody else can take out of it what is not his.
+    fn look_at_itself(&self) -> Result<FileStat, TrustError> {
+        let found = fstat(&self.handle).map_err(|error| TrustError::Open {
+            path: self.path.clone(),
+            error: error.into(),
+        })?;
+        owned("folder", &self.path, &found)?;
+        // In a sticky folder only the owner of a name, or of the folder, renames or
+        // removes it (check_sticky in fs/namei.c), and each name here is looked at.
+        if found.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits()
+            || found.st_mode & Mode::S_ISVTX.bits() == 0
+        {
+            not_writable("folder", &self.path, found.st_mode)?;
+        }
+        Ok(found)
+    }
+
+    fn open_below(&self, name: &OsStr, flags: OFlag) -> Result<OwnedFd, TrustError> {
+        openat(&self.handle, name, flags | OFlag::O_CLOEXEC, Mode::empty())
+            .map_err(|error| self.cannot_open(name, error))
+    }
+
+    fn cannot_open(&self, name: &OsStr, error: Errno) -> TrustError {
+        TrustError::Open {
+            path: match name.as_encoded_bytes() {
+                b"." => self.path.clone(),
+                _ => self.path.join(name),
+            },
+            error: error.into(),
+        }
+    }
+}
+
+/// Where a path ends.
+enum End {
+    Folder(Folder),
+    Other {
+        folder: Folder,
+        name: OsString,
+        kind: SFlag,
+    },
+}
+
+/// One step of a path.
+enum Step {
+    ToRoot,
+    Into(OsString),
+}
+
+fn walk(start: Folder, path: &OsStr) -> Result<End, TrustError> {
+    let mut folder = start;
+    let mut left = steps(Path::new(path));
+    let mut links = 0;
+    while let Some(step) = left.pop() {
+        let name = match step {
+            Step::ToRoot => {
+                folder = Folder::root()?;
+                continue;
+            }
+            Step::Into(name) => name,
+        };
+        let (handle, found) = folder.look(&name)?;
+        match kind(&found) {
+            SFlag::S_IFLNK => {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(folder.cannot_open(&name, Errno::ELOOP));
+                }
+                let target =
+                    readlinkat(&handle, "").map_err(|error| folder.cannot_open(&name, error))?;
+                left.extend(steps(Path::new(&target)));
+            }
+            SFlag::S_IFDIR => {
+                let path = match name.as_encoded_bytes() {
+                    b".." => folder.path.parent().unwrap_or(&folder.path).to_owned(),
+                    _ => folder.path.join(&name),
+                };
+                folder = Folder { handle, path };
+                folder.look_at_itself()?;
+            }
+            kind if left.is_empty() => return Ok(End::Other { folder, name, kind }),
+            _ => return Err(folder.cannot_open(&name, Errno::ENOTDIR)),
+        }
+    }
+    Ok(End::Folder(folder))
+}
+
+/// The steps of a path, the first one last.
+fn steps(path: &Path) -> Vec<Step> {
+    let steps = path.components().filter_map(|component| match component {
+        Component::RootDir | Component::Prefix(_) => Some(Step::ToRoot),
+        Component::CurDir => None,
+        Component::ParentDir => Some(Step::Into("..".into())),
+        Component::Normal(name) => Some(Step::Into(name.to_owned())),
+    });
+    let mut steps: Vec<Step> = steps.collect();
+    steps.reverse();
+    steps
+}
+
+fn kind(found: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits())
+}
+
+fn is_regular(path: &Path, found: &FileStat) -> Result<(), TrustError> {
+    match kind(found) {
+        SFlag::S_IFREG => Ok(()),
+        _ => Err(TrustError::NotAFile {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+fn owned(what: &'static str, path: &Path, found: &FileStat) -> Result<(), TrustError> {
+    let owner = found.st_uid;
+    if owner == 0 || owner == nix::unistd::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(TrustError::Owner {
+        what,
+        path: path.to_owned(),
+        owner,
+    })
+}
+
+fn not_writable(what: &'static str, path: &Path, mode: u32) -> Result<(), TrustError> {
+    // An access control list that lets others write shows in the group's bits:
+    // they are its mask (acl(5)).
+    if mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(TrustError::Writable {
+        what,
+        path: path.to_owned(),
+        mode: mode & 0o7777,
+    })
+}
