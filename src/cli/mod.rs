@@ -71,9 +71,7 @@ fn print(text: &str) -> u8 {
 
 /// Says on stderr what is wrong.
 fn complain(line: &str) {
-    // One write, so that nobody's line comes in between.
-    let line = format!("camfw: {}\n", crate::source::one_line(line));
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    host::log::to_stderr(&format!("camfw: {}\n", crate::source::one_line(line)));
 }
 
 /// Says on stderr what is wrong, unless the log had to say it there already.

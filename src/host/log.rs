@@ -1,20 +1,29 @@
 //! The system log: syslog, before syslogd is up /dev/kmsg, else stderr.
 //!
 //! Owns the way of a line; every line takes the first of the three that takes
-//! it, so that none is lost when syslogd comes, goes or never was.
+//! it, so that none is lost when syslogd comes, goes or never was. None of them
+//! is waited for without a limit.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use nix::libc;
 use syslog::{Facility, LogFormat, Logger, LoggerBackend, Severity};
 
-/// How long syslogd may take to make room for a line.
+use super::time_limit;
+
+/// How long syslogd, or who reads stderr, may take to make room for a line.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Whether stderr took no line within the time: a console that was stopped, or a
+/// pipe that nobody reads.
+static STDERR_IS_STUCK: AtomicBool = AtomicBool::new(false);
 
 /// Whether any line went to stderr, so that nobody need print it there again.
 static ON_STDERR: AtomicBool = AtomicBool::new(false);
@@ -75,8 +84,7 @@ impl Log for SystemLog {
             return;
         }
         ON_STDERR.store(true, Ordering::Relaxed);
-        // One write, so that nobody's line comes in between.
-        let _ = io::stderr().write_all(format!("camfw: {message}\n").as_bytes());
+        to_stderr(&format!("camfw: {message}\n"));
     }
 
     fn flush(&self) {}
@@ -95,8 +103,9 @@ impl SystemLog {
             return Ok(());
         }
         *slot = None;
-        let mut logger = syslog::unix(Line)?;
-        // A syslogd that does not read must not hold up a boot.
+        // A syslogd that does not accept, or does not read, must not hold up a boot.
+        let mut logger =
+            time_limit::run(PATIENCE, || syslog::unix(Line)).map_err(syslog::Error::Io)??;
         match &logger.backend {
             LoggerBackend::Unix(socket) => socket.set_write_timeout(Some(PATIENCE))?,
             LoggerBackend::UnixStream(stream) => {
@@ -110,11 +119,26 @@ impl SystemLog {
     }
 }
 
+/// Writes to stderr, in one write so that nobody's line comes in between, if it
+/// takes it in time.
+pub fn to_stderr(line: &str) {
+    if STDERR_IS_STUCK.load(Ordering::Relaxed) {
+        return;
+    }
+    let line = line.to_owned();
+    let written = time_limit::run(PATIENCE, move || io::stderr().write_all(line.as_bytes()));
+    if written.is_err() {
+        STDERR_IS_STUCK.store(true, Ordering::Relaxed);
+    }
+}
+
 fn to_kmsg(level: Level, message: &str) -> syslog::Result<()> {
     // Opened for each line: the kernel drops lines over ten in five seconds,
     // counted per open file (devkmsg_write in kernel/printk/printk.c).
     let kmsg = OpenOptions::new()
         .append(true)
+        // In a container it may be a pipe that nobody reads.
+        .custom_flags(libc::O_NONBLOCK)
         .open("/dev/kmsg")
         .map_err(syslog::Error::Io)?;
     send(&mut Logger::new(kmsg, Line), level, message)

@@ -21,10 +21,13 @@ pub fn resolve(
     for name in names {
         let (sender, name) = (sender.clone(), name.clone());
         // A resolver cannot be stopped: one that hangs ends with the process.
-        thread::spawn(move || {
+        let asking = thread::Builder::new().spawn(move || {
             // Nobody waits for a late answer.
             let _ = sender.send((name.clone(), ask(&name)));
         });
+        if let Err(error) = asking {
+            log::debug!("cannot ask for all names at once: {error}");
+        }
     }
     drop(sender);
     let late = || Err(format!("no answer within {} s", patience.as_secs()));

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{NetlinkBuffer, NlasIterator};
 use netlink_sys::protocols::NETLINK_NETFILTER;
@@ -14,6 +15,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// How long the kernel may take for each answer, in milliseconds.
 const LIMIT: u16 = 10_000;
+
+/// How long all answers to one request may take, with what is done about each.
+const LIMIT_FOR_ALL: Duration = Duration::from_secs(300);
 
 /// nlmsghdr and nfgenmsg (linux/netlink.h, linux/netfilter/nfnetlink.h).
 const HEADER: usize = 16;
@@ -148,10 +152,11 @@ impl Netfilter {
         bytes.extend(request.attributes);
         self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
 
+        let end = Instant::now() + LIMIT_FOR_ALL;
         let mut whole = true;
         loop {
             let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, PollTimeout::from(LIMIT))? == 0 {
+            if poll(&mut fds, PollTimeout::from(LIMIT))? == 0 || Instant::now() > end {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let (bytes, _) = self.socket.recv_from_full()?;

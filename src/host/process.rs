@@ -27,6 +27,9 @@ const DEFAULT_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a program may take to go to the background.
 const DAEMON_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a program that was killed may take to end.
+const END_LIMIT: Duration = Duration::from_secs(2);
+
 /// How long a program may take that only reads; what holds it up is most likely
 /// another one that has the lock of the tables.
 pub const SHORT: Duration = Duration::from_secs(10);
@@ -167,7 +170,7 @@ pub fn start_apart(args: &[&str], input: &str) -> io::Result<()> {
         return Ok(());
     }
     let _ = child.kill();
-    let _ = child.wait();
+    await_end(&mut child);
     Err(io::Error::other("it did not become ready"))
 }
 
@@ -258,7 +261,16 @@ impl Running {
         if let Ok(group) = i32::try_from(self.child.id()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
-        let _ = self.child.wait();
+        await_end(&mut self.child);
+    }
+}
+
+/// Waits for a program that was killed: one that is in the middle of a system call
+/// which waits for a device ends only after it, and is left to init then.
+fn await_end(child: &mut Child) {
+    let end = Instant::now() + END_LIMIT;
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+        sleep(Duration::from_millis(1));
     }
 }
 

@@ -2,11 +2,18 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sysctl::{Ctl, CtlValue, Sysctl, SysctlError};
 use thiserror::Error;
 
+use super::time_limit;
 use crate::sysctl::{Key, Need, Setting};
+
+/// How long the kernel may take for one. Forwarding is set under the lock of all
+/// network devices, which a driver may hold (devinet_sysctl_forward in
+/// net/ipv4/devinet.c).
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a setting is not what it ought to be.
 #[derive(Debug, Error)]
@@ -92,13 +99,23 @@ fn path_of_dotted(key: &Key) -> Option<PathBuf> {
 }
 
 fn read(key: &Key) -> Result<String, SysctlError> {
+    let key = key.clone();
+    time_limit::run(LIMIT, move || read_unlimited(&key))?
+}
+
+fn write(setting: &Setting) -> Result<(), SysctlError> {
+    let setting = setting.clone();
+    time_limit::run(LIMIT, move || write_unlimited(&setting))?
+}
+
+fn read_unlimited(key: &Key) -> Result<String, SysctlError> {
     match path_of_dotted(key) {
         Some(path) => Ok(std::fs::read_to_string(path)?.trim().to_owned()),
         None => Ctl::new(&key.parts().join("."))?.value_string(),
     }
 }
 
-fn write(setting: &Setting) -> Result<(), SysctlError> {
+fn write_unlimited(setting: &Setting) -> Result<(), SysctlError> {
     match path_of_dotted(&setting.key) {
         Some(path) => Ok(std::fs::write(path, &setting.value)?),
         None => Ctl::new(&setting.key.parts().join("."))?

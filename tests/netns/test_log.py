@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 
@@ -88,6 +89,41 @@ real "$@" <<<"$input"
                 while True:
                     filler.sendto(b"full", str(self.program.dev / "log"))
             self.assert_boot_lines(records(self.camfw("boot", seconds=30).log))
+
+    def test_a_syslogd_that_accepts_nothing_holds_nothing_up(self) -> None:
+        # rsyslog, or another program, that listens and hangs.
+        path = str(self.program.dev / "log")
+        with contextlib.ExitStack() as sockets:
+            listening = sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            listening.bind(path)
+            listening.listen(0)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    waiting = sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                    waiting.setblocking(False)
+                    waiting.connect(path)
+            self.assert_boot_lines(records(self.camfw("boot", seconds=60).log))
+
+    def test_a_stderr_that_nobody_reads_holds_nothing_up(self) -> None:
+        # A serial console that was stopped, or a pipe into a program that hangs.
+        self.program.kmsg.unlink()
+        reader, writer = os.pipe()
+        try:
+            os.set_blocking(writer, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, b"x" * 4096)
+            os.set_blocking(writer, True)
+            process = self.program.start("boot", stderr=writer)
+            try:
+                self.assertEqual(process.wait(60), 0)
+            finally:
+                process.kill()
+                process.communicate()
+        finally:
+            os.close(reader)
+            os.close(writer)
+        self.assertEqual(self.forwarding(), "1")
 
     def test_a_failure_is_logged(self) -> None:
         self.router.ip("link", "del", "eth2")

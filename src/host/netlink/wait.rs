@@ -38,7 +38,10 @@ pub fn wait(patience: Duration, enough: impl Fn(&Current) -> bool) -> Result<boo
             if enough(&looked.unwrap_or(Err(NetlinkError::Late))?) {
                 break true;
             }
+            // What is ready is taken before the time is looked at, and there may always be
+            // an event where a link flaps.
             match timeout_at(end, events.next()).await {
+                Ok(Some(_)) if Instant::now() >= end => break false,
                 Ok(Some(_)) => while events.try_recv().is_ok() {},
                 Ok(None) | Err(_) => break false,
             }

@@ -1,0 +1,68 @@
+"""What the kernel may hold up for ever: each call has its time, and what could not be done is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Sequence
+
+from lab.probes import wait_until
+from netns.case import RouterTest
+
+STRACE = str(shutil.which("strace"))
+# Long beside a boot, short beside ten minutes.
+SECONDS = 120
+
+
+class Waits(RouterTest):
+    """The tables are beside the point here; the other files run on both."""
+
+    backend = "legacy"
+
+    def says(self, words: str, *arguments: str, held_up: Sequence[str]) -> str:
+        """What it logs, up to these words, while some of its calls take ten minutes."""
+        process = self.program.start(
+            *arguments, before=[STRACE, "-f", "-qq", "-o", "/dev/null", *held_up])
+        said = ""
+
+        def is_said() -> bool:
+            nonlocal said
+            said += self.program.logged()
+            return words in said
+
+        try:
+            self.assertTrue(wait_until(is_said, SECONDS), said)
+        finally:
+            # strace itself waits for the call.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        return said
+
+    def test_a_setting_that_cannot_be_written_is_told(self) -> None:
+        """As while a driver holds the lock of all network devices."""
+        self.camfw("boot")
+        started = time.monotonic()
+        said = self.says("camfw: Unsealed", "boot", held_up=(
+            "-P", "/proc/sys/net/ipv4/ip_forward", "-e", "trace=write",
+            "-e", "inject=write:delay_enter=600000000"))
+        self.assertGreater(time.monotonic() - started, 9, "control: it is waited for")
+        self.assertIn("ip_forward", said)
+        # What could be closed is.
+        self.assert_closed_tables()
+
+    def test_a_setting_that_cannot_be_read_is_told(self) -> None:
+        self.camfw("boot")
+        self.says("camfw: Unsealed", "boot", held_up=(
+            "-P", "/proc/sys/net/ipv4/ip_forward", "-e", "trace=read",
+            "-e", "inject=read:delay_enter=600000000"))
+        self.assert_closed_tables()
+
+    def test_a_file_that_cannot_be_read_is_refused(self) -> None:
+        """As on a disk that died since: the box is closed, or on its last good policy."""
+        self.camfw("boot")
+        said = self.says("camfw: Applied", "boot", held_up=(
+            "-P", str(self.program.config), "-e", "trace=read",
+            "-e", "inject=read:delay_enter=600000000"))
+        self.assertIn("the last good policy", said)
