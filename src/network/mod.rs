@@ -10,7 +10,7 @@ mod lease;
 mod wanted;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -277,7 +277,9 @@ pub struct Link {
     /// Its addresses, without those that the kernel gave it: link-local ones and
     /// those of router advertisements.
     pub addresses: Vec<Held<IpNet>>,
-    /// Those among them that another host on the link has too: it said so when
+    /// The link-local ones of IPv6 that the kernel, or somebody else, gave it.
+    pub link_local: Vec<Ipv6Addr>,
+    /// Those among `addresses` that another host on the link has too: it said so when
     /// the kernel asked (RFC 4862, 5.4), and they are not used.
     pub duplicates: Vec<IpNet>,
 }

@@ -47,6 +47,8 @@ pub struct FlowJudge<'a> {
     behind: Vec<Behind>,
     /// The router's addresses, those that came by DHCP too.
     own: BTreeSet<IpAddr>,
+    /// Its link-local addresses, and the interface that each is on.
+    link_local: Vec<(IpAddr, String)>,
     families: [(Space, Program<'a>); 2],
 }
 
@@ -67,8 +69,17 @@ impl<'a> FlowJudge<'a> {
             policy,
             behind: networks::behind(policy),
             own: own.into_iter().collect(),
+            link_local: Vec::new(),
             families,
         }
+    }
+
+    /// Says which link-local addresses the router has, and on which interface: an
+    /// entry of conntrack does not have the interface, and these tell it.
+    pub fn with_link_local(mut self, own: impl IntoIterator<Item = (IpAddr, String)>) -> Self {
+        self.link_local.extend(own);
+        self.own.extend(self.link_local.iter().map(|(own, _)| *own));
+        self
     }
 
     /// Whether the rules surely do not let this connection be opened. What
@@ -86,9 +97,15 @@ impl<'a> FlowJudge<'a> {
             (false, true) => Way::Input,
             (false, false) => Way::Forward,
         };
+        if is_link_local(&flow.source) || is_link_local(&flow.reaches) {
+            return self.forbids_on_every_link(flow, way);
+        }
         let (space, program) = &self.families[flow.family() as usize];
+        let Some(from) = networks::interface_of(&self.behind, flow.source) else {
+            return false;
+        };
         let forbids = |out| {
-            let Some(packet) = self.opening(space, way, flow, out) else {
+            let Some(packet) = opening(space, way, flow, from, out) else {
                 return false;
             };
             let judged = judge(program, space, way, packet);
@@ -112,6 +129,56 @@ impl<'a> FlowJudge<'a> {
         [towards].into_iter().chain(proxies).all(forbids)
     }
 
+    /// The same of a flow on one link, which is never forwarded (RFC 4291, 2.5.6).
+    /// The router's own address tells which link; where it does not, since several
+    /// have it, or another end is link-local alone, what some zone allows is
+    /// not surely forbidden.
+    fn forbids_on_every_link(&self, flow: &Flow, way: Way) -> bool {
+        // An address that is none of the router's any more was once, of one end.
+        let ways: &[Way] = match way {
+            Way::Forward => &[Way::Input, Way::Output],
+            Way::Input => &[Way::Input],
+            Way::Output => &[Way::Output],
+        };
+        let (space, program) = &self.families[flow.family() as usize];
+        let forbids = |way: Way, interface: &str| {
+            let packet = opening(space, way, flow, interface, interface);
+            packet.is_some_and(|packet| judge(program, space, way, packet).verdict == Verdict::Drop)
+        };
+        ways.iter().all(|way| {
+            let (own, other) = match way {
+                Way::Output => (flow.source, flow.reaches),
+                Way::Input | Way::Forward => (flow.reaches, flow.source),
+            };
+            self.links_of(own, other)
+                .into_iter()
+                .all(|interface| forbids(*way, interface))
+        })
+    }
+
+    /// The interfaces of zones by which the router's own address has to do with the
+    /// other end.
+    fn links_of(&self, own: IpAddr, other: IpAddr) -> Vec<&str> {
+        let zones = self.policy.zones.iter();
+        let all = zones.map(|zone| zone.interface.as_str());
+        let with_own: Vec<&str> = all
+            .clone()
+            .filter(|zone| {
+                let mut own_links = self.link_local.iter();
+                own_links.any(|(address, link)| *address == own && link == zone)
+            })
+            .collect();
+        if !with_own.is_empty() {
+            return with_own;
+        }
+        if is_link_local(&other) {
+            return all.collect();
+        }
+        networks::interface_of(&self.behind, other)
+            .into_iter()
+            .collect()
+    }
+
     fn is_broadcast(&self, address: IpAddr) -> bool {
         let IpAddr::V4(address) = address else {
             return false;
@@ -123,33 +190,36 @@ impl<'a> FlowJudge<'a> {
         });
         address.is_broadcast() || own.any(|own| own.broadcast() == address)
     }
+}
 
-    /// Its first packet, if it came now. Hardware address and mark are not known.
-    fn opening(&self, space: &Space, way: Way, flow: &Flow, out: &str) -> Option<Packet> {
-        let mut packet = Packet::ZERO;
-        if way != Way::Output {
-            let from = networks::interface_of(&self.behind, flow.source)?;
-            packet.set(Field::In, space.interfaces.place(from)?);
-        }
-        if way != Way::Input {
-            packet.set(Field::Out, space.interfaces.place(out)?);
-        }
-        packet.set(Field::State, State::New as u128);
-        packet.set(Field::Source, address(flow.source));
-        packet.set(Field::Destination, address(flow.destination));
-        packet.set(Field::Protocol, flow.protocol.into());
-        let (from, to) = match flow.protocol {
-            1 | 58 => (Field::IcmpType, Field::IcmpCode),
-            _ => (Field::SourcePort, Field::DestinationPort),
-        };
-        packet.set(from, flow.from.into());
-        packet.set(to, flow.to.into());
-        packet.set(Field::Flags, TcpFlags::OPENING.set.into());
-        packet.set(Field::Hops, 64);
-        packet.forget(Field::Mac);
-        packet.forget(Field::Mark);
-        Some(packet)
+fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// Its first packet, if it came now. Hardware address and mark are not known.
+fn opening(space: &Space, way: Way, flow: &Flow, from: &str, out: &str) -> Option<Packet> {
+    let mut packet = Packet::ZERO;
+    if way != Way::Output {
+        packet.set(Field::In, space.interfaces.place(from)?);
     }
+    if way != Way::Input {
+        packet.set(Field::Out, space.interfaces.place(out)?);
+    }
+    packet.set(Field::State, State::New as u128);
+    packet.set(Field::Source, address(flow.source));
+    packet.set(Field::Destination, address(flow.destination));
+    packet.set(Field::Protocol, flow.protocol.into());
+    let (from, to) = match flow.protocol {
+        1 | 58 => (Field::IcmpType, Field::IcmpCode),
+        _ => (Field::SourcePort, Field::DestinationPort),
+    };
+    packet.set(from, flow.from.into());
+    packet.set(to, flow.to.into());
+    packet.set(Field::Flags, TcpFlags::OPENING.set.into());
+    packet.set(Field::Hops, 64);
+    packet.forget(Field::Mac);
+    packet.forget(Field::Mark);
+    Some(packet)
 }
 
 #[cfg(test)]
@@ -233,5 +303,73 @@ mod tests {
             ],
         );
         assert_eq!(judged, [false, true, true]);
+    }
+
+    /// Whether flows of link-local addresses are forbidden by tests/golden/ipv6-same.
+    fn forbidden_on_a_link(own: &[(&str, &str)], flows: &[(&str, &str, u16)]) -> Vec<bool> {
+        let path = format!(
+            "{}/tests/golden/ipv6-same/config.toml",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let plan = match crate::plan(&Source::new("config.toml", text), &Answers::new()) {
+            Ok(plan) => plan,
+            Err(refusal) => panic!("{refusal}"),
+        };
+        let any = IpAddr::from([0; 16]);
+        let parse = |text: &str| text.parse().unwrap_or(any);
+        let zones = plan.policy.zones.iter().flat_map(|zone| zone.own());
+        let zones: Vec<IpAddr> = zones.map(|own| own.addr()).collect();
+        let judge = FlowJudge::new(&plan.policy, [&plan.ipv4, &plan.ipv6], zones).with_link_local(
+            own.iter()
+                .map(|(own, link)| (parse(own), (*link).to_owned())),
+        );
+        let flows = flows.iter().map(|(source, destination, port)| Flow {
+            source: parse(source),
+            destination: parse(destination),
+            protocol: 6,
+            from: 40_000,
+            to: *port,
+            reaches: parse(destination),
+        });
+        flows.map(|flow| judge.forbids(&flow)).collect()
+    }
+
+    #[test]
+    fn the_routers_own_address_tells_the_link_of_a_flow() {
+        let (hall, external, gone) = ("fe80::4", "fe80::1", "fe80::77");
+        let own = [(external, "eth0"), (hall, "eth3"), ("fe80::3", "eth2")];
+        let host = "fe80::9";
+        let judged = forbidden_on_a_link(
+            &own,
+            &[
+                (host, hall, 21),
+                (host, hall, 22),
+                (host, external, 21),
+                // One address of several links, or none of the router's any more: the
+                // zone hall allows it, and nobody this.
+                (host, gone, 21),
+                (host, gone, 22),
+                // The router itself, to a name server outside and elsewhere.
+                (external, host, 53),
+                (external, host, 80),
+                (hall, host, 53),
+                (external, hall, 22),
+            ],
+        );
+        assert_eq!(
+            judged,
+            [false, true, true, false, true, false, true, true, false]
+        );
+    }
+
+    #[test]
+    fn where_a_link_is_not_told_what_one_zone_allows_goes_on() {
+        let bridge = [("fe80::4", "eth3"), ("fe80::4", "eth0")];
+        let flows = [("fe80::9", "fe80::4", 21), ("fe80::9", "fe80::4", 80)];
+        assert_eq!(forbidden_on_a_link(&bridge, &flows), [false, true]);
+        // By the address of a zone's network the other end tells nothing.
+        let flows = [("fe80::9", "fd00:9::1", 21), ("fe80::9", "fd00:9::1", 80)];
+        assert_eq!(forbidden_on_a_link(&[], &flows), [false, true]);
     }
 }

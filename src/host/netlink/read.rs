@@ -36,7 +36,13 @@ pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
         let link = names
             .get(&message.header.index)
             .and_then(|name| links.iter_mut().find(|link| link.name == *name));
-        if let (Some(link), Some(address)) = (link, address(message)) {
+        let Some(link) = link else {
+            continue;
+        };
+        if let Some(IpAddr::V6(own)) = own_address(message).filter(is_link_local) {
+            link.link_local.push(own);
+        }
+        if let Some(address) = address(message) {
             if message.header.flags.contains(AddressHeaderFlags::Dadfailed) {
                 link.duplicates.push(address.value);
             }
@@ -175,28 +181,38 @@ fn device_path(name: &str) -> Option<String> {
 
 /// An address that is not of the kernel's own making.
 fn address(message: &AddressMessage) -> Option<Held<IpNet>> {
-    let (mut local, mut address, mut protocol) = (None, None, None);
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(own) => local = Some(*own),
-            AddressAttribute::Address(own) => address = Some(*own),
-            AddressAttribute::Protocol(number) => protocol = Some(*number),
-            _ => {}
-        }
-    }
-    // Local is our own end; on a point-to-point link Address is the peer's.
-    // IPv6 has Local on such a link alone (inet6_fill_ifaddr).
-    let own = local.or(address)?;
-    let is_link_local = match own {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(own) => own.is_unicast_link_local(),
-    };
-    if is_link_local || protocol == Some(AddressProtocol::RouterAnnouncement) {
+    let own = own_address(message).filter(|own| !is_link_local(own))?;
+    let protocol = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::Protocol(number) => Some(*number),
+            _ => None,
+        });
+    if protocol == Some(AddressProtocol::RouterAnnouncement) {
         return None;
     }
     let value = IpNet::new(own, message.header.prefix_len).ok()?;
     let ours = protocol == Some(AddressProtocol::Other(OURS));
     Some(Held { value, ours })
+}
+
+/// Local is our own end; on a point-to-point link Address is the peer's. IPv6 has
+/// Local on such a link alone (inet6_fill_ifaddr).
+fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let (mut local, mut address) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(own) => local = Some(*own),
+            AddressAttribute::Address(own) => address = Some(*own),
+            _ => {}
+        }
+    }
+    local.or(address)
+}
+
+fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// Without a family a dump has every family that the kernel has.
