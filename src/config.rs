@@ -96,6 +96,9 @@ pub struct Zone {
     pub role: Role,
     /// Whether only the cameras that are listed may send from it.
     pub known_only: Option<Spanned<bool>>,
+    /// Whether its interface may be absent.
+    #[serde(default)]
+    pub optional: bool,
     /// Networks whose sources an external zone may have although no host on
     /// the internet has them.
     pub accept_bogons: Option<Spanned<Strings>>,

@@ -12,14 +12,13 @@
 //! decides nothing. All else is pure, and is tested without privileges.
 
 pub mod accounting;
-pub mod apply;
+pub(crate) mod apply;
 pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod daemon;
 pub mod field;
 pub mod host;
-pub mod kept;
 pub mod kernel;
 pub mod name;
 pub mod network;
@@ -28,6 +27,7 @@ pub mod policy;
 pub mod prove;
 mod registry;
 pub mod ruleset;
+pub mod snapshot;
 pub mod source;
 pub mod sysctl;
 

@@ -1,8 +1,9 @@
 //! What carries frames past the firewall: refused before anything is changed,
 //! and shut when the box is closed.
 
-use super::state::State;
-use super::{StepError, plan_of};
+use super::error::StepError;
+use super::planned::PlannedPolicy;
+use super::record::Record;
 use crate::host::netlink;
 use crate::network::{self, Bypass, Current, Wanted};
 
@@ -20,9 +21,11 @@ pub fn check(current: &Current, wanted: &Wanted) -> Result<(), StepError> {
 /// the tables go down. Looks at the interfaces of the policy that was in force;
 /// where none is kept, at every device.
 pub fn shut() -> Result<(), StepError> {
-    let wanted = State::read().policy().and_then(|kept| plan_of(&kept).ok());
+    let wanted = Record::read()
+        .policy()
+        .and_then(|kept| PlannedPolicy::new(kept).ok());
     let find = || -> Result<Vec<Bypass>, StepError> {
-        let wanted = wanted.as_ref().map(|plan| &plan.network);
+        let wanted = wanted.as_ref().map(|policy| &policy.plan.network);
         let mut found = network::bypasses(&netlink::read()?, wanted);
         found.retain(|bypass| bypass.is_up);
         Ok(found)

@@ -2,162 +2,156 @@
 //! again unless somebody says that he can still reach the box.
 //!
 //! What is open if the power goes: what the last good policy opens, since the
-//! new one is noted as unconfirmed before anything of it is in force.
+//! new one is noted as unconfirmed before anything of it is in force. Who brings
+//! it back: two waiters, see `waiter`, and whoever takes the lock first after the
+//! deadline: a command, `watch` or a boot.
 
-use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
+use super::apply_file::enforce_with_names;
+use super::enforce::{Missing, enforce};
+use super::error::CommandError;
+use super::exclusive::{Turn, exclusively};
+use super::in_force::{InForce, Trial};
+use super::last_good;
+use super::outcome::{Ending, Outcome};
+use super::planned::PlannedPolicy;
+use super::record::{self, Record};
+use super::recover::recover;
+use super::waiter;
+use crate::host::clock;
 
-use super::state::State;
-use super::{
-    Outcome, Patience, enforce, enforce_asking, failed, good, locked, plan_of, read_policy, recover,
-};
-use crate::host::{clock, lock, process};
-use crate::kept::Kept;
-
-/// How often the watchdog looks whether it is still needed.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// How often it tries to put the policy back, and how long it waits between.
-const ATTEMPTS: usize = 5;
-const PAUSE: Duration = Duration::from_secs(2);
-
-/// Applies the file for so many seconds; under the lock. The watchdog is at its
-/// post before anything is changed.
-pub fn apply(config: &Path, seconds: u64) -> Outcome {
-    let refused = |why: String| Outcome::Refused(format!("{why}; nothing was changed"));
-    let (kept, mut plan) = match read_policy(config) {
-        Ok(file) => file,
-        Err(refusal) => return Outcome::Refused(refusal.to_string()),
-    };
-    let good = match good::last() {
-        Ok((good, _)) => good,
-        Err(none) => {
-            return refused(format!(
-                "there is no policy to go back to ({none}); apply one without --confirm"
-            ));
-        }
+/// Applies a policy for so many seconds; under the lock. The waiters are at their
+/// posts before anything is changed.
+pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64) -> Ending {
+    let refused = |error: CommandError| Outcome::Refused(error).into();
+    let good = match last_good::last() {
+        Ok(good) => good.snapshot,
+        Err(none) => return refused(CommandError::NothingToGoBackTo(none)),
     };
     let token = format!("{}-{:?}", std::process::id(), clock::uptime());
-    let pending = |at: f64| State {
-        token: token.clone(),
-        deadline: at + seconds as f64,
-        ..State::applied(&kept, "")
+    let hash = policy.snapshot.hash();
+    let pending = || {
+        let trial = Trial {
+            token: token.clone(),
+            deadline: clock::uptime() + seconds as f64,
+            seconds,
+        };
+        InForce::pending(hash.clone(), trial)
     };
-    if let Err(error) = good::note_unconfirmed(&kept) {
-        return refused(format!("cannot keep what is to be confirmed: {error}"));
+    let unconfirmed = match last_good::note_unconfirmed(&policy.snapshot) {
+        Ok(problem) => problem,
+        Err(error) => return refused(CommandError::CannotKeepTrial(error)),
+    };
+    let before = Record::read();
+    let give_up = || {
+        last_good::forget_unconfirmed();
+        before.put_back()
+    };
+    let intended = pending();
+    if let Err(error) = record::write(&intended) {
+        last_good::forget_unconfirmed();
+        return refused(CommandError::CannotKeepDeadline(error));
     }
-    let before = State::read();
-    pending(clock::uptime()).write();
-    let arguments = ["await-confirmation", &token, &seconds.to_string()];
-    if let Err(error) = process::start_apart(&arguments, &good.to_text()) {
-        good::forget_unconfirmed();
-        before.write();
-        return refused(format!("cannot start the watchdog: {error}"));
+    if let Err(error) = waiter::start_both(&token, seconds, &good) {
+        return Ending::from(Outcome::Refused(CommandError::NoWaiter(error))).noting(give_up());
     }
-    match enforce_asking(&kept, &mut plan) {
-        Ok(changes) => {
+    let done = enforce_with_names(&mut policy);
+    match done {
+        Ok(enforced) => {
             // The time to confirm begins when there is something to confirm.
-            pending(clock::uptime()).write();
-            Outcome::Pending { changes, seconds }
+            let trial = pending().enforced(enforced.missing.clone());
+            let outcome = Outcome::Pending {
+                made: enforced.made,
+                missing: enforced.missing,
+                seconds,
+            };
+            Ending::from(outcome)
+                .undone(enforced.undone)
+                .undone(unconfirmed)
+                .noting(record::write(&trial))
         }
         Err(failure) => {
-            let outcome = recover(&plan, failure);
-            match outcome {
-                // The box is closed to its owner: the watchdog brings the good
-                // policy back when its time comes.
-                Outcome::Sealed(_) | Outcome::Unsealed(_) => {}
-                _ => {
-                    good::forget_unconfirmed();
-                    before.write();
-                }
+            let ending = recover(&policy.plan, intended, failure);
+            match ending.outcome {
+                // The box is closed to its owner: the good policy comes back when
+                // its time comes.
+                Outcome::Sealed(_) | Outcome::NotForwarding(_) | Outcome::Unsealed(_) => ending,
+                _ => ending.noting(give_up()),
             }
-            outcome
         }
     }
 }
 
 /// Keeps what `apply --confirm` applied.
-pub fn confirm() -> Outcome {
-    let _lock = match locked("confirm") {
-        Ok(lock) => lock,
-        Err(outcome) => return outcome,
+pub(crate) fn confirm() -> Ending {
+    let Turn {
+        lock: _lock,
+        returned,
+    } = match exclusively("confirm") {
+        Ok(turn) => turn,
+        Err(outcome) => return outcome.into(),
     };
-    let state = State::read();
-    let kept = match state.policy() {
-        Some(kept) if !state.token.is_empty() => kept,
-        _ => return Outcome::Failed("nothing waits to be confirmed".into()),
-    };
-    for problem in good::keep(&kept) {
-        log::warn!("{problem}");
+    if let Some(ending) = returned {
+        return ending;
     }
-    State {
-        token: String::new(),
-        deadline: 0.0,
-        ..state
+    let record = Record::read();
+    let policy = record.policy();
+    match (record.in_force.confirmed(), policy) {
+        (Some(confirmed), Some(policy)) => {
+            Ending::from(Outcome::Confirmed).settled(&policy, &confirmed)
+        }
+        _ => Outcome::Failed(CommandError::NothingToConfirm).into(),
     }
-    .write();
-    Outcome::Confirmed
 }
 
-/// The watchdog: puts the policy that it is given back after so many seconds,
-/// unless the one it waits for is confirmed or replaced.
-pub fn await_confirmation(token: &str, seconds: u64) -> Outcome {
-    let given = process::read_stdin().map(|text| Kept::from_text(&text));
-    let good = match given {
-        Ok(Some(good)) => good,
-        _ => return Outcome::Failed("there is no policy to go back to".into()),
-    };
-    let plan = match plan_of(&good) {
-        Ok(plan) => plan,
-        Err(refusal) => return Outcome::Refused(refusal.to_string()),
-    };
-    if let Err(error) = process::detach() {
-        return Outcome::Failed(error.to_string());
-    }
-    // If the note goes away the time is over at the latest as it was given.
-    let mut deadline = clock::uptime() + seconds as f64;
-    while clock::uptime() < deadline {
-        match is_awaited(token) {
-            Some(until) => deadline = until,
-            None if State::read() == State::default() => {}
-            None => return Outcome::Confirmed,
+/// Why the last good policy ought to be in force again, and is not yet.
+pub(crate) fn overdue() -> Option<String> {
+    overdue_by(&Record::read())
+}
+
+/// The same, by what was read before.
+pub(super) fn overdue_by(record: &Record) -> Option<String> {
+    match (&record.in_force, record.in_force.trial()) {
+        (_, Some(trial)) if trial.is_over(clock::uptime()) => Some(not_confirmed(trial.seconds)),
+        // A policy was applied to be confirmed, and until when is not known.
+        (InForce::Unknown { why }, _) if last_good::is_unconfirmed_now() => {
+            let why = why.as_deref().unwrap_or("what is in force is not known");
+            Some(format!("the file was not confirmed, and {why}"))
         }
-        sleep(LOOK);
+        _ => None,
     }
-    let _lock = loop {
-        match lock::take("await-confirmation") {
-            Ok(lock) => break lock,
-            Err(error) => log::error!("not confirmed, and cannot go back yet: {error}"),
-        }
-    };
-    if is_awaited(token).is_none() && State::read() != State::default() {
-        return Outcome::Confirmed;
-    }
-    let why = format!("the file was not confirmed within {seconds} s");
+}
+
+pub(super) fn not_confirmed(seconds: u64) -> String {
+    format!("the file was not confirmed within {seconds} s")
+}
+
+/// Brings the last good policy back where that is overdue; under the lock.
+pub(super) fn return_if_overdue() -> Option<Ending> {
+    let why = overdue()?;
+    Some(match last_good::last() {
+        Ok(good) => go_back(&good, &why),
+        Err(none) => Outcome::Failed(CommandError::CannotGoBack { why, none }).into(),
+    })
+}
+
+/// Brings the last good policy back; under the lock.
+pub(super) fn go_back(good: &PlannedPolicy, why: &str) -> Ending {
     log::error!("{why}: goes back to the last good policy");
-    let policy = (good, plan);
-    for attempt in 1.. {
-        match enforce(&policy.1, Patience::None) {
-            Ok(_) => {
-                State::applied(&policy.0, &why).write();
-                break;
-            }
-            Err(failure) => {
-                let outcome = failed(&policy, &why, failure);
-                if attempt == ATTEMPTS {
-                    return outcome;
-                }
-                log::error!("{outcome}; tries again");
-                sleep(PAUSE);
-            }
+    let intended = InForce::last_good(good.snapshot.hash(), why);
+    // What could not be reached stays a trial that is overdue, so that the next
+    // command, watch or boot tries again.
+    let until_then = match Record::read().in_force.trial() {
+        Some(trial) => InForce::pending(good.snapshot.hash(), trial.clone()),
+        None => intended.clone(),
+    };
+    match enforce(&good.plan, Missing::Tolerate) {
+        Ok(enforced) => {
+            let state = intended.enforced(enforced.missing.clone());
+            Ending::from(Outcome::LastGood(CommandError::Instead(why.to_owned())))
+                .undone(enforced.missing)
+                .undone(enforced.undone)
+                .noting(record::write(&state))
         }
+        Err(failure) => recover(&good.plan, until_then, failure),
     }
-    Outcome::LastGood(why)
-}
-
-/// Until when this is awaited; None if it is not, any more.
-fn is_awaited(token: &str) -> Option<f64> {
-    let state = State::read();
-    (state.token == token).then_some(state.deadline)
 }

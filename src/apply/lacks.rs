@@ -1,6 +1,7 @@
 //! What the kernel lacks of what a plan needs, before anything is changed.
 
-use super::{Kernel, StepError, rules_of};
+use super::error::StepError;
+use super::machine::{Machine, rules_of};
 use crate::host::iptables::{self, Found};
 use crate::host::netlink;
 use crate::kernel::{devices, told};
@@ -10,9 +11,9 @@ use crate::ruleset::{Feature, IpFamily, features, sample};
 /// Refuses a plan that this kernel cannot carry out. What is in the tables that
 /// are loaded, or on the kernel's own lists, is there; for the rest, as with
 /// modules, iptables-restore is asked with a rule that has nothing else in it.
-pub fn check(kernel: &Kernel, plan: &Plan, before: &[Found]) -> Result<(), StepError> {
+pub fn check(machine: &Machine, plan: &Plan, before: &[Found]) -> Result<(), StepError> {
     let mut lacking: Vec<(Feature, IpFamily)> = Vec::new();
-    for (tables, before) in kernel.families.iter().zip(before) {
+    for (tables, before) in machine.families.iter().zip(before) {
         let family = tables.family();
         let wanted = rules_of(plan, family);
         let (listed, loaded) = (iptables::listed(family), features(&before.rules));

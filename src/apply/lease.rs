@@ -7,7 +7,9 @@ use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Outcome, in_force};
+use super::error::CommandError;
+use super::outcome::{Ending, Outcome};
+use super::planned::PlannedPolicy;
 use crate::host::netlink;
 use crate::host::store::{self, Place};
 use crate::network::{self, LAST_METRIC, Taken, Wanted, Way};
@@ -17,28 +19,23 @@ use crate::source::one_line;
 /// What a DHCP client's hook does: address and default route of the lease. A
 /// lease that no network should give, or in a network of another zone, is not
 /// taken.
-pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
-    let plan = match in_force(config) {
-        Ok(plan) => plan,
-        Err(refusal) => return Outcome::Refused(refusal.to_string()),
+pub(crate) fn take_lease(config: &Path, link: &str, event: &str) -> Ending {
+    let plan = match PlannedPolicy::in_force(config) {
+        Ok(policy) => policy.plan,
+        Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
     let lease = network::lease(event, |name| std::env::var(name).ok())
         .and_then(|lease| lease.apart_from(&taken(&plan.network, link)));
     let lease = match lease {
         Ok(lease) => lease,
         Err(error) => {
-            let error = error.to_string();
-            return match store::write(Place::Run, &refusal_of(link), &one_line(&error)) {
-                Ok(()) => Outcome::Failed(error),
-                Err(unkept) => Outcome::Failed(format!("{error}; status cannot tell it: {unkept}")),
-            };
+            let told = store::write(Place::Run, &refusal_of(link), &one_line(&error.to_string()));
+            return Ending::from(Outcome::Failed(error.into())).noting(told);
         }
     };
     let metric = match (plan.network.lease_metric(link), &lease) {
         (None, network::Lease::Held { .. }) => {
-            return Outcome::Failed(format!(
-                "the policy has no zone by DHCP on interface {link}; stop the client there"
-            ));
+            return Outcome::Failed(CommandError::NoZoneByDhcp(link.to_owned())).into();
         }
         (metric, _) => metric.unwrap_or(LAST_METRIC),
     };
@@ -48,8 +45,12 @@ pub fn take_lease(config: &Path, link: &str, event: &str) -> Outcome {
         log::warn!("cannot forget the lease that was refused: {error}");
     }
     match netlink::set_lease(link, &lease, metric) {
-        Ok(()) => Outcome::Applied(1),
-        Err(error) => Outcome::Failed(error.to_string()),
+        Ok(()) => Outcome::Applied {
+            made: Vec::new(),
+            missing: Vec::new(),
+        }
+        .into(),
+        Err(error) => Outcome::Failed(error.into()).into(),
     }
 }
 

@@ -1,53 +1,140 @@
 //! How a command ended, in one line and one exit code.
 
+use std::error::Error;
 use std::fmt;
 
-/// How a command ended: one line and one exit code.
+use super::enforce::{Enforced, Made};
+use super::error::{CommandError, with_causes};
+use super::in_force::InForce;
+use super::{last_good, record};
+use crate::snapshot::PolicySnapshot;
+
+/// What a command came to.
 #[derive(Debug)]
-pub enum Outcome {
-    /// The kernel holds what the file says; with the number of changes made.
-    Applied(usize),
+pub(crate) enum Outcome {
+    /// The kernel holds what the file says.
+    Applied {
+        /// The changes that were made.
+        made: Vec<Made>,
+        /// The interfaces that are missing and not optional.
+        missing: Vec<String>,
+    },
     /// The same until so many seconds are over, unless it is confirmed.
     Pending {
-        /// The number of changes made.
-        changes: usize,
+        /// The changes that were made.
+        made: Vec<Made>,
+        /// As in `Applied`.
+        missing: Vec<String>,
         /// How long.
         seconds: u64,
     },
     /// What was to be confirmed is, and stays.
     Confirmed,
+    /// There is nothing to wait for any more: it was confirmed or replaced.
+    NotNeeded,
     /// The last good policy is in force and the file is not; why.
-    LastGood(String),
+    LastGood(CommandError),
     /// A step failed and the rules from before are in force.
-    RolledBack(String),
+    RolledBack(CommandError),
     /// What was to be done could not be, and the rules are as they were.
-    Failed(String),
+    Failed(CommandError),
     /// The file or the usage is bad and nothing was changed; at boot the box is
     /// sealed.
-    Refused(String),
+    Refused(CommandError),
     /// The box is closed because it was told to be.
     Closed,
     /// A step failed and the box is closed.
-    Sealed(String),
+    Sealed(CommandError),
+    /// The rules are loaded, a later step failed, and nothing is forwarded.
+    NotForwarding(CommandError),
     /// Not even that could be done.
-    Unsealed(String),
+    Unsealed(CommandError),
     /// The firewall was taken off.
     Open,
 }
 
+/// What a command came to, and what it had to do besides and could not.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) outcome: Outcome,
+    undone: Vec<String>,
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Ending {
+        Ending {
+            outcome,
+            undone: Vec::new(),
+        }
+    }
+}
+
+impl Ending {
+    /// The same, if this was not done either.
+    pub(super) fn noting<T, E: Error>(mut self, done: Result<T, E>) -> Ending {
+        self.undone
+            .extend(done.err().map(|error| with_causes(&error)));
+        self
+    }
+
+    /// The same, with what else was not done.
+    pub(super) fn undone(mut self, undone: impl IntoIterator<Item = String>) -> Ending {
+        self.undone.extend(undone);
+        self
+    }
+
+    /// The file's policy is in force and confirmed.
+    pub(super) fn applied(
+        enforced: Enforced,
+        policy: &PolicySnapshot,
+        intended: InForce,
+    ) -> Ending {
+        let state = intended.enforced(enforced.missing.clone());
+        let outcome = Outcome::Applied {
+            made: enforced.made,
+            missing: enforced.missing,
+        };
+        Ending::from(outcome)
+            .undone(enforced.undone)
+            .settled(policy, &state)
+    }
+
+    /// The policy is in force and confirmed: it is kept as the last good one.
+    pub(super) fn settled(self, policy: &PolicySnapshot, in_force: &InForce) -> Ending {
+        self.undone(last_good::keep(policy))
+            .noting(record::write(in_force))
+    }
+
+    /// The exit code. What had to be done and was not is never 0.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.outcome.exit_code() {
+            0 if !self.undone.is_empty() => 1,
+            code => code,
+        }
+    }
+}
+
 impl Outcome {
-    /// The exit code.
-    pub fn exit_code(&self) -> u8 {
+    fn exit_code(&self) -> u8 {
         match self {
-            Outcome::Applied(_)
-            | Outcome::Pending { .. }
-            | Outcome::Confirmed
-            | Outcome::Closed
-            | Outcome::Open => 0,
+            Outcome::Applied { missing, .. } | Outcome::Pending { missing, .. } => {
+                u8::from(!missing.is_empty())
+            }
+            Outcome::Confirmed | Outcome::NotNeeded | Outcome::Closed | Outcome::Open => 0,
             Outcome::LastGood(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => 1,
             Outcome::Refused(_) => 2,
-            Outcome::Sealed(_) => 3,
+            Outcome::Sealed(_) | Outcome::NotForwarding(_) => 3,
             Outcome::Unsealed(_) => 4,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.outcome.fmt(f)?;
+        match self.undone.is_empty() {
+            true => Ok(()),
+            false => write!(f, "; but {}", self.undone.join("; ")),
         }
     }
 }
@@ -55,22 +142,59 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Applied(0) => f.write_str("Applied: nothing had to change"),
-            Outcome::Applied(changes) => write!(f, "Applied: {changes} changes made"),
-            Outcome::Pending { changes, seconds } => write!(
-                f,
-                "Applied: {changes} changes made; they are taken back in {seconds} s unless camfw confirm comes"
-            ),
-            Outcome::Confirmed => f.write_str("Confirmed: the policy stays"),
-            Outcome::LastGood(why) => {
-                write!(f, "Applied: the last good policy, and not the file: {why}")
+            Outcome::Applied { made, missing } => applied(f, made, missing),
+            Outcome::Pending {
+                made,
+                missing,
+                seconds,
+            } => {
+                applied(f, made, missing)?;
+                write!(f, "; taken back in {seconds} s unless camfw confirm comes")
             }
-            Outcome::RolledBack(why) => write!(f, "Rolled back to the rules from before: {why}"),
-            Outcome::Failed(why) | Outcome::Refused(why) => f.write_str(why),
+            Outcome::Confirmed => f.write_str("Confirmed: the policy stays"),
+            Outcome::NotNeeded => f.write_str("Waits no longer: confirmed or replaced"),
+            Outcome::LastGood(why) => write!(
+                f,
+                "Applied: the last good policy, and not the file: {}",
+                with_causes(why)
+            ),
+            Outcome::RolledBack(why) => write!(
+                f,
+                "Rolled back to the rules from before: {}",
+                with_causes(why)
+            ),
+            Outcome::Failed(why) => f.write_str(&with_causes(why)),
+            Outcome::Refused(why) => f.write_str(&with_causes(why)),
             Outcome::Closed => f.write_str("Sealed: the box is closed"),
-            Outcome::Sealed(why) => write!(f, "Sealed: {why}"),
-            Outcome::Unsealed(why) => write!(f, "Unsealed: {why}"),
+            Outcome::Sealed(why) => write!(f, "Sealed: {}", with_causes(why)),
+            Outcome::NotForwarding(why) => write!(
+                f,
+                "Not forwarding: the rules are loaded, and nothing passes between zones: {}",
+                with_causes(why)
+            ),
+            Outcome::Unsealed(why) => write!(f, "Unsealed: {}", with_causes(why)),
             Outcome::Open => f.write_str("Open: no rule is loaded, everything is accepted"),
+        }
+    }
+}
+
+fn applied(f: &mut fmt::Formatter<'_>, made: &[Made], missing: &[String]) -> fmt::Result {
+    let count = Count(made.len());
+    match missing {
+        [] => write!(f, "Applied: {count}"),
+        _ => write!(f, "Applied, incomplete: {}; {count}", missing.join("; ")),
+    }
+}
+
+/// A number of changes, in words.
+struct Count(usize);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("nothing had to change"),
+            1 => f.write_str("1 change made"),
+            changes => write!(f, "{changes} changes made"),
         }
     }
 }

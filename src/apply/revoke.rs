@@ -28,19 +28,25 @@ pub fn is_due() -> bool {
     matches!(store::read(Place::Run, MARK), Ok(Some(_)))
 }
 
-/// Looks at every connection and takes out just those that the plan forbids;
-/// that it cannot is said, and is no reason to take the plan back.
-pub fn revoke(plan: &Plan, current: Option<&Current>) {
+/// Looks at every connection and takes out just those that the plan forbids.
+///
+/// # Errors
+/// That it could not, in words; it is no reason to take the plan back.
+pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<(), String> {
     match revoked(plan, current) {
         Ok(ended) => {
-            if ended > 0 {
-                log::info!("ended {ended} connections that the policy does not allow");
+            match ended {
+                0 => {}
+                1 => log::info!("ended 1 connection that the policy does not allow"),
+                _ => log::info!("ended {ended} connections that the policy does not allow"),
             }
+            // A mark that stays costs a second look.
             let _ = store::remove(Place::Run, MARK);
+            Ok(())
         }
-        Err(error) => log::warn!(
+        Err(error) => Err(format!(
             "cannot end connections that the policy does not allow ({error}): they go on until they end by themselves"
-        ),
+        )),
     }
 }
 

@@ -1,46 +1,72 @@
-//! What is so, beside what ought to be; changes nothing.
+//! What is in force, beside what ought to be; changes nothing.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::state::State;
-use super::{Kernel, StepError, lease, plan_of, read_policy};
+use super::error::{StepError, with_causes};
+use super::in_force::InForce;
+use super::machine::Machine;
+use super::planned::PlannedPolicy;
+use super::record::Record;
+use super::{confirm, lease};
 use crate::accounting::Accounting;
 use crate::host::iptables::Found;
 use crate::host::{self, clock, netlink};
-use crate::kept::Kept;
-use crate::network;
+use crate::network::{self, NetworkError};
 use crate::plan::Plan;
+use crate::ruleset::{Ruleset, differences};
 use crate::source::Refusal;
-use crate::sysctl::Need;
+use crate::sysctl::{self, Need};
 
 /// Everything that `status` tells.
 #[derive(Debug, Serialize)]
-pub struct Report {
-    /// Whether the kernel holds what the file says.
-    pub holds: bool,
-    /// What the last command came to: applied, sealed, unsealed, open; unknown
-    /// where /run does not tell.
-    pub outcome: String,
-    /// Since when, in seconds from 1970 by the clock as it is now.
-    pub since: Option<u64>,
+pub(crate) struct Report {
+    /// What is in force, as the last command noted it and the kernel bears it out.
+    #[serde(flatten)]
+    in_force: InForce,
+    /// Since when, in seconds from 1970 by the clock as it is now; None where that
+    /// is not known.
+    pub(crate) since: Option<u64>,
     /// For how many seconds.
-    pub seconds: Option<u64>,
-    /// The hash of the policy that the kernel was compared with: SHA-256 of the
-    /// file.
-    pub policy: String,
-    /// confirmed, pending, or last-good where that is in force and not the file;
-    /// none where no policy is in force.
-    pub confirmation: &'static str,
-    /// How many seconds are left to confirm a pending one.
-    pub seconds_left: Option<u64>,
-    /// Why the last good policy is in force.
-    pub instead: Option<String>,
+    pub(crate) seconds: Option<u64>,
+    /// Why the last good policy ought to be in force again, and is not yet.
+    pub(crate) overdue: Option<String>,
+    /// How many seconds are left to confirm a pending policy.
+    pub(crate) seconds_left: Option<u64>,
+    /// Whether the kernel holds what the file says, for good or until its deadline.
+    holds: bool,
+    /// SHA-256 of the file that the kernel was compared with.
+    pub(crate) compared_with: Option<String>,
     /// Each difference, in words.
-    pub drift: Vec<String>,
+    pub(crate) drift: Vec<String>,
     /// What was counted since the tables were first loaded.
-    pub accounting: Accounting,
+    pub(crate) accounting: Accounting,
+}
+
+impl Report {
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match &self.in_force {
+            InForce::Sealed { .. } | InForce::NotForwarding { .. } => 3,
+            InForce::Unsealed { .. } => 4,
+            InForce::Applied { .. }
+            | InForce::Pending { .. }
+            | InForce::LastGood { .. }
+            | InForce::Open
+            | InForce::Unknown { .. } => u8::from(!self.holds),
+        }
+    }
+
+    /// The state's name.
+    pub(crate) fn state(&self) -> String {
+        self.in_force.to_string()
+    }
+
+    /// Why it is in this state, where there is more to say.
+    pub(crate) fn why(&self) -> Option<&str> {
+        self.in_force.why()
+    }
 }
 
 /// Compares the kernel with what the file says; where the last good policy is
@@ -48,78 +74,144 @@ pub struct Report {
 ///
 /// # Errors
 /// The one line that refuses the file.
-pub fn status(config: &Path) -> Result<Report, Refusal> {
-    let state = State::read();
-    let kept = match state.policy() {
-        Some(kept) if !state.instead.is_empty() => plan_of(&kept).map(|plan| (kept, plan)),
-        _ => read_policy(config),
+pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
+    let record = Record::read();
+    let policy = match record.policy() {
+        Some(kept) if record.in_force.instead().is_some() => PlannedPolicy::new(kept),
+        _ => PlannedPolicy::read(config),
     };
-    let (kept, plan) = kept?;
-    let mut report = report(&state, &kept);
-    match look(&plan) {
-        Ok((drift, accounting)) => {
-            report.drift.extend(drift);
-            report.accounting = accounting;
-        }
-        Err(error) => report.drift.push(format!("cannot tell: {error}")),
-    }
-    report.holds = report.drift.is_empty();
-    Ok(report)
+    let policy = match policy {
+        Ok(policy) => Some(policy),
+        // Whether the box is closed can be told without the file.
+        Err(_) if record.in_force.is_left_alone() => None,
+        Err(refusal) => return Err(refusal),
+    };
+    Ok(report(&record, policy.as_ref()))
 }
 
-fn report(state: &State, kept: &Kept) -> Report {
+fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
+    let mut drift: Vec<String> = Vec::new();
+    let mut accounting = Accounting::default();
+    let mut in_force = record.in_force.clone();
+    match look(&in_force, policy.map(|policy| &policy.plan)) {
+        Ok(seen) => {
+            drift.extend(seen.drift);
+            accounting = seen.accounting;
+            in_force = seen.in_force;
+        }
+        Err(error) => drift.push(format!("cannot tell: {}", with_causes(&error))),
+    }
+    if let Some(why) = in_force.instead() {
+        let line = format!("the last good policy is in force, and not the file: {why}");
+        drift.insert(0, line);
+    }
     let now = clock::uptime();
-    let known = !state.outcome.is_empty();
-    let seconds = known.then(|| (now - state.at).max(0.0) as u64);
-    let pending = !state.token.is_empty();
-    let instead = (!state.instead.is_empty()).then(|| state.instead.clone());
-    let drift = instead
-        .iter()
-        .map(|why| format!("the last good policy is in force, and not the file: {why}"));
+    let seconds = record.at.map(|at| (now - at).max(0.0) as u64);
+    let overdue = confirm::overdue_by(record);
+    let trial = in_force.trial().filter(|_| overdue.is_none());
+    let is_files = matches!(in_force, InForce::Applied { .. } | InForce::Pending { .. });
     Report {
-        holds: false,
-        outcome: if known {
-            state.outcome.clone()
-        } else {
-            "unknown".into()
-        },
         since: seconds.map(|seconds| clock::now().saturating_sub(seconds)),
         seconds,
-        policy: kept.hash(),
-        confirmation: match (pending, &instead) {
-            (true, _) => "pending",
-            (false, Some(_)) => "last-good",
-            (false, None) if state.policy.is_empty() => "none",
-            (false, None) => "confirmed",
-        },
-        seconds_left: pending.then(|| (state.deadline - now).max(0.0) as u64),
-        drift: drift.collect(),
-        instead,
-        accounting: Accounting::default(),
+        seconds_left: trial.map(|trial| trial.seconds_left(now)),
+        holds: is_files && drift.is_empty() && overdue.is_none(),
+        overdue,
+        compared_with: policy.map(|policy| policy.snapshot.hash().to_string()),
+        drift,
+        accounting,
+        in_force,
     }
 }
 
-fn look(plan: &Plan) -> Result<(Vec<String>, Accounting), StepError> {
-    let kernel = Kernel::find()?;
-    let found = kernel.read()?;
+/// What the kernel shows.
+struct Seen {
+    in_force: InForce,
+    drift: Vec<String>,
+    accounting: Accounting,
+}
+
+/// Looks whether the kernel bears out what was noted, and what differs.
+fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
+    let machine = Machine::find()?;
+    let found = machine.read()?;
     let counted = found.iter().map(|found| (&found.rules, &found.counters));
     let accounting = Accounting::of(counted);
-    Ok((drift(&kernel, &found, plan)?, accounting))
+    let drift = match (noted, plan) {
+        (InForce::Sealed { .. }, _) => unsealed(&found)?,
+        (_, Some(plan)) => drift(&machine, &found, plan)?,
+        (_, None) => Vec::new(),
+    };
+    let in_force = match plan {
+        _ if matches!(noted, InForce::Sealed { .. }) && !drift.is_empty() => {
+            noted.unsealed_because("it was closed, and is not any more; camfw seal closes it")
+        }
+        Some(plan) if noted.is_forwarding() => as_it_forwards(noted.clone(), plan)?,
+        _ => noted.clone(),
+    };
+    Ok(Seen {
+        in_force,
+        drift,
+        accounting,
+    })
+}
+
+/// What of a sealed box is not closed, in words.
+fn unsealed(found: &[Found]) -> Result<Vec<String>, StepError> {
+    let sealed = Ruleset::sealed();
+    let rules = found
+        .iter()
+        .flat_map(|found| differences(&sealed, &found.rules));
+    let mut told: Vec<String> = rules.map(|difference| difference.to_string()).collect();
+    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
+        told.extend(not_so(&setting)?);
+    }
+    Ok(told)
+}
+
+/// What is in force by what is forwarded, and between which zones.
+fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
+    let problems = network::diff(&netlink::read()?, &plan.network).problems;
+    let missing = problems.iter().filter(|problem| problem.is_missing_link());
+    let missing = missing.map(NetworkError::to_string).collect();
+    let noted = noted.enforced(missing);
+    for setting in &plan.last {
+        if let Some(line) = not_so(setting)? {
+            return Ok(noted.not_forwarding(&line));
+        }
+    }
+    Ok(noted)
+}
+
+/// That a setting is not as it ought to be, in words.
+fn not_so(setting: &sysctl::Setting) -> Result<Option<String>, StepError> {
+    Ok(match host::sysctl::get(&setting.key)? {
+        Some(value) if value == setting.value => None,
+        None if setting.need == Need::IfPresent => None,
+        value => Some(format!(
+            "sysctl {} is {}, not {}",
+            setting.key,
+            value.as_deref().unwrap_or("absent"),
+            setting.value
+        )),
+    })
 }
 
 /// Rules beside ours that see the same packets, in words.
-pub fn others(kernel: &Kernel) -> Vec<String> {
-    let program = kernel
+pub(super) fn others(machine: &Machine) -> Vec<String> {
+    let program = machine
         .families
         .first()
         .map_or("iptables", |ipv4| ipv4.program());
     let tables = host::others::find(program).into_iter();
     let told = tables.map(|table| {
         format!(
-            "{}: table {} sees the same packets: {} rules, chains {}; remove it, or what loads it",
+            "{}: table {} sees the same packets: {}, chains {}; remove it, or what loads it",
             table.of,
             table.name,
-            table.rules,
+            match table.rules {
+                1 => "1 rule".to_owned(),
+                rules => format!("{rules} rules"),
+            },
             table.chains.join(", ")
         )
     });
@@ -127,27 +219,22 @@ pub fn others(kernel: &Kernel) -> Vec<String> {
 }
 
 /// What carries frames of the plan's interfaces past the firewall, in words.
-pub fn bypasses(current: &network::Current, plan: &Plan) -> Vec<String> {
+pub(super) fn bypasses(current: &network::Current, plan: &Plan) -> Vec<String> {
     let found = network::bypasses(current, Some(&plan.network));
     found.iter().map(ToString::to_string).collect()
 }
 
 /// Every difference between the kernel and a plan, in words.
-pub fn drift(kernel: &Kernel, found: &[Found], plan: &Plan) -> Result<Vec<String>, StepError> {
-    let mut told = kernel.differences(found, plan);
-    let mut settings = kernel.settings(plan);
+pub(super) fn drift(
+    machine: &Machine,
+    found: &[Found],
+    plan: &Plan,
+) -> Result<Vec<String>, StepError> {
+    let mut told = machine.differences(found, plan);
+    let mut settings = machine.settings(plan);
     settings.extend(plan.ipv6_on.iter().chain(&plan.last).cloned());
     for setting in settings {
-        match host::sysctl::get(&setting.key)? {
-            Some(value) if value == setting.value => {}
-            None if setting.need == Need::IfPresent => {}
-            value => told.push(format!(
-                "sysctl {} is {}, not {}",
-                setting.key,
-                value.as_deref().unwrap_or("absent"),
-                setting.value
-            )),
-        }
+        told.extend(not_so(&setting)?);
     }
     let current = netlink::read()?;
     let diff = network::diff(&current, &plan.network);
@@ -160,6 +247,6 @@ pub fn drift(kernel: &Kernel, found: &[Found], plan: &Plan) -> Result<Vec<String
             .map(|change| format!("not so: {change}")),
     );
     told.extend(diff.problems.iter().map(ToString::to_string));
-    told.extend(others(kernel));
+    told.extend(others(machine));
     Ok(told)
 }

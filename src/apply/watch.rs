@@ -1,55 +1,71 @@
 //! `camfw watch`: the box, kept as the policy that is in force says.
 //!
 //! Never brings in a file that was only edited, and leaves a box alone that was
-//! sealed or opened on purpose.
+//! sealed or opened on purpose. Carries a return out that is overdue.
 
 use std::path::Path;
 use std::time::Duration;
 
-use super::state::State;
-use super::{
-    Kernel, Outcome, Patience, StepError, bring_up, enforce, failed, good, lease, locked,
-    needs_root, plan_of, read_policy, status, write,
-};
-use crate::host::netlink;
-use crate::kept::Kept;
+use super::enforce::{Enforced, Made, Missing, enforce, enforce_proven};
+use super::error::{Failure, StepError, with_causes};
+use super::exclusive::{Turn, exclusively, insist_on_root};
+use super::in_force::InForce;
+use super::machine::Machine;
+use super::outcome::{Ending, Outcome};
+use super::planned::PlannedPolicy;
+use super::record::{self, Record};
+use super::recover::recover;
+use super::{last_good, lease, status};
+use crate::host::{clock, netlink};
 use crate::network::{self, Current};
 use crate::plan::Plan;
+use crate::ruleset::Ruleset;
+use crate::snapshot::PolicyHash;
 
-/// A link that flaps is not chased, nor tried again at once what could not be
-/// changed.
+/// Debounces links that flap, and does not retry a failed change at once.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// How often it looks whether there is a policy again.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Keeps at it: every so often, and whenever links, addresses or routes change,
-/// tells each difference, and makes the network what the policy says as long as
-/// the rules are the policy's. Rules that are not are loaded again only where the
-/// policy says so. Forwarding is turned on when nothing is missing, and left as
-/// it is when something is: the rules go by names and keep what is not there
-/// closed. Returns only when it cannot go on.
-pub fn watch(config: &Path) -> Outcome {
-    if let Some(outcome) = needs_root() {
-        return outcome;
+/// How often the policy is carried out before forwarding is turned off: a link may
+/// have gone between the look and the change.
+const ATTEMPTS: usize = 3;
+
+/// Runs until it cannot go on. Every so often, and whenever links, addresses or
+/// routes change, reports each difference, and makes the network what the policy
+/// says as long as the rules are the policy's. Rules that are not are loaded again
+/// only where the policy says so.
+pub(crate) fn watch(config: &Path) -> Ending {
+    if let Err(outcome) = insist_on_root() {
+        return outcome.into();
     }
     let mut said: Vec<String> = Vec::new();
     let mut left_over: Option<Vec<String>> = None;
+    let mut proven: Option<ProvenRules> = None;
     loop {
-        let mut watched = Watched::default();
-        match locked("watch") {
-            Ok(_lock) => watched.look(config),
-            Err(outcome) => watched.told.push(outcome.to_string()),
+        let mut look = Look {
+            proven: proven.take(),
+            ..Look::default()
+        };
+        match exclusively("watch") {
+            Ok(Turn { lock, returned }) => {
+                look.told.extend(returned.map(|ending| ending.to_string()));
+                look.take(config);
+                drop(lock);
+            }
+            Err(outcome) => look.told.push(outcome.to_string()),
         }
         // What was said last time and is still so is not said again.
-        for line in watched.told.iter().filter(|line| !said.contains(line)) {
+        for line in look.told.iter().filter(|line| !said.contains(line)) {
             log::warn!("watch: {line}");
         }
-        if watched.told.is_empty() && !said.is_empty() {
+        if look.told.is_empty() && !said.is_empty() {
             log::info!("watch: everything is as the policy says");
         }
-        said = watched.told;
-        let seen = watched.plan.as_ref().and_then(|plan| {
+        said = look.told;
+        proven = look.proven;
+        let seen = look.plan.as_ref().and_then(|plan| {
             let current = netlink::read().ok()?;
             Some(differences(&current, plan))
         });
@@ -62,19 +78,30 @@ pub fn watch(config: &Path) -> Outcome {
             continue;
         }
         left_over.clone_from(&seen);
-        let interval = watched
+        let interval = look
             .plan
             .as_ref()
             .map_or(IDLE, |plan| plan.policy.watch.interval);
-        let changed = netlink::wait(interval, |current| {
-            let now = watched.plan.as_ref().map(|plan| differences(current, plan));
+        let changed = netlink::wait(until_deadline(interval), |current| {
+            let now = look.plan.as_ref().map(|plan| differences(current, plan));
             now != seen
         });
         if let Err(error) = changed {
-            return Outcome::Failed(error.to_string());
+            return Outcome::Failed(error.into()).into();
         }
         std::thread::sleep(SETTLE);
     }
+}
+
+/// The interval, or less where a trial's deadline comes before.
+fn until_deadline(interval: Duration) -> Duration {
+    let in_force = Record::read().in_force;
+    let Some(trial) = in_force.trial() else {
+        return interval;
+    };
+    let left = Duration::from_secs(trial.seconds_left(clock::uptime()));
+    // Those who wait for it are to come first.
+    interval.min(left + Duration::from_secs(1))
 }
 
 /// What of the network is not as the policy says.
@@ -89,105 +116,145 @@ fn differences(current: &Current, plan: &Plan) -> Vec<String> {
 
 /// One look.
 #[derive(Default)]
-struct Watched {
+struct Look {
     /// What is to be said, a line each.
     told: Vec<String>,
     /// What the box is held against; None where there is nothing to keep.
     plan: Option<Plan>,
+    /// What was proven at an earlier look.
+    proven: Option<ProvenRules>,
 }
 
-impl Watched {
-    fn look(&mut self, config: &Path) {
-        let state = State::read();
-        if !state.outcome.is_empty() && state.outcome != "applied" && state.policy.is_empty() {
-            let outcome = &state.outcome;
-            let line = format!("the box is {outcome}, and left so; camfw apply brings a policy in");
+/// Rules that were proven to be what a policy says.
+#[derive(PartialEq)]
+struct ProvenRules {
+    policy: PolicyHash,
+    ipv4: Ruleset,
+    ipv6: Ruleset,
+}
+
+impl ProvenRules {
+    fn new(policy: &PlannedPolicy) -> ProvenRules {
+        ProvenRules {
+            policy: policy.snapshot.hash(),
+            ipv4: policy.plan.ipv4.clone(),
+            ipv6: policy.plan.ipv6.clone(),
+        }
+    }
+}
+
+impl Look {
+    fn take(&mut self, config: &Path) {
+        let record = Record::read();
+        if record.in_force.is_left_alone() {
+            let state = &record.in_force;
+            let line = format!("the box is {state}, and left so; camfw apply brings a policy in");
             self.told.push(line);
             return;
         }
-        let file = read_policy(config);
-        let policy = match state.policy() {
+        let file = PlannedPolicy::read(config);
+        let policy = match record.policy() {
             Some(kept) => {
-                if file
-                    .as_ref()
-                    .is_ok_and(|(file, _)| file.hash() != kept.hash())
-                {
+                let edited = |file: &PlannedPolicy| file.snapshot.hash() != kept.hash();
+                if file.as_ref().is_ok_and(edited) {
                     let line = "the file is not what is in force; camfw apply brings it in";
                     self.told.push(line.into());
                 }
-                plan_of(&kept).map(|plan| (kept, plan))
+                PlannedPolicy::new(kept)
             }
             None => file,
         };
         match policy {
             Ok(policy) => {
-                if let Err(error) = self.keep(&state, &policy) {
-                    self.told.push(error.to_string());
+                if let Err(error) = self.keep(&record, &policy) {
+                    self.told.push(with_causes(&error));
                 }
-                self.plan = Some(policy.1);
+                self.plan = Some(policy.plan);
             }
             Err(refusal) => self.told.push(refusal.to_string()),
         }
     }
 
-    fn keep(&mut self, state: &State, policy: &(Kept, Plan)) -> Result<(), StepError> {
-        let (kept, plan) = policy;
-        let kernel = Kernel::find()?;
-        let rules = kernel.differences(&kernel.read()?, plan);
-        self.told.extend(status::others(&kernel));
-        if !rules.is_empty() {
-            // Where nothing is known to be in force there is nothing to restore.
-            if !plan.policy.watch.restore || state.policy.is_empty() {
-                self.told.extend(rules);
-                let line = "the rules are not the policy's; camfw apply brings them in";
-                self.told.push(line.into());
-                return Ok(());
-            }
-            for line in rules {
-                log::warn!("watch: {line}");
-            }
-            match enforce(plan, Patience::None) {
-                Ok(_) => log::warn!("watch: restored: the rules are the policy's again"),
-                Err(failure) => self
-                    .told
-                    .push(failed(policy, &state.instead, failure).to_string()),
-            }
+    fn keep(&mut self, record: &Record, policy: &PlannedPolicy) -> Result<(), StepError> {
+        let plan = &policy.plan;
+        let machine = Machine::find()?;
+        let rules = machine.differences(&machine.read()?, plan);
+        self.told.extend(status::others(&machine));
+        // Where nothing is known to be in force there is nothing to restore.
+        let restores = plan.policy.watch.restore && record.in_force.policy().is_some();
+        if !rules.is_empty() && !restores {
+            self.told.extend(rules);
+            let line = "the rules are not the policy's; camfw apply brings them in";
+            self.told.push(line.into());
             return Ok(());
         }
-        for setting in kernel.differing_settings(plan)? {
-            if write(&setting)? > 0 {
-                log::warn!("watch: mended: sysctl {setting}");
-            }
+        for line in &rules {
+            log::warn!("watch: {line}");
         }
-        let current = netlink::read();
-        if let Ok(current) = &current {
-            self.told.extend(status::bypasses(current, plan));
+        if let Ok(current) = netlink::read() {
+            self.told.extend(status::bypasses(&current, plan));
             self.told.extend(lease::refusals(plan));
-            self.told.extend(network::foreign(current, &plan.network));
-            for change in network::diff(current, &plan.network).changes {
-                log::info!("watch: {change}");
+            self.told.extend(network::foreign(&current, &plan.network));
+        }
+        match self.enforce(policy) {
+            Ok(enforced) => {
+                for made in &enforced.made {
+                    match made {
+                        Made::Setting(_) => log::warn!("watch: mended: {made}"),
+                        Made::Table(..) => {}
+                        Made::Network(_) | Made::DhcpClient(_) => log::info!("watch: {made}"),
+                    }
+                }
+                if !rules.is_empty() {
+                    log::warn!("watch: restored: the rules are the policy's again");
+                }
+                self.note(record, policy, enforced);
             }
-        }
-        bring_up(&kernel, plan, current, Patience::None)?;
-        for setting in &plan.last {
-            write(setting)?;
-        }
-        if state.outcome == "sealed" {
-            // What was missing when it was applied has come.
-            let outcome = "applied".to_owned();
-            let at = State::of("").at;
-            let state = state.clone();
-            State {
-                outcome,
-                at,
-                ..state
+            Err(failure) => {
+                let ending = recover(plan, record.in_force.clone(), failure);
+                self.told.push(ending.to_string());
             }
-            .write();
-        }
-        if !state.policy.is_empty() && state.token.is_empty() && state.instead.is_empty() {
-            // A boot may have come before the disk could be written.
-            self.told.extend(good::keep(kept));
         }
         Ok(())
+    }
+
+    /// Carries the plan out. What was proven at the last look is not proven again.
+    fn enforce(&mut self, policy: &PlannedPolicy) -> Result<Enforced, Failure> {
+        let rules = ProvenRules::new(policy);
+        let mut attempt = 1;
+        loop {
+            let enforced = match self.proven.as_ref() == Some(&rules) {
+                true => enforce_proven(&policy.plan, Missing::Tolerate),
+                false => enforce(&policy.plan, Missing::Tolerate),
+            };
+            match enforced {
+                Err(Failure::Network(error)) if attempt < ATTEMPTS => {
+                    log::debug!("watch: tries again: {}", with_causes(&error));
+                    std::thread::sleep(SETTLE);
+                    attempt += 1;
+                }
+                Err(failure) => return Err(failure),
+                Ok(enforced) => {
+                    self.proven = Some(rules);
+                    return Ok(enforced);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, record: &Record, policy: &PlannedPolicy, enforced: Enforced) {
+        self.told.extend(enforced.undone);
+        self.told.extend(enforced.missing.iter().cloned());
+        let in_force = record.in_force.clone().enforced(enforced.missing);
+        let is_confirmed = matches!(in_force, InForce::Applied { .. });
+        if in_force != record.in_force {
+            let written = record::write(&in_force);
+            self.told
+                .extend(written.err().map(|error| with_causes(&error)));
+        }
+        if is_confirmed {
+            // A boot may have come before the disk could be written.
+            self.told.extend(last_good::keep(&policy.snapshot));
+        }
     }
 }

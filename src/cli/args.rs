@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use lexopt::Arg::{Long, Short, Value};
 use thiserror::Error;
 
+use crate::apply::Waiter;
+
 /// Where the configuration is unless an argument says otherwise.
 pub(super) const DEFAULT_CONFIG: &str = "/etc/camfw/camfw.toml";
 
@@ -176,12 +178,14 @@ pub enum Command {
     },
     /// Whose packets change their verdict, from the first file to the second?
     Compare(String, String),
-    /// The watchdog of `apply --confirm`, which starts it.
+    /// A waiter of `apply --confirm`, which starts it.
     AwaitConfirmation {
         /// Of which of them.
         token: String,
         /// For how long.
         seconds: u64,
+        /// Which of the two that wait.
+        waiter: Waiter,
     },
     /// Change the kernel.
     Change(Change),
@@ -331,9 +335,11 @@ impl Args {
             ["watch"] => Command::Change(Change::Watch),
             ["seal"] => Command::Change(Change::Seal),
             ["open"] => Command::Change(Change::Open),
-            ["await-confirmation", token, given] => Command::AwaitConfirmation {
+            ["await-confirmation", token, given, waiter] => Command::AwaitConfirmation {
                 token: (*token).to_owned(),
                 seconds: seconds(given)?,
+                waiter: Waiter::from_name(waiter)
+                    .ok_or_else(|| UsageError::UnknownCommand(words.join(" ")))?,
             },
             words => return Err(UsageError::UnknownCommand(words.join(" "))),
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::args::Change;
 use super::complain_unless_logged;
-use crate::apply::Outcome;
+use crate::apply::{Ending, Waiter};
 use crate::{apply, host};
 
 pub fn run(config: &Path, change: Change, verbose: bool) -> u8 {
@@ -20,15 +20,15 @@ pub fn run(config: &Path, change: Change, verbose: bool) -> u8 {
     })
 }
 
-/// The watchdog of `apply --confirm`.
-pub fn await_confirmation(token: &str, seconds: u64, verbose: bool) -> u8 {
+/// A waiter of `apply --confirm`.
+pub fn await_confirmation(token: &str, seconds: u64, waiter: Waiter, verbose: bool) -> u8 {
     host::log::start(verbose);
-    tell(&apply::await_confirmation(token, seconds))
+    tell(&apply::await_confirmation(token, seconds, waiter))
 }
 
-fn tell(outcome: &Outcome) -> u8 {
-    let line = outcome.to_string();
-    match outcome.exit_code() {
+fn tell(ending: &Ending) -> u8 {
+    let line = ending.to_string();
+    match ending.exit_code() {
         0 => log::info!("{line}"),
         _ => log::error!("{line}"),
     }
@@ -36,5 +36,5 @@ fn tell(outcome: &Outcome) -> u8 {
         log::debug!("peak memory {peak} KiB");
     }
     complain_unless_logged(&line);
-    outcome.exit_code()
+    ending.exit_code()
 }

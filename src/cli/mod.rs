@@ -52,9 +52,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Prove => prove::run(config, &args.options),
         Command::Compare(old, new) => compare::run(&old, &new),
         Command::Trace => trace::run(config, &args.options),
-        Command::AwaitConfirmation { token, seconds } => {
-            change::await_confirmation(&token, seconds, args.verbose)
-        }
+        Command::AwaitConfirmation {
+            token,
+            seconds,
+            waiter,
+        } => change::await_confirmation(&token, seconds, waiter, args.verbose),
         Command::Change(change) => change::run(config, change, args.verbose),
     };
     ExitCode::from(code)

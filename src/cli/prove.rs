@@ -23,7 +23,18 @@ pub(super) fn run(config: &Path, options: &Options) -> u8 {
     match proven {
         Ok((text, holds)) => {
             print(&text);
-            if holds { 0 } else { FAILED }
+            let overdue = match options.get("rules") {
+                None => apply::overdue(),
+                Some(_) => None,
+            };
+            if let Some(why) = &overdue {
+                complain(&format!("OVERDUE: {why}"));
+            }
+            if holds && overdue.is_none() {
+                0
+            } else {
+                FAILED
+            }
         }
         Err(why) => {
             complain(&why);

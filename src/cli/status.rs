@@ -7,9 +7,6 @@ use super::{REFUSED, complain, print};
 use crate::accounting::Accounting;
 use crate::apply::{self, Report};
 
-/// It does not hold.
-const DRIFT: u8 = 1;
-
 pub fn run(config: &Path, json: bool) -> u8 {
     let report = match apply::status(config) {
         Ok(report) => report,
@@ -23,7 +20,7 @@ pub fn run(config: &Path, json: bool) -> u8 {
     } else {
         to_text(&report)
     });
-    if report.holds { 0 } else { DRIFT }
+    report.exit_code()
 }
 
 fn to_json(report: &Report) -> String {
@@ -33,21 +30,30 @@ fn to_json(report: &Report) -> String {
 }
 
 fn to_text(report: &Report) -> String {
-    let mut text = match report.drift.len() {
-        0 => "Applied: the kernel holds what the file says\n".to_owned(),
-        count => format!("Drift: {count} differences\n"),
-    };
-    for difference in &report.drift {
-        let _ = writeln!(text, "{difference}");
+    let mut text = report.state();
+    if report.overdue.is_some() {
+        text += ", OVERDUE";
     }
-    let _ = write!(text, "policy {}, {}", &report.policy[..12], report.outcome);
+    if let Some(seconds) = report.seconds_left {
+        let _ = write!(text, " ({seconds} s left)");
+    }
     if let Some(seconds) = report.seconds {
         let _ = write!(text, " for {}", duration(seconds));
     }
-    let _ = match report.seconds_left {
-        Some(seconds) => writeln!(text, "; taken back in {seconds} s unless confirmed"),
-        None => writeln!(text, "; confirmation: {}", report.confirmation),
-    };
+    for why in report.overdue.as_deref().iter().chain(report.why().iter()) {
+        let _ = write!(text, "; {why}");
+    }
+    text.push('\n');
+    if let Some(policy) = &report.compared_with {
+        let _ = match report.drift.len() {
+            0 => writeln!(text, "the kernel holds policy {}", &policy[..12]),
+            1 => writeln!(text, "1 difference from policy {}:", &policy[..12]),
+            count => writeln!(text, "{count} differences from policy {}:", &policy[..12]),
+        };
+    }
+    for difference in &report.drift {
+        let _ = writeln!(text, "{difference}");
+    }
     counted(&mut text, &report.accounting);
     text
 }

@@ -14,6 +14,7 @@ pub mod names;
 pub mod netfilter;
 pub mod netlink;
 pub mod others;
+pub mod post;
 pub mod process;
 pub mod store;
 pub mod sysctl;

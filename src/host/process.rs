@@ -152,12 +152,24 @@ pub fn start_daemon(
     })
 }
 
+/// A process that goes on by itself.
+#[derive(Debug)]
+pub struct Apart(Child);
+
+impl Apart {
+    /// Takes note of its end, if it has ended, so that nothing is left of it.
+    pub fn reap(&mut self) {
+        // It fails only where it was noted already.
+        let _ = self.0.try_wait();
+    }
+}
+
 /// Starts this program again, on its own: it has no part of our terminal, lock
 /// or end. Waits until it says by [`detach`] that it is ready.
 ///
 /// # Errors
 /// It cannot be started, or does not become ready.
-pub fn start_apart(args: &[&str], input: &str) -> io::Result<()> {
+pub fn start_apart(args: &[&str], input: &str) -> io::Result<Apart> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(args)
@@ -167,7 +179,7 @@ pub fn start_apart(args: &[&str], input: &str) -> io::Result<()> {
     let mut child = lock::kept_from_children(|| command.spawn())?;
     let (said, _) = read_both(&mut child, Instant::now() + DAEMON_LIMIT)?;
     if said == READY.as_bytes() {
-        return Ok(());
+        return Ok(Apart(child));
     }
     let _ = child.kill();
     await_end(&mut child);
@@ -194,8 +206,10 @@ pub fn detach() -> io::Result<()> {
     signals.thread_block()?;
     nix::unistd::setsid()?;
     let mut stdout = io::stdout().lock();
-    stdout.write_all(READY.as_bytes())?;
-    stdout.flush()?;
+    // Who started it may be gone, which is no reason to end.
+    let _ = stdout
+        .write_all(READY.as_bytes())
+        .and_then(|()| stdout.flush());
     let nowhere = File::options().write(true).open("/dev/null")?;
     nix::unistd::dup2_stdout(&nowhere)?;
     Ok(())

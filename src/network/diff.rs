@@ -148,7 +148,7 @@ impl fmt::Display for Change {
 pub enum NetworkError {
     /// A link is not there.
     #[error(
-        "interface {name} of zone {zone} does not exist{how}; look for it with `ip link`, check its driver and the file"
+        "interface {name} of zone {zone} does not exist{how}; look for it with `ip link`, check its driver and the file; if it may be absent, set optional = true on the zone"
     )]
     NoSuchLink {
         /// Its name.
@@ -197,13 +197,21 @@ pub struct Diff {
     pub changes: Vec<Change>,
     /// Links that stay out, and why; the others are not kept back by them.
     pub problems: Vec<NetworkError>,
+    /// Optional links that are not there.
+    pub absent: Vec<InterfaceName>,
+}
+
+impl NetworkError {
+    /// Whether a link is not there, which may come yet.
+    pub fn is_missing_link(&self) -> bool {
+        matches!(self, NetworkError::NoSuchLink { .. })
+    }
 }
 
 impl Diff {
-    /// Whether a link is not there, which may come yet.
+    /// Whether a link is not there, which may come yet, and is not optional.
     pub fn lacks_links(&self) -> bool {
-        let absent = |problem: &NetworkError| matches!(problem, NetworkError::NoSuchLink { .. });
-        self.problems.iter().any(absent)
+        self.problems.iter().any(NetworkError::is_missing_link)
     }
 }
 
@@ -217,6 +225,9 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     for link in &wanted.links {
         match world.structure(link, &mut diff.changes) {
             Ok(()) => ready.push(link),
+            Err(NetworkError::NoSuchLink { .. }) if link.optional => {
+                diff.absent.push(link.name.clone());
+            }
             Err(problem) => diff.problems.push(problem),
         }
     }
@@ -630,6 +641,7 @@ mod tests {
                 dhcp: false,
                 mtu: None,
                 zone: "external".into(),
+                optional: false,
             }],
             routes: vec![Route {
                 destination: "0.0.0.0/0".parse()?,
@@ -836,6 +848,7 @@ mod tests {
             dhcp: false,
             mtu: Some(1400),
             zone: "camera".into(),
+            optional: false,
         });
         let current = Current {
             links: vec![
@@ -879,7 +892,7 @@ mod tests {
             told(&current, &wanted_links),
             [
                 "interface eth1: add address 10.0.0.1/8",
-                "interface ext0 of zone external does not exist (no interface has the hardware address 02:00:00:00:00:09); look for it with `ip link`, check its driver and the file",
+                "interface ext0 of zone external does not exist (no interface has the hardware address 02:00:00:00:00:09); look for it with `ip link`, check its driver and the file; if it may be absent, set optional = true on the zone",
             ]
         );
         Ok(())

@@ -127,6 +127,8 @@ pub struct WantedLink {
     pub mtu: Option<u32>,
     /// The zone it is, for messages.
     pub zone: String,
+    /// Whether it may be absent.
+    pub optional: bool,
 }
 
 /// A route.

@@ -17,6 +17,7 @@ pub fn wanted(policy: &Policy) -> Wanted {
         dhcp: zone.dhcp,
         mtu: zone.mtu,
         zone: zone.name.to_string(),
+        optional: zone.optional,
     };
     let default_routes = policy.zones.iter().flat_map(|zone| {
         let by = |destination: IpNet, gateway: IpAddr| Route {

@@ -207,6 +207,8 @@ pub struct Zone {
     pub role: Role,
     /// Whether only the cameras that are listed may send from it.
     pub known_only: bool,
+    /// Whether its interface may be absent, as that of a VPN or a modem.
+    pub optional: bool,
     /// Networks whose sources an external zone may have although they are
     /// reserved.
     pub accept_bogons: Vec<IpNet>,

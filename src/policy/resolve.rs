@@ -266,6 +266,7 @@ fn zone(
         gateway6,
         role: written.role,
         known_only: known_only(written, source)?,
+        optional: written.optional,
         accept_bogons: accept_bogons(written, ipv6, source)?,
         origin: Origin::new(source, name.span().start),
     })

@@ -23,12 +23,13 @@ class NetworkTest(RouterTest):
         """Add to the configuration."""
         self.program.configure(self.program.config.read_text() + text)
 
-    def traced(self, *arguments: str, also: str | None = None) -> list[str]:
+    def traced(self, *arguments: str, also: str | None = None, expect: int = 0) -> list[str]:
         """The change messages that a run sends to the kernel, in order; with the
         files opened for writing whose line matches `also`."""
         output = self.scratch / "netlink"
         strace = str(shutil.which("strace"))
-        self.camfw(*arguments, before=[strace, "-f", "-o", output, "-e", "trace=sendto,sendmsg,openat"])
+        self.camfw(*arguments, before=[strace, "-f", "-o", output, "-e", "trace=sendto,sendmsg,openat"],
+                   expect=expect)
         wanted = r"nlmsg_type=RTM_(NEW|SET|DEL)"
         if also is not None:
             wanted += rf"|{also}.*O_(WRONLY|RDWR)"

@@ -44,7 +44,7 @@ class BypassLegacy(NetworkTest):
         self.assertTrue(any(all(word in line for word in words) for line in lines), f"{words}: {lines}")
         before = self.tables.snapshot()
         self.change_config('rate = "10/minute"', 'rate = "20/minute"')
-        refused = self.camfw("apply", expect=1).said
+        refused = self.camfw("apply", expect=2).said
         self.change_config('rate = "20/minute"', 'rate = "10/minute"')
         for word in words:
             self.assertIn(word, refused)

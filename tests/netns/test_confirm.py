@@ -57,7 +57,7 @@ class ConfirmTest(RouterTest):
     def wait_for_old(self) -> None:
         self.assertTrue(wait_until(lambda: self.held() == self.old), self.program.logged())
         # The note of it is written after.
-        self.assertTrue(wait_until(lambda: self.report()["confirmation"] == "last-good"))
+        self.assertTrue(wait_until(lambda: self.report()["state"] == "last-good"))
         self.assert_old()
 
     def report(self) -> dict[str, Any]:
@@ -98,10 +98,10 @@ class Confirm(ConfirmTest):
         self.assertIn(f"{SECONDS} s unless camfw confirm comes", result.stderr)
         self.assert_new()
         report = self.report()
-        self.assertEqual((report["confirmation"], report["holds"]), ("pending", True))
+        self.assertEqual((report["state"], report["holds"]), ("pending", True))
         self.assertIn(report["seconds_left"], range(SECONDS + 1))
         self.wait_for_old()
-        self.assertIn(f"not confirmed within {SECONDS} s", self.report()["instead"])
+        self.assertIn(f"not confirmed within {SECONDS} s", self.report()["why"])
         self.assertEqual(self.report()["drift"], [
             "the last good policy is in force, and not the file: the file "
             f"was not confirmed within {SECONDS} s"])
@@ -112,7 +112,7 @@ class Confirm(ConfirmTest):
     def test_what_is_confirmed_stays(self) -> None:
         self.camfw("apply", "--confirm", str(SECONDS))
         self.camfw("confirm")
-        self.assertEqual(self.report()["confirmation"], "confirmed")
+        self.assertEqual(self.report()["state"], "applied")
         self.assertTrue(wait_until(lambda: not self.watchdogs()), "the watchdog is gone")
         time.sleep(SECONDS)
         self.assert_new()
@@ -134,9 +134,12 @@ class Confirm(ConfirmTest):
 
     def test_signals_do_not_reach_the_watchdog(self) -> None:
         self.camfw("apply", "--confirm", str(SECONDS))
-        (watchdog,) = self.watchdogs()
+        watchdogs = self.watchdogs()
+        self.assertEqual(len(watchdogs), 2)
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-            os.kill(watchdog, number)
+            for watchdog in watchdogs:
+                os.kill(watchdog, number)
+        self.assertEqual(sorted(self.watchdogs()), sorted(watchdogs))
         self.wait_for_old()
 
     def test_the_end_of_the_session_does_not_reach_the_watchdog(self) -> None:
@@ -152,11 +155,12 @@ class Confirm(ConfirmTest):
         while b"applied" not in said:
             said += os.read(main, 1000)
         self.assert_new()
-        (watchdog,) = self.watchdogs()
-        self.assertNotEqual(os.getsid(watchdog), os.getsid(process.pid))
+        watchdogs = self.watchdogs()
+        sessions = {os.getsid(pid) for pid in (process.pid, *watchdogs)}
+        self.assertEqual(len(sessions), 3, "each is in a session of its own")
         os.close(main)
         process.wait(probes.PATIENCE)
-        self.assertEqual(self.watchdogs(), [watchdog])
+        self.assertEqual(self.watchdogs(), watchdogs)
         self.wait_for_old()
 
     def test_a_kill_of_the_apply_in_its_midst_is_taken_back(self) -> None:
@@ -184,7 +188,7 @@ class Confirm(ConfirmTest):
                 self.assertIn("last good policy", result.stderr)
                 self.assertIn("never confirmed", result.stderr)
                 self.assert_old()
-                self.assertEqual(self.report()["confirmation"], "last-good")
+                self.assertEqual(self.report()["state"], "last-good")
         # An apply without --confirm is a confirmation.
         self.camfw("apply")
         self.power_cut()
@@ -194,7 +198,7 @@ class Confirm(ConfirmTest):
     def test_an_apply_in_between_replaces_it(self) -> None:
         self.camfw("apply", "--confirm", "3")
         self.camfw("apply")
-        self.assertEqual(self.report()["confirmation"], "confirmed")
+        self.assertEqual(self.report()["state"], "applied")
         time.sleep(4)
         self.assert_new()
         self.assertEqual(self.watchdogs(), [])
@@ -226,7 +230,7 @@ class Confirm(ConfirmTest):
              'real "$@" <<<"$input"', self.backend)
         self.camfw("apply", "--confirm", "3", path=path, expect=1)
         self.assert_old()
-        self.assertEqual(self.report()["confirmation"], "confirmed")
+        self.assertEqual(self.report()["state"], "applied")
         self.assertTrue(wait_until(lambda: not self.watchdogs()))
 
     def test_going_back_is_tried_again(self) -> None:
@@ -294,16 +298,16 @@ class LastGood(ConfirmTest):
             with self.subTest(what), self.disk(options):
                 self.change_config(HTTPS, SSH)
                 self.program.forget(self.program.run_folder)
-                result = self.camfw("boot")
-                self.assertIn("cannot keep the last good policy in /var/lib/camfw", result.log)
+                result = self.camfw("boot", expect=1)
+                self.assertIn("cannot keep the last good policy in /var/lib/camfw", result.stderr)
                 self.assert_old()
                 self.change_config(SSH, HTTPS)
-                result = self.camfw("apply", "--confirm", str(SECONDS))
-                self.assertIn("cannot keep that this policy is unconfirmed", result.log)
+                result = self.camfw("apply", "--confirm", str(SECONDS), expect=1)
+                self.assertIn("cannot keep that this policy is unconfirmed", result.stderr)
                 self.assert_new()
                 self.wait_for_old()
-                self.camfw("apply", "--confirm", "30")
-                self.camfw("confirm")
+                self.camfw("apply", "--confirm", "30", expect=1)
+                self.camfw("confirm", expect=1)
                 self.assert_new()
                 self.camfw("status")
 
@@ -324,3 +328,124 @@ class LastGood(ConfirmTest):
         shutil.rmtree(self.program.var / "camfw")
         self.camfw("apply")
         self.assertTrue((self.program.var / "camfw/last-good").is_file())
+
+
+@both_backends
+class Overdue(ConfirmTest):
+    """A deadline that nobody was left to hold."""
+
+    def end(self, pids: list[int]) -> None:
+        # Stopped first, so that none sees the other's end and starts it again.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+        self.assertTrue(wait_until(lambda: not set(pids) & set(self.watchdogs())))
+
+    def overdue(self, seconds: int = 1) -> None:
+        """The new policy is in force, and its time is over."""
+        self.camfw("apply", "--confirm", str(seconds))
+        self.end(self.watchdogs())
+        self.assertTrue(wait_until(lambda: self.report()["overdue"] is not None))
+        self.assert_new()
+
+    def state_file(self) -> Path:
+        return self.program.run_folder / "camfw/state.json"
+
+    def test_a_waiter_that_is_killed_is_started_again(self) -> None:
+        self.camfw("apply", "--confirm", str(2 * SECONDS))
+        for _ in range(2):
+            first, second = self.watchdogs()
+            os.kill(first, signal.SIGKILL)
+            self.assertTrue(wait_until(lambda: len(self.watchdogs()) == 2 and first not in self.watchdogs()))
+            self.assertIn(second, self.watchdogs())
+            os.kill(second, signal.SIGKILL)
+            self.assertTrue(wait_until(lambda: len(self.watchdogs()) == 2 and second not in self.watchdogs()))
+        self.assert_new()
+        self.wait_for_old()
+        self.assertTrue(wait_until(lambda: not self.watchdogs()))
+
+    def test_status_and_prove_say_it_and_change_nothing(self) -> None:
+        self.overdue()
+        text = self.camfw("status", expect=1).stdout
+        self.assertRegex(text, r"^PENDING, OVERDUE for \d+ s; the file was not confirmed within 1 s")
+        self.assertIn("OVERDUE", self.camfw("prove", expect=1).said)
+        self.assertIn("OVERDUE", self.camfw("prove", "--live", expect=1).said)
+        self.assert_new()
+
+    def test_confirm_after_the_deadline_is_refused_and_goes_back(self) -> None:
+        self.overdue()
+        self.assertIn("not confirmed within 1 s", self.camfw("confirm", expect=1).stderr)
+        self.assert_old()
+        self.assertEqual(self.report()["state"], "last-good")
+
+    def test_another_command_takes_it_back_first(self) -> None:
+        self.overdue()
+        path = tools(self.scratch / "looking", self.backend)
+        record = self.scratch / "record"
+        wrap(path, "iptables-restore", f'input=$(cat)\nprintf "%s" "$input" >>{record}\nreal "$@" <<<"$input"',
+             self.backend)
+        self.program.configure("nonsense")
+        self.camfw("apply", path=path, expect=2)
+        self.assertIn("--dport 22 ", record.read_text())
+        self.assert_old()
+        self.assertEqual(self.report()["state"], "last-good")
+
+    def test_refresh_takes_it_back(self) -> None:
+        self.overdue()
+        self.camfw("refresh")
+        self.assert_old()
+
+    def test_watch_takes_it_back(self) -> None:
+        self.camfw("apply", "--confirm", "2")
+        self.end(self.watchdogs())
+        process = self.program.start("watch")
+        try:
+            self.wait_for_old()
+        finally:
+            process.kill()
+            process.communicate()
+
+    def test_boot_takes_it_back(self) -> None:
+        self.overdue()
+        self.camfw("boot", expect=1)
+        self.assert_old()
+
+    def test_a_torn_state_is_not_a_confirmation(self) -> None:
+        whole = None
+        for what in ("cut off", "empty", "gone", "a deadline of inf", "another version"):
+            with self.subTest(what):
+                self.camfw("apply", "--confirm", "60")
+                self.end(self.watchdogs())
+                whole = self.state_file().read_text()
+                self.assertIn('"state":"pending"', whole)
+                torn = {
+                    "cut off": whole[: len(whole) // 2], "empty": "", "gone": None,
+                    "a deadline of inf": "".join(
+                        part if number == 0 else '"deadline":1e999' + part[part.index(","):]
+                        for number, part in enumerate(whole.split('"deadline"'))),
+                    "another version": whole.replace('"version":1', '"version":9'),
+                }[what]
+                if torn is None:
+                    self.state_file().unlink()
+                else:
+                    self.state_file().write_text(torn)
+                report = json.loads(self.camfw("status", "--json", expect=1).stdout)
+                self.assertEqual(report["state"], "unknown")
+                self.assertIsNotNone(report["overdue"])
+                self.assertIn("UNKNOWN, OVERDUE", self.camfw("status", expect=1).stdout)
+                self.camfw("confirm", expect=1)
+                self.assert_old()
+
+    def test_a_torn_state_leaves_the_deadline_with_the_waiters(self) -> None:
+        self.camfw("apply", "--confirm", str(SECONDS))
+        self.state_file().write_text("{")
+        self.assert_new()
+        self.wait_for_old()
+
+    def test_both_waiters_killed_at_once_are_for_the_next_command(self) -> None:
+        self.camfw("apply", "--confirm", "2")
+        self.end(self.watchdogs())
+        time.sleep(2.5)
+        self.assert_new()
+        self.camfw("confirm", expect=1)
+        self.assert_old()

@@ -17,6 +17,7 @@ from lab.hosts import Host, Wiring
 from lab.probes import PATIENCE, wait_until
 from netns.network import NetworkTest
 from netns.program import Result
+from netns.tables import meant
 
 SECOND = Wiring("second", "eth3", "192.168.8.111", 24, router="192.168.8.1",
                 address6="fd00:8::111", router6="fd00:8::1")
@@ -116,18 +117,31 @@ mac = "02:00:00:00:00:11"
         text = self.program.config.read_text()
         self.program.configure(text.replace('interface = "eth2"\naddress   = "192.168.5.200/24"',
                                             'interface = "eth9"\naddress   = "192.168.5.200/24"'))
-        self.assert_incomplete(self.camfw("apply", expect=3), "eth1", "eth2")
+        self.assert_refused("eth1", "eth2")
+        self.assert_not_forwarding(self.camfw("boot", expect=3), "eth1", "eth2")
 
     def test_no_such_hardware_address_is_told(self) -> None:
         self.change_config('interface = "eth1"', 'interface = { mac = "02:00:00:00:09:09", name = "cam0" }')
-        self.assert_incomplete(self.camfw("apply", expect=3), "cam0", "02:00:00:00:09:09")
+        self.assert_refused("cam0", "02:00:00:00:09:09", "the interfaces here are eth0, eth1, eth2")
 
     def test_an_address_on_another_interface_is_told(self) -> None:
         self.router.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
-        self.assert_incomplete(self.camfw("apply", expect=3), "eth0", "192.168.8.1/24")
+        self.assert_refused("eth0", "192.168.8.1/24")
+        self.assert_not_forwarding(self.camfw("boot", expect=3), "eth0", "192.168.8.1/24")
 
-    def assert_incomplete(self, result: Result, *names: str) -> None:
+    def assert_refused(self, *names: str) -> None:
+        """apply changes nothing, and says what is wrong."""
+        before = meant(self.tables.snapshot())
+        self.assertEqual(self.traced("apply", expect=2), [])
+        said = self.camfw("apply", expect=2).stderr
+        for name in (*names, "nothing was changed"):
+            self.assertIn(name, said)
+        self.assertEqual(meant(self.tables.snapshot()), before)
+
+    def assert_not_forwarding(self, result: Result, *names: str) -> None:
         """Forwarding is off, the rules are loaded, and it says what is wrong."""
+        self.assertIn("Not forwarding: ", result.stderr)
+        self.assertRegex(self.camfw("status", expect=3).stdout, "^NOT FORWARDING for ")
         for name in names:
             self.assertIn(name, result.said)
         self.assertEqual(self.forwarding(), "0")
@@ -218,8 +232,10 @@ mac = "02:00:00:00:00:11"
     def test_what_is_missing_is_told_and_watch_finishes_the_job(self) -> None:
         self.unplug("camera")
         self.extend("\n[router]\nwait = 0\n")
-        self.assert_incomplete(self.camfw("boot", expect=3), "eth1")
+        self.assertIn("incomplete: interface eth1 ", self.camfw("boot", expect=1).stderr)
+        self.assertRegex(self.camfw("status", expect=1).stdout, "^APPLIED, INCOMPLETE for ")
         self.assertTrue(probes.ping(self.laptop, "192.168.5.200"), "the rest is up")
+        self.assertEqual(self.forwarding(), "1")
         with self.watching():
             for _ in range(2):
                 self.replug("camera")

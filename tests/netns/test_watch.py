@@ -150,7 +150,7 @@ class Others(RouterTest):
         self.assertFalse(probes.ping(self.laptop, example.LAPTOP.router, 0.5), "they see the same packets")
         told = self.camfw("status", expect=1).stdout
         whose = "nftables: table ip filter" if self.other == "nft" else "iptables-legacy: table ip filter"
-        self.assertIn(f"{whose} sees the same packets: 1 rules, chains ", told)
+        self.assertIn(f"{whose} sees the same packets: 1 rule, chains ", told)
         self.theirs.run("iptables", "-F")
         self.camfw("status")
 
@@ -170,7 +170,7 @@ class Others(RouterTest):
         self.router.run(["nft", "-f", "-"], input=nft, check=True)
         self.assertFalse(probes.ping(self.laptop, example.LAPTOP.router, 0.5), "it sees the same packets")
         told = self.camfw("status", expect=1).stdout
-        self.assertIn("nftables: table inet mine sees the same packets: 1 rules, chains here;", told)
+        self.assertIn("nftables: table inet mine sees the same packets: 1 rule, chains here;", told)
         self.router.run(["nft", "delete", "table", "inet", "mine"], check=True)
         self.camfw("status")
 

@@ -1,14 +1,18 @@
 //! The kernel's tables and settings, brought to what a plan wants and read back.
+//!
+//! Owns how they are loaded and written; decides nothing about what becomes of
+//! the box when that fails.
 
 use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{StepError, revoke, write};
+use super::error::StepError;
+use super::revoke;
 use crate::host;
 use crate::host::iptables::{self, Found, Load, Pace, Tables};
 use crate::plan::Plan;
-use crate::ruleset::{Difference, IpFamily, Ruleset, TableName, differences, hold};
+use crate::ruleset::{Difference, IpFamily, Ruleset, TableName, differences, hold, meant};
 use crate::sysctl::{self, Setting};
 
 /// How often rules are loaded again that came back different because another
@@ -19,14 +23,14 @@ const ATTEMPTS: usize = 10;
 const ATTEMPTS_IN_THE_WAY: usize = 4;
 
 /// The tables that this machine lets us have.
-pub struct Kernel {
-    pub families: Vec<Tables>,
+pub(super) struct Machine {
+    pub(super) families: Vec<Tables>,
     /// IPv6 is there and cannot be filtered, so it is turned off.
     ipv6_off: bool,
 }
 
-impl Kernel {
-    pub fn find() -> Result<Kernel, StepError> {
+impl Machine {
+    pub(super) fn find() -> Result<Machine, StepError> {
         let mut families = vec![Tables::new(IpFamily::V4)?];
         let ipv6 = match Tables::new(IpFamily::V6) {
             _ if !host::has_ipv6() => None,
@@ -38,32 +42,32 @@ impl Kernel {
         };
         let ipv6_off = ipv6.is_none() && host::has_ipv6();
         families.extend(ipv6);
-        Ok(Kernel { families, ipv6_off })
+        Ok(Machine { families, ipv6_off })
     }
 
     /// One family alone.
-    pub fn of(tables: Tables) -> Kernel {
-        Kernel {
+    pub(super) fn of(tables: Tables) -> Machine {
+        Machine {
             families: vec![tables],
             ipv6_off: false,
         }
     }
 
-    pub fn has(&self, family: IpFamily) -> bool {
+    pub(super) fn has(&self, family: IpFamily) -> bool {
         self.families.iter().any(|tables| tables.family() == family)
     }
 
-    pub fn read(&self) -> Result<Vec<Found>, StepError> {
+    pub(super) fn read(&self) -> Result<Vec<Found>, StepError> {
         Ok(iptables::start_read(&self.families).finish()?)
     }
 
     /// Loads the tables in which what was found differs from what is wanted, and
-    /// reads them back; how many.
-    pub fn load<'w>(
+    /// reads them back; which.
+    pub(super) fn load<'w>(
         &self,
         found: &[Found],
         wanted: impl Fn(IpFamily) -> &'w Ruleset,
-    ) -> Result<usize, StepError> {
+    ) -> Result<Vec<(IpFamily, TableName)>, StepError> {
         let families = self.families.iter().zip(found);
         let mut loads: Vec<Load<'_>> = families
             .filter_map(|(tables, found)| load(tables, wanted(tables.family()), found))
@@ -84,14 +88,18 @@ impl Kernel {
                 }
                 result => {
                     result?;
-                    return Ok(loads.iter().map(|load| load.names.len()).sum());
+                    let loaded = loads.iter().flat_map(|load| {
+                        let family = load.tables.family();
+                        load.names.iter().map(move |name| (family, *name))
+                    });
+                    return Ok(loaded.collect());
                 }
             }
         }
     }
 
     /// Every difference between the tables and what is wanted of them, in words.
-    pub fn differences(&self, found: &[Found], plan: &Plan) -> Vec<String> {
+    pub(super) fn differences(&self, found: &[Found], plan: &Plan) -> Vec<String> {
         let mut told = Vec::new();
         for (tables, found) in self.families.iter().zip(found) {
             let family = tables.family();
@@ -101,12 +109,14 @@ impl Kernel {
         told
     }
 
-    pub fn keep_settings(&self, plan: &Plan) -> Result<usize, StepError> {
-        self.settings(plan).iter().map(write).sum()
+    pub(super) fn keep_settings(&self, plan: &Plan) -> Result<(), StepError> {
+        self.settings(plan)
+            .iter()
+            .try_for_each(|setting| write(setting).map(drop))
     }
 
     /// The settings that are not as the plan wants them, absent ones included.
-    pub fn differing_settings(&self, plan: &Plan) -> Result<Vec<Setting>, StepError> {
+    pub(super) fn differing_settings(&self, plan: &Plan) -> Result<Vec<Setting>, StepError> {
         let mut settings = self.settings(plan);
         let mut failed = None;
         settings.retain(|setting| match host::sysctl::get(&setting.key) {
@@ -122,7 +132,7 @@ impl Kernel {
         }
     }
 
-    pub fn settings(&self, plan: &Plan) -> Vec<Setting> {
+    pub(super) fn settings(&self, plan: &Plan) -> Vec<Setting> {
         let mut settings = plan.sysctls.clone();
         if self.ipv6_off {
             settings.extend(sysctl::ipv6_off());
@@ -134,7 +144,7 @@ impl Kernel {
 /// Loads, and again where another program was in the way; from the second time
 /// on one family after the other: iptables-nft-restore does not always find its
 /// way when the other family's rules change under it.
-pub fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
+pub(super) fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
     let mut pace = Pace::Together;
     for _ in 1..ATTEMPTS_IN_THE_WAY {
         match iptables::load(loads, pace) {
@@ -202,9 +212,30 @@ fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
     names
 }
 
-pub fn rules_of(plan: &Plan, family: IpFamily) -> &Ruleset {
+pub(super) fn rules_of(plan: &Plan, family: IpFamily) -> &Ruleset {
     match family {
         IpFamily::V4 => &plan.ipv4,
         IpFamily::V6 => &plan.ipv6,
     }
+}
+
+/// Writes a setting that is not so; whether it was written.
+pub(super) fn write(setting: &Setting) -> Result<bool, StepError> {
+    Ok(host::sysctl::set(setting)?)
+}
+
+/// The rules that the kernel holds, of IPv4 and IPv6, for what they mean.
+///
+/// # Errors
+/// Why they cannot be read, in words.
+pub(crate) fn live_rules() -> Result<[Ruleset; 2], String> {
+    let found = Machine::find().and_then(|machine| machine.read());
+    let mut found = found.map_err(|error| error.to_string())?.into_iter();
+    let mut next = || {
+        found
+            .next()
+            .map(|found| meant(found.rules))
+            .unwrap_or_default()
+    };
+    Ok([next(), next()])
 }

@@ -3,10 +3,12 @@
 //! What is open if the power goes: nothing new. A policy is noted as
 //! unconfirmed on the disk before it is applied, and kept as good only after.
 
-use super::plan_of;
+use thiserror::Error;
+
+use super::planned::PlannedPolicy;
 use crate::host::store::{self, Place, StoreError};
-use crate::kept::Kept;
-use crate::plan::Plan;
+use crate::snapshot::PolicySnapshot;
+use crate::source::Refusal;
 
 const GOOD: &str = "last-good";
 const UNCONFIRMED: &str = "unconfirmed";
@@ -14,26 +16,41 @@ const UNCONFIRMED: &str = "unconfirmed";
 /// Newest first: a disk may have turned read-only since.
 const PLACES: [Place; 2] = [Place::Run, Place::Disk];
 
-/// The last policy that was applied and confirmed, if it is still one that can
-/// be: it is resolved and compiled again. Why not, if not.
-pub fn last() -> Result<(Kept, Plan), String> {
-    let mut problems = Vec::new();
+/// There is no last good policy that can be used.
+#[derive(Debug, Error)]
+pub(crate) enum NoLastGood {
+    #[error("there is no whole one in {} or {}", PLACES[0].folder(), PLACES[1].folder())]
+    None,
+    #[error("the one in {} is refused", .place.folder())]
+    Refused {
+        place: Place,
+        #[source]
+        refusal: Refusal,
+    },
+}
+
+/// The last policy that was applied and confirmed, resolved and compiled again.
+///
+/// # Errors
+/// There is none that can be used any more.
+pub(super) fn last() -> Result<PlannedPolicy, NoLastGood> {
+    let mut none = NoLastGood::None;
     for place in PLACES {
-        match read(place, GOOD) {
-            Some(kept) => match plan_of(&kept) {
-                Ok(plan) => return Ok((kept, plan)),
-                Err(refusal) => problems.push(format!("the last good policy: {refusal}")),
-            },
-            None => problems.push(format!("no last good policy in {}", place.folder())),
+        let Some(snapshot) = read(place, GOOD) else {
+            continue;
+        };
+        match PlannedPolicy::new(snapshot) {
+            Ok(policy) => return Ok(policy),
+            Err(refusal) => none = NoLastGood::Refused { place, refusal },
         }
     }
-    Err(problems.join(", "))
+    Err(none)
 }
 
 /// Keeps a policy as the last good one, and none is unconfirmed any more. What
 /// could not be kept, in words.
 #[must_use]
-pub fn keep(kept: &Kept) -> Vec<String> {
+pub(super) fn keep(kept: &PolicySnapshot) -> Vec<String> {
     let text = kept.to_text();
     let mut problems = Vec::new();
     for place in PLACES {
@@ -51,19 +68,21 @@ pub fn keep(kept: &Kept) -> Vec<String> {
     problems
 }
 
-/// Notes a policy as unconfirmed, before it is applied. Whether it is noted
-/// where `confirm` finds it.
-pub fn note_unconfirmed(kept: &Kept) -> Result<(), StoreError> {
+/// Notes a policy as unconfirmed, before it is applied: where `confirm` finds it,
+/// and for the next boot; in words, that it cannot be for that.
+///
+/// # Errors
+/// `confirm` would not find it.
+pub(super) fn note_unconfirmed(kept: &PolicySnapshot) -> Result<Option<String>, StoreError> {
     let text = kept.to_text();
-    if let Err(error) = store::write(Place::Disk, UNCONFIRMED, &text) {
-        let what = "that this policy is unconfirmed";
-        log::warn!("{}", problem(what, &error));
-    }
-    store::write(Place::Run, UNCONFIRMED, &text)
+    store::write(Place::Run, UNCONFIRMED, &text)?;
+    let noted = store::write(Place::Disk, UNCONFIRMED, &text);
+    let what = "that this policy is unconfirmed";
+    Ok(noted.err().map(|error| problem(what, &error)))
 }
 
 /// Nothing is unconfirmed: what was to be is not in force.
-pub fn forget_unconfirmed() {
+pub(super) fn forget_unconfirmed() {
     for place in PLACES {
         if let Err(error) = store::remove(place, UNCONFIRMED) {
             log::warn!("{error}");
@@ -73,13 +92,18 @@ pub fn forget_unconfirmed() {
 
 /// Whether a policy was applied and never confirmed, even one that can no longer
 /// be read.
-pub fn is_unconfirmed() -> bool {
+pub(super) fn is_unconfirmed() -> bool {
     let there = |place| !matches!(store::read(place, UNCONFIRMED), Ok(None));
     PLACES.into_iter().any(there)
 }
 
+/// Whether one was applied since the kernel started.
+pub(super) fn is_unconfirmed_now() -> bool {
+    !matches!(store::read(Place::Run, UNCONFIRMED), Ok(None))
+}
+
 /// Every policy that is kept, whole.
-pub fn all() -> impl Iterator<Item = Kept> {
+pub(super) fn all() -> impl Iterator<Item = PolicySnapshot> {
     let names = [GOOD, UNCONFIRMED];
     PLACES
         .into_iter()
@@ -87,8 +111,8 @@ pub fn all() -> impl Iterator<Item = Kept> {
         .filter_map(|(place, name)| read(place, name))
 }
 
-fn read(place: Place, name: &str) -> Option<Kept> {
-    Kept::from_text(&store::read(place, name).ok()??)
+fn read(place: Place, name: &str) -> Option<PolicySnapshot> {
+    PolicySnapshot::from_text(&store::read(place, name).ok()??)
 }
 
 fn problem(what: &str, error: &StoreError) -> String {

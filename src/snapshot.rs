@@ -1,9 +1,10 @@
 //! A policy as it is kept for later: the text of its files, under a digest.
 //!
-//! Owns the form. A file that was cut off, or that somebody changed, is none.
+//! Owns the form. A file that was cut off or changed is not read as a policy.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::source::{Source, SourceFile};
@@ -11,22 +12,33 @@ use crate::source::{Source, SourceFile};
 /// The first line.
 const HEAD: &str = "camfw kept policy 1";
 
+/// SHA-256 of a policy's files, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PolicyHash(String);
+
+impl fmt::Display for PolicyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A policy's files.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct PolicySnapshot {
     /// The main file and its drop-ins.
     pub source: Source,
 }
 
-impl Kept {
-    /// The policy's hash: SHA-256 of the files' texts one after the other, in
-    /// hexadecimal, as `cat FILES | sha256sum` has it.
-    pub fn hash(&self) -> String {
+impl PolicySnapshot {
+    /// SHA-256 of the files' texts one after the other, as `cat FILES | sha256sum`
+    /// prints it.
+    pub fn hash(&self) -> PolicyHash {
         let mut digest = Sha256::new();
         for file in self.source.files() {
             digest.update(file.text.as_bytes());
         }
-        hexadecimal(&digest.finalize())
+        PolicyHash(hexadecimal(&digest.finalize()))
     }
 
     /// As it is written to a disk.
@@ -45,7 +57,7 @@ impl Kept {
     }
 
     /// From what `to_text` made; None if it is not whole.
-    pub fn from_text(text: &str) -> Option<Kept> {
+    pub fn from_text(text: &str) -> Option<PolicySnapshot> {
         let rest = text.strip_prefix(HEAD)?.strip_prefix('\n')?;
         let (digest, mut rest) = rest.split_once('\n')?;
         if hexadecimal(&Sha256::digest(rest.as_bytes())) != digest {
@@ -63,7 +75,7 @@ impl Kept {
             });
             rest = after.get(length..)?.strip_prefix('\n')?;
         }
-        source.map(|source| Kept { source })
+        source.map(|source| PolicySnapshot { source })
     }
 }
 
@@ -82,8 +94,8 @@ mod tests {
     fn what_is_kept_comes_back_and_what_is_torn_does_not() {
         let source = Source::new("/etc/camfw.toml", "a = 1\nfile 3 x\nü")
             .with("/etc/camfw.d/with space.toml", "");
-        let text = Kept { source }.to_text();
-        let back = Kept::from_text(&text);
+        let text = PolicySnapshot { source }.to_text();
+        let back = PolicySnapshot::from_text(&text);
         let back: Vec<_> = back.iter().flat_map(|back| back.source.files()).collect();
         let back: Vec<_> = back
             .iter()
@@ -97,19 +109,22 @@ mod tests {
             ]
         );
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
-            assert!(Kept::from_text(&text[..end]).is_none(), "cut off at {end}");
+            assert!(
+                PolicySnapshot::from_text(&text[..end]).is_none(),
+                "cut off at {end}"
+            );
         }
-        assert!(Kept::from_text(&text.replace("a = 1", "a = 2")).is_none());
+        assert!(PolicySnapshot::from_text(&text.replace("a = 1", "a = 2")).is_none());
     }
 
     #[test]
     fn the_hash_is_that_of_the_text() {
-        let kept = Kept {
+        let kept = PolicySnapshot {
             source: Source::new("f", "abc"),
         };
         // FIPS 180-2, appendix B.1
         assert_eq!(
-            kept.hash(),
+            kept.hash().to_string(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }

@@ -1,0 +1,92 @@
+//! `camfw boot`: closes the box before it reads a file, then opens just what the
+//! file says. Where the file cannot be used, or was applied to be confirmed and
+//! never was, it is the last good policy.
+
+use std::path::Path;
+
+use super::close::close;
+use super::enforce::{Missing, enforce};
+use super::error::{CommandError, with_causes};
+use super::exclusive::insist_on_root;
+use super::in_force::InForce;
+use super::last_good;
+use super::outcome::{Ending, Outcome};
+use super::planned::PlannedPolicy;
+use super::record;
+use super::recover::recover_sealed;
+use crate::host;
+use crate::snapshot::PolicySnapshot;
+
+/// The init script's command.
+pub(crate) fn boot(config: &Path) -> Ending {
+    if let Err(outcome) = insist_on_root() {
+        return outcome.into();
+    }
+    // At boot nobody else is at work, and /run may not be there yet.
+    let _lock =
+        host::lock::take("boot").inspect_err(|error| log::warn!("goes on without a lock: {error}"));
+    if let Err(error) = close() {
+        let state = InForce::sealed().unsealed_because(&with_causes(&error));
+        return Ending::from(Outcome::Unsealed(error.into())).noting(record::write(&state));
+    }
+    log::info!("Sealed: nothing passes until the policy holds");
+    let policy = match PlannedPolicy::read(config) {
+        Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
+            let why = "the file was applied and never confirmed".to_owned();
+            return boot_last_good(CommandError::Instead(why), Outcome::Sealed);
+        }
+        Ok(policy) => policy,
+        Err(refusal) => return boot_last_good(refusal.into(), Outcome::Refused),
+    };
+    let intended = InForce::applied(policy.snapshot.hash());
+    match enforce(&policy.plan, Missing::WaitFor) {
+        Ok(enforced) => Ending::applied(enforced, &policy.snapshot, intended),
+        Err(failure) => {
+            let ending = recover_sealed(&policy.plan, intended, failure);
+            match ending.outcome {
+                // Another policy may be one that this kernel takes.
+                Outcome::Sealed(why) if !is_last_good(&policy.snapshot) => {
+                    boot_last_good(why, Outcome::Sealed)
+                }
+                _ => ending,
+            }
+        }
+    }
+}
+
+/// The box is sealed, and the file is not to be used. Where there is no last
+/// good policy either it stays so, which `otherwise` tells.
+fn boot_last_good(why: CommandError, otherwise: fn(CommandError) -> Outcome) -> Ending {
+    let text = with_causes(&why);
+    let policy = match last_good::last() {
+        Ok(policy) => policy,
+        Err(none) => {
+            log::warn!("{}: stays sealed", with_causes(&none));
+            let state = InForce::sealed().sealed_because(&text);
+            return Ending::from(otherwise(why)).noting(record::write(&state));
+        }
+    };
+    log::error!("the last good policy is used, and not the file: {text}");
+    let intended = InForce::last_good(policy.snapshot.hash(), &text);
+    match enforce(&policy.plan, Missing::WaitFor) {
+        Ok(enforced) => {
+            let state = intended.enforced(enforced.missing.clone());
+            Ending::from(Outcome::LastGood(why))
+                .undone(enforced.missing)
+                .undone(enforced.undone)
+                .noting(record::write(&state))
+        }
+        Err(failure) => {
+            let mut ending = recover_sealed(&policy.plan, intended, failure);
+            if let Outcome::Sealed(error) = ending.outcome {
+                let both = format!("{text}; {}", with_causes(&error));
+                ending.outcome = Outcome::Sealed(CommandError::Instead(both));
+            }
+            ending
+        }
+    }
+}
+
+fn is_last_good(snapshot: &PolicySnapshot) -> bool {
+    last_good::last().is_ok_and(|last| last.snapshot.hash() == snapshot.hash())
+}

@@ -1,0 +1,227 @@
+//! The steps that carry a policy out: one list, used by boot, apply, refresh,
+//! watch and the return from a trial.
+//!
+//! Owns the order. What is open if the power goes at a step: what was open
+//! before it, since what tightens goes in before what loosens, and forwarding
+//! is the last thing turned on.
+
+use std::fmt;
+
+use super::bypass;
+use super::error::{Failure, StepError};
+use super::lacks;
+use super::machine::{Machine, rules_of, write};
+use super::revoke;
+use crate::host::netlink::NetlinkError;
+use crate::host::{self, iptables, netlink};
+use crate::network::{self, NetworkError};
+use crate::plan::Plan;
+use crate::prove;
+use crate::ruleset::{IpFamily, TableName};
+use crate::sysctl::Setting;
+
+/// What to do about links that are not there and not optional.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The policy is refused before anything is changed.
+    Refuse,
+    /// They are waited for as long as the file says, since devices come up while a
+    /// boot goes on; then as with `Tolerate`.
+    WaitFor,
+    /// Packets pass between the zones that are there.
+    Tolerate,
+}
+
+/// One thing that was changed.
+#[derive(Debug, Clone)]
+pub(crate) enum Made {
+    /// A kernel setting was written.
+    Setting(Setting),
+    /// A table was loaded.
+    Table(IpFamily, TableName),
+    /// A link, an address, a route, a rule or a neighbour.
+    Network(network::Change),
+    /// A DHCP client was started on a link.
+    DhcpClient(String),
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Made::Setting(setting) => write!(f, "sysctl {setting}"),
+            Made::Table(family, name) => write!(f, "{family}: table {} loaded", name.as_str()),
+            Made::Network(change) => change.fmt(f),
+            Made::DhcpClient(link) => write!(f, "interface {link}: DHCP client started"),
+        }
+    }
+}
+
+/// What carrying a plan out came to.
+#[derive(Debug, Default)]
+pub(super) struct Enforced {
+    /// What was changed, in order.
+    pub(super) made: Vec<Made>,
+    /// The links that are not there and not optional, in words.
+    pub(super) missing: Vec<String>,
+    /// What had to be done and was not.
+    pub(super) undone: Vec<String>,
+}
+
+impl Enforced {
+    fn wrote<'s>(
+        &mut self,
+        settings: impl IntoIterator<Item = &'s Setting>,
+    ) -> Result<(), StepError> {
+        for setting in settings {
+            if write(setting)? {
+                self.made.push(Made::Setting(setting.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Carries a plan out: proof, what the kernel lacks, settings, rules, read back;
+/// connections; network; forwarding.
+pub(super) fn enforce(plan: &Plan, missing: Missing) -> Result<Enforced, Failure> {
+    if let Some(why) = prove::broken(plan) {
+        return Err(Failure::Nothing(StepError::NotProven(why)));
+    }
+    enforce_proven(plan, missing)
+}
+
+/// The same for a plan that was proven before.
+pub(super) fn enforce_proven(plan: &Plan, missing: Missing) -> Result<Enforced, Failure> {
+    let machine = Machine::find().map_err(Failure::Nothing)?;
+    if plan.network.ipv6 && !machine.has(IpFamily::V6) {
+        return Err(Failure::Nothing(StepError::NoIpv6));
+    }
+    let reading = iptables::start_read(&machine.families);
+    // While iptables-save runs there is time for a look at the rest.
+    let settings = machine.differing_settings(plan);
+    let network = netlink::read();
+    let network = match (network, missing) {
+        // Known before anything is changed.
+        (Err(error), Missing::Refuse) => return Err(Failure::Nothing(error.into())),
+        (network, _) => network,
+    };
+    let before = reading
+        .finish()
+        .map_err(|error| Failure::Nothing(error.into()))?;
+    let settings = settings.map_err(Failure::Nothing)?;
+    lacks::check(&machine, plan, &before).map_err(Failure::Nothing)?;
+
+    if let Ok(current) = &network {
+        bypass::check(current, &plan.network).map_err(Failure::Nothing)?;
+    }
+    if let (Ok(current), Missing::Refuse) = (&network, missing) {
+        insist_on_links(current, plan).map_err(Failure::Nothing)?;
+    }
+
+    let mut enforced = Enforced::default();
+    let rules = |error| Failure::Rules(error, before.clone().into());
+    // Settings only tighten, so they come first.
+    enforced.wrote(&settings).map_err(rules)?;
+    let loaded = machine
+        .load(&before, |family| rules_of(plan, family))
+        .map_err(rules)?;
+    let has_loaded = !loaded.is_empty();
+    let loaded = loaded
+        .into_iter()
+        .map(|(family, name)| Made::Table(family, name));
+    enforced.made.extend(loaded);
+    if has_loaded || revoke::is_due() {
+        let problem = revoke::revoke(plan, network.as_ref().ok()).err();
+        enforced.undone.extend(problem);
+    }
+    bring_up(&machine, plan, network, missing, &mut enforced).map_err(Failure::Network)?;
+    enforced.wrote(&plan.last).map_err(Failure::Network)?;
+    Ok(enforced)
+}
+
+/// Refuses a plan for whose links this box lacks something.
+fn insist_on_links(current: &network::Current, plan: &Plan) -> Result<(), StepError> {
+    let problems = network::diff(current, &plan.network).problems;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let there = current.links.iter().map(|link| link.name.clone());
+    Err(StepError::NotThere {
+        problems,
+        there: there.filter(|name| name != network::LOOPBACK).collect(),
+    })
+}
+
+/// Links, addresses, routes, rules, neighbours; what is missing after the wait
+/// is told, and the rest is up.
+fn bring_up(
+    machine: &Machine,
+    plan: &Plan,
+    current: Result<network::Current, NetlinkError>,
+    missing: Missing,
+    enforced: &mut Enforced,
+) -> Result<(), StepError> {
+    let wanted = &plan.network;
+    let current = current?;
+    let others = network::left_alone(&current, wanted);
+    if missing == Missing::WaitFor && !others.is_empty() {
+        let others = others.join(", ");
+        log::info!("left alone, since the file does not name them: {others}");
+    }
+    let mut diff = network::diff(&current, wanted);
+    if missing == Missing::WaitFor && diff.lacks_links() {
+        log::info!(
+            "waits up to {} s: {}",
+            plan.wait.as_secs(),
+            StepError::Network(diff.problems.clone())
+        );
+        netlink::wait(plan.wait, |current| {
+            !network::diff(current, wanted).lacks_links()
+        })?;
+        diff = network::diff(&netlink::read()?, wanted);
+    }
+    let structural = diff
+        .changes
+        .iter()
+        .filter(|change| change.is_structural())
+        .count();
+    let (first, then) = diff.changes.split_at(structural);
+    netlink::carry_out(first)?;
+    enforced
+        .made
+        .extend(first.iter().cloned().map(Made::Network));
+    if !first.is_empty() || missing == Missing::WaitFor {
+        // Links that just got their names, or came at any time since the first
+        // look of a boot, have theirs still to be set, before they are up.
+        enforced.wrote(&machine.settings(plan))?;
+    }
+    enforced.wrote(&plan.ipv6_on)?;
+    netlink::carry_out(then)?;
+    enforced
+        .made
+        .extend(then.iter().cloned().map(Made::Network));
+    for link in wanted.links.iter().filter(|link| link.dhcp) {
+        if host::dhcp::start(link.name.as_str(), &plan.file)? {
+            enforced.made.push(Made::DhcpClient(link.name.to_string()));
+        }
+    }
+    // A link that is not there has no packets; one that is there and is not what
+    // the file takes it for must not get the zone's.
+    let (missing, wrong): (Vec<NetworkError>, _) = diff
+        .problems
+        .into_iter()
+        .partition(NetworkError::is_missing_link);
+    if !wrong.is_empty() {
+        return Err(StepError::Network(wrong));
+    }
+    let missing = missing.iter().map(ToString::to_string);
+    enforced.missing = missing.collect();
+    if !diff.changes.is_empty() {
+        // A request that got lost has no answer that says so.
+        let left = network::diff(&netlink::read()?, wanted).changes;
+        if let Some(change) = left.first() {
+            return Err(StepError::ChangeNotHeld(Box::new(change.clone())));
+        }
+    }
+    Ok(())
+}

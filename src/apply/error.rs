@@ -1,0 +1,165 @@
+//! Why a step or a command failed, with its cause.
+
+use std::error::Error;
+use std::io;
+
+use thiserror::Error;
+
+use super::last_good::NoLastGood;
+use super::record::RecordError;
+use crate::host::iptables::{Found, TablesError};
+use crate::host::netlink::NetlinkError;
+use crate::host::process::ProcessError;
+use crate::host::store::StoreError;
+use crate::host::sysctl::SettingError;
+use crate::network::{self, NetworkError};
+use crate::ruleset::{Difference, IpFamily};
+use crate::source::Refusal;
+
+/// Why a step failed.
+#[derive(Debug, Error)]
+pub(crate) enum StepError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    #[error("{family}: the kernel does not hold what was loaded: {difference}")]
+    NotHeld {
+        family: IpFamily,
+        difference: Difference,
+    },
+    #[error("{0}: it was asked for, and is not so")]
+    ChangeNotHeld(Box<network::Change>),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Network(Vec<NetworkError>),
+    #[error(
+        "[ipv6] mode = \"same\" cannot be carried out: there is no ip6tables, or the kernel has no IPv6; add it to the image or set mode = \"drop\""
+    )]
+    NoIpv6,
+    #[error(
+        "the kernel lacks what the file needs: {0}; build it with these, or install their modules"
+    )]
+    Lacks(String),
+    #[error("{}; the interfaces here are {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), .there.join(", "))]
+    NotThere {
+        problems: Vec<NetworkError>,
+        /// The interfaces that are there.
+        there: Vec<String>,
+    },
+    #[error("{0}")]
+    NotProven(String),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Bypassed(Vec<network::Bypass>),
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+impl StepError {
+    /// Whether the file asks for what is not on this box, which is known before
+    /// anything is changed.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            StepError::NoIpv6
+                | StepError::Lacks(_)
+                | StepError::NotThere { .. }
+                | StepError::Bypassed(_)
+                | StepError::Tables(TablesError::Missing(_))
+        )
+    }
+}
+
+/// Where it failed, which decides what becomes of the box.
+pub(super) enum Failure {
+    /// Nothing was changed.
+    Nothing(StepError),
+    /// The rules are not the policy's; what they were before.
+    Rules(StepError, Box<[Found]>),
+    /// They are, and the network is not.
+    Network(StepError),
+}
+
+/// Closing the box failed, in part or as a whole.
+#[derive(Debug, Error)]
+#[error("{}", .problems.iter().map(|error| with_causes(error)).collect::<Vec<_>>().join("; "))]
+pub(crate) struct CloseError {
+    pub(super) problems: Vec<StepError>,
+}
+
+impl From<StepError> for CloseError {
+    fn from(problem: StepError) -> CloseError {
+        CloseError {
+            problems: vec![problem],
+        }
+    }
+}
+
+/// Why a command came to what it came to.
+#[derive(Debug, Error)]
+pub(crate) enum CommandError {
+    #[error("this needs root; nothing was changed")]
+    NoRoot,
+    #[error("{0}; nothing was changed")]
+    Locked(io::Error),
+    #[error(transparent)]
+    File(#[from] Refusal),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Close(#[from] CloseError),
+    #[error("{step}; {close}")]
+    StepAndClose { step: String, close: CloseError },
+    #[error("{}; nothing was changed", with_causes(.0))]
+    NothingChanged(StepError),
+    #[error("cannot take the firewall off")]
+    Open(#[source] StepError),
+    #[error("{0}")]
+    Instead(String),
+    #[error("nothing was changed; apply without --confirm, since there is no policy to go back to")]
+    NothingToGoBackTo(#[source] NoLastGood),
+    #[error("nothing was changed, since what is to be confirmed cannot be kept")]
+    CannotKeepTrial(#[source] StoreError),
+    #[error("nothing was changed, since the deadline cannot be kept")]
+    CannotKeepDeadline(#[source] RecordError),
+    #[error("nothing was changed, since those who would take it back cannot be started")]
+    NoWaiter(#[source] io::Error),
+    #[error("the waiter was given no policy to go back to")]
+    NoPolicyGiven,
+    #[error("{why}; there is no policy to go back to")]
+    CannotGoBack {
+        why: String,
+        #[source]
+        none: NoLastGood,
+    },
+    #[error("cannot become a process of its own")]
+    Detach(#[source] io::Error),
+    #[error("nothing waits to be confirmed")]
+    NothingToConfirm,
+    #[error("no policy is in force; the answers are kept for the next apply")]
+    NothingToRefresh,
+    #[error("{}", .0.join("; "))]
+    Names(Vec<String>),
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    #[error(transparent)]
+    Lease(#[from] network::LeaseError),
+    #[error("the policy has no zone by DHCP on interface {0}; stop the client there")]
+    NoZoneByDhcp(String),
+}
+
+/// An error and its causes, from the outermost on, in one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        // Some tell their cause themselves.
+        if !text.contains(&told) {
+            text += &format!(": {told}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,34 @@
+//! What a command that changes the box needs first: root, and the lock.
+
+use super::confirm::return_if_overdue;
+use super::error::CommandError;
+use super::outcome::{Ending, Outcome};
+use crate::host::{self, lock};
+
+/// A command's turn: nobody else changes the box while it has it.
+pub(super) struct Turn {
+    pub(super) lock: lock::Lock,
+    /// What the return to the last good policy came to, where that was overdue.
+    pub(super) returned: Option<Ending>,
+}
+
+/// Refuses whoever is not root.
+pub(super) fn insist_on_root() -> Result<(), Outcome> {
+    match host::is_root() {
+        true => Ok(()),
+        false => Err(Outcome::Refused(CommandError::NoRoot)),
+    }
+}
+
+/// Takes the lock, as root.
+pub(super) fn locked(command: &str) -> Result<lock::Lock, Outcome> {
+    insist_on_root()?;
+    lock::take(command).map_err(|error| Outcome::Refused(CommandError::Locked(error)))
+}
+
+/// The same, and first of all carries out a return that is overdue.
+pub(super) fn exclusively(command: &str) -> Result<Turn, Outcome> {
+    let lock = locked(command)?;
+    let returned = return_if_overdue();
+    Ok(Turn { lock, returned })
+}

@@ -1,0 +1,45 @@
+//! The commands that change the box or compare it with a policy.
+//!
+//! `in_force` has the states and every change between them, `record` keeps them;
+//! `enforce` has the steps in their order; `recover` decides what becomes of the
+//! box when one fails; `close` closes it. Each command has a file of its own.
+
+mod apply_file;
+mod boot;
+mod bypass;
+mod close;
+mod confirm;
+mod enforce;
+mod error;
+mod exclusive;
+mod in_force;
+mod lacks;
+mod last_good;
+mod lease;
+mod machine;
+mod names;
+mod open;
+mod outcome;
+mod planned;
+mod record;
+mod recover;
+mod refresh;
+mod revoke;
+mod seal;
+mod status;
+mod waiter;
+mod watch;
+
+pub(crate) use apply_file::apply;
+pub(crate) use boot::boot;
+pub(crate) use confirm::{confirm, overdue};
+pub(crate) use lease::take_lease;
+pub(crate) use machine::live_rules;
+pub(crate) use open::open;
+pub(crate) use outcome::Ending;
+pub(crate) use planned::read_plan;
+pub(crate) use refresh::refresh;
+pub(crate) use seal::seal;
+pub(crate) use status::{Report, status};
+pub(crate) use waiter::{Waiter, await_confirmation};
+pub(crate) use watch::watch;

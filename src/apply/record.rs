@@ -1,0 +1,214 @@
+//! What is in force, kept for the next command and for `status`.
+//!
+//! Owns the file: JSON with a version, in /run, which the kernel forgets when it
+//! forgets its tables. A file that is not whole, or not of this version, is never
+//! read as a state: it is `Unknown`.
+
+use serde::{Deserialize, Serialize};
+
+use super::in_force::InForce;
+use super::last_good;
+use crate::host::clock;
+use crate::host::store::{self, Place, StoreError};
+use crate::snapshot::PolicySnapshot;
+
+const NAME: &str = "state.json";
+const VERSION: u64 = 1;
+
+/// How much the clock may be behind what it said when the file was written, in
+/// seconds: it is printed with two digits.
+const CLOCK_STEP: f64 = 0.1;
+
+/// The file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateFile {
+    version: u64,
+    /// Since when, in seconds from the kernel's start.
+    at: f64,
+    in_force: InForce,
+}
+
+/// What is in force, and since when.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Record {
+    /// Since when, in seconds from the kernel's start; None where it is unknown.
+    pub(crate) at: Option<f64>,
+    /// What.
+    pub(crate) in_force: InForce,
+}
+
+impl Record {
+    /// Reads it.
+    pub(crate) fn read() -> Record {
+        let why = match Record::try_read() {
+            Ok(Some(record)) => return record,
+            Ok(None) => None,
+            Err(why) => {
+                let folder = Place::Run.folder();
+                Some(format!("{folder}/{NAME} cannot be used: {why}"))
+            }
+        };
+        Record {
+            at: None,
+            in_force: InForce::Unknown { why },
+        }
+    }
+
+    fn try_read() -> Result<Option<Record>, NotAState> {
+        let text = store::read(Place::Run, NAME)?;
+        text.map(|text| parse(&text, clock::uptime())).transpose()
+    }
+
+    /// Puts it back as it was.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn put_back(&self) -> Result<(), RecordError> {
+        match self.at {
+            Some(at) => write_at(at, &self.in_force),
+            None => store::remove(Place::Run, NAME).map_err(RecordError::new),
+        }
+    }
+
+    /// The policy that is in force, where it is kept.
+    pub(crate) fn policy(&self) -> Option<PolicySnapshot> {
+        let hash = self.in_force.policy()?;
+        last_good::all().find(|kept| kept.hash() == *hash)
+    }
+}
+
+/// What is in force cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep what is in force in {}; status will not know it", Place::Run.folder())]
+pub(crate) struct RecordError {
+    #[source]
+    error: StoreError,
+}
+
+impl RecordError {
+    fn new(error: StoreError) -> RecordError {
+        RecordError { error }
+    }
+}
+
+/// Notes what is in force; where it was so already, since when stays.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write(in_force: &InForce) -> Result<(), RecordError> {
+    if Record::read().in_force == *in_force {
+        return Ok(());
+    }
+    write_at(clock::uptime(), in_force)
+}
+
+fn write_at(at: f64, in_force: &InForce) -> Result<(), RecordError> {
+    let file = StateFile {
+        version: VERSION,
+        at,
+        in_force: in_force.clone(),
+    };
+    // Strings and numbers: it does not fail. An empty file is no state.
+    let text = serde_json::to_string(&file).unwrap_or_default();
+    store::write(Place::Run, NAME, &(text + "\n")).map_err(RecordError::new)
+}
+
+/// Why the file is not read as a state.
+#[derive(Debug, thiserror::Error)]
+enum NotAState {
+    #[error(transparent)]
+    Unreadable(#[from] StoreError),
+    #[error(transparent)]
+    Torn(#[from] serde_json::Error),
+    #[error("its version is {0}, not {VERSION}")]
+    Version(u64),
+    #[error("it was not written since the kernel started")]
+    OfAnotherBoot,
+    #[error("its deadline cannot be that of an apply")]
+    Deadline,
+}
+
+fn parse(text: &str, now: f64) -> Result<Record, NotAState> {
+    let file: StateFile = serde_json::from_str(text)?;
+    if file.version != VERSION {
+        return Err(NotAState::Version(file.version));
+    }
+    if !(0.0..=now + CLOCK_STEP).contains(&file.at) {
+        return Err(NotAState::OfAnotherBoot);
+    }
+    if !file.in_force.is_possible(now + CLOCK_STEP) {
+        return Err(NotAState::Deadline);
+    }
+    Ok(Record {
+        at: Some(file.at),
+        in_force: file.in_force,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::in_force::Trial;
+    use super::*;
+    use crate::source::Source;
+
+    fn pending() -> InForce {
+        let source = Source::new("f", "abc");
+        let trial = Trial {
+            token: "1-2.5".into(),
+            deadline: 130.5,
+            seconds: 60,
+        };
+        InForce::pending(PolicySnapshot { source }.hash(), trial)
+    }
+
+    fn text(in_force: InForce) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&StateFile {
+            version: VERSION,
+            at: 70.5,
+            in_force,
+        })
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_what_is_torn_does_not() -> Result<(), Box<dyn std::error::Error>>
+    {
+        for in_force in [
+            pending(),
+            pending().not_forwarding("why"),
+            pending().sealed_because("why"),
+            pending().confirmed().ok_or("it is pending")?,
+            InForce::sealed(),
+            InForce::Open,
+        ] {
+            let text = text(in_force.clone())?;
+            assert_eq!(parse(&text, 80.0)?.in_force, in_force);
+            for end in 0..text.len() {
+                assert!(parse(&text[..end], 80.0).is_err(), "cut off at {end}");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_believed() -> Result<(), Box<dyn std::error::Error>> {
+        let whole = text(pending())?;
+        assert!(parse(&whole, 80.0).is_ok());
+        for (from, to) in [
+            ("\"version\":1", "\"version\":2"),
+            ("130.5", "inf"),
+            ("130.5", "1e400"),
+            ("130.5", "1e300"),
+            ("130.5", "-1"),
+            ("130.5", "null"),
+            ("\"seconds\":60", "\"seconds\":99999999"),
+            ("\"pending\"", "\"confirmed\""),
+            ("\"at\":70.5", "\"at\":7000"),
+        ] {
+            let changed = whole.replace(from, to);
+            assert_ne!(changed, whole, "{from}");
+            assert!(parse(&changed, 80.0).is_err(), "{to}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! What becomes of the box when a policy could not be carried out.
+//!
+//! Decides by where it failed: nothing was changed; the rules are those from
+//! before, or the box is closed; the rules are loaded and nothing is forwarded.
+
+use super::bypass;
+use super::close::close;
+use super::error::{CloseError, CommandError, Failure, StepError, with_causes};
+use super::in_force::InForce;
+use super::machine::{Machine, write};
+use super::outcome::{Ending, Outcome};
+use super::record;
+use crate::host::iptables::Found;
+use crate::plan::Plan;
+use crate::ruleset::{IpFamily, Ruleset};
+use crate::sysctl;
+
+/// The box was to get to `intended` by `plan` and did not.
+pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure) -> Ending {
+    match failure {
+        Failure::Nothing(error) if error.is_refusal() => {
+            Outcome::Refused(CommandError::NothingChanged(error)).into()
+        }
+        Failure::Nothing(error) => Outcome::Failed(CommandError::NothingChanged(error)).into(),
+        Failure::Rules(error, before) => roll_back(&before, &intended, error),
+        Failure::Network(error) => stop_forwarding(plan, intended, error),
+    }
+}
+
+/// The same for a box that was sealed before.
+pub(super) fn recover_sealed(plan: &Plan, intended: InForce, failure: Failure) -> Ending {
+    match failure {
+        Failure::Nothing(error) | Failure::Rules(error, _) => close_because(&intended, error),
+        Failure::Network(error) => stop_forwarding(plan, intended, error),
+    }
+}
+
+/// The rules are not in force: back to the old ones if those keep the box
+/// closed, else close it.
+fn roll_back(before: &[Found], intended: &InForce, error: StepError) -> Ending {
+    let sealed = Ruleset::sealed();
+    let is_policy = |found: &Found| found.rules.is_closed() && found.rules != sealed;
+    if !before.iter().any(is_policy) || !before.iter().all(|found| found.rules.is_closed()) {
+        return close_because(intended, error);
+    }
+    let back = || {
+        let machine = Machine::find()?;
+        let old = |family: IpFamily| {
+            let place = machine.families.iter().position(|t| t.family() == family);
+            let found = place.and_then(|place| before.get(place));
+            found.map_or(&sealed, |found| &found.rules)
+        };
+        machine.load(&machine.read()?, old)
+    };
+    match back() {
+        Ok(_) => Outcome::RolledBack(error.into()).into(),
+        Err(_) => close_because(intended, error),
+    }
+}
+
+fn close_because(intended: &InForce, error: StepError) -> Ending {
+    let why = with_causes(&error);
+    let closed = close().and_then(|()| match &error {
+        StepError::Bypassed(found) => bypass::shut_these(found).map_err(CloseError::from),
+        _ => Ok(()),
+    });
+    let (state, outcome) = match closed {
+        Ok(()) => (intended.sealed_because(&why), Outcome::Sealed(error.into())),
+        Err(close) => {
+            let problems = with_causes(&close);
+            let error = match problems == why {
+                true => close.into(),
+                false => CommandError::StepAndClose { step: why, close },
+            };
+            let why = with_causes(&error);
+            (intended.unsealed_because(&why), Outcome::Unsealed(error))
+        }
+    };
+    Ending::from(outcome).noting(record::write(&state))
+}
+
+/// The rules are in force and the network is not as the file says: nothing
+/// passes between zones, and the box can still be managed.
+fn stop_forwarding(plan: &Plan, intended: InForce, error: StepError) -> Ending {
+    let why = with_causes(&error);
+    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
+        if let Err(problem) = write(&setting) {
+            let error = CommandError::StepAndClose {
+                step: why,
+                close: problem.into(),
+            };
+            let state = intended.unsealed_because(&with_causes(&error));
+            return Ending::from(Outcome::Unsealed(error)).noting(record::write(&state));
+        }
+    }
+    // Turning it off makes the kernel accept redirects again
+    // (inet_forward_change in net/ipv4/devinet.c).
+    let kept = Machine::find().and_then(|machine| machine.keep_settings(plan));
+    // The rules are in force, and the rest may come yet: `watch` waits for it.
+    let state = intended.not_forwarding(&why);
+    Ending::from(Outcome::NotForwarding(error.into()))
+        .noting(record::write(&state))
+        .noting(kept)
+}

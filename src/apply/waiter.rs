@@ -1,0 +1,157 @@
+//! The waiters of `apply --confirm`: two processes, each in a session of its own,
+//! that bring the last good policy back at the deadline unless the new one is
+//! confirmed or replaced. Each starts the other again if that is killed.
+
+use std::io;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::confirm::{go_back, not_confirmed};
+use super::error::CommandError;
+use super::in_force::InForce;
+use super::outcome::{Ending, Outcome};
+use super::planned::PlannedPolicy;
+use super::record::Record;
+use crate::host::post::Post;
+use crate::host::{clock, lock, process};
+use crate::snapshot::PolicySnapshot;
+
+/// How often a waiter looks whether it is still needed, and the other one there.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How often it tries to put the policy back, and how long it waits between.
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    First,
+    Second,
+}
+
+impl Waiter {
+    /// As an argument.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Waiter::First => "first",
+            Waiter::Second => "second",
+        }
+    }
+
+    /// From an argument.
+    pub(crate) fn from_name(name: &str) -> Option<Waiter> {
+        let mut both = [Waiter::First, Waiter::Second].into_iter();
+        both.find(|waiter| waiter.as_str() == name)
+    }
+
+    fn other(self) -> Waiter {
+        match self {
+            Waiter::First => Waiter::Second,
+            Waiter::Second => Waiter::First,
+        }
+    }
+
+    fn post(self, token: &str) -> String {
+        format!("{token}-{}", self.as_str())
+    }
+
+    fn start(self, token: &str, seconds: u64, good: &PolicySnapshot) -> io::Result<process::Apart> {
+        let seconds = seconds.to_string();
+        let arguments = ["await-confirmation", token, &seconds, self.as_str()];
+        process::start_apart(&arguments, &good.to_text())
+    }
+}
+
+/// Starts both, and returns when they wait.
+pub(super) fn start_both(token: &str, seconds: u64, good: &PolicySnapshot) -> io::Result<()> {
+    Waiter::First.start(token, seconds, good)?;
+    Waiter::Second.start(token, seconds, good)?;
+    Ok(())
+}
+
+/// A waiter's whole life: until the deadline of the trial, or for so many seconds
+/// where it cannot be read. The policy to go back to is its standard input.
+pub(crate) fn await_confirmation(token: &str, seconds: u64, me: Waiter) -> Ending {
+    let given = process::read_stdin().map(|text| PolicySnapshot::from_text(&text));
+    let Ok(Some(snapshot)) = given else {
+        return Outcome::Failed(CommandError::NoPolicyGiven).into();
+    };
+    let good = match PlannedPolicy::new(snapshot) {
+        Ok(good) => good,
+        Err(refusal) => return Outcome::Refused(refusal.into()).into(),
+    };
+    let _post = match Post::take(&me.post(token)) {
+        Ok(Some(post)) => post,
+        // The other one was quicker to start it, which is as good.
+        Ok(None) => {
+            return match process::detach() {
+                Ok(()) => Outcome::NotNeeded.into(),
+                Err(error) => Outcome::Failed(CommandError::Detach(error)).into(),
+            };
+        }
+        Err(error) => return Outcome::Failed(CommandError::Detach(error)).into(),
+    };
+    if let Err(error) = process::detach() {
+        return Outcome::Failed(CommandError::Detach(error)).into();
+    }
+    let mut deadline = clock::uptime() + seconds as f64;
+    let mut given = seconds;
+    let mut other: Option<process::Apart> = None;
+    while clock::uptime() < deadline {
+        match awaited(token) {
+            Awaited::Until { until, seconds } => (deadline, given) = (until, seconds),
+            Awaited::Unknown => {}
+            Awaited::NoMore => return Outcome::NotNeeded.into(),
+        }
+        other.iter_mut().for_each(process::Apart::reap);
+        if !Post::is_held(&me.other().post(token)) {
+            let left = (deadline - clock::uptime()).max(1.0).ceil() as u64;
+            // That it fails now is no reason not to try again.
+            other = me.other().start(token, left, &good.snapshot).ok();
+        }
+        sleep(LOOK);
+    }
+    let _lock = loop {
+        match lock::take("await-confirmation") {
+            Ok(lock) => break lock,
+            Err(error) => log::error!("not confirmed, and cannot go back yet: {error}"),
+        }
+    };
+    let why = not_confirmed(given);
+    for attempt in 1.. {
+        if matches!(awaited(token), Awaited::NoMore) {
+            return Outcome::NotNeeded.into();
+        }
+        let ending = go_back(&good, &why);
+        if matches!(ending.outcome, Outcome::LastGood(_)) || attempt == ATTEMPTS {
+            return ending;
+        }
+        log::error!("{ending}; tries again");
+        sleep(PAUSE);
+    }
+    Outcome::NotNeeded.into()
+}
+
+/// Whether a trial goes on.
+enum Awaited {
+    Until {
+        until: f64,
+        seconds: u64,
+    },
+    /// What is in force cannot be read, so the time that is known holds.
+    Unknown,
+    NoMore,
+}
+
+fn awaited(token: &str) -> Awaited {
+    let in_force = Record::read().in_force;
+    match (in_force.trial(), &in_force) {
+        (Some(trial), _) if trial.token == token => Awaited::Until {
+            until: trial.deadline,
+            seconds: trial.seconds,
+        },
+        (None, InForce::Unknown { .. }) => Awaited::Unknown,
+        _ => Awaited::NoMore,
+    }
+}
