@@ -318,6 +318,7 @@ mod tests {
             dhcp: false,
             mtu: None,
             zone: "camera".into(),
+            optional: false,
         })
     }
 
