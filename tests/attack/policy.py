@@ -82,7 +82,7 @@ class Policy:
     def __init__(self, text: str) -> None:
         self._file: Table = tomllib.loads(text)
         self.same = self._file.get("ipv6", {}).get("mode") == "same"
-        self.zones = {name: _zone(name, table) for name, table in self._file["zones"].items()}
+        self.zones = {name: _zone(name, table, self._file) for name, table in self._file["zones"].items()}
         self.cameras = {table["name"]: self._camera(table) for table in self._file.get("cameras", [])}
         self.lines = tuple(self._lines())
         self.forwards = tuple(self._forwards())
@@ -149,7 +149,7 @@ class Policy:
             yield Forward(table["from"], protocol, table[key], address, table.get("to-port", table[key]))
 
 
-def _zone(name: str, table: Table) -> Zone:
+def _zone(name: str, table: Table, file: Table) -> Zone:
     interface = table["interface"]
     written = table["address"] if isinstance(table["address"], list) else [table["address"]]
     given = [ip_interface(address) for address in written if address != "dhcp"]
@@ -158,8 +158,11 @@ def _zone(name: str, table: Table) -> Zone:
     else:
         wires = tuple(interface["bridge"])
         interface = interface["name"]
-    return Zone(name, table["role"], interface, wires, tuple(one.ip for one in given),
-                tuple(one.network for one in given), table.get("known-only", False), "dhcp" in written)
+    own = tuple(one.network for one in given)
+    routed = tuple(ip_network(route["to"]) for route in file.get("routes", [])
+                   if "via" in route and any(ip_interface(route["via"]).ip in network for network in own))
+    return Zone(name, table["role"], interface, wires, tuple(one.ip for one in given), own + routed,
+                table.get("known-only", False), "dhcp" in written)
 
 
 def _networks(table: Table, key: str) -> tuple[Network, ...] | None:

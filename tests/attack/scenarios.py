@@ -157,10 +157,11 @@ NAT = Scenario(
     + _allow("camera", "external", '"ntp"') + '[[exceptions]]\nfrom = "camera"\nto = "external"\nservice = "ntp"\n'
     + '[[masquerade]]\nfrom = "private"\nto = "external"\n[[snat]]\nfrom = "camera"\nto = "external"\naddress = "192.168.0.7"\n'
     + '[[forwards]]\nfrom = "external"\ntcp = 8443\nto = "camera"\naddress = "192.168.8.110"\nto-port = 443\n'
-    + '[[forwards]]\nfrom = "external"\nudp = 5004\nto = "camera"\naddress = "192.168.8.110"\n',
-    _HOSTS,
+    + '[[forwards]]\nfrom = "external"\nudp = 5004\nto = "camera"\naddress = "192.168.8.110"\n'
+    + '[[routes]]\nto = "10.20.0.0/16"\nvia = "192.168.5.1"\n',
+    (*_HOSTS, Host("branch", "eth2", "10.20.0.9")),
     (*_PINGS, Flow("laptop", "far", TCP, 80), Flow("laptop", "far", UDP, 53), Flow("laptop", "far", ICMP),
-     Flow("laptop", "camera", UDP, 554), Flow("far", "camera", TCP, 443, at=("192.168.0.2", 8443)),
+     Flow("laptop", "camera", UDP, 554), Flow("branch", "camera", TCP, 80), Flow("far", "camera", TCP, 443, at=("192.168.0.2", 8443)),
      Flow("far", "camera", UDP, 5004, at=("192.168.0.2", 5004)), Flow("camera", "far", UDP, 123)),
 )
 
