@@ -53,7 +53,19 @@ fn loopback_alone() -> Ruleset {
             .push(direction.loopback());
     }
     ruleset.set(TableName::Filter, filter);
+    ruleset.set(TableName::Raw, loopback_alone_comes_in());
     ruleset
+}
+
+/// Before the kernel looks for a route: what it finds none for it answers, and to a
+/// packet with the router's own address as its source, by the loopback
+/// (ip6_pkt_discard in net/ipv6/route.c). The answer quotes what the sender likes.
+fn loopback_alone_comes_in() -> Table {
+    let mut table = Table::untouched(TableName::Raw);
+    let mut rule = Rule::new(Target::Drop).matching(purpose("IPv6 from outside"));
+    rule.in_interface = Some(Negatable::not(Interface::Loopback));
+    table.rules_mut(&chain("PREROUTING")).push(rule);
+    table
 }
 
 /// A built-in chain of filter.

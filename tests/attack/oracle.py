@@ -159,17 +159,20 @@ class Oracle:
         if target in zone.addresses or (isinstance(target, IPv6Address) and target.is_link_local):
             for forward in self.policy.forwards:
                 if forward.source == zone.name and (forward.protocol, forward.port) == (packet.protocol, packet.ports[1]):
-                    return self._allowed(zone, frame, packet, forward.target, forward.to_port)
+                    return self._allowed(zone, frame, packet, forward.target, forward.to_port, forwarded=True)
             return self._allowed(zone, frame, packet, None, packet.ports[1])
         if target in self._own or target.is_multicast or target.is_loopback:
             return NOWHERE
-        by_forward_alone = any(
-            (forward.source, forward.protocol, forward.target, forward.to_port)
-            == (zone.name, packet.protocol, target, packet.ports[1]) for forward in self.policy.forwards)
-        return NOWHERE if by_forward_alone else self._allowed(zone, frame, packet, target, packet.ports[1])
+        return self._allowed(zone, frame, packet, target, packet.ports[1])
 
-    def _allowed(self, zone: Zone, frame: Frame, packet: Packet, target: Address | None, port: int) -> frozenset[str]:
-        """Where an allow line lets it go; `target` is None for the router itself."""
+    def _allowed(
+        self, zone: Zone, frame: Frame, packet: Packet, target: Address | None, port: int, *, forwarded: bool = False
+    ) -> frozenset[str]:
+        """Where an allow line lets it go; `target` is None for the router itself. A line
+        that names the host of a forward lets in to its port what came by the forward."""
+        here = (zone.name, packet.protocol, target, port)
+        to_here = [one for one in self.policy.forwards if (one.source, one.protocol, one.target, one.to_port) == here]
+        by_forward_alone = bool(to_here) and not forwarded and not any(one.direct for one in to_here)
         if target is None:
             name, places = ROUTER, frozenset({ROUTER})
         else:
@@ -182,8 +185,10 @@ class Oracle:
                 continue
             if line.sources is not None and not any(packet.source in network for network in line.sources):
                 continue
-            if target is not None and line.targets is not None and not any(target in one for one in line.targets):
-                continue
+            if target is not None and line.targets is not None:
+                holding = [one for one in line.targets if target in one]
+                if not holding or (by_forward_alone and all(one.num_addresses == 1 for one in holding)):
+                    continue
             if (packet.icmp and packet.icmp[0] == _echo(packet) and line.ping) or _opens(line, packet.protocol, port):
                 return places
         return NOWHERE

@@ -74,6 +74,7 @@ class Forward:
     port: int
     target: Address
     to_port: int
+    direct: bool
 
 
 class Policy:
@@ -146,7 +147,8 @@ class Policy:
         for table in self._file.get("forwards", []):
             protocol, key = (TCP, "tcp") if "tcp" in table else (UDP, "udp")
             address = ip_interface(table["address"]).ip if "address" in table else self.cameras[table["to"]].address
-            yield Forward(table["from"], protocol, table[key], address, table.get("to-port", table[key]))
+            to_port, direct = table.get("to-port", table[key]), table.get("direct", False)
+            yield Forward(table["from"], protocol, table[key], address, to_port, direct)
 
 
 def _zone(name: str, table: Table, file: Table) -> Zone:
