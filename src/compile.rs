@@ -411,10 +411,9 @@ mod tests {
         chain(format_args!("{zone}_to_{zone}"));
         chain(format_args!("source-{zone}"));
         chain(format_args!("reserved-{zone}"));
-        // A drop-in's number, a line of 1 MiB of line ends, and one of as many
-        // camera lines as fit there.
-        let label = "999.1048577_35000";
-        chain(format_args!("line{label}-10000h"));
+        // As many lines that say the same as fit into 1 MiB.
+        let label = "0123456789_35000";
+        chain(format_args!("line-{label}-10000h"));
         chain(format_args!("block6-{label}"));
     }
 

@@ -88,3 +88,312 @@ fn a_dump_without_a_table_is_refused() -> Done {
     assert_eq!(scratch.shell("camfw compare a a")?, (0, String::new()));
     Ok(())
 }
+
+/// The text of the case's policy, and what is done to it -> what `compare` says.
+fn compared(name: &str, before: &str, after: &str) -> Result<(i32, String), Box<dyn Error>> {
+    let scratch = Scratch::new(name)?;
+    scratch.write("before.toml", before)?;
+    scratch.write("after.toml", after)?;
+    scratch.shell("umask 022; chmod 644 *.toml; camfw compare before.toml after.toml")
+}
+
+/// Rules are alike by what they mean: not by comment, line, file or the names of
+/// what the kernel counts for them.
+#[test]
+fn a_file_is_alike_under_another_name_and_with_a_line_more() -> Done {
+    let text = fs::read_to_string(case("limits").join("old.toml"))?;
+    let two = text.replace(
+        "service = \"http\"\n",
+        "service = [\"http\", \"https\"]\naddress = \"192.168.8.7\"\n",
+    );
+    for limit in [
+        "limit = \"30/minute\"",
+        "connections = 3",
+        "block-after = { attempts = 3, within = \"10 minutes\" }",
+        "when = { from = \"08:00\", to = \"18:00\" }",
+        "limit = \"30/minute\"\nconnections = 3\nblock-after = { attempts = 3, within = \"10 minutes\" }\nwhen = { days = \"mon\" }",
+    ] {
+        for text in [&text, &two] {
+            let text = text.replace("limit = \"30/minute\"", limit);
+            let line = "# a remark\n".to_owned() + &text;
+            assert_eq!(
+                compared("alike", &text, &text)?,
+                (0, String::new()),
+                "{limit}"
+            );
+            assert_eq!(
+                compared("alike", &text, &line)?,
+                (0, String::new()),
+                "{limit}"
+            );
+            // A line of another kind above is told, and nothing else.
+            let ping = text.replace(
+                "[[allow]]\nfrom = \"home\"\nto = \"camera\"",
+                "[[allow]]\nfrom = \"home\"\nto = \"camera\"\nservice = \"ping\"\n\n[[allow]]\nfrom = \"home\"\nto = \"camera\"",
+            );
+            let (code, said) = compared("alike", &text, &ping)?;
+            assert!(
+                code == 1 && said.matches("camfw trace").count() == 1,
+                "{limit}: {said}"
+            );
+            assert!(
+                said.starts_with("let through, across it") && said.contains("icmp"),
+                "{said}"
+            );
+            // The control: without the limit it is another thing.
+            let without = text.replace(limit, "");
+            let (code, said) = compared("alike", &text, &without)?;
+            assert!(code == 1 && said.contains("let through"), "{limit}: {said}");
+            for change in said.split("camfw trace").skip(1) {
+                let [was, is] = ["was ", "is "].map(|word| {
+                    let line = change.lines().find(|line| line.trim().starts_with(word));
+                    line.and_then(|line| line.trim().strip_prefix(word))
+                        .map(|it| it.starts_with("ACCEPT"))
+                });
+                assert_ne!(was, is, "{change}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A line keeps what the kernel counts for it by its name when another is put
+/// above it, and when its limit changes.
+#[test]
+fn the_names_of_what_is_counted_do_not_move() -> Done {
+    let text = fs::read_to_string(case("limits").join("old.toml"))?;
+    let text = text.replace(
+        "limit = \"30/minute\"",
+        "limit = \"30/minute\"\nconnections = 3\nblock-after = { attempts = 3, within = \"10 minutes\" }",
+    );
+    let names = |text: &str| -> Result<Vec<String>, Box<dyn Error>> {
+        let source = camfw::source::Source::new("any.toml", text);
+        let plan = camfw::plan(&source, &camfw::policy::Answers::new())?;
+        let rules = camfw::cli::show::rules(&plan.ipv4);
+        let words: Vec<&str> = rules.split_whitespace().collect();
+        let named = words.windows(2);
+        let named = named.filter(|pair| pair[0] == "--name" || pair[0] == "--hashlimit-name");
+        Ok(named.map(|pair| pair[1].to_owned()).collect())
+    };
+    let before = names(&text)?;
+    assert_eq!(before.len(), 3);
+    let above = text.replace(
+        "[[allow]]\nfrom = \"home\"\nto = \"router\"",
+        "[[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"ntp\"\nblock-after = { attempts = 3, within = \"10 minutes\" }\n\n[[allow]]\nfrom = \"home\"\nto = \"router\"",
+    );
+    assert_eq!(
+        names(&above)?
+            .iter()
+            .filter(|name| before.contains(name))
+            .count(),
+        3
+    );
+    let fewer = text
+        .replace("attempts = 3", "attempts = 2")
+        .replace("connections = 3", "connections = 2");
+    assert_eq!(names(&fewer)?, before);
+    // The control: another line has others.
+    let other = text.replace("\"http\"", "\"https\"");
+    assert!(names(&other)?.iter().all(|name| !before.contains(name)));
+    // And two that say the same have one each.
+    let line = text.rfind("[[allow]]").ok_or("no line")?;
+    let mut twice = names(&format!("{text}\n{}", &text[line..]))?;
+    twice.sort();
+    twice.dedup();
+    assert_eq!(twice.len(), 4, "{twice:?}");
+    Ok(())
+}
+
+/// Whoever reads a list, a mark or a set depends on whoever writes it.
+#[test]
+fn who_writes_what_another_rule_reads_counts() -> Done {
+    let scratch = Scratch::new("writers")?;
+    for name in ["old", "new"] {
+        scratch.write(name, &fs::read_to_string(case("recent").join(name))?)?;
+    }
+    let (code, said) = scratch.camfw("compare old new")?;
+    assert!(
+        code == 1 && said.contains("perhaps") && said.contains("port 22"),
+        "{said}"
+    );
+    let dump = |before: &str, rules: &str| {
+        format!(
+            "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -i eth9 -j DROP\n{before}COMMIT\n*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:mine - [0:0]\n-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n{rules}COMMIT\n"
+        )
+    };
+    for (writer, reader) in [
+        (
+            "-A INPUT -p tcp -m recent --set --name k --mask 255.255.255.255 --rsource",
+            "-A INPUT -p tcp -m recent --rcheck --seconds 9 --name k --mask 255.255.255.255 --rsource -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p tcp -m recent --remove --name k --mask 255.255.255.255 --rsource",
+            "-A INPUT -p tcp -m recent --rcheck --seconds 9 --name k --mask 255.255.255.255 --rsource -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p tcp -j CONNMARK --set-xmark 0x1/0xffffffff",
+            "-A INPUT -p tcp -m connmark --mark 0x1 -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p tcp -j CONNMARK --set-xmark 0x1/0xffffffff",
+            "-A INPUT -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff\n-A INPUT -m mark --mark 0x1 -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p tcp -j MARK --set-xmark 0x1/0xffffffff",
+            "-A INPUT -m mark --mark 0x1 -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p tcp -j SET --add-set them src",
+            "-A INPUT -m set --match-set them src -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p tcp -m connlabel --label 5 --set",
+            "-A INPUT -m connlabel --label 5 -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p tcp -j RATEEST --rateest-name r --rateest-interval 250ms --rateest-ewmalog 500ms",
+            "-A INPUT -m rateest --rateest r --rateest-bps --rateest-lt 9 -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p tcp -j DSCP --set-dscp 0x0a",
+            "-A INPUT -m dscp --dscp 0x0a -j ACCEPT",
+        ),
+        (
+            "-A INPUT -p udp -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name h",
+            "-A INPUT -p tcp -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name h -j ACCEPT",
+        ),
+    ] {
+        let writes = format!("{writer}\n");
+        let reads = format!("{reader}\n");
+        let both = dump("", &(writes.clone() + &reads));
+        for (other, code) in [
+            (dump("", &reads), 1),
+            (
+                dump("", &(reads.clone() + &writes)),
+                i32::from(writer.contains(" MARK ")),
+            ),
+            (both.clone(), 0),
+            // Under another name, with a remark, by another chain: the same.
+            (
+                both.replace("--name k", "--name l")
+                    .replace("-name h", "-name i"),
+                0,
+            ),
+            (
+                both.replace("-m state", "-m comment --comment \"as ever\" -m state"),
+                0,
+            ),
+            (
+                dump(
+                    "",
+                    &format!(
+                        "-A INPUT -j mine\n{}",
+                        (writes.clone() + &reads).replace("INPUT", "mine")
+                    ),
+                ),
+                0,
+            ),
+        ] {
+            scratch.write("one", &both)?;
+            scratch.write("two", &other)?;
+            let (found, said) = scratch.camfw("compare one two")?;
+            assert_eq!(found, code, "{both}{other}{said}");
+        }
+    }
+    // What is counted for more packets than before.
+    for (one, two) in [
+        (
+            "-A INPUT -p tcp -m limit --limit 3/min -j ACCEPT\n",
+            "-A INPUT -p tcp -m limit --limit 3/min --limit-burst 9 -j ACCEPT\n",
+        ),
+        (
+            "-A INPUT -p tcp -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name h -j ACCEPT\n",
+            "-A INPUT -p tcp -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 50 --hashlimit-mode srcip --hashlimit-name h -j ACCEPT\n",
+        ),
+        (
+            "-A INPUT -p tcp -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name h -j ACCEPT\n",
+            "-A INPUT -p tcp -m hashlimit --hashlimit-upto 5/min --hashlimit-burst 5 --hashlimit-mode dstip --hashlimit-name h -j ACCEPT\n",
+        ),
+        (
+            "-A INPUT -j mine\n-A mine -p tcp -m connlimit --connlimit-upto 3 --connlimit-mask 32 --connlimit-saddr -j ACCEPT\n",
+            "-A INPUT -i eth1 -j mine\n-A mine -p tcp -m connlimit --connlimit-upto 3 --connlimit-mask 32 --connlimit-saddr -j ACCEPT\n",
+        ),
+    ] {
+        scratch.write("one", &dump("", one))?;
+        scratch.write("two", &dump("", two))?;
+        let (found, said) = scratch.camfw("compare one two")?;
+        assert_eq!(found, 1, "{one}{two}{said}");
+        assert_eq!(
+            scratch.camfw("compare two two")?,
+            (0, scratch.camfw("compare two two")?.1)
+        );
+    }
+    // Whose connections have a helper, and which zone of conntrack.
+    for target in ["CT --helper ftp", "CT --zone 3"] {
+        scratch.write("one", &dump("", "-A INPUT -p tcp -j ACCEPT\n"))?;
+        scratch.write(
+            "two",
+            &dump(
+                &format!("-A PREROUTING -p tcp -m tcp --dport 21 -j {target}\n"),
+                "-A INPUT -p tcp -j ACCEPT\n",
+            ),
+        )?;
+        let (found, said) = scratch.camfw("compare one two")?;
+        assert!(
+            found == 1 && said.contains(&format!("conntrack is {target}")),
+            "{said}"
+        );
+        assert_eq!(scratch.camfw("compare two two")?.0, 0);
+    }
+    Ok(())
+}
+
+/// What becomes of a packet is part of the answer: where it goes, and from where
+/// it seems to come.
+#[test]
+fn what_becomes_of_a_packet_is_told() -> Done {
+    let old = fs::read_to_string(case("forward").join("old.toml"))?;
+    let new = fs::read_to_string(case("forward").join("new.toml"))?;
+    let (code, said) = compared("becomes", &old, &new)?;
+    assert!(
+        code == 1
+            && said.contains("let through otherwise, across it: in by eth0")
+            && said.contains("destination was DNAT --to-destination 192.168.5.20:443")
+            && said.contains("destination is DNAT --to-destination 192.168.5.21:443"),
+        "{said}"
+    );
+    assert_eq!(compared("becomes", &old, &old)?, (0, String::new()));
+    let out = "\n[[allow]]\nfrom = \"home\"\nto = \"wan\"\nservice = \"https\"\n";
+    let masquerade = "\n[[masquerade]]\nfrom = \"home\"\nto = \"wan\"\n";
+    let without = format!("{old}{out}");
+    let with = format!("{old}{out}{masquerade}");
+    for (one, two, was, is) in [
+        (&without, &with, "left", "MASQUERADE"),
+        (&with, &without, "MASQUERADE", "left"),
+    ] {
+        let (code, said) = compared("becomes", one, two)?;
+        assert!(
+            code == 1
+                && said.contains(&format!("source was {was}\n"))
+                && said.contains(&format!("source is {is}\n")),
+            "{said}"
+        );
+    }
+    assert_eq!(compared("becomes", &with, &with)?, (0, String::new()));
+    // A copy that goes elsewhere.
+    let scratch = Scratch::new("copied")?;
+    let dump = |to: &str| {
+        format!(
+            "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -i eth1 -j TEE --gateway {to}\nCOMMIT\n"
+        )
+    };
+    scratch.write("one", &dump("10.0.0.8"))?;
+    scratch.write("two", &dump("10.0.0.9"))?;
+    let (code, said) = scratch.camfw("compare one two")?;
+    assert!(
+        code == 1 && said.contains("copied is TEE --gateway 10.0.0.9"),
+        "{said}"
+    );
+    assert_eq!(scratch.camfw("compare one one")?, (0, String::new()));
+    Ok(())
+}

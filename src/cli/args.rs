@@ -47,7 +47,7 @@ usage: camfw [--config FILE] [--verbose] COMMAND
                    --dnat --snat (its connection is rewritten)
                    [--live | --rules DUMP [--networks FILE]]
                    [--packets FILE] one packet a line
-  compare OLD NEW  whose packets change their verdict? of files or iptables-save dumps
+  compare OLD NEW  of whose packets does something else become? files or dumps
   status           does the kernel hold what the file says, and what was counted?
                    [--json]
 

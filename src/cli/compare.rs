@@ -1,4 +1,4 @@
-//! `camfw compare OLD NEW`: whose packets change their verdict?
+//! `camfw compare OLD NEW`: of whose packets does something else become?
 
 use std::path::Path;
 
@@ -88,7 +88,9 @@ fn report(old: &Rules, new: &Rules) -> u8 {
         if found.too_large {
             print("cannot be told: it takes too much memory\n");
         }
-        print(&unknown([(after, *family)]));
+        if !found.doubts.is_empty() {
+            print(&unknown([(after, *family)]));
+        }
     }
     for (family, _) in new {
         if old.iter().all(|(known, _)| known != family) {

@@ -68,7 +68,7 @@ impl Compiler<'_> {
             // net/netfilter/xt_hashlimit.c), so a new rate needs a new name.
             Match::HashlimitPerSource {
                 rate,
-                name: chain(format_args!("line{}-{}", allow.label, rate.short())),
+                name: chain(format_args!("line-{}-{}", allow.label, rate.short())),
             }
         }));
         limits

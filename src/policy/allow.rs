@@ -1,7 +1,6 @@
 //! Allow lines, the file's and the cameras' own: written -> who may open what,
 //! from where, to where, how often and when.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
@@ -9,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 
 use super::guarantee::{self, Exception};
+use super::label::label;
 use super::resolve::Resolver;
 use super::{
     Addresses, Allow, BlockAfter, Camera, Egress, Endpoint, Flow, Origin, Role, Service, ZoneIndex,
@@ -110,15 +110,7 @@ impl Resolver<'_> {
         for line in &lines {
             allows.extend(without_address(self.allow(line, &exceptions)?));
         }
-        // Several camera lines may stand on one line of the file.
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for allow in &mut allows {
-            let times = seen.entry(allow.label.clone()).or_default();
-            *times += 1;
-            if *times > 1 {
-                allow.label = format!("{}_{times}", allow.label);
-            }
-        }
+        label(&mut allows, &self.zones);
         Ok(allows)
     }
 
@@ -185,7 +177,7 @@ impl Resolver<'_> {
                 .map(|when| self.when(when))
                 .transpose()?
                 .filter(|when| !when.is_always()),
-            label: origin.label(),
+            label: String::new(),
             origin,
         };
         match guarantee::broken(&allow, &self.zones, exceptions) {

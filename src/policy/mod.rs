@@ -9,6 +9,7 @@ mod allow;
 mod catalogue;
 mod guarantee;
 mod interface;
+mod label;
 mod lint;
 mod nat;
 mod own_address;
@@ -296,8 +297,7 @@ pub struct Allow {
     pub when: Option<TimeWindow>,
     /// Where the file says so.
     pub origin: Origin,
-    /// The line's number, and what tells it from others of the same number:
-    /// the name of what the kernel counts for it.
+    /// The name of what the kernel counts for it, made of what the line says.
     pub label: String,
 }
 
@@ -426,14 +426,6 @@ impl Origin {
             file: name.chars().map(safe).take(64).collect(),
             number,
             line: place.line,
-        }
-    }
-
-    /// The line's number, with the file's before it in a drop-in.
-    fn label(&self) -> String {
-        match self.number {
-            0 => self.line.to_string(),
-            number => format!("{number}.{}", self.line),
         }
     }
 

@@ -1,25 +1,45 @@
-//! Two rulesets: whose packets change their verdict?
+//! Two rulesets: of whose packets does something else become?
 
 use std::collections::BTreeSet;
 
 use super::claim::Counterexample;
-use super::cover::{Patch, cover};
+use super::cover::cover;
 use super::diagram::Set;
+use super::doubt;
+use super::fate::{self, Kind};
 use super::judge::judge;
-use super::packet::{Field, Interfaces, Space, State, Three};
+use super::packet::{Field, Interfaces, Packet, Space, State, Three};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::spoof::wishes;
 use super::witness::{self, Naming};
-use crate::ruleset::{IpFamily, Protocol, Rule, Ruleset, TableName};
+use crate::ruleset::{IpFamily, Protocol, Ruleset};
 
-/// Packets whose verdict changes.
+/// What becomes of packets that became something else before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// They get through.
+    LetThrough,
+    /// They do not.
+    Dropped,
+    /// They get through as before, and are changed otherwise on their way.
+    Changed {
+        /// What of them.
+        kind: Kind,
+        /// What it was made.
+        before: Option<String>,
+        /// What it is made.
+        after: Option<String>,
+    },
+}
+
+/// Packets of which something else becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Which way they take.
     pub way: Way,
-    /// Whether they get through now.
-    pub accepted: bool,
+    /// What becomes of them now.
+    pub outcome: Outcome,
     /// Which they are, in words.
     pub packets: String,
     /// One of them and what became of it.
@@ -44,33 +64,46 @@ pub struct Comparison {
 /// So many lines for one way and one direction.
 const LINES: usize = 12;
 
-/// The packets whose verdict differs.
+/// The packets of which something else becomes.
 pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Comparison {
     let mut space = space(before, after, family);
-    let programs = programs(before, after, &space);
+    let mut programs = programs(before, after, &space);
     space.forwarding_counts = programs[0].asked.hops;
-    let alike = doubted(&programs[0]) == doubted(&programs[1]);
+    let alike = doubt::share(&mut space, &mut programs);
     let mut comparison = Comparison::default();
     for way in Way::ALL {
         let all = Reach::new(&programs[0]).everything(&mut space, way);
         let all = as_they_came(&mut space, &programs[0], all);
+        let mut told = Vec::new();
         for Differing {
             accepted,
             surely,
             perhaps,
         } in differing(&mut space, &programs, way, alike)
         {
-            for (set, sure) in [(surely, true), (perhaps, false)] {
-                let set = space.diagrams.and(set, all);
-                let wishes = wishes(&mut space);
-                let (patches, left) = cover(&mut space, set, all, &wishes, LINES);
-                comparison.more |= !left.is_empty();
-                let changes = patches
-                    .iter()
-                    .map(|patch| change(&space, &programs, way, accepted, patch));
+            let outcome = match accepted {
+                true => Outcome::LetThrough,
+                false => Outcome::Dropped,
+            };
+            told.push((outcome.clone(), surely, true));
+            told.push((outcome, perhaps, false));
+        }
+        told.extend(changed(&mut space, &programs, way));
+        for (outcome, set, sure) in told {
+            let set = space.diagrams.and(set, all);
+            let whatever = space.forget(set, &[Field::Undecided]);
+            let wishes = wishes(&mut space);
+            let (patches, left) = cover(&mut space, whatever, all, &wishes, LINES);
+            comparison.more |= !left.is_empty();
+            for patch in &patches {
+                // With an answer of what is in doubt that shows it.
+                let shown = space.diagrams.and(patch.set, set);
+                let example = space.pick_like(shown, &wishes).unwrap_or(patch.example);
+                let packets = patch.words(&space);
+                let change = change(&space, &programs, way, outcome.clone(), packets, example);
                 match sure {
-                    true => comparison.changes.extend(changes),
-                    false => comparison.doubts.extend(changes),
+                    true => comparison.changes.push(change),
+                    false => comparison.doubts.push(change),
                 }
             }
         }
@@ -111,18 +144,6 @@ struct Differing {
     perhaps: Set,
 }
 
-/// The rules that are in doubt, in order, each with where it stands.
-fn doubted<'p>(program: &'p Program<'_>) -> Vec<(TableName, &'p str, &'p Rule)> {
-    let mut doubted = Vec::new();
-    for table in program.tables() {
-        for chain in &table.chains {
-            let steps = chain.steps.iter().filter(|it| !it.unknown().is_empty());
-            doubted.extend(steps.map(|step| (table.name, chain.name, step.rule)));
-        }
-    }
-    doubted
-}
-
 /// Where both are in doubt they are taken for the same if they are so by the same
 /// rules, in `alike`.
 fn differing(
@@ -143,7 +164,9 @@ fn differing(
             true => (before, after),
             false => (after, before),
         };
-        let surely = space.diagrams.minus(to.must, from.may);
+        let always = surely_of(space, to.must);
+        let ever = space.forget(from.may, &[Field::Undecided]);
+        let surely = space.diagrams.minus(always, ever);
         let perhaps = space.diagrams.minus(to.may, from.must);
         let mut perhaps = space.diagrams.minus(perhaps, surely);
         if alike {
@@ -190,16 +213,70 @@ pub fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
     space.forget(set, &program.noted())
 }
 
+/// The packets that are in a set whatever the answer of what is in doubt.
+fn surely_of(space: &mut Space, set: Set) -> Set {
+    !space.forget(!set, &[Field::Undecided])
+}
+
+/// The packets that get through in both programs, and are changed otherwise on
+/// their way; and whether they surely are.
+fn changed(space: &mut Space, programs: &[Program<'_>; 2], way: Way) -> Vec<(Outcome, Set, bool)> {
+    let mut reaches = programs.each_ref().map(Reach::new);
+    let mut changed = Vec::new();
+    let (mut both, mut surely) = (Set::FULL, Set::FULL);
+    for (program, reach) in programs.iter().zip(&mut reaches) {
+        let accepted = reach.accepted(space, way);
+        let may = as_they_came(space, program, accepted.may);
+        let must = as_they_came(space, program, accepted.must);
+        let must = surely_of(space, must);
+        both = space.diagrams.and(both, may);
+        surely = space.diagrams.and(surely, must);
+    }
+    for kind in Kind::ALL {
+        let [before, after] = [0, 1].map(|number| {
+            let (program, reach) = (&programs[number], &mut reaches[number]);
+            let mut labelled: Vec<(Option<String>, Set)> = Vec::new();
+            let mut others = Set::FULL;
+            for (label, set) in fate::fates(space, program, reach, way, kind) {
+                others = space.diagrams.minus(others, set);
+                labelled.push((Some(label), set));
+            }
+            labelled.push((None, others));
+            labelled
+        });
+        for (was, before) in &before {
+            for (is, after) in &after {
+                if was == is {
+                    continue;
+                }
+                let set = space.all(&[*before, *after, both]);
+                let outcome = Outcome::Changed {
+                    kind,
+                    before: was.clone(),
+                    after: is.clone(),
+                };
+                let sure = space.diagrams.and(set, surely);
+                let perhaps = space.diagrams.minus(set, sure);
+                changed.push((outcome.clone(), sure, true));
+                changed.push((outcome, perhaps, false));
+            }
+        }
+    }
+    changed.retain(|(_, set, _)| !set.is_empty());
+    changed
+}
+
 fn change(
     space: &Space,
     programs: &[Program<'_>; 2],
     way: Way,
-    accepted: bool,
-    patch: &Patch,
+    outcome: Outcome,
+    packets: String,
+    example: Packet,
 ) -> Change {
-    let packet = witness::line(space, &Naming::default(), way, &patch.example);
+    let packet = witness::line(space, &Naming::default(), way, &example);
     let became = |program: &Program<'_>| {
-        let judged = judge(program, space, way, patch.example);
+        let judged = judge(program, space, way, example);
         Counterexample {
             packet: packet.clone(),
             verdict: judged.verdict,
@@ -210,8 +287,8 @@ fn change(
     };
     Change {
         way,
-        accepted,
-        packets: patch.words(space),
+        outcome,
+        packets,
         before: became(&programs[0]),
         after: became(&programs[1]),
     }
@@ -219,10 +296,10 @@ fn change(
 
 impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = if self.accepted {
-            "let through"
-        } else {
-            "dropped"
+        let what = match &self.outcome {
+            Outcome::LetThrough => "let through",
+            Outcome::Dropped => "dropped",
+            Outcome::Changed { .. } => "let through otherwise",
         };
         let way = match self.way {
             Way::Input => "to the router",
@@ -232,6 +309,16 @@ impl std::fmt::Display for Change {
         let (before, after) = (&self.before, &self.after);
         writeln!(f, "{what}, {way}: {}", self.packets)?;
         writeln!(f, "    camfw trace {}", after.packet)?;
+        if let Outcome::Changed {
+            kind,
+            before,
+            after,
+        } = &self.outcome
+        {
+            let words = |made: &Option<String>| made.clone().unwrap_or_else(|| "left".into());
+            writeln!(f, "    {} was {}", kind.words(), words(before))?;
+            return write!(f, "    {} is {}", kind.words(), words(after));
+        }
         writeln!(f, "    was {} by {}", before.verdict, before.by)?;
         write!(f, "    is {} by {}", after.verdict, after.by)
     }

@@ -19,6 +19,8 @@ mod compare;
 mod condition;
 mod cover;
 mod diagram;
+mod doubt;
+mod fate;
 mod flow;
 mod foreign;
 mod given;
@@ -34,7 +36,8 @@ mod trace;
 mod witness;
 
 pub use claim::{Answer, Claim, Counterexample, broken, claims};
-pub use compare::{Change, Comparison, compare, differ};
+pub use compare::{Change, Comparison, Outcome, compare, differ};
+pub use fate::Kind;
 pub use flow::{Flow, FlowJudge};
 pub use matrix::{About, Class, Matrix, matrix};
 pub use networks::{Behind, behind, parse as networks};

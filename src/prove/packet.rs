@@ -52,11 +52,14 @@ pub enum Field {
     Hops,
     /// The mark that rules give it.
     Mark,
+    /// What cannot be told from the packet, a bit for each thing that rules ask
+    /// (see `doubt`).
+    Undecided,
 }
 
 impl Field {
     /// Every field, in order.
-    pub const ALL: [Field; 19] = [
+    pub const ALL: [Field; 20] = [
         Field::State,
         Field::Dnat,
         Field::Snat,
@@ -76,6 +79,7 @@ impl Field {
         Field::Fragment,
         Field::Hops,
         Field::Mark,
+        Field::Undecided,
     ];
 
     fn bits(self, family: IpFamily, interfaces: u32) -> u32 {
@@ -92,6 +96,7 @@ impl Field {
             Field::DestinationPort | Field::OriginalPort | Field::SourcePort => 16,
             Field::Flags => 6,
             Field::Mark => 32,
+            Field::Undecided => 96,
         }
     }
 

@@ -91,6 +91,8 @@ pub struct Asked {
 
 /// One rule.
 pub struct Step<'a> {
+    /// Its place in its chain, from 0.
+    pub place: usize,
     /// As it stands.
     pub rule: &'a Rule,
     /// What it asks.
@@ -100,11 +102,16 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// The target, if what it does cannot be told from the rule.
+    pub fn target_in_doubt(&self) -> Option<&Target> {
+        let target = self.rule.target.as_ref();
+        target.filter(|_| self.effect.is_in_doubt())
+    }
+
     /// What in it is not known, and so is judged both ways.
     pub fn unknown(&self) -> Vec<String> {
         let mut unknown = self.condition.doubts.clone();
-        let target = self.rule.target.as_ref();
-        let target = target.filter(|_| self.effect.is_in_doubt());
+        let target = self.target_in_doubt();
         let target = target.map(|it| crate::ruleset::rule_text(&Rule::new(it.clone())));
         // A rule that decides nothing is in nobody's way.
         if self.effect == Effect::Continue {
@@ -270,6 +277,18 @@ impl<'a> Program<'a> {
         chains.flat_map(|chain| &chain.steps)
     }
 
+    /// Every rule, with its table and the place of its chain there.
+    pub fn steps_mut(&mut self) -> impl Iterator<Item = (TableName, usize, &mut Step<'a>)> {
+        self.tables.iter_mut().flat_map(|table| {
+            let name = table.name;
+            let chains = table.chains.iter_mut().enumerate();
+            chains.flat_map(move |(place, chain)| {
+                let steps = chain.steps.iter_mut();
+                steps.map(move |step| (name, place, step))
+            })
+        })
+    }
+
     /// Every table.
     pub fn tables(&self) -> &[Table<'a>] {
         &self.tables
@@ -312,7 +331,9 @@ impl<'a> Table<'a> {
         let steps = |rules: &'a [Rule]| -> Vec<Step<'a>> {
             rules
                 .iter()
-                .map(|rule| Step {
+                .enumerate()
+                .map(|(place, rule)| Step {
+                    place,
                     rule,
                     condition: Condition::of(rule, name, space, tracks),
                     effect: match rule.matches.iter().any(sets_mark) {

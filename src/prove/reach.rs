@@ -227,17 +227,24 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
+    /// The packets of a way that get to nat's chain before routing.
+    pub fn before_nat(&mut self, space: &mut Space, way: Way) -> Three {
+        let mut flow = Three::exactly(self.all(space, way));
+        for table in [TableName::Raw, TableName::Mangle] {
+            flow = self.through(space, table, before_routing(way), flow);
+        }
+        flow
+    }
+
     /// The packets of a way that get to where it is decided which way they take.
     fn before(&mut self, space: &mut Space, way: Way) -> Three {
         let chain = before_routing(way);
+        self.copied = Three::NONE;
         if let Some((_, flow, copied)) = self.routed.iter().find(|(known, ..)| *known == chain) {
             self.copied = *copied;
             return *flow;
         }
-        let mut flow = Three::exactly(self.all(space, way));
-        for table in [TableName::Raw, TableName::Mangle] {
-            flow = self.through(space, table, chain, flow);
-        }
+        let mut flow = self.before_nat(space, way);
         flow = self.rewritten(space, chain, flow);
         self.routed.push((chain, flow, self.copied));
         flow

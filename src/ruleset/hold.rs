@@ -1,13 +1,21 @@
 //! What passes while several tables of one family are being exchanged, which
 //! the kernel does one by one.
 
+use std::collections::BTreeSet;
+
 use super::count::same_but_for_comment;
-use super::{Chain, Policy, Ruleset, Table, TableName, Target};
+use super::{Chain, Match, Policy, Rule, Ruleset, Table, TableName, Target};
+use crate::name::ChainName;
 
 /// A filter table that passes nothing that not both rulesets pass: the rules
 /// that both begin with, which for two policies of ours are the loopback and
 /// what is established, and DROP for the rest. Under it the other tables can be
 /// exchanged: no packet meets the old filter with the new nat, or the reverse.
+///
+/// What the old rules counted for addresses stays for those new ones that count by
+/// the same name: the kernel forgets a list or a table that no rule names
+/// (recent_mt_destroy in net/netfilter/xt_recent.c, htable_put in xt_hashlimit.c), so
+/// there is always one, in a chain that no packet comes to.
 pub fn hold(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
     let (old, new) = (
         found.table(TableName::Filter),
@@ -37,9 +45,34 @@ pub fn hold(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
         let open = accepts(&old) && accepts(&new);
         chain.policy = Some(if open { Policy::Accept } else { Policy::Drop });
     }
+    let counted: BTreeSet<&ChainName> = counts(&old).map(|(_, name)| name).collect();
+    for chain in &new.chains {
+        let kept = chain.rules.iter().flat_map(|rule| &rule.matches);
+        let kept = kept.filter(|it| name_of_count(it).is_some_and(|name| counted.contains(name)));
+        for extension in kept {
+            let rule = Rule::untargeted().matching(extension.clone());
+            if chain.policy.is_none() {
+                table.rules_mut(&chain.name).push(rule);
+            }
+        }
+    }
     let mut hold = Ruleset::default();
     hold.set(TableName::Filter, table);
     hold
+}
+
+/// The matches of a table that count addresses, with the names of what they count in.
+fn counts(table: &Table) -> impl Iterator<Item = (&Match, &ChainName)> {
+    let rules = table.chains.iter().flat_map(|chain| &chain.rules);
+    let matches = rules.flat_map(|rule| &rule.matches);
+    matches.filter_map(|it| Some((it, name_of_count(it)?)))
+}
+
+fn name_of_count(extension: &Match) -> Option<&ChainName> {
+    match extension {
+        Match::Recent { name, .. } | Match::HashlimitPerSource { name, .. } => Some(name),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +112,25 @@ mod tests {
         );
         let open = Ruleset::default();
         assert_eq!(text(&hold(&open, &open)), text(&open));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_counted_by_a_name_that_stays_is_kept() -> Result<(), Box<dyn std::error::Error>> {
+        let counting = "-m recent --set --name block-1 --mask 255.255.255.255 --rsource\n";
+        let old = filter(&format!(
+            ":block-1 - [0:0]\n-A INPUT -j block-1\n-A block-1 {counting}"
+        ))?;
+        let new = filter(&format!(
+            ":block-1 - [0:0]\n:block-2 - [0:0]\n-A INPUT -i eth1 -j block-1\n-A block-1 {counting}-A block-1 -j ACCEPT\n-A block-2 {}",
+            counting.replace("block-1", "block-2")
+        ))?;
+        let text = text(&hold(&old, &new));
+        assert!(
+            text.contains(&format!("-A block-1 {counting}COMMIT")),
+            "{text}"
+        );
+        assert!(!text.contains("block-2") && !text.contains("-j"), "{text}");
         Ok(())
     }
 }

@@ -95,6 +95,26 @@ class LineLimits(RouterTest):
         time.sleep(7.5)
         self.assertTrue(self.reaches(22))
 
+    def test_who_was_turned_away_stays_so_over_a_reload(self) -> None:
+        line = allow("private", "router", "ssh", 'block-after = { attempts = 1, within = "1 hour" }')
+        self.boot(ZONES, PING, line)
+        self.assertTrue(self.reaches(22))
+        self.assertFalse(self.reaches(22))
+        above = allow("private", "camera", "http")
+        masquerade = allow("private", "external", "http") + '\n[[masquerade]]\nfrom = "private"\nto = "external"'
+        for parts in (
+            ("# Every line moves, in raw too.", ZONES, PING, line),
+            (ZONES, above, PING, line),
+            (ZONES, above, PING, line, masquerade),
+        ):
+            self.program.configure("\n".join(parts))
+            self.camfw("apply")
+            self.assertFalse(self.reaches(22), parts)
+        self.assertTrue(self.reaches(22, ANOTHER), "the control: it is the list that turns it away")
+        self.program.configure("\n".join((ZONES, PING, line.replace("ssh", "https"))))
+        self.camfw("apply")
+        self.assertTrue(self.reaches(443), "another line has a list of its own")
+
     def test_who_is_turned_away_by_one_line_may_come_by_another(self) -> None:
         blocking = allow("private", "router", "ssh", 'block-after = { attempts = 1, within = "1 hour" }')
         source = allow("private", "router", "ssh", f'source = "{ANOTHER}"')

@@ -272,18 +272,20 @@ pub(super) fn extension_match(extension: &str, words: &mut Words<'_>) -> Option<
         "recent" => recent(words),
         "connlimit" => connlimit(words),
         "time" => time(words),
-        // A burst that is not the rate's own shows when the rule is rendered.
+        // Of another burst it would not be the same.
         "limit" => {
             let rate = Rate::parse(option(words, "--limit")?)?;
-            option(words, "--limit-burst");
-            Some(Match::Limit(rate))
+            let burst =
+                option(words, "--limit-burst").map_or(Some(Rate::BURST), |it| it.parse().ok())?;
+            (burst == rate.burst()).then_some(Match::Limit(rate))
         }
         "hashlimit" => {
             let rate = Rate::parse(option(words, "--hashlimit-upto")?)?;
-            option(words, "--hashlimit-burst")?;
-            option(words, "--hashlimit-mode")?;
+            let burst: u64 = option(words, "--hashlimit-burst")?.parse().ok()?;
+            let mode = option(words, "--hashlimit-mode")?;
             let name = ChainName::try_from(option(words, "--hashlimit-name")?).ok()?;
-            Some(Match::HashlimitPerSource { rate, name })
+            let is_ours = burst == rate.burst() && mode == "srcip";
+            is_ours.then_some(Match::HashlimitPerSource { rate, name })
         }
         "comment" => Comment::try_from(option(words, "--comment")?)
             .ok()

@@ -1,0 +1,82 @@
+//! The names of what the kernel counts for allow lines.
+//!
+//! Owns that such a name comes of what the line says and not of where it stands:
+//! the kernel finds its lists and tables by their names (recent_table_lookup in
+//! net/netfilter/xt_recent.c, htable_find_get in xt_hashlimit.c), so that a line
+//! keeps what was counted for it when another is put above it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use super::{Addresses, Allow, Endpoint, Zone};
+
+/// How many hexadecimal digits of the digest; two lines with the same ones are
+/// told apart by their order.
+const DIGITS: usize = 10;
+
+/// Gives every line its label.
+pub(super) fn label(allows: &mut [Allow], zones: &[Zone]) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for allow in allows {
+        let digest = Sha256::digest(said(allow, zones).as_bytes());
+        let mut label: String = digest.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        label.truncate(DIGITS);
+        let times = seen.entry(label.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            let _ = write!(label, "_{times}");
+        }
+        allow.label = label;
+    }
+}
+
+/// What a line says, but for how much of it: whoever is counted stays counted
+/// when the limit changes.
+fn said(allow: &Allow, zones: &[Zone]) -> String {
+    let mut text = String::new();
+    let end = |end: Endpoint| match end {
+        Endpoint::Router => "router",
+        Endpoint::Zone(zone) => zones.get(zone.0).map_or("", |zone| zone.name.as_str()),
+    };
+    for flow in &allow.flows {
+        let _ = writeln!(text, "flow {} {}", end(flow.from), end(flow.to));
+    }
+    if let Some(camera) = &allow.camera {
+        let _ = writeln!(text, "camera {camera}");
+    }
+    let mut addresses = |what: &str, addresses: &Addresses| {
+        if let Addresses::Only(networks) = addresses {
+            for network in networks {
+                let _ = writeln!(text, "{what} {network}");
+            }
+        }
+    };
+    addresses("from", &allow.sources);
+    // What a name resolves to changes, and the line with it does not.
+    match allow.hosts.is_empty() {
+        true => addresses("to", &allow.destinations),
+        false => {
+            for host in &allow.hosts {
+                let _ = writeln!(text, "to {host}");
+            }
+        }
+    }
+    for service in &allow.services {
+        for (protocol, ports) in [("tcp", &service.tcp), ("udp", &service.udp)] {
+            for ports in ports {
+                let _ = writeln!(text, "{protocol} {ports}");
+            }
+        }
+        for icmp in &service.icmp {
+            let _ = writeln!(text, "icmp {icmp}");
+        }
+        let _ = writeln!(text, "helper {}", service.helper);
+    }
+    let _ = writeln!(text, "when {:?}", allow.when);
+    text
+}

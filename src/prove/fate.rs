@@ -1,0 +1,204 @@
+//! What becomes of the packets that get through: who else gets them, from where
+//! they seem to come, where they go.
+//!
+//! Owns the targets that change that without letting anything through or not, in
+//! words, and which packets they change.
+
+use super::compare::as_they_came;
+use super::diagram::Set;
+use super::packet::{Field, Space, State};
+use super::program::{Effect, Program, Step, Table};
+use super::reach::{Reach, Way, after_routing, before_routing};
+use crate::ruleset::{Rule, TableName, Target, rule_text};
+
+/// What a target changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Where the packets go.
+    Destination,
+    /// From where they seem to come.
+    Source,
+    /// Which of conntrack's helpers and zones their connection has.
+    Conntrack,
+    /// Where copies of them go.
+    Copy,
+}
+
+impl Kind {
+    /// Each.
+    pub const ALL: [Kind; 4] = [Kind::Destination, Kind::Source, Kind::Conntrack, Kind::Copy];
+
+    /// In words, before what it is.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::Destination => "destination",
+            Kind::Source => "source",
+            Kind::Conntrack => "conntrack",
+            Kind::Copy => "copied",
+        }
+    }
+
+    /// What a rule makes of it, in words; None where it leaves it.
+    fn label(self, step: &Step<'_>) -> Option<String> {
+        let target = step.rule.target.as_ref()?;
+        let words = match target {
+            Target::Other(words) => words.get(1).map_or("", String::as_str),
+            _ => "",
+        };
+        let is_it = match self {
+            Kind::Destination => matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat(..)),
+            Kind::Source => {
+                matches!(target, Target::Masquerade | Target::Snat(_))
+                    || matches!(words, "SNAT" | "MASQUERADE" | "SAME" | "NETMAP")
+            }
+            Kind::Conntrack => matches!(target, Target::Helper(_)) || words == "CT",
+            Kind::Copy => step.effect == Effect::Copy,
+        };
+        let text = rule_text(&Rule::new(target.clone()));
+        is_it.then(|| text.trim_start_matches("-j ").to_owned())
+    }
+
+    /// The tables and chains in which it is changed on a way.
+    fn chains(self, way: Way) -> Vec<(TableName, &'static str)> {
+        let before = before_routing(way);
+        match self {
+            Kind::Destination => vec![(TableName::Nat, before)],
+            Kind::Source => vec![(
+                TableName::Nat,
+                match way {
+                    Way::Input => "INPUT",
+                    Way::Forward | Way::Output => "POSTROUTING",
+                },
+            )],
+            Kind::Conntrack => vec![(TableName::Raw, before)],
+            Kind::Copy => {
+                let first = [(TableName::Raw, before), (TableName::Mangle, before)];
+                first
+                    .into_iter()
+                    .chain(after_routing(way).to_vec())
+                    .collect()
+            }
+        }
+    }
+}
+
+/// For each thing that a kind becomes, in words, the packets of a way of which it
+/// does, as they came.
+pub fn fates(
+    space: &mut Space,
+    program: &Program<'_>,
+    reach: &mut Reach<'_, '_>,
+    way: Way,
+    kind: Kind,
+) -> Vec<(String, Set)> {
+    let mut fates: Vec<(String, Set)> = Vec::new();
+    for (table, chain) in kind.chains(way) {
+        let Some((table, place)) = program.chain(table, chain) else {
+            continue;
+        };
+        let mut steps = table.chains.iter().flat_map(|chain| &chain.steps);
+        if !steps.any(|step| kind.label(step).is_some()) {
+            continue;
+        }
+        let is_before = chain == before_routing(way);
+        let flow = match (is_before, table.name) {
+            (true, TableName::Nat) => reach.before_nat(space, way).may,
+            (true, _) => reach.all(space, way),
+            (false, _) => reach.accepted(space, way).may,
+        };
+        let flow = match table.name {
+            // Only the first packet of a connection comes there.
+            TableName::Nat => {
+                let new = space.states(&[State::New]);
+                space.diagrams.and(flow, new)
+            }
+            _ => flow,
+        };
+        let mut walk = Walk {
+            kind,
+            fates: Vec::new(),
+        };
+        walk.chain(space, table, place, flow, 0);
+        for (label, set) in walk.fates {
+            let set = match is_before {
+                // By which interface they leave is not known there.
+                true => {
+                    let mut forgotten = program.noted();
+                    forgotten.push(Field::Out);
+                    space.forget(set, &forgotten)
+                }
+                false => as_they_came(space, program, set),
+            };
+            match fates.iter_mut().find(|(known, _)| *known == label) {
+                Some((_, known)) => *known = space.diagrams.or(*known, set),
+                None => fates.push((label, set)),
+            }
+        }
+    }
+    fates
+}
+
+struct Walk {
+    kind: Kind,
+    fates: Vec<(String, Set)>,
+}
+
+/// How deep chains may call chains; the kernel takes no such depth.
+const DEPTH_MAX: usize = 64;
+
+impl Walk {
+    /// The packets that come to the end of a chain, or are sent back from it.
+    fn chain(
+        &mut self,
+        space: &mut Space,
+        table: &Table<'_>,
+        place: usize,
+        flow: Set,
+        depth: usize,
+    ) -> Set {
+        let (mut rest, mut back) = (flow, Set::EMPTY);
+        if depth > DEPTH_MAX {
+            return rest;
+        }
+        for step in &table.chains[place].steps {
+            if rest.is_empty() {
+                break;
+            }
+            let matched = step.condition.set(space, &table.chains[place].given).may;
+            let taken = space.diagrams.and(rest, matched);
+            if let Some(label) = self.kind.label(step) {
+                self.note(space, label, taken);
+            }
+            let (stays, returned) = match step.effect {
+                Effect::Jump(to) => (self.chain(space, table, to, taken, depth + 1), Set::EMPTY),
+                Effect::Goto(to) => (Set::EMPTY, self.chain(space, table, to, taken, depth + 1)),
+                Effect::Return => (Set::EMPTY, taken),
+                Effect::Accept | Effect::Drop | Effect::Dnat(..) | Effect::AnyDnat(..) => {
+                    (Set::EMPTY, Set::EMPTY)
+                }
+                _ => (taken, Set::EMPTY),
+            };
+            rest = space.diagrams.minus(rest, matched);
+            rest = space.diagrams.or(rest, stays);
+            back = space.diagrams.or(back, returned);
+        }
+        space.diagrams.or(rest, back)
+    }
+
+    /// The first that does it does it for good, but for copies.
+    fn note(&mut self, space: &mut Space, label: String, taken: Set) {
+        let mut taken = taken;
+        if self.kind == Kind::Conntrack {
+            for (_, set) in &self.fates {
+                taken = space.diagrams.minus(taken, *set);
+            }
+        }
+        if taken.is_empty() {
+            return;
+        }
+        match self.fates.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, set)) => *set = space.diagrams.or(*set, taken),
+            None => self.fates.push((label, taken)),
+        }
+    }
+}
