@@ -269,3 +269,84 @@ fn a_guarantee_that_is_not_kept_is_shown_by_a_packet() -> Result<(), Box<dyn Err
     }
     Ok(())
 }
+
+fn case(name: &str, more: &str) -> Result<camfw::plan::Plan, Box<dyn Error>> {
+    let text = fs::read_to_string(root().join("tests/prove").join(name))?;
+    let source = Source::new(name, text + more);
+    Ok(camfw::plan(&source, &Answers::new())?)
+}
+
+/// The rules let the search for devices through, and no router forwards it.
+#[test]
+fn a_search_by_multicast_is_never_guaranteed_across_the_router() -> Result<(), Box<dyn Error>> {
+    let found = prove::broken(&case("discovery.toml", "")?).unwrap_or_default();
+    assert!(
+        found.contains("does not hold: home always reaches camera for onvif-discovery")
+            && found.contains("--dst 239.255.255.250")
+            && found.contains("forwards no multicast"),
+        "{found}"
+    );
+    // The controls: another service, and the router itself, which asks a group by
+    // its own.
+    for (more, holds) in [
+        (
+            "[[allow]]\nfrom = \"home\"\nto = \"router\"\nservice = \"onvif-discovery\"\n[[guarantees]]\nalways = { from = \"home\", to = \"router\", service = \"onvif-discovery\" }\n",
+            true,
+        ),
+        (
+            "[[allow]]\nfrom = \"home\"\nto = \"camera\"\nservice = \"http\"\n[[guarantees]]\nalways = { from = \"home\", to = \"camera\", service = \"http\" }\n",
+            true,
+        ),
+        (
+            "[[guarantees]]\nalways = { from = \"home\", to = \"camera\", service = \"http\" }\n",
+            false,
+        ),
+    ] {
+        let text = fs::read_to_string(root().join("tests/prove/discovery.toml"))?;
+        let text = text.replace("[[guarantees]]\nalways", "[[guarantees]]\nnever");
+        let text = text.replace(
+            "never = { from = \"home\", to = \"camera\", service = \"onvif-discovery\" }",
+            "never = { from = \"camera\", to = \"home\" }",
+        );
+        let plan = camfw::plan(&Source::new("camfw.toml", text + more), &Answers::new())?;
+        assert_eq!(prove::broken(&plan).is_none(), holds, "{more}");
+    }
+    Ok(())
+}
+
+/// A connection that a forward sends on is of the port that it was opened to, and
+/// reaches whom it is sent to.
+#[test]
+fn a_forward_is_in_the_matrix() -> Result<(), Box<dyn Error>> {
+    let plan = case("forward.toml", "")?;
+    let behind = prove::behind(&plan.policy);
+    let of = |port| -> Result<prove::Matrix, Box<dyn Error>> {
+        let about = prove::About {
+            protocol: Some(6),
+            port,
+        };
+        let matrix = prove::matrix(&plan.ipv4, IpFamily::V4, &behind, about);
+        Ok(matrix.ok_or("no room")?)
+    };
+    let reaches = |matrix: &prove::Matrix, address: &str| {
+        let class = matrix
+            .classes
+            .iter()
+            .position(|class| class.ranges.iter().any(|range| range == address));
+        let others = matrix.reaches.iter().take(matrix.classes.len());
+        class.is_some_and(|class| others.clone().any(|row| row[class]))
+    };
+    let forwarded = of(Some(8443))?;
+    assert!(reaches(&forwarded, "192.168.5.20"), "{}", forwarded.text());
+    assert!(!reaches(&forwarded, "192.168.5.21"), "{}", forwarded.text());
+    for shown in [forwarded.text(), forwarded.json(), forwarded.svg()] {
+        assert!(
+            shown.contains("to 198.51.100.2, tcp, port 8443")
+                && shown.contains("DNAT --to-destination 192.168.5.20:443"),
+            "{shown}"
+        );
+    }
+    assert_eq!(of(Some(8444))?.sent_on, []);
+    assert!(of(None)?.text().contains("sent on: "));
+    Ok(())
+}

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::unreachable;
 use super::{Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone};
 use crate::name::CameraName;
 
@@ -47,13 +48,18 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
                 what,
             });
         };
-        if let Some(why) = unreachable(policy, allow) {
+        if let Some(why) = unreachable::whole(policy, allow) {
             add(format!("no packet can come by this line: {why}"));
-        } else if let Some(wider) = lines.wider(policy, allow, place) {
-            add(format!(
-                "all of this line is allowed by {} already; remove one of the two",
-                wider.origin
-            ));
+        } else {
+            if let Some(wider) = lines.wider(policy, allow, place) {
+                add(format!(
+                    "all of this line is allowed by {} already; remove one of the two",
+                    wider.origin
+                ));
+            }
+            unreachable::partly(policy, allow)
+                .into_iter()
+                .for_each(&mut add);
         }
         for host in &allow.hosts {
             if policy.egress == Egress::Listed && !asks_names(policy) {
@@ -68,6 +74,15 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
     }
     warnings.extend(unmanaged(policy));
     warnings.extend(policy.zones.iter().filter_map(bogons_left_out));
+    for zone in &policy.zones {
+        warnings.extend(
+            unreachable::without_gateway(policy, zone).map(|what| Warning {
+                origin: zone.origin.clone(),
+                kind: Kind::Warning,
+                what,
+            }),
+        );
+    }
     warnings.sort_by_key(|warning| (warning.origin.number, warning.origin.line));
     warnings
 }
@@ -82,50 +97,6 @@ fn asks_names(policy: &Policy) -> bool {
                 .any(|ports| ports.first() <= 53 && 53 <= ports.last())
         })
     })
-}
-
-fn unreachable(policy: &Policy, allow: &Allow) -> Option<String> {
-    if let (Addresses::Only(networks), false) = (&allow.destinations, allow.hosts.is_empty())
-        && networks.is_empty()
-    {
-        let names: Vec<&str> = allow.hosts.iter().map(|host| host.as_str()).collect();
-        return Some(format!(
-            "{} did not resolve yet; run camfw refresh",
-            names.join(", ")
-        ));
-    }
-    if allow.camera.is_some() {
-        return None;
-    }
-    for flow in &allow.flows {
-        let Endpoint::Zone(from) = flow.from else {
-            return None;
-        };
-        let zone = policy.zone(from);
-        if zone.role == Role::External {
-            return None;
-        }
-        let Addresses::Only(sources) = &allow.sources else {
-            let none_known = zone.known_only && policy.cameras_of(from).next().is_none();
-            if !none_known {
-                return None;
-            }
-            continue;
-        };
-        let own = policy.networks_of(zone);
-        let held = |source: &&ipnet::IpNet| {
-            let near = own.iter().map(|own| ipnet::IpNet::V4(*own));
-            let mut near = near.filter(|own| own.contains(*source) || source.contains(own));
-            let known = policy
-                .cameras_of(from)
-                .any(|camera| source.contains(&std::net::IpAddr::V4(camera.address)));
-            source.addr().is_ipv6() || (near.next().is_some() && (!zone.known_only || known))
-        };
-        if sources.iter().any(|source| held(&source)) {
-            return None;
-        }
-    }
-    Some("its sources are none that its zone lets in".into())
 }
 
 /// The lines by the camera that they are for: of thousands of cameras' lines

@@ -17,6 +17,7 @@ mod promise;
 mod resolve;
 mod service;
 mod topology;
+mod unreachable;
 mod watch;
 
 use std::collections::BTreeMap;

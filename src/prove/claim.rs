@@ -5,7 +5,7 @@
 //! roles and guarantees promise. Each holds for every packet there is.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::condition::address;
 use super::diagram::Set;
@@ -15,9 +15,11 @@ use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
+use crate::field::PortRange;
 use crate::plan::Plan;
 use crate::policy::{Addresses, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
-use crate::ruleset::{IpFamily, Ruleset, TableName};
+use crate::registry::multicast::DISCOVERY;
+use crate::ruleset::{IpFamily, Protocol, Ruleset, TableName};
 
 /// What is claimed, and whether it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -302,6 +304,12 @@ impl<'a> Proof<'a> {
         let Some(way) = intent::way_of(promise.flow) else {
             return;
         };
+        if promise.vow == Vow::Always
+            && let Some(answer) = self.asks_a_group(way, promise)
+        {
+            let what = self.words(promise);
+            return self.claim(what, answer);
+        }
         let accepted = self.noted[way as usize];
         let mut intent = self.intent();
         let ends = intent.ends(promise.flow);
@@ -343,6 +351,46 @@ impl<'a> Proof<'a> {
             }
         };
         self.claim(what, answer);
+    }
+
+    /// A packet of a promise that finds hosts by a group: whatever the rules are, no
+    /// router forwards it.
+    fn asks_a_group(&mut self, way: Way, promise: &Promise) -> Option<Answer> {
+        if way != Way::Forward || promise.destinations != Addresses::Any {
+            return None;
+        }
+        let services = promise.services.iter().flatten();
+        let alone = |ports: &&PortRange| !ports.is_range();
+        let ports: Vec<u16> = services
+            .flat_map(|service| service.udp.iter().filter(alone))
+            .map(|ports| ports.first())
+            .collect();
+        let asked = DISCOVERY.iter().find(|it| ports.contains(&it.port))?;
+        let group = match self.space.family {
+            IpFamily::V4 => IpAddr::V4(asked.ipv4),
+            IpFamily::V6 => IpAddr::V6(asked.ipv6),
+        };
+        let mut intent = self.intent();
+        let ends = intent.ends(promise.flow);
+        let source = intent.opening_sources(promise.flow.from);
+        let sources = intent.addresses(Field::Source, &promise.sources);
+        let all = self.all(way);
+        let fields = [
+            (Field::Destination, address(group)),
+            (Field::Protocol, Protocol::Udp.number().into()),
+            (Field::DestinationPort, asked.port.into()),
+            (Field::State, State::New as u128),
+        ];
+        let mut sets = vec![ends, source, sources, all];
+        sets.extend(fields.map(|(field, value)| self.space.equal(field, value)));
+        let asking = self.space.all(&sets);
+        let wishes = self.wishes();
+        let packet = self.space.pick_like(asking, &wishes)?;
+        Some(Answer::Broken(Counterexample {
+            packet: witness::line(&self.space, &self.naming, way, &packet),
+            verdict: Verdict::Drop,
+            by: format!("the kernel, which forwards no multicast such as {group}"),
+        }))
     }
 
     /// A promise in words.

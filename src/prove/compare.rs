@@ -97,8 +97,11 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
             comparison.more |= !left.is_empty();
             for patch in &patches {
                 // With an answer of what is in doubt that shows it.
-                let shown = space.diagrams.and(patch.set, set);
-                let example = space.pick_like(shown, &wishes).unwrap_or(patch.example);
+                let mut example = patch.example;
+                if !space.holds(set, &example) {
+                    let shown = space.diagrams.and(patch.set, set);
+                    example = space.pick_like(shown, &wishes).unwrap_or(example);
+                }
                 let packets = patch.words(&space);
                 let change = change(&space, &programs, way, outcome.clone(), packets, example);
                 match sure {
@@ -164,9 +167,14 @@ fn differing(
             true => (before, after),
             false => (after, before),
         };
-        let always = surely_of(space, to.must);
-        let ever = space.forget(from.may, &[Field::Undecided]);
-        let surely = space.diagrams.minus(always, ever);
+        let surely = match has_undecided(programs) {
+            false => space.diagrams.minus(to.must, from.may),
+            true => {
+                let always = surely_of(space, to.must);
+                let ever = space.forget(from.may, &[Field::Undecided]);
+                space.diagrams.minus(always, ever)
+            }
+        };
         let perhaps = space.diagrams.minus(to.may, from.must);
         let mut perhaps = space.diagrams.minus(perhaps, surely);
         if alike {
@@ -211,6 +219,12 @@ pub fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
         set = space.diagrams.or(others, kept);
     }
     space.forget(set, &program.noted())
+}
+
+/// Whether what is in doubt is asked as something that has one answer in both.
+fn has_undecided(programs: &[Program<'_>; 2]) -> bool {
+    let mut steps = programs.iter().flat_map(Program::steps);
+    steps.any(|step| step.condition.asks_for(Field::Undecided))
 }
 
 /// The packets that are in a set whatever the answer of what is in doubt.

@@ -4,12 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use serde_json::json;
+
+use super::compare::as_they_came;
 use super::cover;
 use super::diagram::Set;
+use super::fate::{self, Kind};
 use super::networks::Behind;
 use super::packet::{Field, Interfaces, Space, State};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
+use super::spoof::wishes;
 use crate::ruleset::{IpFamily, Ruleset};
 
 /// What connections the matrix is about.
@@ -40,6 +45,9 @@ pub struct Matrix {
     /// For each class, and the router last, whether it may open a connection to
     /// each class, and to the router last.
     pub reaches: Vec<Vec<bool>>,
+    /// Which of these connections are sent on to somewhere else than they were
+    /// opened to, in words, and by which target.
+    pub sent_on: Vec<(String, String)>,
 }
 
 /// The name of the router in a matrix.
@@ -67,12 +75,22 @@ pub fn matrix(
     let port = about
         .port
         .map(|port| space.equal(Field::DestinationPort, port.into()));
-    let asked = [
-        new,
-        protocol.unwrap_or(Set::FULL),
-        port.unwrap_or(Set::FULL),
-    ];
+    let asked = [new, protocol.unwrap_or(Set::FULL)];
     let asked = space.all(&asked);
+    let port = port.unwrap_or(Set::FULL);
+    let opened = space.diagrams.and(asked, port);
+    // The port is the one that the connection was opened to.
+    let port = match (about.port, program.redirects) {
+        (Some(number), true) => {
+            let rewritten = space.equal(Field::Dnat, 1);
+            let before = space.equal(Field::OriginalPort, number.into());
+            let before = space.diagrams.and(before, rewritten);
+            let others = space.diagrams.minus(port, rewritten);
+            space.diagrams.or(before, others)
+        }
+        _ => port,
+    };
+    let asked = space.diagrams.and(asked, port);
     let from = ends(&mut space, behind, Field::In, Field::Source);
     let to = ends(&mut space, behind, Field::Out, Field::Destination);
 
@@ -91,6 +109,7 @@ pub fn matrix(
     let across = between(&mut space, Way::Forward, &[from, to], &both);
     let inward = between(&mut space, Way::Input, &[from], &[Field::Source]);
     let outward = between(&mut space, Way::Output, &[to], &[Field::Destination]);
+    let sent_on = sent_on(&mut space, &program, &mut reach, &[opened, from]);
     if !space.diagrams.is_complete() {
         return None;
     }
@@ -180,7 +199,46 @@ pub fn matrix(
         title: title(about),
         classes,
         reaches,
+        sent_on,
     })
+}
+
+/// Whose destination is rewritten among the packets in all of some sets, and that
+/// get through.
+fn sent_on(
+    space: &mut Space,
+    program: &Program<'_>,
+    reach: &mut Reach<'_, '_>,
+    asked: &[Set],
+) -> Vec<(String, String)> {
+    const LINES: usize = 8;
+    let mut told = Vec::new();
+    if !program.redirects {
+        return told;
+    }
+    for way in [Way::Forward, Way::Input] {
+        let accepted = reach.accepted(space, way).may;
+        let accepted = as_they_came(space, program, accepted);
+        let all = reach.everything(space, way);
+        let all = as_they_came(space, program, all);
+        for (target, set) in fate::fates(space, program, reach, way, Kind::Destination) {
+            let mut sets = vec![set, accepted, all];
+            sets.extend(asked);
+            let set = space.all(&sets);
+            // By which interface they leave is for the matrix to say.
+            let set = space.forget(set, &[Field::Out]);
+            let set = space.diagrams.and(set, all);
+            let wishes = wishes(space);
+            let (patches, _) = cover::cover(space, set, all, &wishes, LINES);
+            for patch in patches {
+                let line = (patch.words(space), target.clone());
+                if !told.contains(&line) {
+                    told.push(line);
+                }
+            }
+        }
+    }
+    told
 }
 
 /// Packets by an interface with an address behind it.
@@ -266,6 +324,9 @@ impl Matrix {
         for (name, ranges) in self.shown() {
             let _ = writeln!(text, "{name:width$} {ranges}");
         }
+        for (packets, target) in &self.sent_on {
+            let _ = writeln!(text, "sent on: {packets}: {target}");
+        }
         text
     }
 
@@ -290,11 +351,16 @@ impl Matrix {
                 }
             }
         }
+        let sent_on = self.sent_on.iter();
+        let sent_on =
+            sent_on.map(|(packets, target)| json!({"packets": packets, "target": target}));
+        let sent_on: Vec<String> = sent_on.map(|it| it.to_string()).collect();
         format!(
-            "{{\"connections\":\"{}\",\"classes\":[{}],\"reaches\":[{}]}}\n",
+            "{{\"connections\":\"{}\",\"classes\":[{}],\"reaches\":[{}],\"sent-on\":[{}]}}\n",
             self.title,
             classes.join(","),
-            pairs.join(",")
+            pairs.join(","),
+            sent_on.join(",")
         )
     }
 
@@ -306,9 +372,16 @@ impl Matrix {
         let names = self.names();
         let side = names.len() * CELL;
         let below = TOP + side + CELL;
-        let longest = self.shown().iter().map(|(_, ranges)| ranges.len()).max();
+        let mut below_it: Vec<String> = self
+            .shown()
+            .into_iter()
+            .map(|(name, ranges)| format!("{name}: {ranges}"))
+            .collect();
+        let sent_on = self.sent_on.iter();
+        below_it.extend(sent_on.map(|(packets, target)| escaped(&format!("{packets}: {target}"))));
+        let longest = below_it.iter().map(String::len).max();
         let width = (LEFT + side + CELL).max(longest.unwrap_or_default() * 8 + LEFT);
-        let height = below + (self.classes.len() + 1) * CELL;
+        let height = below + (below_it.len() + 1) * CELL;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"monospace\" font-size=\"13\">\n<text x=\"8\" y=\"18\">{}: row to column</text>\n",
             self.title
@@ -334,11 +407,18 @@ impl Matrix {
                 );
             }
         }
-        for (at, (name, ranges)) in self.shown().into_iter().enumerate() {
+        for (at, line) in below_it.iter().enumerate() {
             let y = below + at * CELL;
-            let _ = writeln!(svg, "<text x=\"8\" y=\"{y}\">{name}: {ranges}</text>");
+            let _ = writeln!(svg, "<text x=\"8\" y=\"{y}\">{line}</text>");
         }
         svg.push_str("</svg>\n");
         svg
     }
+}
+
+/// Text as it stands between the tags of a picture.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

@@ -719,7 +719,6 @@ impl Space {
     }
 
     /// Whether a packet is in the set.
-    #[cfg(test)]
     pub fn holds(&self, set: Set, packet: &Packet) -> bool {
         let mut at = set;
         while at != Set::FULL && !at.is_empty() {

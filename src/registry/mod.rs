@@ -6,5 +6,6 @@
 //! Knows nothing of the rest but the types of [`crate::field`].
 
 pub(crate) mod icmpv6;
+pub(crate) mod multicast;
 pub(crate) mod port;
 pub(crate) mod special_purpose;

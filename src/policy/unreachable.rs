@@ -1,0 +1,235 @@
+//! Allow lines that no packet can come by, or only some of what they say.
+//!
+//! Owns what the router never passes on, and who is not where a line looks for
+//! them. Refuses nothing.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Addresses, Allow, Endpoint, Flow, Policy, Role, Zone, ZoneIndex};
+use crate::network::Way;
+use crate::registry::multicast::DISCOVERY;
+
+/// Why no packet can come by a line.
+pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
+    if let (Addresses::Only(networks), false) = (&allow.destinations, allow.hosts.is_empty())
+        && networks.is_empty()
+    {
+        let names: Vec<&str> = allow.hosts.iter().map(|host| host.as_str()).collect();
+        return Some(format!(
+            "{} did not resolve yet; run camfw refresh",
+            names.join(", ")
+        ));
+    }
+    let mut first = None;
+    for flow in &allow.flows {
+        let why =
+            by_sources(policy, allow, *flow).or_else(|| by_destinations(policy, allow, *flow));
+        first = Some(first.unwrap_or(why?));
+    }
+    first
+}
+
+/// What of a line no packet can come by, where some of it does; each in words.
+pub(super) fn partly(policy: &Policy, allow: &Allow) -> Vec<String> {
+    let mut told = Vec::new();
+    if let Addresses::Only(networks) = &allow.destinations
+        && allow.hosts.is_empty()
+    {
+        for network in networks {
+            let mut flows = allow.flows.iter();
+            let whys: Option<Vec<String>> = flows
+                .by_ref()
+                .map(|flow| never_arrives(policy, *flow, *network))
+                .collect();
+            let why = whys.and_then(|whys| whys.into_iter().next());
+            told.extend(why.map(|why| format!("a part of this line is for no packet: {why}")));
+        }
+    }
+    told.extend(found_by_multicast(allow));
+    told
+}
+
+/// An external zone that leads nowhere, and the line that wants more of it.
+pub(super) fn without_gateway(policy: &Policy, zone: &Zone) -> Option<String> {
+    if zone.role != Role::External || has_default(policy, zone, true) {
+        return None;
+    }
+    let wanted = policy.allows.iter().find(|allow| {
+        let mut flows = allow.flows.iter();
+        let leads_there = |flow: &Flow| match flow.to {
+            Endpoint::Zone(to) => policy.zone(to).name == zone.name,
+            Endpoint::Router => false,
+        };
+        let anywhere = allow.destinations == Addresses::Any || !allow.hosts.is_empty();
+        anywhere && flows.any(leads_there)
+    })?;
+    let networks = listed(policy, zone);
+    Some(format!(
+        "{} has no gateway, so {} reaches nobody beyond {networks}; give it gateway, or the line address",
+        zone.name, wanted.origin
+    ))
+}
+
+fn by_sources(policy: &Policy, allow: &Allow, flow: Flow) -> Option<String> {
+    let Endpoint::Zone(from) = flow.from else {
+        return None;
+    };
+    let zone = policy.zone(from);
+    if zone.role == Role::External || allow.camera.is_some() || may_send(policy, allow, from, zone)
+    {
+        return None;
+    }
+    Some("its sources are none that its zone lets in".into())
+}
+
+/// Whether a line has a source that its zone lets in.
+fn may_send(policy: &Policy, allow: &Allow, from: ZoneIndex, zone: &Zone) -> bool {
+    let Addresses::Only(sources) = &allow.sources else {
+        return !zone.known_only || policy.cameras_of(from).next().is_some();
+    };
+    let own = policy.networks_of(zone);
+    sources.iter().any(|source| {
+        let mut near = own.iter().map(|own| IpNet::V4(*own));
+        let known = || {
+            let mut cameras = policy.cameras_of(from);
+            cameras.any(|camera| source.contains(&IpAddr::V4(camera.address)))
+        };
+        source.addr().is_ipv6()
+            || near.any(|own| overlap(own, *source)) && (!zone.known_only || known())
+    })
+}
+
+fn by_destinations(policy: &Policy, allow: &Allow, flow: Flow) -> Option<String> {
+    let Addresses::Only(networks) = &allow.destinations else {
+        return None;
+    };
+    let mut first = None;
+    for network in networks {
+        let why = never_arrives(policy, flow, *network)?;
+        first = first.or(Some(why));
+    }
+    first
+}
+
+/// Why no packet to these addresses gets to a flow's zone.
+fn never_arrives(policy: &Policy, flow: Flow, network: IpNet) -> Option<String> {
+    let Endpoint::Zone(to) = flow.to else {
+        return None;
+    };
+    let zone = policy.zone(to);
+    // The router itself sends to groups and broadcasts as it likes.
+    if flow.from != Endpoint::Router {
+        if network.network().is_multicast() {
+            return Some(format!(
+                "{} is a multicast group, which no router forwards; run a relay for it on the router, or give the addresses of hosts",
+                shown(network)
+            ));
+        }
+        if is_broadcast(policy, zone, network) {
+            return Some(format!(
+                "{} is a broadcast address of {}, which the router does not forward; have a program on the router send it, or give the addresses of hosts",
+                shown(network),
+                zone.name
+            ));
+        }
+    } else if network.network().is_multicast() || is_broadcast(policy, zone, network) {
+        return None;
+    }
+    is_elsewhere(policy, zone, network)
+}
+
+/// The limited broadcast, and the first and the last address of a network.
+fn is_broadcast(policy: &Policy, zone: &Zone, network: IpNet) -> bool {
+    let IpNet::V4(network) = network else {
+        return false;
+    };
+    let address = network.addr();
+    let ends = policy.networks_of(zone).into_iter().any(|own| {
+        own.prefix_len() < 31 && (address == own.broadcast() || address == own.network())
+    });
+    network.prefix_len() == 32 && (ends || address.is_broadcast())
+}
+
+/// Why addresses are not behind a zone.
+fn is_elsewhere(policy: &Policy, zone: &Zone, network: IpNet) -> Option<String> {
+    if networks_of(policy, zone).any(|own| overlap(own, network)) {
+        return None;
+    }
+    let others = policy.zones.iter().filter(|other| other.name != zone.name);
+    let mut others =
+        others.filter(|other| networks_of(policy, other).any(|theirs| theirs.contains(&network)));
+    let ipv4 = network.addr().is_ipv4();
+    let leads_on = has_default(policy, zone, ipv4) || zone.dhcp && ipv4;
+    let (shown, name) = (shown(network), &zone.name);
+    match (others.next(), leads_on) {
+        (Some(other), _) => Some(format!(
+            "{shown} is in the network of {}, not of {name}",
+            other.name
+        )),
+        (None, true) => None,
+        (None, false) if zone.role == Role::External => Some(format!(
+            "{name} has no gateway, and {shown} is in none of its networks ({}); give it gateway or a route",
+            listed(policy, zone)
+        )),
+        (None, false) => Some(format!(
+            "{shown} is in no network of {name} ({}); correct it, or add a route",
+            listed(policy, zone)
+        )),
+    }
+}
+
+/// A line that lets a search for devices through, which asks a group.
+fn found_by_multicast(allow: &Allow) -> Option<String> {
+    let across = |flow: &Flow| flow.from != Endpoint::Router && flow.to != Endpoint::Router;
+    if allow.destinations != Addresses::Any || !allow.flows.iter().all(across) {
+        return None;
+    }
+    let udp = allow.services.iter().flat_map(|service| &service.udp);
+    let ports: Vec<_> = udp.filter(|ports| !ports.is_range()).collect();
+    let asked = DISCOVERY
+        .iter()
+        .find(|it| ports.iter().any(|ports| ports.first() == it.port))?;
+    Some(format!(
+        "devices are found by asking {}, a multicast group, which no router forwards: only what is sent to a device's own address comes by udp {} of this line",
+        asked.ipv4, asked.port
+    ))
+}
+
+/// Whether a zone leads to more than its own networks.
+fn has_default(policy: &Policy, zone: &Zone, ipv4: bool) -> bool {
+    let routed = policy.routes.iter().any(|route| {
+        let is_default = route.destination.prefix_len() == 0;
+        let by =
+            matches!(&route.way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
+        is_default && by && route.destination.addr().is_ipv4() == ipv4
+    });
+    let gateway = match ipv4 {
+        true => zone.dhcp || zone.gateway.is_some(),
+        false => zone.gateway6.is_some(),
+    };
+    routed || gateway
+}
+
+fn networks_of(policy: &Policy, zone: &Zone) -> impl Iterator<Item = IpNet> {
+    let ipv4 = policy.networks_of(zone).into_iter().map(IpNet::V4);
+    ipv4.chain(policy.networks6_of(zone).into_iter().map(IpNet::V6))
+}
+
+fn listed(policy: &Policy, zone: &Zone) -> String {
+    let networks: Vec<String> = networks_of(policy, zone).map(|it| it.to_string()).collect();
+    networks.join(", ")
+}
+
+fn overlap(one: IpNet, other: IpNet) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
+/// One address without its prefix.
+fn shown(network: IpNet) -> String {
+    match network.prefix_len() == network.max_prefix_len() {
+        true => network.addr().to_string(),
+        false => network.to_string(),
+    }
+}

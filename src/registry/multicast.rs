@@ -1,0 +1,57 @@
+//! Multicast groups by which hosts find each other, by IANA's registries of
+//! multicast addresses.
+//!
+//! No router forwards them unless a multicast routing daemon has it do so, and
+//! those with link scope none at all (RFC 5771, 4; RFC 4291, 2.7).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A protocol that finds hosts by asking a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Discovery {
+    /// Its UDP port.
+    pub(crate) port: u16,
+    /// Its group.
+    pub(crate) ipv4: Ipv4Addr,
+    /// Its group of IPv6, with link scope.
+    pub(crate) ipv6: Ipv6Addr,
+}
+
+/// WS-Discovery 1.1, 2.4 (by which ONVIF devices are found); UPnP Device
+/// Architecture 2.0, 1.3; RFC 6762, 3; RFC 4795, 2.
+pub(crate) const DISCOVERY: &[Discovery] = &[
+    discovery(3702, [239, 255, 255, 250], [0xc]),
+    discovery(1900, [239, 255, 255, 250], [0xc]),
+    discovery(5353, [224, 0, 0, 251], [0xfb]),
+    discovery(5355, [224, 0, 0, 252], [0x1_0003]),
+];
+
+const fn discovery(port: u16, [a, b, c, d]: [u8; 4], [group]: [u32; 1]) -> Discovery {
+    Discovery {
+        port,
+        ipv4: Ipv4Addr::new(a, b, c, d),
+        ipv6: Ipv6Addr::from_bits(0xff02 << 112 | group as u128),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// IANA, ipv4-multicast-addresses and ipv6-multicast-addresses.
+    #[test]
+    fn groups_are_those_of_the_registries() {
+        let listed: Vec<(u16, String, String)> = DISCOVERY
+            .iter()
+            .map(|it| (it.port, it.ipv4.to_string(), it.ipv6.to_string()))
+            .collect();
+        let by_hand = [
+            (3702, "239.255.255.250", "ff02::c"),
+            (1900, "239.255.255.250", "ff02::c"),
+            (5353, "224.0.0.251", "ff02::fb"),
+            (5355, "224.0.0.252", "ff02::1:3"),
+        ];
+        let by_hand = by_hand.map(|(port, ipv4, ipv6)| (port, ipv4.to_owned(), ipv6.to_owned()));
+        assert_eq!(listed, by_hand);
+    }
+}
