@@ -77,6 +77,8 @@ pub struct Config {
     pub log: Option<Spanned<Log>>,
     /// `[watch]`
     pub watch: Option<Spanned<Watch>>,
+    /// `[names]`
+    pub names: Option<Spanned<Names>>,
 }
 
 /// `[zones.NAME]`
@@ -398,6 +400,14 @@ pub struct Watch {
     /// What is done about rules that are not the policy's.
     #[serde(default)]
     pub on_drift: OnDrift,
+}
+
+/// `[names]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Names {
+    /// For how long connections may be opened to an address that a name had, `"1 hour"`.
+    pub keep: Option<Spanned<String>>,
 }
 
 /// What is done about drift.

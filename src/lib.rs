@@ -26,6 +26,7 @@ pub mod plan;
 pub mod policy;
 pub mod prove;
 mod registry;
+pub mod resolved_hosts;
 pub mod ruleset;
 pub mod snapshot;
 pub mod source;
@@ -34,6 +35,7 @@ pub mod sysctl;
 use config::Config;
 use plan::Plan;
 use policy::{Answers, Policy};
+use resolved_hosts::ResolvedHosts;
 use source::{Refusal, Source};
 
 /// A configuration's text, and what the names in it resolved to -> the plan.
@@ -43,6 +45,22 @@ use source::{Refusal, Source};
 pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
     let policy = policy(source, answers)?;
     Ok(Plan::new(policy, source.name()))
+}
+
+/// A configuration's text, and what the names in it resolved to, now and before ->
+/// the plan, and where open connections go on that may no longer be opened, the
+/// plan that they are judged by.
+///
+/// # Errors
+/// The one line that refuses the file.
+pub fn plan_with_hosts(source: &Source, hosts: &ResolvedHosts) -> Result<Plan, Refusal> {
+    let mut wanted = plan(source, &hosts.for_new_connections())?;
+    let mut names = wanted.policy.hosts.iter();
+    if names.any(|name| hosts.has_ended(name)) {
+        let open = plan(source, &hosts.for_open_connections())?;
+        wanted.of_open_connections = Some(Box::new(open));
+    }
+    Ok(wanted)
 }
 
 /// A configuration's text, and what the names in it resolved to -> the policy.

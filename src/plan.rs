@@ -24,6 +24,9 @@ pub struct Plan {
     pub network: network::Wanted,
     /// What it was made of.
     pub policy: Policy,
+    /// What connections that are open are judged by, where it is wider than what new
+    /// ones are: by addresses that names had.
+    pub of_open_connections: Option<Box<Plan>>,
     /// The file's path as it was given, for the DHCP client's hook.
     pub file: String,
     /// How long a boot waits for links that are not there yet.
@@ -42,6 +45,7 @@ impl Plan {
             last: sysctl::last(&policy),
             network: network::wanted(&policy),
             wait: policy.wait,
+            of_open_connections: None,
             policy,
         }
     }

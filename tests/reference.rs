@@ -53,6 +53,7 @@ const TABLES: &[(&str, Place)] = &[
     ("[ipv6]\nunknown = 1", ("`[ipv6]`", 0)),
     ("[log]\nunknown = 1", ("`[log]`", 0)),
     ("[watch]\nunknown = 1", ("`[watch]`", 0)),
+    ("[names]\nunknown = 1", ("`[names]`", 0)),
 ];
 
 /// The keys that serde expected in place of `unknown`.

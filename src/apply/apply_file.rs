@@ -39,7 +39,7 @@ pub(crate) fn apply(config: &Path, seconds: Option<u64>) -> Ending {
 pub(super) fn enforce_with_names(policy: &mut PlannedPolicy) -> Result<Enforced, Failure> {
     let mut enforced = enforce(&policy.plan, Missing::Refuse)?;
     if !policy.plan.policy.hosts.is_empty() {
-        names::ask(&policy.plan.policy.hosts);
+        names::ask(&policy.plan.policy);
         // Nothing but rules comes of names: the same rules are in force already.
         if let Ok(answered) = PlannedPolicy::new(policy.snapshot.clone())
             && (&answered.plan.ipv4, &answered.plan.ipv6) != (&policy.plan.ipv4, &policy.plan.ipv6)

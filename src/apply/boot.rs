@@ -10,6 +10,7 @@ use super::error::{CommandError, with_causes};
 use super::exclusive::insist_on_root;
 use super::in_force::InForce;
 use super::last_good;
+use super::names;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record;
@@ -30,6 +31,7 @@ pub(crate) fn boot(config: &Path) -> Ending {
         return Ending::from(Outcome::Unsealed(error.into())).noting(record::write(&state));
     }
     log::info!("Sealed: nothing passes until the policy holds");
+    names::expire();
     let policy = match PlannedPolicy::read(config) {
         Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
             let why = "the file was applied and never confirmed".to_owned();

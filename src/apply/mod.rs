@@ -35,6 +35,7 @@ pub(crate) use boot::boot;
 pub(crate) use confirm::{confirm, overdue};
 pub(crate) use lease::take_lease;
 pub(crate) use machine::live_rules;
+pub(crate) use names::NameReport;
 pub(crate) use open::open;
 pub(crate) use outcome::Ending;
 pub(crate) use planned::read_plan;

@@ -1,16 +1,18 @@
 //! What names of hosts resolved to, kept from one lookup to the next.
 //!
-//! What is open if the power goes: what the last answers opened. A lookup that
-//! fails changes nothing; a boot does none.
+//! What is open if the power goes: what the last answers opened, and for their time
+//! those before. A lookup that fails changes nothing; a boot does none.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::host::names;
+use serde::Serialize;
+
 use crate::host::store::{self, Place};
-use crate::name::HostName;
-use crate::policy::Answers;
+use crate::host::{clock, conntrack, names};
+use crate::policy::Policy;
+use crate::resolved_hosts::{GoodFor, ResolvedHosts};
 
 const NAME: &str = "hosts";
 
@@ -20,64 +22,129 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Newest first: a disk may have turned read-only since.
 const PLACES: [Place; 2] = [Place::Run, Place::Disk];
 
-/// The last answers.
-pub fn known() -> Answers {
+/// What is kept.
+pub fn known() -> ResolvedHosts {
     let texts = PLACES.map(|place| store::read(place, NAME).ok().flatten());
     let text = texts.into_iter().flatten().next().unwrap_or_default();
-    text.lines().filter_map(answer).collect()
+    ResolvedHosts::from_text(&text)
 }
 
-/// `NAME ADDRESS...`; a line that is not so is none.
-fn answer(line: &str) -> Option<(HostName, Vec<IpAddr>)> {
-    let mut words = line.split_ascii_whitespace();
-    let name = HostName::try_from(words.next()?).ok()?;
-    let addresses = words.map(str::parse).collect::<Result<Vec<IpAddr>, _>>();
-    Some((name, addresses.ok()?))
-}
-
-/// Asks for these names, and keeps the answers beside the last ones to those
-/// that have none now; why those have none.
-pub fn ask(hosts: &[HostName]) -> Vec<String> {
-    let mut answers = known();
+/// Asks for the names of a policy, and keeps the answers beside the last ones to
+/// those that have none now; why those have none.
+pub fn ask(policy: &Policy) -> Vec<String> {
+    let mut hosts = known();
     let mut problems = Vec::new();
-    for (name, found) in names::resolve(hosts, PATIENCE) {
-        let why = match found {
-            Ok(addresses) if !addresses.is_empty() => {
-                answers.insert(name, addresses);
-                continue;
-            }
-            Ok(_) => "it has no address".to_owned(),
-            Err(error) => error,
-        };
-        let until_then = match answers.contains_key(&name) {
-            true => "its last addresses are used",
-            false => "nothing is allowed by it",
+    let now = clock::now();
+    for (name, found) in names::resolve(&policy.hosts, PATIENCE) {
+        let taken = found.and_then(|addresses| {
+            let keep = policy.names_keep.as_secs();
+            let taken = hosts.take_answer(name.clone(), addresses, now, keep);
+            taken.map_err(|error| error.to_string())
+        });
+        let Err(why) = taken else { continue };
+        let until_then = match hosts.get(&name) {
+            Some(_) => "its last addresses are used",
+            None => "nothing is allowed by it",
         };
         problems.push(format!("{name} did not resolve: {why}; {until_then}"));
     }
     for problem in &problems {
         log::warn!("{problem}");
     }
-    keep(&answers);
+    hosts.expire(now);
+    if let Some(open) = open_connections() {
+        hosts.forget_closed(|address| open.contains_key(&address));
+    }
+    keep(&hosts);
     problems
 }
 
-fn keep(answers: &Answers) {
-    if *answers == known() {
+/// Ends the time of former addresses whose time is over; whether there were any.
+pub fn expire() -> bool {
+    let before = known();
+    let mut hosts = before.clone();
+    hosts.expire(clock::now());
+    keep(&hosts);
+    hosts.for_new_connections() != before.for_new_connections()
+}
+
+fn keep(hosts: &ResolvedHosts) {
+    if *hosts == known() {
         return;
     }
-    let mut text = String::new();
-    for (name, addresses) in answers {
-        let _ = write!(text, "{name}");
-        for address in addresses {
-            let _ = write!(text, " {address}");
-        }
-        text.push('\n');
-    }
+    let text = hosts.to_text();
     for place in PLACES {
         if let Err(error) = store::write(place, NAME, &text) {
             let (folder, cause) = (place.folder(), error.cause);
             log::warn!("cannot keep what names resolved to in {folder}: {cause}");
         }
     }
+}
+
+/// How many connections are open to each address; None where it cannot be told.
+fn open_connections() -> Option<BTreeMap<IpAddr, usize>> {
+    let mut open: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    let counted = conntrack::visit(&mut |entry| {
+        *open.entry(entry.flow.destination).or_default() += 1;
+    });
+    counted.ok().map(|()| open)
+}
+
+/// What `status` tells of a name.
+#[derive(Debug, Serialize)]
+pub struct NameReport {
+    /// The name.
+    pub name: String,
+    /// The addresses of the last answer.
+    pub addresses: Vec<IpAddr>,
+    /// Those before.
+    pub former: Vec<FormerReport>,
+}
+
+/// What `status` tells of an address that a name had.
+#[derive(Debug, Serialize)]
+pub struct FormerReport {
+    /// Which.
+    pub address: IpAddr,
+    /// Until when connections may be opened to it, in seconds from 1970; None if
+    /// they no longer may.
+    pub until: Option<u64>,
+    /// For how many seconds more.
+    pub seconds_left: Option<u64>,
+    /// How many connections are open to it; None where it cannot be told.
+    pub open_connections: Option<usize>,
+}
+
+/// The names of a policy, and their addresses.
+pub fn report(policy: &Policy) -> Vec<NameReport> {
+    let (hosts, now) = (known(), clock::now());
+    let mut former = policy.hosts.iter().filter_map(|name| hosts.get(name));
+    // Connections are many, and are looked at only if there is something to tell.
+    let open = match former.any(|host| !host.former.is_empty()) {
+        true => open_connections(),
+        false => None,
+    };
+    let reports = policy.hosts.iter().map(|name| {
+        let host = hosts.get(name).cloned().unwrap_or_default();
+        let former = host.former.iter().map(|former| {
+            let until = match former.good_for {
+                GoodFor::NewConnections { until, .. } => Some(until),
+                GoodFor::OpenConnections => None,
+            };
+            FormerReport {
+                address: former.address,
+                until,
+                seconds_left: until.map(|until| until.saturating_sub(now)),
+                open_connections: open
+                    .as_ref()
+                    .map(|open| open.get(&former.address).copied().unwrap_or_default()),
+            }
+        });
+        NameReport {
+            name: name.to_string(),
+            addresses: host.current,
+            former: former.collect(),
+        }
+    });
+    reports.collect()
 }

@@ -32,7 +32,7 @@ impl PlannedPolicy {
 
     /// What is kept, with what the names in it resolved to last.
     pub(super) fn new(snapshot: PolicySnapshot) -> Result<PlannedPolicy, Refusal> {
-        let plan = crate::plan(&snapshot.source, &names::known())?;
+        let plan = crate::plan_with_hosts(&snapshot.source, &names::known())?;
         Ok(PlannedPolicy { snapshot, plan })
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn refresh(config: &Path) -> Ending {
         Ok(policy) => policy,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
-    let problems = names::ask(&policy.plan.policy.hosts);
+    let problems = names::ask(&policy.plan.policy);
     let in_force = Record::read().in_force;
     if !in_force.is_forwarding() {
         return Outcome::Failed(CommandError::NothingToRefresh).into();

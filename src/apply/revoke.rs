@@ -56,13 +56,14 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<usize> {
     let wanted = plan.network.links.iter().flat_map(|link| &link.addresses);
     let own = held.map(|held| held.value.addr());
     let own = own.chain(wanted.map(|wanted| wanted.addr()));
+    let judged = plan.of_open_connections.as_deref().unwrap_or(plan);
     let link_local = current.iter().flat_map(|current| &current.links);
     let link_local = link_local.flat_map(|link| {
         let own = link.link_local.iter();
         own.map(|own| (IpAddr::V6(*own), link.name.clone()))
     });
-    let judge =
-        FlowJudge::new(&plan.policy, [&plan.ipv4, &plan.ipv6], own).with_link_local(link_local);
+    let judge = FlowJudge::new(&judged.policy, [&judged.ipv4, &judged.ipv6], own)
+        .with_link_local(link_local);
     let mut forbidden: Vec<Entry> = Vec::new();
     let mut expected: Vec<Entry> = Vec::new();
     conntrack::visit(&mut |entry| match entry.master {

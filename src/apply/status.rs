@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::error::{StepError, with_causes};
 use super::in_force::InForce;
 use super::machine::Machine;
+use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::{confirm, lease};
@@ -40,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) compared_with: Option<String>,
     /// Each difference, in words.
     pub(crate) drift: Vec<String>,
+    /// The names that allow lines go by, and their addresses.
+    pub(crate) names: Vec<NameReport>,
     /// What was counted since the tables were first loaded.
     pub(crate) accounting: Accounting,
 }
@@ -116,6 +119,7 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
         seconds_left: trial.map(|trial| trial.seconds_left(now)),
         holds: is_files && drift.is_empty() && overdue.is_none(),
         overdue,
+        names: policy.map_or_else(Vec::new, |policy| names::report(&policy.plan.policy)),
         compared_with: policy.map(|policy| policy.snapshot.hash().to_string()),
         drift,
         accounting,

@@ -15,7 +15,7 @@ use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::{self, Record};
 use super::recover::recover;
-use super::{last_good, lease, status};
+use super::{last_good, lease, names, status};
 use crate::host::{clock, netlink};
 use crate::network::{self, Current};
 use crate::plan::Plan;
@@ -123,6 +123,8 @@ struct Look {
     plan: Option<Plan>,
     /// What was proven at an earlier look.
     proven: Option<ProvenRules>,
+    /// Whether the time of addresses that names had is over, so that the rules change.
+    expired: bool,
 }
 
 /// Rules that were proven to be what a policy says.
@@ -152,6 +154,7 @@ impl Look {
             self.told.push(line);
             return;
         }
+        self.expired = names::expire();
         let file = PlannedPolicy::read(config);
         let policy = match record.policy() {
             Some(kept) => {
@@ -181,14 +184,15 @@ impl Look {
         let rules = machine.differences(&machine.read()?, plan);
         self.told.extend(status::others(&machine));
         // Where nothing is known to be in force there is nothing to restore.
-        let restores = plan.policy.watch.restore && record.in_force.policy().is_some();
+        let restores =
+            (plan.policy.watch.restore || self.expired) && record.in_force.policy().is_some();
         if !rules.is_empty() && !restores {
             self.told.extend(rules);
             let line = "the rules are not the policy's; camfw apply brings them in";
             self.told.push(line.into());
             return Ok(());
         }
-        for line in &rules {
+        for line in rules.iter().filter(|_| !self.expired) {
             log::warn!("watch: {line}");
         }
         if let Ok(current) = netlink::read() {
@@ -205,7 +209,9 @@ impl Look {
                         Made::Network(_) | Made::DhcpClient(_) => log::info!("watch: {made}"),
                     }
                 }
-                if !rules.is_empty() {
+                if self.expired {
+                    log::info!("watch: addresses that names had are no longer connected to");
+                } else if !rules.is_empty() {
                     log::warn!("watch: restored: the rules are the policy's again");
                 }
                 self.note(record, policy, enforced);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{REFUSED, complain, print};
 use crate::accounting::Accounting;
-use crate::apply::{self, Report};
+use crate::apply::{self, NameReport, Report};
 
 pub fn run(config: &Path, json: bool) -> u8 {
     let report = match apply::status(config) {
@@ -54,8 +54,38 @@ fn to_text(report: &Report) -> String {
     for difference in &report.drift {
         let _ = writeln!(text, "{difference}");
     }
+    named(&mut text, &report.names);
     counted(&mut text, &report.accounting);
     text
+}
+
+fn named(text: &mut String, names: &[NameReport]) {
+    if !names.is_empty() {
+        let _ = writeln!(text, "\nnames: addresses, and those that they had");
+    }
+    for name in names {
+        let addresses: Vec<String> = name.addresses.iter().map(ToString::to_string).collect();
+        let addresses = match addresses.is_empty() {
+            true => "did not resolve yet".to_owned(),
+            false => addresses.join(" "),
+        };
+        let former = match name.former.len() {
+            0 => String::new(),
+            count => format!("; {count} former"),
+        };
+        let _ = writeln!(text, "{} {addresses}{former}", name.name);
+        for former in &name.former {
+            let good_for = match former.seconds_left {
+                Some(seconds) => format!("new connections for {} more", duration(seconds)),
+                None => "open connections alone".to_owned(),
+            };
+            let open = match former.open_connections {
+                Some(count) => format!("{count} open"),
+                None => "cannot tell how many are open".to_owned(),
+            };
+            let _ = writeln!(text, "    {}: {good_for}, {open}", former.address);
+        }
+    }
 }
 
 fn counted(text: &mut String, accounting: &Accounting) {

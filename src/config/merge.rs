@@ -23,6 +23,7 @@ impl Config {
         once("[ipv6]", &mut self.ipv6, other.ipv6, source)?;
         once("[log]", &mut self.log, other.log, source)?;
         once("[watch]", &mut self.watch, other.watch, source)?;
+        once("[names]", &mut self.names, other.names, source)?;
         self.allow.extend(other.allow);
         self.exceptions.extend(other.exceptions);
         self.guarantees.extend(other.guarantees);

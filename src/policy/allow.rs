@@ -403,7 +403,8 @@ impl Resolver<'_> {
                     ),
                 )
             })?;
-        let within = seconds(written.within.get_ref()).ok_or_else(|| {
+        let within = seconds(written.within.get_ref()).filter(|seconds| *seconds > 0);
+        let within = within.ok_or_else(|| {
             self.source.refuse(
                 written.within.span(),
                 format_args!(
@@ -491,7 +492,7 @@ fn asks_for_an_address(service: &Service) -> bool {
 const LONGEST: u64 = 30 * 86_400;
 
 /// `10 minutes` in seconds.
-fn seconds(text: &str) -> Option<u32> {
+pub(super) fn seconds(text: &str) -> Option<u32> {
     let text = text.trim();
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (count, unit) = text.split_at(split);
@@ -500,5 +501,5 @@ fn seconds(text: &str) -> Option<u32> {
     let seconds = count.checked_mul(unit.seconds())?;
     u32::try_from(seconds)
         .ok()
-        .filter(|seconds| (1..=LONGEST).contains(&u64::from(*seconds)))
+        .filter(|seconds| u64::from(*seconds) <= LONGEST)
 }

@@ -11,6 +11,7 @@ mod guarantee;
 mod interface;
 mod label;
 mod lint;
+mod names;
 mod nat;
 mod own_address;
 mod promise;
@@ -64,6 +65,8 @@ pub struct Policy {
     pub ipv6: Ipv6Mode,
     /// The names that allow lines go by, each once.
     pub hosts: Vec<HostName>,
+    /// For how long connections may be opened to an address that a name had.
+    pub names_keep: Duration,
     /// How dropped packets are logged.
     pub log: Log,
     /// In the order of the file.

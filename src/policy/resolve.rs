@@ -108,6 +108,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         egress: resolver.egress,
         ipv6,
         hosts,
+        names_keep: super::names::keep(config.names.as_ref().map(Spanned::get_ref), source)?,
     })
 }
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+
 from lab import example, probes
+from lab.namespace import Namespace
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 
@@ -51,10 +58,37 @@ class Names(RouterTest):
         done = self.internet.run(["ss", "-Hlun", f"src {example.INTERNET.address}:53"])
         return bool(done.stdout.strip())
 
+    def add(self, *lines: str) -> None:
+        self.program.configure("\n".join((self.program.config.read_text(), *lines, "")))
+
+    @contextlib.contextmanager
+    def stream(self, source: Namespace, address: str) -> Iterator[socket.socket]:
+        """A connection that stays open."""
+        with source.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+            connection.settimeout(probes.PATIENCE)
+            connection.connect((address, 25))
+            yield connection
+
+    def goes_on(self, stream: socket.socket, wait: float = probes.PATIENCE) -> bool:
+        """Whether what is sent comes back."""
+        stream.settimeout(wait)
+        try:
+            stream.sendall(b"picture")
+            return stream.recv(100) == b"picture"
+        except OSError:
+            return False
+
+    def former(self) -> list[dict[str, object]]:
+        """What status tells of the addresses that the name had."""
+        (name,) = json.loads(self.camfw("status", "--json").stdout)["names"]
+        self.assertEqual(name["name"], NAME)
+        return name["former"]
+
     def reaches(self, address: str, wait: float = probes.PATIENCE) -> bool:
         return bool(probes.tcp(self.laptop, address, 25, wait))
 
     def test_apply_and_refresh_look_up_and_boot_does_not(self) -> None:
+        self.add('[names]\nkeep = "0 seconds"')
         self.serve(FIRST)
         self.camfw("boot")
         self.assertFalse(self.reaches(FIRST, 0.5), "boot asks nobody")
@@ -101,3 +135,99 @@ class Names(RouterTest):
         result = self.camfw("refresh", expect=1)
         self.assertIn("no policy is in force", result.said)
         self.assert_sealed()
+
+    def test_an_open_stream_goes_on_when_the_address_rotates(self) -> None:
+        # From the camera, as the guarantee of its role lets it.
+        self.add('[[allow]]', 'from = "camera"', 'to = "external"', 'service = "smtp"', f'host = "{NAME}"',
+                 '[[exceptions]]', 'from = "camera"', 'to = "external"', 'service = "smtp"',
+                 '[names]', 'keep = "1 second"')
+        self.serve(FIRST)
+        self.camfw("apply")
+        with self.stream(self.camera, FIRST) as stream, self.stream(self.laptop, FIRST) as other:
+            self.assertTrue(self.goes_on(stream) and self.goes_on(other))
+            self.serve(SECOND)
+            self.camfw("refresh")
+            self.assertTrue(self.goes_on(stream) and self.goes_on(other), "what is open goes on")
+            for address in (SECOND, FIRST):
+                self.assertTrue(self.reaches(address), "connections may be opened to both")
+            (former,) = self.former()
+            self.assertEqual(former["address"], FIRST)
+            self.assertIsInstance(former["until"], int)
+            self.assertGreaterEqual(former["open_connections"], 2)
+            self.camfw("prove", "--live")
+            # Its time ends with the first refresh after it.
+            time.sleep(1.1)
+            self.camfw("refresh")
+            self.assertFalse(self.reaches(FIRST, 0.5), "no connection may be opened to it any more")
+            self.assertTrue(self.reaches(SECOND))
+            self.assertTrue(self.goes_on(stream) and self.goes_on(other), "what is open still goes on")
+            (former,) = self.former()
+            self.assertIsNone(former["until"])
+            status = self.camfw("status").stdout
+            self.assertIn(f"{NAME} {SECOND}; 1 former", status)
+            self.assertIn(f"{FIRST}: open connections alone, ", status)
+            # It is the line that lets them go on, and not that they are old.
+            text = self.program.config.read_text()
+            line = f'[[allow]]\nfrom = "private"\nto = "external"\nservice = "smtp"\nhost = "{NAME}"\n'
+            self.assertIn(line, text)
+            self.program.configure(text.replace(line, ""))
+            self.camfw("apply")
+            self.assertFalse(self.goes_on(other, 0.9), "the line is gone")
+            self.assertTrue(self.goes_on(stream), "control: the camera's line is not")
+
+    def test_former_addresses_are_kept_over_a_boot(self) -> None:
+        self.serve(FIRST)
+        self.camfw("apply")
+        self.serve(SECOND)
+        self.camfw("refresh")
+        self.serve(None)
+        self.program.forget(self.program.run_folder)
+        self.camfw("boot")
+        for address in (FIRST, SECOND):
+            self.assertTrue(self.reaches(address))
+        (former,) = self.former()
+        self.assertGreater(former["seconds_left"], 3000)
+
+    def test_a_boot_ends_a_time_that_is_over(self) -> None:
+        self.add('[names]\nkeep = "1 second"')
+        self.serve(FIRST)
+        self.camfw("apply")
+        self.serve(SECOND)
+        self.camfw("refresh")
+        self.assertTrue(self.reaches(FIRST))
+        time.sleep(1.1)
+        self.program.forget(self.program.run_folder)
+        self.camfw("boot")
+        self.assertFalse(self.reaches(FIRST, 0.5))
+        self.assertTrue(self.reaches(SECOND))
+
+    def test_watch_ends_a_time_that_is_over(self) -> None:
+        self.add('[names]\nkeep = "3 seconds"', '[watch]\ninterval = 1')
+        self.serve(FIRST)
+        self.camfw("apply")
+        with self.stream(self.laptop, FIRST) as stream:
+            self.serve(SECOND)
+            self.camfw("refresh")
+            process = self.program.start("watch")
+            try:
+                self.assertTrue(probes.wait_until(lambda: not self.reaches(FIRST, 0.5)))
+                self.assertTrue(self.goes_on(stream))
+                self.assertTrue(self.reaches(SECOND))
+                self.camfw("status")
+            finally:
+                process.kill()
+                process.communicate()
+
+    def test_an_answer_that_is_too_large_is_not_taken(self) -> None:
+        self.serve(FIRST)
+        self.camfw("apply")
+        self.stop()
+        many = [f"--host-record={NAME},198.51.100.{last}" for last in range(1, 70)]
+        self.server = self.internet.start([
+            "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--bind-interfaces",
+            f"--listen-address={example.INTERNET.address}", "--conf-file=/dev/null", "--pid-file=", *many,
+        ])
+        self.assertTrue(probes.wait_until(self.asked), "the name server is there")
+        result = self.camfw("refresh", expect=1)
+        self.assertIn("it has 69 addresses, over the limit of 64; its last addresses are used", result.said)
+        self.assertTrue(self.reaches(FIRST))
