@@ -21,6 +21,8 @@ const PLACES: [Place; 2] = [Place::Run, Place::Disk];
 pub(crate) enum NoLastGood {
     #[error("there is no whole one in {} or {}", PLACES[0].folder(), PLACES[1].folder())]
     None,
+    #[error("it is not taken")]
+    Unreadable(#[source] StoreError),
     #[error("the one in {} is refused", .place.folder())]
     Refused {
         place: Place,
@@ -36,9 +38,14 @@ pub(crate) enum NoLastGood {
 pub(super) fn last() -> Result<PlannedPolicy, NoLastGood> {
     let mut none = NoLastGood::None;
     for place in PLACES {
-        let Some(snapshot) = read(place, GOOD) else {
-            continue;
+        let snapshot = match store::read(place, GOOD) {
+            Ok(kept) => kept.and_then(|text| PolicySnapshot::from_text(&text)),
+            Err(error) => {
+                none = NoLastGood::Unreadable(error);
+                continue;
+            }
         };
+        let Some(snapshot) = snapshot else { continue };
         match PlannedPolicy::new(snapshot) {
             Ok(policy) => return Ok(policy),
             Err(refusal) => none = NoLastGood::Refused { place, refusal },
@@ -93,7 +100,13 @@ pub(super) fn forget_unconfirmed() {
 /// Whether a policy was applied and never confirmed, even one that can no longer
 /// be read.
 pub(super) fn is_unconfirmed() -> bool {
-    let there = |place| !matches!(store::read(place, UNCONFIRMED), Ok(None));
+    let there = |place| match store::read(place, UNCONFIRMED) {
+        Ok(kept) => kept.is_some(),
+        Err(error) => {
+            log::warn!("cannot tell whether a policy waits to be confirmed: {error}");
+            true
+        }
+    };
     PLACES.into_iter().any(there)
 }
 
