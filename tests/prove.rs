@@ -350,3 +350,46 @@ fn a_forward_is_in_the_matrix() -> Result<(), Box<dyn Error>> {
     assert!(of(None)?.text().contains("sent on: "));
     Ok(())
 }
+
+/// The proof takes nothing from the compiler: a fault there would be proven right.
+#[test]
+fn the_proof_takes_nothing_from_the_compiler() -> Result<(), Box<dyn Error>> {
+    let mut looked_at = 0;
+    for entry in fs::read_dir(root().join("src/prove"))? {
+        let path = entry?.path();
+        let text = fs::read_to_string(&path)?;
+        assert!(!text.contains("compile::"), "{}", path.display());
+        looked_at += 1;
+    }
+    assert!(looked_at > 10);
+    // The control: others do.
+    assert!(fs::read_to_string(root().join("src/plan.rs"))?.contains("compile::"));
+    Ok(())
+}
+
+/// What somebody put before the rules of a policy and copies packets elsewhere.
+#[test]
+fn a_copy_breaks_what_the_file_says() -> Result<(), Box<dyn Error>> {
+    let plan = example()?;
+    let rules = camfw::cli::show::rules(&plan.ipv4);
+    let held = |rules: &str| -> Result<Vec<String>, Box<dyn Error>> {
+        let claims = prove::claims(&plan.policy, &read(rules)?, &plan.ipv6);
+        let broken = claims.iter().filter(|claim| !claim.answer.holds());
+        Ok(broken.map(ToString::to_string).collect())
+    };
+    assert_eq!(held(&rules)?, Vec::<String>::new(), "the control");
+    let copied = rules.replacen(
+        "COMMIT",
+        "-A PREROUTING -i eth1 -j TEE --gateway 192.168.0.9\nCOMMIT",
+        1,
+    );
+    assert!(copied.starts_with("*raw"));
+    let broken = held(&copied)?;
+    assert!(
+        broken
+            .iter()
+            .any(|line| line.contains("gets through between zones") && line.contains("-j TEE")),
+        "{broken:?}"
+    );
+    Ok(())
+}
