@@ -51,7 +51,7 @@ class Folders(RouterTest):
         self.write(self.old / "camfw.toml", closed + OPENS)
         self.write(self.old / "opens.toml", OPENS)
         self.write(self.old / "last-good", (self.disk / "last-good").read_text())
-        self.write(self.old / "state", (self.memory / "state").read_text())
+        self.write(self.old / "state.json", (self.memory / "state.json").read_text())
         self.write(self.old / "hosts", f"{NAME} {example.INTERNET.address}\n")
         (self.old / "camfw.d").mkdir(mode=0o755)
         self.write(self.old / "camfw.d" / "10-opens.toml", OPENS)
@@ -260,12 +260,12 @@ class Folders(RouterTest):
 
         for how in (owner, above):
             for what, script in {
-                "says what is in force": "rm -f {folder}/state; cp {old}/state {folder}/state;"
+                "says what is in force": "rm -f {folder}/state.json; cp {old}/state.json {folder}/state.json;"
                                          " ln -f {old}/last-good {folder}/last-good",
                 "has a policy to be confirmed": "cp {old}/last-good {folder}/unconfirmed;"
                                                 " rm -f {folder}/last-good; cp {old}/last-good {folder}/last-good",
                 "says where a name is": "rm -f {folder}/hosts; cp {old}/hosts {folder}/hosts",
-                "puts pipes there": "for name in state last-good unconfirmed hosts revoke state.new sealed; do"
+                "puts pipes there": "for name in state.json last-good unconfirmed hosts revoke state.json.new sealed; do"
                                     " rm -f {folder}/$name; mkfifo {folder}/$name; done",
                 "puts a pipe in place of the lock": "rm -f {folder}.lock; mkfifo {folder}.lock",
                 "leads the lock elsewhere": "rm -f {folder}.lock; ln -s {old}/camfw.toml {folder}.lock",
