@@ -1,18 +1,22 @@
 # For images: sets the servers up by the configuration that camfw has in the
 # image, so that one file says it all. A server that nobody may reach is not
-# started, and who may log in has a key.
+# started, who may log in has a key, and nothing else configures interfaces or
+# netfilter's tables.
 
 # A file of public keys, as ssh-keygen writes them: those may log in as root.
 CAMFW_AUTHORIZED_KEYS ?= ""
+
+# Services that may configure interfaces or tables beside camfw, by the name of
+# their script or unit: systemd-networkd, kept off camfw's interfaces, say.
+CAMFW_OTHER_WRITERS ?= ""
 
 python camfw_configure_services() {
     from pathlib import Path
 
     import camfwlib.services
 
-    etc = Path(d.getVar("IMAGE_ROOTFS")) / d.getVar("sysconfdir").lstrip("/")
     try:
-        off = camfwlib.services.configure(etc)
+        off = camfwlib.services.configure(Path(d.getVar("IMAGE_ROOTFS")))
     except camfwlib.services.ServiceError as error:
         bb.fatal(str(error))
     for server in off:
@@ -20,12 +24,26 @@ python camfw_configure_services() {
 }
 camfw_configure_services[doc] = "Sets the servers up by the configuration in the image"
 
+python camfw_only_writer() {
+    from pathlib import Path
+
+    import camfwlib.writers
+
+    allowed = frozenset(d.getVar("CAMFW_OTHER_WRITERS").split())
+    others = camfwlib.writers.found(Path(d.getVar("IMAGE_ROOTFS")), allowed)
+    if others:
+        bb.fatal("\n".join(others))
+}
+camfw_only_writer[doc] = "Fails the image where anything else would configure interfaces or tables"
+
 # Keys alone, but in an image that says that it is open (allow-empty-password).
 camfw_keys_alone() {
     ${@bb.utils.contains('IMAGE_FEATURES', 'allow-empty-password', 'return', ':', d)}
     if [ -e ${IMAGE_ROOTFS}${sysconfdir}/default/dropbear ]; then
-        sed -i '/^DROPBEAR_EXTRA_ARGS=/d' ${IMAGE_ROOTFS}${sysconfdir}/default/dropbear
-        echo 'DROPBEAR_EXTRA_ARGS="-s"' >> ${IMAGE_ROOTFS}${sysconfdir}/default/dropbear
+        # What the file says above its own line is about passwords, and no longer true.
+        sed -i '/^DROPBEAR_EXTRA_ARGS=/d; /^# Disallow root/d' ${IMAGE_ROOTFS}${sysconfdir}/default/dropbear
+        printf '%s\n' '# Keys alone: nobody logs in by a password.' 'DROPBEAR_EXTRA_ARGS="-s"' \
+            >> ${IMAGE_ROOTFS}${sysconfdir}/default/dropbear
     fi
     if [ -z "${CAMFW_AUTHORIZED_KEYS}" ]; then
         bbwarn "nobody can log in to this image: CAMFW_AUTHORIZED_KEYS names no file of public keys"
@@ -38,5 +56,5 @@ camfw_keys_alone[doc] = "Lets in over SSH who has a key, and nobody else"
 
 # It is asked what the configuration says.
 do_rootfs[depends] += "camfw-native:do_populate_sysroot"
-ROOTFS_POSTPROCESS_COMMAND += "camfw_configure_services camfw_keys_alone"
+ROOTFS_POSTPROCESS_COMMAND += "camfw_configure_services camfw_keys_alone camfw_only_writer"
 do_rootfs[file-checksums] += "${@'${CAMFW_AUTHORIZED_KEYS}:True' if d.getVar('CAMFW_AUTHORIZED_KEYS') else ''}"

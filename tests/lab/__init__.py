@@ -3,6 +3,7 @@
 Real kernel, real servers, real clients; nothing outside the namespaces it makes.
 
     namespace   a network namespace: enter it, run commands in it, delete it
+    facts       what a host, a flow and a service's port are
     hosts       the three hosts, each in a namespace, and how each is wired
     router      a router that is a namespace (the netns tests)
     services    the servers behind the probes
@@ -18,5 +19,7 @@ Real kernel, real servers, real clients; nothing outside the namespaces it makes
 
 Only router.py makes a router; all else knows nothing of what it is, which may
 as well be an emulated machine (hosts.Host.tap).
+facts, frames, wire and example are the layer's own, since testimage has them
+where there is no checkout: links to meta-camfw/lib/oeqa/utils/camfwlab.
 `tests/lab/install` installs what the laboratory needs; it runs as root.
 """

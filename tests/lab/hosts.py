@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from dataclasses import dataclass
 
+from lab.facts import Wiring
 from lab.namespace import Namespace, ip
 
 # linux/if_tun.h
@@ -20,24 +20,6 @@ IFF_NO_PI = 0x1000
 
 # The host's end of the wire.
 INTERFACE = "eth0"
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """A host's address, and the router's interface and address on its network."""
-
-    name: str
-    interface: str
-    address: str
-    prefix: int
-    router: str
-    address6: str
-    router6: str
-
-    @property
-    def mac(self) -> str:
-        """A locally administered address, the same in each run."""
-        return "02:00:00:00:00:%02x" % (16 + int(self.interface.removeprefix("eth")))
 
 
 class Host:

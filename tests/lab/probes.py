@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.facts import TCP_PORTS, UDP_PORTS
 from lab.namespace import LabError, Namespace
 
 # How long to wait for what must come: reached on a machine that is too busy alone,
@@ -238,10 +239,7 @@ def _udp(port: int) -> Probe:
     return lambda source, target, wait: udp(source, target.address, port, target.udp_received, wait)
 
 
-# The services that a table tries, by name; the ports beside them are those
-# that the far side needs something on, for an attempt to mean anything.
-TCP_PORTS: Mapping[str, int] = {"telnet": 23, "https": 443, "rtsp": 554, "http-alt": 8080}
-UDP_PORTS: Mapping[str, int] = {"dns": 53, "snmp": 161, "onvif": 3702}
+# The services that a table tries, by name.
 PROBES: Mapping[str, Probe] = {
     "ping": lambda source, target, wait: ping(source, target.address, wait),
     "http": lambda source, target, wait: http(source, target.address, target.page, wait=wait),

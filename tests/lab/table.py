@@ -9,17 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from lab.facts import Flow
 from lab.namespace import Namespace
 from lab.probes import PATIENCE, PROBES, WAIT_SECONDS, Reach, Target
-
-
-@dataclass(frozen=True)
-class Flow:
-    """One service (a name of lab.probes.PROBES), from a host to a host or to "router"."""
-
-    source: str
-    target: str
-    service: str
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -16,6 +17,8 @@ from layer.bitbake import configuration, recipe
 CRATES = LAYER / "recipes-fw/camfw/camfw-crates.inc"
 KERNEL = LAYER / "recipes-kernel/linux"
 CAMFW = LAYER / "recipes-fw/camfw/camfw_0.1.0.bb"
+CHECKOUT = ROOT / "tests/yocto.d/meta-checkout/recipes-fw/camfw/camfw_%.bbappend"
+IMAGE = LAYER / "recipes-core/images/camfw-image.bb"
 EXAMPLE = ROOT / "examples/camera-router.toml"
 BOARD = LAYER / "dynamic-layers/freescale-layer/recipes-fw/camfw/files/ls1046afrwy.toml"
 PROGRAM = ROOT / "target/debug/camfw"
@@ -93,9 +96,9 @@ class Parse(unittest.TestCase):
 
     def test_the_layer_alone_changes_no_other_recipe(self) -> None:
         """yocto-check-layer's question, of each bbappend: without the feature it says nothing."""
-        for path in metadata("bbappend"):
-            if path.name.startswith("camfw"):
-                continue
+        appends = [path for path in metadata("bbappend") if not path.name.startswith("camfw")]
+        self.assertEqual({path.name for path in appends}, {"linux-yocto_%.bbappend", "linux-qoriq_%.bbappend"})
+        for path in appends:
             with self.subTest(path.name):
                 without = recipe(path, DISTRO_FEATURES="")
                 feature = recipe(path, DISTRO_FEATURES="camfw")
@@ -161,11 +164,29 @@ class Recipe(unittest.TestCase):
         manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
         self.assertEqual(self.data.getVar("PV"), manifest["package"]["version"])
 
-    def test_what_it_builds_lies_in_this_checkout(self) -> None:
+    def test_its_source_is_a_release_that_packaging_source_makes_again(self) -> None:
+        """From the commit that is written beside the sum."""
+        text = (LAYER / "recipes-fw/camfw/camfw-source.inc").read_text()
+        commit = re.search(r"(?m)^# packaging/source ([0-9a-f]{40})$", text)
+        assert commit
+        tarballs = [uri for uri in self.data.getVar("SRC_URI").split() if ".tar." in uri]
+        self.assertEqual(len(tarballs), 1)
+        self.assertTrue(tarballs[0].endswith(f"/camfw-{self.data.getVar('PV')}.tar.gz"), tarballs)
+        if subprocess.run(["git", "cat-file", "-e", commit[1]], cwd=ROOT, capture_output=True, check=False).returncode != 0:
+            self.fail(f"{commit[1]} is not in this clone's history")
+        made = subprocess.run([ROOT / "packaging/source", commit[1]], capture_output=True, text=True, check=True).stdout.split()
+        self.assertEqual(self.data.getVarFlag("SRC_URI", "sha256sum"), made[1])
+        names = subprocess.run(["tar", "-tzf", ROOT / made[0]], capture_output=True, text=True, check=True).stdout
+        for name in ("Cargo.toml", "Cargo.lock", "LICENSE", "src/main.rs", "qemu/overlay/etc/init.d/camfw"):
+            self.assertIn(f"camfw-{self.data.getVar('PV')}/{name}\n", names)
+
+    def test_a_checkout_takes_the_place_of_the_release(self) -> None:
+        self.data = recipe(CAMFW, appends=(CHECKOUT,), overrides="class-target:libc-musl")
+        self.assertNotIn(".tar.", self.data.getVar("SRC_URI"))
         files = [uri.partition(";")[0].removeprefix("file://") for uri in self.data.getVar("SRC_URI").split()
                  if uri.startswith("file://")]
         self.assertIn("src", files)
-        folders = self.data.getVar("FILESEXTRAPATHS").split(":")
+        folders = [*self.data.getVar("FILESEXTRAPATHS").split(":"), CAMFW.parent / "files"]
         for name in files:
             self.assertTrue(any(folder and Path(folder, name).exists() for folder in folders), name)
         # What the crate includes as text has to come along.
@@ -173,6 +194,7 @@ class Recipe(unittest.TestCase):
             for included in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', path.read_text()):
                 there = (path.parent / included).resolve().relative_to(ROOT)
                 self.assertTrue(any(there.is_relative_to(name) for name in files), f"{path}: {included}")
+                self.assertIn(str(there).partition("/")[0], {"src", "compat", "docs", "examples"}, "packaging/source")
 
     def test_the_licence_is_the_one_that_is_there(self) -> None:
         sums = re.findall(r"file://LICENSE;md5=(\w+)", self.data.getVar("LIC_FILES_CHKSUM"))
@@ -185,7 +207,6 @@ class Recipe(unittest.TestCase):
         link = ROOT / "qemu/overlay/etc/rcS.d/S01camfw"
         self.assertEqual(link.readlink(), Path("../init.d/camfw"))
         self.assertEqual(min(path.name for path in link.parent.iterdir()), "S01camfw")
-        self.assertIn("qemu/overlay/etc/init.d/camfw", self.data.getVar("SRC_URI"))
 
     def test_under_systemd_it_starts_before_the_network(self) -> None:
         unit = (LAYER / "recipes-fw/camfw/files/camfw.service").read_text()
@@ -246,13 +267,26 @@ class Kernel(unittest.TestCase):
 
     def fragment(self, backend: str) -> set[str]:
         names = ("camfw.cfg", f"camfw-{backend}.cfg")
-        return {line for name in names for line in (KERNEL / "files" / name).read_text().splitlines()
+        return {line for name in names for line in (KERNEL / "files/camfw-kmeta" / name).read_text().splitlines()
                 if line.startswith("CONFIG_")}
 
     def test_every_line_builds_something_in(self) -> None:
         for backend in ("legacy", "nft"):
             for line in self.fragment(backend):
                 self.assertRegex(line, r"^CONFIG_[A-Z0-9_]+=y$")
+
+    def test_each_fragment_is_a_feature_of_the_kernel_cache(self) -> None:
+        folder = KERNEL / "files/camfw-kmeta"
+        for path in folder.glob("*.cfg"):
+            feature = path.with_suffix(".scc").read_text()
+            self.assertIn(f"kconf non-hardware {path.name}\n", feature)
+            self.assertRegex(feature, r'(?m)^define KFEATURE_DESCRIPTION ".+"$')
+        for backend in ("legacy", "nft"):
+            self.assertIn("include camfw.scc\n", (folder / f"camfw-{backend}.scc").read_text())
+            data = recipe(KERNEL / "linux-yocto_%.bbappend", DISTRO_FEATURES="camfw", CAMFW_IPTABLES=backend)
+            self.assertEqual(data.getVar("KERNEL_FEATURES").split(), [f"camfw-{backend}.scc"])
+            for name in data.getVar("CAMFW_KERNEL_FRAGMENTS").split():
+                self.assertTrue((KERNEL / "files" / name).is_file(), name)
 
     def test_has_what_camfw_says_it_needs(self) -> None:
         configurations = [EXAMPLE, *sorted((ROOT / "tests/golden").glob("*/config.toml"))]
@@ -268,6 +302,46 @@ class Kernel(unittest.TestCase):
                     needed = set(re.findall(r"(?m)^(CONFIG_[A-Z0-9_]+)", done.stdout))
                     self.assertGreater(len(needed), 5)
                     self.assertEqual(needed - there, set())
+
+
+class Alone(unittest.TestCase):
+    """The layer stands alone: copied anywhere, it is whole."""
+
+    def test_nothing_in_it_leads_out_of_it(self) -> None:
+        for path in LAYER.rglob("*"):
+            if path.is_symlink():
+                self.assertTrue(path.resolve().is_relative_to(LAYER), path)
+        for path in metadata("bb", "bbappend", "inc", "conf", "bbclass"):
+            self.assertNotIn("realpath", path.read_text(), path)
+            self.assertNotRegex(path.read_text(), r"\.\./\.\./", path)
+
+    def test_testimages_case_is_whole_in_a_copy(self) -> None:
+        """Imported with stubs of OE-Core's own classes, and no checkout on the path."""
+        with tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+            copy = Path(scratch, "meta-camfw")
+            shutil.copytree(LAYER / "lib", copy / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+            program = (
+                "import sys, types\n"
+                f"sys.path[:0] = [{str(copy / 'lib')!r}, {str(copy / 'lib/oeqa/runtime/cases')!r}]\n"
+                "def module(name, **values):\n"
+                "    made = sys.modules[name] = types.ModuleType(name); vars(made).update(values)\n"
+                "decorator = lambda *a, **k: (lambda test: test)\n"
+                "module('oeqa.core.decorator.depends', OETestDepends=decorator)\n"
+                "module('oeqa.runtime.case', OERuntimeTestCase=object)\n"
+                "module('oeqa.runtime.decorator.package', OEHasPackage=decorator)\n"
+                "import camfw\n"
+                "print(sum(name.startswith('test_') for name in vars(camfw.CamfwTest)))\n")
+            done = subprocess.run(
+                ["python3", "-I", "-c", program], cwd=scratch, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreaterEqual(int(done.stdout), 7)
+
+    def test_what_it_has_a_copy_of_is_the_same(self) -> None:
+        files = LAYER / "recipes-fw/camfw/files"
+        vsftpd = LAYER / "dynamic-layers/networking-layer/recipes-fw/camfw-vsftpd/files/vsftpd.conf"
+        for ours, theirs in ((files / "camera-router.toml", EXAMPLE),
+                             (vsftpd, ROOT / "qemu/overlay/etc/vsftpd.conf")):
+            self.assertEqual(ours.read_text(), theirs.read_text(), f"copy {theirs.relative_to(ROOT)}")
 
 
 class Image(unittest.TestCase):
@@ -286,12 +360,33 @@ class Image(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_under_runqemu_it_is_wired_as_the_example(self) -> None:
-        data = recipe(LAYER / "recipes-core/images/camfw-image.bb", ROOT_HOME="/root")
+        data = recipe(IMAGE, ROOT_HOME="/root")
         cards = re.findall(r"-device virtio-net-pci,netdev=(\w+),mac=(\S+?),addr=(\w+)", data.getVar("QB_NETWORK_DEVICE"))
         self.assertEqual([name for name, _, _ in cards], ["external", "camera", "net0"])
         self.assertEqual(sorted(slot for _, _, slot in cards), [slot for _, _, slot in cards])
         self.assertNotRegex(data.getVar("QB_CMDLINE_IP_SLIRP"), r"(^|\s)ip=")
         self.assertNotRegex(data.getVar("QB_CMDLINE_IP_TAP"), r"(^|\s)ip=")
+
+    def test_its_ports_on_the_host_are_the_builders_to_choose(self) -> None:
+        data = recipe(IMAGE, ROOT_HOME="/root", CAMFW_QB_PORT="20000", CAMFW_QB_SSH_PORT="20022")
+        self.assertIn("tcp:127.0.0.1:20022-192.168.5.200:22", data.getVar("QB_SLIRP_OPT"))
+        self.assertEqual(
+            re.findall(r"\.port=(\d+)", data.getVar("QB_NETWORK_DEVICE")), ["20000", "20001", "20002", "20003"])
+
+    def test_leaves_out_what_is_only_recommended(self) -> None:
+        """By the variable that all three kinds of package know: dpkg knows no BAD_RECOMMENDATIONS."""
+        data = recipe(IMAGE, ROOT_HOME="/root")
+        self.assertEqual(
+            set(data.getVar("PACKAGE_EXCLUDE").split()), {"busybox-udhcpc", "ifupdown", "init-ifupdown", "iptables-modules"})
+        self.assertNotIn("BAD_RECOMMENDATIONS", IMAGE.read_text())
+
+    def test_the_commands_of_the_readme_are_those_of_the_kas_file(self) -> None:
+        """tests/yocto's part runqemu runs the one of runqemu, word for word."""
+        pattern = r"(?m)^(?:#|  ) +(kas .*camfw-qemuarm64\.yml\S*(?: -c '.*')?)"
+        readme, kas = (re.findall(pattern, path.read_text())
+                       for path in (LAYER / "README.md", LAYER / "kas/camfw-qemuarm64.yml"))
+        self.assertEqual(readme, kas)
+        self.assertEqual(len(kas), 3)
 
     def test_no_kas_file_is_read_by_a_path_that_kas_warns_of(self) -> None:
         """It wants what a file includes named from the repository's root."""

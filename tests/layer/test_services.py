@@ -13,10 +13,10 @@ from layer import LAYER, ROOT
 
 sys.path.append(str(LAYER / "lib"))
 
-from camfwlib import services  # noqa: E402
+from camfwlib import services, writers  # noqa: E402
 
 EXAMPLE = (ROOT / "examples/camera-router.toml").read_text()
-VSFTPD = (ROOT / "qemu/overlay/etc/vsftpd.conf").read_text()
+VSFTPD = (LAYER / "dynamic-layers/networking-layer/recipes-fw/camfw-vsftpd/files/vsftpd.conf").read_text()
 FTP = '[[allow]]\nfrom    = "camera"\nto      = "router"\nservice = "ftp"\n'
 SSH = '[[allow]]\nfrom    = "private"\nto      = "router"\nservice = "ssh"\n'
 
@@ -30,8 +30,11 @@ class Services(unittest.TestCase):
         path = mock.patch.dict(os.environ, PATH=f"{ROOT / 'target/debug'}:{os.environ['PATH']}")
         path.start()
         self.addCleanup(path.stop)
-        self.etc = Path(scratch.name, "etc")
-        self.put("vsftpd.conf", VSFTPD)
+        self.root = Path(scratch.name)
+        self.etc = self.root / "etc"
+        # As vsftpd's own package has it, and as ours does.
+        self.put("vsftpd.conf", "listen=YES\nlocal_enable=YES\n")
+        self.put("../" + services.VSFTPD_TEMPLATE, VSFTPD)
         for link in ("rc5.d/S80vsftpd", "rc5.d/S10dropbear", "rc5.d/S20syslog", "rcS.d/S01camfw"):
             self.put(link, "")
         for text in (FTP, SSH):
@@ -50,7 +53,7 @@ class Services(unittest.TestCase):
         self.put("camfw/camfw.toml", text)
         for name, added in more.items():
             self.put(f"camfw/camfw.d/{name}.toml", added)
-        return services.configure(self.etc)
+        return services.configure(self.root)
 
     def started(self) -> set[str]:
         return {link.name for link in self.etc.glob("rc?.d/*")}
@@ -67,6 +70,15 @@ class Services(unittest.TestCase):
         options = self.options()
         self.assertEqual((options["pasv_min_port"], options["pasv_max_port"]), ("60000", "60009"))
         self.assertEqual(options["listen"], "YES")
+        # Nothing of vsftpd's own file is left.
+        self.assertEqual(options["local_enable"], "NO")
+
+    def test_without_our_package_vsftpds_own_file_is_kept(self) -> None:
+        (self.root / services.VSFTPD_TEMPLATE).unlink()
+        self.configure(EXAMPLE)
+        options = self.options()
+        self.assertEqual(options["local_enable"], "YES")
+        self.assertEqual(options["pasv_max_port"], "50100")
 
     def test_whom_nobody_may_reach_does_not_start(self) -> None:
         self.assertEqual(self.configure(EXAMPLE.replace(FTP, "")), ["vsftpd"])
@@ -122,6 +134,52 @@ class Services(unittest.TestCase):
         ):
             with self.subTest(why), self.assertRaisesRegex(services.ServiceError, why):
                 self.configure(text)
+
+
+class Writers(unittest.TestCase):
+    """camfw alone configures interfaces and tables, or the image is not built."""
+
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="camfw-layer-")
+        self.addCleanup(scratch.cleanup)
+        self.root = Path(scratch.name)
+        # What a camera router has: none of it writes either.
+        for link in ("etc/rcS.d/S01camfw", "etc/rc5.d/S80vsftpd", "etc/rc5.d/S10dropbear", "etc/rc6.d/K80networking",
+                     "etc/systemd/system/sysinit.target.wants/camfw.service"):
+            self.put(link)
+
+    def put(self, link: str) -> None:
+        place = self.root / link
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to("../somewhere")
+
+    def test_an_image_with_camfw_alone_is_built(self) -> None:
+        self.assertEqual(writers.found(self.root), [])
+
+    def test_each_other_writer_is_named_with_what_to_do(self) -> None:
+        for link, program in {
+            "etc/rc5.d/S01networking": "ifupdown", "etc/rcS.d/S40networking": "ifupdown",
+            "etc/rc5.d/S05connman": "ConnMan", "etc/rc3.d/S20dhcpcd": "dhcpcd",
+            "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "systemd-networkd",
+            "usr/lib/systemd/system/multi-user.target.wants/NetworkManager.service": "NetworkManager",
+            "etc/systemd/system/basic.target.wants/iptables.service": "iptables",
+            "etc/systemd/system/multi-user.target.wants/docker.service": "Docker",
+        }.items():
+            with self.subTest(link):
+                self.put(link)
+                self.assertEqual(len(writers.found(self.root)), 1)
+                self.assertRegex(writers.found(self.root)[0], rf"^{link}: {program}.* would configure .*PACKAGE_EXCLUDE")
+                name = Path(link).name.removesuffix(".service").removeprefix("S")
+                name = name[2:] if name[:2].isdigit() else name
+                self.assertEqual(writers.found(self.root, frozenset({name})), [])
+                (self.root / link).unlink()
+
+    def test_a_unit_that_is_masked_does_not_start(self) -> None:
+        self.put("usr/lib/systemd/system/multi-user.target.wants/systemd-networkd.service")
+        self.assertEqual(len(writers.found(self.root)), 1)
+        mask = self.root / "etc/systemd/system/systemd-networkd.service"
+        mask.symlink_to("/dev/null")
+        self.assertEqual(writers.found(self.root), [])
 
 
 if __name__ == "__main__":

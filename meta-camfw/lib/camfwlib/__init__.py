@@ -1,3 +1,3 @@
 """What this layer computes while an image is built."""
 
-BBIMPORTS = ["services"]
+BBIMPORTS = ["services", "writers"]

@@ -15,12 +15,17 @@ from pathlib import Path
 SERVERS = {"vsftpd": (21, "vsftpd.service"), "dropbear": (22, "dropbear.socket")}
 
 
+# What the package camfw-vsftpd brings: uploads by cameras, in place of vsftpd's own defaults.
+VSFTPD_TEMPLATE = "usr/share/camfw/vsftpd.conf"
+
+
 class ServiceError(Exception):
     """The configuration and a server do not go together."""
 
 
-def configure(etc: Path) -> list[str]:
-    """Sets the servers below `etc` up by etc/camfw/camfw.toml; those that nobody may reach are turned off, and returned."""
+def configure(root: Path) -> list[str]:
+    """Sets the servers below `root` up by etc/camfw/camfw.toml; those that nobody may reach are turned off, and returned."""
+    etc = root / "etc"
     config = etc / "camfw/camfw.toml"
     code, _, why = asked(config, "check")
     if code != 0:
@@ -30,9 +35,9 @@ def configure(etc: Path) -> list[str]:
     if code == 0:
         # On a port of its own, perhaps.
         off = [server for server in off if server != "vsftpd"]
-        conf = etc / "vsftpd.conf"
+        ours, conf = root / VSFTPD_TEMPLATE, etc / "vsftpd.conf"
         if conf.exists():
-            conf.write_text(vsftpd(conf.read_text(), lines))
+            conf.write_text(vsftpd((ours if ours.exists() else conf).read_text(), lines))
     elif "vsftpd" not in off:
         raise ServiceError(why)
     for server in off:

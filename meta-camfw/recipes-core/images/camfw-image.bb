@@ -1,9 +1,12 @@
-# nooelint: oelint.var.suggestedvar.CVE_PRODUCT
 SUMMARY = "Camera router"
 DESCRIPTION = "camfw, an FTP server for the cameras, SSH, a syslog, and nothing else \
                that listens."
+HOMEPAGE = "https://h-seed-05227f32.example/camfw"
+BUGTRACKER = "https://h-seed-05227f32.example/camfw/issues"
 SECTION = "base"
 LICENSE = "MIT"
+# Its packages have theirs.
+CVE_PRODUCT = ""
 
 inherit core-image camfw_services
 
@@ -14,6 +17,7 @@ IMAGE_INSTALL = "\
     packagegroup-core-boot \
     busybox-syslog \
     camfw \
+    camfw-vsftpd \
     dropbear \
     iptables \
     vsftpd \
@@ -21,38 +25,24 @@ IMAGE_INSTALL = "\
 "
 IMAGE_LINGUAS = ""
 
-# camfw configures the network; ifupdown's scripts would be a second writer.
-BAD_RECOMMENDATIONS += "ifupdown init-ifupdown"
+# What packages recommend and a camera router has no use for: other writers of the
+# network's configuration, and the extensions of iptables that camfw does not name.
+PACKAGE_EXCLUDE += "\
+    busybox-udhcpc \
+    ifupdown \
+    init-ifupdown \
+    iptables-modules \
+"
+
+# There is no package manager in it: what served the installation alone goes, and
+# with shadow ten setuid programs.
+FORCE_RO_REMOVE = "1"
+ROOTFS_RO_UNNEEDED:append = " shadow-base shadow-securetty"
 
 # `qemu/run --deploy` boots it.
 IMAGE_FSTYPES:append:qemuall = " ext4"
 
-# Under runqemu it is wired as the example is: eth0 external, eth1 camera, eth2
-# private. The first two lead to UDP ports of this machine, a frame a datagram:
-# who sends there, and listens at the port above, is a host on that wire. The
-# third is runqemu's own (`runqemu slirp`), where this machine is the laptop.
-CAMFW_QB_PORT ?= "17300"
-# nooelint: oelint.vars.mispell.unknown
-QB_CPU = "-cpu cortex-a72"
-QB_NETWORK_DEVICE = "\
-    ${@camfw_wire(d, 'external', 0)} \
-    ${@camfw_wire(d, 'camera', 1)} \
-    -device virtio-net-pci,netdev=net0,mac=@MAC@,addr=0x12 \
-"
-# nooelint: oelint.vars.mispell.unknown
-QB_SLIRP_OPT = "-netdev user,id=net0,net=192.168.5.0/24,host=192.168.5.10,dhcpstart=192.168.5.100,dns=192.168.5.3,hostfwd=tcp:127.0.0.1:2222-192.168.5.200:22"
-# No ip=: the kernel would bring an interface up before anything is closed.
-QB_CMDLINE_IP_SLIRP = "net.ifnames=0"
-QB_CMDLINE_IP_TAP = "camfw.ip=192.168.5.200::192.168.5.10 net.ifnames=0"
-
-# A slot each, in order, so that the kernel finds eth0 first.
-def camfw_wire(d, name, number):
-    ours = int(d.getVar("CAMFW_QB_PORT")) + 2 * number
-    end = "type=inet,%s.host=127.0.0.1,%s.port=%d"
-    return (
-        "-netdev dgram,id=%s,local.%s,remote.%s "
-        "-device virtio-net-pci,netdev=%s,mac=52:54:00:00:00:%02x,addr=0x%x"
-    ) % (name, end % ("local", "local", ours), end % ("remote", "remote", ours + 1), name, number + 1, 0x10 + number)
+require camfw-image-qemu.inc
 
 # lib/oeqa/runtime/cases/camfw.py is this layer's.
 TEST_SUITES = "ping ssh camfw"

@@ -2,16 +2,14 @@ SUMMARY = "Configuration of camfw: who may talk to whom"
 DESCRIPTION = "The one file that camfw reads, in a package of its own, so that a \
                product replaces it without touching the program. What camfw \
                refuses is not packaged."
+HOMEPAGE = "https://h-seed-05227f32.example/camfw"
+BUGTRACKER = "https://h-seed-05227f32.example/camfw/issues"
 SECTION = "net"
 LICENSE = "MIT"
-LIC_FILES_CHKSUM = "file://LICENSE;md5=445cafadb7d970abc119aa0fd6b59df6"
+LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
 CVE_PRODUCT = "camfw"
 
 DEPENDS = "camfw-native"
-
-CAMFW_CHECKOUT := "${@os.path.realpath(d.getVar('THISDIR') + '/../../..')}"
-# nooelint: oelint.vars.fileextrapaths
-FILESEXTRAPATHS:prepend := "${CAMFW_CHECKOUT}:"
 
 # A bbappend in a layer of yours names another, what goes into camfw.d beside
 # it, and where they lie:
@@ -19,13 +17,10 @@ FILESEXTRAPATHS:prepend := "${CAMFW_CHECKOUT}:"
 #   FILESEXTRAPATHS:prepend := "${THISDIR}/files:"
 #   CAMFW_CONF = "our-router.toml"
 #   CAMFW_CONF_D = "cameras.toml guests.toml"
-CAMFW_CONF ?= "examples/camera-router.toml"
+CAMFW_CONF ?= "camera-router.toml"
 CAMFW_CONF_D ?= ""
 
-SRC_URI = "\
-    file://LICENSE;subdir=${BP} \
-    ${@' '.join('file://%s;subdir=${BP}' % name for name in d.expand('${CAMFW_CONF} ${CAMFW_CONF_D}').split())} \
-"
+SRC_URI = "${@' '.join('file://%s;subdir=${BP}' % name for name in d.expand('${CAMFW_CONF} ${CAMFW_CONF_D}').split())}"
 
 do_configure[noexec] = "1"
 

@@ -8,24 +8,16 @@ LICENSE = "MIT & ${CAMFW_CRATES_LICENSE}"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=445cafadb7d970abc119aa0fd6b59df6"
 CVE_PRODUCT = "camfw"
 
-# With musl it has the unwinder of libstd in it, from libunwind.a.
+# The static binary has libstd's unwinder in it: libunwind.a, which libstd-rs alone
+# would bring as a library to load.
 DEPENDS:append:libc-musl = " libcxx"
 
+require camfw-source.inc
 require camfw-crates.inc
 require camfw-licenses.inc
 
-# The checkout that this layer lies in is the source.
-CAMFW_CHECKOUT := "${@os.path.realpath(d.getVar('THISDIR') + '/../../..')}"
-# nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext
-FILESEXTRAPATHS:prepend := "${THISDIR}/files:${CAMFW_CHECKOUT}:"
-
 SRC_URI += "\
-    file://Cargo.toml;subdir=${BP} \
-    file://Cargo.lock;subdir=${BP} \
-    file://LICENSE;subdir=${BP} \
-    file://src;subdir=${BP} \
-    file://compat;subdir=${BP} \
-    file://qemu/overlay/etc/init.d/camfw;subdir=${BP} \
+    ${CAMFW_RELEASES}/camfw-${PV}.tar.gz \
     file://camfw.service \
     file://camfw-watch.service \
     file://60-camfw.conf \
@@ -83,11 +75,13 @@ RDEPENDS:${PN}:class-target = "\
     iptables-module-ip6t-reject \
     iptables-module-ipt-icmp \
     iptables-module-ipt-reject \
+    iptables-module-xt-addrtype \
     iptables-module-xt-comment \
     iptables-module-xt-connlimit \
     iptables-module-xt-conntrack \
     iptables-module-xt-ct \
     iptables-module-xt-hashlimit \
+    iptables-module-xt-helper \
     iptables-module-xt-limit \
     iptables-module-xt-log \
     iptables-module-xt-mac \
@@ -99,46 +93,6 @@ RDEPENDS:${PN}:class-target = "\
     iptables-module-xt-tcp \
     iptables-module-xt-time \
     iptables-module-xt-udp \
-"
-
-# The kernel of this layer's distribution has all of it built in. Another may
-# have modules: recommended, so that the package is the same for each machine.
-RRECOMMENDS:${PN}:class-target = "\
-    kernel-module-8021q \
-    kernel-module-bridge \
-    kernel-module-ip6-tables \
-    kernel-module-ip6t-reject \
-    kernel-module-ip6table-filter \
-    kernel-module-ip6table-mangle \
-    kernel-module-ip6table-nat \
-    kernel-module-ip6table-raw \
-    kernel-module-ip-tables \
-    kernel-module-ipt-reject \
-    kernel-module-iptable-filter \
-    kernel-module-iptable-mangle \
-    kernel-module-iptable-nat \
-    kernel-module-iptable-raw \
-    kernel-module-nf-conntrack-ftp \
-    kernel-module-nf-conntrack-netlink \
-    kernel-module-nf-log-syslog \
-    kernel-module-nf-nat-ftp \
-    kernel-module-xt-comment \
-    kernel-module-xt-connlimit \
-    kernel-module-xt-conntrack \
-    kernel-module-xt-ct \
-    kernel-module-xt-hashlimit \
-    kernel-module-xt-hl \
-    kernel-module-xt-limit \
-    kernel-module-xt-log \
-    kernel-module-xt-mac \
-    kernel-module-xt-mark \
-    kernel-module-xt-masquerade \
-    kernel-module-xt-multiport \
-    kernel-module-xt-nat \
-    kernel-module-xt-recent \
-    kernel-module-xt-redirect \
-    kernel-module-xt-tcpudp \
-    kernel-module-xt-time \
 "
 
 # What reads a configuration while a package of it and an image are built.

@@ -1,1 +1,1 @@
-require ${@bb.utils.contains('DISTRO_FEATURES', 'camfw', 'recipes-kernel/linux/camfw-kernel.inc', '', d)}
+require ${@bb.utils.contains('DISTRO_FEATURES', 'camfw', 'camfw-linux-yocto.inc', '', d)}

@@ -1,4 +1,3 @@
 FILESEXTRAPATHS:prepend := "${THISDIR}/files:"
 
-# nooelint: oelint.vars.specific
 CAMFW_CONF:ls1046afrwy = "ls1046afrwy.toml"

@@ -1,1 +1,0 @@
-require ${@bb.utils.contains('DISTRO_FEATURES', 'camfw', 'camfw-vsftpd.inc', '', d)}

@@ -1,0 +1,37 @@
+"""Owns what a host, a flow and a service's port are; needs no privilege and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Services that answer with what was sent to them.
+TCP_PORTS: Mapping[str, int] = {"telnet": 23, "https": 443, "rtsp": 554, "http-alt": 8080}
+UDP_PORTS: Mapping[str, int] = {"dns": 53, "snmp": 161, "onvif": 3702}
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """A host's address, and the router's interface and address on its network."""
+
+    name: str
+    interface: str
+    address: str
+    prefix: int
+    router: str
+    address6: str
+    router6: str
+
+    @property
+    def mac(self) -> str:
+        """A locally administered address, the same in each run."""
+        return "02:00:00:00:00:%02x" % (16 + int(self.interface.removeprefix("eth")))
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One service, from a host to a host or to "router"."""
+
+    source: str
+    target: str
+    service: str

@@ -1,0 +1,117 @@
+"""Owns Ethernet frames, made and read by hand: what no kernel here sends or tells.
+
+No checks beyond what tells one packet from another.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+
+# Protocol numbers (RFC 790).
+ICMP = 1
+TCP = 6
+UDP = 17
+
+IPV4 = b"\x08\x00"
+ARP = b"\x08\x06"
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+
+
+@dataclass(frozen=True)
+class Packet:
+    """An IPv4 packet that came in a frame. `ports` are source and destination,
+    or for ICMP the message's type and identifier."""
+
+    source: str
+    target: str
+    protocol: int
+    ports: tuple[int, int]
+    # The sender's, in the packet that an ICMP error is about.
+    about: Packet | None = None
+
+
+def address(text: str) -> bytes:
+    """The six bytes of a hardware address."""
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def frame(to: str, sender: str, vlan: int | None, packet: bytes, kind: bytes = IPV4) -> bytes:
+    """An Ethernet frame, tagged or not."""
+    tag = b"" if vlan is None else struct.pack("!HH", 0x8100, vlan)
+    return address(to) + address(sender) + tag + kind + packet
+
+
+def arp(operation: int, sender: tuple[str, str], target: tuple[str, str]) -> bytes:
+    """An ARP packet (RFC 826) between two pairs of hardware and IPv4 address; 1 asks, 2 answers."""
+    return struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + b"".join(
+        address(mac) + socket.inet_aton(ip) for mac, ip in (sender, target))
+
+
+def echo_request(source: str, target: str, identifier: int = 0x6361) -> bytes:
+    """An IPv4 packet with an ICMP echo request (RFC 791, RFC 792)."""
+    icmp = struct.pack("!BBHHH", 8, 0, 0, identifier, 1) + b"camfw" * 4
+    icmp = icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:]
+    return _ipv4(source, target, ICMP, icmp)
+
+
+def tcp_syn(source: str, target: str, source_port: int, port: int) -> bytes:
+    """An IPv4 packet that asks for a TCP connection (RFC 793)."""
+    tcp = struct.pack("!HHIIBBHHH", source_port, port, 1, 0, 5 << 4, 0x02, 1024, 0, 0)
+    tcp = tcp[:16] + struct.pack("!H", _transport_checksum(source, target, TCP, tcp)) + tcp[18:]
+    return _ipv4(source, target, TCP, tcp)
+
+
+def udp(source: str, target: str, source_port: int, port: int, data: bytes = b"camfw") -> bytes:
+    """An IPv4 packet with a UDP datagram (RFC 768)."""
+    datagram = struct.pack("!HHHH", source_port, port, 8 + len(data), 0) + data
+    total = _transport_checksum(source, target, UDP, datagram)
+    return _ipv4(source, target, UDP, datagram[:6] + struct.pack("!H", total) + datagram[8:])
+
+
+def read(data: bytes) -> Packet | None:
+    """The IPv4 packet of an untagged frame; None for any other."""
+    return _read_ipv4(data[14:]) if data[12:14] == IPV4 else None
+
+
+def asked(data: bytes) -> tuple[str, str, str] | None:
+    """Who asks for whose hardware address: its own, its IPv4 address, and the one it asks for."""
+    if data[12:14] != ARP or data[20:22] != b"\x00\x01":
+        return None
+    return data[22:28].hex(":"), socket.inet_ntoa(data[28:32]), socket.inet_ntoa(data[38:42])
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071."""
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def _ipv4(source: str, target: str, protocol: int, content: bytes) -> bytes:
+    header = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(content), 1, 0, 64, protocol, 0,
+        socket.inet_aton(source), socket.inet_aton(target),
+    )
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + content
+
+
+def _transport_checksum(source: str, target: str, protocol: int, content: bytes) -> int:
+    pseudo = socket.inet_aton(source) + socket.inet_aton(target) + struct.pack("!HH", protocol, len(content))
+    return checksum(pseudo + content)
+
+
+def _read_ipv4(packet: bytes) -> Packet | None:
+    if len(packet) < 28:
+        return None
+    source, target = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+    protocol = packet[9]
+    content = packet[(packet[0] & 15) * 4:]
+    if protocol != ICMP:
+        return Packet(source, target, protocol, struct.unpack("!HH", content[:4]))
+    # Type 3: destination unreachable, and the packet that it is about.
+    about = _read_ipv4(content[8:]) if content[0] == 3 else None
+    return Packet(source, target, protocol, (content[0], struct.unpack("!H", content[4:6])[0]), about)
