@@ -14,25 +14,28 @@ import logging
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+LAYER = ROOT / "meta-camfw"
 OE_CORE, BINARY, SCRATCH = map(Path, sys.argv[1:])
 sys.path += [str(path) for path in (
-    ROOT / "tests", ROOT / "qemu", OE_CORE / "meta/lib", OE_CORE.parent / "bitbake/lib", OE_CORE / "bitbake/lib")]
+    ROOT / "tests", ROOT / "qemu", LAYER / "lib", OE_CORE / "meta/lib", OE_CORE.parent / "bitbake/lib", OE_CORE / "bitbake/lib")]
 
 from appliance import cpio, image  # noqa: E402
 from appliance.machine import Machine  # noqa: E402
-from layer import LAYER  # noqa: E402
 from layer.bitbake import recipe  # noqa: E402
 from oeqa.core.target.ssh import OESSHTarget  # noqa: E402
 from oeqa.runtime.context import OERuntimeTestContext  # noqa: E402
 
 PORT = "2222"
 BOOT_SECONDS = 180
+# How long a box that was told to reboot goes on answering, as a real one does.
+DYING_SECONDS = 3.0
 DISK_BYTES = 16 * 1024 * 1024
 
 # In the first program, so that the boot scripts are the image's.
@@ -67,7 +70,10 @@ class Router(OESSHTarget):  # type: ignore[misc]
             disk.truncate(DISK_BYTES)
         subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", self._disk], check=True)
         self._boots = 0
+        self._console = threading.Lock()
+        self._rebooted = threading.Event()
         self.machine = self._boot()
+        self._rebooted.set()
 
     def _boot(self) -> Machine:
         self._boots += 1
@@ -85,17 +91,40 @@ class Router(OESSHTarget):  # type: ignore[misc]
         machine.wait_for("camfw: boot exited", BOOT_SECONDS)
         return machine
 
-    def _reboot(self) -> None:
-        self.machine.kill()
-        self.machine = self._boot()
+    def _reboot(self, seconds: float) -> None:
+        """As late as a real one: returns at once, the old boot answers for those seconds, then nobody does."""
+        self._rebooted.clear()
+
+        def later() -> None:
+            time.sleep(seconds)
+            with self._console:
+                self.machine.kill()
+            booted = self._boot()
+            with self._console:
+                self.machine = booted
+            self._rebooted.set()
+
+        threading.Thread(target=later).start()
 
     def _run_serial(self, command: str, raw: bool = False, timeout: float = 60) -> tuple[int, str]:
+        """As OE-Core's own: 1 and the output, or 0 where nothing answers in time."""
         if raw:
             if command.strip() == "reboot":
-                self._reboot()
+                self._reboot(DYING_SECONDS)
+            elif "sysrq-trigger" in command:
+                self._reboot(0)
             return 1, ""
-        code, printed = self.machine.command(command, timeout)
-        return int(code == 0), printed
+        with self._console:
+            if self.machine.running:
+                code, printed = self.machine.command(command, timeout)
+                return int(code == 0), printed
+        self._rebooted.wait(timeout)
+        return 0, ""
+
+    def end(self) -> None:
+        """Once no reboot is under way."""
+        self._rebooted.wait()
+        self.machine.kill()
 
 
 def network() -> list[str]:
@@ -130,7 +159,7 @@ def main() -> int:
         # A test that was skipped was not run.
         return 0 if result.wasSuccessful() and not result.skipped else 1
     finally:
-        router.machine.kill()
+        router.end()
 
 
 if __name__ == "__main__":

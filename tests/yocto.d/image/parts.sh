@@ -1,0 +1,123 @@
+# shellcheck shell=bash disable=SC2154 # sourced by tests/yocto, whose variables these are
+# Owns the parts of tests/yocto that build the whole image and run it: image,
+# runqemu, testimage. What stands in for which recipe, and why, is in
+# stand-ins.toml beside this file, where the sources come from in sources.toml.
+
+parts_of_image=$root/tests/yocto.d/image
+image_build=$build/image
+image_deploy=$image_build/tmp/deploy/images/qemuarm64
+image_tools=(gcc:build-essential gawk:gawk bison:bison flex:flex bc:bc gperf:gperf quilt:quilt rsync:rsync lz4:lz4 cpio:cpio
+    aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-g++:g++-aarch64-linux-gnu
+    autoreconf:autoconf automake:automake libtoolize:libtool m4:m4 pkg-config:pkgconf msgfmt:gettext
+    apt-ftparchive:apt-utils makeinfo:texinfo depmod:kmod mke2fs:e2fsprogs
+    qemu-system-aarch64:qemu-system-arm qemu-img:qemu-utils ip:iproute2 ssh:openssh-client ps:procps ping:iputils-ping)
+image_files=(/usr/include/sqlite3.h:libsqlite3-dev /usr/include/attr/attributes.h:libattr1-dev /usr/include/gelf.h:libelf-dev
+    /usr/include/bsd/bsd.h:libbsd-dev /usr/include/openssl/ssl.h:libssl-dev /usr/lib/ipxe/qemu/efi-virtio.rom:ipxe-qemu
+    /usr/lib/python3/dist-packages/websockets:python3-websockets /usr/lib/python3/dist-packages/pexpect:python3-pexpect
+    /usr/lib/python3/dist-packages/git:python3-git /usr/lib/python3/dist-packages/jinja2:python3-jinja2
+    /usr/lib/python3/dist-packages/subunit:python3-subunit)
+
+need_image() {
+    local entry missing=()
+    for entry in "${image_tools[@]}"; do command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}"); done
+    for entry in "${image_files[@]}"; do [ -e "${entry%%:*}" ] || missing+=("${entry#*:}"); done
+    [ "${#missing[@]}" -eq 0 ] || die "image: first, as root: apt-get install --no-install-recommends ${missing[*]}"
+    need_rust
+}
+
+need_runqemu() {
+    [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "runqemu: first the part image"
+}
+
+need_testimage() {
+    [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "testimage: first the part image"
+}
+
+# image_folder: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
+image_folder() {
+    folder image camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image/meta-standins" <<EOF
+BB_NUMBER_THREADS = "$(nproc)"
+BB_NUMBER_PARSE_THREADS = "$(nproc)"
+PARALLEL_MAKE = "-j$(nproc)"
+INHERIT += "buildstats"
+STANDINS_HOST = "$image_build/host"
+STANDINS_LINKER = "$linker"
+STANDINS_SYSROOT = "$sysroot"
+$(/usr/bin/python3 - "$layer/kas/camfw-qemuarm64.yml" <<'PYTHON'
+import re, sys
+print(re.sub(r"(?m)^ {4}", "", re.search(r"(?m)^  test: \|\n((?:    .*\n?)+)", open(sys.argv[1]).read())[1]))
+PYTHON
+)
+require $image_build/apt/sources.conf
+require conf/standins.conf
+$(/usr/bin/python3 "$parts_of_image/standins.py" "$parts_of_image/stand-ins.toml" conf)
+$*
+EOF
+}
+
+# image_bitbake ARGUMENT...: in that folder, with this machine's programs that OE-Core's tasks call.
+image_bitbake() {
+    PATH=$image_build/host/bin:$PATH in_folder image bitbake "$@"
+}
+
+# The compiler's target as OE-Core describes it, libstd for it, and a linker for both.
+image_rust() {
+    local targets triple
+    make_linker
+    [ ! -e "$sysroot/lib/rustlib" ] || return 0
+    image_bitbake -c rust_gen_targets camfw || return 1
+    targets=$(echo "$image_build"/tmp/work/*/camfw/*/rust-targets)
+    triple=$(basename "$targets"/*-musl.json .json)
+    nice -n 10 "$root/tests/yocto.d/sysroot" "$targets" "$triple" "$linker" "$sysroot"
+}
+
+part_image() {
+    local log=$build/image.log start=$SECONDS
+    /usr/bin/python3 "$parts_of_image/standins.py" "$parts_of_image/stand-ins.toml" print
+    say "the sources, beside what the recipes name:"
+    /usr/bin/python3 "$parts_of_image/sources.py" "$parts_of_image/sources.toml" \
+        "$oe_core" "$meta_oe" "$image_build/apt" "$build/downloads" || return 1
+    "$parts_of_image/prepare" "$image_build/host" "$build/downloads" || return 1
+    say "sources and this machine's part: $((SECONDS - start)) s"
+    image_folder
+    : >"$log"
+    image_rust >>"$log" 2>&1 || { ending "$log"; return 1; }
+    # -k: one run tells all that fails.
+    image_bitbake -k camfw-image >>"$log" 2>&1 || { ending "$log"; return 1; }
+    quiet_about_us "$log" || return 1
+    say "$(grep -o 'Attempted [0-9]* tasks.*' "$log" | tail -n 1)"
+    /usr/bin/python3 "$parts_of_image/times.py" "$image_build"/tmp/buildstats/* || return 1
+    image_contents
+}
+
+# Exactly the packages of the list, and what they weigh.
+image_contents() {
+    local manifest=$image_deploy/camfw-image-qemuarm64.rootfs.manifest
+    say "$(wc -l <"$manifest") packages"
+    diff -u "$parts_of_image/manifest" <(cut -d ' ' -f 1 "$manifest" | sort) || return 1
+    (cd "$image_deploy" && stat -L -c '%s %n' Image camfw-image-qemuarm64.rootfs.{ext4,tar.zst,spdx.json})
+    stat -c '%s %n' "$image_build"/tmp/deploy/deb/*/camfw{,-conf,-vsftpd}_*.deb
+    say "root file system: $(zstd -dc "$image_deploy/camfw-image-qemuarm64.rootfs.tar.zst" | tar -tv |
+        awk '{ sum += $3 } END { print sum }') bytes; build folder: $(du -sm "$build" | cut -f 1) MB"
+}
+
+# The command of README.md and of the kas file, word for word.
+part_runqemu() {
+    local command
+    command=$(sed -n "s/^ .*-c '\(runqemu [^']*\)'.*/\1/p" "$layer/README.md")
+    grep -qF "$command" "$layer/kas/camfw-qemuarm64.yml" || { say "README.md and kas differ about: $command"; return 1; }
+    image_folder
+    say "$command"
+    # shellcheck disable=SC2086 # words, as in a command line
+    PATH=$image_build/host/bin:$PATH MACHINE=qemuarm64 in_folder image \
+        /usr/bin/python3 "$parts_of_image/console.py" "$parts_of_image/setuid" "$root/tests/golden" $command
+}
+
+part_testimage() {
+    local log=$build/testimage.log
+    image_folder
+    image_bitbake -c testimage camfw-image >"$log" 2>&1 || { grep -E 'RESULTS|FAIL|Error' "$log" | tail -n 40; return 1; }
+    grep -oE 'RESULTS - .*' "$log"
+    # A test that was skipped was not run.
+    ! grep -qE 'RESULTS - .*(SKIPPED|FAILED|ERROR)' "$log" && grep -qE 'RESULTS - camfw.*PASSED' "$log"
+}
