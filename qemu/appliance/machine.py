@@ -33,9 +33,8 @@ class MachineError(Exception):
 @dataclass(frozen=True)
 class Line:
     """One line of the console. `kernel` is seconds since the kernel started,
-    where the line has them; `at` is this machine's monotonic clock."""
+    where the line has them."""
 
-    at: float
     kernel: float | None
     text: str
 
@@ -60,7 +59,6 @@ class Machine:
         caller's. `log` gets the console's lines, and so does `echo`. `data` is a
         disk image that keeps what is written to it: the last virtio disk. `more`
         are arguments of QEMU's own."""
-        self.started = time.monotonic()
         self._lines: list[Line] = []
         self._changed = threading.Condition()
         self._log = log.open("w") if log else None
@@ -102,17 +100,6 @@ class Machine:
     def find(self, pattern: str) -> Line | None:
         """The first line so far that has the pattern."""
         return next((line for line in self.lines if re.search(pattern, line.text)), None)
-
-    def at(self, line: Line) -> float:
-        """When the kernel wrote a line, by this machine's monotonic clock.
-
-        The console lags by up to half a second; the line that lagged least
-        tells where the kernel's clock began.
-        """
-        if line.kernel is None:
-            raise MachineError(f"not a line of the kernel: {line.text}")
-        return line.kernel + min(
-            other.at - other.kernel for other in self.lines if other.kernel is not None)
 
     def wait_for(self, pattern: str, seconds: float = 600) -> Line:
         """The first line that has the pattern, from the start of the machine on."""
@@ -191,25 +178,24 @@ class Machine:
         assert self._process.stdout is not None
         rest = b""
         while data := os.read(self._process.stdout.fileno(), 65536):
-            now = time.monotonic()
             if self._raw:
                 self._raw(data)
             *whole, rest = (rest + data).split(b"\n")
             for line in whole:
-                self._take(now, line)
+                self._take(line)
         if rest:
-            self._take(time.monotonic(), rest)
+            self._take(rest)
         with self._changed:
             self._changed.notify_all()
 
-    def _take(self, now: float, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
         whole = data.decode(errors="replace").rstrip("\r")
         for text in AMID.split(whole):
-            self._take_line(now, text)
+            self._take_line(text)
 
-    def _take_line(self, now: float, text: str) -> None:
+    def _take_line(self, text: str) -> None:
         stamped = STAMP.match(text)
-        line = Line(now, float(stamped[1]) if stamped else None, text)
+        line = Line(float(stamped[1]) if stamped else None, text)
         if self._log and not self._log.closed:
             self._log.write(text + "\n")
             self._log.flush()

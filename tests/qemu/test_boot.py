@@ -19,7 +19,7 @@ from appliance import cpio, image, policy
 from appliance.cpio import Entry
 from appliance.machine import Machine
 from appliance.scene import Scene
-from appliance.watch import LET_THE_CAMERA_OUT, TOLERANCE_SECONDS, Arrived, Watch
+from appliance.watch import LET_THE_CAMERA_OUT, Arrived, Watch
 from lab import example, probes, table
 
 BINARY_LIMIT = 2 * 1024 * 1024
@@ -138,6 +138,10 @@ class Example(Booted):
                 "appliance: services are up"), strict=True):
             self.assertTrue(text.startswith(begins), said)
 
+    def test_the_console_says_it_once(self) -> None:
+        until = self.machine.console.partition("camfw: boot exited")[0]
+        self.assertEqual(until.count("camfw: Applied"), 1, until)
+
     def test_not_one_packet_of_the_camera_reaches_the_internet_during_the_boot(self) -> None:
         self.assert_sent_and_stopped()
 
@@ -184,14 +188,9 @@ class LetOut(Booted):
     def test_the_cameras_packets_arrive(self) -> None:
         self.assertEqual(self.arrived.kinds(), {"icmp", "udp", "tcp"})
 
-    def test_forged_ones_do_not(self) -> None:
-        laptop = scene.hosts["laptop"].address
-        self.assertEqual([packet for packet in self.arrived.packets if laptop in packet], [])
-
-    def test_none_arrives_before_it_is_applied(self) -> None:
-        applied = self.machine.at(self.machine.wait_for_kernel("camfw: Applied", 0))
-        assert self.arrived.first
-        self.assertGreater(self.arrived.first, applied - TOLERANCE_SECONDS)
+    def test_none_arrives_before_the_rules_are_in_force(self) -> None:
+        """Forged ones are sent all the time, and none of them passes; TooLate is the control."""
+        self.assertEqual(self.arrived.forged, 0)
 
 
 class TooLate(Booted):
@@ -207,9 +206,8 @@ class TooLate(Booted):
 
     def test_the_count_sees_what_passes_before_the_seal(self) -> None:
         self.assertGreater(self.arrived.count, 0)
-        sealed = self.machine.at(self.machine.wait_for_kernel("camfw: Sealed", 0))
-        assert self.arrived.first
-        self.assertLess(self.arrived.first, sealed)
+        # Without rules they pass in the laptop's name too.
+        self.assertGreater(self.arrived.forged, 0)
 
 
 class Broken(Booted):
