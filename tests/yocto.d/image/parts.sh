@@ -51,7 +51,7 @@ PYTHON
 require $image_build/apt/sources.conf
 require conf/standins.conf
 $(/usr/bin/python3 "$parts_of_image/standins.py" "$parts_of_image/stand-ins.toml" conf)
-$*
+
 EOF
 }
 
