@@ -11,6 +11,7 @@ does on the image's disk, is /etc/camfw and /var/lib/camfw.
 from __future__ import annotations
 
 import logging
+import queue
 import shlex
 import subprocess
 import sys
@@ -27,7 +28,7 @@ sys.path += [str(path) for path in (
     ROOT / "tests", ROOT / "qemu", LAYER / "lib", OE_CORE / "meta/lib", OE_CORE.parent / "bitbake/lib", OE_CORE / "bitbake/lib")]
 
 from appliance import cpio, image  # noqa: E402
-from appliance.machine import Machine  # noqa: E402
+from appliance.machine import Machine, MachineError  # noqa: E402
 from layer.bitbake import recipe  # noqa: E402
 from oeqa.core.target.ssh import OESSHTarget  # noqa: E402
 from oeqa.runtime.context import OERuntimeTestContext  # noqa: E402
@@ -72,8 +73,10 @@ class Router(OESSHTarget):  # type: ignore[misc]
         self._boots = 0
         self._console = threading.Lock()
         self._rebooted = threading.Event()
+        self._reboots: queue.Queue[float] = queue.Queue()
         self.machine = self._boot()
         self._rebooted.set()
+        threading.Thread(target=self._carry_out_reboots, daemon=True).start()
 
     def _boot(self) -> Machine:
         self._boots += 1
@@ -94,17 +97,18 @@ class Router(OESSHTarget):  # type: ignore[misc]
     def _reboot(self, seconds: float) -> None:
         """As late as a real one: returns at once, the old boot answers for those seconds, then nobody does."""
         self._rebooted.clear()
+        self._reboots.put(seconds)
 
-        def later() -> None:
-            time.sleep(seconds)
+    def _carry_out_reboots(self) -> None:
+        # One thread for all of them: a machine dies with the thread that started it (Machine, --pdeathsig).
+        while True:
+            time.sleep(self._reboots.get())
             with self._console:
                 self.machine.kill()
             booted = self._boot()
             with self._console:
                 self.machine = booted
             self._rebooted.set()
-
-        threading.Thread(target=later).start()
 
     def _run_serial(self, command: str, raw: bool = False, timeout: float = 60) -> tuple[int, str]:
         """As OE-Core's own: 1 and the output, or 0 where nothing answers in time."""
@@ -116,7 +120,10 @@ class Router(OESSHTarget):  # type: ignore[misc]
             return 1, ""
         with self._console:
             if self.machine.running:
-                code, printed = self.machine.command(command, timeout)
+                try:
+                    code, printed = self.machine.command(command, timeout)
+                except MachineError:
+                    return 0, ""
                 return int(code == 0), printed
         self._rebooted.wait(timeout)
         return 0, ""
