@@ -15,9 +15,10 @@ use super::{
 use crate::name::ChainName;
 use crate::policy::{Camera, ProxyWay, Role, Zone, ZoneIndex};
 use crate::registry::port;
-use crate::registry::special_purpose::LINK_LOCAL;
+use crate::registry::special_purpose::{GROUPS, LINK_LOCAL};
 use crate::ruleset::{
-    CtStates, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
+    CtStates, Interface, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName,
+    Target,
 };
 
 impl Compiler<'_> {
@@ -43,7 +44,28 @@ impl Compiler<'_> {
                 }
             }
         }
+        if self.family == IpFamily::V6 {
+            let rules = self.by_no_other_interface();
+            table.rules_mut(&prerouting).extend(rules);
+        }
         table
+    }
+
+    /// A zone's sources come by its interface and by none that the file does not name:
+    /// they would pass as part of the zone's connections. For IPv4 rp_filter says so.
+    fn by_no_other_interface(&self) -> Vec<Rule> {
+        let mut loopback = Rule::new(Target::Return).matching(purpose("loopback"));
+        loopback.in_interface = Some(Negatable::is(Interface::Loopback));
+        let mut rules = vec![loopback];
+        for zone in &self.policy.zones {
+            for network in self.networks_of(zone) {
+                let mut rule = from(network, Target::Drop).matching(purpose("spoofed source"));
+                let here = Interface::Named(zone.interface.clone());
+                rule.in_interface = Some(Negatable::not(here));
+                rules.push(rule);
+            }
+        }
+        rules
     }
 
     /// Any source may come from outside, but not our own addresses and not
@@ -62,6 +84,13 @@ impl Compiler<'_> {
             let [mut log, mut drop] = self.refusal(prefix, "spoofed source");
             log.source = Some(Negatable::is(network));
             drop.source = Some(Negatable::is(network));
+            rules.extend([log, drop]);
+        }
+        if self.family == IpFamily::V6 {
+            rules.extend(on_its_link(zone));
+            let [mut log, mut drop] = self.refusal(prefix, "spoofed source");
+            log.source = Some(Negatable::is(LINK_LOCAL.into()));
+            drop.source = Some(Negatable::is(LINK_LOCAL.into()));
             rules.extend([log, drop]);
         }
         rules
@@ -83,6 +112,17 @@ impl Compiler<'_> {
             let refusal = self.refusal(&prefixes.unknown, "not a known camera");
             table.rules_mut(checks).extend(refusal);
             return;
+        }
+        if self.family == IpFamily::V6 {
+            // IPv4 takes no packet from its own address (fib_validate_source in
+            // net/ipv4/fib_frontend.c); IPv6 does.
+            for own in zone.own().filter(|own| self.is_ours(own)) {
+                let own = IpNet::from(own.addr());
+                let [mut log, mut drop] = self.refusal(&prefixes.spoofed, "spoofed source");
+                log.source = Some(Negatable::is(own));
+                drop.source = Some(Negatable::is(own));
+                table.rules_mut(checks).extend([log, drop]);
+            }
         }
         table.rules_mut(checks).extend(self.without_address(index));
         let cameras: Vec<&Camera> = match self.family {
@@ -160,14 +200,15 @@ impl Compiler<'_> {
             }
             IpFamily::V4 => Vec::new(),
             IpFamily::V6 => {
-                // Duplicate address detection asks from :: (RFC 4862, 5.4.2).
+                // Duplicate address detection asks from :: (RFC 4862, 5.4.2), always a group.
                 let unspecified = Ipv6Net::from(std::net::Ipv6Addr::UNSPECIFIED);
-                vec![
-                    from(LINK_LOCAL, Target::Return).matching(purpose("link-local")),
-                    from(unspecified, Target::Return)
-                        .of(Protocol::Icmpv6)
-                        .matching(purpose("has no address yet")),
-                ]
+                let mut asks = from(unspecified, Target::Return)
+                    .of(Protocol::Icmpv6)
+                    .matching(purpose("has no address yet"));
+                asks.destination = Some(Negatable::is(GROUPS.into()));
+                let mut rules = on_its_link(self.policy.zone(zone));
+                rules.push(asks);
+                rules
             }
         }
     }
@@ -215,6 +256,21 @@ impl Compiler<'_> {
             table.rules_mut(&checks).extend(refusal);
         }
     }
+}
+
+/// From a link-local address a host speaks on its link alone (RFC 4291, 2.5.6), and the
+/// router is there. Elsewhere it would be spoofed: the router's own as well, to which
+/// the kernel's answer comes by the loopback.
+fn on_its_link(zone: &Zone) -> Vec<Rule> {
+    let own = zone.own().map(|own| IpNet::from(own.addr()));
+    let own = own.filter(|own| matches!(own, IpNet::V6(_)));
+    let reached = [LINK_LOCAL.into(), GROUPS.into()].into_iter().chain(own);
+    let rules = reached.map(|reached| {
+        let mut rule = from(LINK_LOCAL, Target::Return).matching(purpose("link-local"));
+        rule.destination = Some(Negatable::is(reached));
+        rule
+    });
+    rules.collect()
 }
 
 /// The camera with its own hardware address passes; its address with another

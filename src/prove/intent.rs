@@ -304,7 +304,9 @@ impl<'a, 's> Intent<'a, 's> {
             let mut networks: Vec<IpNet> =
                 others.flat_map(|other| self.networks_of(other)).collect();
             networks.extend(zone.own().map(|own| IpNet::from(own.addr())));
-            return !self.networks(Field::Source, &networks);
+            let spoofed = self.networks(Field::Source, &networks);
+            let elsewhere = self.link_local_elsewhere(index);
+            return !self.space.diagrams.or(spoofed, elsewhere);
         }
         let ipv4 = self.space.family == IpFamily::V4;
         if zone.known_only && !ipv4 {
@@ -337,9 +339,29 @@ impl<'a, 's> Intent<'a, 's> {
         let addresses = self.space.one_of(Field::Source, &taken[0]);
         let macs = self.space.one_of(Field::Mac, &taken[1]);
         let others = self.space.all(&[inside, !addresses, !macs]);
-        let inside = self.space.diagrams.or(bound, others);
+        let mut inside = self.space.diagrams.or(bound, others);
+        if !ipv4 {
+            // The router's own address is nobody's else.
+            let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+            let own = self.networks(Field::Source, &own);
+            inside = self.space.diagrams.minus(inside, own);
+        }
         let unnumbered = self.without_address(index);
         self.space.diagrams.or(inside, unnumbered)
+    }
+
+    /// From a link-local address to where its link does not lead.
+    fn link_local_elsewhere(&mut self, index: ZoneIndex) -> Set {
+        if self.space.family == IpFamily::V4 {
+            return Set::EMPTY;
+        }
+        let zone = self.policy.zone(index);
+        let link = self.networks(Field::Source, &[special_purpose::LINK_LOCAL.into()]);
+        let mut reached: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+        reached.push(special_purpose::LINK_LOCAL.into());
+        reached.push(special_purpose::GROUPS.into());
+        let reached = self.networks(Field::Destination, &reached);
+        self.space.diagrams.minus(link, reached)
     }
 
     /// What hosts send before they have an address, or on their link alone.
@@ -349,7 +371,10 @@ impl<'a, 's> Intent<'a, 's> {
             // Duplicate address detection asks from :: (RFC 4862, 5.4.2).
             let none = self.space.equal(Field::Source, 0);
             let icmp = self.of(Protocol::Icmpv6);
-            let asks = self.space.diagrams.and(icmp, none);
+            let groups = self.networks(Field::Destination, &[special_purpose::GROUPS.into()]);
+            let asks = self.space.all(&[icmp, none, groups]);
+            let elsewhere = self.link_local_elsewhere(zone);
+            let link = self.space.diagrams.minus(link, elsewhere);
             return self.space.diagrams.or(link, asks);
         }
         let flow = Flow {
@@ -455,6 +480,8 @@ impl<'a, 's> Intent<'a, 's> {
                 let spoofed = self.space.diagrams.minus(here, sources);
                 neighbours = self.space.diagrams.minus(neighbours, spoofed);
             }
+            let by_another = self.by_another_interface();
+            neighbours = self.space.diagrams.minus(neighbours, by_another);
         }
         neighbours
     }
@@ -492,6 +519,10 @@ impl<'a, 's> Intent<'a, 's> {
             let other = self.space.diagrams.or(other, none);
             unsure = self.space.diagrams.or(unsure, other);
         }
+        if self.space.family == IpFamily::V6 {
+            let by_another = self.by_another_interface();
+            spoofed = self.space.diagrams.or(spoofed, by_another);
+        }
         let surely = self.space.all(&[part, !spoofed, !unsure]);
         let perhaps = self.space.diagrams.and(part, unsure);
         let perhaps = self.space.diagrams.or(perhaps, surely);
@@ -503,6 +534,21 @@ impl<'a, 's> Intent<'a, 's> {
             may: self.space.diagrams.or(perhaps, loopback),
             must: self.space.diagrams.or(surely, loopback),
         }
+    }
+
+    /// Sources of zones by an interface that is not theirs. For IPv4 rp_filter keeps
+    /// them out, which no rule says.
+    fn by_another_interface(&mut self) -> Set {
+        let loopback = self.space.equal(Field::In, Interfaces::LOOPBACK);
+        let mut all = Set::EMPTY;
+        for (index, zone) in self.policy.indexed_zones() {
+            let here = self.by(Field::In, Endpoint::Zone(index));
+            let networks = self.networks_of(zone);
+            let sources = self.networks(Field::Source, &networks);
+            let elsewhere = self.space.all(&[sources, !here, !loopback]);
+            all = self.space.diagrams.or(all, elsewhere);
+        }
+        all
     }
 
     /// The packets of the router to itself.

@@ -29,6 +29,10 @@ pub(crate) struct SpecialPurpose {
 pub(crate) const LINK_LOCAL: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
 
+/// IPv6's groups (RFC 4291, 2.7).
+pub(crate) const GROUPS: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8);
+
 /// The rows of IPv4.
 pub(crate) const IPV4: &[SpecialPurpose] = &[
     v4([0, 0, 0, 0], 8, "this network"),

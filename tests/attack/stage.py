@@ -87,7 +87,7 @@ class Stage:
             stack.enter_context(Listener(self.router, scenario.tcp, scenario.udp))
             if self.policy.same:
                 stack.enter_context(_listening6(self.router, scenario.tcp))
-            self.router_macs = {wire: self._mac(self.policy.zone_of_wire(wire).interface) for wire in scenario.wires}
+            self.router_macs = {wire: self.mac_of_interface(self.policy.zone_of_wire(wire).interface) for wire in scenario.wires}
             self.oracle = Oracle(self.policy, self.router_macs.values())
             for flow in scenario.flows:
                 self.open(flow, six=False)
@@ -176,7 +176,7 @@ class Stage:
         end, view = time.monotonic() + seconds, connection.views[wire]
         number = next(self._setup)
         while time.monotonic() < end:
-            self.send_ip(wire, self._of_connection(connection, wire, view, forge.marker(number)))
+            self.send_ip(wire, self.packet_of(connection, wire, view, forge.marker(number)))
             again = min(end, time.monotonic() + 1)
             while time.monotonic() < again:
                 self.drain(0.02)
@@ -246,14 +246,14 @@ class Stage:
                     str(seen.local[0]), str(seen.remote[0]), seen.local[1], seen.remote[1], SYN | ACK, again,
                     sequence=7000, acknowledged=2))
             else:
-                reply = self._of_connection(connection, wire, seen, again)
+                reply = self.packet_of(connection, wire, seen, again)
             answer = self._exchange(wire, reply, source.wire, lambda found: again in found)
             self._sequence[name, wire] = 7001, 2
         if flow.protocol == TCP:
             theirs = struct.unpack("!I", _transport_of(answer)[4:8])[0]
             self._sequence[name, source.wire] = 2, theirs + 1
             # Bare: the kernel gives a connection its state by the ACK alone.
-            self.send_ip(source.wire, self._of_connection(connection, source.wire, view, b"", flags=ACK))
+            self.send_ip(source.wire, self.packet_of(connection, source.wire, view, b"", flags=ACK))
         if not self.carries(connection, source.wire, PATIENCE):
             raise LabError(f"{self.scenario.name}: {name} does not open")
         return connection
@@ -279,15 +279,16 @@ class Stage:
         if flow.protocol == TCP:
             theirs = struct.unpack("!I", _transport_of(came)[4:8])[0]
             self._sequence[name, host.wire] = 7000, theirs + 1
-            self.send_ip(host.wire, self._of_connection(connection, host.wire, view, b"", flags=SYN | ACK))
+            self.send_ip(host.wire, self.packet_of(connection, host.wire, view, b"", flags=SYN | ACK))
             self._sequence[name, host.wire] = 7001, theirs + 1
         if not self.carries(connection, host.wire, PATIENCE):
             raise LabError(f"{self.scenario.name}: {name} does not open")
         return connection
 
-    def _of_connection(
+    def packet_of(
         self, connection: Connection, wire: str, view: View, data: bytes, flags: int = ACK | PSH
     ) -> bytes:
+        """The next packet of a connection from its end on this wire."""
         source, target = str(view.local[0]), str(view.remote[0])
         if connection.protocol == TCP:
             sequence, acknowledged = self._sequence[connection.name, wire]
@@ -330,7 +331,8 @@ class Stage:
             self.router.ip("link", "add", wire, "address", own, "type", "veth", "peer", "name", wire, "netns", self.outside.name)
         self.outside.ip(batch="".join(f"link set {wire} address {self.mac_of(wire)} up\n" for wire in self.scenario.wires))
 
-    def _mac(self, interface: str) -> str:
+    def mac_of_interface(self, interface: str) -> str:
+        """The router's."""
         said = self.router.run(["ip", "-o", "link", "show", "dev", interface], check=True).stdout
         return said.split("link/ether ")[1].split()[0]
 
