@@ -53,7 +53,7 @@ class RevokeLinkLocal(RouterTest):
             self.assertTrue(self.echoes(ssh) and self.echoes(ftp), "an unrelated change ends none")
             # The camera may ssh now, and the laptop may not.
             self.program.configure("\n".join((zones(), allow("camera", "router", "ssh"), FTP)))
-            self.assertIn("ended 1 connections", self.camfw("apply").log)
+            self.assertIn("ended 1 connection", self.camfw("apply").log)
             self.assertFalse(self.echoes(ssh, 1))
             self.assertTrue(self.echoes(ftp))
 
@@ -66,5 +66,5 @@ class RevokeLinkLocal(RouterTest):
             self.camfw("apply")
             self.assertTrue(self.echoes(flow), "an unrelated change ends none")
             self.program.configure("\n".join((zones(), allow("router", "camera", "http"), FTP, listed)))
-            self.assertIn("ended 1 connections", self.camfw("apply").log)
+            self.assertIn("ended 1 connection", self.camfw("apply").log)
             self.assertFalse(self.echoes(flow, 1))
