@@ -71,7 +71,7 @@ class Revoke(RouterTest):
             for flow in (camera, internet, router):
                 self.assertTrue(self.echoes(flow))
             self.change_config(TO_CAMERA, TO_CAMERA.replace('"http"', '"https"'))
-            self.assertIn("ended 1 connections", self.camfw("apply").log)
+            self.assertIn("ended 1 connection", self.camfw("apply").log)
             self.assertEqual(self.entries("dport=80", f"dst={example.CAMERA.address}"), [])
             self.assertFalse(self.echoes(camera, 1), "it is not picked up again")
             self.assertTrue(self.echoes(internet))
@@ -123,7 +123,7 @@ class Revoke(RouterTest):
             self.camfw("apply")
             self.assertTrue(self.echoes(flow))
             self.program.configure(base)
-            self.assertIn("ended 1 connections", self.camfw("apply").log)
+            self.assertIn("ended 1 connection", self.camfw("apply").log)
             self.assertFalse(self.echoes(flow, 1))
 
     def test_a_kill_before_the_look_is_made_up_for(self) -> None:
