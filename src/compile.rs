@@ -2,8 +2,8 @@
 //!
 //! Owns the order of the rules. In raw, one chain per zone drops sources that
 //! cannot be, before conntrack sees them and so before ESTABLISHED could let
-//! them through. In filter: loopback, ESTABLISHED and RELATED (a running
-//! stream goes no further), INVALID, sources that nobody on the internet has,
+//! them through. In filter: loopback, ESTABLISHED (a running stream goes no
+//! further), RELATED, INVALID, sources that nobody on the internet has,
 //! then one jump per zone or pair of zones to a chain of its own. What is left
 //! meets the policy, DROP.
 
@@ -12,6 +12,7 @@ mod helper;
 mod icmpv6;
 mod line;
 mod nat;
+mod related;
 mod source;
 mod tree;
 
@@ -170,13 +171,8 @@ impl<'a> Compiler<'a> {
             if direction != Direction::Forward {
                 rules.push(direction.loopback());
             }
-            rules.push(
-                Rule::new(Target::Accept)
-                    .matching(Match::Conntrack(Negatable::is(
-                        CtStates::RELATED_ESTABLISHED,
-                    )))
-                    .matching(purpose("established")),
-            );
+            self.established(&mut table, direction);
+            let rules = table.rules_mut(&direction.chain());
             rules.push(
                 Rule::new(Target::Jump(invalid.clone()))
                     .matching(Match::Conntrack(Negatable::is(CtStates::INVALID))),
@@ -186,6 +182,7 @@ impl<'a> Compiler<'a> {
             self.limited_log(&policy.log.prefixes.invalid),
             Rule::new(Target::Drop).matching(purpose("invalid")),
         ];
+        self.related(&mut table);
         if self.family == IpFamily::V6 {
             icmpv6::neighbours(&mut table);
         }
@@ -275,6 +272,7 @@ fn dhcp_client(table: &mut Table, zone: &Zone) {
             sport: Some(Negatable::is(source)),
             dport: Some(Negatable::is(destination)),
         })
+        .matching(Match::Conntrack(Negatable::is(CtStates::NEW)))
         .matching(zone_comment(zone))
     };
     let mut answer = between(DHCP_SERVER, DHCP_CLIENT);
@@ -411,6 +409,7 @@ mod tests {
         chain(format_args!("{zone}_to_{zone}"));
         chain(format_args!("source-{zone}"));
         chain(format_args!("reserved-{zone}"));
+        chain(format_args!("own-errors-{zone}"));
         // As many lines that say the same as fit into 1 MiB.
         let label = "0123456789_35000";
         chain(format_args!("line-{label}-10000h"));

@@ -157,6 +157,21 @@ impl Policy {
             .filter(|network| network.prefix_len() > 0)
     }
 
+    /// Whether the default route of a family leads out by a zone.
+    pub fn has_default_route(&self, zone: &Zone, ipv6: bool) -> bool {
+        let by_gateway = match ipv6 {
+            false => zone.dhcp || zone.gateway.is_some(),
+            true => zone.gateway6.is_some(),
+        };
+        let routed = |route: &Route| {
+            let by = matches!(&route.way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
+            by && route.table == MAIN_TABLE
+                && route.destination.prefix_len() == 0
+                && route.destination.addr().is_ipv6() == ipv6
+        };
+        by_gateway || self.routes.iter().any(routed)
+    }
+
     /// The lines by which somebody in a zone opens this UDP port of the router.
     pub fn offers_udp(&self, zone: ZoneIndex, port: u16) -> impl Iterator<Item = &Allow> {
         let port = PortRange::port(port);

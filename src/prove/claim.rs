@@ -1,12 +1,15 @@
 //! What is claimed of a ruleset, and the packet that shows a claim to be wrong.
 //!
 //! Owns the claims: nothing passes while the box is sealed; only what the allow
-//! lines say opens a connection, and all of it does; no source is spoofed; what
-//! roles and guarantees promise. Each holds for every packet there is.
+//! lines say opens a connection, and all of it does; no source is spoofed; nobody
+//! sends as part of another's connection; what roles and guarantees promise. Each holds for every packet there is.
+
+mod related;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::belongs;
 use super::condition::address;
 use super::diagram::Set;
 use super::intent::{self, Intent, Known};
@@ -105,6 +108,7 @@ pub fn claims(policy: &Policy, ipv4: &Ruleset, ipv6: &Ruleset) -> Vec<Claim> {
     let mut proof = Proof::new(policy, ipv4, IpFamily::V4);
     proof.only();
     proof.spoofed();
+    proof.related();
     for promise in &policy.promises {
         proof.promise(promise);
     }
@@ -115,6 +119,7 @@ pub fn claims(policy: &Policy, ipv4: &Ruleset, ipv6: &Ruleset) -> Vec<Claim> {
         Ipv6Mode::Same => {
             proof.only();
             proof.spoofed();
+            proof.related();
             for promise in &policy.promises {
                 proof.promise(promise);
             }
@@ -463,6 +468,12 @@ impl<'a> Proof<'a> {
 
     /// That there is no packet in `may`; those in `must` surely break it.
     fn none(&mut self, way: Way, may: Set, must: Set) -> Answer {
+        let wishes = self.wishes();
+        self.none_like(way, may, must, &wishes)
+    }
+
+    /// The same, shown by a packet that is as wished if one is.
+    fn none_like(&mut self, way: Way, may: Set, must: Set, wishes: &[Set]) -> Answer {
         let (broken, surely) = match must.is_empty() {
             true => (may, false),
             false => (must, true),
@@ -470,7 +481,6 @@ impl<'a> Proof<'a> {
         if broken.is_empty() {
             return Answer::Holds;
         }
-        let wishes = self.wishes();
         // The packet as it came: what was noted of it while it passed, if it did.
         let accepted = self.accepted[way as usize].may;
         let passed = self.space.diagrams.and(broken, accepted);
@@ -479,7 +489,8 @@ impl<'a> Proof<'a> {
         let from = [passed, came, broken]
             .into_iter()
             .find(|set| !set.is_empty());
-        let Some(packet) = from.and_then(|set| self.space.pick_like(set, &wishes)) else {
+        let picked = from.and_then(|set| belongs::pick(&mut self.space, set, wishes));
+        let Some(packet) = picked else {
             return Answer::TooLarge;
         };
         let line = witness::line(&self.space, &self.naming, way, &packet);

@@ -10,10 +10,12 @@ use ipnet::IpNet;
 use super::diagram::Set;
 use super::foreign;
 use super::given::{Given, Left};
-use super::packet::{Field, NO_INTERFACE, Packet, Space, State, Three};
+use super::packet::{
+    Field, HELPER_OTHERS, NO_INTERFACE, Packet, Space, State, Three, helper_code,
+};
 use crate::field::{IcmpType, PortRange};
 use crate::ruleset::{
-    CtStates, Interface, IpFamily, Match, Multiport, Negatable, PortSide, Protocol, Rule, TableName,
+    Connection, CtStates, Interface, IpFamily, Match, Multiport, Negatable, PortSide, Protocol, Rule, TableName,
 };
 
 /// A value that a field may have.
@@ -290,6 +292,45 @@ impl Condition {
         self.add(negated, any);
     }
 
+    /// What a packet's connection is, of packets that are RELATED to one: ICMP
+    /// errors and what a helper expected. Of others it is in doubt, since that
+    /// follows from the packet's own addresses and what became of them.
+    fn connection(&mut self, connection: &Connection, extension: &Match, table: TableName) {
+        self.states(false, connection.states, table);
+        if connection.states != CtStates::RELATED {
+            self.doubt(crate::ruleset::match_text(extension));
+            return;
+        }
+        if let Some((which, network)) = connection.end {
+            let (first, last) = network_range(network);
+            self.add(
+                false,
+                vec![Test::Range(Field::of_tuple(which), first, last)],
+            );
+        }
+        if connection.expected {
+            self.number(Field::CtExpected, false, 1);
+        }
+        if let Some(direction) = connection.direction {
+            self.number(Field::CtDirection, false, direction as u128);
+        }
+    }
+
+    /// The helper of the connection that expected this one (xt_helper.c); another
+    /// than those that packets tell apart is in doubt.
+    fn expected_by(&mut self, helper: &str, extension: &Match) {
+        let part = [State::Related, State::Established];
+        let part = part.map(|state| Test::Range(Field::State, state as u128, state as u128));
+        self.add(false, part.to_vec());
+        match helper_code(helper) {
+            HELPER_OTHERS => {
+                self.add(false, vec![Test::Range(Field::CtHelper, 1, 3)]);
+                self.doubt(crate::ruleset::match_text(extension));
+            }
+            code => self.number(Field::CtHelper, false, code),
+        }
+    }
+
     fn extension(&mut self, extension: &Match, table: TableName, family: IpFamily) {
         match extension {
             Match::Tcp {
@@ -327,6 +368,8 @@ impl Condition {
             Match::Conntrack(Negatable { negated, value }) => {
                 self.states(*negated, *value, table);
             }
+            Match::Connection(connection) => self.connection(connection, extension, table),
+            Match::ExpectedBy(helper) => self.expected_by(helper.as_str(), extension),
             Match::Addresses {
                 source,
                 destination,

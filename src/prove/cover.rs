@@ -22,7 +22,14 @@ pub struct Patch {
 }
 
 /// The fields, those that tell least first, so that they are widened first.
-const WIDENED: [Field; 15] = [
+const WIDENED: [Field; 22] = [
+    Field::CtReplyDestination,
+    Field::CtOriginalDestination,
+    Field::CtHelper,
+    Field::CtExpected,
+    Field::CtDirection,
+    Field::CtReplySource,
+    Field::CtOriginalSource,
     Field::Hops,
     Field::Mac,
     Field::Fragment,
@@ -151,6 +158,13 @@ impl Patch {
             (Field::Mac, "hardware address"),
             (Field::Mark, "mark"),
             (Field::Hops, "hops"),
+            (Field::CtDirection, "in its connection"),
+            (Field::CtOriginalSource, "of a connection from"),
+            (Field::CtOriginalDestination, "of a connection to"),
+            (Field::CtReplySource, "of a connection answered from"),
+            (Field::CtReplyDestination, "of a connection answered to"),
+            (Field::CtExpected, "expected"),
+            (Field::CtHelper, "helper"),
         ];
         let mut words = Vec::new();
         for (field, word) in order {
@@ -199,7 +213,22 @@ fn values(space: &Space, set: Set, field: Field) -> String {
 }
 
 fn is_named(field: Field) -> bool {
-    matches!(field, Field::In | Field::Out | Field::State)
+    matches!(
+        field,
+        Field::In | Field::Out | Field::State | Field::CtDirection | Field::CtHelper
+    )
+}
+
+fn is_address(field: Field) -> bool {
+    matches!(
+        field,
+        Field::Source
+            | Field::Destination
+            | Field::CtOriginalSource
+            | Field::CtReplySource
+            | Field::CtOriginalDestination
+            | Field::CtReplyDestination
+    )
 }
 
 fn named(space: &Space, field: Field, value: u128) -> String {
@@ -208,6 +237,11 @@ fn named(space: &Space, field: Field, value: u128) -> String {
             .iter()
             .find(|(state, ..)| *state as u128 == value);
         return known.map_or_else(String::new, |(_, _, name)| (*name).to_owned());
+    }
+    match field {
+        Field::CtDirection => return witness::direction_name(value).to_owned(),
+        Field::CtHelper => return witness::helper_name(value).to_owned(),
+        _ => {}
     }
     match space.interfaces.name(value) {
         "" => "none".into(),
@@ -219,7 +253,7 @@ fn named(space: &Space, field: Field, value: u128) -> String {
 /// Values in a row as a rule would have them.
 pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String {
     let show = |value: u128| match field {
-        Field::Source | Field::Destination => witness::address(family, value).to_string(),
+        _ if is_address(field) => witness::address(family, value).to_string(),
         Field::Protocol => {
             witness::protocol_name(value).map_or_else(|| value.to_string(), |name| name.to_owned())
         }
@@ -229,7 +263,7 @@ pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String 
     if first == last {
         return show(first);
     }
-    if matches!(field, Field::Source | Field::Destination) {
+    if is_address(field) {
         // As a network where it is one.
         let size = first ^ last;
         if size & size.wrapping_add(1) == 0 && first & size == 0 {

@@ -22,7 +22,7 @@ use crate::ruleset::{IpFamily, Protocol, TcpFlags};
 
 /// A policy's meaning in one family.
 pub struct Intent<'a, 's> {
-    policy: &'a Policy,
+    pub(super) policy: &'a Policy,
     /// Its packets.
     pub space: &'s mut Space,
     known: &'s mut Known,
@@ -432,7 +432,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.all(&sets)
     }
 
-    /// What the zones whose address comes by DHCP take and ask, whatever its state.
+    /// What the zones whose address comes by DHCP take and ask: what belongs to
+    /// no connection yet, since answers may be broadcast.
     fn leases(&mut self, way: Way) -> Set {
         let mut sets = Vec::new();
         for (index, zone) in self.policy.indexed_zones() {
@@ -456,8 +457,8 @@ impl<'a, 's> Intent<'a, 's> {
             sets.push(self.space.all(&parts));
         }
         let leases = self.space.diagrams.union(&sets);
-        let invalid = self.space.states(&[State::Invalid]);
-        self.space.diagrams.minus(leases, invalid)
+        let new = self.space.states(&[State::New]);
+        self.space.diagrams.and(leases, new)
     }
 
     /// The ICMPv6 without which there is no link, from where it can be.
@@ -497,11 +498,23 @@ impl<'a, 's> Intent<'a, 's> {
     /// What belongs to a connection that was let through, wherever it comes from
     /// that it can come from; and everything of the router to itself.
     pub fn carried(&mut self, way: Way) -> Three {
-        let part = self.space.states(&[State::Established, State::Related]);
         let loopback = self.loopback();
+        let established = self.space.states(&[State::Established]);
+        let expected = self.expected(way);
         if way == Way::Output {
-            return Three::exactly(self.space.diagrams.or(part, loopback));
+            let surely = self
+                .space
+                .diagrams
+                .union(&[established, expected, loopback]);
+            // At a rate, so that they may pass and need not.
+            let answers = self.own_errors();
+            return Three {
+                may: self.space.diagrams.or(surely, answers),
+                must: surely,
+            };
         }
+        let errors = self.errors();
+        let part = self.space.diagrams.union(&[established, expected, errors]);
         let (mut spoofed, mut unsure) = (Set::EMPTY, Set::EMPTY);
         for (index, _) in self.policy.indexed_zones() {
             let here = self.by(Field::In, Endpoint::Zone(index));

@@ -14,6 +14,7 @@
 
 #[cfg(test)]
 mod agreement;
+mod belongs;
 mod claim;
 mod compare;
 mod condition;
@@ -40,6 +41,7 @@ pub use compare::{Change, Comparison, Outcome, compare, differ};
 pub use fate::Kind;
 pub use flow::{Flow, FlowJudge};
 pub use matrix::{About, Class, Matrix, matrix};
+pub use reach::Way;
 pub use networks::{Behind, behind, parse as networks};
 pub use spoof::{Finding, Kept, family_of, family_of_dump, findings, unknown};
 pub use trace::Tracer;

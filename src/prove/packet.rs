@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagram::{Diagrams, Set};
-use crate::ruleset::{CtStates, IpFamily};
+use crate::ruleset::{CtStates, IpFamily, TupleAddress};
 
 /// A field of a packet, or what the kernel notes beside it. The order is that
 /// of the diagrams: what splits packets into few kinds comes first, addresses
@@ -26,6 +26,10 @@ pub enum Field {
     Out,
     /// Source address.
     Source,
+    /// Who opened its connection, as conntrack's tuple has it (`--ctorigsrc`).
+    CtOriginalSource,
+    /// Who answers in its connection (`--ctreplsrc`).
+    CtReplySource,
     /// Source hardware address.
     Mac,
     /// Destination address.
@@ -52,6 +56,16 @@ pub enum Field {
     Hops,
     /// The mark that rules give it.
     Mark,
+    /// Which way it takes in its connection, a [`CtDirection`].
+    CtDirection,
+    /// Whether a helper expected its connection (`--ctstatus EXPECTED`).
+    CtExpected,
+    /// The helper that did, by [`helper_code`].
+    CtHelper,
+    /// To whom its connection was opened (`--ctorigdst`).
+    CtOriginalDestination,
+    /// To whom its connection is answered (`--ctrepldst`).
+    CtReplyDestination,
     /// What cannot be told from the packet, a bit for each thing that rules ask
     /// (see `doubt`).
     Undecided,
@@ -59,13 +73,15 @@ pub enum Field {
 
 impl Field {
     /// Every field, in order.
-    pub const ALL: [Field; 20] = [
+    pub const ALL: [Field; 27] = [
         Field::State,
         Field::Dnat,
         Field::Snat,
         Field::In,
         Field::Out,
         Field::Source,
+        Field::CtOriginalSource,
+        Field::CtReplySource,
         Field::Mac,
         Field::Destination,
         Field::OriginalDestination,
@@ -79,15 +95,49 @@ impl Field {
         Field::Fragment,
         Field::Hops,
         Field::Mark,
+        Field::CtDirection,
+        Field::CtExpected,
+        Field::CtHelper,
+        Field::CtOriginalDestination,
+        Field::CtReplyDestination,
         Field::Undecided,
     ];
+
+    /// What is known of a packet by its connection alone.
+    pub const OF_CONNECTION: [Field; 7] = [
+        Field::CtOriginalSource,
+        Field::CtReplySource,
+        Field::CtDirection,
+        Field::CtExpected,
+        Field::CtHelper,
+        Field::CtOriginalDestination,
+        Field::CtReplyDestination,
+    ];
+
+    /// The field of an address of the connection.
+    pub const fn of_tuple(address: TupleAddress) -> Field {
+        match address {
+            TupleAddress::OriginalSource => Field::CtOriginalSource,
+            TupleAddress::OriginalDestination => Field::CtOriginalDestination,
+            TupleAddress::ReplySource => Field::CtReplySource,
+            TupleAddress::ReplyDestination => Field::CtReplyDestination,
+        }
+    }
 
     fn bits(self, family: IpFamily, interfaces: u32) -> u32 {
         match self {
             Field::State => 3,
             Field::Dnat | Field::Snat | Field::Fragment => 1,
+            Field::CtDirection | Field::CtExpected => 1,
+            Field::CtHelper => 2,
             Field::In | Field::Out => interfaces,
-            Field::Source | Field::Destination | Field::OriginalDestination => match family {
+            Field::Source
+            | Field::CtOriginalSource
+            | Field::CtReplySource
+            | Field::Destination
+            | Field::OriginalDestination
+            | Field::CtOriginalDestination
+            | Field::CtReplyDestination => match family {
                 IpFamily::V4 => 32,
                 IpFamily::V6 => 128,
             },
@@ -100,16 +150,37 @@ impl Field {
         }
     }
 
-    /// The field whose bits lie between this one's, so that one can be moved to
-    /// the other, and both be compared, at little cost.
-    fn twin(self) -> Option<Field> {
+    /// The fields whose bits lie between this one's, so that they can be compared
+    /// with it, or it be moved to them, at little cost.
+    fn beside(self) -> &'static [Field] {
         match self {
-            Field::Destination => Some(Field::OriginalDestination),
-            Field::DestinationPort => Some(Field::OriginalPort),
-            _ => None,
+            // An ICMP error's sender is held against an end of the connection.
+            Field::Source => &[Field::CtOriginalSource, Field::CtReplySource],
+            Field::Destination => &[Field::OriginalDestination],
+            Field::DestinationPort => &[Field::OriginalPort],
+            _ => &[],
         }
     }
+
+    /// Whether its bits lie between another's.
+    fn is_beside(self) -> bool {
+        Field::ALL
+            .iter()
+            .any(|field| field.beside().contains(&self))
+    }
 }
+
+/// The code of the helper that expected a connection: 0 is none.
+pub fn helper_code(name: &str) -> u128 {
+    match name {
+        "" => 0,
+        "ftp" => 1,
+        _ => HELPER_OTHERS,
+    }
+}
+
+/// Any helper but those that have a code of their own.
+pub const HELPER_OTHERS: u128 = 2;
 
 /// The values of [`Field::State`]; a packet has one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -356,21 +427,15 @@ impl Space {
         let mut next = 0;
         for field in Field::ALL {
             let bits = field.bits(family, interface_bits);
-            match field {
-                Field::OriginalDestination | Field::OriginalPort => continue,
-                _ => {}
+            if field.is_beside() {
+                continue;
             }
-            match field.twin() {
-                Some(twin) => {
-                    layout[field as usize] = (next, 2, bits);
-                    layout[twin as usize] = (next + 1, 2, bits);
-                    next += 2 * bits;
-                }
-                None => {
-                    layout[field as usize] = (next, 1, bits);
-                    next += bits;
-                }
+            let group = std::iter::once(&field).chain(field.beside());
+            let stride = 1 + field.beside().len() as u32;
+            for (place, member) in group.enumerate() {
+                layout[*member as usize] = (next + place as u32, stride, bits);
             }
+            next += stride * bits;
         }
         Space {
             diagrams: Diagrams::new(NODES_MAX),
@@ -706,6 +771,21 @@ impl Space {
                 Some(variable)
             }
         })
+    }
+
+    /// The packets whose source is an address of the connection that they are
+    /// about.
+    pub fn source_is(&mut self, address: Field) -> Set {
+        let (start, ..) = self.layout[Field::Source as usize];
+        let (other, ..) = self.layout[address as usize];
+        let apart = other - start;
+        let mut same = Set::FULL;
+        for (variable, _) in self.variables(Field::Source).rev() {
+            let zero = self.diagrams.make(variable + apart, same, Set::EMPTY);
+            let one = self.diagrams.make(variable + apart, Set::EMPTY, same);
+            same = self.diagrams.make(variable, zero, one);
+        }
+        same
     }
 
     fn twins_equal(&mut self, field: Field) -> Set {

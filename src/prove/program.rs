@@ -309,7 +309,10 @@ impl<'a> Program<'a> {
 
 fn needs_conntrack(extension: &Match) -> bool {
     match extension {
-        Match::Conntrack(_) | Match::ConnectionsPerSource { .. } => true,
+        Match::Conntrack(_)
+        | Match::Connection(_)
+        | Match::ExpectedBy(_)
+        | Match::ConnectionsPerSource { .. } => true,
         Match::Other(words) => words
             .get(1)
             .is_some_and(|name| name.starts_with("conn") || name == "state" || name == "helper"),

@@ -5,10 +5,10 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::packet::{Field, NO_INTERFACE, Packet, Space, State};
+use super::packet::{Field, NO_INTERFACE, Packet, Space, State, helper_code};
 use super::reach::Way;
 use crate::name::MacAddress;
-use crate::ruleset::{IpFamily, TcpFlags};
+use crate::ruleset::{CtDirection, IpFamily, TcpFlags};
 
 /// What interfaces are called: by the zone they belong to, if there is one.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +61,35 @@ pub fn protocol(text: &str) -> Option<u8> {
     let mut known = [1, 6, 17, 58].into_iter();
     let named = known.find(|number| protocol_name(u128::from(*number)) == Some(text));
     named.or_else(|| text.parse().ok())
+}
+
+/// The options of `camfw trace` for what is known of a packet by its connection;
+/// of iptables where it has one.
+const CONNECTION: [(Field, &str); 7] = [
+    (Field::CtDirection, "ctdir"),
+    (Field::CtOriginalSource, "ctorigsrc"),
+    (Field::CtOriginalDestination, "ctorigdst"),
+    (Field::CtReplySource, "ctreplsrc"),
+    (Field::CtReplyDestination, "ctrepldst"),
+    (Field::CtExpected, "expected"),
+    (Field::CtHelper, "helper"),
+];
+
+/// `--ctdir` of a number.
+pub fn direction_name(number: u128) -> &'static str {
+    match number {
+        0 => CtDirection::Original.as_str(),
+        _ => CtDirection::Reply.as_str(),
+    }
+}
+
+/// A helper of a code.
+pub fn helper_name(code: u128) -> &'static str {
+    match code {
+        0 => "none",
+        1 => "ftp",
+        _ => "other",
+    }
 }
 
 /// The options of `camfw trace` that describe a packet as it came.
@@ -125,6 +154,18 @@ pub fn written(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> Str
         if value(field) == 1 {
             line.push_str(option);
         }
+    }
+    for (field, option) in CONNECTION {
+        let value = value(field);
+        if value == 0 {
+            continue;
+        }
+        let _ = match field {
+            Field::CtExpected => write!(line, " --{option}"),
+            Field::CtDirection => write!(line, " --{option} {}", direction_name(value)),
+            Field::CtHelper => write!(line, " --{option} {}", helper_name(value)),
+            _ => write!(line, " --{option} {}", address(space.family, value)),
+        };
     }
     line
 }
@@ -200,14 +241,18 @@ pub fn packet(
                 to = Some(text.as_str());
                 continue;
             }
-            "src" | "dst" => {
+            "src" | "dst" | "ctorigsrc" | "ctorigdst" | "ctreplsrc" | "ctrepldst" => {
                 let address: IpAddr = text.parse().map_err(|_| wrong("is no address"))?;
                 if address.is_ipv4() != (space.family == IpFamily::V4) {
                     return Err(wrong("is of the other family; give both of one"));
                 }
+                let mut of_connection = CONNECTION.iter();
                 let field = match name.as_str() {
                     "src" => Field::Source,
-                    _ => Field::Destination,
+                    "dst" => Field::Destination,
+                    _ => of_connection
+                        .find(|(_, option)| option == name)
+                        .map_or(Field::Destination, |(field, _)| *field),
                 };
                 packet.set(field, super::condition::address(address));
                 continue;
@@ -260,9 +305,24 @@ pub fn packet(
                 packet.set(Field::Mac, mac);
                 continue;
             }
-            "fragment" | "dnat" | "snat" => {
+            "ctdir" => {
+                let direction = match text.as_str() {
+                    "ORIGINAL" => CtDirection::Original,
+                    "REPLY" => CtDirection::Reply,
+                    _ => return Err(wrong("is no direction; use ORIGINAL or REPLY")),
+                };
+                packet.set(Field::CtDirection, direction as u128);
+                continue;
+            }
+            "helper" => {
+                let helper = if text == "none" { "" } else { text };
+                packet.set(Field::CtHelper, helper_code(helper));
+                continue;
+            }
+            "fragment" | "dnat" | "snat" | "expected" => {
                 let field = match name.as_str() {
                     "fragment" => Field::Fragment,
+                    "expected" => Field::CtExpected,
                     "dnat" => Field::Dnat,
                     _ => Field::Snat,
                 };

@@ -238,6 +238,10 @@ pub enum Match {
     Icmpv6(Negatable<IcmpType>),
     /// `-m conntrack --ctstate`
     Conntrack(Negatable<CtStates>),
+    /// `-m conntrack --ctstate` with more of the connection that it belongs to
+    Connection(Connection),
+    /// `-m helper --helper`: a connection that this helper expected
+    ExpectedBy(ServiceName),
     /// `-m iprange`
     Addresses {
         /// First and last source address.
@@ -324,6 +328,11 @@ impl TcpFlags {
         mask: 0b01_0111,
         set: 0b00_0010,
     };
+    /// A reset: RST, whatever else.
+    pub const RESET: TcpFlags = TcpFlags {
+        mask: 0b00_0100,
+        set: 0b00_0100,
+    };
     /// Their names, from the lowest bit.
     pub const NAMES: [&'static str; 6] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"];
 
@@ -366,8 +375,8 @@ impl CtStates {
     pub const SNAT: CtStates = CtStates(32);
     /// Its destination address is rewritten.
     pub const DNAT: CtStates = CtStates(64);
-    /// Part of, or brought about by, a connection that was let through.
-    pub const RELATED_ESTABLISHED: CtStates = CtStates(4 | 8);
+    /// Brought about by a connection, or of none that conntrack knows.
+    pub const INVALID_RELATED: CtStates = CtStates(1 | 4);
 
     /// Each with its name, in the order in which iptables lists them.
     pub const NAMES: [(CtStates, &'static str); 7] = [
@@ -393,6 +402,63 @@ impl CtStates {
             bits |= state.0;
         }
         Some(CtStates(bits))
+    }
+}
+
+/// What is asked of the connection that a packet belongs to, beside its state.
+/// All of it must hold: ends in one match are ANDed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// The packet's states, any of these.
+    pub states: CtStates,
+    /// An address of the connection.
+    pub end: Option<(TupleAddress, IpNet)>,
+    /// `--ctstatus EXPECTED`: whether a helper expected it.
+    pub expected: bool,
+    /// The way that the packet takes in it.
+    pub direction: Option<CtDirection>,
+}
+
+/// An address of conntrack's tuples: of the one in the direction in which the
+/// connection was opened, and of the one in which it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TupleAddress {
+    /// `--ctorigsrc`: who opened it.
+    OriginalSource,
+    /// `--ctorigdst`: to whom, before rewriting.
+    OriginalDestination,
+    /// `--ctreplsrc`: who answers.
+    ReplySource,
+    /// `--ctrepldst`: to whom, before that is rewritten back.
+    ReplyDestination,
+}
+
+impl TupleAddress {
+    /// Each with its option, in the order in which iptables-save prints them.
+    pub const OPTIONS: [(TupleAddress, &'static str); 4] = [
+        (TupleAddress::OriginalSource, "--ctorigsrc"),
+        (TupleAddress::OriginalDestination, "--ctorigdst"),
+        (TupleAddress::ReplySource, "--ctreplsrc"),
+        (TupleAddress::ReplyDestination, "--ctrepldst"),
+    ];
+}
+
+/// `--ctdir`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CtDirection {
+    /// As the packet that opened the connection.
+    Original,
+    /// As its answers.
+    Reply,
+}
+
+impl CtDirection {
+    /// As iptables has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CtDirection::Original => "ORIGINAL",
+            CtDirection::Reply => "REPLY",
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::{
     Count, Counters, CtStates, Interface, IpFamily, MarkBits, Match, Negatable, Policy, PortSide,
     Protocol, RecentCheck, Rule, Ruleset, Table, TableName, Target, TcpFlags,
+    TupleAddress,
 };
 use crate::field::{PortRange, Rate};
 
@@ -167,6 +168,28 @@ fn match_words(words: &mut Vec<String>, extension: &Match) {
             let states = states_word(*value);
             add(&format!("-m conntrack {}--ctstate {states}", not(*negated)));
         }
+        Match::Connection(connection) => {
+            let states = states_word(connection.states);
+            add(&format!("-m conntrack --ctstate {states}"));
+            if let Some((which, network)) = connection.end {
+                let mut options = TupleAddress::OPTIONS.into_iter();
+                if let Some((_, option)) = options.find(|(known, _)| *known == which) {
+                    // One address is printed without its length.
+                    let network = match network.prefix_len() == network.max_prefix_len() {
+                        true => network.addr().to_string(),
+                        false => network.to_string(),
+                    };
+                    add(&format!("{option} {network}"));
+                }
+            }
+            if connection.expected {
+                add("--ctstatus EXPECTED");
+            }
+            if let Some(direction) = connection.direction {
+                add(&format!("--ctdir {}", direction.as_str()));
+            }
+        }
+        Match::ExpectedBy(helper) => add(&format!("-m helper --helper {helper}")),
         Match::Addresses {
             source,
             destination,

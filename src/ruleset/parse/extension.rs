@@ -3,11 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use ipnet::IpNet;
+
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, LogPrefix, MacAddress, ServiceName};
 use crate::ruleset::{
-    CtStates, IpFamily, MarkBits, Match, Multiport, Negatable, PortSide, RecentCheck, Target,
-    TcpFlags,
+    Connection, CtDirection, CtStates, IpFamily, MarkBits, Match, Multiport, Negatable, PortSide,
+    RecentCheck, Target, TcpFlags, TupleAddress,
 };
 
 /// The words of a rule that are still to be read.
@@ -212,6 +214,42 @@ fn time(words: &mut Words<'_>) -> Option<Match> {
     Some(Match::Time(window))
 }
 
+/// A state alone, or with more of the connection; None where it is more than we
+/// ever ask.
+fn conntrack(words: &mut Words<'_>) -> Option<Match> {
+    let states = negatable(words, "--ctstate", |text, _| CtStates::by_names(text))??;
+    let mut end = None;
+    for (which, name) in TupleAddress::OPTIONS {
+        if let Some(text) = option(words, name) {
+            let network = text.parse().ok();
+            let network = network.or_else(|| text.parse().ok().map(|at: IpAddr| IpNet::from(at)));
+            if end.replace((which, network?)).is_some() {
+                return None;
+            }
+        }
+    }
+    let expected = match option(words, "--ctstatus") {
+        None => false,
+        Some("EXPECTED") => true,
+        Some(_) => return None,
+    };
+    let direction = match option(words, "--ctdir") {
+        None => None,
+        Some("ORIGINAL") => Some(CtDirection::Original),
+        Some("REPLY") => Some(CtDirection::Reply),
+        Some(_) => return None,
+    };
+    if end.is_none() && !expected && direction.is_none() {
+        return Some(Match::Conntrack(states));
+    }
+    (!states.negated).then_some(Match::Connection(Connection {
+        states: states.value,
+        end,
+        expected,
+        direction,
+    }))
+}
+
 /// The match whose name was just read.
 pub(super) fn extension_match(extension: &str, words: &mut Words<'_>) -> Option<Match> {
     match extension {
@@ -244,8 +282,10 @@ pub(super) fn extension_match(extension: &str, words: &mut Words<'_>) -> Option<
         }
         "icmp" => negatable(words, "--icmp-type", |text, _| icmp_type(text))?.map(Match::Icmp),
         "icmp6" => negatable(words, "--icmpv6-type", |text, _| icmp_type(text))?.map(Match::Icmpv6),
-        "conntrack" => {
-            negatable(words, "--ctstate", |text, _| CtStates::by_names(text))?.map(Match::Conntrack)
+        "conntrack" => conntrack(words),
+        "helper" => {
+            let helper = ServiceName::try_from(option(words, "--helper")?).ok()?;
+            Some(Match::ExpectedBy(helper))
         }
         "state" => {
             negatable(words, "--state", |text, _| CtStates::by_names(text))?.map(Match::Conntrack)

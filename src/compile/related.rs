@@ -1,0 +1,414 @@
+//! What belongs to a connection that is open, without being part of it: ICMP
+//! errors about it, the router's own answers, and what a helper expects.
+//!
+//! ESTABLISHED is one rule, so that a running stream costs the same whatever the
+//! policy's size. It suffices, since table raw holds each packet's source against
+//! its interface, a new policy ends the connections that it forbids, and what
+//! belongs to an interface that went follows no other route.
+//!
+//! RELATED is not like it. An ICMP error carries bytes of its sender's choice, and
+//! the kernel asks whether it is sent to the sender of the packet that it quotes,
+//! not who sends it (nf_conntrack_inet_error in
+//! net/netfilter/nf_conntrack_proto_icmp.c): whoever can name a connection could
+//! send through it. Here an error passes only from where the packets of its
+//! direction come from: in the direction in which the connection was opened the
+//! source of the original tuple must be reached by the interface that the error
+//! came in by, in the other the source of the reply tuple. Those are the addresses
+//! on the wire beyond the router, whatever NAT does between: the conntrack match
+//! reads the tuples, which no rewriting changes. Several ends in one match are
+//! ANDed (conntrack_mt in net/netfilter/xt_conntrack.c), so each end and network
+//! has a rule of its own, in a chain for each zone.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use super::tree::{self, Placed};
+use super::{Compiler, Direction, chain, entering, interface, purpose, tcp, zone_comment};
+use crate::field::{IcmpType, Rate, Unit};
+use crate::name::{ChainName, ServiceName};
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
+use crate::registry::icmp_error::errors;
+use crate::registry::special_purpose::LINK_LOCAL;
+use crate::ruleset::{
+    Connection, CtDirection, CtStates, IpFamily, Match, Negatable, Protocol, Rule, Table, Target,
+    TcpFlags, TupleAddress,
+};
+
+/// How many errors and resets of its own the router sends into a zone at the
+/// most, beside the kernel's own limits (icmp_ratelimit, icmp_msgs_per_sec).
+const OWN_ERRORS: Option<Rate> = Rate::new(100, Unit::Second);
+
+/// The addresses that an interface leads to.
+enum Reached {
+    /// These, but for the router's own.
+    Networks { networks: Vec<IpNet>, own: Vec<IpNet> },
+    /// All but these: by the default route.
+    AllBut(Vec<IpNet>),
+}
+
+impl Compiler<'_> {
+    /// The rules of one direction, up to INVALID.
+    pub(super) fn established(&self, table: &mut Table, direction: Direction) {
+        let state = |states| Match::Conntrack(Negatable::is(states));
+        let rules = table.rules_mut(&direction.chain());
+        rules.push(
+            Rule::new(Target::Accept)
+                .matching(state(CtStates::ESTABLISHED))
+                .matching(purpose("established")),
+        );
+        let expected = expected_chain(direction);
+        if self.any_expected(direction) {
+            rules.push(helped(Rule::new(Target::Jump(expected))));
+        }
+        rules.push(match direction {
+            Direction::Input | Direction::Forward => {
+                Rule::new(Target::Jump(chain("related"))).matching(state(CtStates::RELATED))
+            }
+            // An error about a packet that was not let through is about a
+            // connection that conntrack never had, so it is INVALID.
+            Direction::Output => Rule::new(Target::Jump(chain("own-errors")))
+                .matching(state(CtStates::INVALID_RELATED)),
+        });
+    }
+
+    /// The chains that those rules jump to.
+    pub(super) fn related(&mut self, table: &mut Table) {
+        self.expected(table);
+        let related = chain("related");
+        let by_zone = chain("errors");
+        table
+            .rules_mut(&related)
+            .extend(self.of_error_types(&by_zone));
+        table.rules_mut(&by_zone);
+        for (index, zone) in self.policy.indexed_zones() {
+            let name = chain(format_args!("errors-{}", zone.name));
+            let jump = entering(zone, Target::Jump(name.clone())).matching(zone_comment(zone));
+            match zone.role {
+                Role::Camera => {
+                    let placed = self.errors_of_cameras(index, zone);
+                    if placed.is_empty() {
+                        continue;
+                    }
+                    table.rules_mut(&by_zone).push(jump);
+                    table.rules_mut(&name);
+                    tree::place(table, &mut self.names, &name, placed);
+                }
+                Role::Private | Role::External => {
+                    table.rules_mut(&by_zone).push(jump);
+                    let rules = self.errors_by(zone);
+                    *table.rules_mut(&name) = rules;
+                }
+            }
+        }
+        self.own_errors(table);
+    }
+
+    /// A jump for each type of error that may pass.
+    fn of_error_types(&self, to: &ChainName) -> Vec<Rule> {
+        let rules = errors(self.family).iter().map(|error| {
+            let kind = Negatable::is(IcmpType::by_number(error.number));
+            let rule = Rule::new(Target::Jump(to.clone()));
+            let rule = match self.family {
+                IpFamily::V4 => rule.of(Protocol::Icmp).matching(Match::Icmp(kind)),
+                IpFamily::V6 => rule.of(Protocol::Icmpv6).matching(Match::Icmpv6(kind)),
+            };
+            rule.matching(purpose(error.name))
+        });
+        rules.collect()
+    }
+
+    fn reached_by(&self, zone: &Zone) -> Reached {
+        let own = zone.own().map(|own| IpNet::from(own.addr()));
+        let own: Vec<IpNet> = own.filter(|own| self.is_ours(own)).collect();
+        let ipv6 = self.family == IpFamily::V6;
+        if !self.policy.has_default_route(zone, ipv6) {
+            let networks = self.networks_of(zone);
+            return Reached::Networks { networks, own };
+        }
+        let others = self.policy.zones.iter();
+        let others = others.filter(|other| other.name != zone.name);
+        let others = others.flat_map(|other| self.networks_of(other));
+        let mut elsewhere: Vec<IpNet> = own.into_iter().chain(others).collect();
+        // It is on every link, and behind none.
+        elsewhere.extend(ipv6.then_some(IpNet::V6(LINK_LOCAL)));
+        Reached::AllBut(elsewhere)
+    }
+
+    /// Errors about connections with an end that is reached by this zone's
+    /// interface, from any router on the way.
+    fn errors_by(&self, zone: &Zone) -> Vec<Rule> {
+        let both = |target: &Target, network: IpNet, what: &str| {
+            [CtDirection::Original, CtDirection::Reply].map(|direction| {
+                Rule::new(target.clone())
+                    .matching(about(direction, Some(network)))
+                    .matching(purpose(what))
+            })
+        };
+        let mut rules = Vec::new();
+        match self.reached_by(zone) {
+            Reached::Networks { networks, own } => {
+                for own in own {
+                    rules.extend(both(&Target::Return, own, "own address"));
+                }
+                for network in networks {
+                    rules.extend(both(&Target::Accept, network, "reached by this zone"));
+                }
+            }
+            Reached::AllBut(elsewhere) => {
+                for network in elsewhere {
+                    rules.extend(both(&Target::Return, network, "not reached by this zone"));
+                }
+                rules.push(
+                    Rule::new(Target::Accept)
+                        .matching(Match::Conntrack(Negatable::is(CtStates::RELATED)))
+                        .matching(purpose("reached by this zone")),
+                );
+            }
+        }
+        rules
+    }
+
+    /// A camera tells of its own connections alone: each host that a line names,
+    /// or a listed camera that a line is for, in the direction of that line. That
+    /// a packet's source is an end of its connection no match can ask in general,
+    /// so errors from other hosts of a camera zone do not pass.
+    fn errors_of_cameras(&self, index: ZoneIndex, zone: &Zone) -> Vec<Placed> {
+        let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+        let mut placed = Vec::new();
+        for direction in [CtDirection::Original, CtDirection::Reply] {
+            for host in self.hosts_with_lines(index, direction) {
+                if own.contains(&host) || !self.is_ours(&host) {
+                    continue;
+                }
+                placed.push(Placed {
+                    source: Some(host),
+                    destination: None,
+                    rule: Rule::new(Target::Accept)
+                        .matching(about(direction, Some(host)))
+                        .matching(purpose("its own connection")),
+                });
+            }
+        }
+        placed
+    }
+
+    fn hosts_with_lines(&self, index: ZoneIndex, direction: CtDirection) -> BTreeSet<IpNet> {
+        let end = Endpoint::Zone(index);
+        let here = |flow: &Flow| match direction {
+            CtDirection::Original => flow.from == end,
+            CtDirection::Reply => flow.to == end,
+        };
+        let mut hosts: BTreeSet<IpNet> = BTreeSet::new();
+        let (mut any, mut networks): (bool, Vec<&IpNet>) = (false, Vec::new());
+        let lines = self.policy.allows.iter();
+        for allow in lines.filter(|allow| allow.flows.iter().any(here)) {
+            let addresses = match direction {
+                CtDirection::Original => &allow.sources,
+                CtDirection::Reply => &allow.destinations,
+            };
+            match addresses {
+                Addresses::Any => any = true,
+                Addresses::Only(listed) => {
+                    let is_host = |it: &&IpNet| it.prefix_len() == it.max_prefix_len();
+                    let (single, wider): (Vec<&IpNet>, Vec<&IpNet>) =
+                        listed.iter().partition(is_host);
+                    hosts.extend(single);
+                    networks.extend(wider);
+                }
+            }
+        }
+        for camera in self.policy.cameras_of(index) {
+            let at = super::host(camera.address);
+            if any || networks.iter().any(|network| network.contains(&at)) {
+                hosts.insert(at);
+            }
+        }
+        hosts
+    }
+
+    /// The kernel's own errors, and what REJECT sends, go back into the zone that
+    /// the packet which they answer came from. To its sender, since the kernel
+    /// sends them to the source of that packet (icmp_send, nf_send_reset), and
+    /// table raw let no other source in. Nothing else RELATED leaves the router.
+    fn own_errors(&mut self, table: &mut Table) {
+        let own = chain("own-errors");
+        let back = chain("own-errors-to");
+        let mut rules = self.of_error_types(&back);
+        let reset = Negatable::is(TcpFlags::RESET);
+        rules.push(
+            Rule::new(Target::Jump(back.clone()))
+                .of(Protocol::Tcp)
+                .matching(tcp(None, Some(reset)))
+                .matching(Match::Conntrack(Negatable::is(CtStates::RELATED)))
+                .matching(purpose("reset")),
+        );
+        rules.push(
+            Rule::new(Target::Drop)
+                .matching(Match::Conntrack(Negatable::is(CtStates::RELATED)))
+                .matching(purpose("answers nobody")),
+        );
+        *table.rules_mut(&own) = rules;
+        table.rules_mut(&back);
+        for zone in &self.policy.zones {
+            let mut rules = Vec::new();
+            let to = |network: Option<IpNet>, target: Target| {
+                let mut rule = Rule::new(target);
+                rule.destination = network.map(Negatable::is);
+                rule
+            };
+            let limited = |rule: Rule| Rule {
+                matches: OWN_ERRORS.map(Match::Limit).into_iter().collect(),
+                ..rule
+            };
+            match self.reached_by(zone) {
+                Reached::Networks { networks, .. } => {
+                    let networks = networks.into_iter();
+                    rules.extend(networks.map(|it| limited(to(Some(it), Target::Accept))));
+                }
+                Reached::AllBut(elsewhere) => {
+                    let elsewhere = elsewhere.into_iter();
+                    rules.extend(elsewhere.map(|it| to(Some(it), Target::Return)));
+                    rules.push(limited(to(None, Target::Accept)));
+                }
+            }
+            let name = chain(format_args!("own-errors-{}", zone.name));
+            let mut jump = Rule::new(Target::Jump(name.clone())).matching(zone_comment(zone));
+            jump.out_interface = interface(&zone.interface);
+            table.rules_mut(&back).push(jump);
+            *table.rules_mut(&name) = rules;
+        }
+    }
+
+    /// The flows on which lines with the helper let its data connections be, and
+    /// whether from who opened the line's own connection (passive FTP) or to them
+    /// (active).
+    fn helped_flows(&self) -> Vec<(Flow, &Allow, CtDirection)> {
+        let mut all = Vec::new();
+        for flow in super::flows(self.policy) {
+            for allow in self.policy.allows_of(flow) {
+                if allow.services.iter().any(|service| service.helper) {
+                    all.push((flow, allow, CtDirection::Original));
+                    all.push((flow, allow, CtDirection::Reply));
+                }
+            }
+        }
+        all
+    }
+
+    fn any_expected(&self, direction: Direction) -> bool {
+        let flows = self.helped_flows();
+        let mut ways = flows.iter().map(|(flow, _, way)| hook(*flow, *way));
+        ways.any(|way| way == Some(direction))
+    }
+
+    /// What a helper expects passes between the ends of the line that has it.
+    fn expected(&mut self, table: &mut Table) {
+        let mut placed: Vec<(Direction, Placed)> = Vec::new();
+        for (flow, allow, way) in self.helped_flows() {
+            let Some(direction) = hook(flow, way) else {
+                continue;
+            };
+            let ends = [
+                (flow.from, self.prefixes(&allow.sources)),
+                (flow.to, self.prefixes(&allow.destinations)),
+            ];
+            let [(from, sources), (to, destinations)] = match way {
+                CtDirection::Original => ends,
+                CtDirection::Reply => {
+                    let [client, server] = ends;
+                    [server, client]
+                }
+            };
+            let mut rule = Rule::new(Target::Accept);
+            rule.matches
+                .extend(super::line::comment(allow, "ftp data"));
+            let by = |end: Endpoint| match end {
+                Endpoint::Zone(zone) => interface(&self.policy.zone(zone).interface),
+                Endpoint::Router => None,
+            };
+            (rule.in_interface, rule.out_interface) = (by(from), by(to));
+            for source in &sources {
+                for destination in &destinations {
+                    placed.push((
+                        direction,
+                        Placed {
+                            source: *source,
+                            destination: *destination,
+                            rule: rule.clone(),
+                        },
+                    ));
+                }
+            }
+        }
+        for direction in Direction::ALL {
+            if !self.any_expected(direction) {
+                continue;
+            }
+            let name = expected_chain(direction);
+            table.rules_mut(&name);
+            let here: Vec<Placed>;
+            (here, placed) = {
+                let (here, rest): (Vec<_>, Vec<_>) =
+                    placed.into_iter().partition(|(of, _)| *of == direction);
+                (here.into_iter().map(|(_, placed)| placed).collect(), rest)
+            };
+            tree::place(table, &mut self.names, &name, here);
+        }
+    }
+}
+
+/// Packets of a connection in this direction whose other end, where they come
+/// from, is in a network.
+fn about(direction: CtDirection, network: Option<IpNet>) -> Match {
+    let end = match direction {
+        CtDirection::Original => TupleAddress::OriginalSource,
+        CtDirection::Reply => TupleAddress::ReplySource,
+    };
+    Match::Connection(Connection {
+        states: CtStates::RELATED,
+        end: network.map(|network| (end, network)),
+        expected: false,
+        direction: Some(direction),
+    })
+}
+
+/// The first packet of a connection that the FTP helper expected: of TCP alone,
+/// and the helper's own (helper_mt in net/netfilter/xt_helper.c looks at the
+/// connection that expected it).
+fn helped(rule: Rule) -> Rule {
+    let rule = rule
+        .of(Protocol::Tcp)
+        .matching(Match::Connection(Connection {
+            states: CtStates::RELATED,
+            end: None,
+            expected: true,
+            direction: None,
+        }));
+    match ServiceName::try_from("ftp") {
+        Ok(ftp) => rule.matching(Match::ExpectedBy(ftp)),
+        Err(_) => rule,
+    }
+}
+
+fn expected_chain(direction: Direction) -> ChainName {
+    chain(match direction {
+        Direction::Input => "expected-input",
+        Direction::Forward => "expected-forward",
+        Direction::Output => "expected-output",
+    })
+}
+
+/// Where a flow's packets in a direction are judged.
+fn hook(flow: Flow, way: CtDirection) -> Option<Direction> {
+    let (from, to) = match way {
+        CtDirection::Original => (flow.from, flow.to),
+        CtDirection::Reply => (flow.to, flow.from),
+    };
+    match (from, to) {
+        (Endpoint::Zone(_), Endpoint::Zone(_)) => Some(Direction::Forward),
+        (Endpoint::Zone(_), Endpoint::Router) => Some(Direction::Input),
+        (Endpoint::Router, Endpoint::Zone(_)) => Some(Direction::Output),
+        (Endpoint::Router, Endpoint::Router) => None,
+    }
+}

@@ -1,0 +1,277 @@
+//! What belongs to a connection without being part of it, straight from the
+//! policy: ICMP errors about it, the router's own, and what a helper expects.
+//!
+//! Owns which end of a connection an error must be told from. Knows nothing of
+//! rules. That ESTABLISHED alone needs no such end rests on three things: each
+//! source is held against its interface, which is claimed of the same rules; what
+//! a new policy forbids is ended; and what belongs to an interface that went
+//! follows no other route.
+
+use ipnet::IpNet;
+
+use super::diagram::Set;
+use super::intent::{Intent, networks_of};
+use super::packet::{Field, Packet, Space, State, helper_code};
+use super::reach::Way;
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
+use crate::registry::icmp_error;
+use crate::registry::special_purpose::LINK_LOCAL;
+use crate::ruleset::{CtDirection, IpFamily, Protocol, TcpFlags};
+
+/// Each direction in a connection, with the field of the address that its packets
+/// come from, as it is on the wire beyond the router.
+const SENDERS: [(CtDirection, Field); 2] = [
+    (CtDirection::Original, Field::CtOriginalSource),
+    (CtDirection::Reply, Field::CtReplySource),
+];
+
+/// What shows that something belongs to no connection of its sender's: an error
+/// such as anybody can make, about a connection that the packet's receiver opened.
+pub(super) fn example(space: &mut Space) -> Vec<Set> {
+    let (protocol, kind, code) = match space.family {
+        // Port unreachable.
+        IpFamily::V4 => (Protocol::Icmp, 3, 3),
+        IpFamily::V6 => (Protocol::Icmpv6, 1, 4),
+    };
+    vec![
+        space.states(&[State::Related]),
+        space.equal(Field::Protocol, protocol.number().into()),
+        space.equal(Field::IcmpType, kind),
+        space.equal(Field::IcmpCode, code),
+        space.equal(Field::CtDirection, CtDirection::Reply as u128),
+        space.equal(Field::CtExpected, 0),
+        space.equal(Field::CtHelper, 0),
+    ]
+}
+
+/// A packet of a set, as wished; if it is an error, about a connection that its
+/// receiver has with somebody whom no private network holds.
+pub(super) fn pick(space: &mut Space, set: Set, wishes: &[Set]) -> Option<Packet> {
+    let packet = space.pick_like(set, wishes)?;
+    let is_error = packet.value(Field::State) == State::Related as u128
+        && packet.value(Field::CtDirection) == CtDirection::Reply as u128;
+    if !is_error {
+        return Some(packet);
+    }
+    let receiver = packet.value(Field::Destination);
+    let server = match space.family {
+        IpFamily::V4 => 0x0101_0101,
+        IpFamily::V6 => 0x2606_4700_4700 << 80 | 0x1111,
+    };
+    let mut sets = Vec::new();
+    for field in Field::ALL {
+        // Everything else stays.
+        sets.extend((!Field::OF_CONNECTION.contains(&field)).then(|| space.like(field, &packet)));
+    }
+    let same = space.all(&sets);
+    let mut wishes = wishes.to_vec();
+    for (field, address) in [
+        (Field::CtOriginalSource, receiver),
+        (Field::CtReplyDestination, receiver),
+        (Field::CtReplySource, server),
+        (Field::CtOriginalDestination, server),
+    ] {
+        wishes.push(space.equal(field, address));
+    }
+    let alike = space.diagrams.and(set, same);
+    space.pick_like(alike, &wishes).or(Some(packet))
+}
+
+impl Intent<'_, '_> {
+    /// ICMP errors that belong to a connection of somebody who is reached by the
+    /// interface that they came in by; of a zone of cameras, of the sender.
+    pub(super) fn errors(&mut self) -> Set {
+        let mut all = Vec::new();
+        for (index, _) in self.policy.indexed_zones() {
+            let here = self.by(Field::In, Endpoint::Zone(index));
+            let theirs = self.about_somebody_in(index);
+            all.push(self.space.diagrams.and(theirs, here));
+        }
+        let all = self.space.diagrams.union(&all);
+        let errors = self.error_types();
+        let related = self.space.states(&[State::Related]);
+        self.space.all(&[errors, related, all])
+    }
+
+    /// The packets of connections with an end in a zone, where they come from.
+    pub(super) fn about_somebody_in(&mut self, index: ZoneIndex) -> Set {
+        let zone = self.policy.zone(index);
+        let mut sets = Vec::new();
+        for (direction, sender) in SENDERS {
+            let way = self
+                .space
+                .equal(Field::CtDirection, direction as u128);
+            let end = match zone.role {
+                Role::Camera => {
+                    let hosts = self.hosts_with_lines(index, direction);
+                    let hosts = self.networks(Field::Source, &hosts);
+                    let itself = self.space.source_is(sender);
+                    self.space.diagrams.and(hosts, itself)
+                }
+                Role::Private | Role::External => self.reached(zone, sender),
+            };
+            sets.push(self.space.diagrams.and(way, end));
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    /// The packets with an address that a zone's interface leads to: in its
+    /// networks, and by the default route in no other zone's; never the router's.
+    fn reached(&mut self, zone: &Zone, field: Field) -> Set {
+        let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+        let own = self.networks(field, &own);
+        let ipv6 = self.space.family == IpFamily::V6;
+        let inside = if self.policy.has_default_route(zone, ipv6) {
+            let others = self.policy.zones.iter();
+            let others = others.filter(|other| other.name != zone.name);
+            let mut others: Vec<IpNet> = others
+                .flat_map(|other| networks_of(self.policy, other))
+                .collect();
+            others.push(LINK_LOCAL.into());
+            !self.networks(field, &others)
+        } else {
+            let networks = networks_of(self.policy, zone);
+            self.networks(field, &networks)
+        };
+        self.space.diagrams.minus(inside, own)
+    }
+
+    /// The hosts of a zone of cameras that lines are for: those that lines name
+    /// one by one, and the listed cameras that they hold.
+    fn hosts_with_lines(&self, index: ZoneIndex, direction: CtDirection) -> Vec<IpNet> {
+        let is_end = |flow: &Flow| {
+            let end = match direction {
+                CtDirection::Original => flow.from,
+                CtDirection::Reply => flow.to,
+            };
+            end == Endpoint::Zone(index)
+        };
+        let lines = self.policy.allows.iter();
+        let lines = lines.filter(|allow| allow.flows.iter().any(is_end));
+        let lines: Vec<&Addresses> = lines
+            .map(|allow| match direction {
+                CtDirection::Original => &allow.sources,
+                CtDirection::Reply => &allow.destinations,
+            })
+            .collect();
+        let mut named: Vec<IpNet> = Vec::new();
+        let mut wide: Vec<IpNet> = Vec::new();
+        let mut anybody = false;
+        for addresses in lines {
+            match addresses {
+                Addresses::Any => anybody = true,
+                Addresses::Only(networks) => {
+                    for network in networks {
+                        match network.prefix_len() == network.max_prefix_len() {
+                            true => named.push(*network),
+                            false => wide.push(*network),
+                        }
+                    }
+                }
+            }
+        }
+        let cameras = self.policy.cameras_of(index);
+        let cameras = cameras.map(|camera| IpNet::from(std::net::IpAddr::V4(camera.address)));
+        named.extend(
+            cameras.filter(|camera| anybody || wide.iter().any(|wide| wide.contains(camera))),
+        );
+        let own: Vec<IpNet> = self.policy.zone(index).own().map(|own| IpNet::from(own.addr())).collect();
+        named.retain(|host| !own.contains(host));
+        named
+    }
+
+    /// Errors and resets of the router's own, to where the packet that they answer
+    /// came from.
+    pub(super) fn own_errors(&mut self) -> Set {
+        let errors = self.error_types();
+        let either = self.space.states(&[State::Invalid, State::Related]);
+        let errors = self.space.diagrams.and(errors, either);
+        let TcpFlags { mask, set } = TcpFlags::RESET;
+        let reset = [
+            self.space.masked(Field::Flags, mask.into(), set.into()),
+            self.space.equal(Field::Protocol, Protocol::Tcp.number().into()),
+            self.space.states(&[State::Related]),
+        ];
+        let reset = self.space.all(&reset);
+        let what = self.space.diagrams.or(errors, reset);
+        let mut back = Vec::new();
+        for (index, zone) in self.policy.indexed_zones() {
+            let there = self.by(Field::Out, Endpoint::Zone(index));
+            let ipv6 = self.space.family == IpFamily::V6;
+            let to = match self.policy.has_default_route(zone, ipv6) {
+                true => self.reached(zone, Field::Destination),
+                false => {
+                    let networks = networks_of(self.policy, zone);
+                    self.networks(Field::Destination, &networks)
+                }
+            };
+            back.push(self.space.diagrams.and(to, there));
+        }
+        let back = self.space.diagrams.union(&back);
+        self.space.diagrams.and(what, back)
+    }
+
+    /// What conntrack's FTP helper expects of a connection whose line has it.
+    pub(super) fn expected(&mut self, way: Way) -> Set {
+        let mut sets = Vec::new();
+        for allow in &self.policy.allows {
+            if !allow.services.iter().any(|service| service.helper) {
+                continue;
+            }
+            for flow in &allow.flows {
+                sets.extend(self.expected_by(way, *flow, allow, CtDirection::Original));
+                sets.extend(self.expected_by(way, *flow, allow, CtDirection::Reply));
+            }
+        }
+        let between = self.space.diagrams.union(&sets);
+        let parts = [
+            self.space.equal(Field::CtHelper, helper_code("ftp")),
+            self.space.equal(Field::CtExpected, 1),
+            self.space.equal(Field::Protocol, Protocol::Tcp.number().into()),
+            between,
+            self.space.states(&[State::Related]),
+        ];
+        self.space.all(&parts)
+    }
+
+    /// Between the ends of a line: as the line goes, or back.
+    fn expected_by(
+        &mut self,
+        way: Way,
+        flow: Flow,
+        allow: &Allow,
+        direction: CtDirection,
+    ) -> Option<Set> {
+        let (flow, sources, destinations) = match direction {
+            CtDirection::Original => (flow, &allow.sources, &allow.destinations),
+            CtDirection::Reply => {
+                let back = Flow {
+                    from: flow.to,
+                    to: flow.from,
+                };
+                (back, &allow.destinations, &allow.sources)
+            }
+        };
+        if super::intent::way_of(flow) != Some(way) {
+            return None;
+        }
+        let sources = self.addresses(Field::Source, sources);
+        let destinations = self.addresses(Field::Destination, destinations);
+        let ends = self.ends(flow);
+        Some(self.space.all(&[ends, sources, destinations]))
+    }
+
+    /// The types of errors that a connection needs to hear of.
+    fn error_types(&mut self) -> Set {
+        let family = self.space.family;
+        let types = icmp_error::errors(family).iter();
+        let types: Vec<u128> = types.map(|error| error.number.into()).collect();
+        let kinds = self.space.one_of(Field::IcmpType, &types);
+        let protocol = match family {
+            IpFamily::V4 => Protocol::Icmp,
+            IpFamily::V6 => Protocol::Icmpv6,
+        };
+        let of = self.space.equal(Field::Protocol, protocol.number().into());
+        self.space.diagrams.and(kinds, of)
+    }
+}

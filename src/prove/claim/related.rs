@@ -1,0 +1,97 @@
+//! That what belongs to a connection belongs to one of the zone that it comes from.
+
+use super::Proof;
+use crate::policy::Endpoint;
+use crate::prove::belongs;
+use crate::prove::diagram::Set;
+use crate::prove::packet::{Field, State};
+use crate::prove::reach::Way;
+
+use super::Answer;
+
+impl Proof<'_> {
+    /// From no zone does anything pass as part of a connection, or as an error
+    /// about one, that nobody in that zone has. The connection itself was opened by
+    /// an allow line, which is claimed elsewhere; and its other end is where the
+    /// packet goes, since the kernel takes an error for RELATED only if it goes to
+    /// the sender of the packet that it quotes.
+    pub(super) fn related(&mut self) {
+        for (index, zone) in self.policy.indexed_zones() {
+            let here = self.intent().by(Field::In, Endpoint::Zone(index));
+            let somebodys = self.intent().about_somebody_in(index);
+            let errors = self.intent().errors();
+            let sources = self.intent().sources(index);
+            // A host may have sent it before nat to where it may without an address.
+            let fields = [Field::Destination, Field::DestinationPort];
+            let sources = self.space.forget(sources, &fields);
+            let errors = self.space.diagrams.and(errors, somebodys);
+            let mut answer = Answer::Holds;
+            for way in [Way::Forward, Way::Input] {
+                let expected = self.intent().expected(way);
+                let related = self.space.states(&[State::Related]);
+                let established = self.space.states(&[State::Established]);
+                let belongs = self.space.diagrams.or(errors, expected);
+                let strange = self.space.diagrams.minus(related, belongs);
+                let spoofed = self.space.diagrams.minus(established, sources);
+                let strange = self.space.diagrams.or(strange, spoofed);
+                let strange = self.space.diagrams.and(strange, here);
+                if answer == Answer::Holds {
+                    let back = self.intent().by(Field::Out, Endpoint::Zone(index));
+                    answer = self.no_stranger(way, strange, !back);
+                }
+            }
+            self.claim(
+                format!(
+                    "from {} nothing reaches another zone or the router by RELATED or ESTABLISHED unless a connection between the two was opened by an allow line",
+                    zone.name
+                ),
+                answer,
+            );
+        }
+        let what = [
+            self.intent().own_errors(),
+            self.intent().expected(Way::Output),
+            self.intent().loopback(),
+        ];
+        let what = self.space.diagrams.union(&what);
+        let related = self.space.states(&[State::Related]);
+        let strange = self.space.diagrams.minus(related, what);
+        let answer = self.no_stranger(Way::Output, strange, Set::FULL);
+        self.claim(
+            "the router sends errors and resets only back to where the packet that they answer came from"
+                .into(),
+            answer,
+        );
+        self.own_errors_have_a_rate();
+    }
+
+    /// What somebody may have the router answer without end has a rate.
+    fn own_errors_have_a_rate(&mut self) {
+        let own = self.intent().own_errors();
+        let loopback = self.intent().loopback();
+        let expected = self.intent().expected(Way::Output);
+        let others = self.space.diagrams.or(loopback, expected);
+        let own = self.space.diagrams.minus(own, others);
+        let surely = self.noted[Way::Output as usize].must;
+        let surely = self.space.diagrams.and(surely, own);
+        let mut wishes = belongs::example(&mut self.space);
+        wishes.extend(self.wishes());
+        let answer = self.none_like(Way::Output, surely, surely, &wishes);
+        self.claim(
+            "the router sends errors and resets no faster than at a rate".into(),
+            answer,
+        );
+    }
+
+    /// That nothing in a set gets through; shown by an ICMP error if it does, that
+    /// is as wished.
+    fn no_stranger(&mut self, way: Way, strange: Set, wished: Set) -> Answer {
+        let accepted = self.noted[way as usize];
+        let may = self.space.diagrams.and(accepted.may, strange);
+        let must = self.space.diagrams.and(accepted.must, strange);
+        let mut wishes = belongs::example(&mut self.space);
+        wishes.push(wished);
+        wishes.extend(self.wishes());
+        self.none_like(way, may, must, &wishes)
+    }
+}
