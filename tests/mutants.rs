@@ -187,7 +187,7 @@ fn tried(policy: &Policy, rules: &[Ruleset; 2], which: IpFamily) -> (usize, Vec<
     for (what, mutant) in mutants(&rules[which as usize]) {
         let mut both = rules.clone();
         both[which as usize] = mutant;
-        let claims = prove::claims(policy, &both[0], &both[1]);
+        let claims = prove::claims_of(policy, &both[which as usize], which);
         let broken: Vec<_> = claims
             .iter()
             .filter(|claim| !claim.answer.holds())

@@ -267,6 +267,74 @@ fn what_is_not_known_is_in_doubt() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Errors about others' connections, as people's rules let them through or not.
+#[test]
+fn what_rules_let_through_by_related_is_found() -> Result<(), Box<dyn Error>> {
+    let networks = prove::networks("eth0 any !10.0.0.0/8\neth1 10.1.0.0/16\neth2 10.2.0.0/16\n")?;
+    let about = "-m conntrack --ctstate RELATED";
+    for (rules, by_eth1) in [
+        // Everybody's; of an article, of ufw, of docker, of firehol.
+        (
+            "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            false,
+        ),
+        (
+            "-A FORWARD -m state --state ESTABLISHED,RELATED -j ACCEPT",
+            false,
+        ),
+        (
+            "-A FORWARD -o eth2 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            false,
+        ),
+        (
+            "-A FORWARD -p icmp -m icmp --icmp-type 3 -m state --state RELATED -j ACCEPT",
+            false,
+        ),
+        ("-A INPUT -p icmp -j ACCEPT", false),
+        // By other interfaces, other types, or what is no error.
+        (
+            "-A FORWARD -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            true,
+        ),
+        (
+            "-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+            true,
+        ),
+        (
+            "-A FORWARD -p tcp -m conntrack --ctstate RELATED -j ACCEPT",
+            true,
+        ),
+        ("-A FORWARD -p icmp -m icmp --icmp-type 8 -j ACCEPT", true),
+        // By the ends, and by what is not enough of them.
+        (
+            &format!("-A FORWARD -i eth1 {about} --ctorigsrc 10.1.0.0/16 -j ACCEPT"),
+            true,
+        ),
+        (
+            &format!("-A FORWARD -i eth1 {about} --ctreplsrc 10.1.0.0/16 --ctdir REPLY -j ACCEPT"),
+            true,
+        ),
+        (
+            &format!("-A FORWARD -i eth1 {about} --ctorigsrc 10.0.0.0/8 -j ACCEPT"),
+            false,
+        ),
+        (
+            &format!("-A FORWARD -i eth1 {about} --ctdir REPLY -j ACCEPT"),
+            false,
+        ),
+    ] {
+        let text = format!("*filter\n:FORWARD DROP [0:0]\n:INPUT DROP [0:0]\n{rules}\nCOMMIT\n");
+        let found = prove::findings(&read(&text)?, IpFamily::V4, &networks, None);
+        let found = found.ok_or("no such chain")?;
+        let is_it = |it: &&prove::Finding| {
+            it.claim == prove::ForeignClaim::Related && it.interface == "eth1"
+        };
+        let found = found.iter().find(is_it).ok_or("not looked for")?;
+        assert_eq!(found.holds(), by_eth1, "{rules}: {found}");
+    }
+    Ok(())
+}
+
 /// A file that promises what its own lines do not keep.
 #[test]
 fn a_guarantee_that_is_not_kept_is_shown_by_a_packet() -> Result<(), Box<dyn Error>> {

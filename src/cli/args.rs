@@ -41,10 +41,16 @@ usage: camfw [--config FILE] [--verbose] COMMAND
                    [--live] of the rules that the kernel holds
                    [--rules DUMP --networks FILE [--chain TABLE/CHAIN]] are spoofed
                    sources kept out of the interfaces of FILE by anyone's rules?
+                   and ICMP errors about connections that nobody there has?
+                   [--claim spoofing | related] decides the exit code, spoofing
+                   unless it is given; it may be given twice
   trace            what becomes of one packet, rule by rule: --from ZONE --to ZONE
                    --src A --dst B --proto tcp --sport 1 --dport 2 --flags SYN
                    --icmp-type 8/0 --state NEW --mac M --mark N --ttl N --fragment
                    --dnat --snat (its connection is rewritten)
+                   --ctdir REPLY --ctorigsrc A --ctorigdst A --ctreplsrc A
+                   --ctrepldst A (its connection's ends, as iptables has them)
+                   --expected --helper ftp (a helper expected its connection)
                    [--live | --rules DUMP [--networks FILE]]
                    [--packets FILE] one packet a line
   compare OLD NEW  of whose packets does something else become? files or dumps
@@ -81,7 +87,7 @@ pub struct Options(Vec<(String, String)>);
 
 impl Options {
     /// Those that have no value.
-    const FLAGS: [&'static str; 5] = ["live", "fragment", "dnat", "snat", "svg"];
+    const FLAGS: [&'static str; 6] = ["live", "fragment", "dnat", "snat", "svg", "expected"];
 
     /// Which go with which command.
     const OF: [(&'static str, &'static [&'static str]); 3] = [
@@ -89,7 +95,7 @@ impl Options {
             "show matrix",
             &["live", "rules", "networks", "proto", "dport", "svg"],
         ),
-        ("prove", &["live", "rules", "networks", "chain"]),
+        ("prove", &["live", "rules", "networks", "chain", "claim"]),
         (
             "trace",
             &[
@@ -113,6 +119,13 @@ impl Options {
                 "fragment",
                 "dnat",
                 "snat",
+                "ctdir",
+                "ctorigsrc",
+                "ctorigdst",
+                "ctreplsrc",
+                "ctrepldst",
+                "expected",
+                "helper",
             ],
         ),
     ];
@@ -136,6 +149,12 @@ impl Options {
         let mut all = self.0.iter().rev();
         all.find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of an option.
+    pub fn every<'o>(&'o self, name: &'o str) -> impl Iterator<Item = &'o str> {
+        let all = self.0.iter().filter(move |(known, _)| known == name);
+        all.map(|(_, value)| value.as_str())
     }
 
     /// Whether an option is there.

@@ -1,5 +1,5 @@
 //! `camfw prove`: is it what the file says, and nothing else? And of anyone's
-//! rules: are spoofed sources kept out?
+//! rules: are spoofed sources kept out, and errors about others' connections?
 
 use std::path::Path;
 
@@ -8,15 +8,18 @@ use super::dump::{dump, networks, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
 use crate::host::config_file::Purpose;
-use crate::prove;
+use crate::prove::{self, ForeignClaim};
 use crate::ruleset::{IpFamily, TableName};
 
 /// Prints each claim and whether it holds; the exit code.
 pub(super) fn run(config: &Path, options: &Options) -> u8 {
     let proven = match options.get("rules") {
         Some(path) => rules(path, options),
-        None if options.has("networks") || options.has("chain") => {
-            Err("--networks and --chain go with --rules".into())
+        None if ["networks", "chain", "claim"]
+            .iter()
+            .any(|it| options.has(it)) =>
+        {
+            Err("--networks, --chain and --claim go with --rules".into())
         }
         None => claims(config, options.has("live")),
     };
@@ -68,6 +71,12 @@ fn rules(path: &str, options: &Options) -> Result<(String, bool), String> {
         ));
     }
     let chain = options.get("chain").map(place).transpose()?;
+    let claims = claimed(options)?;
+    if chain.is_some() && claims.contains(&ForeignClaim::Related) {
+        return Err(
+            "--claim related is about all that a packet goes through; leave --chain out".into(),
+        );
+    }
     let findings = prove::findings(&ruleset, family, &behind, chain.as_ref()).ok_or_else(|| {
         let chain = options.get("chain").unwrap_or_default();
         format!("{path}: there is no {chain}")
@@ -84,8 +93,23 @@ fn rules(path: &str, options: &Options) -> Result<(String, bool), String> {
     if chain.is_none() && ruleset.tables().all(|(name, _)| name != TableName::Filter) {
         text += &format!("{path} has no table filter, which is taken to accept everything\n");
     }
-    let holds = findings.iter().all(prove::Finding::holds);
+    let mut asked = findings.iter().filter(|it| claims.contains(&it.claim));
+    let holds = asked.all(prove::Finding::holds);
     Ok((text + &unknown([(&ruleset, family)]), holds))
+}
+
+/// The claims that decide the exit code.
+fn claimed(options: &Options) -> Result<Vec<ForeignClaim>, String> {
+    let mut claims = Vec::new();
+    for name in options.every("claim") {
+        claims.push(ForeignClaim::by_name(name).ok_or_else(|| {
+            format!("--claim {name}: no claim is called so; use spoofing or related")
+        })?);
+    }
+    if claims.is_empty() {
+        claims.push(ForeignClaim::Spoofing);
+    }
+    Ok(claims)
 }
 
 fn place(text: &str) -> Result<(TableName, String), String> {

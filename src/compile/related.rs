@@ -42,7 +42,10 @@ const OWN_ERRORS: Option<Rate> = Rate::new(100, Unit::Second);
 /// The addresses that an interface leads to.
 enum Reached {
     /// These, but for the router's own.
-    Networks { networks: Vec<IpNet>, own: Vec<IpNet> },
+    Networks {
+        networks: Vec<IpNet>,
+        own: Vec<IpNet>,
+    },
     /// All but these: by the default route.
     AllBut(Vec<IpNet>),
 }
@@ -61,15 +64,14 @@ impl Compiler<'_> {
         if self.any_expected(direction) {
             rules.push(helped(Rule::new(Target::Jump(expected))));
         }
-        rules.push(match direction {
-            Direction::Input | Direction::Forward => {
-                Rule::new(Target::Jump(chain("related"))).matching(state(CtStates::RELATED))
-            }
-            // An error about a packet that was not let through is about a
-            // connection that conntrack never had, so it is INVALID.
-            Direction::Output => Rule::new(Target::Jump(chain("own-errors")))
-                .matching(state(CtStates::INVALID_RELATED)),
+        let related = chain(match direction {
+            Direction::Input | Direction::Forward => "related",
+            // The kernel's errors belong to the connection of the packet that they
+            // answer, even if that was not let through (icmp_glue_bits in
+            // net/ipv4/icmp.c, nf_send_reset in net/ipv4/netfilter/nf_reject_ipv4.c).
+            Direction::Output => "own-errors",
         });
+        rules.push(Rule::new(Target::Jump(related)).matching(state(CtStates::RELATED)));
     }
 
     /// The chains that those rules jump to.
@@ -321,8 +323,7 @@ impl Compiler<'_> {
                 }
             };
             let mut rule = Rule::new(Target::Accept);
-            rule.matches
-                .extend(super::line::comment(allow, "ftp data"));
+            rule.matches.extend(super::line::comment(allow, "ftp data"));
             let by = |end: Endpoint| match end {
                 Endpoint::Zone(zone) => interface(&self.policy.zone(zone).interface),
                 Endpoint::Router => None,

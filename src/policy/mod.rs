@@ -164,7 +164,8 @@ impl Policy {
             true => zone.gateway6.is_some(),
         };
         let routed = |route: &Route| {
-            let by = matches!(&route.way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
+            let by =
+                matches!(&route.way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
             by && route.table == MAIN_TABLE
                 && route.destination.prefix_len() == 0
                 && route.destination.addr().is_ipv6() == ipv6

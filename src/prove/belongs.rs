@@ -88,7 +88,7 @@ impl Intent<'_, '_> {
             all.push(self.space.diagrams.and(theirs, here));
         }
         let all = self.space.diagrams.union(&all);
-        let errors = self.error_types();
+        let errors = error_types(self.space);
         let related = self.space.states(&[State::Related]);
         self.space.all(&[errors, related, all])
     }
@@ -98,9 +98,7 @@ impl Intent<'_, '_> {
         let zone = self.policy.zone(index);
         let mut sets = Vec::new();
         for (direction, sender) in SENDERS {
-            let way = self
-                .space
-                .equal(Field::CtDirection, direction as u128);
+            let way = self.space.equal(Field::CtDirection, direction as u128);
             let end = match zone.role {
                 Role::Camera => {
                     let hosts = self.hosts_with_lines(index, direction);
@@ -175,7 +173,12 @@ impl Intent<'_, '_> {
         named.extend(
             cameras.filter(|camera| anybody || wide.iter().any(|wide| wide.contains(camera))),
         );
-        let own: Vec<IpNet> = self.policy.zone(index).own().map(|own| IpNet::from(own.addr())).collect();
+        let own: Vec<IpNet> = self
+            .policy
+            .zone(index)
+            .own()
+            .map(|own| IpNet::from(own.addr()))
+            .collect();
         named.retain(|host| !own.contains(host));
         named
     }
@@ -183,17 +186,17 @@ impl Intent<'_, '_> {
     /// Errors and resets of the router's own, to where the packet that they answer
     /// came from.
     pub(super) fn own_errors(&mut self) -> Set {
-        let errors = self.error_types();
-        let either = self.space.states(&[State::Invalid, State::Related]);
-        let errors = self.space.diagrams.and(errors, either);
+        let errors = error_types(self.space);
         let TcpFlags { mask, set } = TcpFlags::RESET;
         let reset = [
             self.space.masked(Field::Flags, mask.into(), set.into()),
-            self.space.equal(Field::Protocol, Protocol::Tcp.number().into()),
-            self.space.states(&[State::Related]),
+            self.space
+                .equal(Field::Protocol, Protocol::Tcp.number().into()),
         ];
         let reset = self.space.all(&reset);
         let what = self.space.diagrams.or(errors, reset);
+        let related = self.space.states(&[State::Related]);
+        let what = self.space.diagrams.and(what, related);
         let mut back = Vec::new();
         for (index, zone) in self.policy.indexed_zones() {
             let there = self.by(Field::Out, Endpoint::Zone(index));
@@ -227,7 +230,8 @@ impl Intent<'_, '_> {
         let parts = [
             self.space.equal(Field::CtHelper, helper_code("ftp")),
             self.space.equal(Field::CtExpected, 1),
-            self.space.equal(Field::Protocol, Protocol::Tcp.number().into()),
+            self.space
+                .equal(Field::Protocol, Protocol::Tcp.number().into()),
             between,
             self.space.states(&[State::Related]),
         ];
@@ -260,18 +264,17 @@ impl Intent<'_, '_> {
         let ends = self.ends(flow);
         Some(self.space.all(&[ends, sources, destinations]))
     }
+}
 
-    /// The types of errors that a connection needs to hear of.
-    fn error_types(&mut self) -> Set {
-        let family = self.space.family;
-        let types = icmp_error::errors(family).iter();
-        let types: Vec<u128> = types.map(|error| error.number.into()).collect();
-        let kinds = self.space.one_of(Field::IcmpType, &types);
-        let protocol = match family {
-            IpFamily::V4 => Protocol::Icmp,
-            IpFamily::V6 => Protocol::Icmpv6,
-        };
-        let of = self.space.equal(Field::Protocol, protocol.number().into());
-        self.space.diagrams.and(kinds, of)
-    }
+/// The types of errors that a connection needs to hear of.
+pub(super) fn error_types(space: &mut Space) -> Set {
+    let types = icmp_error::errors(space.family).iter();
+    let types: Vec<u128> = types.map(|error| error.number.into()).collect();
+    let kinds = space.one_of(Field::IcmpType, &types);
+    let protocol = match space.family {
+        IpFamily::V4 => Protocol::Icmp,
+        IpFamily::V6 => Protocol::Icmpv6,
+    };
+    let of = space.equal(Field::Protocol, protocol.number().into());
+    space.diagrams.and(kinds, of)
 }

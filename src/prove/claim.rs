@@ -104,25 +104,26 @@ pub fn broken(plan: &Plan) -> Option<String> {
 /// The claims about a policy and the rules that are to carry it out, or that a
 /// kernel holds.
 pub fn claims(policy: &Policy, ipv4: &Ruleset, ipv6: &Ruleset) -> Vec<Claim> {
-    let mut claims = vec![sealed(policy, ipv4)];
-    let mut proof = Proof::new(policy, ipv4, IpFamily::V4);
-    proof.only();
-    proof.spoofed();
-    proof.related();
-    for promise in &policy.promises {
-        proof.promise(promise);
+    let mut claims = claims_of(policy, ipv4, IpFamily::V4);
+    claims.extend(claims_of(policy, ipv6, IpFamily::V6));
+    claims
+}
+
+/// The same of one family.
+pub fn claims_of(policy: &Policy, ruleset: &Ruleset, family: IpFamily) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    if family == IpFamily::V4 {
+        claims.push(sealed(policy, ruleset));
     }
-    claims.extend(proof.finish());
-    let mut proof = Proof::new(policy, ipv6, IpFamily::V6);
-    match policy.ipv6 {
-        Ipv6Mode::Drop => proof.loopback_only(),
-        Ipv6Mode::Same => {
-            proof.only();
-            proof.spoofed();
-            proof.related();
-            for promise in &policy.promises {
-                proof.promise(promise);
-            }
+    let mut proof = Proof::new(policy, ruleset, family);
+    if family == IpFamily::V6 && policy.ipv6 == Ipv6Mode::Drop {
+        proof.loopback_only();
+    } else {
+        proof.only();
+        proof.spoofed();
+        proof.related();
+        for promise in &policy.promises {
+            proof.promise(promise);
         }
     }
     claims.extend(proof.finish());

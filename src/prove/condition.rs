@@ -10,12 +10,11 @@ use ipnet::IpNet;
 use super::diagram::Set;
 use super::foreign;
 use super::given::{Given, Left};
-use super::packet::{
-    Field, HELPER_OTHERS, NO_INTERFACE, Packet, Space, State, Three, helper_code,
-};
+use super::packet::{Field, HELPER_OTHERS, NO_INTERFACE, Packet, Space, State, Three, helper_code};
 use crate::field::{IcmpType, PortRange};
 use crate::ruleset::{
-    Connection, CtStates, Interface, IpFamily, Match, Multiport, Negatable, PortSide, Protocol, Rule, TableName,
+    Connection, CtStates, Interface, IpFamily, Match, Multiport, Negatable, PortSide, Protocol,
+    Rule, TableName,
 };
 
 /// A value that a field may have.

@@ -36,13 +36,13 @@ mod spoof;
 mod trace;
 mod witness;
 
-pub use claim::{Answer, Claim, Counterexample, broken, claims};
+pub use claim::{Answer, Claim, Counterexample, broken, claims, claims_of};
 pub use compare::{Change, Comparison, Outcome, compare, differ};
 pub use fate::Kind;
 pub use flow::{Flow, FlowJudge};
 pub use matrix::{About, Class, Matrix, matrix};
-pub use reach::Way;
 pub use networks::{Behind, behind, parse as networks};
-pub use spoof::{Finding, Kept, family_of, family_of_dump, findings, unknown};
+pub use reach::Way;
+pub use spoof::{Finding, ForeignClaim, Kept, family_of, family_of_dump, findings, unknown};
 pub use trace::Tracer;
 pub use witness::protocol;

@@ -1,7 +1,9 @@
-//! Anyone's rules: are spoofed sources kept out, interface by interface?
+//! Anyone's rules: are spoofed sources kept out, interface by interface, and ICMP
+//! errors about connections that nobody behind the interface has?
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::belongs;
 use super::claim::Counterexample;
 use super::diagram::Set;
 use super::judge::{judge, judge_chain};
@@ -15,7 +17,32 @@ use crate::ruleset::{IpFamily, Protocol, Ruleset, TableName};
 /// A chain to look at alone.
 pub type Place = (TableName, String);
 
-/// Whether sources that are not behind an interface are kept out of it.
+/// What is claimed of anyone's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignClaim {
+    /// No source that is not behind an interface opens a connection by it.
+    Spoofing,
+    /// From no interface does an ICMP error pass about a connection that nobody
+    /// behind it has.
+    Related,
+}
+
+impl ForeignClaim {
+    /// Each with the name that `--claim` has for it.
+    pub const NAMES: [(ForeignClaim, &'static str); 2] = [
+        (ForeignClaim::Spoofing, "spoofing"),
+        (ForeignClaim::Related, "related"),
+    ];
+
+    /// By its name.
+    pub fn by_name(name: &str) -> Option<ForeignClaim> {
+        let mut names = ForeignClaim::NAMES.into_iter();
+        let (claim, _) = names.find(|(_, known)| *known == name)?;
+        Some(claim)
+    }
+}
+
+/// Whether what a claim is about is kept out of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
     /// Every one.
@@ -35,6 +62,8 @@ pub enum Kept {
 /// What is found about one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// What is claimed.
+    pub claim: ForeignClaim,
     /// The interface.
     pub interface: String,
     /// What is kept out of it.
@@ -42,7 +71,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether no spoofed source opens a connection.
+    /// Whether the claim holds.
     pub fn holds(&self) -> bool {
         matches!(self.kept, Kept::Out | Kept::OutOfNew(_))
     }
@@ -62,24 +91,43 @@ impl std::fmt::Display for Finding {
                 "{interface}: {what}: camfw trace {packet}: {verdict} by {by}"
             )
         };
-        match &self.kept {
-            Kept::OutOfNew(example) => say(
+        match (&self.kept, self.claim) {
+            (Kept::In(example), ForeignClaim::Related) => say(
+                "by RELATED, anybody here can send to others: ICMP errors about connections that nobody here has are let through",
+                example,
+            ),
+            (Kept::Unknown(example), ForeignClaim::Related) => say(
+                "whether ICMP errors about connections that nobody here has are let through cannot be told",
+                example,
+            ),
+            (Kept::Out, ForeignClaim::Related) => write!(
+                f,
+                "{interface}: ICMP errors are let through about connections of somebody here alone"
+            ),
+            (Kept::OutOfNew(example), _) => say(
                 "spoofed sources are kept out, but for what is taken for part of a connection",
                 example,
             ),
-            Kept::Unknown(example) => say(
+            (Kept::Unknown(example), ForeignClaim::Spoofing) => say(
                 "whether spoofed sources are kept out cannot be told",
                 example,
             ),
-            Kept::In(example) => say("spoofed sources are NOT kept out", example),
-            Kept::Out => write!(f, "{interface}: spoofed sources are kept out"),
-            Kept::TooLarge => write!(f, "{interface}: cannot be told: it takes too much memory"),
+            (Kept::In(example), ForeignClaim::Spoofing) => {
+                say("spoofed sources are NOT kept out", example)
+            }
+            (Kept::Out, ForeignClaim::Spoofing) => {
+                write!(f, "{interface}: spoofed sources are kept out")
+            }
+            (Kept::TooLarge, _) => {
+                write!(f, "{interface}: cannot be told: it takes too much memory")
+            }
         }
     }
 }
 
 /// What is found about each interface of a file, in all that a packet goes
-/// through, or in one chain alone. None if there is no such chain.
+/// through; or in one chain alone, and then of spoofing alone. None if there is no
+/// such chain.
 pub fn findings(
     ruleset: &Ruleset,
     family: IpFamily,
@@ -129,8 +177,22 @@ pub fn findings(
             chain,
         };
         findings.push(Finding {
+            claim: ForeignClaim::Spoofing,
             interface: it.interface.clone(),
             kept: prover.kept(&accepted, spoofed),
+        });
+    }
+    for it in behind.iter().filter(|_| chain.is_none()) {
+        let strange = about_strangers(&mut space, it);
+        let mut prover = Prover {
+            space: &mut space,
+            program: &program,
+            chain,
+        };
+        findings.push(Finding {
+            claim: ForeignClaim::Related,
+            interface: it.interface.clone(),
+            kept: prover.kept_out(&accepted, strange, behind),
         });
     }
     if !space.diagrams.is_complete() {
@@ -139,6 +201,30 @@ pub fn findings(
         }
     }
     Some(findings)
+}
+
+/// ICMP errors by an interface to another, or to the router, from somebody behind
+/// it, about connections of which no end is behind it.
+fn about_strangers(space: &mut Space, behind: &Behind) -> Set {
+    let places = space.interfaces.matching(&behind.interface);
+    let mut sets = vec![
+        space.one_of(Field::In, &places),
+        !space.one_of(Field::Out, &places),
+        behind.set(space, Field::Source),
+        belongs::error_types(space),
+        space.states(&[State::Related]),
+        // Conntrack puts fragments together first.
+        space.equal(Field::Fragment, 0),
+    ];
+    for field in [
+        Field::CtOriginalSource,
+        Field::CtOriginalDestination,
+        Field::CtReplySource,
+        Field::CtReplyDestination,
+    ] {
+        sets.push(!behind.set(space, field));
+    }
+    space.all(&sets)
 }
 
 struct Prover<'s, 'p> {
@@ -172,9 +258,42 @@ impl Prover<'_, '_> {
         Kept::Out
     }
 
+    /// Whether nothing of a set gets through, whatever it belongs to; shown by a
+    /// packet that goes where its destination is.
+    fn kept_out(&mut self, accepted: &[(Way, Three)], set: Set, behind: &[Behind]) -> Kept {
+        let mut there = Vec::new();
+        for it in behind {
+            let places = self.space.interfaces.matching(&it.interface);
+            let out = self.space.one_of(Field::Out, &places);
+            let to = it.set(self.space, Field::Destination);
+            there.push(self.space.diagrams.and(to, out));
+        }
+        let there = self.space.diagrams.union(&there);
+        let surely = |three: &Three| three.must;
+        let perhaps = |three: &Three| three.may;
+        let sides: [(fn(Counterexample) -> Kept, fn(&Three) -> Set); 2] =
+            [(Kept::In, surely), (Kept::Unknown, perhaps)];
+        for (found, side) in sides {
+            for (way, accepted) in accepted {
+                let through = self.space.diagrams.and(side(accepted), set);
+                let mut wishes = belongs::example(self.space);
+                wishes.push(there);
+                wishes.extend(self::wishes(self.space));
+                if let Some(example) = self.example_like(*way, through, &wishes) {
+                    return found(example);
+                }
+            }
+        }
+        Kept::Out
+    }
+
     fn example(&mut self, way: Way, set: Set) -> Option<Counterexample> {
         let wishes = wishes(self.space);
-        let packet = self.space.pick_like(set, &wishes)?;
+        self.example_like(way, set, &wishes)
+    }
+
+    fn example_like(&mut self, way: Way, set: Set, wishes: &[Set]) -> Option<Counterexample> {
+        let packet = belongs::pick(self.space, set, wishes)?;
         // Where one chain is looked at alone, the packet is as it comes there.
         let (came, judged) = match self.chain {
             Some((table, name)) => {

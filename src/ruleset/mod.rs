@@ -375,8 +375,6 @@ impl CtStates {
     pub const SNAT: CtStates = CtStates(32);
     /// Its destination address is rewritten.
     pub const DNAT: CtStates = CtStates(64);
-    /// Brought about by a connection, or of none that conntrack knows.
-    pub const INVALID_RELATED: CtStates = CtStates(1 | 4);
 
     /// Each with its name, in the order in which iptables lists them.
     pub const NAMES: [(CtStates, &'static str); 7] = [

@@ -6,8 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
     Count, Counters, CtStates, Interface, IpFamily, MarkBits, Match, Negatable, Policy, PortSide,
-    Protocol, RecentCheck, Rule, Ruleset, Table, TableName, Target, TcpFlags,
-    TupleAddress,
+    Protocol, RecentCheck, Rule, Ruleset, Table, TableName, Target, TcpFlags, TupleAddress,
 };
 use crate::field::{PortRange, Rate};
 
