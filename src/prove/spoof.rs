@@ -269,18 +269,20 @@ impl Prover<'_, '_> {
             there.push(self.space.diagrams.and(to, out));
         }
         let there = self.space.diagrams.union(&there);
-        let surely = |three: &Three| three.must;
-        let perhaps = |three: &Three| three.may;
-        let sides: [(fn(Counterexample) -> Kept, fn(&Three) -> Set); 2] =
-            [(Kept::In, surely), (Kept::Unknown, perhaps)];
-        for (found, side) in sides {
+        for surely in [true, false] {
             for (way, accepted) in accepted {
-                let through = self.space.diagrams.and(side(accepted), set);
+                let through = match surely {
+                    true => accepted.must,
+                    false => accepted.may,
+                };
+                let through = self.space.diagrams.and(through, set);
                 let mut wishes = belongs::example(self.space);
                 wishes.push(there);
                 wishes.extend(self::wishes(self.space));
-                if let Some(example) = self.example_like(*way, through, &wishes) {
-                    return found(example);
+                match self.example_like(*way, through, &wishes) {
+                    Some(example) if surely => return Kept::In(example),
+                    Some(example) => return Kept::Unknown(example),
+                    None => {}
                 }
             }
         }
