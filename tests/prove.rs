@@ -81,8 +81,9 @@ fn dump(name: &str) -> Result<Ruleset, Box<dyn Error>> {
 }
 
 /// The README lists how the example differs from the article's script; this is
-/// all of it: nothing more gets through, and what no longer does has a source that cannot be, goes where no line of the file lets
-/// it, or belongs to a connection that nobody where it comes from has.
+/// all of it: nothing more gets through, and what no longer does has a source
+/// that cannot be, goes where no line of the file lets it, or belongs to a
+/// connection that nobody where it comes from has.
 #[test]
 fn the_example_differs_from_the_article_as_it_is_said() -> Result<(), Box<dyn Error>> {
     let found = prove::compare(&dump("article.rules")?, &example()?.ipv4, IpFamily::V4);
@@ -94,10 +95,14 @@ fn the_example_differs_from_the_article_as_it_is_said() -> Result<(), Box<dyn Er
             .all(|change| change.outcome != prove::Outcome::LetThrough)
     );
     // The router's own errors have a rate.
-    assert!(found.doubts.iter().all(|change| change.way == prove::Way::Output));
+    assert!(
+        found
+            .doubts
+            .iter()
+            .all(|change| change.way == prove::Way::Output)
+    );
     let all = found.changes.iter().chain(&found.doubts);
-    let text: Vec<String> = all.map(|it| format!("{it}
-")).collect();
+    let text: Vec<String> = all.map(|it| format!("{it}\n")).collect();
     expect("article.txt", &text.concat())
 }
 

@@ -139,7 +139,7 @@ class Drift(RouterTest):
             ("filter", "--dport 22", "--dport 2222"),
             ("filter", "50000:50100", "50000:60000"),
             ("filter", "-i eth2", "-i eth0"),
-            ("filter", "RELATED,ESTABLISHED", "NEW,RELATED,ESTABLISHED"),
+            ("filter", "--ctstate ESTABLISHED", "--ctstate RELATED,ESTABLISHED"),
             ("raw", "192.168.8.0/24", "192.168.0.0/16"),
             ("raw", "SPOOFED PKT camera", "nothing to see"),
         ):
