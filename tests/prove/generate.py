@@ -18,6 +18,9 @@ SOURCES = tuple(f"10.{net}.0.{host}" for net in range(3) for host in (10, 11, 14
 NETWORKS = ("10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16", "10.1.0.8/29", "10.2.0.10/32", "10.0.0.25/32", "172.16.0.0/12", "8.8.8.8/32")
 RANGES = ("10.0.0.10-10.0.0.14", "10.1.0.11-10.2.0.10", "8.8.8.8-8.8.8.8")
 STATES = ("NEW", "INVALID", "ESTABLISHED", "RELATED", "NEW,RELATED", "RELATED,ESTABLISHED", "INVALID,UNTRACKED", "UNTRACKED")
+ENDS = ("ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst")
+# The errors of ICMP with some of their codes (RFC 792).
+ERRORS = ((3, 0), (3, 1), (3, 3), (3, 4), (4, 0), (5, 1), (11, 0), (11, 1), (12, 0))
 
 
 class Rules:
@@ -119,7 +122,7 @@ class Rules:
             on = random.sample(mask, random.randint(0, len(mask)))
             words.append(f"-m tcp {self._not()}--tcp-flags {','.join(mask)} {','.join(on) or 'NONE'}")
         if protocol == "icmp" and random.random() < 0.8:
-            kind = random.choice(("8", "0", "3", "3/1", "11/0", "13", "any", "destination-unreachable"))
+            kind = random.choice(("8", "0", "3", "3/1", "5", "11/0", "12", "13", "any", "destination-unreachable"))
             # An `any` that must not be is refused by some versions.
             words.append(f"-m icmp {'' if kind == 'any' else self._not()}--icmp-type {kind}")
         return words
@@ -131,6 +134,11 @@ class Rules:
             name, option = module.split()
             states = random.choice(STATES)
             words.append(f"-m {name} {self._not()}{option} {states}")
+        elif self.tracking and random.random() < 0.15:
+            # What errors are about: an end of the connection, a direction in it.
+            end = random.choice(("", *(f"--{end} {random.choice(NETWORKS)}" for end in ENDS)))
+            direction = random.choice(("", "--ctdir ORIGINAL", "--ctdir REPLY"))
+            words.append(" ".join(("-m conntrack --ctstate RELATED", end, direction)).strip())
         if random.random() < 0.1:
             side = random.choice(("src", "dst"))
             words.append(f"-m iprange {self._not()}--{side}-range {random.choice(RANGES)}")

@@ -36,6 +36,8 @@ class Packet:
     fragment: bool = False
     state: str = ""
     quoted: bytes = b""
+    # Of an error's connection: who opened it, to whom, and the error's direction in it.
+    about: tuple[str, str, str] | None = None
 
     def line(self) -> str:
         """As `camfw trace --packets` takes it."""
@@ -53,6 +55,10 @@ class Packet:
             words += ["--icmp-type", f"{self.icmp[0]}/{self.icmp[1]}"]
         if self.fragment:
             words.append("--fragment")
+        if self.about:
+            opener, server, direction = self.about
+            words += ["--ctdir", direction, "--ctorigsrc", opener, "--ctrepldst", opener]
+            words += ["--ctorigdst", server, "--ctreplsrc", server]
         return " ".join(words)
 
     def opening(self) -> str:

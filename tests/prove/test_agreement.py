@@ -23,7 +23,7 @@ from netns.case import both_backends
 from netns.program import BINARY
 from netns.tables import Tables
 from prove import generate
-from prove.wires import NETWORKS, Bench
+from prove.wires import NETWORKS, WIRES, Bench
 from prove.packets import ICMP, TCP, UDP, Packet
 
 VERDICTS = int(os.environ.get("CAMFW_VERDICTS", "5000"))
@@ -120,7 +120,7 @@ class Agreement(unittest.TestCase):
         self.assertGreater(judged["DROP"], sum(judged.values()) / 10)
 
     def test_packets_of_connections(self) -> None:
-        states = Counter[str]()
+        states, verdicts = Counter[str](), Counter[str]()
         for seed in range(SEED, SEED + max(30, VERDICTS // 500)):
             random = Random(f"connections-{seed}-{self.backend}")
             rules = generate.Rules(random, tracking=True)
@@ -142,29 +142,44 @@ class Agreement(unittest.TestCase):
                     for packet, it in zip(opening, first, strict=True)
                 ]
                 states.update(packet.state for packet in answers)
-                self.agree(bench, answers, text)
-        # The control: so many rulesets that each state comes up.
+                found = self.agree(bench, answers, text)
+                errors = [it for packet, it in zip(answers, found, strict=True) if packet.about]
+                verdicts.update(it.verdict for it in errors)
+        # The control: so many rulesets that each state comes up, and both verdicts on errors.
+        for verdict in ("ACCEPT", "DROP"):
+            self.assertGreater(verdicts[verdict], 0, verdict)
         for state in ("ESTABLISHED", "RELATED", "INVALID", "NEW"):
             self.assertGreater(states[state], 0, state)
 
 
 def answer(packet: Packet, accepted: bool, number: int, random: Random) -> Packet:
-    """What comes back: an answer, or an error that quotes the packet. If the
-    packet got through it belongs to its connection; else it is as if from nowhere."""
+    """What comes back, or an error about the packet or about the answer to it: from
+    either end, or from anybody. If the packet got through it belongs to its
+    connection; else it is as if from nowhere."""
     back = replace(
         packet, number=number, into=packet.out, out=packet.into, source=packet.destination,
         destination=packet.source, sport=packet.dport, dport=packet.sport, icmp=(0, 0),
         flags=frozenset({"SYN", "ACK"}), fragment=False,
     )
-    if random.random() < 0.3:
-        quoted = packet.datagram()[:28]
-        return replace(
-            back, protocol=ICMP, icmp=(3, 1), quoted=quoted, state="RELATED" if accepted else "INVALID",
-        )
     if packet.protocol == ICMP:
         # The identifier stays, whichever way it goes.
         back = replace(back, sport=packet.sport)
+    if random.random() < 0.5:
+        return error(packet, back, accepted, random)
     return replace(back, state="ESTABLISHED" if accepted else back.opening())
+
+
+def error(packet: Packet, back: Packet, accepted: bool, random: Random) -> Packet:
+    """To who sent the packet, or to who answers it."""
+    told, quoted = random.choice(((back, packet), (packet, back)))
+    sender = random.choice((told.source, *generate.SOURCES))
+    ends = (packet.source, packet.destination, "REPLY" if told is back else "ORIGINAL")
+    return replace(
+        told, number=back.number, protocol=ICMP, icmp=random.choice(generate.ERRORS), source=sender,
+        into=told.into if sender == told.source else random.choice(WIRES), fragment=False,
+        quoted=quoted.datagram()[:28], state="RELATED" if accepted else "INVALID",
+        about=ends if accepted else None,
+    )
 
 
 def places(dump: str) -> dict[str, tuple[int, str]]:
