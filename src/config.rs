@@ -378,6 +378,8 @@ pub struct Router {
     pub egress: Egress,
     /// Seconds that `boot` waits for interfaces that are not there yet.
     pub wait: Option<Spanned<i64>>,
+    /// Whether the last good policy is kept over a reboot.
+    pub keep: Option<bool>,
 }
 
 /// What the router itself may send.

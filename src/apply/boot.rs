@@ -2,53 +2,70 @@
 //! file says. Where the file cannot be used, or was applied to be confirmed and
 //! never was, it is the last good policy.
 
+use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-use super::close::close;
+use super::close::close_asking_nobody;
 use super::enforce::{Missing, enforce};
 use super::error::{CommandError, with_causes};
 use super::exclusive::insist_on_root;
 use super::in_force::InForce;
 use super::last_good;
+use super::mark::Mark;
 use super::names;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record;
 use super::recover::recover_sealed;
-use crate::host;
 use crate::snapshot::PolicySnapshot;
+
+/// How long it waits for another command to end. The box is closed before.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The init script's command.
 pub(crate) fn boot(config: &Path) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
     }
-    // At boot nobody else is at work, and /run may not be there yet.
-    let _lock =
-        host::lock::take("boot").inspect_err(|error| log::warn!("goes on without a lock: {error}"));
-    if let Err(error) = close() {
+    let closing = close_asking_nobody("boot", PATIENCE);
+    if let Err(error) = closing.closed {
         let state = InForce::sealed().unsealed_because(&with_causes(&error));
         return Ending::from(Outcome::Unsealed(error.into())).noting(record::write(&state));
     }
+    let _lock = match closing.lock {
+        Ok(lock) => Some(lock),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let state = InForce::sealed().sealed_because(&error.to_string());
+            return Ending::from(Outcome::Sealed(CommandError::Busy(error)))
+                .noting(record::write(&state));
+        }
+        // At boot nobody else is at work, and /run may not be there yet.
+        Err(error) => {
+            log::warn!("goes on without a lock: {error}");
+            None
+        }
+    };
+    let mark = &Mark::read();
     log::info!("Sealed: nothing passes until the policy holds");
     names::expire();
     let policy = match PlannedPolicy::read(config) {
         Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
             let why = "the file was applied and never confirmed".to_owned();
-            return boot_last_good(CommandError::Instead(why), Outcome::Sealed);
+            return boot_last_good(CommandError::Instead(why), Outcome::Sealed, mark);
         }
         Ok(policy) => policy,
-        Err(refusal) => return boot_last_good(refusal.into(), Outcome::Refused),
+        Err(refusal) => return boot_last_good(refusal.into(), Outcome::Refused, mark),
     };
     let intended = InForce::applied(policy.snapshot.hash());
-    match enforce(&policy.plan, Missing::WaitFor) {
-        Ok(enforced) => Ending::applied(enforced, &policy.snapshot, intended),
+    match enforce(&policy.plan, Missing::WaitFor, mark) {
+        Ok(enforced) => Ending::applied(enforced, &policy, intended, mark),
         Err(failure) => {
-            let ending = recover_sealed(&policy.plan, intended, failure);
+            let ending = recover_sealed(&policy.plan, intended, failure, mark);
             match ending.outcome {
                 // Another policy may be one that this kernel takes.
-                Outcome::Sealed(why) if !is_last_good(&policy.snapshot) => {
-                    boot_last_good(why, Outcome::Sealed)
+                Outcome::Sealed(why) if mark.is_unchanged() && !is_last_good(&policy.snapshot) => {
+                    boot_last_good(why, Outcome::Sealed, mark)
                 }
                 _ => ending,
             }
@@ -58,7 +75,11 @@ pub(crate) fn boot(config: &Path) -> Ending {
 
 /// The box is sealed, and the file is not to be used. Where there is no last
 /// good policy either it stays so, which `otherwise` tells.
-fn boot_last_good(why: CommandError, otherwise: fn(CommandError) -> Outcome) -> Ending {
+fn boot_last_good(
+    why: CommandError,
+    otherwise: fn(CommandError) -> Outcome,
+    mark: &Mark,
+) -> Ending {
     let text = with_causes(&why);
     let policy = match last_good::last() {
         Ok(policy) => policy,
@@ -70,16 +91,16 @@ fn boot_last_good(why: CommandError, otherwise: fn(CommandError) -> Outcome) -> 
     };
     log::error!("the last good policy is used, and not the file: {text}");
     let intended = InForce::last_good(policy.snapshot.hash(), &text);
-    match enforce(&policy.plan, Missing::WaitFor) {
+    match enforce(&policy.plan, Missing::WaitFor, mark) {
         Ok(enforced) => {
             let state = intended.enforced(enforced.missing.clone());
             Ending::from(Outcome::LastGood(why))
                 .undone(enforced.missing)
                 .undone(enforced.undone)
-                .noting(record::write(&state))
+                .noting(mark.settle(&state))
         }
         Err(failure) => {
-            let mut ending = recover_sealed(&policy.plan, intended, failure);
+            let mut ending = recover_sealed(&policy.plan, intended, failure, mark);
             if let Outcome::Sealed(error) = ending.outcome {
                 let both = format!("{text}; {}", with_causes(&error));
                 ending.outcome = Outcome::Sealed(CommandError::Instead(both));

@@ -21,7 +21,7 @@ pub fn check(current: &Current, wanted: &Wanted) -> Result<(), StepError> {
 /// the tables go down. Looks at the interfaces of the policy that was in force;
 /// where none is kept, at every device.
 pub fn shut() -> Result<(), StepError> {
-    let wanted = Record::read()
+    let wanted = Record::noted()
         .policy()
         .and_then(|kept| PlannedPolicy::new(kept).ok());
     let find = || -> Result<Vec<Bypass>, StepError> {

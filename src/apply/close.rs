@@ -1,15 +1,64 @@
-//! Closes the box: forwarding off first, which takes no program and holds back
-//! what passes through, then the tables of each family, whatever the other did.
+//! Closes the box: the mark first and forwarding off, neither of which takes a
+//! program or the lock; then the tables of each family, whatever the other did;
+//! then what passes on layer 2.
+//!
+//! Outside of it are ARP, and programs on the box that have packet sockets.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
 
 use super::bypass;
 use super::error::{CloseError, StepError};
 use super::machine::{Machine, insist, write};
-use crate::host;
+use super::mark::Mark;
+use super::planned::PlannedPolicy;
+use super::record::Record;
 use crate::host::iptables::{Load, Tables};
+use crate::host::lock::{self, Lock};
+use crate::host::store::StoreError;
+use crate::host::{self, netlink, process};
+use crate::network::{Current, Device, LOOPBACK, own_ports};
+use crate::plan::Plan;
 use crate::ruleset::{Counters, IpFamily, Ruleset, TableName};
 use crate::sysctl;
+
+/// How long the programs that close the tables may take, all in all.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What closing a box came to that asks nobody.
+pub(super) struct Closing {
+    /// Whether it is closed.
+    pub(super) closed: Result<(), CloseError>,
+    /// Whether a command that is under way will see it.
+    pub(super) marked: Result<(), StoreError>,
+    /// The lock, which it went on without if it was not to be had.
+    pub(super) lock: io::Result<Lock>,
+}
+
+/// Closes the box at once, whoever has the lock, and again when it has the lock,
+/// for which it waits so long: what another command had begun to load may have
+/// come after.
+pub(super) fn close_asking_nobody(command: &str, patience: Duration) -> Closing {
+    let mut marked = Mark::set();
+    let lock = lock::take_within(command, Duration::ZERO);
+    let mut closed = close();
+    let lock = match lock {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let lock = lock::take_within(command, patience);
+            closed = close();
+            // The other one may have taken the mark away when it had set it last.
+            marked = Mark::set();
+            lock
+        }
+        lock => lock,
+    };
+    Closing {
+        closed,
+        marked,
+        lock,
+    }
+}
 
 /// Closes the box.
 pub(super) fn close() -> Result<(), CloseError> {
@@ -17,23 +66,29 @@ pub(super) fn close() -> Result<(), CloseError> {
     for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
         problems.extend(write(&setting).err());
     }
-    let ipv4 = Tables::new(IpFamily::V4).map_err(StepError::from);
-    problems.extend(ipv4.and_then(close_tables).err());
-    if host::has_ipv6() {
-        match Tables::new(IpFamily::V6) {
-            Ok(tables) => problems.extend(close_tables(tables).err()),
-            Err(error) => {
-                log::warn!("{error}: IPv6 is turned off instead");
-                for setting in sysctl::ipv6_off() {
-                    problems.extend(write(&setting).err());
-                }
-            }
-        }
-    }
+    process::in_all(LIMIT, || close_families(&mut problems));
     problems.extend(bypass::shut().err());
+    problems.extend(set_ports_down().err());
     match problems.is_empty() {
         true => Ok(()),
         false => Err(CloseError { problems }),
+    }
+}
+
+fn close_families(problems: &mut Vec<StepError>) {
+    let ipv4 = Tables::new(IpFamily::V4).map_err(StepError::from);
+    problems.extend(ipv4.and_then(close_tables).err());
+    if !host::has_ipv6() {
+        return;
+    }
+    match Tables::new(IpFamily::V6) {
+        Ok(tables) => problems.extend(close_tables(tables).err()),
+        Err(error) => {
+            log::warn!("{error}: IPv6 is turned off instead");
+            for setting in sysctl::ipv6_off() {
+                problems.extend(write(&setting).err());
+            }
+        }
     }
 }
 
@@ -53,4 +108,48 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
     // What is not sealed now, filter still or another table, is loaded again and
     // held against the kernel.
     machine.load(&found, |_| &sealed).map(drop)
+}
+
+/// The ports of camfw's own bridges pass no frame, to each other or the router.
+fn set_ports_down() -> Result<(), StepError> {
+    let current = netlink::read()?;
+    let mut ports = own_ports(&current, noted_plan().as_ref().map(|plan| &plan.network));
+    ports.retain(|port| is_up(&current, port));
+    Ok(netlink::set_down(&ports)?)
+}
+
+/// Sets the zones' links down, since the tables could not be closed; where no
+/// policy is kept, all links but the loopback.
+pub(super) fn set_links_down() -> Result<(), StepError> {
+    let current = netlink::read()?;
+    let links = match noted_plan() {
+        Some(plan) => plan
+            .network
+            .links
+            .into_iter()
+            .flat_map(|link| {
+                let ports = match link.device {
+                    Device::Bridge { ports } => ports,
+                    _ => Vec::new(),
+                };
+                ports.into_iter().chain([link.name])
+            })
+            .map(|name| name.to_string())
+            .collect(),
+        None => current.links.iter().map(|link| link.name.clone()).collect(),
+    };
+    let mut links: Vec<String> = links;
+    links.retain(|name| name != LOOPBACK && is_up(&current, name));
+    Ok(netlink::set_down(&links)?)
+}
+
+fn is_up(current: &Current, name: &str) -> bool {
+    let mut links = current.links.iter();
+    links.any(|link| link.name == name && link.up)
+}
+
+/// The plan of the policy that was in force last, as far as it is kept.
+fn noted_plan() -> Option<Plan> {
+    let kept = Record::noted().policy()?;
+    Some(PlannedPolicy::new(kept).ok()?.plan)
 }

@@ -12,6 +12,7 @@ use super::error::CommandError;
 use super::exclusive::{Turn, exclusively};
 use super::in_force::{InForce, Trial};
 use super::last_good;
+use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::{self, Record};
@@ -21,7 +22,7 @@ use crate::host::clock;
 
 /// Applies a policy for so many seconds; under the lock. The waiters are at their
 /// posts before anything is changed.
-pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64) -> Ending {
+pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark: &Mark) -> Ending {
     let refused = |error: CommandError| Outcome::Refused(error).into();
     let good = match last_good::last() {
         Ok(good) => good.snapshot,
@@ -37,7 +38,7 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64) -> Ending {
         };
         InForce::pending(hash.clone(), trial)
     };
-    let unconfirmed = match last_good::note_unconfirmed(&policy.snapshot) {
+    let unconfirmed = match last_good::note_unconfirmed(&policy) {
         Ok(problem) => problem,
         Err(error) => return refused(CommandError::CannotKeepTrial(error)),
     };
@@ -54,7 +55,7 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64) -> Ending {
     if let Err(error) = waiter::start_both(&token, seconds, &good) {
         return Ending::from(Outcome::Refused(CommandError::NoWaiter(error))).noting(give_up());
     }
-    let done = enforce_with_names(&mut policy);
+    let done = enforce_with_names(&mut policy, replace, mark);
     match done {
         Ok(enforced) => {
             // The time to confirm begins when there is something to confirm.
@@ -65,12 +66,13 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64) -> Ending {
                 seconds,
             };
             Ending::from(outcome)
+                .taking(enforced.taken)
                 .undone(enforced.undone)
                 .undone(unconfirmed)
-                .noting(record::write(&trial))
+                .noting(mark.settle(&trial))
         }
         Err(failure) => {
-            let ending = recover(&policy.plan, intended, failure);
+            let ending = recover(&policy.plan, intended, failure, mark);
             match ending.outcome {
                 // The box is closed to its owner: the good policy comes back when
                 // its time comes.
@@ -85,6 +87,7 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64) -> Ending {
 pub(crate) fn confirm() -> Ending {
     let Turn {
         lock: _lock,
+        mark,
         returned,
     } = match exclusively("confirm") {
         Ok(turn) => turn,
@@ -94,10 +97,12 @@ pub(crate) fn confirm() -> Ending {
         return ending;
     }
     let record = Record::read();
-    let policy = record.policy();
+    let policy = record
+        .policy()
+        .and_then(|kept| PlannedPolicy::new(kept).ok());
     match (record.in_force.confirmed(), policy) {
         (Some(confirmed), Some(policy)) => {
-            Ending::from(Outcome::Confirmed).settled(&policy, &confirmed)
+            Ending::from(Outcome::Confirmed).settled(&policy, &confirmed, &mark)
         }
         _ => Outcome::Failed(CommandError::NothingToConfirm).into(),
     }
@@ -126,16 +131,16 @@ pub(super) fn not_confirmed(seconds: u64) -> String {
 }
 
 /// Brings the last good policy back where that is overdue; under the lock.
-pub(super) fn return_if_overdue() -> Option<Ending> {
+pub(super) fn return_if_overdue(mark: &Mark) -> Option<Ending> {
     let why = overdue()?;
     Some(match last_good::last() {
-        Ok(good) => go_back(&good, &why),
+        Ok(good) => go_back(&good, &why, mark),
         Err(none) => Outcome::Failed(CommandError::CannotGoBack { why, none }).into(),
     })
 }
 
 /// Brings the last good policy back; under the lock.
-pub(super) fn go_back(good: &PlannedPolicy, why: &str) -> Ending {
+pub(super) fn go_back(good: &PlannedPolicy, why: &str, mark: &Mark) -> Ending {
     log::error!("{why}: goes back to the last good policy");
     let intended = InForce::last_good(good.snapshot.hash(), why);
     // What could not be reached stays a trial that is overdue, so that the next
@@ -144,14 +149,14 @@ pub(super) fn go_back(good: &PlannedPolicy, why: &str) -> Ending {
         Some(trial) => InForce::pending(good.snapshot.hash(), trial.clone()),
         None => intended.clone(),
     };
-    match enforce(&good.plan, Missing::Tolerate) {
+    match enforce(&good.plan, Missing::Tolerate, mark) {
         Ok(enforced) => {
             let state = intended.enforced(enforced.missing.clone());
             Ending::from(Outcome::LastGood(CommandError::Instead(why.to_owned())))
                 .undone(enforced.missing)
                 .undone(enforced.undone)
-                .noting(record::write(&state))
+                .noting(mark.settle(&state))
         }
-        Err(failure) => recover(&good.plan, until_then, failure),
+        Err(failure) => recover(&good.plan, until_then, failure, mark),
     }
 }

@@ -11,7 +11,8 @@ use super::bypass;
 use super::error::{Failure, StepError};
 use super::lacks;
 use super::machine::{Machine, rules_of, write};
-use super::revoke;
+use super::mark::Mark;
+use super::{revoke, taken};
 use crate::host::netlink::NetlinkError;
 use crate::host::{self, iptables, netlink};
 use crate::network::{self, NetworkError};
@@ -20,11 +21,15 @@ use crate::prove;
 use crate::ruleset::{IpFamily, TableName};
 use crate::sysctl::Setting;
 
-/// What to do about links that are not there and not optional.
+/// What to do about links that are not there and not optional, and about other
+/// programs' rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     /// The policy is refused before anything is changed.
-    Refuse,
+    Refuse {
+        /// Whether other programs' rules are taken away on a box's first apply too.
+        replace: bool,
+    },
     /// They are waited for as long as the file says, since devices come up while a
     /// boot goes on; then as with `Tolerate`.
     WaitFor,
@@ -63,6 +68,8 @@ pub(super) struct Enforced {
     pub(super) made: Vec<Made>,
     /// The links that are not there and not optional, in words.
     pub(super) missing: Vec<String>,
+    /// The chains and rules of other programs that were taken away, in words.
+    pub(super) taken: Vec<String>,
     /// What had to be done and was not.
     pub(super) undone: Vec<String>,
 }
@@ -83,15 +90,19 @@ impl Enforced {
 
 /// Carries a plan out: proof, what the kernel lacks, settings, rules, read back;
 /// connections; network; forwarding.
-pub(super) fn enforce(plan: &Plan, missing: Missing) -> Result<Enforced, Failure> {
+pub(super) fn enforce(plan: &Plan, missing: Missing, mark: &Mark) -> Result<Enforced, Failure> {
     if let Some(why) = prove::broken(plan) {
         return Err(Failure::Nothing(StepError::NotProven(why)));
     }
-    enforce_proven(plan, missing)
+    enforce_proven(plan, missing, mark)
 }
 
 /// The same for a plan that was proven before.
-pub(super) fn enforce_proven(plan: &Plan, missing: Missing) -> Result<Enforced, Failure> {
+pub(super) fn enforce_proven(
+    plan: &Plan,
+    missing: Missing,
+    mark: &Mark,
+) -> Result<Enforced, Failure> {
     let machine = Machine::find().map_err(Failure::Nothing)?;
     if plan.network.ipv6 && !machine.has(IpFamily::V6) {
         return Err(Failure::Nothing(StepError::NoIpv6));
@@ -102,7 +113,7 @@ pub(super) fn enforce_proven(plan: &Plan, missing: Missing) -> Result<Enforced, 
     let network = netlink::read();
     let network = match (network, missing) {
         // Known before anything is changed.
-        (Err(error), Missing::Refuse) => return Err(Failure::Nothing(error.into())),
+        (Err(error), Missing::Refuse { .. }) => return Err(Failure::Nothing(error.into())),
         (network, _) => network,
     };
     let before = reading
@@ -114,11 +125,21 @@ pub(super) fn enforce_proven(plan: &Plan, missing: Missing) -> Result<Enforced, 
     if let Ok(current) = &network {
         bypass::check(current, &plan.network).map_err(Failure::Nothing)?;
     }
-    if let (Ok(current), Missing::Refuse) = (&network, missing) {
+    let taken = taken::taken_away(&machine, &before, plan);
+    if let (Ok(current), Missing::Refuse { replace }) = (&network, missing) {
         insist_on_links(current, plan).map_err(Failure::Nothing)?;
+        taken::insist_on_leave(&taken, replace).map_err(Failure::Nothing)?;
     }
 
-    let mut enforced = Enforced::default();
+    let unless_sealed = || match mark.is_unchanged() {
+        true => Ok(()),
+        false => Err(Failure::Sealed),
+    };
+    unless_sealed()?;
+    let mut enforced = Enforced {
+        taken,
+        ..Enforced::default()
+    };
     let rules = |error| Failure::Rules(error, before.clone().into());
     // Settings only tighten, so they come first.
     enforced.wrote(&settings).map_err(rules)?;
@@ -135,7 +156,11 @@ pub(super) fn enforce_proven(plan: &Plan, missing: Missing) -> Result<Enforced, 
         enforced.undone.extend(problem);
     }
     bring_up(&machine, plan, network, missing, &mut enforced).map_err(Failure::Network)?;
+    unless_sealed()?;
     enforced.wrote(&plan.last).map_err(Failure::Network)?;
+    // Whoever sealed the box before forwarding was on is seen by now; whoever comes
+    // after turns it off again.
+    unless_sealed()?;
     Ok(enforced)
 }
 

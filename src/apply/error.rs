@@ -46,6 +46,11 @@ pub(crate) enum StepError {
         /// The interfaces that are there.
         there: Vec<String>,
     },
+    #[error(
+        "other programs have rules here, which camfw would take away ({}); apply with --replace, or stop those programs",
+        .0.join("; ")
+    )]
+    OthersRules(Vec<String>),
     #[error("{0}")]
     NotProven(String),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -65,6 +70,7 @@ impl StepError {
             StepError::NoIpv6
                 | StepError::Lacks(_)
                 | StepError::NotThere { .. }
+                | StepError::OthersRules(_)
                 | StepError::Bypassed(_)
                 | StepError::Tables(TablesError::Missing(_))
         )
@@ -79,6 +85,8 @@ pub(super) enum Failure {
     Rules(StepError, Box<[Found]>),
     /// They are, and the network is not.
     Network(StepError),
+    /// The box was sealed since the turn began.
+    Sealed,
 }
 
 /// Closing the box failed, in part or as a whole.
@@ -103,6 +111,8 @@ pub(crate) enum CommandError {
     NoRoot,
     #[error("{0}; nothing was changed")]
     Locked(io::Error),
+    #[error("{0}")]
+    Busy(io::Error),
     #[error(transparent)]
     File(#[from] Refusal),
     #[error(transparent)]
@@ -113,6 +123,10 @@ pub(crate) enum CommandError {
     StepAndClose { step: String, close: CloseError },
     #[error("{}; nothing was changed", with_causes(.0))]
     NothingChanged(StepError),
+    #[error("another command is under way and would not see that the box was sealed: {0}")]
+    Unseen(String),
+    #[error("the box was sealed meanwhile; camfw apply opens it again")]
+    SealedMeanwhile,
     #[error("cannot take the firewall off")]
     Open(#[source] StepError),
     #[error("{0}")]

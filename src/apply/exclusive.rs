@@ -2,12 +2,15 @@
 
 use super::confirm::return_if_overdue;
 use super::error::CommandError;
+use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use crate::host::{self, lock};
 
 /// A command's turn: nobody else changes the box while it has it.
 pub(super) struct Turn {
     pub(super) lock: lock::Lock,
+    /// The mark of a sealed box as it was when the turn began.
+    pub(super) mark: Mark,
     /// What the return to the last good policy came to, where that was overdue.
     pub(super) returned: Option<Ending>,
 }
@@ -29,6 +32,10 @@ pub(super) fn locked(command: &str) -> Result<lock::Lock, Outcome> {
 /// The same, and first of all carries out a return that is overdue.
 pub(super) fn exclusively(command: &str) -> Result<Turn, Outcome> {
     let lock = locked(command)?;
-    let returned = return_if_overdue();
-    Ok(Turn { lock, returned })
+    let returned = return_if_overdue(&Mark::read());
+    Ok(Turn {
+        lock,
+        mark: Mark::read(),
+        returned,
+    })
 }

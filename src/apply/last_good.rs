@@ -54,21 +54,29 @@ pub(super) fn last() -> Result<PlannedPolicy, NoLastGood> {
     Err(none)
 }
 
+/// Where a policy is kept: a box whose disk cannot be written may say so.
+fn places(policy: &PlannedPolicy) -> &'static [Place] {
+    match policy.plan.policy.keep {
+        true => &PLACES,
+        false => &PLACES[..1],
+    }
+}
+
 /// Keeps a policy as the last good one, and none is unconfirmed any more. What
 /// could not be kept, in words.
 #[must_use]
-pub(super) fn keep(kept: &PolicySnapshot) -> Vec<String> {
-    let text = kept.to_text();
+pub(super) fn keep(policy: &PlannedPolicy) -> Vec<String> {
+    let text = policy.snapshot.to_text();
     let mut problems = Vec::new();
-    for place in PLACES {
-        let there = store::read(place, GOOD).ok().flatten();
+    for place in places(policy) {
+        let there = store::read(*place, GOOD).ok().flatten();
         let kept = if there.as_ref() == Some(&text) {
             Ok(())
         } else {
-            store::write(place, GOOD, &text)
+            store::write(*place, GOOD, &text)
         };
         // The mark goes last: until then a boot takes what is good.
-        if let Err(error) = kept.and_then(|()| store::remove(place, UNCONFIRMED)) {
+        if let Err(error) = kept.and_then(|()| store::remove(*place, UNCONFIRMED)) {
             problems.push(problem("the last good policy", &error));
         }
     }
@@ -80,9 +88,12 @@ pub(super) fn keep(kept: &PolicySnapshot) -> Vec<String> {
 ///
 /// # Errors
 /// `confirm` would not find it.
-pub(super) fn note_unconfirmed(kept: &PolicySnapshot) -> Result<Option<String>, StoreError> {
-    let text = kept.to_text();
+pub(super) fn note_unconfirmed(policy: &PlannedPolicy) -> Result<Option<String>, StoreError> {
+    let text = policy.snapshot.to_text();
     store::write(Place::Run, UNCONFIRMED, &text)?;
+    if !places(policy).contains(&Place::Disk) {
+        return Ok(None);
+    }
     let noted = store::write(Place::Disk, UNCONFIRMED, &text);
     let what = "that this policy is unconfirmed";
     Ok(noted.err().map(|error| problem(what, &error)))

@@ -17,6 +17,7 @@ mod lacks;
 mod last_good;
 mod lease;
 mod machine;
+mod mark;
 mod names;
 mod open;
 mod outcome;
@@ -27,6 +28,7 @@ mod refresh;
 mod revoke;
 mod seal;
 mod status;
+mod taken;
 mod waiter;
 mod watch;
 

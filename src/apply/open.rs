@@ -1,11 +1,14 @@
 //! `camfw open`: takes the firewall off.
 
-use super::error::CommandError;
+use super::error::{CommandError, StepError};
 use super::exclusive::locked;
 use super::in_force::InForce;
 use super::machine::Machine;
+use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
-use super::record;
+use super::recover::close_again;
+use crate::host::netlink;
+use crate::network::{Change, own_ports};
 use crate::ruleset::Ruleset;
 
 /// Takes the firewall off: no rule in any table, every policy ACCEPT. Settings
@@ -15,13 +18,33 @@ pub(crate) fn open() -> Ending {
         Ok(lock) => lock,
         Err(outcome) => return outcome.into(),
     };
+    let mark = Mark::read();
     let empty = Ruleset::default();
     let opened = Machine::find().and_then(|machine| {
         let found = machine.read()?;
         machine.load(&found, |_| &empty)
     });
+    // What seal set down; a port that went away meanwhile is set down no more.
+    let ports = opened.is_ok().then(set_ports_up);
     match opened {
-        Ok(_) => Ending::from(Outcome::Open).noting(record::write(&InForce::Open)),
+        Ok(_) if !mark.is_unchanged() => close_again(),
+        Ok(_) => Ending::from(Outcome::Open)
+            .noting(ports.unwrap_or(Ok(())))
+            .noting(mark.settle(&InForce::Open)),
         Err(error) => Outcome::Failed(CommandError::Open(error)).into(),
     }
+}
+
+/// Sets the ports of camfw's own bridges up again.
+fn set_ports_up() -> Result<(), StepError> {
+    let current = netlink::read()?;
+    let down = |name: &String| {
+        current
+            .links
+            .iter()
+            .any(|link| link.name == *name && !link.up)
+    };
+    let ports = own_ports(&current, None).into_iter().filter(down);
+    let ups: Vec<Change> = ports.map(|name| Change::SetUp { name }).collect();
+    Ok(netlink::carry_out(&ups)?)
 }

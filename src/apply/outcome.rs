@@ -6,8 +6,9 @@ use std::fmt;
 use super::enforce::{Enforced, Made};
 use super::error::{CommandError, with_causes};
 use super::in_force::InForce;
-use super::{last_good, record};
-use crate::snapshot::PolicySnapshot;
+use super::last_good;
+use super::mark::Mark;
+use super::planned::PlannedPolicy;
 
 /// What a command came to.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) enum Outcome {
     Closed,
     /// A step failed and the box is closed.
     Sealed(CommandError),
+    /// The tables could not be closed, and the zones' links are down instead.
+    SealedByLinks(CommandError),
     /// The rules are loaded, a later step failed, and nothing is forwarded.
     NotForwarding(CommandError),
     /// Not even that could be done.
@@ -57,6 +60,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
+    /// The chains and rules of other programs that were taken away, in words.
+    taken: Vec<String>,
     undone: Vec<String>,
 }
 
@@ -64,6 +69,7 @@ impl From<Outcome> for Ending {
     fn from(outcome: Outcome) -> Ending {
         Ending {
             outcome,
+            taken: Vec::new(),
             undone: Vec::new(),
         }
     }
@@ -77,6 +83,21 @@ impl Ending {
         self
     }
 
+    /// The same, with what was taken away of other programs.
+    pub(super) fn taking(mut self, taken: Vec<String>) -> Ending {
+        self.taken.extend(taken);
+        self
+    }
+
+    /// Each change that was made, in words.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let made = match &self.outcome {
+            Outcome::Applied { made, .. } | Outcome::Pending { made, .. } => made.as_slice(),
+            _ => &[],
+        };
+        made.iter().map(ToString::to_string).collect()
+    }
+
     /// The same, with what else was not done.
     pub(super) fn undone(mut self, undone: impl IntoIterator<Item = String>) -> Ending {
         self.undone.extend(undone);
@@ -86,8 +107,9 @@ impl Ending {
     /// The file's policy is in force and confirmed.
     pub(super) fn applied(
         enforced: Enforced,
-        policy: &PolicySnapshot,
+        policy: &PlannedPolicy,
         intended: InForce,
+        mark: &Mark,
     ) -> Ending {
         let state = intended.enforced(enforced.missing.clone());
         let outcome = Outcome::Applied {
@@ -95,14 +117,15 @@ impl Ending {
             missing: enforced.missing,
         };
         Ending::from(outcome)
+            .taking(enforced.taken)
             .undone(enforced.undone)
-            .settled(policy, &state)
+            .settled(policy, &state, mark)
     }
 
     /// The policy is in force and confirmed: it is kept as the last good one.
-    pub(super) fn settled(self, policy: &PolicySnapshot, in_force: &InForce) -> Ending {
+    pub(super) fn settled(self, policy: &PlannedPolicy, in_force: &InForce, mark: &Mark) -> Ending {
         self.undone(last_good::keep(policy))
-            .noting(record::write(in_force))
+            .noting(mark.settle(in_force))
     }
 
     /// The exit code. What had to be done and was not is never 0.
@@ -123,7 +146,7 @@ impl Outcome {
             Outcome::Confirmed | Outcome::NotNeeded | Outcome::Closed | Outcome::Open => 0,
             Outcome::LastGood(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => 1,
             Outcome::Refused(_) => 2,
-            Outcome::Sealed(_) | Outcome::NotForwarding(_) => 3,
+            Outcome::Sealed(_) | Outcome::SealedByLinks(_) | Outcome::NotForwarding(_) => 3,
             Outcome::Unsealed(_) => 4,
         }
     }
@@ -132,6 +155,9 @@ impl Outcome {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.outcome.fmt(f)?;
+        if !self.taken.is_empty() {
+            write!(f, "; taken away: {}", self.taken.join("; "))?;
+        }
         match self.undone.is_empty() {
             true => Ok(()),
             false => write!(f, "; but {}", self.undone.join("; ")),
@@ -167,6 +193,11 @@ impl fmt::Display for Outcome {
             Outcome::Refused(why) => f.write_str(&with_causes(why)),
             Outcome::Closed => f.write_str("Sealed: the box is closed"),
             Outcome::Sealed(why) => write!(f, "Sealed: {}", with_causes(why)),
+            Outcome::SealedByLinks(why) => write!(
+                f,
+                "Sealed: the interfaces are down, since the tables could not be closed: {}",
+                with_causes(why)
+            ),
             Outcome::NotForwarding(why) => write!(
                 f,
                 "Not forwarding: the rules are loaded, and nothing passes between zones: {}",

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::in_force::InForce;
 use super::last_good;
+use super::mark::Mark;
 use crate::host::clock;
 use crate::host::store::{self, Place, StoreError};
 use crate::snapshot::PolicySnapshot;
@@ -39,8 +40,21 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads it.
+    /// Reads it. A box that was sealed is sealed, whatever was noted before.
     pub(crate) fn read() -> Record {
+        let noted = Record::noted();
+        match noted.in_force {
+            InForce::Sealed { .. } | InForce::Unsealed { .. } => noted,
+            _ if Mark::is_set() => Record {
+                at: None,
+                in_force: InForce::sealed(),
+            },
+            _ => noted,
+        }
+    }
+
+    /// What was noted last, by whoever had the lock.
+    pub(crate) fn noted() -> Record {
         let why = match Record::try_read() {
             Ok(Some(record)) => return record,
             Ok(None) => None,
@@ -87,7 +101,7 @@ pub(crate) struct RecordError {
 }
 
 impl RecordError {
-    fn new(error: StoreError) -> RecordError {
+    pub(super) fn new(error: StoreError) -> RecordError {
         RecordError { error }
     }
 }
@@ -97,7 +111,7 @@ impl RecordError {
 /// # Errors
 /// It cannot be written.
 pub(crate) fn write(in_force: &InForce) -> Result<(), RecordError> {
-    if Record::read().in_force == *in_force {
+    if Record::noted().in_force == *in_force {
         return Ok(());
     }
     write_at(clock::uptime(), in_force)

@@ -8,6 +8,7 @@ use super::close::close;
 use super::error::{CloseError, CommandError, Failure, StepError, with_causes};
 use super::in_force::InForce;
 use super::machine::{Machine, write};
+use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::record;
 use crate::host::iptables::Found;
@@ -16,23 +17,45 @@ use crate::ruleset::{IpFamily, Ruleset};
 use crate::sysctl;
 
 /// The box was to get to `intended` by `plan` and did not.
-pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure) -> Ending {
+pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure, mark: &Mark) -> Ending {
     match failure {
         Failure::Nothing(error) if error.is_refusal() => {
             Outcome::Refused(CommandError::NothingChanged(error)).into()
         }
         Failure::Nothing(error) => Outcome::Failed(CommandError::NothingChanged(error)).into(),
         Failure::Rules(error, before) => roll_back(&before, &intended, error),
-        Failure::Network(error) => stop_forwarding(plan, intended, error),
+        Failure::Network(error) => stop_forwarding(plan, intended, error, mark),
+        Failure::Sealed => close_again(),
     }
 }
 
 /// The same for a box that was sealed before.
-pub(super) fn recover_sealed(plan: &Plan, intended: InForce, failure: Failure) -> Ending {
+pub(super) fn recover_sealed(
+    plan: &Plan,
+    intended: InForce,
+    failure: Failure,
+    mark: &Mark,
+) -> Ending {
     match failure {
         Failure::Nothing(error) | Failure::Rules(error, _) => close_because(&intended, error),
-        Failure::Network(error) => stop_forwarding(plan, intended, error),
+        Failure::Network(error) => stop_forwarding(plan, intended, error, mark),
+        Failure::Sealed => close_again(),
     }
+}
+
+/// The box was sealed while its policy was carried out: what came after is closed.
+pub(super) fn close_again() -> Ending {
+    let (outcome, state) = match close() {
+        Ok(()) => (
+            Outcome::Sealed(CommandError::SealedMeanwhile),
+            InForce::sealed(),
+        ),
+        Err(error) => {
+            let state = InForce::sealed().unsealed_because(&with_causes(&error));
+            (Outcome::Unsealed(error.into()), state)
+        }
+    };
+    Ending::from(outcome).noting(record::write(&state))
 }
 
 /// The rules are not in force: back to the old ones if those keep the box
@@ -81,7 +104,7 @@ fn close_because(intended: &InForce, error: StepError) -> Ending {
 
 /// The rules are in force and the network is not as the file says: nothing
 /// passes between zones, and the box can still be managed.
-fn stop_forwarding(plan: &Plan, intended: InForce, error: StepError) -> Ending {
+fn stop_forwarding(plan: &Plan, intended: InForce, error: StepError, mark: &Mark) -> Ending {
     let why = with_causes(&error);
     for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
         if let Err(problem) = write(&setting) {
@@ -99,6 +122,6 @@ fn stop_forwarding(plan: &Plan, intended: InForce, error: StepError) -> Ending {
     // The rules are in force, and the rest may come yet: `watch` waits for it.
     let state = intended.not_forwarding(&why);
     Ending::from(Outcome::NotForwarding(error.into()))
-        .noting(record::write(&state))
+        .noting(mark.settle(&state))
         .noting(kept)
 }

@@ -9,12 +9,12 @@ use super::exclusive::exclusively;
 use super::names;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
-use super::record::{self, Record};
+use super::record::Record;
 use super::recover::recover;
 
 /// Looks the names up again.
 pub(crate) fn refresh(config: &Path) -> Ending {
-    let _turn = match exclusively("refresh") {
+    let turn = match exclusively("refresh") {
         Ok(turn) => turn,
         Err(outcome) => return outcome.into(),
     };
@@ -31,8 +31,8 @@ pub(crate) fn refresh(config: &Path) -> Ending {
         Ok(policy) => policy,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
-    match enforce(&policy.plan, Missing::Tolerate) {
-        Err(failure) => recover(&policy.plan, in_force, failure),
+    match enforce(&policy.plan, Missing::Tolerate, &turn.mark) {
+        Err(failure) => recover(&policy.plan, in_force, failure, &turn.mark),
         Ok(enforced) => {
             let state = in_force.enforced(enforced.missing.clone());
             let outcome = match problems.is_empty() {
@@ -44,7 +44,7 @@ pub(crate) fn refresh(config: &Path) -> Ending {
             };
             Ending::from(outcome)
                 .undone(enforced.undone)
-                .noting(record::write(&state))
+                .noting(turn.mark.settle(&state))
         }
     }
 }

@@ -1,23 +1,56 @@
-//! `camfw seal`: closes the box.
+//! `camfw seal`: closes the box, whoever has the lock.
 
-use super::close::close;
-use super::error::with_causes;
-use super::exclusive::locked;
+use std::io;
+use std::time::Duration;
+
+use super::close::{Closing, close_asking_nobody, set_links_down};
+use super::error::{CommandError, with_causes};
+use super::exclusive::insist_on_root;
 use super::in_force::InForce;
 use super::outcome::{Ending, Outcome};
 use super::record;
 
+/// How long it waits for the lock to close what may have been loaded meanwhile. The
+/// box is closed before.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Closes the box.
 pub(crate) fn seal() -> Ending {
-    let _lock = match locked("seal") {
-        Ok(lock) => lock,
-        Err(outcome) => return outcome.into(),
-    };
-    match close() {
-        Ok(()) => Ending::from(Outcome::Closed).noting(record::write(&InForce::sealed())),
-        Err(error) => {
-            let state = InForce::sealed().unsealed_because(&with_causes(&error));
-            Ending::from(Outcome::Unsealed(error.into())).noting(record::write(&state))
-        }
+    if let Err(outcome) = insist_on_root() {
+        return outcome.into();
     }
+    let Closing {
+        closed,
+        marked,
+        lock,
+    } = close_asking_nobody("seal", PATIENCE);
+    let is_held = matches!(&lock, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+    let error = match (closed, &marked) {
+        (Err(error), _) => CommandError::Close(error),
+        // Whoever has the lock would not see that the box was sealed.
+        (Ok(()), Err(unmarked)) if is_held => CommandError::Unseen(with_causes(unmarked)),
+        (Ok(()), _) => {
+            if is_held && let Err(error) = &lock {
+                log::warn!("{error}; it closes the box again when it is done");
+            }
+            let ending = Ending::from(Outcome::Closed).noting(record::write(&InForce::sealed()));
+            return ending.noting(marked);
+        }
+    };
+    let why = with_causes(&error);
+    let (outcome, state) = match set_links_down() {
+        Ok(()) => (
+            Outcome::SealedByLinks(error),
+            InForce::sealed().sealed_because(&format!("the interfaces are down, since {why}")),
+        ),
+        Err(step) => {
+            let error = CommandError::StepAndClose {
+                step: why,
+                close: step.into(),
+            };
+            let state = InForce::sealed().unsealed_because(&with_causes(&error));
+            (Outcome::Unsealed(error), state)
+        }
+    };
+    Ending::from(outcome).noting(record::write(&state))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::confirm::{go_back, not_confirmed};
 use super::error::CommandError;
 use super::in_force::InForce;
+use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::Record;
@@ -118,12 +119,13 @@ pub(crate) fn await_confirmation(token: &str, seconds: u64, me: Waiter) -> Endin
             Err(error) => log::error!("not confirmed, and cannot go back yet: {error}"),
         }
     };
+    let mark = Mark::read();
     let why = not_confirmed(given);
     for attempt in 1.. {
         if matches!(awaited(token), Awaited::NoMore) {
             return Outcome::NotNeeded.into();
         }
-        let ending = go_back(&good, &why);
+        let ending = go_back(&good, &why, &mark);
         if matches!(ending.outcome, Outcome::LastGood(_)) || attempt == ATTEMPTS {
             return ending;
         }

@@ -11,9 +11,10 @@ use super::error::{Failure, StepError, with_causes};
 use super::exclusive::{Turn, exclusively, insist_on_root};
 use super::in_force::InForce;
 use super::machine::Machine;
+use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
-use super::record::{self, Record};
+use super::record::Record;
 use super::recover::recover;
 use super::{last_good, lease, names, status};
 use crate::host::{clock, netlink};
@@ -49,9 +50,13 @@ pub(crate) fn watch(config: &Path) -> Ending {
             ..Look::default()
         };
         match exclusively("watch") {
-            Ok(Turn { lock, returned }) => {
+            Ok(Turn {
+                lock,
+                mark,
+                returned,
+            }) => {
                 look.told.extend(returned.map(|ending| ending.to_string()));
-                look.take(config);
+                look.take(config, &mark);
                 drop(lock);
             }
             Err(outcome) => look.told.push(outcome.to_string()),
@@ -146,7 +151,7 @@ impl ProvenRules {
 }
 
 impl Look {
-    fn take(&mut self, config: &Path) {
+    fn take(&mut self, config: &Path, mark: &Mark) {
         let record = Record::read();
         if record.in_force.is_left_alone() {
             let state = &record.in_force;
@@ -169,7 +174,7 @@ impl Look {
         };
         match policy {
             Ok(policy) => {
-                if let Err(error) = self.keep(&record, &policy) {
+                if let Err(error) = self.keep(&record, &policy, mark) {
                     self.told.push(with_causes(&error));
                 }
                 self.plan = Some(policy.plan);
@@ -178,7 +183,12 @@ impl Look {
         }
     }
 
-    fn keep(&mut self, record: &Record, policy: &PlannedPolicy) -> Result<(), StepError> {
+    fn keep(
+        &mut self,
+        record: &Record,
+        policy: &PlannedPolicy,
+        mark: &Mark,
+    ) -> Result<(), StepError> {
         let plan = &policy.plan;
         let machine = Machine::find()?;
         let rules = machine.differences(&machine.read()?, plan);
@@ -200,7 +210,7 @@ impl Look {
             self.told.extend(lease::refusals(plan));
             self.told.extend(network::foreign(&current, &plan.network));
         }
-        match self.enforce(policy) {
+        match self.enforce(policy, mark) {
             Ok(enforced) => {
                 for made in &enforced.made {
                     match made {
@@ -214,10 +224,10 @@ impl Look {
                 } else if !rules.is_empty() {
                     log::warn!("watch: restored: the rules are the policy's again");
                 }
-                self.note(record, policy, enforced);
+                self.note(record, policy, enforced, mark);
             }
             Err(failure) => {
-                let ending = recover(plan, record.in_force.clone(), failure);
+                let ending = recover(plan, record.in_force.clone(), failure, mark);
                 self.told.push(ending.to_string());
             }
         }
@@ -225,13 +235,13 @@ impl Look {
     }
 
     /// Carries the plan out. What was proven at the last look is not proven again.
-    fn enforce(&mut self, policy: &PlannedPolicy) -> Result<Enforced, Failure> {
+    fn enforce(&mut self, policy: &PlannedPolicy, mark: &Mark) -> Result<Enforced, Failure> {
         let rules = ProvenRules::new(policy);
         let mut attempt = 1;
         loop {
             let enforced = match self.proven.as_ref() == Some(&rules) {
-                true => enforce_proven(&policy.plan, Missing::Tolerate),
-                false => enforce(&policy.plan, Missing::Tolerate),
+                true => enforce_proven(&policy.plan, Missing::Tolerate, mark),
+                false => enforce(&policy.plan, Missing::Tolerate, mark),
             };
             match enforced {
                 Err(Failure::Network(error)) if attempt < ATTEMPTS => {
@@ -248,19 +258,19 @@ impl Look {
         }
     }
 
-    fn note(&mut self, record: &Record, policy: &PlannedPolicy, enforced: Enforced) {
+    fn note(&mut self, record: &Record, policy: &PlannedPolicy, enforced: Enforced, mark: &Mark) {
         self.told.extend(enforced.undone);
         self.told.extend(enforced.missing.iter().cloned());
         let in_force = record.in_force.clone().enforced(enforced.missing);
         let is_confirmed = matches!(in_force, InForce::Applied { .. });
         if in_force != record.in_force {
-            let written = record::write(&in_force);
+            let written = mark.settle(&in_force);
             self.told
                 .extend(written.err().map(|error| with_causes(&error)));
         }
         if is_confirmed {
             // A boot may have come before the disk could be written.
-            self.told.extend(last_good::keep(&policy.snapshot));
+            self.told.extend(last_good::keep(policy));
         }
     }
 }

@@ -32,6 +32,7 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   boot             close the box, then apply the file: the init script's command
   apply            bring the running box to what the file says
                    [--confirm SECONDS: and back again unless confirm comes]
+                   [--replace: take other programs' rules away on a first apply too]
   confirm          keep what apply --confirm applied
   refresh          look up the names of hosts again, and carry out what changed
   watch            stay, and finish the network when interfaces come and go
@@ -61,10 +62,11 @@ usage: camfw [--config FILE] [--verbose] COMMAND
   --verbose        log more
 
 exit codes: 0 applied, or it holds
-            1 it does not hold, or what was in force before is: rolled back,
-              nothing changed, or the last good policy and not the file
-            2 refused: bad usage or bad file, nothing changed (boot: sealed)
-            3 sealed: could not apply, the box is closed
+            1 it does not hold; applied but incomplete, or not all could be kept;
+              rolled back; the last good policy and not the file
+            2 refused, nothing changed: bad usage or file, no root, what is missing
+              on this box, other programs' rules (boot: sealed)
+            3 sealed, or not forwarding: nothing passes between zones
             4 unsealed: could not even do that
 ";
 
@@ -249,8 +251,13 @@ pub enum Daemon {
 pub enum Change {
     /// Seal, then apply.
     Boot,
-    /// Apply, for good or for so many seconds.
-    Apply(Option<u64>),
+    /// Apply.
+    Apply {
+        /// For so many seconds; None for good.
+        confirm: Option<u64>,
+        /// Whether other programs' rules are taken away on a first apply too.
+        replace: bool,
+    },
     /// Keep what was applied for a while.
     Confirm,
     /// Look names up again.
@@ -300,6 +307,7 @@ impl Args {
         let mut verbose = false;
         let (mut ipv4, mut ipv6, mut nft, mut json) = (false, false, false, false);
         let mut confirm = None;
+        let mut replace = false;
         let mut words: Vec<String> = Vec::new();
         let mut options = Options::default();
         while let Some(argument) = parser.next()? {
@@ -312,6 +320,7 @@ impl Args {
                 Short('6') | Long("ipv6") => ipv6 = true,
                 Long("nft") => nft = true,
                 Long("json") => json = true,
+                Long("replace") => replace = true,
                 Long("confirm") => confirm = Some(seconds(&parser.value()?.to_string_lossy())?),
                 Long(name) if Options::is_known(name) => {
                     let name = name.to_owned();
@@ -348,7 +357,7 @@ impl Args {
             ["trace"] => Command::Trace,
             ["compare", old, new] => Command::Compare((*old).to_owned(), (*new).to_owned()),
             ["boot"] => Command::Change(Change::Boot),
-            ["apply"] => Command::Change(Change::Apply(confirm)),
+            ["apply"] => Command::Change(Change::Apply { confirm, replace }),
             ["confirm"] => Command::Change(Change::Confirm),
             ["refresh"] => Command::Change(Change::Refresh),
             ["watch"] => Command::Change(Change::Watch),
@@ -382,8 +391,9 @@ impl Args {
         elsewhere(nft, kernel, "--nft goes with show kernel")?;
         let json_too = matches!(command, Command::Status { .. } | Command::Matrix { .. });
         elsewhere(json, json_too, "--json goes with status and show matrix")?;
-        let apply = matches!(command, Command::Change(Change::Apply(_)));
+        let apply = matches!(command, Command::Change(Change::Apply { .. }));
         elsewhere(confirm.is_some(), apply, "--confirm goes with apply")?;
+        elsewhere(replace, apply, "--replace goes with apply")?;
         Ok(Args {
             config,
             verbose,
@@ -438,6 +448,7 @@ mod tests {
             "apply --confirm 0",
             "apply --confirm 1h",
             "seal --confirm 60",
+            "boot --replace",
             "check --json",
             "--config",
             "-x check",

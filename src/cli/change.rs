@@ -9,15 +9,22 @@ use crate::{apply, host};
 
 pub fn run(config: &Path, change: Change, verbose: bool) -> u8 {
     host::log::start(verbose);
-    tell(&match change {
+    let ending = match change {
         Change::Boot => apply::boot(config),
-        Change::Apply(seconds) => apply::apply(config, seconds),
+        Change::Apply { confirm, replace } => apply::apply(config, confirm, replace),
         Change::Confirm => apply::confirm(),
         Change::Refresh => apply::refresh(config),
         Change::Watch => apply::watch(config),
         Change::Seal => apply::seal(),
         Change::Open => apply::open(),
-    })
+    };
+    if verbose {
+        for change in ending.changes() {
+            log::debug!("{change}");
+            complain_unless_logged(&change);
+        }
+    }
+    tell(&ending)
 }
 
 /// A waiter of `apply --confirm`.

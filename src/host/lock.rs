@@ -49,6 +49,14 @@ fn held() -> std::sync::MutexGuard<'static, Option<Flock<File>>> {
 /// The file cannot be made, or another command, which is named, holds it for
 /// 30 seconds, or several one after the other for 5 minutes.
 pub fn take(command: &str) -> io::Result<Lock> {
+    take_within(command, PATIENCE)
+}
+
+/// The same, waiting so long for each command that has it.
+///
+/// # Errors
+/// As with [`take`].
+pub fn take_within(command: &str, patience: Duration) -> io::Result<Lock> {
     let mut file = open()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot open {PATH}: {error}")))?;
     let start = Instant::now();
@@ -67,7 +75,7 @@ pub fn take(command: &str) -> io::Result<Lock> {
                 return Ok(Lock(()));
             }
             Err((back, Errno::EWOULDBLOCK))
-                if since.elapsed() < PATIENCE && start.elapsed() < PATIENCE_FOR_ALL =>
+                if since.elapsed() < patience && start.elapsed() < PATIENCE_FOR_ALL =>
             {
                 file = back;
                 let noted = one_line(&std::fs::read_to_string(PATH).unwrap_or_default());

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -245,7 +246,7 @@ impl Running {
             program: program.clone(),
             error,
         };
-        let end = Instant::now() + limit;
+        let end = Instant::now() + at_most(limit);
         let (stdout, stderr) = read_both(&mut self.child, end).map_err(failed)?;
         // Its pipes are closed, so it is gone already or about to be.
         let status = loop {
@@ -341,13 +342,33 @@ fn read_some<R: Read>(
     Ok(())
 }
 
+/// When the programs that are run have to be done, all in all.
+static ALL_DONE: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Does work whose programs together may take so long, whatever each may take.
+pub fn in_all<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
+    let set = |end| *ALL_DONE.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    set(Some(Instant::now() + limit));
+    let result = work();
+    set(None);
+    result
+}
+
+/// The limit, or what is left for all programs together.
+fn at_most(limit: Duration) -> Duration {
+    let end = *ALL_DONE.lock().unwrap_or_else(PoisonError::into_inner);
+    end.map_or(limit, |end| {
+        limit.min(end.saturating_duration_since(Instant::now()))
+    })
+}
+
 /// Does work that starts programs and waits for them without a limit, and kills
 /// them, and what they started, if it is not done after `limit`.
 pub fn within<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
     let (done, is_done) = mpsc::channel::<()>();
     let guard = std::thread::spawn(move || {
         // The other end goes away when the work is done.
-        while is_done.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+        while is_done.recv_timeout(at_most(limit)) == Err(RecvTimeoutError::Timeout) {
             descendants(std::process::id() as i32)
                 .into_iter()
                 .for_each(|pid| {

@@ -246,6 +246,27 @@ pub struct Held<T> {
     pub ours: bool,
 }
 
+/// The ports of the bridges that camfw made: those with an address of its own, and
+/// those that a plan has.
+pub fn own_ports(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
+    let named = |name: &str| {
+        let mut links = wanted.iter().flat_map(|wanted| &wanted.links);
+        links.any(|link| link.name.as_str() == name && matches!(link.device, Device::Bridge { .. }))
+    };
+    let is_own = |bridge: &str| {
+        let mut links = current.links.iter();
+        links.any(|link| {
+            let is_ours = link.addresses.iter().any(|held| held.ours);
+            link.name == bridge && link.kind == Kind::Bridge && (is_ours || named(bridge))
+        })
+    };
+    let ports = current
+        .links
+        .iter()
+        .filter(|link| link.controller.as_deref().is_some_and(is_own));
+    ports.map(|link| link.name.clone()).collect()
+}
+
 /// A link as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Link {

@@ -79,6 +79,8 @@ pub struct Policy {
     pub sysctls: BTreeMap<String, String>,
     /// How long `boot` waits for interfaces that are not there yet.
     pub wait: Duration,
+    /// Whether the last good policy is kept over a reboot.
+    pub keep: bool,
     /// How the running box is watched.
     pub watch: Watch,
 }

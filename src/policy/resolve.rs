@@ -96,6 +96,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         sysctls: topology::sysctls(config, &known, source)?,
         watch: super::watch::watch(config.watch.as_ref().map(Spanned::get_ref), source)?,
         wait: wait(router.and_then(|router| router.wait.as_ref()), source)?,
+        keep: router.and_then(|router| router.keep).unwrap_or(true),
         log: resolver.log(config.log.as_ref().map(Spanned::get_ref))?,
         cameras: resolver.cameras,
         promises,

@@ -29,6 +29,13 @@ enum What {
     Order,
 }
 
+impl Difference {
+    /// Whether it is a chain or a rule that is there and not wanted.
+    pub fn is_unexpected(&self) -> bool {
+        matches!(self.what, What::ChainUnexpected | What::RuleUnexpected(_))
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (table, chain) = (self.table.as_str(), &self.chain);

@@ -1,0 +1,60 @@
+//! The mark that the box was sealed, which neither takes nor waits for the lock.
+//!
+//! Whoever closes the box sets it before anything else. Whoever carries a policy
+//! out notes it when its turn begins, and looks at it before it loads and after
+//! its last step: if it is another one by then, the box was sealed meanwhile, and
+//! is closed again. So nothing that is under way opens what was sealed.
+
+use super::in_force::InForce;
+use super::record::{self, RecordError};
+use crate::host::clock;
+use crate::host::store::{self, Place, StoreError};
+
+const NAME: &str = "sealed";
+
+/// The mark as it was when a turn began; None where there was none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark(Option<String>);
+
+impl Mark {
+    /// The mark as it is.
+    pub(super) fn read() -> Mark {
+        Mark(match store::read(Place::Run, NAME) {
+            Ok(mark) => mark,
+            // What cannot be read may be there.
+            Err(error) => Some(error.to_string()),
+        })
+    }
+
+    /// Whether it is there.
+    pub(super) fn is_set() -> bool {
+        Mark::read() != Mark(None)
+    }
+
+    /// Sets a mark that is no other's.
+    ///
+    /// # Errors
+    /// /run cannot be written.
+    pub(super) fn set() -> Result<(), StoreError> {
+        let mark = format!("{}-{:?}\n", std::process::id(), clock::uptime());
+        store::write(Place::Run, NAME, &mark)
+    }
+
+    /// Whether nobody has sealed the box since.
+    pub(super) fn is_unchanged(&self) -> bool {
+        Mark::read() == *self
+    }
+
+    /// Notes what is in force, and takes the mark away unless it is another's: that
+    /// one closes the box after it has set it, and so after this turn's last step.
+    ///
+    /// # Errors
+    /// /run cannot be written.
+    pub(super) fn settle(&self, in_force: &InForce) -> Result<(), RecordError> {
+        record::write(in_force)?;
+        match self.0.is_some() && self.is_unchanged() {
+            true => store::remove(Place::Run, NAME).map_err(RecordError::new),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What a load takes away from other programs: chains and rules that are neither
+//! in the policy that was in force nor in the one that is loaded.
+
+use super::error::StepError;
+use super::in_force::InForce;
+use super::machine::{Machine, rules_of};
+use super::planned::PlannedPolicy;
+use super::record::Record;
+use crate::host::iptables::Found;
+use crate::plan::Plan;
+use crate::ruleset::{Difference, IpFamily, Ruleset, TableName, differences};
+
+/// A chain that every policy's filter table has and no other program makes.
+const OUR_CHAIN: &str = "invalid";
+
+/// The chains and rules of other programs that the plan does not have, in words.
+/// Where camfw's own rules are there and it is not known whose policy they are, none
+/// can be told from them.
+pub(super) fn taken_away(machine: &Machine, found: &[Found], plan: &Plan) -> Vec<String> {
+    let families = machine.families.iter().zip(found);
+    let by_new: Vec<(IpFamily, &Ruleset, Vec<Difference>)> = families
+        .map(|(tables, found)| {
+            let family = tables.family();
+            let rules = &found.rules;
+            (family, rules, unexpected(rules_of(plan, family), rules))
+        })
+        .filter(|(_, _, differences)| !differences.is_empty())
+        .collect();
+    if by_new.is_empty() {
+        return Vec::new();
+    }
+    let before = Record::noted().policy();
+    let before = before.and_then(|kept| PlannedPolicy::new(kept).ok());
+    let mut told = Vec::new();
+    for (family, found, mut differences) in by_new {
+        match &before {
+            Some(before) => {
+                let by_old = unexpected(rules_of(&before.plan, family), found);
+                differences.retain(|difference| by_old.contains(difference));
+            }
+            None if has_our_chain(found) => differences.clear(),
+            None => {}
+        }
+        let lines = differences.iter().map(|it| format!("{family}: {it}"));
+        told.extend(lines);
+    }
+    told
+}
+
+/// Refuses the first load on a box where other programs have rules, unless they are
+/// to be replaced.
+pub(super) fn insist_on_leave(taken: &[String], replace: bool) -> Result<(), StepError> {
+    let is_first = matches!(
+        Record::noted().in_force,
+        InForce::Unknown { .. } | InForce::Open
+    );
+    match is_first && !replace && !taken.is_empty() {
+        true => Err(StepError::OthersRules(taken.to_vec())),
+        false => Ok(()),
+    }
+}
+
+fn unexpected(wanted: &Ruleset, found: &Ruleset) -> Vec<Difference> {
+    let mut differences = differences(wanted, found);
+    differences.retain(Difference::is_unexpected);
+    differences
+}
+
+fn has_our_chain(found: &Ruleset) -> bool {
+    found.table(TableName::Filter).chain(OUR_CHAIN).is_some()
+}

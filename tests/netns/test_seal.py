@@ -1,0 +1,164 @@
+"""Closing asks nobody: not the lock, not the tables' own lock, not an apply under way."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import probes
+from lab.hosts import Host
+from lab.probes import wait_until
+from netns.case import RouterTest, both_backends
+from netns.program import tools, wrap
+from netns.test_network import SECOND
+
+# Seal says so within this, whatever else goes on: twice the limit of its programs,
+# the wait for the lock, and room for a busy machine.
+STATED = 60
+BRIDGE = 'interface = { bridge = ["eth1", "eth3"], name = "br-cam" }'
+
+
+class SealTest(RouterTest):
+    @contextlib.contextmanager
+    def holding(self, name: str) -> Iterator[None]:
+        """Another program has the lock of that name in /run."""
+        with (self.program.run_folder / name).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def mark(self) -> Path:
+        return self.program.run_folder / "camfw/sealed"
+
+    def state(self) -> str:
+        state = json.loads(self.program.run("status", "--json").stdout)["state"]
+        assert isinstance(state, str)
+        return state
+
+
+@both_backends
+class Seal(SealTest):
+    def test_another_command_that_has_the_lock_does_not_keep_it_open(self) -> None:
+        self.camfw("boot")
+        self.assertTrue(probes.ping(self.camera, self.lab.address("camera", "router")), "control")
+        with self.holding("camfw.lock"):
+            started = time.monotonic()
+            process = self.program.start("seal")
+            # Long before it gives up waiting for the lock.
+            self.assertTrue(wait_until(lambda: self.forwarding() == "0" and self.mark().exists()))
+            process.communicate(timeout=STATED)
+            self.assertEqual(process.returncode, 0)
+            self.assertLess(time.monotonic() - started, STATED)
+            self.assert_sealed()
+            self.assertRegex(self.camfw("status", expect=3).stdout, "^SEALED for ")
+        self.camfw("apply")
+        self.assertFalse(self.mark().exists())
+        self.assertEqual(self.state(), "applied")
+
+    def slow(self, where: str) -> tuple[Path, Path, Path]:
+        """Commands whose load of a policy waits, before or after it is done: the
+        folder, the file that it makes when it waits, the one that lets it go on."""
+        path = tools(self.scratch / f"slow-{where}", self.backend)
+        waits, go = self.scratch / f"waits-{where}", self.scratch / f"go-{where}"
+        wait = f"touch {waits}; until [ -e {go} ]; do sleep 0.05; done"
+        real = 'real "$@" <<<"$input"'
+        order = (wait, real) if where == "before" else (real, wait)
+        wrap(path, "iptables-restore", "input=$(cat)\n"
+             f'if [[ $input == *SPOOFED* ]]; then\n{order[0]}\n{order[1]}\nelse {real}; fi', self.backend)
+        return path, waits, go
+
+    def test_an_apply_under_way_does_not_open_what_was_sealed(self) -> None:
+        for where in ("before", "after"):
+            with self.subTest(where):
+                self.camfw("boot")
+                self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
+                self.change_config('rate = "10/minute"', 'rate = "20/minute"')
+                path, waits, go = self.slow(where)
+                apply = self.program.start("apply", path=path)
+                self.assertTrue(wait_until(waits.exists))
+                seal = self.program.start("seal")
+                self.assertTrue(wait_until(self.mark().exists))
+                # While the other one still has the lock.
+                self.assertTrue(wait_until(lambda: self.forwarding() == "0"))
+                go.touch()
+                _, said = apply.communicate(timeout=STATED)
+                self.assertEqual(apply.returncode, 3, said)
+                self.assertIn(b"sealed meanwhile", said)
+                seal.communicate(timeout=STATED)
+                self.assertEqual(seal.returncode, 0)
+                self.assert_sealed()
+                self.assertEqual(self.state(), "sealed")
+                self.change_config('service = ["ssh", "https"]', 'service = "ssh"')
+                self.change_config('rate = "20/minute"', 'rate = "10/minute"')
+
+    def test_an_apply_under_way_closes_it_when_seal_is_gone(self) -> None:
+        self.camfw("boot")
+        self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
+        self.change_config('rate = "10/minute"', 'rate = "20/minute"')
+        path, waits, go = self.slow("before")
+        apply = self.program.start("apply", path=path)
+        self.assertTrue(wait_until(waits.exists))
+        seal = self.program.start("seal")
+        self.assertTrue(wait_until(self.mark().exists))
+        seal.kill()
+        seal.communicate()
+        go.touch()
+        apply.communicate(timeout=STATED)
+        self.assertEqual(apply.returncode, 3)
+        self.assert_sealed()
+        # Nor does watch or refresh open it.
+        self.camfw("refresh", expect=1)
+        self.assert_sealed()
+
+    def test_where_run_cannot_be_written_it_is_closed_and_said(self) -> None:
+        self.camfw("boot")
+        read_only = "/bin/mount -t tmpfs -o ro none /run; exec \"$@\""
+        result = self.camfw("seal", before=["/bin/sh", "-c", read_only, "sh"], expect=1)
+        self.assertIn("Sealed: the box is closed; but cannot keep", result.stderr)
+        self.assert_sealed()
+
+
+class SealLegacy1(SealTest):
+    """What only legacy iptables has, or where the backend is beside the point."""
+
+    backend = "legacy"
+
+    def test_tables_that_cannot_be_had_in_time_are_links_that_are_down(self) -> None:
+        self.camfw("boot")
+        with self.holding("xtables.lock"):
+            started = time.monotonic()
+            result = self.camfw("seal", expect=3)
+            self.assertLess(time.monotonic() - started, STATED)
+            self.assertIn("Sealed: the interfaces are down", result.stderr)
+            for interface in ("eth0", "eth1", "eth2"):
+                shown = self.router.run(["ip", "-br", "link", "show", interface], check=True).stdout
+                self.assertIn(" DOWN ", shown)
+            for way, reach in self.crossings(wait=0.5).items():
+                self.assertFalse(reach, way)
+        self.camfw("apply")
+        self.assertTrue(probes.ping(self.camera, self.lab.address("camera", "router")))
+
+    def test_the_ports_of_its_own_bridge_go_down_and_come_up_again(self) -> None:
+        with Host(SECOND) as second:
+            second.plug(self.router)
+            self.change_config('interface = "eth1"', BRIDGE)
+            self.camfw("boot")
+            for host in (self.camera, second.namespace):
+                self.assertTrue(probes.ping(host, "192.168.8.1"), "control")
+            # Ports that another program lets reach each other do on layer 2.
+            self.router.write_sysctl("net.bridge.bridge-nf-call-iptables", "0")
+            for port in ("eth1", "eth3"):
+                self.router.run(["bridge", "link", "set", "dev", port, "isolated", "off"], check=True)
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, SECOND.address, 1))), "control")
+            self.camfw("seal")
+            self.assertFalse(probes.ping(self.camera, SECOND.address, 1))
+            self.camfw("apply")
+            for host in (self.camera, second.namespace):
+                self.assertTrue(wait_until(lambda: bool(probes.ping(host, "192.168.8.1", 1))))
+            self.assertFalse(probes.ping(self.camera, SECOND.address, 1))
+            self.camfw("seal")
+            self.camfw("open")
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, "192.168.8.1", 1))))
