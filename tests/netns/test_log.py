@@ -126,12 +126,12 @@ real "$@" <<<"$input"
         self.assertEqual(self.forwarding(), "1")
 
     def test_a_failure_is_logged(self) -> None:
-        self.router.ip("link", "del", "eth2")
+        self.router.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
         with contextlib.closing(self.program.syslog()) as syslog:
             self.camfw("boot", expect=3)
             lines = received(syslog)
-        self.assertIn("eth2", lines[-1])
-        self.assertTrue(lines[-1].startswith("camfw: Sealed"), lines)
+        self.assertIn("192.168.8.1", lines[-1])
+        self.assertTrue(lines[-1].startswith("camfw: Not forwarding"), lines)
 
     def test_a_refused_file_is_logged(self) -> None:
         self.program.configure("nonsense")

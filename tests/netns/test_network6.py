@@ -290,15 +290,17 @@ class Network6Legacy(NetworkTest):
 
     def test_an_address_of_another_prefix_length_that_others_gave_is_told(self) -> None:
         self.router.ip(batch="address add fd00:8::1/48 dev eth1 nodad")
-        result = self.camfw("apply", expect=3)
+        result = self.camfw("boot", expect=3)
         self.assertIn("fd00:8::1/64 of zone camera is already on interface eth1", result.said)
         self.assertEqual((self.forwarding(), self.forwarding6()), ("0", "0"))
 
-    def test_neither_family_is_forwarded_while_an_interface_is_missing(self) -> None:
-        self.camfw("boot")
+    def test_both_families_are_forwarded_between_the_zones_that_are_there(self) -> None:
+        self.program.configure(self.program.config.read_text() + "\n[router]\nwait = 0\n")
         self.unplug("camera")
-        self.assertIn("eth1", self.camfw("apply", expect=3).said)
-        self.assertEqual((self.forwarding(), self.forwarding6()), ("0", "0"))
+        self.assertIn("incomplete: interface eth1", self.camfw("boot", expect=1).said)
+        self.assertEqual((self.forwarding(), self.forwarding6()), ("1", "1"))
+        self.assertIn("eth1", self.camfw("apply", expect=2).said)
+        self.assertEqual((self.forwarding(), self.forwarding6()), ("1", "1"))
         self.replug("camera")
         self.camfw("apply")
         self.assertEqual((self.forwarding(), self.forwarding6()), ("1", "1"))
