@@ -3,7 +3,7 @@
 //! A camera with a hardware address has its address to itself: with another
 //! hardware address nobody uses it, and the camera uses no other.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -88,10 +88,13 @@ impl Compiler<'_> {
         }
         if self.family == IpFamily::V6 {
             rules.extend(on_its_link(zone));
-            let [mut log, mut drop] = self.refusal(prefix, "spoofed source");
-            log.source = Some(Negatable::is(LINK_LOCAL.into()));
-            drop.source = Some(Negatable::is(LINK_LOCAL.into()));
-            rules.extend([log, drop]);
+            rules.push(asks_for_an_address());
+            for network in [LINK_LOCAL, Ipv6Net::from(Ipv6Addr::UNSPECIFIED)] {
+                let [mut log, mut drop] = self.refusal(prefix, "spoofed source");
+                log.source = Some(Negatable::is(network.into()));
+                drop.source = Some(Negatable::is(network.into()));
+                rules.extend([log, drop]);
+            }
         }
         rules
     }
@@ -200,14 +203,8 @@ impl Compiler<'_> {
             }
             IpFamily::V4 => Vec::new(),
             IpFamily::V6 => {
-                // Duplicate address detection asks from :: (RFC 4862, 5.4.2), always a group.
-                let unspecified = Ipv6Net::from(std::net::Ipv6Addr::UNSPECIFIED);
-                let mut asks = from(unspecified, Target::Return)
-                    .of(Protocol::Icmpv6)
-                    .matching(purpose("has no address yet"));
-                asks.destination = Some(Negatable::is(GROUPS.into()));
                 let mut rules = on_its_link(self.policy.zone(zone));
-                rules.push(asks);
+                rules.push(asks_for_an_address());
                 rules
             }
         }
@@ -256,6 +253,16 @@ impl Compiler<'_> {
             table.rules_mut(&checks).extend(refusal);
         }
     }
+}
+
+/// Duplicate address detection asks from :: (RFC 4862, 5.4.2), and always a group.
+fn asks_for_an_address() -> Rule {
+    let unspecified = Ipv6Net::from(Ipv6Addr::UNSPECIFIED);
+    let mut asks = from(unspecified, Target::Return)
+        .of(Protocol::Icmpv6)
+        .matching(purpose("has no address yet"));
+    asks.destination = Some(Negatable::is(GROUPS.into()));
+    asks
 }
 
 /// From a link-local address a host speaks on its link alone (RFC 4291, 2.5.6), and the

@@ -305,8 +305,16 @@ impl<'a, 's> Intent<'a, 's> {
                 others.flat_map(|other| self.networks_of(other)).collect();
             networks.extend(zone.own().map(|own| IpNet::from(own.addr())));
             let spoofed = self.networks(Field::Source, &networks);
+            let nobody = match self.space.family {
+                IpFamily::V4 => Set::EMPTY,
+                IpFamily::V6 => {
+                    let none = self.space.equal(Field::Source, 0);
+                    let unnumbered = self.without_address(index);
+                    self.space.diagrams.minus(none, unnumbered)
+                }
+            };
             let elsewhere = self.link_local_elsewhere(index);
-            return !self.space.diagrams.or(spoofed, elsewhere);
+            return !self.space.diagrams.union(&[spoofed, elsewhere, nobody]);
         }
         let ipv4 = self.space.family == IpFamily::V4;
         if zone.known_only && !ipv4 {
