@@ -12,8 +12,10 @@ use super::{
     Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, port_groups,
     purpose, several, zone_comment,
 };
+use crate::field::IcmpType;
 use crate::name::ChainName;
 use crate::policy::{Camera, ProxyWay, Role, Zone, ZoneIndex};
+use crate::registry::icmpv6::NEIGHBOUR_ADVERTISEMENT;
 use crate::registry::port;
 use crate::registry::special_purpose::{GROUPS, LINK_LOCAL};
 use crate::ruleset::{
@@ -124,7 +126,8 @@ impl Compiler<'_> {
                 let [mut log, mut drop] = self.refusal(&prefixes.spoofed, "spoofed source");
                 log.source = Some(Negatable::is(own));
                 drop.source = Some(Negatable::is(own));
-                table.rules_mut(checks).extend([log, drop]);
+                let rules = [claims_an_address(own), log, drop];
+                table.rules_mut(checks).extend(rules);
             }
         }
         table.rules_mut(checks).extend(self.without_address(index));
@@ -263,6 +266,18 @@ fn asks_for_an_address() -> Rule {
         .matching(purpose("has no address yet"));
     asks.destination = Some(Negatable::is(GROUPS.into()));
     asks
+}
+
+/// Who has the router's address says so when the kernel asks (RFC 4862, 5.4.4), and
+/// `status` tells it.
+fn claims_an_address(own: IpNet) -> Rule {
+    let advertisement = IcmpType::by_number(NEIGHBOUR_ADVERTISEMENT);
+    let mut claims = from(own, Target::Return)
+        .of(Protocol::Icmpv6)
+        .matching(Match::Icmpv6(Negatable::is(advertisement)))
+        .matching(purpose("has the same address"));
+    claims.destination = Some(Negatable::is(GROUPS.into()));
+    claims
 }
 
 /// From a link-local address a host speaks on its link alone (RFC 4291, 2.5.6), and the

@@ -352,10 +352,23 @@ impl<'a, 's> Intent<'a, 's> {
             // The router's own address is nobody's else.
             let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
             let own = self.networks(Field::Source, &own);
-            inside = self.space.diagrams.minus(inside, own);
+            let claims = self.claims_of_an_address();
+            let spoofed = self.space.diagrams.minus(own, claims);
+            inside = self.space.diagrams.minus(inside, spoofed);
         }
         let unnumbered = self.without_address(index);
         self.space.diagrams.or(inside, unnumbered)
+    }
+
+    /// What a host says to all when the router asks who has its address.
+    fn claims_of_an_address(&mut self) -> Set {
+        let kind = icmpv6::NEIGHBOUR_ADVERTISEMENT.into();
+        let parts = [
+            self.of(Protocol::Icmpv6),
+            self.space.equal(Field::IcmpType, kind),
+            self.networks(Field::Destination, &[special_purpose::GROUPS.into()]),
+        ];
+        self.space.all(&parts)
     }
 
     /// From a link-local address to where its link does not lead.

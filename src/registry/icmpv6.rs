@@ -17,12 +17,15 @@ pub(crate) struct NeighbourMessage {
     pub(crate) hop_limit: u8,
 }
 
+/// RFC 4861, 4.4.
+pub(crate) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+
 /// Neighbour discovery (RFC 4861, 7.1) and multicast listeners (RFC 3810, 5;
 /// RFC 2710, 3).
 pub(crate) const NEIGHBOURS: &[NeighbourMessage] = &[
     message(133, "router solicitation", 255),
     message(135, "neighbour solicitation", 255),
-    message(136, "neighbour advertisement", 255),
+    message(NEIGHBOUR_ADVERTISEMENT, "neighbour advertisement", 255),
     message(130, "multicast listener query", 1),
     message(131, "multicast listener report", 1),
     message(132, "multicast listener done", 1),

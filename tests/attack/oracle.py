@@ -81,7 +81,9 @@ class Oracle:
             kind = packet.icmp[0] if packet.icmp else None
             if zone.known_only or kind not in _HOPS6 or packet.hops != _HOPS6[kind]:
                 return NOWHERE
-            source_is_possible = packet.source.is_unspecified or self._source_is_possible(zone, frame, packet)
+            # Who has the router's address may say so, to all (RFC 4862, 5.4.4).
+            claims = kind == 136 and packet.target.is_multicast and packet.source in zone.addresses
+            source_is_possible = packet.source.is_unspecified or claims or self._source_is_possible(zone, frame, packet)
             return frozenset({ROUTER}) if source_is_possible else NOWHERE
         if packet.protocol != UDP:
             return NOWHERE
