@@ -91,7 +91,15 @@ pub fn forwarding(on: bool) -> Setting {
 pub fn last(policy: &Policy) -> Vec<Setting> {
     let ipv6 = (policy.ipv6 == Ipv6Mode::Same)
         .then(|| setting("net/ipv6/conf/all/forwarding", "1", Need::Required, LAST));
-    ipv6.into_iter().chain([forwarding(true)]).collect()
+    let all = ipv6.into_iter().chain([forwarding(true)]);
+    // It is set for each with that, and may be turned off again for one alone.
+    let each = policy.zones.iter().map(|zone| Setting {
+        key: Key::of("ipv4", zone.interface.as_str(), "forwarding"),
+        value: "1".to_owned(),
+        why: LAST,
+        need: Need::IfPresent,
+    });
+    all.chain(each).collect()
 }
 
 /// IPv6 on where the policy has addresses of it, whatever turned it off: it
@@ -196,6 +204,32 @@ const PER_INTERFACE: &[(&str, &str, &str)] = &[
     ("proxy_arp", "0", "the router answers ARP for nobody else"),
 ];
 
+/// The same, where the kernel has it; each would let in, or send on, what the rules
+/// take for kept out by the kernel.
+const PER_INTERFACE_IF_PRESENT: &[(&str, &str, &str)] = &[
+    (
+        "proxy_arp_pvlan",
+        "0",
+        "nor for hosts on the same interface",
+    ),
+    ("arp_accept", "0", "no host makes itself known unasked"),
+    (
+        "accept_local",
+        "0",
+        "no packet comes in with the router's own source",
+    ),
+    (
+        "route_localnet",
+        "0",
+        "nobody reaches 127.0.0.0/8 from outside",
+    ),
+    (
+        "bc_forwarding",
+        "0",
+        "no broadcast is sent on into another network",
+    ),
+];
+
 const PER_INTERFACE_IPV6: &[(&str, &str, &str)] = &[
     (
         "force_forwarding",
@@ -248,6 +282,11 @@ const PER_INTERFACE_IPV6_SAME: &[(&str, &str, &str)] = &[
         "no neighbour discovery comes in fragments (RFC 6980)",
     ),
 ];
+
+/// Whether it is the IPv4 forwarding of one interface, which goes with that of all.
+pub fn is_forwarding_of_one(key: &Key) -> bool {
+    matches!(key.parts(), [_, family, _, _, name] if family == "ipv4" && name == "forwarding")
+}
 
 /// The keys of all settings for these interfaces, which a file may set otherwise.
 pub fn keys<'a>(
@@ -332,6 +371,7 @@ fn add_scope(settings: &mut Vec<Setting>, scope: &str, ipv6: Ipv6Mode) {
         _ => Need::IfPresent,
     };
     add("ipv4", need, PER_INTERFACE);
+    add("ipv4", Need::IfPresent, PER_INTERFACE_IF_PRESENT);
     add("ipv6", Need::IfPresent, PER_INTERFACE_IPV6);
     if ipv6 == Ipv6Mode::Same {
         add("ipv6", Need::IfPresent, PER_INTERFACE_IPV6_SAME);

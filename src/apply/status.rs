@@ -237,6 +237,10 @@ pub(super) fn drift(
     let mut told = machine.differences(found, plan);
     let mut settings = machine.settings(plan);
     settings.extend(plan.ipv6_on.iter().chain(&plan.last).cloned());
+    let forwards = sysctl::forwarding(true);
+    let is_off = host::sysctl::get(&forwards.key)?.as_ref() != Some(&forwards.value);
+    // Off for all says it for each.
+    settings.retain(|setting| !(is_off && sysctl::is_forwarding_of_one(&setting.key)));
     for setting in settings {
         told.extend(not_so(&setting)?);
     }

@@ -12,7 +12,7 @@ use crate::ruleset::{Policy, parse};
 pub struct OtherTable {
     /// Whose it is: `nftables` or `iptables-legacy`.
     pub of: &'static str,
-    /// Its family, ip, ip6, inet, bridge or netdev, and its name.
+    /// Its family, ip, ip6, inet, arp, bridge or netdev, and its name.
     pub name: String,
     /// The chains that packets meet, with DROP where that is their policy.
     pub chains: Vec<String>,
@@ -103,11 +103,12 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
     tables.into_values().collect()
 }
 
-/// NFPROTO_* of those that see IP packets.
+/// NFPROTO_* of those that see IP packets, or the ARP that they need.
 fn family_name(family: u8) -> Option<&'static str> {
     match family {
         1 => Some("inet"),
         2 => Some("ip"),
+        3 => Some("arp"),
         5 => Some("netdev"),
         7 => Some("bridge"),
         10 => Some("ip6"),

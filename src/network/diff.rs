@@ -266,41 +266,6 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     diff
 }
 
-/// What others did to the links of the file, in words: addresses that they put
-/// there or claim for themselves, and routes by them. It stays, and it is drift. What a DHCP lease brings is expected, and
-/// IPv6 is theirs unless the file says what there is of it.
-pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
-    let mut found = Vec::new();
-    for link in &wanted.links {
-        let name = link.name.as_str();
-        let is_asked = |network: &IpNet| match network {
-            IpNet::V4(_) => !link.dhcp,
-            IpNet::V6(_) => wanted.ipv6,
-        };
-        let there = current.links.iter().find(|there| there.name == name);
-        let claimed = there.into_iter().flat_map(|there| &there.duplicates);
-        found.extend(
-            claimed
-                .filter(|address| link.addresses.contains(address))
-                .map(|address| format!("interface {name}: address {address} is not in use, since another host there says it is its own; take it from that host, then set the interface down and run camfw apply")),
-        );
-        let addresses = there.into_iter().flat_map(|there| &there.addresses);
-        let strange = addresses
-            .filter(|held| !held.ours && is_asked(&held.value))
-            .filter(|held| !link.addresses.contains(&held.value));
-        found.extend(
-            strange.map(|held| format!("interface {name}: address {} is not ours", held.value)),
-        );
-        let routes = current.routes.iter().filter(|held| {
-            let by = matches!(&held.value.way, Way::Gateway { link, .. } if link == name);
-            let asked = by && is_asked(&held.value.destination);
-            asked && !held.ours && !wanted.routes.contains(&held.value)
-        });
-        found.extend(routes.map(|held| format!("{} is not ours", held.value)));
-    }
-    found
-}
-
 /// The links that the file does not name, which are left alone.
 pub fn left_alone(current: &Current, wanted: &Wanted) -> Vec<String> {
     let named =
@@ -809,31 +774,6 @@ mod tests {
                 "interface ext0: set up",
             ]
         );
-        Ok(())
-    }
-
-    #[test]
-    fn what_others_put_there_is_foreign_in_the_families_that_the_file_speaks_of() -> Result {
-        let mut wanted = wanted("eth0", Device::Named)?;
-        let mut eth0 = link("eth0");
-        for address in ["10.0.0.2/8", "fd00::9/64"] {
-            eth0.addresses.push(Held {
-                value: address.parse()?,
-                ours: false,
-            });
-        }
-        let current = Current {
-            links: vec![eth0],
-            ..Current::default()
-        };
-        let of = |wanted: &Wanted| foreign(&current, wanted);
-        let ipv4 = "interface eth0: address 10.0.0.2/8 is not ours";
-        let ipv6 = "interface eth0: address fd00::9/64 is not ours";
-        assert_eq!(of(&wanted), [ipv4]);
-        wanted.ipv6 = true;
-        assert_eq!(of(&wanted), [ipv4, ipv6]);
-        wanted.links[0].dhcp = true;
-        assert_eq!(of(&wanted), [ipv6]);
         Ok(())
     }
 

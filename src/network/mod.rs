@@ -6,6 +6,7 @@
 
 mod bypass;
 mod diff;
+mod foreign;
 mod lease;
 mod wanted;
 
@@ -17,7 +18,8 @@ use ipnet::IpNet;
 use crate::name::{InterfaceName, MacAddress};
 
 pub use bypass::{Bypass, FilterAction, TrafficFilter, bypasses};
-pub use diff::{Change, Diff, NetworkError, diff, foreign, left_alone};
+pub use diff::{Change, Diff, NetworkError, diff, left_alone};
+pub use foreign::foreign;
 pub use lease::{Lease, LeaseError, Taken, lease};
 pub use wanted::wanted;
 
@@ -234,6 +236,36 @@ pub struct Current {
     pub rules: Vec<Held<MarkRule>>,
     /// Permanent neighbours.
     pub neighbours: Vec<Held<Neighbour>>,
+    /// Routes of kinds that we never make.
+    pub other_routes: Vec<OtherRoute>,
+    /// Rules that we never make.
+    pub other_rules: Vec<OtherRule>,
+    /// Addresses for which the kernel answers on a link in the name of others.
+    pub proxied: Vec<(IpAddr, String)>,
+}
+
+/// A route of a kind that we never make: on a link, by several routers, local.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherRoute {
+    /// Where to.
+    pub destination: IpNet,
+    /// What becomes of what it matches, as ip-route(8) has it.
+    pub kind: &'static str,
+    /// The links that it leads by; none where it leads nowhere.
+    pub links: Vec<String>,
+    /// In which table.
+    pub table: u32,
+}
+
+/// A rule that we never make: which table a packet's way is looked up in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherRule {
+    /// Its place among the rules.
+    pub priority: u32,
+    /// The table; none where it does something else.
+    pub table: Option<u32>,
+    /// Whether it is for IPv6's packets; else for IPv4's.
+    pub ipv6: bool,
 }
 
 /// Something that is there, and whether camfw put it there: it marks what it

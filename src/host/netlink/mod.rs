@@ -4,6 +4,7 @@ mod dhcp;
 mod frames;
 mod read;
 mod trial;
+mod unmanaged;
 mod wait;
 mod write;
 

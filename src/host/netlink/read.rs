@@ -18,13 +18,15 @@ use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, Neig
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
-use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 use nix::libc;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
-use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames};
+use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, unmanaged};
 use crate::name::MacAddress;
-use crate::network::{Current, Held, Kind, Link, MarkRule, Neighbour, Route, Way};
+use crate::network::{
+    Current, Held, Kind, Link, MarkRule, Neighbour, OtherRoute, OtherRule, Route, Way,
+};
 
 /// All of it.
 pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
@@ -52,12 +54,17 @@ pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
     frames::complete(handle, &mut links, &names)
         .await
         .map_err(failed("traffic control"))?;
+    let (routes, other_routes) = routes(handle, &names).await.map_err(failed("routes"))?;
+    let (rules, other_rules) = rules(handle).await.map_err(failed("rules"))?;
+    let neighbours = neighbours(handle, &names).await;
+    let proxied = unmanaged::proxied(handle, &names).await;
     Ok(Current {
-        routes: routes(handle, &names).await.map_err(failed("routes"))?,
-        rules: rules(handle).await.map_err(failed("rules"))?,
-        neighbours: neighbours(handle, &names)
-            .await
-            .map_err(failed("neighbours"))?,
+        routes,
+        other_routes,
+        rules,
+        other_rules,
+        neighbours: neighbours.map_err(failed("neighbours"))?,
+        proxied: proxied.map_err(failed("proxied neighbours"))?,
         links,
     })
 }
@@ -215,18 +222,35 @@ fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
+type Routes = (Vec<Held<Route>>, Vec<OtherRoute>);
+
+/// Those of the kinds that we make, and others that the kernel did not make.
 /// Without a family a dump has every family that the kernel has.
-async fn routes(handle: &Handle, names: &Names) -> Result<Vec<Held<Route>>, rtnetlink::Error> {
+async fn routes(handle: &Handle, names: &Names) -> Result<Routes, rtnetlink::Error> {
     let request = RouteMessageBuilder::<IpAddr>::new().build();
     let messages: Vec<RouteMessage> = handle.route().get(request).execute().try_collect().await?;
+    let mut others = Vec::new();
     let held = messages.iter().filter_map(|message| {
-        let value = route(message, names)?;
+        let Some(value) = route(message, names) else {
+            others.extend(unmanaged::route(message, names));
+            return None;
+        };
         let protocol = message.header.protocol;
         let ours = protocol == OUR_ROUTES
             || value.way == Way::Unreachable && protocol == RouteProtocol::Other(LEASED);
         Some(Held { value, ours })
     });
-    Ok(held.collect())
+    Ok((held.collect(), others))
+}
+
+/// Whether the kernel made it by itself. A cloned route is one host's path MTU,
+/// learnt from a route that it has even the protocol number of; it goes by itself.
+pub fn is_the_kernels(message: &RouteMessage) -> bool {
+    let kernels = matches!(
+        message.header.protocol,
+        RouteProtocol::Kernel | RouteProtocol::Ra | RouteProtocol::IcmpRedirect
+    );
+    kernels || message.header.flags.contains(RouteFlags::Cloned)
 }
 
 fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
@@ -234,17 +258,10 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
         address_family,
         destination_prefix_length,
         table,
-        protocol,
         kind,
         ..
     } = message.header;
-    // A cloned route is one host's path MTU, learnt from a route that it has
-    // even the protocol number of; it goes by itself.
-    let kernels = matches!(
-        protocol,
-        RouteProtocol::Kernel | RouteProtocol::Ra | RouteProtocol::IcmpRedirect
-    );
-    if kernels || message.header.flags.contains(RouteFlags::Cloned) {
+    if is_the_kernels(message) {
         return None;
     }
     let mut destination = match address_family {
@@ -260,6 +277,11 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
             RouteAttribute::Oif(index) => link = names.get(index).cloned(),
             RouteAttribute::Priority(priority) => metric = *priority,
             RouteAttribute::Table(number) => table = *number,
+            // Several ways, a tunnel, or a gateway of the other family.
+            RouteAttribute::MultiPath(_)
+            | RouteAttribute::EncapType(_)
+            | RouteAttribute::Via(_)
+            | RouteAttribute::Source(_) => return None,
             _ => {}
         }
     }
@@ -281,7 +303,7 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
     })
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
         RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
@@ -289,10 +311,20 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-async fn rules(handle: &Handle) -> Result<Vec<Held<MarkRule>>, rtnetlink::Error> {
+type Rules = (Vec<Held<MarkRule>>, Vec<OtherRule>);
+
+/// Those that look at a mark alone, and others that the kernel did not make.
+async fn rules(handle: &Handle) -> Result<Rules, rtnetlink::Error> {
     // A kernel without policy routing for a family refuses to dump that one's.
     let messages = rule_messages(handle, AddressFamily::Unspec).await?;
-    Ok(messages.iter().flatten().filter_map(rule).collect())
+    let (mut marks, mut others) = (Vec::new(), Vec::new());
+    for message in messages.iter().flatten() {
+        match rule(message) {
+            Some(mark) => marks.push(mark),
+            None => others.extend(unmanaged::rule(message)),
+        }
+    }
+    Ok((marks, others))
 }
 
 /// Whether the kernel has rules for IPv4 (CONFIG_IP_MULTIPLE_TABLES).
@@ -321,26 +353,28 @@ async fn rule_messages(
     }
 }
 
-/// A rule that looks at a mark and at nothing else.
+/// A rule that looks at a mark and at nothing else, as ours do.
 fn rule(message: &RuleMessage) -> Option<Held<MarkRule>> {
-    let ipv6 = match message.header.family {
+    let header = &message.header;
+    let ipv6 = match header.family {
         AddressFamily::Inet => false,
         AddressFamily::Inet6 => true,
         _ => return None,
     };
-    let (mut mark, mut table, mut ours) = (None, u32::from(message.header.table), false);
+    if header.action != RuleAction::ToTable
+        || header.flags.contains(RuleFlags::Invert)
+        || header.tos != 0
+    {
+        return None;
+    }
+    let (mut mark, mut table, mut ours) = (None, u32::from(header.table), false);
     for attribute in &message.attributes {
         match attribute {
             RuleAttribute::FwMark(value) => mark = Some(*value),
+            RuleAttribute::FwMask(u32::MAX) => {}
             RuleAttribute::Table(value) => table = *value,
             RuleAttribute::Protocol(protocol) => ours = *protocol == OUR_ROUTES,
-            RuleAttribute::Source(_)
-            | RuleAttribute::Destination(_)
-            | RuleAttribute::Iifname(_)
-            | RuleAttribute::Oifname(_)
-            | RuleAttribute::IpProtocol(_)
-            | RuleAttribute::SourcePortRange(_)
-            | RuleAttribute::DestinationPortRange(_) => return None,
+            attribute if unmanaged::narrows(attribute) => return None,
             _ => {}
         }
     }

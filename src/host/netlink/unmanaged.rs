@@ -1,0 +1,150 @@
+//! Routes, rules and neighbours that camfw never makes, for drift.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use futures_util::TryStreamExt;
+use ipnet::IpNet;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use rtnetlink::Handle;
+
+use super::read::{Names, ip, is_the_kernels};
+use super::{LEASED, OUR_ROUTES};
+use crate::network::{MAIN_TABLE, OtherRoute, OtherRule};
+
+/// RT_TABLE_DEFAULT and RT_TABLE_LOCAL of include/uapi/linux/rtnetlink.h.
+const DEFAULT_TABLE: u32 = 253;
+const LOCAL_TABLE: u32 = 255;
+
+/// The rules that each family has from the start: priority and table
+/// (fib_default_rules_init in net/ipv4/fib_rules.c).
+const KERNELS_RULES: [(u32, u32); 3] = [
+    (0, LOCAL_TABLE),
+    (32_766, MAIN_TABLE),
+    (32_767, DEFAULT_TABLE),
+];
+
+/// A route that is not the kernel's.
+pub fn route(message: &RouteMessage, names: &Names) -> Option<OtherRoute> {
+    let header = &message.header;
+    let is_ours = header.protocol == OUR_ROUTES || header.protocol == RouteProtocol::Other(LEASED);
+    if is_ours || is_the_kernels(message) {
+        return None;
+    }
+    let mut destination = match header.address_family {
+        AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
+    let (mut links, mut table, mut several) = (Vec::new(), u32::from(header.table), false);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => destination = ip(address)?,
+            RouteAttribute::Oif(index) => links.extend(names.get(index).cloned()),
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::MultiPath(hops) => {
+                several = true;
+                let hops = hops.iter();
+                links.extend(hops.filter_map(|hop| names.get(&hop.interface_index).cloned()));
+            }
+            _ => {}
+        }
+    }
+    Some(OtherRoute {
+        destination: IpNet::new(destination, header.destination_prefix_length).ok()?,
+        kind: match header.kind {
+            RouteType::Unicast if several => "multipath",
+            RouteType::Unicast => "unicast",
+            RouteType::Local => "local",
+            RouteType::Broadcast => "broadcast",
+            RouteType::Anycast => "anycast",
+            RouteType::Multicast => "multicast",
+            RouteType::Prohibit => "prohibit",
+            RouteType::Throw => "throw",
+            RouteType::Nat => "nat",
+            _ => "other",
+        },
+        links,
+        table,
+    })
+}
+
+/// A rule that is neither the kernel's nor ours.
+pub fn rule(message: &RuleMessage) -> Option<OtherRule> {
+    let header = &message.header;
+    let ipv6 = match header.family {
+        AddressFamily::Inet => false,
+        AddressFamily::Inet6 => true,
+        _ => return None,
+    };
+    let (mut priority, mut table, mut protocol) = (0, u32::from(header.table), None);
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Priority(number) => priority = *number,
+            RuleAttribute::Table(number) => table = *number,
+            RuleAttribute::Protocol(number) => protocol = Some(*number),
+            _ => {}
+        }
+    }
+    // FRA_PROTOCOL is Linux 4.17's.
+    let looks_up = header.action == RuleAction::ToTable;
+    let whole = !message.attributes.iter().any(narrows);
+    let from_the_start = looks_up && whole && KERNELS_RULES.contains(&(priority, table));
+    if from_the_start || protocol == Some(RouteProtocol::Kernel) {
+        return None;
+    }
+    Some(OtherRule {
+        priority,
+        table: looks_up.then_some(table),
+        ipv6,
+    })
+}
+
+/// Whether it takes a rule to be for some packets alone.
+pub fn narrows(attribute: &RuleAttribute) -> bool {
+    match attribute {
+        RuleAttribute::Priority(_)
+        | RuleAttribute::Table(_)
+        | RuleAttribute::Protocol(_)
+        // -1 is what it is where nothing is suppressed.
+        | RuleAttribute::SuppressPrefixLen(u32::MAX)
+        | RuleAttribute::SuppressIfGroup(u32::MAX)
+        | RuleAttribute::FwMask(u32::MAX)
+        // Padding, and attributes of later kernels.
+        | RuleAttribute::Other(_) => false,
+        RuleAttribute::FwMark(mark) => *mark != 0,
+        RuleAttribute::FwMask(mask) => *mask != 0,
+        RuleAttribute::L3MDev(is) => *is,
+        RuleAttribute::TunId(id) => *id != 0,
+        _ => true,
+    }
+}
+
+/// Proxy entries: the kernel answers ARP or neighbour solicitations for them.
+pub async fn proxied(
+    handle: &Handle,
+    names: &Names,
+) -> Result<Vec<(IpAddr, String)>, rtnetlink::Error> {
+    let request = handle.neighbours().get().proxies();
+    let messages: Vec<NeighbourMessage> = request.execute().try_collect().await?;
+    let proxied = messages.iter().filter_map(|message| {
+        let address = message
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
+                    Some(IpAddr::V4(*address))
+                }
+                NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
+                    Some(IpAddr::V6(*address))
+                }
+                _ => None,
+            })?;
+        // Without a link it is for all.
+        let link = names.get(&message.header.ifindex).cloned();
+        Some((address, link.unwrap_or_default()))
+    });
+    Ok(proxied.collect())
+}

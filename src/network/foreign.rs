@@ -1,0 +1,311 @@
+//! What others did to the network that changes what the policy means, in words.
+//!
+//! It stays, since it is theirs, and it is drift. Of links that the file does not
+//! name nothing is told: no rule lets their packets through.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Current, LOOPBACK, Neighbour, Wanted, WantedLink, Way};
+
+/// Addresses, routes, rules and neighbours that are not ours. What a DHCP lease
+/// brings is expected, and IPv6 is theirs unless the file says what there is of it.
+pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
+    let foreign = Foreign { current, wanted };
+    let links = wanted.links.iter();
+    let mut told: Vec<String> = links.flat_map(|link| foreign.on(link)).collect();
+    told.extend(foreign.loopback());
+    told.extend(foreign.routes());
+    told.extend(foreign.rules());
+    told.extend(foreign.neighbours());
+    told
+}
+
+struct Foreign<'a> {
+    current: &'a Current,
+    wanted: &'a Wanted,
+}
+
+impl Foreign<'_> {
+    /// Whether the file says what there is of the network's family.
+    fn says(&self, is_ipv4: bool) -> bool {
+        is_ipv4 || self.wanted.ipv6
+    }
+
+    fn names(&self, link: &str) -> bool {
+        self.wanted.names().any(|name| name == link)
+    }
+
+    /// Addresses that others put on a link or claim for themselves, and routes by it.
+    fn on(&self, link: &WantedLink) -> Vec<String> {
+        let mut found = Vec::new();
+        let name = link.name.as_str();
+        let is_asked = |network: &IpNet| match network {
+            IpNet::V4(_) => !link.dhcp,
+            IpNet::V6(_) => self.wanted.ipv6,
+        };
+        let there = self.current.links.iter().find(|there| there.name == name);
+        let claimed = there.into_iter().flat_map(|there| &there.duplicates);
+        found.extend(
+            claimed
+                .filter(|address| link.addresses.contains(address))
+                .map(|address| format!("interface {name}: address {address} is not in use, since another host there says it is its own; take it from that host, then set the interface down and run camfw apply")),
+        );
+        let addresses = there.into_iter().flat_map(|there| &there.addresses);
+        let strange = addresses
+            .filter(|held| !held.ours && is_asked(&held.value))
+            .filter(|held| !link.addresses.contains(&held.value));
+        found.extend(
+            strange.map(|held| format!("interface {name}: address {} is not ours", held.value)),
+        );
+        let routes = self.current.routes.iter().filter(|held| {
+            let by = matches!(&held.value.way, Way::Gateway { link, .. } if link == name);
+            let asked = by && is_asked(&held.value.destination);
+            asked && !held.ours && !self.wanted.routes.contains(&held.value)
+        });
+        found.extend(routes.map(|held| format!("{} is not ours", held.value)));
+        found
+    }
+
+    /// Addresses of the loopback are the router's own, and reached from every zone
+    /// that may reach the router.
+    fn loopback(&self) -> Vec<String> {
+        let loopback = self.current.links.iter().find(|link| link.name == LOOPBACK);
+        let addresses = loopback.into_iter().flat_map(|link| &link.addresses);
+        let foreign = addresses.filter(|held| {
+            let own = held.value.addr();
+            !own.is_loopback() && self.says(own.is_ipv4())
+        });
+        let told = foreign.map(|held| {
+            let address = held.value;
+            format!("interface {LOOPBACK}: address {address} is not ours; remove it: ip address del {address} dev {LOOPBACK}")
+        });
+        told.collect()
+    }
+
+    /// Routes that lead nowhere, to the router itself, or by a link of the file
+    /// in a way that ours never do.
+    fn routes(&self) -> Vec<String> {
+        let nowhere = self.current.routes.iter().filter(|held| {
+            let route = &held.value;
+            let leads_nowhere = matches!(route.way, Way::Blackhole | Way::Unreachable);
+            let asked = self.says(route.destination.addr().is_ipv4());
+            leads_nowhere && asked && !held.ours && !self.wanted.routes.contains(route)
+        });
+        let mut told: Vec<String> = nowhere
+            .map(|held| format!("{} is not ours", held.value))
+            .collect();
+        let others = self.current.other_routes.iter().filter(|route| {
+            let by_links = ["unicast", "multipath"].contains(&route.kind);
+            let here = route
+                .links
+                .iter()
+                .any(|link| link == LOOPBACK || self.names(link));
+            self.says(route.destination.addr().is_ipv4()) && (here || !by_links)
+        });
+        told.extend(others.map(|route| {
+            let by = match route.links.as_slice() {
+                [] => String::new(),
+                links => format!(" on {}", links.join(", ")),
+            };
+            format!(
+                "{} route {}{by}, table {} is not ours",
+                route.kind, route.destination, route.table
+            )
+        }));
+        told
+    }
+
+    fn rules(&self) -> Vec<String> {
+        let marks = self.current.rules.iter().filter(|held| {
+            !held.ours && !self.wanted.rules.contains(&held.value) && self.says(!held.value.ipv6)
+        });
+        let mut told: Vec<String> = marks
+            .map(|held| format!("{} is not ours", held.value))
+            .collect();
+        let others = self.current.other_rules.iter();
+        let others = others.filter(|rule| self.says(!rule.ipv6));
+        told.extend(others.map(|rule| {
+            let (family, option) = if rule.ipv6 { ("IPv6 ", " -6") } else { ("", "") };
+            let what = match rule.table {
+                Some(table) => format!("looks at table {table}"),
+                None => "does not look at a table".to_owned(),
+            };
+            format!(
+                "{family}rule {0} {what}, and is not ours: what it matches goes another way; remove it: ip{option} rule del priority {0}",
+                rule.priority
+            )
+        }));
+        told
+    }
+
+    /// Permanent neighbours, which say whose frames an address gets, and addresses
+    /// that the kernel answers for in the name of others.
+    fn neighbours(&self) -> Vec<String> {
+        let foreign = self.current.neighbours.iter().filter(|held| {
+            let Neighbour { address, link, .. } = &held.value;
+            let is_place = |wanted: &Neighbour| wanted.address == *address && wanted.link == *link;
+            // One in the place of ours is told as what has to change.
+            let place_of_ours = self.wanted.neighbours.iter().any(is_place);
+            !held.ours && !place_of_ours && self.names(link) && self.says(address.is_ipv4())
+        });
+        let mut told: Vec<String> = foreign
+            .map(|held| format!("{} is not ours", held.value))
+            .collect();
+        let proxied = self.current.proxied.iter().filter(|(address, link)| {
+            let here = link.is_empty() || self.names(link);
+            here && self.says(matches!(address, IpAddr::V4(_)))
+        });
+        told.extend(proxied.map(|(address, link)| {
+            format!("interface {link}: the kernel answers for the neighbour {address}, which is not ours; remove it: ip neigh del proxy {address} dev {link}")
+        }));
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::InterfaceName;
+    use crate::network::{Device, Held, Link, MarkRule, OtherRoute, OtherRule, Route};
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn wanted() -> std::result::Result<Wanted, Box<dyn std::error::Error>> {
+        Ok(Wanted {
+            links: vec![WantedLink {
+                name: InterfaceName::try_from("eth0")?,
+                device: Device::Named,
+                addresses: Vec::new(),
+                dhcp: false,
+                mtu: None,
+                zone: "external".into(),
+            }],
+            routes: Vec::new(),
+            rules: Vec::new(),
+            neighbours: Vec::new(),
+            ipv6: false,
+        })
+    }
+
+    #[test]
+    fn addresses_of_others_are_told_in_the_families_that_the_file_speaks_of() -> Result {
+        let mut wanted = wanted()?;
+        let mut links = Vec::new();
+        for (name, addresses) in [
+            ("eth0", ["10.0.0.2/8", "fd00::9/64"]),
+            ("lo", ["127.0.0.1/8", "::1/128"]),
+            ("lo", ["10.7.7.7/32", "fd00:7::7/128"]),
+            ("wlan0", ["10.8.8.8/24", "fd00:8::8/64"]),
+        ] {
+            let mut link = Link {
+                name: name.into(),
+                ..Link::default()
+            };
+            for address in addresses {
+                link.addresses.push(Held {
+                    value: address.parse()?,
+                    ours: false,
+                });
+            }
+            links.push(link);
+        }
+        // The loopback is there once.
+        let more = links.remove(2).addresses;
+        links[1].addresses.extend(more);
+        let current = Current {
+            links,
+            ..Current::default()
+        };
+        let told = |wanted: &Wanted| -> Vec<String> {
+            let told = foreign(&current, wanted).into_iter();
+            told.map(|line| line.split(';').next().unwrap_or_default().to_owned())
+                .collect()
+        };
+        let ipv4 = "interface eth0: address 10.0.0.2/8 is not ours";
+        let ipv6 = "interface eth0: address fd00::9/64 is not ours";
+        let on_loopback = "interface lo: address 10.7.7.7/32 is not ours";
+        let on_loopback6 = "interface lo: address fd00:7::7/128 is not ours";
+        assert_eq!(told(&wanted), [ipv4, on_loopback]);
+        wanted.ipv6 = true;
+        assert_eq!(told(&wanted), [ipv4, ipv6, on_loopback, on_loopback6]);
+        wanted.links[0].dhcp = true;
+        assert_eq!(told(&wanted), [ipv6, on_loopback, on_loopback6]);
+        Ok(())
+    }
+
+    #[test]
+    fn routes_and_rules_of_others_are_told_where_they_have_to_do_with_the_file() -> Result {
+        let mut wanted = wanted()?;
+        let other = |destination: &str,
+                     kind,
+                     links: &[&str]|
+         -> std::result::Result<_, Box<dyn std::error::Error>> {
+            Ok(OtherRoute {
+                destination: destination.parse()?,
+                kind,
+                links: links.iter().map(|link| (*link).to_owned()).collect(),
+                table: 254,
+            })
+        };
+        let blackhole = Route {
+            destination: "10.5.0.0/16".parse()?,
+            way: Way::Blackhole,
+            metric: 0,
+            table: 254,
+        };
+        let current = Current {
+            routes: vec![Held {
+                value: blackhole.clone(),
+                ours: false,
+            }],
+            other_routes: vec![
+                other("10.1.0.0/16", "unicast", &["eth0"])?,
+                other("10.2.0.0/16", "unicast", &["wlan0"])?,
+                other("10.3.0.0/16", "multipath", &["wlan0", "eth0"])?,
+                other("10.4.0.0/16", "local", &["wlan0"])?,
+                other("fd00:4::/64", "local", &["lo"])?,
+            ],
+            rules: vec![Held {
+                value: MarkRule {
+                    mark: 3,
+                    table: 7,
+                    ipv6: false,
+                },
+                ours: false,
+            }],
+            other_rules: vec![
+                OtherRule {
+                    priority: 100,
+                    table: Some(77),
+                    ipv6: false,
+                },
+                OtherRule {
+                    priority: 101,
+                    table: None,
+                    ipv6: true,
+                },
+            ],
+            ..Current::default()
+        };
+        let told = foreign(&current, &wanted);
+        let expected = [
+            "route 10.5.0.0/16 to nowhere is not ours",
+            "unicast route 10.1.0.0/16 on eth0,",
+            "multipath route 10.3.0.0/16 on wlan0, eth0,",
+            "local route 10.4.0.0/16 on wlan0,",
+            "rule: mark 3 looks at table 7 is not ours",
+            "rule 100 looks at table 77,",
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for (line, expected) in told.iter().zip(expected) {
+            assert!(line.starts_with(expected), "{line}");
+        }
+        wanted.ipv6 = true;
+        assert_eq!(foreign(&current, &wanted).len(), expected.len() + 2);
+        wanted.routes.push(blackhole);
+        assert_eq!(foreign(&current, &wanted).len(), expected.len() + 1);
+        Ok(())
+    }
+}
