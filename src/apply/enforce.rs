@@ -122,7 +122,10 @@ pub(super) fn enforce_proven(
     let settings = settings.map_err(Failure::Nothing)?;
     lacks::check(&machine, plan, &before).map_err(Failure::Nothing)?;
 
-    if let Ok(current) = &network {
+    // A policy that is put back, or kept, goes in all the same: it tightens.
+    if let Ok(current) = &network
+        && missing != Missing::Tolerate
+    {
         bypass::check(current, &plan.network).map_err(Failure::Nothing)?;
     }
     let taken = taken::taken_away(&machine, &before, plan);

@@ -167,6 +167,7 @@ impl<'a> Search<'a> {
             };
             if let Some(controller) = &link.controller
                 && !self.is_wanted_port(name, controller)
+                && !self.is_taken_out(link)
             {
                 push(BypassWay::PortOf {
                     of_type: self.type_of(controller),
@@ -234,6 +235,11 @@ impl<'a> Search<'a> {
         self.own_bridges().any(|(bridge, ports)| {
             bridge == controller && ports.iter().any(|port| port.as_str() == link)
         })
+    }
+
+    /// Whether the next apply takes it out of the bridge, or puts it into the file's.
+    fn is_taken_out(&self, link: &Link) -> bool {
+        self.wanted.is_some() && self.current.earlier_bridge_of(link).is_some()
     }
 
     fn own_bridges(&self) -> impl Iterator<Item = (&'a str, &'a [crate::name::InterfaceName])> {

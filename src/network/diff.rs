@@ -49,6 +49,13 @@ pub enum Change {
         /// The bridge.
         bridge: String,
     },
+    /// Take a link out of a bridge of an earlier file.
+    Release {
+        /// The link.
+        port: String,
+        /// The bridge.
+        bridge: String,
+    },
     /// Keep a port from the other ports.
     Isolate {
         /// The port.
@@ -105,6 +112,7 @@ impl Change {
                 | Change::AddVlan { .. }
                 | Change::AddBridge { .. }
                 | Change::Enslave { .. }
+                | Change::Release { .. }
                 | Change::Isolate { .. }
                 | Change::SetMtu { .. }
         )
@@ -121,6 +129,9 @@ impl fmt::Display for Change {
             Change::AddBridge { name } => write!(f, "interface {name}: make it a bridge"),
             Change::Enslave { port, bridge } => {
                 write!(f, "interface {port}: make it a port of {bridge}")
+            }
+            Change::Release { port, bridge } => {
+                write!(f, "interface {port}: take it out of {bridge}")
             }
             Change::Isolate { port } => {
                 write!(f, "interface {port}: isolate it from other ports")
@@ -231,6 +242,7 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
             Err(problem) => diff.problems.push(problem),
         }
     }
+    diff.changes.extend(world.addresses_elsewhere(wanted));
     let mut ups = Vec::new();
     ups.extend(
         world
@@ -312,7 +324,13 @@ impl<'a> World<'a> {
         };
         match &link.device {
             Device::Named | Device::Mac(_) | Device::Path(_) => {
-                found.ok_or_else(|| missing(&link.name))?;
+                let found = found.ok_or_else(|| missing(&link.name))?;
+                if let Some(bridge) = self.current.earlier_bridge_of(found) {
+                    changes.push(Change::Release {
+                        port: name,
+                        bridge: bridge.to_owned(),
+                    });
+                }
             }
             Device::Vlan { id, parent } => {
                 self.find(parent.as_str()).ok_or_else(|| missing(parent))?;
@@ -367,6 +385,22 @@ impl<'a> World<'a> {
         if !enslaved || !link.is_some_and(|link| link.isolated) {
             changes.push(Change::Isolate { port });
         }
+    }
+
+    /// Addresses of ours on links that the file does not name any more: a second
+    /// route to their networks would lead there.
+    fn addresses_elsewhere(&self, wanted: &Wanted) -> Vec<Change> {
+        let links = self.current.links.iter().zip(&self.names);
+        let elsewhere =
+            links.filter(|(_, name)| !wanted.links.iter().any(|link| link.name.as_str() == *name));
+        let removed = elsewhere.flat_map(|(link, name)| {
+            let ours = link.addresses.iter().filter(|held| held.ours);
+            ours.map(|held| Change::RemoveAddress {
+                name: name.clone(),
+                address: held.value,
+            })
+        });
+        removed.collect()
     }
 
     fn addresses(&self, link: &WantedLink, changes: &mut Vec<Change>) -> Result<(), NetworkError> {

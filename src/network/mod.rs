@@ -244,6 +244,17 @@ pub struct Current {
     pub proxied: Vec<(IpAddr, String)>,
 }
 
+impl Current {
+    /// The bridge that a link is a port of, where that is as we make it: its ports
+    /// are isolated. A file that does not name the bridge takes the port out.
+    pub fn earlier_bridge_of(&self, link: &Link) -> Option<&str> {
+        let controller = link.controller.as_ref().filter(|_| link.isolated)?;
+        let mut links = self.links.iter();
+        let bridge = links.find(|there| there.name == *controller && there.kind == Kind::Bridge)?;
+        Some(&bridge.name)
+    }
+}
+
 /// A route of a kind that we never make: on a link, by several routers, local.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherRoute {

@@ -128,6 +128,32 @@ class BypassLegacy(NetworkTest):
         self.router.ip("link", "set", "eth7", "master", "br-cam")
         self.assert_told("br-cam", "eth7 is a port of it")
 
+    def test_a_bridge_of_an_earlier_file_lets_its_port_go(self) -> None:
+        self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1"], name = "br-cam" }')
+        self.camfw("apply")
+        self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+        self.change_config('interface = { bridge = ["eth1"], name = "br-cam" }', 'interface = "eth1"')
+        self.assertIn("interface eth1: take it out of br-cam", self.camfw("status", expect=1).stdout)
+        self.camfw("apply")
+        self.camfw("status")
+        self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+        self.assertEqual(self.traced("apply"), [])
+
+    def test_a_policy_that_was_not_confirmed_goes_back_all_the_same(self) -> None:
+        self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1"], name = "br-cam" }')
+        self.camfw("apply", "--confirm", "2")
+        with self.bridge_of("eth0"):
+            self.assertTrue(self.hears("goes back to the last good policy"))
+            self.assertTrue(wait_until(lambda: "last good policy is in force" in self.program.run("status").stdout))
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, example.CAMERA.router, 1))))
+            self.assertIn("eth0: it is a port of bridge br9", self.camfw("status", expect=1).stdout)
+
+    @contextlib.contextmanager
+    def bridge_of(self, port: str) -> Iterator[None]:
+        self.router.ip(batch=f"link add br9 type bridge\nlink set {port} master br9")
+        yield
+        self.router.ip("link", "del", "br9")
+
     def tc(self, *arguments: str) -> None:
         self.router.run(["tc", *arguments], check=True)
 
@@ -145,6 +171,11 @@ class BypassLegacy(NetworkTest):
                 self.assert_told("eth1", "traffic control filter (u32)")
                 self.tc("filter", "del", "dev", "eth1", hook, "prio", "9")
                 self.assert_nothing_told()
+
+    def test_a_program_of_traffic_control(self) -> None:
+        self.tc("qdisc", "add", "dev", "eth1", "clsact")
+        self.tc("filter", "add", "dev", "eth1", "ingress", "bpf", "bytecode", "1,6 0 0 0", "flowid", "1:1")
+        self.assert_told("eth1", "traffic control filter (bpf)")
 
     def test_a_redirect_by_the_class_of_a_shaper(self) -> None:
         self.tc("qdisc", "add", "dev", "eth1", "root", "handle", "1:", "htb")

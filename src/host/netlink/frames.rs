@@ -216,3 +216,70 @@ fn is_gone(error: &Error) -> bool {
 fn has_code(error: &Error, codes: &[i32]) -> bool {
     matches!(error, Error::NetlinkError(error) if codes.contains(&-error.raw_code()))
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::{Emitable, Parseable};
+    use netlink_packet_route::tc::{TcFilterBpfOption, TcMirror};
+
+    use super::*;
+
+    /// What is read of a filter as the kernel would send it.
+    fn read(kind: &str, options: Vec<TcOption>) -> Option<TrafficFilter> {
+        let message = TcMessage::from_parts(
+            Default::default(),
+            vec![
+                TcAttribute::Kind(kind.into()),
+                TcAttribute::Options(options),
+            ],
+        );
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        let message = TcMessage::parse(&bytes).ok()?;
+        filter(&message, &Names::from([(7, "eth0".to_owned())]))
+    }
+
+    fn mirred(to: u32) -> TcAction {
+        let mut mirror = TcMirror::default();
+        mirror.ifindex = to;
+        let mut action = TcAction::default();
+        action.attributes = vec![
+            TcActionAttribute::Kind("mirred".into()),
+            TcActionAttribute::Options(vec![TcActionOption::Mirror(TcActionMirrorOption::Parms(
+                mirror,
+            ))]),
+        ];
+        action
+    }
+
+    #[test]
+    fn filters_of_kinds_that_are_not_in_every_kernel_are_read() {
+        let bpf = read("bpf", vec![TcOption::Bpf(TcFilterBpfOption::ProgId(3))]);
+        assert_eq!(
+            bpf.map(|filter| (filter.kind, filter.actions)),
+            Some(("bpf".into(), Vec::new()))
+        );
+        for (kind, option) in [
+            (
+                "flower",
+                TcOption::Flower(TcFilterFlowerOption::Actions(vec![mirred(7)])),
+            ),
+            (
+                "matchall",
+                TcOption::MatchAll(TcFilterMatchAllOption::Action(vec![mirred(7)])),
+            ),
+            (
+                "u32",
+                TcOption::U32(TcFilterU32Option::Action(vec![mirred(7)])),
+            ),
+        ] {
+            let found = read(kind, vec![option]);
+            let actions = found.map(|filter| filter.actions);
+            let to = FilterAction::Redirect(Some("eth0".into()));
+            assert_eq!(actions, Some(vec![to]), "{kind}");
+        }
+        let elsewhere = TcOption::U32(TcFilterU32Option::Action(vec![mirred(9)]));
+        let found = read("u32", vec![elsewhere]).map(|filter| filter.actions);
+        assert_eq!(found, Some(vec![FilterAction::Redirect(None)]));
+    }
+}

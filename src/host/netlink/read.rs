@@ -425,3 +425,65 @@ async fn neighbours(
     });
     Ok(held.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(index: u32, attributes: Vec<LinkAttribute>) -> Link {
+        let names: Names = ["eth1", "eth2", "ovs-system", "up0"]
+            .iter()
+            .zip(1..)
+            .map(|(name, index)| (index, (*name).to_owned()))
+            .collect();
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.attributes = attributes;
+        link(&message, &names[&index], &names)
+    }
+
+    fn of_kind(kind: InfoKind) -> LinkAttribute {
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)])
+    }
+
+    #[test]
+    fn kinds_that_are_not_in_every_kernel_are_seen_by_their_attributes() {
+        let ovs = InfoKind::Other("openvswitch".into());
+        assert_eq!(
+            seen(3, vec![of_kind(ovs)]).link_type.as_deref(),
+            Some("openvswitch")
+        );
+        let port = seen(1, vec![LinkAttribute::Controller(3)]);
+        assert_eq!(port.controller.as_deref(), Some("ovs-system"));
+        let ipvlan = seen(4, vec![LinkAttribute::Link(1), of_kind(InfoKind::IpVlan)]);
+        assert_eq!(ipvlan.lower, ["eth1"]);
+        assert_eq!(ipvlan.link_type.as_deref(), Some("ipvlan"));
+        // Its lower link is number 1 of another namespace.
+        let elsewhere = vec![LinkAttribute::Link(1), LinkAttribute::LinkNetNsId(0)];
+        assert!(seen(4, elsewhere).lower.is_empty());
+        let ports = vec![InfoHsr::Port1(1), InfoHsr::Port2(2)];
+        let info = vec![
+            LinkInfo::Kind(InfoKind::Hsr),
+            LinkInfo::Data(InfoData::Hsr(ports)),
+        ];
+        let hsr = seen(4, vec![LinkAttribute::LinkInfo(info)]);
+        assert_eq!(hsr.lower, ["eth1", "eth2"]);
+    }
+
+    #[test]
+    fn an_xdp_program_is_one_that_is_attached() {
+        let with = |attached| {
+            let info = LinkAttribute::Xdp(vec![LinkXdp::Attached(attached)]);
+            seen(1, vec![info]).xdp
+        };
+        assert!(!with(XdpAttached::None));
+        for attached in [
+            XdpAttached::Driver,
+            XdpAttached::SocketBuffer,
+            XdpAttached::Hardware,
+            XdpAttached::Multiple,
+        ] {
+            assert!(with(attached));
+        }
+    }
+}

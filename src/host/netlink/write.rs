@@ -115,6 +115,10 @@ impl Links<'_> {
                     .execute()
                     .await?;
             }
+            Change::Release { port, .. } => {
+                let port = LinkUnspec::new_with_index(self.index(port)?);
+                link.set(port.nocontroller().build()).execute().await?;
+            }
             Change::Isolate { port } => {
                 // A port's own settings are taken by RTM_NEWLINK alone.
                 let port = LinkBridgePort::new(self.index(port)?);
