@@ -37,6 +37,11 @@ impl Foreign<'_> {
         self.wanted.names().any(|name| name == link)
     }
 
+    /// Whether a DHCP client is at work on the link, ours or another.
+    fn has_lease(&self, link: &str) -> bool {
+        self.wanted.lease_metric(link).is_some()
+    }
+
     /// Addresses that others put on a link or claim for themselves, and routes by it.
     fn on(&self, link: &WantedLink) -> Vec<String> {
         let mut found = Vec::new();
@@ -98,11 +103,12 @@ impl Foreign<'_> {
             .collect();
         let others = self.current.other_routes.iter().filter(|route| {
             let by_links = ["unicast", "multipath"].contains(&route.kind);
-            let here = route
-                .links
-                .iter()
-                .any(|link| link == LOOPBACK || self.names(link));
-            self.says(route.destination.addr().is_ipv4()) && (here || !by_links)
+            let is_ipv4 = route.destination.addr().is_ipv4();
+            let here = route.links.iter().any(|link| {
+                let told = self.names(link) && !(is_ipv4 && self.has_lease(link));
+                link == LOOPBACK || told
+            });
+            self.says(is_ipv4) && (here || !by_links)
         });
         told.extend(others.map(|route| {
             let by = match route.links.as_slice() {

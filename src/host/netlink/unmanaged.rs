@@ -30,7 +30,11 @@ const KERNELS_RULES: [(u32, u32); 3] = [
 pub fn route(message: &RouteMessage, names: &Names) -> Option<OtherRoute> {
     let header = &message.header;
     let is_ours = header.protocol == OUR_ROUTES || header.protocol == RouteProtocol::Other(LEASED);
-    if is_ours || is_the_kernels(message) {
+    // The IPv6 routes of the kernel's own addresses said nothing before Linux 4.16.
+    let unsaid = header.protocol == RouteProtocol::Unspec
+        && matches!(header.kind, RouteType::Local | RouteType::Anycast)
+        && header.address_family == AddressFamily::Inet6;
+    if is_ours || unsaid || is_the_kernels(message) {
         return None;
     }
     let mut destination = match header.address_family {
