@@ -141,7 +141,7 @@ fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
     let counted = found.iter().map(|found| (&found.rules, &found.counters));
     let accounting = Accounting::of(counted);
     let drift = match (noted, plan) {
-        (InForce::Sealed { .. }, _) => unsealed(&found)?,
+        (InForce::Sealed { .. }, plan) => unsealed(&found, plan)?,
         (_, Some(plan)) => drift(&machine, &found, plan)?,
         (_, None) => Vec::new(),
     };
@@ -160,7 +160,7 @@ fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
 }
 
 /// What of a sealed box is not closed, in words.
-fn unsealed(found: &[Found]) -> Result<Vec<String>, StepError> {
+fn unsealed(found: &[Found], plan: Option<&Plan>) -> Result<Vec<String>, StepError> {
     let sealed = Ruleset::sealed();
     let rules = found
         .iter()
@@ -169,6 +169,10 @@ fn unsealed(found: &[Found]) -> Result<Vec<String>, StepError> {
     for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
         told.extend(not_so(&setting)?);
     }
+    let current = netlink::read()?;
+    let bypasses = network::bypasses(&current, plan.map(|plan| &plan.network));
+    let open = bypasses.iter().filter(|bypass| bypass.is_up);
+    told.extend(open.map(ToString::to_string));
     Ok(told)
 }
 
@@ -178,7 +182,9 @@ fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
     let missing = problems.iter().filter(|problem| problem.is_missing_link());
     let missing = missing.map(NetworkError::to_string).collect();
     let noted = noted.enforced(missing);
-    for setting in &plan.last {
+    // That one interface alone does not is drift.
+    let of_all = |setting: &&sysctl::Setting| !sysctl::is_forwarding_of_one(&setting.key);
+    for setting in plan.last.iter().filter(of_all) {
         if let Some(line) = not_so(setting)? {
             return Ok(noted.not_forwarding(&line));
         }

@@ -89,6 +89,13 @@ class BypassLegacy(NetworkTest):
             self.assertTrue(self.crosses(), "control: the bridge carries it")
             self.assertIn("br9", self.camfw("seal").said)
             self.assertFalse(self.crosses(0.5))
+            self.assertIn("SEALED", self.camfw("status", expect=3).stdout)
+            # Somebody sets the links up again.
+            self.router.ip(batch="link set eth0 up\nlink set eth1 up")
+            self.assertTrue(self.crosses(), "control: they carry it")
+            said = self.camfw("status", expect=4).stdout
+            self.assertIn("UNSEALED", said)
+            self.assertIn("eth1: it is a port of bridge br9", said)
         self.camfw("apply")
         self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
 

@@ -52,7 +52,7 @@ SEEN = (
            ("lo", "10.7.7.7/32")),
     *(
         Change(f"nftables, {family}", f"{{ type filter hook {hook} {device} priority 7; policy accept; {rule}; }}", family,
-               (f"table {family} mine", "1 rules"), command="nft")
+               (f"table {family} mine", "1 rule,"), command="nft")
         for family, hook, device, rule in (
             ("ip", "input", "", "counter"), ("ip6", "forward", "", "counter"), ("inet", "forward", "", "accept"),
             ("arp", "input", "", "counter"), ("bridge", "forward", "", "counter"),
