@@ -187,6 +187,7 @@ mod tests {
                 dhcp: false,
                 mtu: None,
                 zone: "external".into(),
+                optional: false,
             }],
             routes: Vec::new(),
             rules: Vec::new(),
