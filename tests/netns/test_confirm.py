@@ -76,8 +76,10 @@ class ConfirmTest(RouterTest):
 
     def power_cut(self, *, wipe: bool = True) -> None:
         """What the kernel and /run held is gone, and every process of the box."""
-        for pid in self.watchdogs():
-            os.kill(pid, signal.SIGKILL)
+        # Stopped first, so that neither sees the other's end and starts it again.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in self.watchdogs():
+                os.kill(pid, number)
         if wipe:
             self.program.forget(self.program.run_folder)
         for command in ("iptables", "ip6tables"):

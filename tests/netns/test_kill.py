@@ -109,10 +109,12 @@ class Kill(RouterTest):
               f"in {time.monotonic() - started:.0f} s", flush=True)
 
     def end_watchdogs(self) -> None:
-        for pid in self.router.pids():
-            with contextlib.suppress(OSError):
-                if b"await-confirmation" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
+        # Stopped first, so that neither sees the other's end and starts it again.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in self.router.pids():
+                with contextlib.suppress(OSError):
+                    if b"await-confirmation" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        os.kill(pid, number)
 
     def test_apply_to_be_confirmed_killed_at_every_point(self) -> None:
         command = ("apply", "--confirm", "600")
