@@ -9,6 +9,11 @@ do_configure() {
     oe_runconf
 }
 
+# Debian's libbsd is in no sysroot, where pkg-config looks.
+do_configure:class-native() {
+    LIBBSD_CFLAGS="-DLIBBSD_OVERLAY -isystem /usr/include/bsd" LIBBSD_LIBS=-lbsd oe_runconf
+}
+
 # Debian's, where the recipe takes them from for its programs.
 do_install:prepend:class-native() {
     install -d ${STAGING_LIBDIR_NATIVE}
