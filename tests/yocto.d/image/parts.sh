@@ -90,10 +90,16 @@ part_image() {
     image_contents
 }
 
-# Exactly the packages of the list, and what they weigh.
+# Exactly the packages of the list, of iptables' extensions those that camfw names, and what they weigh.
 image_contents() {
-    local manifest=$image_deploy/camfw-image-qemuarm64.rootfs.manifest
+    local manifest=$image_deploy/camfw-image-qemuarm64.rootfs.manifest extension='iptables-module-[a-z0-9-]*'
     say "$(wc -l <"$manifest") packages"
+    diff -u <(grep -o "$extension" "$layer"/recipes-fw/camfw/camfw_*.bb | sort -u) \
+        <(grep -o "^$extension" "$manifest" | sort -u) || return 1
+    if [ ! -e "$parts_of_image/manifest" ]; then
+        say "no tests/yocto.d/image/manifest to compare with: write it, after a look, of the first words of $manifest, sorted"
+        return 1
+    fi
     diff -u "$parts_of_image/manifest" <(cut -d ' ' -f 1 "$manifest" | sort) || return 1
     (cd "$image_deploy" && stat -L -c '%s %n' Image camfw-image-qemuarm64.rootfs.{ext4,tar.zst,spdx.json})
     stat -c '%s %n' "$image_build"/tmp/deploy/deb/*/camfw{,-conf,-vsftpd}_*.deb
