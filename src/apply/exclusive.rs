@@ -9,7 +9,8 @@ use crate::host::{self, lock};
 /// A command's turn: nobody else changes the box while it has it.
 pub(super) struct Turn {
     pub(super) lock: lock::Lock,
-    /// The mark of a sealed box as it was when the turn began.
+    /// The mark of a sealed box as it was when the command began: whoever seals the
+    /// box while it waits for the lock is not undone by it.
     pub(super) mark: Mark,
     /// What the return to the last good policy came to, where that was overdue.
     pub(super) returned: Option<Ending>,
@@ -31,11 +32,17 @@ pub(super) fn locked(command: &str) -> Result<lock::Lock, Outcome> {
 
 /// The same, and first of all carries out a return that is overdue.
 pub(super) fn exclusively(command: &str) -> Result<Turn, Outcome> {
+    let mark = Mark::read();
     let lock = locked(command)?;
-    let returned = return_if_overdue(&Mark::read());
+    let returned = return_if_overdue(&mark);
+    // A return takes the mark away that was there.
+    let mark = match returned {
+        Some(_) if !Mark::is_set() => Mark::none(),
+        _ => mark,
+    };
     Ok(Turn {
         lock,
-        mark: Mark::read(),
+        mark,
         returned,
     })
 }

@@ -26,9 +26,14 @@ impl Mark {
         })
     }
 
+    /// That of a box that is not sealed.
+    pub(super) fn none() -> Mark {
+        Mark(None)
+    }
+
     /// Whether it is there.
     pub(super) fn is_set() -> bool {
-        Mark::read() != Mark(None)
+        Mark::read() != Mark::none()
     }
 
     /// Sets a mark that is no other's.

@@ -14,11 +14,11 @@ use crate::ruleset::Ruleset;
 /// Takes the firewall off: no rule in any table, every policy ACCEPT. Settings
 /// and forwarding stay as they are.
 pub(crate) fn open() -> Ending {
+    let mark = Mark::read();
     let _lock = match locked("open") {
         Ok(lock) => lock,
         Err(outcome) => return outcome.into(),
     };
-    let mark = Mark::read();
     let empty = Ruleset::default();
     let opened = Machine::find().and_then(|machine| {
         let found = machine.read()?;

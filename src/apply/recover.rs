@@ -23,7 +23,15 @@ pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure, mark: &M
             Outcome::Refused(CommandError::NothingChanged(error)).into()
         }
         Failure::Nothing(error) => Outcome::Failed(CommandError::NothingChanged(error)).into(),
-        Failure::Rules(error, before) => roll_back(&before, &intended, error),
+        // What was in force before is not to come back to a box that was sealed.
+        Failure::Rules(..) | Failure::Network(_) if !mark.is_unchanged() => close_again(),
+        Failure::Rules(error, before) => {
+            let ending = roll_back(&before, &intended, error);
+            match mark.is_unchanged() {
+                true => ending,
+                false => close_again(),
+            }
+        }
         Failure::Network(error) => stop_forwarding(plan, intended, error, mark),
         Failure::Sealed => close_again(),
     }
@@ -37,6 +45,7 @@ pub(super) fn recover_sealed(
     mark: &Mark,
 ) -> Ending {
     match failure {
+        Failure::Network(_) if !mark.is_unchanged() => close_again(),
         Failure::Nothing(error) | Failure::Rules(error, _) => close_because(&intended, error),
         Failure::Network(error) => stop_forwarding(plan, intended, error, mark),
         Failure::Sealed => close_again(),
