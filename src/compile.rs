@@ -243,10 +243,12 @@ impl<'a> Compiler<'a> {
         // It is there even where no line of this family is in it.
         table.rules_mut(&allowed);
         let mut lines = Vec::new();
+        let mut names = std::mem::take(&mut self.names);
         for allow in policy.allows_of(flow) {
-            lines.extend(self.line(table, allow));
+            lines.extend(self.line(table, &mut names, allow));
         }
-        tree::place(table, &mut self.names, &allowed, lines);
+        tree::place(table, &mut names, &allowed, lines);
+        self.names = names;
     }
 
     fn limited_log(&self, prefix: &LogPrefix) -> Rule {

@@ -7,6 +7,7 @@
 
 use ipnet::IpNet;
 
+use super::line::from_sources;
 use super::tree::{self, ChainNames, Placed};
 use super::{Compiler, chain, interface, port_groups, several, tcp};
 use crate::field::PortRange;
@@ -41,21 +42,21 @@ impl Compiler<'_> {
                 }
                 (Endpoint::Router, Endpoint::Router) => continue,
             };
-            let placed: Vec<Placed> = lines
-                .into_iter()
-                .flat_map(|allow| {
-                    let mut rules = self.helper_rules(flow, allow, &ftp);
-                    rules.extend(self.forwarded(flow, allow, &ftp));
-                    rules
-                })
-                .collect();
+            let mut placed: Vec<Placed> = Vec::new();
+            let mut anywhere = false;
+            for allow in lines {
+                let mut rules = self.helper_rules(flow, allow, &ftp);
+                rules.extend(self.forwarded(flow, allow, &ftp));
+                anywhere |= rules.iter().any(|rule| rule.destination.is_none());
+                let sources = self.prefixes(&allow.sources);
+                placed.extend(from_sources(table, names, &allow.label, sources, rules));
+            }
             // A line may be of the other family alone.
             if placed.is_empty() {
                 continue;
             }
             number += 1;
             table.rules_mut(&chain(hook)).push(jump);
-            let anywhere = placed.iter().any(|placed| placed.destination.is_none());
             let elsewhere = self.elsewhere(flow).into_iter().filter(|_| anywhere);
             let elsewhere = elsewhere.map(|network| {
                 let mut rule = Rule::new(Target::Return);
@@ -87,7 +88,6 @@ impl Compiler<'_> {
     }
 
     fn helper_rules(&self, flow: Flow, allow: &Allow, ftp: &ServiceName) -> Vec<Placed> {
-        let sources = self.prefixes(&allow.sources);
         let destinations = match &allow.destinations {
             Addresses::Only(_) => self.prefixes(&allow.destinations),
             Addresses::Any => self.of_flow(flow),
@@ -96,14 +96,12 @@ impl Compiler<'_> {
         let services = allow.services.iter().filter(|service| service.helper);
         for ports in services.flat_map(|service| port_groups(&service.tcp)) {
             let rule = helped(allow, ftp, ports);
-            for source in &sources {
-                for destination in &destinations {
-                    placed.push(Placed {
-                        source: *source,
-                        destination: *destination,
-                        rule: rule.clone(),
-                    });
-                }
+            for destination in &destinations {
+                placed.push(Placed {
+                    source: None,
+                    destination: *destination,
+                    rule: rule.clone(),
+                });
             }
         }
         placed
@@ -130,13 +128,11 @@ impl Compiler<'_> {
         for forward in forwards {
             let rule = helped(allow, ftp, vec![PortRange::port(forward.port)]);
             for destination in self.forwarded_from(forward) {
-                for source in self.prefixes(&allow.sources) {
-                    placed.push(Placed {
-                        source,
-                        destination,
-                        rule: rule.clone(),
-                    });
-                }
+                placed.push(Placed {
+                    source: None,
+                    destination,
+                    rule: rule.clone(),
+                });
             }
         }
         placed

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::tree::Placed;
+use super::tree::{self, ChainNames, FEW, Placed};
 use super::{Compiler, chain, service_matches};
 use crate::name::ChainName;
 use crate::policy::{Addresses, Allow};
@@ -11,7 +11,12 @@ use crate::ruleset::{CtStates, IpFamily, Match, Negatable, RecentCheck, Rule, Ta
 impl Compiler<'_> {
     /// The rules of an allow line, the same whoever it is from. What they need
     /// of chains of their own is put into the table.
-    pub(super) fn line(&self, table: &mut Table, allow: &Allow) -> Vec<Placed> {
+    pub(super) fn line(
+        &self,
+        table: &mut Table,
+        names: &mut ChainNames,
+        allow: &Allow,
+    ) -> Vec<Placed> {
         let target = match self.counting_chain(table, allow) {
             Some(chain) => Target::Jump(chain),
             None => Target::Accept,
@@ -29,18 +34,17 @@ impl Compiler<'_> {
                     rule.matches.extend(self.limits(allow));
                 }
                 rule.matches.extend(comment(allow, &service.to_string()));
-                for source in self.prefixes(&allow.sources) {
-                    for destination in self.prefixes(&allow.destinations) {
-                        placed.push(Placed {
-                            source,
-                            destination,
-                            rule: rule.clone(),
-                        });
-                    }
+                for destination in self.prefixes(&allow.destinations) {
+                    placed.push(Placed {
+                        source: None,
+                        destination,
+                        rule: rule.clone(),
+                    });
                 }
             }
         }
-        placed
+        let sources = self.prefixes(&allow.sources);
+        from_sources(table, names, &allow.label, sources, placed)
     }
 
     /// The family's own of some addresses; a None in it is any.
@@ -114,6 +118,38 @@ impl Compiler<'_> {
         *table.rules_mut(&name) = rules;
         Some(name)
     }
+}
+
+/// Rules for wherever a line leads to -> the same for each of its sources. Where
+/// there are many of both, the sources share one chain of them: the rules are as
+/// many as addresses are written, and never one for each pair.
+pub(super) fn from_sources(
+    table: &mut Table,
+    names: &mut ChainNames,
+    label: &str,
+    sources: Vec<Option<IpNet>>,
+    rules: Vec<Placed>,
+) -> Vec<Placed> {
+    let rules = match sources.len() > FEW && rules.len() > FEW {
+        true => {
+            let shared = names.of_line(label);
+            tree::place(table, names, &shared, rules);
+            vec![Placed {
+                source: None,
+                destination: None,
+                rule: Rule::new(Target::Jump(shared)),
+            }]
+        }
+        false => rules,
+    };
+    let mut placed = Vec::new();
+    for source in sources {
+        placed.extend(rules.iter().map(|rule| Placed {
+            source,
+            ..rule.clone()
+        }));
+    }
+    placed
 }
 
 /// The line's place, the camera that it is for, and what it does.

@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
+use super::line::from_sources;
 use super::tree::{self, Placed};
 use super::{Compiler, Direction, chain, entering, interface, purpose, tcp, zone_comment};
 use crate::field::{IcmpType, Rate, Unit};
@@ -307,6 +308,7 @@ impl Compiler<'_> {
     /// What a helper expects passes between the ends of the line that has it.
     fn expected(&mut self, table: &mut Table) {
         let mut placed: Vec<(Direction, Placed)> = Vec::new();
+        let mut names = std::mem::take(&mut self.names);
         for (flow, allow, way) in self.helped_flows() {
             let Some(direction) = hook(flow, way) else {
                 continue;
@@ -329,19 +331,16 @@ impl Compiler<'_> {
                 Endpoint::Router => None,
             };
             (rule.in_interface, rule.out_interface) = (by(from), by(to));
-            for source in &sources {
-                for destination in &destinations {
-                    placed.push((
-                        direction,
-                        Placed {
-                            source: *source,
-                            destination: *destination,
-                            rule: rule.clone(),
-                        },
-                    ));
-                }
-            }
+            let rules = destinations.into_iter().map(|destination| Placed {
+                source: None,
+                destination,
+                rule: rule.clone(),
+            });
+            let rules = rules.collect();
+            let rules = from_sources(table, &mut names, &allow.label, sources, rules);
+            placed.extend(rules.into_iter().map(|rule| (direction, rule)));
         }
+        self.names = names;
         for direction in Direction::ALL {
             if !self.any_expected(direction) {
                 continue;

@@ -12,12 +12,13 @@ use crate::name::ChainName;
 use crate::ruleset::{Negatable, Rule, Table, Target};
 
 /// So many prefixes are still compared one after another.
-const FEW: usize = 4;
+pub(super) const FEW: usize = 4;
 
 /// How many bits one level of the tree looks at.
 const BITS: u8 = 2;
 
 /// A rule and the prefixes that it is for; None is any.
+#[derive(Clone)]
 pub struct Placed {
     pub source: Option<IpNet>,
     pub destination: Option<IpNet>,
@@ -38,10 +39,21 @@ impl ChainNames {
             Axis::Destination => "to",
         };
         let base = format!("{word}-{}-{}", prefix.network(), prefix.prefix_len());
+        // An IPv6 prefix may be longer than a chain's name.
+        self.unused(&base, word)
+    }
+
+    /// A name for what all sources of an allow line share, on one of its flows.
+    pub fn of_line(&mut self, label: &str) -> ChainName {
+        self.unused(&format!("to-{label}"), "to")
+    }
+
+    /// The base, or the first of it that is not taken and a chain may be called; else
+    /// the first of the word.
+    fn unused(&mut self, base: &str, word: &str) -> ChainName {
         let numbered = (2..).map(|number| format!("{base}.{number}"));
         let counted = (1..).map(|number| format!("{word}-{number}"));
-        // An IPv6 prefix may be longer than a chain's name.
-        let names = std::iter::once(base.clone()).chain(numbered.take(9_998));
+        let names = std::iter::once(base.to_owned()).chain(numbered.take(9_998));
         for name in names.chain(counted) {
             if let (false, Ok(chain)) = (
                 self.taken.contains(&name),

@@ -27,6 +27,14 @@ impl Addresses {
         Addresses::Only(vec![IpNet::from(address.into())])
     }
 
+    /// How many addresses and networks are listed; any is one.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Addresses::Any => 1,
+            Addresses::Only(networks) => networks.len(),
+        }
+    }
+
     /// Whether every address of `other` is in it, seen network by network.
     pub fn contains(&self, other: &Addresses) -> bool {
         match (self, other) {

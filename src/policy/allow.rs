@@ -18,12 +18,17 @@ use crate::config::{self, Config, Services, Strings};
 use crate::field::{PortRange, TimeWindow, Unit, Weekdays};
 use crate::name::HostName;
 use crate::registry::port;
+use crate::ruleset::MULTIPORT_MAX;
 use crate::source::Refusal;
 
 /// The most attempts: the list of the recent match keeps 20 time stamps for a
 /// source (ip_pkt_list_tot in net/netfilter/xt_recent.c), and the one that is
 /// turned away counts too.
 const MOST_ATTEMPTS: u8 = 19;
+
+/// The most rules of one family that allow lines may make: some hundred megabytes while
+/// they are compiled and proven.
+const MOST_RULES: usize = 1 << 18;
 
 /// An allow line, wherever it is written.
 struct Line<'a> {
@@ -97,6 +102,24 @@ struct End<'a> {
     camera: Option<&'a Camera>,
 }
 
+/// No fewer rules than a line makes, not counting what the tree adds: so many for each
+/// destination, and one more for each source.
+fn at_most_rules(allow: &Allow) -> usize {
+    // A multiport match takes 15 ports, of which a range is two.
+    let groups = |ports: &[PortRange]| ports.len().div_ceil(MULTIPORT_MAX / 2);
+    let each = allow.services.iter().map(|service| {
+        let ports = groups(&service.tcp) + groups(&service.udp);
+        ports + service.icmp.len()
+    });
+    let each: usize = each.sum();
+    let [sources, destinations] = [&allow.sources, &allow.destinations].map(Addresses::count);
+    let everywhere = destinations.saturating_mul(each);
+    // Few are multiplied, where that is no more than a chain of their own.
+    let everywhere = everywhere.saturating_mul(sources.clamp(1, 4));
+    let one = everywhere.saturating_add(sources.saturating_mul(each.clamp(1, 4)));
+    one.saturating_mul(allow.flows.len())
+}
+
 impl Resolver<'_> {
     /// Every allow line, the file's first, then camera by camera.
     pub(super) fn allows(&self, config: &Config) -> Result<Vec<Allow>, Refusal> {
@@ -107,8 +130,21 @@ impl Resolver<'_> {
             lines.extend(own.map(|allow| Line::of_camera(camera, allow)));
         }
         let mut allows = Vec::new();
+        let mut rules: usize = 0;
         for line in &lines {
-            allows.extend(without_address(self.allow(line, &exceptions)?));
+            let allow = self.allow(line, &exceptions)?;
+            rules = rules.saturating_add(at_most_rules(&allow));
+            if rules > MOST_RULES {
+                return Err(self.source.refuse(
+                    line.start..line.start,
+                    format_args!(
+                        "with this line, of {} sources and {} destinations, the allow lines make more than {MOST_RULES} rules; write networks and ranges of ports in place of lists",
+                        allow.sources.count(),
+                        allow.destinations.count()
+                    ),
+                ));
+            }
+            allows.extend(without_address(allow));
         }
         label(&mut allows, &self.zones);
         Ok(allows)
@@ -502,4 +538,43 @@ pub(super) fn seconds(text: &str) -> Option<u32> {
     u32::try_from(seconds)
         .ok()
         .filter(|seconds| u64::from(*seconds) <= LONGEST)
+}
+
+#[cfg(test)]
+mod bound_tests {
+    use std::error::Error;
+
+    use crate::policy::Answers;
+    use crate::source::Source;
+
+    /// A line to so many addresses, at so many ports each.
+    fn refusal(addresses: usize, ports: usize) -> Result<Option<String>, Box<dyn Error>> {
+        let mut destinations = Vec::new();
+        for number in 0..addresses {
+            destinations.push(format!("\"203.0.{}.{}\"", number / 256, number % 256));
+        }
+        let ports: Vec<String> = (0..ports)
+            .map(|number| (number * 3 + 1).to_string())
+            .collect();
+        let text = format!(
+            "[zones.private]\nrole = \"private\"\ninterface = \"eth1\"\naddress = \"192.168.5.1/24\"\n\
+             [zones.external]\nrole = \"external\"\ninterface = \"eth0\"\naddress = \"10.1.1.2/24\"\n\
+             [services.many]\ntcp = [{}]\n\
+             [[allow]]\nfrom = \"private\"\nto = \"external\"\nservice = \"many\"\naddress = [{}]\n",
+            ports.join(", "),
+            destinations.join(", "),
+        );
+        let source = Source::new("camfw.toml", text);
+        let plan = crate::plan(&source, &Answers::new());
+        Ok(plan.err().map(|refusal| refusal.to_string()))
+    }
+
+    #[test]
+    fn more_rules_than_there_is_room_for_are_refused_at_their_line() -> Result<(), Box<dyn Error>> {
+        assert_eq!(refusal(100, 100)?, None);
+        let why = refusal(3000, 1000)?.unwrap_or_default();
+        let place = "camfw.toml:11:1: with this line, of 1 sources and 3000 destinations";
+        assert!(why.starts_with(place), "{why}");
+        Ok(())
+    }
 }

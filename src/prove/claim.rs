@@ -11,16 +11,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::belongs;
 use super::condition::address;
-use super::diagram::Set;
+use super::diagram::{Diagrams, Set};
 use super::intent::{self, Intent, Known};
 use super::judge::{Verdict, judge};
-use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
+use super::packet::{Field, Interfaces, NO_INTERFACE, NODES_MAX, Space, State, Three};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
 use crate::field::PortRange;
 use crate::plan::Plan;
-use crate::policy::{Addresses, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
+use crate::policy::{Addresses, Allow, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
 use crate::registry::multicast::DISCOVERY;
 use crate::ruleset::{IpFamily, Protocol, Ruleset, TableName};
 
@@ -46,8 +46,9 @@ pub enum Answer {
     /// It does not for a packet such as this, unless a match that depends on
     /// more than the packet keeps it.
     Doubtful(Counterexample),
-    /// There was no room to tell.
-    TooLarge,
+    /// There was no room to tell: its work has a bound. What takes most of it, where
+    /// that is known.
+    TooLarge(Option<String>),
 }
 
 impl Answer {
@@ -89,14 +90,28 @@ impl std::fmt::Display for Claim {
                     example.packet, example.verdict, example.by
                 )
             }
-            Answer::TooLarge => write!(f, "cannot be shown: {what}: it takes too much memory"),
+            Answer::TooLarge(most) => {
+                write!(
+                    f,
+                    "cannot be shown: {what}: that takes more work than a proof may"
+                )?;
+                match most {
+                    Some(most) => write!(f, "; {most}"),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
 
 /// The first claim about a plan that does not hold, in words.
 pub fn broken(plan: &Plan) -> Option<String> {
-    let claims = claims(&plan.policy, &plan.ipv4, &plan.ipv6);
+    broken_within(plan, NODES_MAX)
+}
+
+/// The same of a proof that may make so many nodes.
+fn broken_within(plan: &Plan, most: usize) -> Option<String> {
+    let claims = claims_within(&plan.policy, &plan.ipv4, &plan.ipv6, most);
     let broken = claims.into_iter().find(|claim| !claim.answer.holds())?;
     Some(broken.to_string())
 }
@@ -104,18 +119,31 @@ pub fn broken(plan: &Plan) -> Option<String> {
 /// The claims about a policy and the rules that are to carry it out, or that a
 /// kernel holds.
 pub fn claims(policy: &Policy, ipv4: &Ruleset, ipv6: &Ruleset) -> Vec<Claim> {
-    let mut claims = claims_of(policy, ipv4, IpFamily::V4);
-    claims.extend(claims_of(policy, ipv6, IpFamily::V6));
+    claims_within(policy, ipv4, ipv6, NODES_MAX)
+}
+
+fn claims_within(policy: &Policy, ipv4: &Ruleset, ipv6: &Ruleset, most: usize) -> Vec<Claim> {
+    let mut claims = claims_of_within(policy, ipv4, IpFamily::V4, most);
+    claims.extend(claims_of_within(policy, ipv6, IpFamily::V6, most));
     claims
 }
 
 /// The same of one family.
 pub fn claims_of(policy: &Policy, ruleset: &Ruleset, family: IpFamily) -> Vec<Claim> {
+    claims_of_within(policy, ruleset, family, NODES_MAX)
+}
+
+fn claims_of_within(
+    policy: &Policy,
+    ruleset: &Ruleset,
+    family: IpFamily,
+    most: usize,
+) -> Vec<Claim> {
     let mut claims = Vec::new();
     if family == IpFamily::V4 {
         claims.push(sealed(policy, ruleset));
     }
-    let mut proof = Proof::new(policy, ruleset, family);
+    let mut proof = Proof::new(policy, ruleset, family, most);
     if family == IpFamily::V6 && policy.ipv6 == Ipv6Mode::Drop {
         proof.loopback_only();
     } else {
@@ -175,8 +203,9 @@ struct Proof<'a> {
 }
 
 impl<'a> Proof<'a> {
-    fn new(policy: &'a Policy, ruleset: &'a Ruleset, family: IpFamily) -> Proof<'a> {
+    fn new(policy: &'a Policy, ruleset: &'a Ruleset, family: IpFamily, most: usize) -> Proof<'a> {
         let mut space = space(policy, &[ruleset], family);
+        space.diagrams = Diagrams::new(most);
         let program = Program::new(ruleset, &space);
         let mut reach = Reach::new(&program);
         let accepted = Way::ALL.map(|way| reach.accepted(&mut space, way));
@@ -205,8 +234,9 @@ impl<'a> Proof<'a> {
     fn finish(self) -> Vec<Claim> {
         let mut claims = self.claims;
         if !self.space.diagrams.is_complete() {
+            let most = largest_line(self.policy);
             for claim in &mut claims {
-                claim.answer = Answer::TooLarge;
+                claim.answer = Answer::TooLarge(most.clone());
             }
         }
         claims
@@ -492,7 +522,7 @@ impl<'a> Proof<'a> {
             .find(|set| !set.is_empty());
         let picked = from.and_then(|set| belongs::pick(&mut self.space, set, wishes));
         let Some(packet) = picked else {
-            return Answer::TooLarge;
+            return Answer::TooLarge(largest_line(self.policy));
         };
         let line = witness::line(&self.space, &self.naming, way, &packet);
         let came = witness::as_it_came(&self.space, way, &packet);
@@ -586,7 +616,7 @@ fn sealed(policy: &Policy, ipv4: &Ruleset) -> Claim {
 }
 
 fn nothing_passes(policy: &Policy, ipv4: &Ruleset) -> Answer {
-    let mut proof = Proof::new(policy, ipv4, IpFamily::V4);
+    let mut proof = Proof::new(policy, ipv4, IpFamily::V4, NODES_MAX);
     let mut answer = Answer::Holds;
     for way in Way::ALL {
         let Three { may, must } = proof.accepted[way as usize];
@@ -595,4 +625,71 @@ fn nothing_passes(policy: &Policy, ipv4: &Ruleset) -> Answer {
         }
     }
     answer
+}
+
+/// The allow line with the most pairs of addresses, which is what makes a proof long,
+/// and what to do about it.
+fn largest_line(policy: &Policy) -> Option<String> {
+    let counts = |allow: &Allow| [allow.sources.count(), allow.destinations.count()];
+    let largest = policy.allows.iter().max_by_key(|allow| {
+        let [sources, destinations] = counts(allow);
+        sources * destinations
+    })?;
+    let [sources, destinations] = counts(largest);
+    Some(format!(
+        "the line with the most pairs of addresses is {}, with {sources} sources and {destinations} destinations: write networks, or several lines of fewer addresses",
+        largest.origin
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::policy::Answers;
+    use crate::source::Source;
+
+    /// A line from so many sources to so many destinations, below a line for one.
+    fn plan(sources: usize, destinations: usize) -> Result<Plan, Box<dyn Error>> {
+        let list = |addresses: Vec<String>| format!("[{}]", addresses.join(", "));
+        let sources = (0..sources).map(|number| format!("\"192.168.5.{}\"", number + 2));
+        let destinations = (0..destinations).map(|number| {
+            let spread = number * 7919 % 65_536;
+            format!("\"203.0.{}.{}\"", spread / 256, spread % 256)
+        });
+        let text = format!(
+            "[zones.private]\nrole = \"private\"\ninterface = \"eth1\"\naddress = \"192.168.5.1/24\"\n\
+             [zones.external]\nrole = \"external\"\ninterface = \"eth0\"\naddress = \"10.1.1.2/24\"\n\
+             [[allow]]\nfrom = \"private\"\nto = \"router\"\nservice = \"ssh\"\n\
+             [[allow]]\nfrom = \"private\"\nto = \"external\"\nservice = \"https\"\nsource = {}\naddress = {}\n",
+            list(sources.collect()),
+            list(destinations.collect()),
+        );
+        Ok(crate::plan(
+            &Source::new("camfw.toml", text),
+            &Answers::new(),
+        )?)
+    }
+
+    #[test]
+    fn a_line_of_many_sources_and_destinations_has_as_many_rules_as_addresses()
+    -> Result<(), Box<dyn Error>> {
+        let plan = plan(249, 1500)?;
+        let rules = plan.ipv4.tables().flat_map(|(_, table)| &table.chains);
+        let rules: usize = rules.map(|chain| chain.rules.len()).sum();
+        assert!(rules < 4 * (249 + 1500), "{rules} rules");
+        assert_eq!(broken(&plan), None);
+        Ok(())
+    }
+
+    #[test]
+    fn a_proof_past_its_bound_names_the_line() -> Result<(), Box<dyn Error>> {
+        let plan = plan(249, 1500)?;
+        let why = broken_within(&plan, 10_000).unwrap_or_default();
+        assert!(why.contains("takes more work than a proof may"), "{why}");
+        let line = "camfw.toml:13, with 249 sources and 1500 destinations: write networks";
+        assert!(why.contains(line), "{why}");
+        Ok(())
+    }
 }

@@ -70,8 +70,9 @@ pub struct Diagrams {
     steps: u64,
 }
 
-/// How many steps of "and" are made at the most: some minutes.
-const STEPS_MAX: u64 = 1 << 32;
+/// How many steps of "and" are made at the most: a count and no time, so that the same
+/// file has the same answer on any machine.
+const STEPS_MAX: u64 = 1 << 30;
 
 impl Diagrams {
     /// No set but the full and the empty one; never more than `most` nodes, of

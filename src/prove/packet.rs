@@ -417,7 +417,7 @@ pub struct Space {
 }
 
 /// The most nodes of one proof: about 200 MiB.
-const NODES_MAX: usize = 6 << 20;
+pub(super) const NODES_MAX: usize = 6 << 20;
 
 impl Space {
     /// Every packet of a family over these interfaces.
