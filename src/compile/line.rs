@@ -1,9 +1,11 @@
 //! One allow line -> its rules, each with the prefix that it is for.
 
+use std::net::Ipv4Addr;
+
 use ipnet::IpNet;
 
 use super::tree::{self, ChainNames, FEW, Placed};
-use super::{Compiler, chain, service_matches};
+use super::{Compiler, chain, host, service_matches};
 use crate::name::ChainName;
 use crate::policy::{Addresses, Allow};
 use crate::ruleset::{CtStates, IpFamily, Match, Negatable, RecentCheck, Rule, Table, Target};
@@ -44,7 +46,18 @@ impl Compiler<'_> {
             }
         }
         let sources = self.prefixes(&allow.sources);
-        from_sources(table, names, &allow.label, sources, placed)
+        let mut placed = from_sources(table, names, &allow.label, sources, placed);
+        // From 0.0.0.0 asks anybody: whose line it is tells the hardware address, so
+        // that nobody else uses up what the line allows.
+        if let Some(mac) = self.policy.mac_without_address(allow) {
+            let unspecified = Some(host(Ipv4Addr::UNSPECIFIED));
+            for placed in placed.iter_mut().filter(|it| it.source == unspecified) {
+                // Before a limit, which counts what meets all above it.
+                let matches = &mut placed.rule.matches;
+                matches.insert(0, Match::Mac(Negatable::is(mac)));
+            }
+        }
+        placed
     }
 
     /// The family's own of some addresses; a None in it is any.

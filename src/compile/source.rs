@@ -195,14 +195,21 @@ impl Compiler<'_> {
                 let mut rule = from(Ipv4Net::from(Ipv4Addr::UNSPECIFIED), Target::Return);
                 rule.destination =
                     Some(Negatable::is(IpNet::V4(Ipv4Net::from(Ipv4Addr::BROADCAST))));
-                vec![
-                    rule.of(Protocol::Udp)
-                        .matching(Match::Udp {
-                            sport: Some(Negatable::is(DHCP_CLIENT)),
-                            dport: Some(Negatable::is(DHCP_SERVER)),
+                let rule = rule.of(Protocol::Udp).matching(Match::Udp {
+                    sport: Some(Negatable::is(DHCP_CLIENT)),
+                    dport: Some(Negatable::is(DHCP_SERVER)),
+                });
+                let asks = purpose("asks for an address");
+                match self.policy.macs_without_address(zone) {
+                    Some(macs) => macs
+                        .into_iter()
+                        .map(|mac| {
+                            let rule = rule.clone().matching(Match::Mac(Negatable::is(mac)));
+                            rule.matching(asks.clone())
                         })
-                        .matching(purpose("asks for an address")),
-                ]
+                        .collect(),
+                    None => vec![rule.matching(asks)],
+                }
             }
             IpFamily::V4 => Vec::new(),
             IpFamily::V6 => {

@@ -188,6 +188,31 @@ impl Policy {
         })
     }
 
+    /// The hardware address that is all by which a camera is known that asks for its
+    /// address on its own line; None where the line is for others too, or the file
+    /// does not name it.
+    pub(crate) fn mac_without_address(&self, allow: &Allow) -> Option<MacAddress> {
+        let name = allow.camera.as_ref()?;
+        let Addresses::Only(sources) = &allow.sources else {
+            return None;
+        };
+        let unspecified = IpNet::from(Ipv4Net::from(Ipv4Addr::UNSPECIFIED));
+        if !sources.contains(&unspecified) {
+            return None;
+        }
+        let camera = self.cameras.iter().find(|camera| camera.name == *name)?;
+        camera.mac
+    }
+
+    /// The hardware addresses of all who may ask for an address in a zone; None where
+    /// they are not known.
+    pub(crate) fn macs_without_address(&self, index: ZoneIndex) -> Option<Vec<MacAddress>> {
+        if !self.zone(index).known_only {
+            return None;
+        }
+        self.cameras_of(index).map(|camera| camera.mac).collect()
+    }
+
     /// Every zone with its index.
     pub fn indexed_zones(&self) -> impl Iterator<Item = (ZoneIndex, &Zone)> {
         self.zones

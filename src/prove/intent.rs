@@ -124,23 +124,49 @@ impl<'a, 's> Intent<'a, 's> {
         let alike = |a: &Allow, b: &Allow| {
             always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
         };
-        let mut groups: Vec<(&Allow, Addresses)> = Vec::new();
+        let mut groups: Vec<(&Allow, Addresses, Vec<&Allow>)> = Vec::new();
         for allow in allows {
-            match groups.iter_mut().find(|(first, _)| alike(first, allow)) {
-                Some((_, all)) => all.extend(&allow.sources),
-                None => groups.push((allow, allow.sources.clone())),
+            match groups.iter_mut().find(|(first, ..)| alike(first, allow)) {
+                Some((_, all, members)) => {
+                    all.extend(&allow.sources);
+                    members.push(allow);
+                }
+                None => groups.push((allow, allow.sources.clone(), vec![allow])),
             }
         }
         let mut lines = Vec::new();
-        for (allow, sources) in groups {
+        for (allow, sources, members) in groups {
             let services = self.services(&allow.services, true);
             let destinations = self.addresses(Field::Destination, &allow.destinations);
             let sources = self.addresses(Field::Source, &sources);
+            let others = self.unaddressed_others(&members);
+            let sources = self.space.diagrams.minus(sources, others);
             let may = self.space.all(&[services, destinations, sources]);
             let must = if always(allow) { may } else { Set::EMPTY };
             lines.push(Three { may, must });
         }
         lines
+    }
+
+    /// Packets from 0.0.0.0 of others than the cameras whose own lines these are, where
+    /// all of them are known by a hardware address.
+    fn unaddressed_others(&mut self, lines: &[&Allow]) -> Set {
+        if self.space.family == IpFamily::V6 {
+            return Set::EMPTY;
+        }
+        let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut macs = Vec::new();
+        for line in lines.iter().filter(|it| it.sources.holds(unspecified)) {
+            let mut cameras = self.policy.cameras.iter();
+            let own = cameras.find(|camera| Some(&camera.name) == line.camera.as_ref());
+            match own.and_then(|camera| camera.mac) {
+                Some(mac) => macs.push(mac.number()),
+                None => return Set::EMPTY,
+            }
+        }
+        let macs = self.space.one_of(Field::Mac, &macs);
+        let none = self.space.equal(Field::Source, 0);
+        self.space.diagrams.minus(none, macs)
     }
 
     /// The packets of any of these services; of TCP those that open a connection,
@@ -415,8 +441,20 @@ impl<'a, 's> Intent<'a, 's> {
         }
         // From 0.0.0.0 (RFC 2131, 4.1).
         let everybody = address(Ipv4Addr::BROADCAST.into());
+        // Where cameras alone send that are listed, each by its hardware address, no
+        // other one asks.
+        let macs: Option<Vec<u128>> = self
+            .policy
+            .cameras_of(zone)
+            .map(|camera| camera.mac.map(|mac| mac.number()))
+            .collect();
+        let by = match macs {
+            Some(macs) if self.policy.zone(zone).known_only => self.space.one_of(Field::Mac, &macs),
+            _ => Set::FULL,
+        };
         let sets = [
             self.space.equal(Field::Source, 0),
+            by,
             self.space.equal(Field::Destination, everybody),
             self.udp_between(DHCP_CLIENT, DHCP_SERVER),
         ];
