@@ -112,10 +112,26 @@ class Apply(RouterTest):
         self.assertEqual(meant(self.tables.snapshot()), wanted)
 
     def test_applies_at_the_same_time_wait_for_each_other(self) -> None:
-        running = [self.program.start(command) for command in ("boot", "apply", "apply", "boot")]
+        self.camfw("boot")
+        running = [self.program.start("apply") for _ in range(4)]
         for process in running:
             _, stderr = process.communicate(timeout=600)
             self.assertEqual(process.returncode, 0, stderr)
+        self.camfw("status")
+        self.assertEqual(self.forwarding(), "1")
+
+    def test_a_boot_ends_what_is_under_way_and_opens_the_box(self) -> None:
+        # A boot closes the box whoever is at work. Who began before that opens it
+        # no more, and says so; who came last does.
+        running = [self.program.start(command) for command in ("boot", "apply", "apply", "boot")]
+        codes = []
+        for process in running:
+            _, stderr = process.communicate(timeout=600)
+            codes.append(process.returncode)
+            if process.returncode != 0:
+                self.assertEqual(process.returncode, 3, stderr)
+                self.assertIn(b"the box was sealed meanwhile", stderr)
+        self.assertIn(0, [codes[0], codes[-1]], "one of the boots came last")
         self.camfw("status")
         self.assertEqual(self.forwarding(), "1")
 

@@ -12,6 +12,9 @@ STRACE = (
     "-e", "trace=execve,open,openat,write,pwrite64,sendto,sendmsg,exit_group",
 )
 
+# In one line, or in two where another thread's call came between.
+OPENED = re.compile(r"open|<\.\.\. open")
+
 
 @dataclass(frozen=True)
 class Event:
@@ -51,7 +54,7 @@ def events(output: Path, config: Path) -> list[Event]:
             # by the kernel (restart_syscall): strace shows each try.
             if found[-1:] != [event]:
                 found.append(event)
-        elif call.startswith("open") and f'"{config}"' in call:
+        elif OPENED.match(call) and f"<{config}>" in call.rpartition("= ")[2]:
             found.append(Event("read", str(config)))
         elif match := re.search(r"\b(RTM_(?:NEW|DEL|SET)[A-Z]+)\b", call):
             found.append(Event("network", match[1]))
