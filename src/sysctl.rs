@@ -127,6 +127,26 @@ pub fn ipv6_forwarding_off() -> Setting {
     )
 }
 
+/// Forwarding off for all and for each of the scopes (`all`, `default` and the
+/// interfaces) that a family has.
+pub fn forwarding_off(scopes: &dyn Fn(&str) -> Vec<String>) -> Vec<Setting> {
+    let mut settings = vec![forwarding(false), ipv6_forwarding_off()];
+    // force_forwarding is that of one interface, whatever it is for all (Linux 6.17).
+    for (family, name) in [
+        ("ipv4", "forwarding"),
+        ("ipv6", "forwarding"),
+        ("ipv6", "force_forwarding"),
+    ] {
+        settings.extend(scopes(family).iter().map(|scope| Setting {
+            key: Key::of(family, scope, name),
+            value: "0".to_owned(),
+            why: "an interface may have it on where it is off for all",
+            need: Need::IfPresent,
+        }));
+    }
+    settings
+}
+
 /// IPv6 off, for a kernel that has it and an image without ip6tables.
 pub fn ipv6_off() -> Vec<Setting> {
     ["all", "default"]

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::close::close_asking_nobody;
+use super::close::{close_asking_nobody, down_instead};
 use super::enforce::{Missing, enforce};
 use super::error::{CommandError, with_causes};
 use super::exclusive::insist_on_root;
@@ -30,8 +30,8 @@ pub(crate) fn boot(config: &Path) -> Ending {
     }
     let closing = close_asking_nobody("boot", PATIENCE);
     if let Err(error) = closing.closed {
-        let state = InForce::sealed().unsealed_because(&with_causes(&error));
-        return Ending::from(Outcome::Unsealed(error.into())).noting(record::write(&state));
+        let (outcome, state) = down_instead(error.into(), InForce::sealed(), None);
+        return Ending::from(outcome).noting(record::write(&state));
     }
     let _lock = match closing.lock {
         Ok(lock) => Some(lock),

@@ -1,6 +1,7 @@
 //! Closes the box: the mark first and forwarding off, neither of which takes a
 //! program or the lock; then the tables of each family, whatever the other did;
-//! then what passes on layer 2.
+//! then what passes on layer 2. Where that cannot be done in the stated time, the
+//! links go down.
 //!
 //! Outside of it are ARP, and programs on the box that have packet sockets.
 
@@ -9,22 +10,27 @@ use std::io;
 use std::time::Duration;
 
 use super::bypass;
-use super::error::{CloseError, StepError};
+use super::error::{CloseError, CommandError, StepError, with_causes};
+use super::in_force::InForce;
 use super::machine::{Machine, insist, write};
 use super::mark::Mark;
+use super::outcome::Outcome;
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use crate::host::iptables::{Load, Tables};
 use crate::host::lock::{self, Lock};
 use crate::host::store::StoreError;
 use crate::host::{self, netlink, process};
-use crate::network::{Current, Device, LOOPBACK, own_ports};
+use crate::network::{Current, LOOPBACK, Wanted, own_ports};
 use crate::plan::Plan;
 use crate::ruleset::{Counters, IpFamily, Ruleset, TableName};
 use crate::sysctl;
 
 /// How long the programs that close the tables may take, all in all.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How the reason of a state begins in which that is so.
+const DOWN: &str = "the interfaces are down";
 
 /// What closing a box came to that asks nobody.
 pub(super) struct Closing {
@@ -63,15 +69,47 @@ pub(super) fn close_asking_nobody(command: &str, patience: Duration) -> Closing 
 /// Closes the box.
 pub(super) fn close() -> Result<(), CloseError> {
     let mut problems: Vec<StepError> = Vec::new();
-    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
-        problems.extend(write(&setting).err());
-    }
+    problems.extend(stop_forwarding().err());
     process::in_all(LIMIT, || close_families(&mut problems));
     problems.extend(bypass::shut().err());
     problems.extend(set_ports_down().err());
     match problems.is_empty() {
         true => Ok(()),
         false => Err(CloseError { problems }),
+    }
+}
+
+/// Forwarding off, for all and then for each that has it on for itself: the kernel
+/// sets each only where the value for all changes (devinet_sysctl_forward in
+/// net/ipv4/devinet.c), and an interface's own is what it goes by for IPv4.
+pub(super) fn stop_forwarding() -> Result<(), StepError> {
+    sysctl::forwarding_off(&host::sysctl::scopes)
+        .iter()
+        .try_for_each(|setting| write(setting).map(drop))
+}
+
+/// What becomes of a box whose tables could not be closed, whoever was to: past
+/// that, its links go down. The outcome, and the state to note from `closed`, which
+/// is that of a closed box.
+pub(super) fn down_instead(
+    error: CommandError,
+    closed: InForce,
+    wanted: Option<&Wanted>,
+) -> (Outcome, InForce) {
+    let why = with_causes(&error);
+    match set_links_down(wanted) {
+        Ok(()) => (
+            Outcome::SealedByLinks(error),
+            closed.sealed_because(&format!("{DOWN}, since {why}")),
+        ),
+        Err(step) => {
+            let error = CommandError::StepAndClose {
+                step: why,
+                close: step.into(),
+            };
+            let state = closed.unsealed_because(&with_causes(&error));
+            (Outcome::Unsealed(error), state)
+        }
     }
 }
 
@@ -118,29 +156,34 @@ fn set_ports_down() -> Result<(), StepError> {
     Ok(netlink::set_down(&ports)?)
 }
 
-/// Sets the zones' links down, since the tables could not be closed; where no
-/// policy is kept, all links but the loopback.
-pub(super) fn set_links_down() -> Result<(), StepError> {
+/// Sets the links down of the policy that was in force and of the one that was to
+/// be; where the first is not kept, all but the loopback.
+fn set_links_down(wanted: Option<&Wanted>) -> Result<(), StepError> {
     let current = netlink::read()?;
-    let links = match noted_plan() {
-        Some(plan) => plan
-            .network
-            .links
-            .into_iter()
-            .flat_map(|link| {
-                let ports = match link.device {
-                    Device::Bridge { ports } => ports,
-                    _ => Vec::new(),
-                };
-                ports.into_iter().chain([link.name])
-            })
-            .map(|name| name.to_string())
-            .collect(),
-        None => current.links.iter().map(|link| link.name.clone()).collect(),
+    let mut up = up_links(&current, None);
+    if let Some(noted) = noted_plan() {
+        let zones = [Some(&noted.network), wanted].into_iter().flatten();
+        let names: BTreeSet<&str> = zones.flat_map(Wanted::names).collect();
+        up.retain(|name| names.contains(name.as_str()));
+    }
+    Ok(netlink::set_down(&up)?)
+}
+
+/// The links that are up, of a policy or, without one, of all but the loopback.
+fn up_links(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
+    let is_meant = |name: &str| match wanted {
+        Some(wanted) => wanted.names().any(|wanted| wanted == name),
+        None => name != LOOPBACK,
     };
-    let mut links: Vec<String> = links;
-    links.retain(|name| name != LOOPBACK && is_up(&current, name));
-    Ok(netlink::set_down(&links)?)
+    let links = current.links.iter().filter(|link| link.up);
+    let names = links.map(|link| link.name.clone());
+    names.filter(|name| is_meant(name)).collect()
+}
+
+/// Whether a box that was closed by its links is so still.
+pub(super) fn is_down_instead(noted: &InForce, current: &Current, wanted: Option<&Wanted>) -> bool {
+    let by_links = noted.why().is_some_and(|why| why.starts_with(DOWN));
+    by_links && up_links(current, wanted).is_empty()
 }
 
 fn is_up(current: &Current, name: &str) -> bool {

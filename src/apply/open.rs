@@ -27,7 +27,7 @@ pub(crate) fn open() -> Ending {
     // What seal set down; a port that went away meanwhile is set down no more.
     let ports = opened.is_ok().then(set_ports_up);
     match opened {
-        Ok(_) if !mark.is_unchanged() => close_again(),
+        Ok(_) if !mark.is_unchanged() => close_again(None),
         Ok(_) => Ending::from(Outcome::Open)
             .noting(ports.unwrap_or(Ok(())))
             .noting(mark.settle(&InForce::Open)),

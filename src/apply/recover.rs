@@ -1,20 +1,20 @@
 //! What becomes of the box when a policy could not be carried out.
 //!
 //! Decides by where it failed: nothing was changed; the rules are those from
-//! before, or the box is closed; the rules are loaded and nothing is forwarded.
+//! before, or the box is closed; the rules are loaded and nothing is forwarded. Past
+//! that, the links go down.
 
 use super::bypass;
-use super::close::close;
+use super::close::{self, close, down_instead};
 use super::error::{CloseError, CommandError, Failure, StepError, with_causes};
 use super::in_force::InForce;
-use super::machine::{Machine, write};
+use super::machine::Machine;
 use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::record;
 use crate::host::iptables::Found;
 use crate::plan::Plan;
 use crate::ruleset::{IpFamily, Ruleset};
-use crate::sysctl;
 
 /// The box was to get to `intended` by `plan` and did not.
 pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure, mark: &Mark) -> Ending {
@@ -24,16 +24,16 @@ pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure, mark: &M
         }
         Failure::Nothing(error) => Outcome::Failed(CommandError::NothingChanged(error)).into(),
         // What was in force before is not to come back to a box that was sealed.
-        Failure::Rules(..) | Failure::Network(_) if !mark.is_unchanged() => close_again(),
+        Failure::Rules(..) | Failure::Network(_) if !mark.is_unchanged() => close_again(Some(plan)),
         Failure::Rules(error, before) => {
-            let ending = roll_back(&before, &intended, error);
+            let ending = roll_back(plan, &before, &intended, error);
             match mark.is_unchanged() {
                 true => ending,
-                false => close_again(),
+                false => close_again(Some(plan)),
             }
         }
         Failure::Network(error) => stop_forwarding(plan, intended, error, mark),
-        Failure::Sealed => close_again(),
+        Failure::Sealed => close_again(Some(plan)),
     }
 }
 
@@ -45,35 +45,36 @@ pub(super) fn recover_sealed(
     mark: &Mark,
 ) -> Ending {
     match failure {
-        Failure::Network(_) if !mark.is_unchanged() => close_again(),
-        Failure::Nothing(error) | Failure::Rules(error, _) => close_because(&intended, error),
+        Failure::Network(_) if !mark.is_unchanged() => close_again(Some(plan)),
+        Failure::Nothing(error) | Failure::Rules(error, _) => close_because(plan, &intended, error),
         Failure::Network(error) => stop_forwarding(plan, intended, error, mark),
-        Failure::Sealed => close_again(),
+        Failure::Sealed => close_again(Some(plan)),
     }
 }
 
 /// The box was sealed while its policy was carried out: what came after is closed.
-pub(super) fn close_again() -> Ending {
+pub(super) fn close_again(plan: Option<&Plan>) -> Ending {
     let (outcome, state) = match close() {
         Ok(()) => (
             Outcome::Sealed(CommandError::SealedMeanwhile),
             InForce::sealed(),
         ),
-        Err(error) => {
-            let state = InForce::sealed().unsealed_because(&with_causes(&error));
-            (Outcome::Unsealed(error.into()), state)
-        }
+        Err(error) => down_instead(
+            error.into(),
+            InForce::sealed(),
+            plan.map(|plan| &plan.network),
+        ),
     };
     Ending::from(outcome).noting(record::write(&state))
 }
 
 /// The rules are not in force: back to the old ones if those keep the box
 /// closed, else close it.
-fn roll_back(before: &[Found], intended: &InForce, error: StepError) -> Ending {
+fn roll_back(plan: &Plan, before: &[Found], intended: &InForce, error: StepError) -> Ending {
     let sealed = Ruleset::sealed();
     let is_policy = |found: &Found| found.rules.is_closed() && found.rules != sealed;
     if !before.iter().any(is_policy) || !before.iter().all(|found| found.rules.is_closed()) {
-        return close_because(intended, error);
+        return close_because(plan, intended, error);
     }
     let back = || {
         let machine = Machine::find()?;
@@ -86,26 +87,25 @@ fn roll_back(before: &[Found], intended: &InForce, error: StepError) -> Ending {
     };
     match back() {
         Ok(_) => Outcome::RolledBack(error.into()).into(),
-        Err(_) => close_because(intended, error),
+        Err(_) => close_because(plan, intended, error),
     }
 }
 
-fn close_because(intended: &InForce, error: StepError) -> Ending {
+fn close_because(plan: &Plan, intended: &InForce, error: StepError) -> Ending {
     let why = with_causes(&error);
     let closed = close().and_then(|()| match &error {
         StepError::Bypassed(found) => bypass::shut_these(found).map_err(CloseError::from),
         _ => Ok(()),
     });
-    let (state, outcome) = match closed {
-        Ok(()) => (intended.sealed_because(&why), Outcome::Sealed(error.into())),
+    let (outcome, state) = match closed {
+        Ok(()) => (Outcome::Sealed(error.into()), intended.sealed_because(&why)),
         Err(close) => {
             let problems = with_causes(&close);
             let error = match problems == why {
                 true => close.into(),
                 false => CommandError::StepAndClose { step: why, close },
             };
-            let why = with_causes(&error);
-            (intended.unsealed_because(&why), Outcome::Unsealed(error))
+            down_instead(error, intended.clone(), Some(&plan.network))
         }
     };
     Ending::from(outcome).noting(record::write(&state))
@@ -115,15 +115,13 @@ fn close_because(intended: &InForce, error: StepError) -> Ending {
 /// passes between zones, and the box can still be managed.
 fn stop_forwarding(plan: &Plan, intended: InForce, error: StepError, mark: &Mark) -> Ending {
     let why = with_causes(&error);
-    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
-        if let Err(problem) = write(&setting) {
-            let error = CommandError::StepAndClose {
-                step: why,
-                close: problem.into(),
-            };
-            let state = intended.unsealed_because(&with_causes(&error));
-            return Ending::from(Outcome::Unsealed(error)).noting(record::write(&state));
-        }
+    if let Err(problem) = close::stop_forwarding() {
+        let error = CommandError::StepAndClose {
+            step: why,
+            close: problem.into(),
+        };
+        let (outcome, state) = down_instead(error, intended, Some(&plan.network));
+        return Ending::from(outcome).noting(record::write(&state));
     }
     // Turning it off makes the kernel accept redirects again
     // (inet_forward_change in net/ipv4/devinet.c).

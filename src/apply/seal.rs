@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::close::{Closing, close_asking_nobody, set_links_down};
+use super::close::{Closing, close_asking_nobody, down_instead};
 use super::error::{CommandError, with_causes};
 use super::exclusive::insist_on_root;
 use super::in_force::InForce;
@@ -37,20 +37,6 @@ pub(crate) fn seal() -> Ending {
             return ending.noting(marked);
         }
     };
-    let why = with_causes(&error);
-    let (outcome, state) = match set_links_down() {
-        Ok(()) => (
-            Outcome::SealedByLinks(error),
-            InForce::sealed().sealed_because(&format!("the interfaces are down, since {why}")),
-        ),
-        Err(step) => {
-            let error = CommandError::StepAndClose {
-                step: why,
-                close: step.into(),
-            };
-            let state = InForce::sealed().unsealed_because(&with_causes(&error));
-            (Outcome::Unsealed(error), state)
-        }
-    };
+    let (outcome, state) = down_instead(error, InForce::sealed(), None);
     Ending::from(outcome).noting(record::write(&state))
 }

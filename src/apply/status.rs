@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
-use super::{confirm, lease};
+use super::{close, confirm, lease};
 use crate::accounting::Accounting;
 use crate::host::iptables::Found;
 use crate::host::{self, clock, netlink};
@@ -41,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) compared_with: Option<String>,
     /// Each difference, in words.
     pub(crate) drift: Vec<String>,
+    /// What may be harmless, and only its owner can tell.
+    pub(crate) notes: Vec<String>,
     /// The names that allow lines go by, and their addresses.
     pub(crate) names: Vec<NameReport>,
     /// What was counted since the tables were first loaded.
@@ -94,11 +96,13 @@ pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
 
 fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
     let mut drift: Vec<String> = Vec::new();
+    let mut notes = Vec::new();
     let mut accounting = Accounting::default();
     let mut in_force = record.in_force.clone();
     match look(&in_force, policy.map(|policy| &policy.plan)) {
         Ok(seen) => {
             drift.extend(seen.drift);
+            notes = seen.notes;
             accounting = seen.accounting;
             in_force = seen.in_force;
         }
@@ -122,6 +126,7 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
         names: policy.map_or_else(Vec::new, |policy| names::report(&policy.plan.policy)),
         compared_with: policy.map(|policy| policy.snapshot.hash().to_string()),
         drift,
+        notes,
         accounting,
         in_force,
     }
@@ -131,6 +136,7 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
 struct Seen {
     in_force: InForce,
     drift: Vec<String>,
+    notes: Vec<String>,
     accounting: Accounting,
 }
 
@@ -141,10 +147,11 @@ fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
     let counted = found.iter().map(|found| (&found.rules, &found.counters));
     let accounting = Accounting::of(counted);
     let drift = match (noted, plan) {
-        (InForce::Sealed { .. }, plan) => unsealed(&found, plan)?,
+        (InForce::Sealed { .. }, plan) => unsealed(noted, &found, plan)?,
         (_, Some(plan)) => drift(&machine, &found, plan)?,
         (_, None) => Vec::new(),
     };
+    let notes = plan.map(notes).transpose()?.unwrap_or_default();
     let in_force = match plan {
         _ if matches!(noted, InForce::Sealed { .. }) && !drift.is_empty() => {
             noted.unsealed_because("it was closed, and is not any more; camfw seal closes it")
@@ -155,22 +162,31 @@ fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
     Ok(Seen {
         in_force,
         drift,
+        notes,
         accounting,
     })
 }
 
 /// What of a sealed box is not closed, in words.
-fn unsealed(found: &[Found], plan: Option<&Plan>) -> Result<Vec<String>, StepError> {
-    let sealed = Ruleset::sealed();
-    let rules = found
-        .iter()
-        .flat_map(|found| differences(&sealed, &found.rules));
-    let mut told: Vec<String> = rules.map(|difference| difference.to_string()).collect();
-    for setting in [sysctl::forwarding(false), sysctl::ipv6_forwarding_off()] {
+fn unsealed(
+    noted: &InForce,
+    found: &[Found],
+    plan: Option<&Plan>,
+) -> Result<Vec<String>, StepError> {
+    let current = netlink::read()?;
+    let wanted = plan.map(|plan| &plan.network);
+    let mut told: Vec<String> = Vec::new();
+    if !close::is_down_instead(noted, &current, wanted) {
+        let sealed = Ruleset::sealed();
+        let rules = found
+            .iter()
+            .flat_map(|found| differences(&sealed, &found.rules));
+        told.extend(rules.map(|difference| difference.to_string()));
+    }
+    for setting in sysctl::forwarding_off(&host::sysctl::scopes) {
         told.extend(not_so(&setting)?);
     }
-    let current = netlink::read()?;
-    let bypasses = network::bypasses(&current, plan.map(|plan| &plan.network));
+    let bypasses = network::bypasses(&current, wanted);
     let open = bypasses.iter().filter(|bypass| bypass.is_up);
     told.extend(open.map(ToString::to_string));
     Ok(told)
@@ -231,7 +247,15 @@ pub(super) fn others(machine: &Machine) -> Vec<String> {
 /// What carries frames of the plan's interfaces past the firewall, in words.
 pub(super) fn bypasses(current: &network::Current, plan: &Plan) -> Vec<String> {
     let found = network::bypasses(current, Some(&plan.network));
-    found.iter().map(ToString::to_string).collect()
+    let certain = found.iter().filter(|bypass| bypass.is_certain());
+    certain.map(ToString::to_string).collect()
+}
+
+/// What may carry them, or be harmless, in words.
+fn notes(plan: &Plan) -> Result<Vec<String>, StepError> {
+    let mut found = network::bypasses(&netlink::read()?, Some(&plan.network));
+    found.retain(|bypass| !bypass.is_certain());
+    Ok(found.iter().map(ToString::to_string).collect())
 }
 
 /// Every difference between the kernel and a plan, in words.

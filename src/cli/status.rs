@@ -54,6 +54,9 @@ fn to_text(report: &Report) -> String {
     for difference in &report.drift {
         let _ = writeln!(text, "{difference}");
     }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
     named(&mut text, &report.names);
     counted(&mut text, &report.accounting);
     text

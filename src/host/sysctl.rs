@@ -62,6 +62,15 @@ pub fn get(key: &Key) -> Result<Option<String>, SettingError> {
     }
 }
 
+/// What a family (`ipv4`, `ipv6`) has settings of: `all`, `default`, and each
+/// interface; nothing where the kernel does not have the family.
+pub fn scopes(family: &str) -> Vec<String> {
+    let folder = Path::new("/proc/sys/net").join(family).join("conf");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.collect()
+}
+
 /// Makes a setting so, and reads it back. A setting that is so already is not
 /// written, since the kernel may do more than keep it. Whether it was written.
 ///

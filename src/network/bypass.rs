@@ -33,6 +33,22 @@ pub enum FilterAction {
     Other(String),
 }
 
+/// What of nftables has a link's frames before the firewall and may send them on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FrameHook {
+    /// A table, by family and name, with rules that do: `fwd`, `dup`.
+    Table(String),
+    /// A flowtable, by its table and name: packets of connections in it are
+    /// forwarded, whatever the rules or ip_forward say (nf_flow_offload_ip_hook in
+    /// net/netfilter/nf_flow_table_ip.c).
+    Flowtable {
+        /// Family and name.
+        table: String,
+        /// Its own name.
+        name: String,
+    },
+}
+
 /// Something through which frames of a zone's link pass without the firewall.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bypass {
@@ -51,6 +67,15 @@ enum BypassWay {
     Elsewhere(MacAddress),
     Xdp,
     Filter(TrafficFilter),
+    Hook(FrameHook),
+    Promiscuous,
+}
+
+impl Bypass {
+    /// Whether frames do pass; else there may be a harmless reason for what is seen.
+    pub fn is_certain(&self) -> bool {
+        self.way != BypassWay::Promiscuous
+    }
 }
 
 impl fmt::Display for Bypass {
@@ -80,6 +105,18 @@ impl fmt::Display for Bypass {
             BypassWay::Xdp => write!(
                 f,
                 "an XDP program has its frames before the firewall; remove it: ip link set {link} xdp off"
+            ),
+            BypassWay::Hook(FrameHook::Table(table)) => write!(
+                f,
+                "table {table} of nftables sends its frames on (fwd or dup) past the firewall; remove it, or what loads it: nft delete table {table}"
+            ),
+            BypassWay::Hook(FrameHook::Flowtable { table, name }) => write!(
+                f,
+                "flowtable {name} in table {table} of nftables forwards what is in it past the firewall; remove it, or what loads it: nft delete table {table}"
+            ),
+            BypassWay::Promiscuous => write!(
+                f,
+                "something takes every frame on it: a packet capture, or a link in another network namespace (macvlan mode passthru), which would have them past the firewall; end it if it is not yours"
             ),
             BypassWay::Filter(filter) => {
                 let kind = &filter.kind;
@@ -192,6 +229,12 @@ impl<'a> Search<'a> {
             for filter in link.filters.iter().filter(|filter| self.can_carry(filter)) {
                 push(BypassWay::Filter(filter.clone()));
             }
+            for hook in &link.hooks {
+                push(BypassWay::Hook(hook.clone()));
+            }
+            if link.promiscuity > self.explained(link) {
+                push(BypassWay::Promiscuous);
+            }
         }
         found
     }
@@ -274,6 +317,18 @@ impl<'a> Search<'a> {
         let named = |wanted: &Wanted| wanted.names().any(|name| name == upper.name);
         let harmless = has_type(upper, BESIDE) || has_type(upper, PART);
         !harmless && !self.wanted.is_some_and(named)
+    }
+
+    /// How many of those that ask for every frame are known: its controller, and
+    /// each link on it, here or (`also_receives`) elsewhere, since a device that
+    /// has no list of addresses takes all for another one (__dev_set_rx_mode in
+    /// net/core/dev.c); VLANs pass on what is asked of them.
+    fn explained(&self, link: &Link) -> u32 {
+        let upper: u32 = self
+            .on(&link.name)
+            .map(|upper| 1_u32.saturating_add(upper.promiscuity))
+            .sum();
+        u32::from(link.controller.is_some()) + u32::from(!link.also_receives.is_empty()) + upper
     }
 
     fn can_carry(&self, filter: &TrafficFilter) -> bool {
@@ -393,6 +448,46 @@ mod tests {
             )));
         }
         assert!(told(link("eth1", ""), vec![port_of("br9", link("eth7", "veth"))])?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn what_nftables_has_on_a_device_is_told() -> Result {
+        for (hook, said) in [
+            (FrameHook::Table("netdev t".into()), "table netdev t"),
+            (
+                FrameHook::Flowtable {
+                    table: "inet t".into(),
+                    name: "f".into(),
+                },
+                "flowtable f in table inet t",
+            ),
+        ] {
+            let eth1 = Link {
+                hooks: vec![hook],
+                ..link("eth1", "")
+            };
+            let lines = told(eth1, Vec::new())?;
+            let expected = format!("interface eth1: {said} of nftables");
+            assert!(
+                lines.len() == 1 && lines[0].starts_with(&expected),
+                "{lines:?}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn who_takes_every_frame_is_told_where_it_is_not_known() -> Result {
+        let taken = |promiscuity| Link {
+            promiscuity,
+            ..link("eth1", "")
+        };
+        assert!(told(taken(0), Vec::new())?.is_empty());
+        assert!(told(taken(1), vec![on("eth1.7", "vlan", "eth1")])?.is_empty());
+        let lines = told(taken(1), Vec::new())?;
+        assert!(lines[0].starts_with("interface eth1: something takes every frame"));
+        assert_eq!(told(taken(2), vec![on("eth1.7", "vlan", "eth1")])?.len(), 1);
         Ok(())
     }
 

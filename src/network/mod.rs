@@ -17,7 +17,7 @@ use ipnet::IpNet;
 
 use crate::name::{InterfaceName, MacAddress};
 
-pub use bypass::{Bypass, FilterAction, TrafficFilter, bypasses};
+pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
 pub use diff::{Change, Diff, NetworkError, diff, left_alone};
 pub use foreign::foreign;
 pub use lease::{Lease, LeaseError, Taken, lease};
@@ -335,6 +335,11 @@ pub struct Link {
     pub xdp: bool,
     /// The filters of traffic control that see its frames.
     pub filters: Vec<TrafficFilter>,
+    /// What of nftables has its frames before the firewall, and may send them on.
+    pub hooks: Vec<FrameHook>,
+    /// How many ask for every frame on the wire (IFLA_PROMISCUITY): a controller, a
+    /// packet socket, what is on it. `ip link set promisc on` is none of them.
+    pub promiscuity: u32,
     /// Unicast addresses, of no link in this namespace, whose frames it takes too:
     /// a macvlan on it that was moved to another namespace asks for them.
     pub also_receives: Vec<MacAddress>,

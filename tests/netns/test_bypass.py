@@ -179,6 +179,36 @@ class BypassLegacy(NetworkTest):
                 self.tc("filter", "del", "dev", "eth1", hook, "prio", "9")
                 self.assert_nothing_told()
 
+    def nft(self, text: str) -> None:
+        self.router.run(["nft", "-f", "-"], input=text, check=True)
+
+    def test_a_table_of_devices_that_sends_frames_on(self) -> None:
+        self.nft('table netdev other { chain c { type filter hook ingress device "eth1" priority 0; '
+                 'udp dport 4242 fwd to "eth0"; }; }')
+        self.assertTrue(self.crosses(), "control: it is sent on")
+        self.assert_told("eth1", "table netdev other of nftables", "nft delete table netdev other")
+        self.assertIn("netdev other", self.camfw("seal").said)
+        self.assertFalse(self.crosses(0.5))
+        self.camfw("status", expect=3)
+        self.router.ip("link", "set", "eth1", "up")
+        self.assertTrue(self.crosses(), "control: it is sent on")
+        self.assertIn("UNSEALED", self.camfw("status", expect=4).stdout)
+        self.nft("delete table netdev other")
+        self.assert_nothing_told()
+
+    def test_a_macvlan_that_takes_all_in_another_namespace(self) -> None:
+        note = "note: interface eth1: something takes every frame on it"
+        with Namespace("other") as other:
+            self.router.ip("link", "add", "link", "eth1", "name", "up0", "netns", other.name,
+                           "type", "macvlan", "mode", "passthru")
+            other.ip(batch="link set up0 up\naddress add 192.168.8.1/24 dev up0")
+            self.assertTrue(probes.ping(self.camera, example.CAMERA.router), "control: the other one answers")
+            self.assertIn(note, self.camfw("status").stdout)
+            self.assertIn("eth1: something takes every frame", self.camfw("seal").said)
+            self.assertFalse(probes.ping(self.camera, example.CAMERA.router, 0.5))
+        self.assertTrue(wait_until(lambda: self.program.run("apply").code == 0))
+        self.assertNotIn(note, self.camfw("status").stdout)
+
     def test_a_program_of_traffic_control(self) -> None:
         self.tc("qdisc", "add", "dev", "eth1", "clsact")
         self.tc("filter", "add", "dev", "eth1", "ingress", "bpf", "bytecode", "1,6 0 0 0", "flowid", "1:1")

@@ -18,7 +18,7 @@ NOBODY = "65534"
 
 @both_backends
 class Failure(RouterTest):
-    """Exit code 3, the box is sealed; or 4, and nothing was opened."""
+    """Exit code 3, the box is sealed: by its tables, or by its links that are down."""
 
     def failing(self, script: str, names: tuple[str, ...] = RESTORES) -> Path:
         """A folder for PATH in which these commands are a script; in it `input`
@@ -52,22 +52,28 @@ if [[ "$input $*" == *"-m conntrack"* ]]; then
     exit 4
 fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
 
-    def assert_never_open(self, code: int) -> None:
-        """Sealed where it says so; else, at the least, nothing is forwarded."""
-        if code == 3:
+    def assert_closed(self, said: str) -> None:
+        """Sealed in the way that it says: no packet gets anywhere."""
+        if "Sealed: the interfaces are down" not in said:
             self.assert_sealed()
+            return
         self.assertEqual(self.forwarding(), "0")
+        for interface in ("eth0", "eth1", "eth2"):
+            shown = self.router.run(["ip", "-br", "link", "show", interface], check=True).stdout
+            self.assertIn(" DOWN ", shown)
+        for way, reach in self.crossings(wait=0.5).items():
+            self.assertFalse(reach, f"{way}: {reach.detail}")
 
     def boot_fails(self, path: Path, *words: str) -> None:
-        """boot on an open box ends with 3 or 4 and names what is missing."""
+        """boot on an open box ends with 3 and names what is missing."""
         self.lab.configure_router()
         self.assert_open()
         result = self.program.run("boot", path=path)
-        self.assertIn(result.code, (3, 4), str(result))
+        self.assertEqual(result.code, 3, str(result))
         self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
         for word in words:
             self.assertIn(word, result.stderr)
-        self.assert_never_open(result.code)
+        self.assert_closed(result.stderr)
 
     def apply_fails(self, path: Path, *words: str) -> None:
         """apply of a changed policy on a running box names what is missing; the
@@ -78,13 +84,13 @@ fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
         # So that raw has to be loaded too.
         self.change_config('rate = "10/minute"', 'rate = "20/minute"')
         result = self.program.run("apply", path=path)
-        self.assertIn(result.code, (1, 2, 3, 4), str(result))
+        self.assertIn(result.code, (1, 2, 3), str(result))
         for word in words:
             self.assertIn(word, result.stderr)
         if result.code in (1, 2):
             self.assertEqual(self.tables.snapshot(), before)
         else:
-            self.assert_never_open(result.code)
+            self.assert_closed(result.stderr)
         with Listener(self.router, tcp=[443]):
             self.assertFalse(probes.tcp(self.laptop, self.lab.address("laptop", "router"), 443, 0.5))
 
@@ -93,6 +99,14 @@ fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
 
     def test_apply_without_iptables(self) -> None:
         self.apply_fails(tools(self.scratch / "empty", self.backend, COMMANDS), "iptables")
+
+    def test_links_that_are_down_instead_are_a_sealed_box_until_one_is_up(self) -> None:
+        self.boot_fails(tools(self.scratch / "empty", self.backend, COMMANDS), "iptables")
+        self.assertIn("the interfaces are down", self.camfw("status", expect=3).stdout)
+        self.router.ip("link", "set", "eth1", "up")
+        self.assertIn("UNSEALED", self.camfw("status", expect=4).stdout)
+        self.camfw("apply")
+        self.assertTrue(probes.ping(self.camera, self.lab.address("camera", "router")))
 
     def test_boot_with_a_path_that_is_not_there(self) -> None:
         self.boot_fails(self.scratch / "nowhere", "iptables")

@@ -113,6 +113,19 @@ class Seal(SealTest):
         self.camfw("refresh", expect=1)
         self.assert_sealed()
 
+    def test_an_interface_that_forwards_for_itself_does_not_any_more(self) -> None:
+        self.camfw("boot")
+        self.camfw("seal")
+        self.router.write_sysctl("net.ipv4.conf.eth1.forwarding", "1")
+        self.assertEqual(self.forwarding(), "0", "that of all is as it was")
+        self.assertIn("net.ipv4.conf.eth1.forwarding", self.camfw("status", expect=4).stdout)
+        self.camfw("seal")
+        self.assertEqual(self.router.read_sysctl("net.ipv4.conf.eth1.forwarding"), "0")
+        self.assert_sealed()
+        self.camfw("status", expect=3)
+        self.camfw("apply")
+        self.camfw("status")
+
     def test_where_run_cannot_be_written_it_is_closed_and_said(self) -> None:
         self.camfw("boot")
         read_only = "/bin/mount -t tmpfs -o ro none /run; exec \"$@\""

@@ -2,7 +2,9 @@
 //! filters, and the addresses that it takes frames for beside its own.
 
 use futures_util::{StreamExt, TryStreamExt};
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, Nla, NlasIterator, Parseable,
+};
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage};
 use netlink_packet_route::tc::{
     TcAction, TcActionAttribute, TcActionMirrorOption, TcActionOption, TcAttribute,
@@ -176,10 +178,43 @@ fn filter(message: &TcMessage, names: &Names) -> Option<TrafficFilter> {
         | TcOption::Flower(TcFilterFlowerOption::Actions(actions)) => actions.as_slice(),
         _ => &[],
     });
+    let mut actions: Vec<FilterAction> = actions.map(|one| action(one, names)).collect();
+    let kind = kind(message);
+    if let Some((_, number)) = ACTIONS.iter().find(|(name, _)| *name == kind) {
+        for option in options {
+            actions.extend(unparsed_actions(option, *number, names));
+        }
+    }
     Some(TrafficFilter {
-        kind: kind(message).to_owned(),
-        actions: actions.map(|one| action(one, names)).collect(),
+        kind: kind.to_owned(),
+        actions,
     })
+}
+
+/// The attribute with the actions of each kind of filter whose options are not
+/// parsed for us: TCA_BASIC_ACT and so on (linux/pkt_cls.h).
+const ACTIONS: [(&str, u16); 4] = [("basic", 3), ("flow", 9), ("fw", 4), ("route", 6)];
+
+/// Those in options as they are on the wire; what cannot be read may do anything.
+fn unparsed_actions(option: &TcOption, number: u16, names: &Names) -> Vec<FilterAction> {
+    let TcOption::Other(options) = option else {
+        return Vec::new();
+    };
+    let mut bytes = vec![0; options.value_len()];
+    options.emit_value(&mut bytes);
+    let attributes = NlasIterator::new(bytes.as_slice()).filter_map(Result::ok);
+    let lists = attributes.filter(|attribute| attribute.kind() == number);
+    let actions = lists.flat_map(|list| {
+        let actions = NlasIterator::new(list.value()).map(|one| {
+            let parsed = one.and_then(|one| TcAction::parse(&one));
+            match parsed {
+                Ok(parsed) => action(&parsed, names),
+                Err(error) => FilterAction::Other(error.to_string()),
+            }
+        });
+        actions.collect::<Vec<_>>()
+    });
+    actions.collect()
 }
 
 fn action(action: &TcAction, names: &Names) -> FilterAction {
@@ -219,7 +254,7 @@ fn has_code(error: &Error, codes: &[i32]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use netlink_packet_core::{Emitable, Parseable};
+    use netlink_packet_core::{DefaultNla, Emitable};
     use netlink_packet_route::tc::{TcFilterBpfOption, TcMirror};
 
     use super::*;
@@ -274,6 +309,18 @@ mod tests {
             ),
         ] {
             let found = read(kind, vec![option]);
+            let actions = found.map(|filter| filter.actions);
+            let to = FilterAction::Redirect(Some("eth0".into()));
+            assert_eq!(actions, Some(vec![to]), "{kind}");
+        }
+        for (kind, number) in ACTIONS {
+            let actions = vec![mirred(7)];
+            let mut list = vec![0; actions.as_slice().buffer_len()];
+            actions.as_slice().emit(&mut list);
+            let options = [(100, vec![0; 4]), (number, list)];
+            let options =
+                options.map(|(kind, value)| TcOption::Other(DefaultNla::new(kind, value)));
+            let found = read(kind, options.to_vec());
             let actions = found.map(|filter| filter.actions);
             let to = FilterAction::Redirect(Some("eth0".into()));
             assert_eq!(actions, Some(vec![to]), "{kind}");

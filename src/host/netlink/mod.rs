@@ -2,6 +2,7 @@
 
 mod dhcp;
 mod frames;
+mod hooks;
 mod read;
 mod trial;
 mod unmanaged;
@@ -54,6 +55,9 @@ pub enum NetlinkError {
         /// What the kernel said.
         error: rtnetlink::Error,
     },
+    /// nftables could not be read.
+    #[error("cannot read what nftables has on devices: {0}")]
+    Nftables(io::Error),
     /// A change failed.
     #[error("{change}: {error}")]
     Change {
@@ -93,7 +97,16 @@ pub enum NetlinkError {
 /// # Errors
 /// Netlink cannot be opened or a dump fails.
 pub fn read() -> Result<Current, NetlinkError> {
-    with_handle(|handle| async move { read::all(&handle).await })
+    let mut current = with_handle(|handle| async move { read::all(&handle).await })?;
+    for (name, hook) in hooks::read().map_err(NetlinkError::Nftables)? {
+        let links = current.links.iter_mut();
+        for link in links.filter(|link| name.is_for(&link.name)) {
+            if !link.hooks.contains(&hook) {
+                link.hooks.push(hook.clone());
+            }
+        }
+    }
+    Ok(current)
 }
 
 /// The options of the kernel without which it cannot make these kinds of link,

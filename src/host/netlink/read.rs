@@ -116,6 +116,10 @@ fn link(message: &LinkMessage, name: &str, names: &Names) -> Link {
     let mut elsewhere = false;
     for attribute in &message.attributes {
         match attribute {
+            LinkAttribute::Promiscuity(count) => {
+                let asked = message.header.flags.contains(LinkFlags::Promisc);
+                link.promiscuity = count.saturating_sub(u32::from(asked));
+            }
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Link(index) => link.lower.extend(names.get(index).cloned()),
             // Then that number is one of another namespace.
