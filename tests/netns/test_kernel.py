@@ -109,7 +109,7 @@ class Kernel(RouterTest):
         self.assertEqual(self.links(), links)
         self.assertEqual(self.forwarding(), "1")
         # The last policy is one that this kernel can hold.
-        result = self.camfw("boot", expect=1)
+        result = self.camfw("boot", expect=2)
         self.assertIn("CONFIG_VLAN_8021Q", result.stderr)
         self.assertEqual(self.tables.snapshot(), before)
         self.program.forget()
@@ -128,7 +128,7 @@ class Kernel(RouterTest):
 
     def test_a_table_that_the_kernel_lacks_is_said_before_anything_is_touched(self) -> None:
         before = meant(self.tables.snapshot())
-        result = self.camfw("apply", path=self.without_raw(), expect=1)
+        result = self.camfw("apply", path=self.without_raw(), expect=2)
         self.assertIn("CONFIG_IP_NF_RAW (table raw, IPv4)", result.stderr)
         self.assertEqual(meant(self.tables.snapshot()), before)
         self.assertEqual(self.router.read_sysctl("net.ipv4.conf.all.rp_filter"), "0", "settings too")
