@@ -103,7 +103,7 @@ class Kernel(RouterTest):
             self.assertNotIn("CONFIG_VLAN_8021Q", result.said)
             self.assertEqual(result.code, 0, str(result))
             return
-        self.assertEqual(result.code, 1, str(result))
+        self.assertEqual(result.code, 2, str(result))
         self.assertIn("CONFIG_VLAN_8021Q", result.stderr)
         self.assertEqual(self.tables.snapshot(), before)
         self.assertEqual(self.links(), links)

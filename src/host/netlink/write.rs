@@ -10,6 +10,7 @@ use netlink_packet_route::link::InfoBridgePort;
 use netlink_packet_route::neighbour::NeighbourAttribute;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use nix::libc;
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteMessageBuilder};
 
 use super::{NetlinkError, OUR_ROUTES, OURS, read};
@@ -22,16 +23,22 @@ pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError
         indexes: read::indexes(handle).await?,
     };
     for change in changes {
-        links.make(change).await.map_err(|error| match error {
-            Error::Kernel(error) => NetlinkError::Change {
-                change: Box::new(change.clone()),
-                error,
-            },
-            Error::NoLink(name) => NetlinkError::NoLink {
-                change: Box::new(change.clone()),
-                name,
-            },
-        })?;
+        match links.make(change).await {
+            Ok(()) => {}
+            Err(Error::Kernel(error)) if is_gone_already(change, &error) => {}
+            Err(Error::Kernel(error)) => {
+                return Err(NetlinkError::Change {
+                    change: Box::new(change.clone()),
+                    error,
+                });
+            }
+            Err(Error::NoLink(name)) => {
+                return Err(NetlinkError::NoLink {
+                    change: Box::new(change.clone()),
+                    name,
+                });
+            }
+        }
         match change {
             Change::Rename { from, to } => {
                 if let Some(index) = links.indexes.remove(from) {
@@ -46,6 +53,19 @@ pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError
         }
     }
     Ok(())
+}
+
+/// Whether a removal finds nothing left to remove: with an address the kernel takes
+/// out the routes that need it (fib_sync_down_addr and fib_table_flush in
+/// net/ipv4/fib_frontend.c). Whether it is gone is read back after all changes.
+fn is_gone_already(change: &Change, error: &rtnetlink::Error) -> bool {
+    let gone = match change {
+        Change::RemoveRoute(_) => libc::ESRCH,
+        Change::RemoveAddress { .. } => libc::EADDRNOTAVAIL,
+        Change::RemoveRule(_) | Change::RemoveNeighbour(_) => libc::ENOENT,
+        _ => return false,
+    };
+    matches!(error, rtnetlink::Error::NetlinkError(message) if message.raw_code() == -gone)
 }
 
 /// Sets links down; each is tried, whatever became of the others.
