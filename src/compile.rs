@@ -12,9 +12,11 @@ mod helper;
 mod icmpv6;
 mod line;
 mod nat;
+mod redirected;
 mod related;
 mod source;
 mod tree;
+mod unasked;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -191,6 +193,7 @@ impl<'a> Compiler<'a> {
                 dhcp_client(&mut table, zone);
             }
         }
+        self.unasked(&mut table);
         self.bogons(&mut table);
         self.sources_of_new_connections(&mut table);
         for flow in flows(policy) {
@@ -245,7 +248,7 @@ impl<'a> Compiler<'a> {
         let mut lines = Vec::new();
         let mut names = std::mem::take(&mut self.names);
         for allow in policy.allows_of(flow) {
-            lines.extend(self.line(table, &mut names, allow));
+            lines.extend(self.line(table, &mut names, flow, allow));
         }
         tree::place(table, &mut names, &allowed, lines);
         self.names = names;

@@ -345,6 +345,9 @@ pub struct Forward {
     pub address: Option<Spanned<String>>,
     /// To this port, the same unless said.
     pub to_port: Option<Spanned<i64>>,
+    /// Whether the host's own port is reached without the forward too.
+    #[serde(default)]
+    pub direct: bool,
 }
 
 /// `[[proxy]]`
@@ -363,6 +366,8 @@ pub struct Proxy {
     pub via: Option<Spanned<String>>,
     /// The mark and the routing table by which packets get there.
     pub table: Option<Spanned<i64>>,
+    /// Whether the proxy's port on the router is reached without it too.
+    pub direct: Option<Spanned<bool>>,
 }
 
 fn yes() -> bool {

@@ -69,6 +69,15 @@ impl PortRange {
         self.first != self.last
     }
 
+    /// What is left of it without one port.
+    pub fn without(self, port: u16) -> impl Iterator<Item = PortRange> {
+        let before = PortRange::new(self.first, port.saturating_sub(1).min(self.last));
+        let after = port
+            .checked_add(1)
+            .and_then(|next| PortRange::new(next.max(self.first), self.last));
+        [before, after].into_iter().flatten()
+    }
+
     /// Whether every port of `other` is in it.
     pub fn contains(self, other: PortRange) -> bool {
         self.first <= other.first && other.last <= self.last

@@ -16,6 +16,8 @@ pub struct Plan {
     pub ipv6: Ruleset,
     /// Settings that tighten, written before the rules.
     pub sysctls: Vec<Setting>,
+    /// Settings that tighten and are not there before the rules, written after them.
+    pub with_rules: Vec<Setting>,
     /// IPv6 on at interfaces, after the rules and before the addresses.
     pub ipv6_on: Vec<Setting>,
     /// Forwarding, which is the last step.
@@ -41,6 +43,7 @@ impl Plan {
             ipv4: compile::ipv4(&policy),
             ipv6: compile::ipv6(&policy),
             sysctls: sysctl::wanted(&policy),
+            with_rules: sysctl::with_rules(&policy),
             ipv6_on: sysctl::ipv6_on(&policy),
             last: sysctl::last(&policy),
             network: network::wanted(&policy),

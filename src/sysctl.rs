@@ -117,6 +117,32 @@ pub fn ipv6_on(policy: &Policy) -> Vec<Setting> {
         .collect()
 }
 
+/// What must hold once the rules are loaded, and is not there before: it comes
+/// with the kernel's module of conntrack.
+pub fn with_rules(policy: &Policy) -> Vec<Setting> {
+    let mut settings = of_conntrack();
+    replace(&mut settings, policy);
+    settings
+}
+
+fn of_conntrack() -> Vec<Setting> {
+    vec![setting(
+        "net/netfilter/nf_conntrack_tcp_loose",
+        "0",
+        Need::Required,
+        "a connection that has ended is not picked up in the middle",
+    )]
+}
+
+/// The file's own values in place of ours.
+fn replace(settings: &mut [Setting], policy: &Policy) {
+    for setting in settings {
+        if let Some(value) = policy.sysctls.get(&setting.key.to_string()) {
+            setting.value.clone_from(value);
+        }
+    }
+}
+
 /// IPv6 forwarding off: in the seal, and where the policy lets none pass.
 pub fn ipv6_forwarding_off() -> Setting {
     setting(
@@ -315,12 +341,13 @@ pub fn keys<'a>(
 ) -> Vec<String> {
     settings(interfaces, ipv6)
         .iter()
+        .chain(&of_conntrack())
         .map(|setting| setting.key.to_string())
         .collect()
 }
 
 /// All settings of a policy that tighten, in order of writing: but for
-/// [`ipv6_on`] and [`last`].
+/// [`with_rules`], [`ipv6_on`] and [`last`].
 pub fn wanted(policy: &Policy) -> Vec<Setting> {
     let mut settings = settings(policy.zones.iter().map(|zone| &zone.interface), policy.ipv6);
     for key in proxied(policy) {
@@ -330,11 +357,7 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
             setting.why = "a transparent proxy answers with the addresses of others";
         }
     }
-    for setting in &mut settings {
-        if let Some(value) = policy.sysctls.get(&setting.key.to_string()) {
-            setting.value.clone_from(value);
-        }
-    }
+    replace(&mut settings, policy);
     settings
 }
 

@@ -154,6 +154,8 @@ pub(super) fn enforce_proven(
         .into_iter()
         .map(|(family, name)| Made::Table(family, name));
     enforced.made.extend(loaded);
+    // What is ended below must not be picked up again.
+    enforced.wrote(&plan.with_rules).map_err(rules)?;
     if has_loaded || revoke::is_due() {
         let problem = revoke::revoke(plan, network.as_ref().ok()).err();
         enforced.undone.extend(problem);

@@ -266,7 +266,8 @@ pub(super) fn drift(
 ) -> Result<Vec<String>, StepError> {
     let mut told = machine.differences(found, plan);
     let mut settings = machine.settings(plan);
-    settings.extend(plan.ipv6_on.iter().chain(&plan.last).cloned());
+    let after = plan.with_rules.iter().chain(&plan.ipv6_on);
+    settings.extend(after.chain(&plan.last).cloned());
     let forwards = sysctl::forwarding(true);
     let is_off = host::sysctl::get(&forwards.key)?.as_ref() != Some(&forwards.value);
     // Off for all says it for each.

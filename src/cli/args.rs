@@ -89,7 +89,15 @@ pub struct Options(Vec<(String, String)>);
 
 impl Options {
     /// Those that have no value.
-    const FLAGS: [&'static str; 6] = ["live", "fragment", "dnat", "snat", "svg", "expected"];
+    const FLAGS: [&'static str; 7] = [
+        "live",
+        "fragment",
+        "dnat",
+        "snat",
+        "svg",
+        "expected",
+        "elsewhere",
+    ];
 
     /// Which go with which command.
     const OF: [(&'static str, &'static [&'static str]); 3] = [
@@ -128,6 +136,7 @@ impl Options {
                 "ctrepldst",
                 "expected",
                 "helper",
+                "elsewhere",
             ],
         ),
     ];

@@ -108,7 +108,8 @@ pub fn network(plan: &Plan) -> String {
 /// Kernel settings in order of writing, each with its reason.
 pub fn sysctls(plan: &Plan) -> String {
     let mut text = String::new();
-    let settings = plan.sysctls.iter().chain(&plan.ipv6_on).chain(&plan.last);
+    let before = plan.sysctls.iter().chain(&plan.with_rules);
+    let settings = before.chain(&plan.ipv6_on).chain(&plan.last);
     for setting in settings {
         let _ = writeln!(text, "{setting}  # {}", setting.why);
     }

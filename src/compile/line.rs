@@ -6,17 +6,28 @@ use ipnet::IpNet;
 
 use super::tree::{self, ChainNames, FEW, Placed};
 use super::{Compiler, chain, host, service_matches};
+use crate::field::PortRange;
 use crate::name::ChainName;
-use crate::policy::{Addresses, Allow};
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Service};
+use crate::registry::group;
 use crate::ruleset::{CtStates, IpFamily, Match, Negatable, RecentCheck, Rule, Table, Target};
 
+/// Some of what an allow line opens.
+struct Way {
+    destinations: Vec<Option<IpNet>>,
+    service: Service,
+    /// What its rules ask for besides.
+    asks: Vec<Match>,
+}
+
 impl Compiler<'_> {
-    /// The rules of an allow line, the same whoever it is from. What they need
-    /// of chains of their own is put into the table.
+    /// The rules of an allow line on one of its flows. What they need of chains of
+    /// their own is put into the table.
     pub(super) fn line(
         &self,
         table: &mut Table,
         names: &mut ChainNames,
+        flow: Flow,
         allow: &Allow,
     ) -> Vec<Placed> {
         let target = match self.counting_chain(table, allow) {
@@ -25,21 +36,23 @@ impl Compiler<'_> {
         };
         let counted_here = target == Target::Accept;
         let mut placed = Vec::new();
-        for service in &allow.services {
-            for (protocol, extensions) in service_matches(service, self.family) {
+        for way in self.ways(flow, allow) {
+            for (protocol, extensions) in service_matches(&way.service, self.family) {
                 let mut rule = Rule::new(target.clone()).of(protocol);
                 rule.matches = extensions;
                 rule.matches
                     .push(Match::Conntrack(Negatable::is(CtStates::NEW)));
+                rule.matches.extend(way.asks.clone());
                 rule.matches.extend(allow.when.map(Match::Time));
                 if counted_here {
                     rule.matches.extend(self.limits(allow));
                 }
-                rule.matches.extend(comment(allow, &service.to_string()));
-                for destination in self.prefixes(&allow.destinations) {
+                rule.matches
+                    .extend(comment(allow, &way.service.to_string()));
+                for destination in &way.destinations {
                     placed.push(Placed {
                         source: None,
-                        destination,
+                        destination: *destination,
                         rule: rule.clone(),
                     });
                 }
@@ -58,6 +71,67 @@ impl Compiler<'_> {
             }
         }
         placed
+    }
+
+    /// What an allow line opens on a flow, and where.
+    fn ways(&self, flow: Flow, allow: &Allow) -> Vec<Way> {
+        let mut ways = Vec::new();
+        let to_router = flow.to == Endpoint::Router && allow.destinations == Addresses::Any;
+        let own_address = to_router.then_some(Match::OwnAddress);
+        for (destinations, redirected) in self.by_redirected(flow, allow) {
+            let direct = redirected.left_of(&allow.services).into_iter();
+            ways.extend(direct.map(|service| Way {
+                destinations: destinations.clone(),
+                service,
+                asks: own_address.iter().cloned().collect(),
+            }));
+            let sent_on = Match::Conntrack(Negatable::is(CtStates::DNAT));
+            let by_redirect = redirected.part_of(&allow.services).into_iter();
+            ways.extend(by_redirect.map(|service| {
+                Way {
+                    destinations: destinations.clone(),
+                    service,
+                    asks: own_address
+                        .iter()
+                        .cloned()
+                        .chain([sent_on.clone()])
+                        .collect(),
+                }
+            }));
+        }
+        if to_router {
+            ways.extend(self.at_groups(allow));
+        }
+        ways
+    }
+
+    /// A line to the router whose service is asked at a group, or by broadcast.
+    fn at_groups(&self, allow: &Allow) -> Vec<Way> {
+        let mut ways = Vec::new();
+        for service in &allow.services {
+            for group in group::services() {
+                let port = PortRange::port(group.port);
+                if !service.udp.iter().any(|ports| ports.contains(port)) {
+                    continue;
+                }
+                let groups = group.groups.iter().copied().map(IpNet::from);
+                let groups: Vec<Option<IpNet>> = groups
+                    .filter(|group| self.is_ours(group))
+                    .map(Some)
+                    .collect();
+                ways.push(Way {
+                    destinations: groups,
+                    service: Service {
+                        tcp: Vec::new(),
+                        udp: vec![port],
+                        icmp: Vec::new(),
+                        ..service.clone()
+                    },
+                    asks: Vec::new(),
+                });
+            }
+        }
+        ways
     }
 
     /// The family's own of some addresses; a None in it is any.

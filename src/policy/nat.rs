@@ -40,7 +40,9 @@ pub struct Snat {
     pub origin: Origin,
 }
 
-/// Sends connections to a port of the router on to a host.
+/// Sends connections to a port of the router on to a host. An allow line that names
+/// the host lets in to that port what came by the forward, and no more unless the
+/// forward is `direct`; one that names a network says what it says.
 #[derive(Debug, Clone)]
 pub struct Forward {
     /// Whose connections.
@@ -55,6 +57,8 @@ pub struct Forward {
     pub address: Ipv4Addr,
     /// The host's port.
     pub to_port: u16,
+    /// Whether the host's port is reached without the forward too.
+    pub direct: bool,
     /// Where the file says so.
     pub origin: Origin,
 }
@@ -70,6 +74,8 @@ pub struct Proxy {
     pub ports: Vec<PortRange>,
     /// Where the proxy is.
     pub way: ProxyWay,
+    /// Whether a proxy's port on the router is reached without it too.
+    pub direct: bool,
     /// Where the file says so.
     pub origin: Origin,
 }
@@ -307,6 +313,7 @@ impl Resolver<'_> {
             to,
             address,
             to_port,
+            direct: forward.direct,
             origin: Origin::new(self.source, written.span().start),
         })
     }
@@ -427,11 +434,21 @@ impl Resolver<'_> {
                 ));
             }
         };
+        let direct = match (&proxy.direct, &way) {
+            (Some(direct), ProxyWay::Host { .. }) => {
+                return Err(self.source.refuse(
+                    direct.span(),
+                    "packets get to a proxy on a host unchanged, by the allow line to its zone; remove direct",
+                ));
+            }
+            (direct, _) => direct.as_ref().is_some_and(|direct| *direct.get_ref()),
+        };
         Ok(Proxy {
             from,
             to,
             ports,
             way,
+            direct,
             origin: Origin::new(self.source, written.span().start),
         })
     }

@@ -9,12 +9,16 @@ mod related;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::IpNet;
+
 use super::belongs;
 use super::condition::address;
 use super::diagram::{Diagrams, Set};
 use super::intent::{self, Intent, Known};
 use super::judge::{Verdict, judge};
-use super::packet::{Field, Interfaces, NO_INTERFACE, NODES_MAX, Space, State, Three};
+use super::packet::{
+    Field, Interfaces, NO_INTERFACE, NODES_MAX, OwnAddresses, Space, State, Three,
+};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
@@ -176,15 +180,33 @@ pub fn space(policy: &Policy, rulesets: &[&Ruleset], family: IpFamily) -> Space 
     }
     patterns.extend(policy.zones.iter().map(|zone| zone.interface.to_string()));
     let mut space = Space::new(family, Interfaces::new(&patterns));
+    let mut known = OwnAddresses::default();
     for zone in &policy.zones {
+        let ours = zone
+            .own()
+            .filter(|own| own.addr().is_ipv4() == (family == IpFamily::V4));
+        let ours: Vec<IpNet> = ours.collect();
+        // The last address of a network with two hosts or one is a host's.
+        let many = ours
+            .iter()
+            .filter(|own| own.addr().is_ipv4() && own.prefix_len() < 31);
+        known.add(
+            intent::place(&space, zone),
+            ours.iter().map(|own| address(own.addr())).collect(),
+            many.map(|own| address(own.broadcast())).collect(),
+        );
         let mut own = zone.own().map(|own| own.addr());
         if let Some(own) = own.find(|own| own.is_ipv4() == (family == IpFamily::V4)) {
             let place = intent::place(&space, zone);
             space.own_addresses.insert(place, address(own));
         }
     }
+    space.know_own(known);
     space
 }
+
+/// What is noted of a packet that a forward sends on.
+const SENT_ON: [Field; 3] = [Field::Dnat, Field::OriginalDestination, Field::OriginalPort];
 
 struct Proof<'a> {
     policy: &'a Policy,
@@ -209,7 +231,9 @@ impl<'a> Proof<'a> {
         let program = Program::new(ruleset, &space);
         let mut reach = Reach::new(&program);
         let accepted = Way::ALL.map(|way| reach.accepted(&mut space, way));
-        let unseen = program.noted();
+        // What a forward sent on, and from where, is part of what is meant.
+        let mut unseen = program.noted();
+        unseen.retain(|field| !SENT_ON.contains(field));
         let noted = accepted.map(|accepted| {
             let may = space.forget(accepted.may, &unseen);
             let must = match accepted.is_exact() {
@@ -259,15 +283,50 @@ impl<'a> Proof<'a> {
         self.space.forget(all, &unseen)
     }
 
+    /// A set in which what a forward sends on is as it comes.
+    fn as_it_came(&mut self, set: Set) -> Set {
+        let rewritten = self.space.equal(Field::Dnat, 1);
+        let new = self.space.states(&[State::New]);
+        let sent_on = self.space.all(&[set, rewritten, new]);
+        if sent_on.is_empty() {
+            return set;
+        }
+        let others = self.space.diagrams.minus(set, sent_on);
+        let came = self.space.back(sent_on);
+        let came = self.space.forget(came, &[Field::Dnat]);
+        let as_is = self.space.equal(Field::Dnat, 0);
+        let came = self.space.diagrams.and(came, as_is);
+        self.space.diagrams.or(others, came)
+    }
+
+    /// What gets through on a way, and every packet of it that there is, also those
+    /// that a forward sent on.
+    fn compared(&mut self, way: Way) -> (Three, Set) {
+        let accepted = self.noted[way as usize];
+        let all = self.all(way);
+        let new = self.space.states(&[State::New]);
+        if self.program.rewrites {
+            let sent_on = self.space.diagrams.and(all, new);
+            let sent_on = self.space.forget(sent_on, &SENT_ON);
+            let rewritten = self.space.equal(Field::Dnat, 1);
+            let sent_on = self.space.diagrams.and(sent_on, rewritten);
+            return (accepted, self.space.diagrams.or(all, sent_on));
+        }
+        // Nothing is sent on, and so the field is left open.
+        let as_is = self.space.equal(Field::Dnat, 0);
+        let real = self.space.diagrams.or(as_is, !new);
+        let accepted = self.space.and(accepted, Three::exactly(real));
+        (accepted, self.space.diagrams.and(all, real))
+    }
+
     fn only(&mut self) {
         for way in Way::ALL {
-            let all = self.all(way);
+            let (accepted, all) = self.compared(way);
             let opened = self.intent().opened(way);
             let opening = self.opening();
             let opened = self.space.and(opened, Three::exactly(opening));
             let carried = self.intent().carried(way);
             let meant = self.space.or(opened, carried);
-            let accepted = self.noted[way as usize];
             let what = match way {
                 Way::Input => "to the router",
                 Way::Forward => "between zones",
@@ -296,6 +355,7 @@ impl<'a> Proof<'a> {
                     let redirected = self.space.diagrams.and(redirected, new);
                     let meant = self.space.diagrams.minus(meant.must, redirected);
                     let less = self.space.diagrams.minus(meant, accepted.must);
+                    let less = self.as_it_came(less);
                     (less, self.space.diagrams.minus(less, accepted.may))
                 }
             };
@@ -350,7 +410,11 @@ impl<'a> Proof<'a> {
         let mut intent = self.intent();
         let ends = intent.ends(promise.flow);
         let sources = intent.addresses(Field::Source, &promise.sources);
-        let destinations = intent.addresses(Field::Destination, &promise.destinations);
+        let mut destinations = intent.addresses(Field::Destination, &promise.destinations);
+        if let (Vow::Always, Endpoint::Router) = (promise.vow, promise.flow.to) {
+            // Where it is asked: at none of its addresses elsewhere.
+            destinations = intent.routers_own();
+        }
         let ends = intent.space.all(&[ends, sources, destinations]);
         let services = promise.services.as_deref();
         let what = self.words(promise);

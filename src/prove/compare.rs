@@ -62,7 +62,7 @@ pub struct Comparison {
 }
 
 /// So many lines for one way and one direction.
-const LINES: usize = 16;
+const LINES: usize = 24;
 
 /// The packets of which something else becomes.
 pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Comparison {

@@ -411,6 +411,7 @@ impl Condition {
                 check: crate::ruleset::RecentCheck::Set(_),
                 ..
             } => {}
+            Match::OwnAddress => self.number(Field::Local, false, 1),
             Match::HopLimit(hops) => self.number(Field::Hops, false, (*hops).into()),
             Match::Limit(_)
             | Match::HashlimitPerSource { .. }

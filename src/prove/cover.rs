@@ -22,7 +22,7 @@ pub struct Patch {
 }
 
 /// The fields, those that tell least first, so that they are widened first.
-const WIDENED: [Field; 22] = [
+const WIDENED: [Field; 23] = [
     Field::CtReplyDestination,
     Field::CtOriginalDestination,
     Field::CtHelper,
@@ -39,6 +39,7 @@ const WIDENED: [Field; 22] = [
     Field::SourcePort,
     Field::State,
     Field::IcmpType,
+    Field::Local,
     Field::Destination,
     Field::Source,
     Field::Out,
@@ -147,6 +148,7 @@ impl Patch {
             (Field::Out, "out by"),
             (Field::Source, "from"),
             (Field::Destination, "to"),
+            (Field::Local, ""),
             (Field::Protocol, ""),
             (Field::DestinationPort, "port"),
             (Field::SourcePort, "source port"),
@@ -201,6 +203,7 @@ fn values(space: &Space, set: Set, field: Field) -> String {
             // Each has a name.
             let last = match field {
                 Field::State => last.min(State::Untracked as u128),
+                Field::Local => last.min(1),
                 Field::In | Field::Out => last.min(space.interfaces.len() as u128 - 1),
                 _ => last,
             };
@@ -215,7 +218,7 @@ fn values(space: &Space, set: Set, field: Field) -> String {
 fn is_named(field: Field) -> bool {
     matches!(
         field,
-        Field::In | Field::Out | Field::State | Field::CtDirection | Field::CtHelper
+        Field::In | Field::Out | Field::State | Field::Local | Field::CtDirection | Field::CtHelper
     )
 }
 
@@ -241,6 +244,10 @@ fn named(space: &Space, field: Field, value: u128) -> String {
     match field {
         Field::CtDirection => return witness::direction_name(value).to_owned(),
         Field::CtHelper => return witness::helper_name(value).to_owned(),
+        Field::Local => {
+            let own = if value == 1 { "own" } else { "no own" };
+            return format!("{own} address of that interface");
+        }
         _ => {}
     }
     match space.interfaces.name(value) {

@@ -217,6 +217,13 @@ fn opening(space: &Space, way: Way, flow: &Flow, from: &str, out: &str) -> Optio
     packet.set(to, flow.to.into());
     packet.set(Field::Flags, TcpFlags::OPENING.set.into());
     packet.set(Field::Hops, 64);
+    if way == Way::Input {
+        let inward = packet.value(Field::In);
+        match space.is_local(inward, packet.value(Field::Destination)) {
+            Some(local) => packet.set(Field::Local, local.into()),
+            None => packet.forget(Field::Local),
+        }
+    }
     packet.forget(Field::Mac);
     packet.forget(Field::Mark);
     Some(packet)

@@ -14,10 +14,10 @@ use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::reach::Way;
 use crate::field::PortRange;
 use crate::policy::{
-    Addresses, Allow, Camera, Egress, Endpoint, Flow, Policy, ProxyWay, Role, Service, Zone,
-    ZoneIndex,
+    Addresses, Allow, Camera, Egress, Endpoint, Flow, Forward, Policy, ProxyWay, Role, Service,
+    Zone, ZoneIndex,
 };
-use crate::registry::{icmpv6, port, special_purpose};
+use crate::registry::{group, icmpv6, port, special_purpose};
 use crate::ruleset::{IpFamily, Protocol, TcpFlags};
 
 /// A policy's meaning in one family.
@@ -90,8 +90,7 @@ impl<'a, 's> Intent<'a, 's> {
                 if allows.is_empty() {
                     continue;
                 }
-                let lines = self.lines(&allows);
-                let lines = self.union(&lines);
+                let lines = self.opened_by(flow, &allows);
                 let ends = self.ends(flow);
                 let source = self.opening_sources(flow.from);
                 let between = self.space.diagrams.and(ends, source);
@@ -103,7 +102,161 @@ impl<'a, 's> Intent<'a, 's> {
         opened = self.space.and(opened, Three::exactly(new));
         let more = [self.leases(way), self.neighbours(way), self.egress(way)];
         let more = self.space.diagrams.union(&more);
+        let more = self.not_sent_on(more);
         self.space.or(opened, Three::exactly(more))
+    }
+
+    /// Those of a set that no forward has sent on to open a connection.
+    fn not_sent_on(&mut self, set: Set) -> Set {
+        let as_is = self.space.equal(Field::Dnat, 0);
+        let new = self.space.states(&[State::New]);
+        let real = self.space.diagrams.or(as_is, !new);
+        self.space.diagrams.and(set, real)
+    }
+
+    /// The packets of allow lines on a flow. What a forward or a proxy sent on is
+    /// there beside what came as it is; where it was sent to goes by that alone if
+    /// the line names just that.
+    fn opened_by(&mut self, flow: Flow, allows: &[&Allow]) -> Three {
+        let lines = self.lines(flow.to, allows);
+        let lines = self.union(&lines);
+        let redirects = self.redirects(flow);
+        if redirects.is_empty() {
+            return self.as_they_came(lines);
+        }
+        let mut sent_on = Vec::new();
+        for redirect in redirects {
+            let set = self.space.diagrams.and(redirect.there, redirect.came);
+            sent_on.push(set);
+        }
+        let sent_on = self.space.diagrams.union(&sent_on);
+        let mut direct = Vec::new();
+        for allow in allows {
+            let line = self.lines(flow.to, &[allow]);
+            let line = self.union(&line);
+            let alone = self.sent_on_alone(flow, allow);
+            direct.push(self.space.minus(line, Three::exactly(alone)));
+        }
+        let direct = self.union(&direct);
+        let direct = self.as_they_came(direct);
+        let rewritten = self.space.equal(Field::Dnat, 1);
+        let sent_on = self.space.diagrams.and(sent_on, rewritten);
+        let redirected = self.space.and(lines, Three::exactly(sent_on));
+        self.space.or(direct, redirected)
+    }
+
+    fn as_they_came(&mut self, packets: Three) -> Three {
+        let as_is = self.space.equal(Field::Dnat, 0);
+        self.space.and(packets, Three::exactly(as_is))
+    }
+
+    /// The forwards and the proxies on the router that send on the packets of a flow.
+    fn redirects(&mut self, flow: Flow) -> Vec<Redirect> {
+        let mut all = Vec::new();
+        let Endpoint::Zone(from) = flow.from else {
+            return all;
+        };
+        let policy = self.policy;
+        let rewrites = self.space.family == IpFamily::V4;
+        match flow.to {
+            // What IPv6 has addresses enough for is not sent on.
+            Endpoint::Zone(_) if !rewrites => {}
+            Endpoint::Zone(to) => {
+                let here = |it: &&Forward| it.from == from && it.to == to;
+                for forward in policy.forwards.iter().filter(here) {
+                    let zone = policy.zone(from);
+                    let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+                    let own = match zone.dhcp {
+                        true => Set::FULL,
+                        false => self.networks(Field::OriginalDestination, &own),
+                    };
+                    let port = self.ports(Field::OriginalPort, PortRange::port(forward.port));
+                    let came = self.space.diagrams.and(own, port);
+                    let host = IpNet::from(IpAddr::V4(forward.address));
+                    let parts = [
+                        self.ports(Field::DestinationPort, PortRange::port(forward.to_port)),
+                        self.of(forward.protocol),
+                        self.networks(Field::Destination, &[host]),
+                    ];
+                    all.push(Redirect {
+                        to: SentTo::Host(forward.address),
+                        direct: forward.direct,
+                        there: self.space.all(&parts),
+                        came,
+                    });
+                }
+            }
+            Endpoint::Router => {
+                let here = place(self.space, policy.zone(from));
+                let own = self.space.own_addresses.get(&here).copied();
+                for proxy in policy.proxies.iter().filter(|it| it.from == from) {
+                    let ProxyWay::Here(port) = &proxy.way else {
+                        continue;
+                    };
+                    let Some(own) = own.filter(|_| rewrites) else {
+                        all.push(Redirect {
+                            to: SentTo::Port(*port),
+                            direct: proxy.direct,
+                            there: Set::EMPTY,
+                            came: Set::EMPTY,
+                        });
+                        continue;
+                    };
+                    let others: Vec<IpNet> = policy
+                        .indexed_zones()
+                        .flat_map(|(index, zone)| match index == proxy.to {
+                            true => zone.own().map(|own| IpNet::from(own.addr())).collect(),
+                            false => self.networks_of(zone),
+                        })
+                        .collect();
+                    let others = self.networks(Field::OriginalDestination, &others);
+                    let ports: Vec<Set> = proxy
+                        .ports
+                        .iter()
+                        .map(|ports| self.ports(Field::OriginalPort, *ports))
+                        .collect();
+                    let ports = self.space.diagrams.union(&ports);
+                    let parts = [
+                        self.ports(Field::DestinationPort, PortRange::port(*port)),
+                        self.of(Protocol::Tcp),
+                        self.space.equal(Field::Destination, own),
+                    ];
+                    all.push(Redirect {
+                        to: SentTo::Port(*port),
+                        direct: proxy.direct,
+                        there: self.space.all(&parts),
+                        came: self.space.diagrams.minus(ports, others),
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    /// What of a line is there only for what is sent on: it names the host of a
+    /// forward, or is for the router's port of a proxy.
+    fn sent_on_alone(&mut self, flow: Flow, allow: &Allow) -> Set {
+        let mut alone = Vec::new();
+        let mut open = Vec::new();
+        for redirect in self.redirects(flow) {
+            let set = match redirect.to {
+                // At whichever address of the router.
+                SentTo::Port(port) if allow.destinations == Addresses::Any => {
+                    let ports = self.ports(Field::DestinationPort, PortRange::port(port));
+                    let of = self.of(Protocol::Tcp);
+                    self.space.diagrams.and(ports, of)
+                }
+                SentTo::Host(host) if names(&allow.destinations, host) => redirect.there,
+                _ => continue,
+            };
+            match redirect.direct {
+                true => open.push(set),
+                false => alone.push(set),
+            }
+        }
+        let alone = self.space.diagrams.union(&alone);
+        let open = self.space.diagrams.union(&open);
+        self.space.diagrams.minus(alone, open)
     }
 
     fn union(&mut self, sets: &[Three]) -> Three {
@@ -120,7 +273,7 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// The packets of allow lines, on whatever flow: those with the same services
     /// and destinations together, since a thousand cameras differ by their source.
-    fn lines(&mut self, allows: &[&Allow]) -> Vec<Three> {
+    fn lines(&mut self, to: Endpoint, allows: &[&Allow]) -> Vec<Three> {
         let alike = |a: &Allow, b: &Allow| {
             always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
         };
@@ -137,7 +290,10 @@ impl<'a, 's> Intent<'a, 's> {
         let mut lines = Vec::new();
         for (allow, sources, members) in groups {
             let services = self.services(&allow.services, true);
-            let destinations = self.addresses(Field::Destination, &allow.destinations);
+            let destinations = match (to, &allow.destinations) {
+                (Endpoint::Router, Addresses::Any) => self.routers_own(),
+                (_, destinations) => self.addresses(Field::Destination, destinations),
+            };
             let sources = self.addresses(Field::Source, &sources);
             let others = self.unaddressed_others(&members);
             let sources = self.space.diagrams.minus(sources, others);
@@ -167,6 +323,24 @@ impl<'a, 's> Intent<'a, 's> {
         let macs = self.space.one_of(Field::Mac, &macs);
         let none = self.space.equal(Field::Source, 0);
         self.space.diagrams.minus(none, macs)
+    }
+
+    /// The packets to the router where a line to it says no more: to its address on
+    /// the interface that they came in by, or to a group at which their service is
+    /// asked.
+    pub fn routers_own(&mut self) -> Set {
+        let mut sets = vec![self.space.equal(Field::Local, 1)];
+        for service in group::services() {
+            let groups = service.groups.iter().copied();
+            let groups: Vec<IpNet> = groups.map(IpNet::from).collect();
+            let parts = [
+                self.ports(Field::DestinationPort, PortRange::port(service.port)),
+                self.of(Protocol::Udp),
+                self.networks(Field::Destination, &groups),
+            ];
+            sets.push(self.space.all(&parts));
+        }
+        self.space.diagrams.union(&sets)
     }
 
     /// The packets of any of these services; of TCP those that open a connection,
@@ -270,7 +444,7 @@ impl<'a, 's> Intent<'a, 's> {
     /// The packets with a source that an end can have when it opens a connection.
     pub fn opening_sources(&mut self, end: Endpoint) -> Set {
         let Endpoint::Zone(index) = end else {
-            return Set::FULL;
+            return !self.unasked();
         };
         let zone = self.policy.zone(index);
         let known = self.known_sources(index);
@@ -549,15 +723,52 @@ impl<'a, 's> Intent<'a, 's> {
     /// What the router may send if the file does not list it.
     fn egress(&mut self, way: Way) -> Set {
         match (way, self.policy.egress) {
-            (Way::Output, Egress::Open) => !self.space.states(&[State::Invalid]),
+            (Way::Output, Egress::Open) => {
+                let invalid = self.space.states(&[State::Invalid]);
+                let unasked = self.unasked();
+                self.space.all(&[!invalid, !unasked])
+            }
             _ => Set::EMPTY,
         }
+    }
+
+    /// What would bring a connection back to life that has ended, if the router
+    /// sent it: a segment that opens none, or a datagram from the port of a service
+    /// of its own to nobody who asked.
+    fn unasked(&mut self) -> Set {
+        let of_tcp = self.of(Protocol::Tcp);
+        let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
+        let opening = self.space.masked(Field::Flags, mask.into(), flags.into());
+        let middle = self.space.diagrams.minus(of_tcp, opening);
+        let offers = |allow: &&Allow| allow.flows.iter().any(|flow| flow.to == Endpoint::Router);
+        let services = self.policy.allows.iter().filter(offers);
+        let services = services.flat_map(|allow| &allow.services);
+        let ports: Vec<PortRange> = services.flat_map(|service| service.udp.clone()).collect();
+        let ports: Vec<Set> = ports
+            .into_iter()
+            .map(|ports| self.ports(Field::SourcePort, ports))
+            .collect();
+        let ports = self.space.diagrams.union(&ports);
+        let of_udp = self.of(Protocol::Udp);
+        let mut served = self.space.diagrams.and(of_udp, ports);
+        for (from, to) in group::sent_unasked() {
+            let to = to.map_or(Set::FULL, |to| {
+                self.ports(Field::DestinationPort, PortRange::port(to))
+            });
+            let from = self.ports(Field::SourcePort, PortRange::port(from));
+            let passes = self.space.all(&[from, to, of_udp]);
+            served = self.space.diagrams.minus(served, passes);
+        }
+        let new = self.space.states(&[State::New]);
+        let either = self.space.diagrams.or(middle, served);
+        self.space.diagrams.and(new, either)
     }
 
     /// What belongs to a connection that was let through, wherever it comes from
     /// that it can come from; and everything of the router to itself.
     pub fn carried(&mut self, way: Way) -> Three {
         let loopback = self.loopback();
+        let loopback = self.not_sent_on(loopback);
         let established = self.space.states(&[State::Established]);
         let expected = self.expected(way);
         if way == Way::Output {
@@ -692,6 +903,36 @@ impl<'a, 's> Intent<'a, 's> {
             }
         }
         self.space.diagrams.union(&hosts)
+    }
+}
+
+/// A forward, or a proxy on the router.
+struct Redirect {
+    to: SentTo,
+    /// Whether where it sends packets is open to others as well.
+    direct: bool,
+    /// All packets there.
+    there: Set,
+    /// Where they were going before.
+    came: Set,
+}
+
+/// Where packets are sent.
+enum SentTo {
+    Host(Ipv4Addr),
+    /// To a TCP port of the router itself.
+    Port(u16),
+}
+
+/// Whether addresses hold a host by itself and in no network of theirs.
+fn names(addresses: &Addresses, host: Ipv4Addr) -> bool {
+    let host = IpNet::from(IpAddr::V4(host));
+    match addresses {
+        Addresses::Any => false,
+        Addresses::Only(networks) => {
+            let mut holding = networks.iter().filter(|network| network.contains(&host));
+            holding.clone().next().is_some() && holding.all(|network| *network == host)
+        }
     }
 }
 

@@ -392,6 +392,9 @@ impl<'p> Judge<'p> {
             }
             Effect::Rewrite(field) => {
                 self.set(*field, None, holds);
+                if *field == Field::Destination {
+                    self.set(Field::Local, None, holds);
+                }
                 Fate::ON
             }
             Effect::AnyMark => {
@@ -408,6 +411,12 @@ impl<'p> Judge<'p> {
                     space.own_addresses.get(&inward).copied()
                 });
                 self.set(Field::Destination, to, holds);
+                let inward = self.packet.get(Field::In);
+                let local = to.zip(inward).map(|(to, inward)| {
+                    // One that nobody knows is a host's, to which it is passed on.
+                    u128::from(space.is_local(inward, to) == Some(true))
+                });
+                self.set(Field::Local, local, holds);
                 if let Some(port) = port {
                     self.set(Field::DestinationPort, Some((*port).into()), holds);
                 }
@@ -416,6 +425,7 @@ impl<'p> Judge<'p> {
             }
             Effect::AnyDnat(_, ports) => {
                 self.set(Field::Destination, None, holds);
+                self.set(Field::Local, None, holds);
                 if ports.is_some() {
                     self.set(Field::DestinationPort, None, holds);
                 }

@@ -36,6 +36,9 @@ pub enum Field {
     Destination,
     /// The destination address before it was rewritten, 0 if it was not.
     OriginalDestination,
+    /// Whether the destination is an address of the router's own on the interface
+    /// that the packet came in by.
+    Local,
     /// Protocol number.
     Protocol,
     /// Destination port.
@@ -73,7 +76,7 @@ pub enum Field {
 
 impl Field {
     /// Every field, in order.
-    pub const ALL: [Field; 27] = [
+    pub const ALL: [Field; 28] = [
         Field::State,
         Field::Dnat,
         Field::Snat,
@@ -85,6 +88,7 @@ impl Field {
         Field::Mac,
         Field::Destination,
         Field::OriginalDestination,
+        Field::Local,
         Field::Protocol,
         Field::DestinationPort,
         Field::OriginalPort,
@@ -127,7 +131,7 @@ impl Field {
     fn bits(self, family: IpFamily, interfaces: u32) -> u32 {
         match self {
             Field::State => 3,
-            Field::Dnat | Field::Snat | Field::Fragment => 1,
+            Field::Dnat | Field::Snat | Field::Fragment | Field::Local => 1,
             Field::CtDirection | Field::CtExpected => 1,
             Field::CtHelper => 2,
             Field::In | Field::Out => interfaces,
@@ -325,6 +329,28 @@ impl Hardware {
     }
 }
 
+/// What is known of the router's own addresses.
+#[derive(Debug, Clone, Default)]
+pub struct OwnAddresses {
+    there: BTreeMap<u128, OwnOnInterface>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct OwnOnInterface {
+    own: Vec<u128>,
+    /// The broadcast addresses of its networks.
+    nobodys: Vec<u128>,
+}
+
+impl OwnAddresses {
+    /// Adds an interface with the router's addresses on it and the broadcast
+    /// addresses of their networks.
+    pub fn add(&mut self, interface: u128, own: Vec<u128>, nobodys: Vec<u128>) {
+        let there = OwnOnInterface { own, nobodys };
+        self.there.insert(interface, there);
+    }
+}
+
 /// One packet: a value for each field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
@@ -412,6 +438,8 @@ pub struct Space {
     pub forwarding_counts: bool,
     /// The router's own address on an interface, where it is known.
     pub own_addresses: BTreeMap<u128, u128>,
+    /// What is known of the addresses on each interface.
+    own: OwnAddresses,
     hardware: Hardware,
     layout: [(u32, u32, u32); Field::ALL.len()],
 }
@@ -443,9 +471,80 @@ impl Space {
             interfaces,
             forwarding_counts: false,
             own_addresses: BTreeMap::new(),
+            own: OwnAddresses::default(),
             hardware: Hardware::default(),
             layout,
         }
+    }
+
+    /// Notes what is known of the addresses on each interface.
+    pub fn know_own(&mut self, own: OwnAddresses) {
+        self.own = own;
+    }
+
+    /// Whether a destination is the router's own on an interface; None where that is
+    /// not known.
+    pub fn is_local(&self, interface: u128, destination: u128) -> Option<bool> {
+        if self.is_nobodys(destination) {
+            return Some(false);
+        }
+        match self.own.there.get(&interface) {
+            Some(there) if there.own.contains(&destination) => Some(true),
+            Some(there) if there.nobodys.contains(&destination) => Some(false),
+            Some(_) => {
+                let mut all = self.own.there.values();
+                let elsewhere = all.any(|there| there.own.contains(&destination));
+                elsewhere.then_some(false)
+            }
+            None => None,
+        }
+    }
+
+    /// Whether an address is no single host's: a group, or everybody.
+    fn is_nobodys(&self, address: u128) -> bool {
+        let (first, last) = self.groups();
+        (first..=last).contains(&address)
+            || self.family == IpFamily::V4 && address == u128::from(u32::MAX)
+    }
+
+    fn groups(&self) -> (u128, u128) {
+        match self.family {
+            IpFamily::V4 => (0xe000_0000, 0xefff_ffff),
+            IpFamily::V6 => (0xff << 120, u128::MAX),
+        }
+    }
+
+    /// The packets in which what is known of the router's own addresses is so; of
+    /// packets of a connection it is left open, as their destination may be.
+    pub fn local_as_known(&mut self) -> Set {
+        let all: Vec<u128> = self
+            .own
+            .there
+            .values()
+            .flat_map(|it| it.own.clone())
+            .collect();
+        let (first, last) = self.groups();
+        let mut wrong = Vec::new();
+        for (interface, there) in self.own.there.clone() {
+            let mut none = there.nobodys.clone();
+            none.extend(all.iter().filter(|own| !there.own.contains(own)));
+            if self.family == IpFamily::V4 {
+                none.push(u32::MAX.into());
+            }
+            let none = self.one_of(Field::Destination, &none);
+            let groups = self.range(Field::Destination, first, last);
+            let none = self.diagrams.or(none, groups);
+            let own = self.one_of(Field::Destination, &there.own);
+            let local = self.equal(Field::Local, 1);
+            let here = self.equal(Field::In, interface);
+            let none = self.diagrams.and(none, local);
+            let own = self.diagrams.minus(own, local);
+            let either = self.diagrams.or(none, own);
+            wrong.push(self.diagrams.and(either, here));
+        }
+        let wrong = self.diagrams.union(&wrong);
+        let new = self.states(&[State::New]);
+        !self.diagrams.and(wrong, new)
     }
 
     /// How wide a field is, in bits.
@@ -740,11 +839,17 @@ impl Space {
     pub fn redirected(&mut self, set: Set, to: Set, kept: &[Field]) -> Set {
         let set = self.moved(
             set,
-            &[Field::OriginalDestination, Field::OriginalPort, Field::Dnat],
+            &[
+                Field::OriginalDestination,
+                Field::OriginalPort,
+                Field::Dnat,
+                Field::Local,
+            ],
             &[Field::Destination, Field::DestinationPort],
         );
         let dnat = self.equal(Field::Dnat, 1);
-        let mut changed = self.all(&[set, to, dnat]);
+        let local = self.local_as_known();
+        let mut changed = self.all(&[set, to, dnat, local]);
         for field in kept {
             let same = self.twins_equal(*field);
             changed = self.diagrams.and(changed, same);

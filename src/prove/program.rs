@@ -87,6 +87,8 @@ pub struct Asked {
     pub marks: bool,
     /// How many more routers they may pass.
     pub hops: bool,
+    /// Whether their destination is the router's own on the interface they came by.
+    pub local: bool,
 }
 
 /// One rule.
@@ -197,6 +199,7 @@ impl<'a> Program<'a> {
         let asked = Asked {
             marks: asks_for(&tables, Field::Mark),
             hops: asks_for(&tables, Field::Hops),
+            local: asks_for(&tables, Field::Local),
         };
         for table in &mut tables {
             table.note_changes(asked);
@@ -243,6 +246,7 @@ impl<'a> Program<'a> {
             (&mut self.redirects, &mut other.redirects),
             (&mut self.asked.marks, &mut other.asked.marks),
             (&mut self.asked.hops, &mut other.asked.hops),
+            (&mut self.asked.local, &mut other.asked.local),
             (&mut self.untracks, &mut other.untracks),
         ] {
             *own |= *others;

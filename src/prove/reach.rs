@@ -142,6 +142,9 @@ impl<'p, 'a> Reach<'p, 'a> {
         if self.program.asked.marks && way != Way::Output {
             sets.push(space.equal(Field::Mark, 0));
         }
+        if self.program.asked.local {
+            sets.push(space.local_as_known());
+        }
         if self.program.tracks {
             sets.push(space.equal(Field::Fragment, 0));
         }

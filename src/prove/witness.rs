@@ -150,6 +150,10 @@ pub fn written(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> Str
     if value(Field::Mark) != 0 {
         let _ = write!(line, " --mark {:#x}", value(Field::Mark));
     }
+    let known = space.is_local(value(Field::In), value(Field::Destination));
+    if way == Way::Input && value(Field::Local) == 0 && known.is_none() {
+        line.push_str(" --elsewhere");
+    }
     for (field, option) in [(Field::Dnat, " --dnat"), (Field::Snat, " --snat")] {
         if value(field) == 1 {
             line.push_str(option);
@@ -220,6 +224,7 @@ pub fn packet(
         if space.family == IpFamily::V4 { 8 } else { 128 },
     );
     let (mut from, mut to) = (None, None);
+    let mut elsewhere = false;
     for (name, text) in options {
         let wrong = |what: &str| format!("--{name} {text}: {what}");
         let number = |field: Field| {
@@ -305,6 +310,10 @@ pub fn packet(
                 packet.set(Field::Mac, mac);
                 continue;
             }
+            "elsewhere" => {
+                elsewhere = true;
+                continue;
+            }
             "ctdir" => {
                 let direction = match text.as_str() {
                     "ORIGINAL" => CtDirection::Original,
@@ -359,5 +368,9 @@ pub fn packet(
             return Err("a packet needs --from or --to with a zone or an interface".into());
         }
     };
+    // To the router is to its address there, unless it is known or said otherwise.
+    let (inward, to) = (packet.value(Field::In), packet.value(Field::Destination));
+    let local = !elsewhere && space.is_local(inward, to) != Some(false);
+    packet.set(Field::Local, (way == Way::Input && local).into());
     Ok((way, packet))
 }

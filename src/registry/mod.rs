@@ -5,6 +5,7 @@
 //! so each table is held against the published one, typed out in its tests.
 //! Knows nothing of the rest but the types of [`crate::field`] and the two families.
 
+pub(crate) mod group;
 pub(crate) mod icmp_error;
 pub(crate) mod icmpv6;
 pub(crate) mod multicast;

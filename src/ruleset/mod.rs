@@ -255,6 +255,9 @@ pub enum Match {
     Mac(Negatable<MacAddress>),
     /// `-m mark --mark`
     Mark(Negatable<MarkBits>),
+    /// `-m addrtype --dst-type LOCAL --limit-iface-in`: to an address of this host's
+    /// on the interface that the packet came in by
+    OwnAddress,
     /// `-m hl --hl-eq`, the IPv6 hop limit
     HopLimit(u8),
     /// `-m limit`, with the rate's burst

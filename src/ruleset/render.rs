@@ -215,6 +215,7 @@ fn match_words(words: &mut Vec<String>, extension: &Match) {
                 }
             }
         }
+        Match::OwnAddress => add("-m addrtype --dst-type LOCAL --limit-iface-in"),
         Match::HopLimit(limit) => add(&format!("-m hl --hl-eq {limit}")),
         Match::Recent { check, name } => {
             add("-m recent");

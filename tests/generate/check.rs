@@ -29,6 +29,8 @@ const OPTIONS: &[&str] = &[
     "--ctdir",
     "--helper",
     "--mac-source",
+    "--dst-type",
+    "--limit-iface-in",
     "--hl-eq",
     "--set",
     "--update",

@@ -128,14 +128,33 @@ to = "porch"
         for port in (443, 554, 8080):
             with self.subTest(port=port):
                 self.assertFalse(probes.tcp(self.internet, ROUTER, port, wait=0.5))
-        # By the camera's own address what the allow line says, and no other port.
-        self.assertTrue(probes.tcp(self.internet, example.CAMERA.address, 443))
-        for port in (554, 8080, 8443):
+        # By the camera's own address nothing, the forwarded port included.
+        for port in (443, 554, 8080, 8443):
             self.assertFalse(probes.tcp(self.internet, example.CAMERA.address, port, wait=0.5))
         self.assertFalse(probes.udp(self.internet, ROUTER, 5005, wait=0.5))
         # From another zone than the forward's, and to another address of the router.
         self.assertFalse(probes.tcp(self.laptop, example.LAPTOP.router, 8443, wait=0.5))
         self.assertFalse(probes.tcp(self.internet, example.LAPTOP.router, 8443, wait=0.5))
+
+    def test_the_hosts_own_port_is_open_where_that_is_said(self) -> None:
+        # A neighbour on the external network has a route to the camera.
+        direct = self.lines.replace("to-port = 443", "to-port = 443\ndirect = true")
+        self.boot(self.policy, direct)
+        self.assertTrue(probes.tcp(self.internet, example.CAMERA.address, 443))
+        self.assertTrue(probes.tcp(self.internet, ROUTER, 8443))
+        self.boot(self.policy, self.lines)
+        self.assertFalse(probes.tcp(self.internet, example.CAMERA.address, 443, wait=0.5))
+        self.assertFalse(probes.udp(self.internet, example.CAMERA.address, 5004, wait=0.5))
+        self.assertTrue(probes.tcp(self.internet, ROUTER, 8443))
+        # A line that names no host says what it says.
+        self.assertTrue(probes.tcp(self.laptop, example.CAMERA.address, 554))
+
+    def test_a_range_is_open_but_for_the_forwarded_port(self) -> None:
+        ports = self.policy.replace("tcp = [443]", 'tcp = ["443-8080"]')
+        self.boot(ports, self.lines)
+        self.assertTrue(probes.tcp(self.internet, example.CAMERA.address, 8080))
+        self.assertFalse(probes.tcp(self.internet, example.CAMERA.address, 443, wait=0.5))
+        self.assertTrue(probes.tcp(self.internet, ROUTER, 8443))
 
     def test_there_is_none_unless_it_is_written(self) -> None:
         self.boot(self.policy)

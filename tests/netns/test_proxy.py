@@ -47,6 +47,14 @@ port = 3128
             reach = probes.http(self.laptop, target, PAGE)
             self.assertTrue(reach, f"{target}: {reach.detail}")
 
+    def test_its_own_port_is_open_where_that_is_said(self) -> None:
+        self.boot(ZONES, self.lines)
+        self.assertFalse(probes.http(self.laptop, example.LAPTOP.router, PAGE, 3128, wait=0.5))
+        self.assertTrue(probes.http(self.laptop, FOREIGN, PAGE), "control")
+        self.boot(ZONES, self.lines + "direct = true\n")
+        reach = probes.http(self.laptop, example.LAPTOP.router, PAGE, 3128)
+        self.assertTrue(reach, reach.detail)
+
     def test_what_it_is_not_for_goes_its_own_way(self) -> None:
         web = allow("private", "camera", "http") + allow("private", "external", "{ tcp = [8080] }")
         self.boot(ZONES, self.lines, web, allow("camera", "router", "{ tcp = [80] }"))

@@ -305,6 +305,12 @@ pub(super) fn extension_match(extension: &str, words: &mut Words<'_>) -> Option<
         })?
         .map(Match::Mac),
         "mark" => negatable(words, "--mark", |text, _| mark_bits(text))?.map(Match::Mark),
+        "addrtype" => {
+            words.next_if_eq("--dst-type")?;
+            words.next_if_eq("LOCAL")?;
+            words.next_if_eq("--limit-iface-in")?;
+            Some(Match::OwnAddress)
+        }
         "hl" => {
             let limit = option(words, "--hl-eq")?.parse().ok()?;
             Some(Match::HopLimit(limit))

@@ -1,0 +1,165 @@
+//! Which ports of an allow line are there for a forward or a proxy alone.
+//!
+//! A line that names the host of a forward lets in to the forwarded port what came
+//! by the forward, and not who asks the host itself; the same for the port of a
+//! proxy on the router. A line that names a network, or no address, is for more
+//! than the forward and stays as it is.
+
+use ipnet::IpNet;
+
+use super::{Compiler, host};
+use crate::field::PortRange;
+use crate::policy::{Allow, Endpoint, Flow, Forward, Proxy, ProxyWay, Service};
+use crate::ruleset::{IpFamily, Protocol};
+
+/// Ports to which packets come by a forward or a proxy alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Redirected {
+    tcp: Vec<u16>,
+    udp: Vec<u16>,
+    /// Whether this family rewrites anything.
+    comes: bool,
+}
+
+impl Redirected {
+    fn add(&mut self, protocol: Protocol, port: u16) {
+        let ports = match protocol {
+            Protocol::Udp => &mut self.udp,
+            _ => &mut self.tcp,
+        };
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+
+    /// Services without these ports, those that are left with something.
+    pub(super) fn left_of(&self, services: &[Service]) -> Vec<Service> {
+        let left = |ranges: &[PortRange], ports: &[u16]| {
+            let mut left = ranges.to_vec();
+            for port in ports {
+                left = left
+                    .into_iter()
+                    .flat_map(|range| match range.contains(PortRange::port(*port)) {
+                        true => range.without(*port).collect(),
+                        false => vec![range],
+                    })
+                    .collect();
+            }
+            left
+        };
+        let services = services.iter().map(|service| Service {
+            tcp: left(&service.tcp, &self.tcp),
+            udp: left(&service.udp, &self.udp),
+            ..service.clone()
+        });
+        services.filter(opens_something).collect()
+    }
+
+    /// Just these ports of services.
+    pub(super) fn part_of(&self, services: &[Service]) -> Vec<Service> {
+        if !self.comes {
+            return Vec::new();
+        }
+        let part = |ranges: &[PortRange], ports: &[u16]| {
+            let ports = ports.iter().map(|port| PortRange::port(*port));
+            ports
+                .filter(|port| ranges.iter().any(|range| range.contains(*port)))
+                .collect()
+        };
+        let services = services.iter().map(|service| Service {
+            tcp: part(&service.tcp, &self.tcp),
+            udp: part(&service.udp, &self.udp),
+            icmp: Vec::new(),
+            ..service.clone()
+        });
+        services.filter(opens_something).collect()
+    }
+}
+
+fn opens_something(service: &Service) -> bool {
+    !(service.tcp.is_empty() && service.udp.is_empty() && service.icmp.is_empty())
+}
+
+impl Compiler<'_> {
+    /// The destinations of a line, those together to which the same ports come by
+    /// a forward or a proxy alone.
+    pub(super) fn by_redirected(
+        &self,
+        flow: Flow,
+        allow: &Allow,
+    ) -> Vec<(Vec<Option<IpNet>>, Redirected)> {
+        let mut groups: Vec<(Vec<Option<IpNet>>, Redirected)> = Vec::new();
+        for destination in self.prefixes(&allow.destinations) {
+            let redirected = match (destination, flow.to) {
+                (Some(destination), Endpoint::Zone(_)) => self.forwarded_to(flow, destination),
+                (None, Endpoint::Router) => self.proxied_to(flow),
+                _ => Redirected::default(),
+            };
+            match groups.iter_mut().find(|(_, known)| *known == redirected) {
+                Some((destinations, _)) => destinations.push(destination),
+                None => groups.push((vec![destination], redirected)),
+            }
+        }
+        groups
+    }
+
+    fn forwarded_to(&self, flow: Flow, destination: IpNet) -> Redirected {
+        let mut redirected = Redirected {
+            comes: self.family == IpFamily::V4,
+            ..Redirected::default()
+        };
+        let here = |forward: &&Forward| {
+            flow.from == Endpoint::Zone(forward.from)
+                && flow.to == Endpoint::Zone(forward.to)
+                && host(forward.address) == destination
+        };
+        let forwards = || self.policy.forwards.iter().filter(here);
+        for forward in forwards() {
+            let open = forwards().any(|other| {
+                other.direct
+                    && (other.protocol, other.to_port) == (forward.protocol, forward.to_port)
+            });
+            if !open {
+                redirected.add(forward.protocol, forward.to_port);
+            }
+        }
+        redirected
+    }
+
+    fn proxied_to(&self, flow: Flow) -> Redirected {
+        let mut redirected = Redirected {
+            comes: self.family == IpFamily::V4,
+            ..Redirected::default()
+        };
+        let here = |proxy: &&Proxy| flow.from == Endpoint::Zone(proxy.from);
+        let port_of = |proxy: &Proxy| match proxy.way {
+            ProxyWay::Here(port) => Some(port),
+            ProxyWay::Host { .. } => None,
+        };
+        let proxies = || self.policy.proxies.iter().filter(here);
+        for port in proxies().filter_map(port_of) {
+            let mut open = proxies().filter(|other| other.direct);
+            if !open.any(|other| port_of(other) == Some(port)) {
+                redirected.add(Protocol::Tcp, port);
+            }
+        }
+        redirected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_left_on_both_sides_of_a_port() {
+        let range = PortRange::new(8000, 8010);
+        let shown = |port| -> Vec<String> {
+            let left = range.into_iter().flat_map(|range| range.without(port));
+            left.map(|range| range.to_string()).collect()
+        };
+        assert_eq!(shown(8005), ["8000:8004", "8006:8010"]);
+        assert_eq!(shown(8000), ["8001:8010"]);
+        assert_eq!(shown(8010), ["8000:8009"]);
+    }
+}

@@ -1,0 +1,71 @@
+//! UDP services that are asked at a group or at everybody, and how they answer.
+//!
+//! Conntrack takes an answer for part of a connection only if it comes from the
+//! address that was asked, and that of a group is nobody's: the answers of these
+//! are new connections to it. So are the questions of a server that asks others
+//! from its own port.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::multicast::DISCOVERY;
+use super::port::{DHCP_CLIENT, DHCP_SERVER, NTP};
+
+/// A UDP service that is asked at a group or by broadcast.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupService {
+    /// Its port.
+    pub(crate) port: u16,
+    /// Where it is asked.
+    pub(crate) groups: Vec<IpAddr>,
+    /// The port that it answers to; None is any.
+    pub(crate) answers_to: Option<u16>,
+}
+
+/// All of them: servers that hand out addresses, and hosts that find each other.
+pub(crate) fn services() -> impl Iterator<Item = GroupService> {
+    // RFC 2131, 4.1
+    let dhcp = GroupService {
+        port: DHCP_SERVER,
+        groups: vec![Ipv4Addr::BROADCAST.into()],
+        answers_to: Some(DHCP_CLIENT),
+    };
+    // RFC 8415, 7.1 and 7.2
+    let dhcpv6 = GroupService {
+        port: 547,
+        groups: vec![
+            Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2).into(),
+            Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3).into(),
+        ],
+        answers_to: Some(546),
+    };
+    let discovery = DISCOVERY.iter().map(|it| GroupService {
+        port: it.port,
+        groups: vec![it.ipv4.into(), it.ipv6.into()],
+        answers_to: None,
+    });
+    [dhcp, dhcpv6].into_iter().chain(discovery)
+}
+
+/// Datagrams that a server sends to where nobody asked it from: from its port,
+/// to this port or to any.
+pub(crate) fn sent_unasked() -> impl Iterator<Item = (u16, Option<u16>)> {
+    let answers = services().map(|it| (it.port, it.answers_to));
+    // A time server asks others from the port at which it answers (RFC 5905, 7.3).
+    answers.chain([(NTP, Some(NTP))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_asked_at_what_is_no_hosts_address() {
+        for service in services() {
+            assert!(!service.groups.is_empty(), "{}", service.port);
+            for group in service.groups {
+                let broadcast = group == IpAddr::V4(Ipv4Addr::BROADCAST);
+                assert!(group.is_multicast() || broadcast, "{group}");
+            }
+        }
+    }
+}

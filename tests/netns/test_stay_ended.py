@@ -1,0 +1,171 @@
+"""What is forbidden has ended, and stays so: a server that goes on sending does
+not bring a connection back to life."""
+
+from __future__ import annotations
+
+import contextlib
+import ftplib
+import socket
+import threading
+from collections.abc import Iterator
+
+from lab import example, probes
+from lab.services import FtpServer, Listener, SshServer
+from netns.case import RouterTest, both_backends
+from netns.policies import ZONES, allow
+
+ROUTER_PRIVATE = example.LAPTOP.router
+LOOSE = "net.netfilter.nf_conntrack_tcp_loose"
+SSH = allow("private", "router", "ssh")
+FTP = allow("private", "router", "ftp")
+# Without it the router could not be managed, which is beside the point.
+HTTPS = allow("private", "router", "https")
+# Long beside the server's pace, and beside a segment that is sent again.
+QUIET_SECONDS = 3.0
+
+
+class Sender:
+    """A UDP server that, once it was asked, sends to whom asked without pause."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def _send(self) -> None:
+        self._server.settimeout(probes.PATIENCE)
+        _, asker = self._server.recvfrom(100)
+        while not self._stopped.wait(0.05):
+            # EPERM: a rule of OUTPUT dropped it.
+            with contextlib.suppress(PermissionError):
+                self._server.sendto(b"picture", asker)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+
+@both_backends
+class StayEnded(RouterTest):
+    """Real ssh and ftp with servers on the router that go on sending, and a policy
+    that forbids them meanwhile."""
+
+    def assert_comes(self, stream: socket.socket, *, comes: bool) -> None:
+        """Something new comes, or nothing does."""
+        stream.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            # What came before; of what goes on there is no end.
+            for _ in range(1000):
+                stream.recv(65536)
+        stream.settimeout(probes.PATIENCE if comes else QUIET_SECONDS)
+        try:
+            self.assertTrue(stream.recv(100), "the connection was closed")
+        except TimeoutError:
+            self.assertFalse(comes, "nothing comes")
+        else:
+            self.assertTrue(comes, "it goes on")
+
+    @contextlib.contextmanager
+    def ssh(self) -> Iterator[socket.socket]:
+        """A shell on the router that says something all the time."""
+        with SshServer(self.router, self.scratch / "sshd") as server:
+            ours, theirs = socket.socketpair()
+            client = self.laptop.start(
+                ["ssh", "-F", "none", "-i", server.key, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+                 "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                 f"root@{ROUTER_PRIVATE}", "while sleep 0.1; do echo here; done"],
+                stdout=theirs.fileno(),
+            )
+            theirs.close()
+            try:
+                self.assert_comes(ours, comes=True)
+                yield ours
+            finally:
+                client.kill()
+                client.wait()
+                ours.close()
+
+    @contextlib.contextmanager
+    def download(self) -> Iterator[socket.socket]:
+        """A file that comes from the router by FTP, as fast as it is read."""
+        with FtpServer(self.router, self.scratch / "ftp") as server:
+            with (server.incoming / "film").open("wb") as film:
+                film.truncate(1 << 34)
+            with self.laptop.entered():
+                client = ftplib.FTP(ROUTER_PRIVATE, timeout=probes.PATIENCE)
+            # Without a good-bye that would be waited for.
+            with self.laptop.entered(), contextlib.closing(client):
+                client.login()
+                with client.transfercmd("RETR incoming/film") as data:
+                    self.assert_comes(data, comes=True)
+                    yield data
+
+    def test_ssh_that_a_new_policy_forbids(self) -> None:
+        self.boot(ZONES, SSH, HTTPS)
+        with self.ssh() as shell:
+            self.program.configure(ZONES + HTTPS)
+            self.assertIn("ended 1 connection ", self.camfw("apply").log)
+            self.assert_comes(shell, comes=False)
+
+    def test_ftp_that_a_new_policy_forbids(self) -> None:
+        self.boot(ZONES, FTP, HTTPS)
+        with self.download() as film:
+            self.program.configure(ZONES + HTTPS)
+            self.camfw("apply")
+            self.assert_comes(film, comes=False)
+
+    def test_what_was_allowed_before_the_box_was_sealed(self) -> None:
+        self.boot(ZONES, SSH, HTTPS)
+        with self.ssh() as shell:
+            self.camfw("seal")
+            self.program.configure(ZONES + HTTPS)
+            self.camfw("apply")
+            self.assert_comes(shell, comes=False)
+
+    def test_what_was_made_while_the_box_was_open(self) -> None:
+        self.boot(ZONES, HTTPS)
+        self.camfw("open")
+        with self.ssh() as shell:
+            self.camfw("apply")
+            self.assert_comes(shell, comes=False)
+
+    def test_what_is_still_allowed_goes_on(self) -> None:
+        # The control.
+        self.boot(ZONES, SSH, HTTPS)
+        with self.ssh() as shell:
+            self.program.configure(ZONES + SSH)
+            self.camfw("apply")
+            self.assert_comes(shell, comes=True)
+
+    def test_datagrams_of_a_service_that_the_router_offers_to_others(self) -> None:
+        camera = allow("camera", "router", "{ udp = [5000] }")
+        self.boot(ZONES, HTTPS, camera, allow("private", "router", "{ udp = [5000] }"))
+        with self.router.socket(kind=socket.SOCK_DGRAM) as server, \
+                self.laptop.socket(kind=socket.SOCK_DGRAM) as viewer:
+            server.bind(("", 5000))
+            sender = Sender(server)
+            self.addCleanup(sender.stop)
+            viewer.connect((ROUTER_PRIVATE, 5000))
+            viewer.send(b"please")
+            self.assert_comes(viewer, comes=True)
+            self.program.configure("\n".join((ZONES, HTTPS, camera)))
+            self.camfw("apply")
+            self.assert_comes(viewer, comes=False)
+
+    def test_the_router_opens_what_it_likes(self) -> None:
+        # The control of the rule that ends things.
+        self.boot(ZONES, HTTPS, allow("camera", "router", "{ udp = [5000] }"))
+        with Listener(self.internet, tcp=[80], udp=[5000]) as internet:
+            self.assertTrue(probes.tcp(self.router, example.INTERNET.address, 80))
+            self.assertTrue(probes.udp(self.router, example.INTERNET.address, 5000, internet.received))
+
+    def test_connections_are_not_picked_up_in_the_middle(self) -> None:
+        self.router.write_sysctl(LOOSE, "1")
+        self.boot(ZONES, HTTPS)
+        self.assertEqual(self.router.read_sysctl(LOOSE), "0")
+        self.camfw("status")
+        self.router.write_sysctl(LOOSE, "1")
+        self.assertIn(f"sysctl {LOOSE} is 1, not 0", self.camfw("status", expect=1).said)
+        self.camfw("apply")
+        self.assertEqual(self.router.read_sysctl(LOOSE), "0")
