@@ -150,85 +150,79 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.and(packets, Three::exactly(as_is))
     }
 
-    /// The forwards and the proxies on the router that send on the packets of a flow.
+    /// The forwards and the proxies on the router that send on the packets of a zone.
+    /// Routing is left open, so that each may go any way.
     fn redirects(&mut self, flow: Flow) -> Vec<Redirect> {
         let mut all = Vec::new();
         let Endpoint::Zone(from) = flow.from else {
             return all;
         };
         let policy = self.policy;
+        // What IPv6 has addresses enough for is not sent on.
         let rewrites = self.space.family == IpFamily::V4;
-        match flow.to {
-            // What IPv6 has addresses enough for is not sent on.
-            Endpoint::Zone(_) if !rewrites => {}
-            Endpoint::Zone(to) => {
-                let here = |it: &&Forward| it.from == from && it.to == to;
-                for forward in policy.forwards.iter().filter(here) {
-                    let zone = policy.zone(from);
-                    let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
-                    let own = match zone.dhcp {
-                        true => Set::FULL,
-                        false => self.networks(Field::OriginalDestination, &own),
-                    };
-                    let port = self.ports(Field::OriginalPort, PortRange::port(forward.port));
-                    let came = self.space.diagrams.and(own, port);
-                    let host = IpNet::from(IpAddr::V4(forward.address));
-                    let parts = [
-                        self.ports(Field::DestinationPort, PortRange::port(forward.to_port)),
-                        self.of(forward.protocol),
-                        self.networks(Field::Destination, &[host]),
-                    ];
-                    all.push(Redirect {
-                        to: SentTo::Host(forward.address),
-                        direct: forward.direct,
-                        there: self.space.all(&parts),
-                        came,
-                    });
-                }
-            }
-            Endpoint::Router => {
-                let here = place(self.space, policy.zone(from));
-                let own = self.space.own_addresses.get(&here).copied();
-                for proxy in policy.proxies.iter().filter(|it| it.from == from) {
-                    let ProxyWay::Here(port) = &proxy.way else {
-                        continue;
-                    };
-                    let Some(own) = own.filter(|_| rewrites) else {
-                        all.push(Redirect {
-                            to: SentTo::Port(*port),
-                            direct: proxy.direct,
-                            there: Set::EMPTY,
-                            came: Set::EMPTY,
-                        });
-                        continue;
-                    };
-                    let others: Vec<IpNet> = policy
-                        .indexed_zones()
-                        .flat_map(|(index, zone)| match index == proxy.to {
-                            true => zone.own().map(|own| IpNet::from(own.addr())).collect(),
-                            false => self.networks_of(zone),
-                        })
-                        .collect();
-                    let others = self.networks(Field::OriginalDestination, &others);
-                    let ports: Vec<Set> = proxy
-                        .ports
-                        .iter()
-                        .map(|ports| self.ports(Field::OriginalPort, *ports))
-                        .collect();
-                    let ports = self.space.diagrams.union(&ports);
-                    let parts = [
-                        self.ports(Field::DestinationPort, PortRange::port(*port)),
-                        self.of(Protocol::Tcp),
-                        self.space.equal(Field::Destination, own),
-                    ];
-                    all.push(Redirect {
-                        to: SentTo::Port(*port),
-                        direct: proxy.direct,
-                        there: self.space.all(&parts),
-                        came: self.space.diagrams.minus(ports, others),
-                    });
-                }
-            }
+        let here = |it: &&Forward| it.from == from && rewrites;
+        for forward in policy.forwards.iter().filter(here) {
+            let zone = policy.zone(from);
+            let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+            let own = match zone.dhcp {
+                true => Set::FULL,
+                false => self.networks(Field::OriginalDestination, &own),
+            };
+            let port = self.ports(Field::OriginalPort, PortRange::port(forward.port));
+            let came = self.space.diagrams.and(own, port);
+            let host = IpNet::from(IpAddr::V4(forward.address));
+            let parts = [
+                self.ports(Field::DestinationPort, PortRange::port(forward.to_port)),
+                self.of(forward.protocol),
+                self.networks(Field::Destination, &[host]),
+            ];
+            all.push(Redirect {
+                to: SentTo::Host(Endpoint::Zone(forward.to), forward.address),
+                direct: forward.direct,
+                there: self.space.all(&parts),
+                came,
+            });
+        }
+        let here = place(self.space, policy.zone(from));
+        let own = self.space.own_addresses.get(&here).copied();
+        for proxy in policy.proxies.iter().filter(|it| it.from == from) {
+            let ProxyWay::Here(port) = &proxy.way else {
+                continue;
+            };
+            let Some(own) = own.filter(|_| rewrites) else {
+                all.push(Redirect {
+                    to: SentTo::Port(*port),
+                    direct: proxy.direct,
+                    there: Set::EMPTY,
+                    came: Set::EMPTY,
+                });
+                continue;
+            };
+            let others: Vec<IpNet> = policy
+                .indexed_zones()
+                .flat_map(|(index, zone)| match index == proxy.to {
+                    true => zone.own().map(|own| IpNet::from(own.addr())).collect(),
+                    false => self.networks_of(zone),
+                })
+                .collect();
+            let others = self.networks(Field::OriginalDestination, &others);
+            let ports: Vec<Set> = proxy
+                .ports
+                .iter()
+                .map(|ports| self.ports(Field::OriginalPort, *ports))
+                .collect();
+            let ports = self.space.diagrams.union(&ports);
+            let parts = [
+                self.ports(Field::DestinationPort, PortRange::port(*port)),
+                self.of(Protocol::Tcp),
+                self.space.equal(Field::Destination, own),
+            ];
+            all.push(Redirect {
+                to: SentTo::Port(*port),
+                direct: proxy.direct,
+                there: self.space.all(&parts),
+                came: self.space.diagrams.minus(ports, others),
+            });
         }
         all
     }
@@ -241,12 +235,16 @@ impl<'a, 's> Intent<'a, 's> {
         for redirect in self.redirects(flow) {
             let set = match redirect.to {
                 // At whichever address of the router.
-                SentTo::Port(port) if allow.destinations == Addresses::Any => {
+                SentTo::Port(port)
+                    if flow.to == Endpoint::Router && allow.destinations == Addresses::Any =>
+                {
                     let ports = self.ports(Field::DestinationPort, PortRange::port(port));
                     let of = self.of(Protocol::Tcp);
                     self.space.diagrams.and(ports, of)
                 }
-                SentTo::Host(host) if names(&allow.destinations, host) => redirect.there,
+                SentTo::Host(to, host) if to == flow.to && names(&allow.destinations, host) => {
+                    redirect.there
+                }
                 _ => continue,
             };
             match redirect.direct {
@@ -919,7 +917,8 @@ struct Redirect {
 
 /// Where packets are sent.
 enum SentTo {
-    Host(Ipv4Addr),
+    /// To a host of a zone.
+    Host(Endpoint, Ipv4Addr),
     /// To a TCP port of the router itself.
     Port(u16),
 }
