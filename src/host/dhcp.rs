@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::process::{self, ProcessError};
+use super::text_file;
 
 /// The variable that tells the hook the configuration's path: the client calls
 /// it with no argument of ours.
@@ -37,9 +38,14 @@ pub fn start(link: &str, config: &str) -> Result<bool, ProcessError> {
 }
 
 fn is_running(pid_file: &str) -> bool {
-    let pid = std::fs::read_to_string(pid_file).unwrap_or_default();
-    let command = Path::new("/proc").join(pid.trim()).join("cmdline");
-    !pid.trim().is_empty()
-        && std::fs::read(command)
-            .is_ok_and(|line| String::from_utf8_lossy(&line).contains("udhcpc"))
+    // A pipe would be waited for.
+    let text = match text_file::is_regular(pid_file) {
+        true => text_file::read(pid_file).unwrap_or_default(),
+        false => return false,
+    };
+    let Ok(pid) = text.trim().parse::<u32>() else {
+        return false;
+    };
+    let command = Path::new("/proc").join(pid.to_string()).join("cmdline");
+    std::fs::read(command).is_ok_and(|line| String::from_utf8_lossy(&line).contains("udhcpc"))
 }

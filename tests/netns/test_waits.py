@@ -66,3 +66,20 @@ class Waits(RouterTest):
             "-P", str(self.program.config), "-e", "trace=read",
             "-e", "inject=read:delay_enter=600000000"))
         self.assertIn("the last good policy", said)
+
+    def test_a_netlink_that_does_not_return_opens_nothing(self) -> None:
+        """As above: the kernel carries a request out before it returns from the call."""
+        self.camfw("boot")
+        started = time.monotonic()
+        said = self.says("netlink: no answer after", "boot", held_up=(
+            "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=600000000"))
+        self.assertGreater(time.monotonic() - started, 9, "control: it is waited for")
+        self.assertRegex(said, "camfw: (Sealed|Unsealed): ")
+        self.assert_closed_tables()
+        self.assertEqual(self.forwarding(), "0")
+
+    def test_a_pipe_in_place_of_a_dhcp_clients_number_is_none(self) -> None:
+        self.change_config('address   = "192.168.0.2/24"', 'address   = "dhcp"')
+        self.change_config('gateway   = "192.168.0.1"', "")
+        os.mkfifo(self.program.run_folder / "camfw-udhcpc-eth0.pid", 0o600)
+        self.program.run("apply", seconds=SECONDS)

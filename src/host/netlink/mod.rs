@@ -18,6 +18,7 @@ use rtnetlink::Handle;
 use thiserror::Error;
 use tokio::time::timeout;
 
+use super::time_limit;
 use crate::kernel::{LinkKind, MULTIPLE_TABLES};
 use crate::network::{Change, Current, Lease};
 
@@ -35,6 +36,9 @@ const LEASED: u8 = 0xcb;
 /// How long everything that is read or changed at a time may take; thousands of
 /// routes take a tenth of a second.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How much longer before a call that does not return is given up.
+const GRACE: Duration = Duration::from_secs(1);
 
 const OUR_ROUTES: RouteProtocol = RouteProtocol::Other(OURS);
 
@@ -118,10 +122,11 @@ pub fn lacks(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static str>, Netli
     if kinds.is_empty() && !marks {
         return Ok(Vec::new());
     }
-    with_handle(|handle| async move {
+    let kinds = kinds.to_vec();
+    with_handle(move |handle| async move {
         let mut lacking = Vec::new();
         for kind in kinds {
-            if !trial::knows(&handle, *kind).await {
+            if !trial::knows(&handle, kind).await {
                 lacking.push(kind.option());
             }
         }
@@ -140,7 +145,8 @@ pub fn carry_out(changes: &[Change]) -> Result<(), NetlinkError> {
     if changes.is_empty() {
         return Ok(());
     }
-    with_handle(|handle| async move { write::all(&handle, changes).await })
+    let changes = changes.to_vec();
+    with_handle(move |handle| async move { write::all(&handle, &changes).await })
 }
 
 /// Sets links down, whatever is on them; those that are gone are as well.
@@ -151,7 +157,8 @@ pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
     if links.is_empty() {
         return Ok(());
     }
-    with_handle(|handle| async move { write::set_down(&handle, links).await })
+    let links = links.to_vec();
+    with_handle(move |handle| async move { write::set_down(&handle, &links).await })
 }
 
 /// Gives a link the address and default route of a lease in place of those of
@@ -161,11 +168,22 @@ pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
 /// # Errors
 /// Netlink cannot be opened, there is no such link, or the kernel refuses.
 pub fn set_lease(link: &str, lease: &Lease, metric: u32) -> Result<(), NetlinkError> {
-    with_handle(|handle| async move { dhcp::set(&handle, link, lease, metric).await })
+    let (link, lease) = (link.to_owned(), lease.clone());
+    with_handle(move |handle| async move { dhcp::set(&handle, &link, &lease, metric).await })
 }
 
-/// Runs `work` with a connection; one thread, which is this one.
-fn with_handle<T, F: Future<Output = Result<T, NetlinkError>>>(
+/// Runs `work` with a connection, in a thread of its own: the kernel carries a
+/// request out before it returns from the call that sends it, under the lock of all
+/// network devices (rtnetlink_rcv_msg in net/core/rtnetlink.c), which a driver may
+/// hold for ever.
+fn with_handle<T: Send + 'static, F: Future<Output = Result<T, NetlinkError>>>(
+    work: impl FnOnce(Handle) -> F + Send + 'static,
+) -> Result<T, NetlinkError> {
+    time_limit::run(LIMIT + GRACE, move || with_handle_here(work))
+        .unwrap_or(Err(NetlinkError::Late))
+}
+
+fn with_handle_here<T, F: Future<Output = Result<T, NetlinkError>>>(
     work: impl FnOnce(Handle) -> F,
 ) -> Result<T, NetlinkError> {
     runtime()?.block_on(async {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rtnetlink::MulticastGroup;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::{LIMIT, NetlinkError, read, runtime};
+use super::{NetlinkError, read, runtime};
 use crate::network::Current;
 
 /// What is listened to.
@@ -30,12 +30,12 @@ pub fn wait(patience: Duration, enough: impl Fn(&Current) -> bool) -> Result<boo
     runtime()?.block_on(async {
         let end = Instant::now() + patience;
         // Listening before looking: what comes in between is not missed.
-        let (connection, handle, mut events) =
+        let (connection, _handle, mut events) =
             rtnetlink::new_multicast_connection(&GROUPS).map_err(NetlinkError::Open)?;
         let connection = tokio::spawn(connection);
         let answer = loop {
-            let looked = timeout(LIMIT, read::all(&handle)).await;
-            if enough(&looked.unwrap_or(Err(NetlinkError::Late))?) {
+            // By a connection of its own, which is given up when the kernel holds it up.
+            if enough(&read()?) {
                 break true;
             }
             // What is ready is taken before the time is looked at, and there may always be
