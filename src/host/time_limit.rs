@@ -1,13 +1,22 @@
 //! Work that the kernel may hold up for as long as it likes, such as a write to
 //! a disk that died: done beside, and given up once its time is over.
 //!
-//! Owns the wait. What was given up may still be done later: a system call that
-//! waits for a device cannot be taken back.
+//! Owns the wait, and the one thread that does such work, a piece after the other.
+//! What was given up may still be done later: a system call that waits for a
+//! device cannot be taken back. Its thread is left to it, and the next piece gets
+//! a new one.
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The thread that has nothing to do. It is taken out while it works, so that work
+/// which itself has a time limit does not wait for its own end.
+static IDLE_WORKER: Mutex<Option<Sender<Work>>> = Mutex::new(None);
 
 /// Does the work, for at most `limit`.
 ///
@@ -17,31 +26,71 @@ pub(crate) fn run<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
+    let idle = swap_idle_worker(None);
+    let worker = idle.map_or_else(start_worker, Ok)?;
     let (sender, done) = mpsc::sync_channel(1);
-    thread::Builder::new().spawn(move || {
+    let work = move || {
         // Nobody waits for what comes late.
         let _ = sender.send(work());
-    })?;
-    done.recv_timeout(limit).map_err(|_| {
+    };
+    worker
+        .send(Box::new(work))
+        .map_err(|_| io::Error::other("its thread has ended"))?;
+    let result = done.recv_timeout(limit).map_err(|_| {
         io::Error::new(
             io::ErrorKind::TimedOut,
             format!("it was not done after {limit:?}"),
         )
-    })
+    })?;
+    swap_idle_worker(Some(worker));
+    Ok(result)
+}
+
+fn swap_idle_worker(worker: Option<Sender<Work>>) -> Option<Sender<Work>> {
+    let mut idle = IDLE_WORKER.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut *idle, worker)
+}
+
+/// It ends when its sender is gone.
+fn start_worker() -> io::Result<Sender<Work>> {
+    let (sender, pieces) = mpsc::channel::<Work>();
+    thread::Builder::new().spawn(move || {
+        for work in pieces {
+            work();
+        }
+    })?;
+    Ok(sender)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[test]
     fn what_does_not_come_is_given_up() {
-        let done = run(Duration::from_secs(60), || 7);
+        let done = run(LONG, || 7);
         assert_eq!(done.ok(), Some(7));
         let (never, wait) = mpsc::channel::<()>();
         let late = run(Duration::from_millis(20), move || wait.recv().is_ok());
         let kind = late.err().map(|error| error.kind());
         assert_eq!(kind, Some(io::ErrorKind::TimedOut));
+        // The thread that hangs is not waited for.
+        assert_eq!(run(LONG, || 8).ok(), Some(8));
         drop(never);
+    }
+
+    #[test]
+    fn work_may_have_work_with_a_limit_of_its_own() {
+        let inner = run(LONG, || run(LONG, || 7).ok());
+        assert_eq!(inner.ok(), Some(Some(7)));
+    }
+
+    #[test]
+    fn work_that_panics_ends_its_thread_alone() {
+        let panicked = run(LONG, || assert_eq!(1, 2, "it panics"));
+        assert!(panicked.is_err());
+        assert_eq!(run(LONG, || 8).ok(), Some(8));
     }
 }
