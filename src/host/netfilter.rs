@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::{NetlinkBuffer, NlasIterator};
@@ -12,6 +13,8 @@ use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::time_limit;
 
 /// How long the kernel may take for each answer, in milliseconds.
 const LIMIT: u16 = 10_000;
@@ -78,7 +81,7 @@ pub fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
 
 /// A socket to nfnetlink.
 pub struct Netfilter {
-    socket: Socket,
+    socket: Arc<Socket>,
     sequence: u32,
 }
 
@@ -91,7 +94,7 @@ impl Netfilter {
         let mut socket = Socket::new(NETLINK_NETFILTER)?;
         socket.bind_auto()?;
         Ok(Netfilter {
-            socket,
+            socket: Arc::new(socket),
             sequence: 0,
         })
     }
@@ -133,6 +136,17 @@ impl Netfilter {
         self.exchange(request, flags as u16, &mut |_| {}).map(drop)
     }
 
+    /// One call: the kernel carries a request out before it returns from the call
+    /// that sends it, and goes on with a dump in the one that reads, under a lock of
+    /// nfnetlink's (nfnetlink_rcv_msg, netlink_dump).
+    fn in_time<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Socket) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let socket = Arc::clone(&self.socket);
+        time_limit::run(Duration::from_millis(LIMIT.into()), move || call(&socket))?
+    }
+
     /// Whether the answer did not change under way.
     fn exchange(
         &mut self,
@@ -150,7 +164,7 @@ impl Netfilter {
         header.set_sequence_number(self.sequence);
         bytes.extend([request.family, 0, 0, 0]);
         bytes.extend(request.attributes);
-        self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+        self.in_time(move |socket| socket.send_to(&bytes, &SocketAddr::new(0, 0), 0))?;
 
         let end = Instant::now() + LIMIT_FOR_ALL;
         let mut whole = true;
@@ -159,7 +173,7 @@ impl Netfilter {
             if poll(&mut fds, PollTimeout::from(LIMIT))? == 0 || Instant::now() > end {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let (bytes, _) = self.socket.recv_from_full()?;
+            let (bytes, _) = self.in_time(Socket::recv_from_full)?;
             let mut rest = bytes.as_slice();
             while rest.len() >= HEADER {
                 let message = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;

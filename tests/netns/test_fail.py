@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from lab import example, probes
 from lab.router import Lab
 from netns.case import RouterTest, both_backends
 from netns.crowd import Crowd
-from netns.points import Point, injecting, points, tracing
+from netns.points import ANSWERS, Point, calls, injecting, points, tracing
 from netns.program import COMMANDS, Program, Result, multi, tools, wrap
 from netns.tables import Tables, meant
 
@@ -117,7 +118,11 @@ class Fail(RouterTest):
         output = self.scratch / "trace"
         self.camfw(command, before=tracing(output))
         found = points(output, lambda line: line.startswith("sendto(") and "nlmsg_len" in line)
-        self.assertGreater(len(found), 5)
+        self.assertGreater(len(found), 15)
+        changing = [point for point in found if "RTM_NEW" in point.what]
+        self.assertGreaterEqual(len(changing), 1, [str(point) for point in found])
+        # So that the n-th answer is that of one thread alone.
+        self.assertEqual(len({call.thread for call in calls(output) if call.name in ANSWERS}), 1)
         return found
 
     def test_each_program_fails(self) -> None:
@@ -168,7 +173,7 @@ class Fail(RouterTest):
             for point in self.netlink_points(command):
                 for what, (call, how) in NETLINK.items():
                     # As many answers are read as there are requests, or more.
-                    at = Point(call, point.number, "")
+                    at = replace(point, call=call)
                     cases.append((f"{command}, {point} {what}", lambda _, box, c=command, p=at, h=how: (
                         box.program.run(c, before=injecting(p, h), seconds=LONGEST))))
         outcomes = Counter(code for _, code in self.in_labs(cases))
