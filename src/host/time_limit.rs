@@ -12,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
+
 type Work = Box<dyn FnOnce() + Send>;
 
 /// The thread that has nothing to do. It is taken out while it works, so that work
@@ -55,6 +57,9 @@ fn swap_idle_worker(worker: Option<Sender<Work>>) -> Option<Sender<Work>> {
 fn start_worker() -> io::Result<Sender<Work>> {
     let (sender, pieces) = mpsc::channel::<Work>();
     thread::Builder::new().spawn(move || {
+        // A signal to the process goes to any thread that does not block it (signal(7)).
+        // This one blocks all, so that what the main thread decides about them holds.
+        let _ = SigSet::all().thread_block();
         for work in pieces {
             work();
         }
