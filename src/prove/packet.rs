@@ -523,19 +523,22 @@ impl Space {
             .values()
             .flat_map(|it| it.own.clone())
             .collect();
+        // A group's type is MULTICAST, and everybody's BROADCAST, on whichever interface
+        // (__inet_dev_addr_type in net/ipv4/fib_frontend.c, ipv6_addr_type).
         let (first, last) = self.groups();
-        let mut wrong = Vec::new();
+        let groups = self.range(Field::Destination, first, last);
+        let everybody = match self.family {
+            IpFamily::V4 => self.equal(Field::Destination, u32::MAX.into()),
+            IpFamily::V6 => Set::EMPTY,
+        };
+        let nobodys = self.diagrams.or(groups, everybody);
+        let local = self.equal(Field::Local, 1);
+        let mut wrong = vec![self.diagrams.and(nobodys, local)];
         for (interface, there) in self.own.there.clone() {
             let mut none = there.nobodys.clone();
             none.extend(all.iter().filter(|own| !there.own.contains(own)));
-            if self.family == IpFamily::V4 {
-                none.push(u32::MAX.into());
-            }
             let none = self.one_of(Field::Destination, &none);
-            let groups = self.range(Field::Destination, first, last);
-            let none = self.diagrams.or(none, groups);
             let own = self.one_of(Field::Destination, &there.own);
-            let local = self.equal(Field::Local, 1);
             let here = self.equal(Field::In, interface);
             let none = self.diagrams.and(none, local);
             let own = self.diagrams.minus(own, local);

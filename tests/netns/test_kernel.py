@@ -109,7 +109,7 @@ class Kernel(RouterTest):
         self.assertEqual(self.links(), links)
         self.assertEqual(self.forwarding(), "1")
         # The last policy is one that this kernel can hold.
-        result = self.camfw("boot", expect=2)
+        result = self.camfw("boot", expect=1)
         self.assertIn("CONFIG_VLAN_8021Q", result.stderr)
         self.assertEqual(self.tables.snapshot(), before)
         self.program.forget()
