@@ -110,14 +110,14 @@ class LockLegacy(LimitsTest):
         with note.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             note.write_text("camfw apply, process 4711\n")
-            waiting = self.program.start("seal")
+            waiting = self.program.start("apply")
             time.sleep(15)
             # Another one has it now: its 30 seconds begin.
             note.write_text("camfw apply, process 4712\n")
             time.sleep(20)
             self.assertIsNone(waiting.poll(), "a queue that moves is waited for")
             _, stderr = waiting.communicate(timeout=SECONDS)
-        self.assertEqual(waiting.returncode, 4, stderr)
+        self.assertEqual(waiting.returncode, 2, stderr)
         self.assertIn(b"camfw apply, process 4712", stderr)
         self.assertIn(b"nothing was changed", stderr)
         self.camfw("seal")

@@ -125,7 +125,11 @@ class Mutants(unittest.TestCase):
             code, said = self.camfw(bench, "prove", "--live")
             self.assertEqual(code, 0, said)
             broken = sent = 0
-            for _ in range(MUTANTS):
+            # Many are shown by a packet of a connection, which is not sent here: some
+            # more are tried where too few were.
+            for tried in range(4 * MUTANTS):
+                if tried >= MUTANTS and sent > MUTANTS // 8:
+                    break
                 mutant = mutated(rules, random)
                 if mutant is None:
                     continue
