@@ -64,6 +64,10 @@ fn from_stdin(purpose: Purpose) -> Result<Source, Refusal> {
     }
     let bytes = text_file::read_stdin(MAX_BYTES)
         .map_err(|error| refuse(path, format!("cannot read the standard input: {error}")))?;
+    // What was cut off could have said anything.
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(refuse(path, too_large(bytes.len() as u64)));
+    }
     Ok(Source::new(text_file::STDIN, text(path, bytes)?))
 }
 
