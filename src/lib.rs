@@ -11,26 +11,24 @@
 //! One rule: only [`host`] touches the world. It takes finished values and
 //! decides nothing. All else is pure, and is tested without privileges.
 
-pub mod accounting;
 pub(crate) mod apply;
 pub mod cli;
 pub mod compile;
 pub mod config;
-pub mod daemon;
 pub mod field;
 pub mod host;
-pub mod kernel;
 pub mod name;
-pub mod network;
+pub mod net;
+pub mod netfilter;
+pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod prove;
 mod registry;
 pub mod resolved_hosts;
-pub mod ruleset;
+pub mod servers;
 pub mod snapshot;
 pub mod source;
-pub mod sysctl;
 
 use config::Config;
 use plan::Plan;

@@ -6,12 +6,12 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use camfw::policy::{Answers, Policy};
-use camfw::prove::{self, Answer, Tracer};
-use camfw::ruleset::{
+use camfw::netfilter::{
     Connection, CtDirection, IpFamily, Match, Negatable, Rule, Ruleset, Table, Target,
     TupleAddress, rule_text,
 };
+use camfw::policy::{Answers, Policy};
+use camfw::prove::{self, Answer, Tracer};
 use camfw::source::Source;
 use ipnet::IpNet;
 

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use camfw::ruleset::{TableName, parse, restore_text};
+use camfw::netfilter::{TableName, parse, restore_text};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use camfw::prove;
-use camfw::ruleset::read;
+use camfw::netfilter::read;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -5,11 +5,11 @@ use super::error::StepError;
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use crate::host::netlink;
-use crate::network::{self, Bypass, Current, Wanted};
+use crate::net::{self, Bypass, Current, Wanted};
 
 /// Refuses to go on where frames of the plan's interfaces pass by its rules.
 pub fn check(current: &Current, wanted: &Wanted) -> Result<(), StepError> {
-    let mut found = network::bypasses(current, Some(wanted));
+    let mut found = net::bypasses(current, Some(wanted));
     found.retain(Bypass::is_certain);
     if found.is_empty() {
         Ok(())
@@ -27,7 +27,7 @@ pub fn shut() -> Result<(), StepError> {
         .and_then(|kept| PlannedPolicy::new(kept).ok());
     let find = || -> Result<Vec<Bypass>, StepError> {
         let wanted = wanted.as_ref().map(|policy| &policy.plan.network);
-        let mut found = network::bypasses(&netlink::read()?, wanted);
+        let mut found = net::bypasses(&netlink::read()?, wanted);
         found.retain(|bypass| bypass.is_up);
         Ok(found)
     };

@@ -21,10 +21,10 @@ use crate::host::iptables::{Load, Tables};
 use crate::host::lock::{self, Lock};
 use crate::host::store::StoreError;
 use crate::host::{self, netlink, process};
-use crate::network::{Current, LOOPBACK, Wanted, own_ports};
+use crate::net::{Current, LOOPBACK, Wanted, own_ports};
+use crate::netfilter::{Counters, IpFamily, Ruleset, TableName};
 use crate::plan::Plan;
-use crate::ruleset::{Counters, IpFamily, Ruleset, TableName};
-use crate::sysctl;
+use crate::plan::sysctl;
 
 /// How long the programs that close the tables may take, all in all.
 const LIMIT: Duration = Duration::from_secs(10);

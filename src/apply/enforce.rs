@@ -15,11 +15,11 @@ use super::mark::Mark;
 use super::{revoke, taken};
 use crate::host::netlink::NetlinkError;
 use crate::host::{self, iptables, netlink};
-use crate::network::{self, NetworkError};
+use crate::net::{self, NetworkError};
+use crate::netfilter::{IpFamily, TableName};
 use crate::plan::Plan;
+use crate::plan::sysctl::Setting;
 use crate::prove;
-use crate::ruleset::{IpFamily, TableName};
-use crate::sysctl::Setting;
 
 /// What to do about links that are not there and not optional, and about other
 /// programs' rules.
@@ -45,7 +45,7 @@ pub(crate) enum Made {
     /// A table was loaded.
     Table(IpFamily, TableName),
     /// A link, an address, a route, a rule or a neighbour.
-    Network(network::Change),
+    Network(net::Change),
     /// A DHCP client was started on a link.
     DhcpClient(String),
 }
@@ -170,15 +170,15 @@ pub(super) fn enforce_proven(
 }
 
 /// Refuses a plan for whose links this box lacks something.
-fn insist_on_links(current: &network::Current, plan: &Plan) -> Result<(), StepError> {
-    let problems = network::diff(current, &plan.network).problems;
+fn insist_on_links(current: &net::Current, plan: &Plan) -> Result<(), StepError> {
+    let problems = net::diff(current, &plan.network).problems;
     if problems.is_empty() {
         return Ok(());
     }
     let there = current.links.iter().map(|link| link.name.clone());
     Err(StepError::NotThere {
         problems,
-        there: there.filter(|name| name != network::LOOPBACK).collect(),
+        there: there.filter(|name| name != net::LOOPBACK).collect(),
     })
 }
 
@@ -187,18 +187,18 @@ fn insist_on_links(current: &network::Current, plan: &Plan) -> Result<(), StepEr
 fn bring_up(
     machine: &Machine,
     plan: &Plan,
-    current: Result<network::Current, NetlinkError>,
+    current: Result<net::Current, NetlinkError>,
     missing: Missing,
     enforced: &mut Enforced,
 ) -> Result<(), StepError> {
     let wanted = &plan.network;
     let current = current?;
-    let others = network::left_alone(&current, wanted);
+    let others = net::left_alone(&current, wanted);
     if missing == Missing::WaitFor && !others.is_empty() {
         let others = others.join(", ");
         log::info!("left alone, since the file does not name them: {others}");
     }
-    let mut diff = network::diff(&current, wanted);
+    let mut diff = net::diff(&current, wanted);
     if missing == Missing::WaitFor && diff.lacks_links() {
         log::info!(
             "waits up to {} s: {}",
@@ -206,9 +206,9 @@ fn bring_up(
             StepError::Network(diff.problems.clone())
         );
         netlink::wait(plan.wait, |current| {
-            !network::diff(current, wanted).lacks_links()
+            !net::diff(current, wanted).lacks_links()
         })?;
-        diff = network::diff(&netlink::read()?, wanted);
+        diff = net::diff(&netlink::read()?, wanted);
     }
     let structural = diff
         .changes
@@ -248,7 +248,7 @@ fn bring_up(
     enforced.missing = missing.collect();
     if !diff.changes.is_empty() {
         // A request that got lost has no answer that says so.
-        let left = network::diff(&netlink::read()?, wanted).changes;
+        let left = net::diff(&netlink::read()?, wanted).changes;
         if let Some(change) = left.first() {
             return Err(StepError::ChangeNotHeld(Box::new(change.clone())));
         }

@@ -12,8 +12,8 @@ use crate::host::netlink::NetlinkError;
 use crate::host::process::ProcessError;
 use crate::host::store::StoreError;
 use crate::host::sysctl::SettingError;
-use crate::network::{self, NetworkError};
-use crate::ruleset::{Difference, IpFamily};
+use crate::net::{self, NetworkError};
+use crate::netfilter::{Difference, IpFamily};
 use crate::source::Refusal;
 
 /// Why a step failed.
@@ -29,7 +29,7 @@ pub(crate) enum StepError {
         difference: Difference,
     },
     #[error("{0}: it was asked for, and is not so")]
-    ChangeNotHeld(Box<network::Change>),
+    ChangeNotHeld(Box<net::Change>),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Network(Vec<NetworkError>),
     #[error(
@@ -54,7 +54,7 @@ pub(crate) enum StepError {
     #[error("{0}")]
     NotProven(String),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Bypassed(Vec<network::Bypass>),
+    Bypassed(Vec<net::Bypass>),
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
     #[error(transparent)]
@@ -158,7 +158,7 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
     #[error(transparent)]
-    Lease(#[from] network::LeaseError),
+    Lease(#[from] net::LeaseError),
     #[error("the policy has no zone by DHCP on interface {0}; stop the client there")]
     NoZoneByDhcp(String),
 }

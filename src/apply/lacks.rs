@@ -4,9 +4,9 @@ use super::error::StepError;
 use super::machine::{Machine, rules_of};
 use crate::host::iptables::{self, Found};
 use crate::host::netlink;
-use crate::kernel::{devices, told};
+use crate::netfilter::{Feature, IpFamily, features, sample};
 use crate::plan::Plan;
-use crate::ruleset::{Feature, IpFamily, features, sample};
+use crate::plan::kernel_options::{devices, told};
 
 /// Refuses a plan that this kernel cannot carry out. What is in the tables that
 /// are loaded, or on the kernel's own lists, is there; for the rest, as with

@@ -12,7 +12,7 @@ use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use crate::host::netlink;
 use crate::host::store::{self, Place};
-use crate::network::{self, LAST_METRIC, Taken, Wanted, Way};
+use crate::net::{self, LAST_METRIC, Taken, Wanted, Way};
 use crate::plan::Plan;
 use crate::source::one_line;
 
@@ -24,7 +24,7 @@ pub(crate) fn take_lease(config: &Path, link: &str, event: &str) -> Ending {
         Ok(policy) => policy.plan,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
-    let lease = network::lease(event, |name| std::env::var(name).ok())
+    let lease = net::lease(event, |name| std::env::var(name).ok())
         .and_then(|lease| lease.apart_from(&taken(&plan.network, link)));
     let lease = match lease {
         Ok(lease) => lease,
@@ -34,12 +34,12 @@ pub(crate) fn take_lease(config: &Path, link: &str, event: &str) -> Ending {
         }
     };
     let metric = match (plan.network.lease_metric(link), &lease) {
-        (None, network::Lease::Held { .. }) => {
+        (None, net::Lease::Held { .. }) => {
             return Outcome::Failed(CommandError::NoZoneByDhcp(link.to_owned())).into();
         }
         (metric, _) => metric.unwrap_or(LAST_METRIC),
     };
-    if lease != network::Lease::Unchanged
+    if lease != net::Lease::Unchanged
         && let Err(error) = store::remove(Place::Run, &refusal_of(link))
     {
         log::warn!("cannot forget the lease that was refused: {error}");

@@ -11,9 +11,9 @@ use super::error::StepError;
 use super::revoke;
 use crate::host;
 use crate::host::iptables::{self, Found, Load, Pace, Tables};
+use crate::netfilter::{Difference, IpFamily, Ruleset, TableName, differences, hold, meant};
 use crate::plan::Plan;
-use crate::ruleset::{Difference, IpFamily, Ruleset, TableName, differences, hold, meant};
-use crate::sysctl::{self, Setting};
+use crate::plan::sysctl::{self, Setting};
 
 /// How often rules are loaded again that came back different because another
 /// program changed them in between.

@@ -8,8 +8,8 @@ use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::recover::close_again;
 use crate::host::netlink;
-use crate::network::{Change, own_ports};
-use crate::ruleset::Ruleset;
+use crate::net::{Change, own_ports};
+use crate::netfilter::Ruleset;
 
 /// Takes the firewall off: no rule in any table, every policy ACCEPT. Settings
 /// and forwarding stay as they are.

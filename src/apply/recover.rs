@@ -13,8 +13,8 @@ use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::record;
 use crate::host::iptables::Found;
+use crate::netfilter::{IpFamily, Ruleset};
 use crate::plan::Plan;
-use crate::ruleset::{IpFamily, Ruleset};
 
 /// The box was to get to `intended` by `plan` and did not.
 pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure, mark: &Mark) -> Ending {

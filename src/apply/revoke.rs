@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use crate::host::conntrack::{self, Entry};
 use crate::host::store::{self, Place};
-use crate::network::Current;
+use crate::net::Current;
 use crate::plan::Plan;
 use crate::prove::{Flow, FlowJudge};
 

@@ -11,14 +11,14 @@ use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::{close, confirm, lease};
-use crate::accounting::Accounting;
 use crate::host::iptables::Found;
 use crate::host::{self, clock, netlink};
-use crate::network::{self, NetworkError};
+use crate::net::{self, NetworkError};
+use crate::netfilter::{Ruleset, differences};
+use crate::observe::accounting::Accounting;
 use crate::plan::Plan;
-use crate::ruleset::{Ruleset, differences};
+use crate::plan::sysctl::{self, Need};
 use crate::source::Refusal;
-use crate::sysctl::{self, Need};
 
 /// Everything that `status` tells.
 #[derive(Debug, Serialize)]
@@ -186,7 +186,7 @@ fn unsealed(
     for setting in sysctl::forwarding_off(&host::sysctl::scopes) {
         told.extend(not_so(&setting)?);
     }
-    let bypasses = network::bypasses(&current, wanted);
+    let bypasses = net::bypasses(&current, wanted);
     let open = bypasses.iter().filter(|bypass| bypass.is_up);
     told.extend(open.map(ToString::to_string));
     Ok(told)
@@ -194,7 +194,7 @@ fn unsealed(
 
 /// What is in force by what is forwarded, and between which zones.
 fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
-    let problems = network::diff(&netlink::read()?, &plan.network).problems;
+    let problems = net::diff(&netlink::read()?, &plan.network).problems;
     let missing = problems.iter().filter(|problem| problem.is_missing_link());
     let missing = missing.map(NetworkError::to_string).collect();
     let noted = noted.enforced(missing);
@@ -245,15 +245,15 @@ pub(super) fn others(machine: &Machine) -> Vec<String> {
 }
 
 /// What carries frames of the plan's interfaces past the firewall, in words.
-pub(super) fn bypasses(current: &network::Current, plan: &Plan) -> Vec<String> {
-    let found = network::bypasses(current, Some(&plan.network));
+pub(super) fn bypasses(current: &net::Current, plan: &Plan) -> Vec<String> {
+    let found = net::bypasses(current, Some(&plan.network));
     let certain = found.iter().filter(|bypass| bypass.is_certain());
     certain.map(ToString::to_string).collect()
 }
 
 /// What may carry them, or be harmless, in words.
 fn notes(plan: &Plan) -> Result<Vec<String>, StepError> {
-    let mut found = network::bypasses(&netlink::read()?, Some(&plan.network));
+    let mut found = net::bypasses(&netlink::read()?, Some(&plan.network));
     found.retain(|bypass| !bypass.is_certain());
     Ok(found.iter().map(ToString::to_string).collect())
 }
@@ -276,10 +276,10 @@ pub(super) fn drift(
         told.extend(not_so(&setting)?);
     }
     let current = netlink::read()?;
-    let diff = network::diff(&current, &plan.network);
+    let diff = net::diff(&current, &plan.network);
     told.extend(bypasses(&current, plan));
     told.extend(lease::refusals(plan));
-    told.extend(network::foreign(&current, &plan.network));
+    told.extend(net::foreign(&current, &plan.network));
     told.extend(
         diff.changes
             .iter()

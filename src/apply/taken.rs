@@ -7,8 +7,8 @@ use super::machine::{Machine, rules_of};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use crate::host::iptables::Found;
+use crate::netfilter::{Difference, IpFamily, Ruleset, TableName, differences};
 use crate::plan::Plan;
-use crate::ruleset::{Difference, IpFamily, Ruleset, TableName, differences};
 
 /// A chain that every policy's filter table has and no other program makes.
 const OUR_CHAIN: &str = "invalid";

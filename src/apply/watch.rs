@@ -18,9 +18,9 @@ use super::record::Record;
 use super::recover::recover;
 use super::{last_good, lease, names, status};
 use crate::host::{clock, netlink};
-use crate::network::{self, Current};
+use crate::net::{self, Current};
+use crate::netfilter::Ruleset;
 use crate::plan::Plan;
-use crate::ruleset::Ruleset;
 use crate::snapshot::PolicyHash;
 
 /// Debounces links that flap, and does not retry a failed change at once.
@@ -112,8 +112,8 @@ fn until_deadline(interval: Duration) -> Duration {
 /// What of the network is not as the policy says.
 fn differences(current: &Current, plan: &Plan) -> Vec<String> {
     let mut told = status::bypasses(current, plan);
-    told.extend(network::foreign(current, &plan.network));
-    let diff = network::diff(current, &plan.network);
+    told.extend(net::foreign(current, &plan.network));
+    let diff = net::diff(current, &plan.network);
     told.extend(diff.changes.iter().map(ToString::to_string));
     told.extend(diff.problems.iter().map(ToString::to_string));
     told
@@ -208,7 +208,7 @@ impl Look {
         if let Ok(current) = netlink::read() {
             self.told.extend(status::bypasses(&current, plan));
             self.told.extend(lease::refusals(plan));
-            self.told.extend(network::foreign(&current, &plan.network));
+            self.told.extend(net::foreign(&current, &plan.network));
         }
         match self.enforce(policy, mark) {
             Ok(enforced) => {

@@ -7,9 +7,9 @@ use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
 use crate::host::config_file::Purpose;
 use crate::host::text_file;
+use crate::netfilter::{IpFamily, Ruleset};
 use crate::policy::Answers;
 use crate::prove;
-use crate::ruleset::{IpFamily, Ruleset};
 use crate::source::Source;
 
 /// The rules of each family that a file has.

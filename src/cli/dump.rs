@@ -2,8 +2,8 @@
 //! interfaces.
 
 use crate::host::text_file;
+use crate::netfilter::{IpFamily, Ruleset, named_family, read};
 use crate::prove::{self, Behind};
-use crate::ruleset::{IpFamily, Ruleset, named_family, read};
 
 /// Anyone's rules, and their family.
 pub(super) fn dump(path: &str) -> Result<(Ruleset, IpFamily), String> {

@@ -7,8 +7,8 @@ use super::dump::{dump, networks};
 use super::{REFUSED, complain, print};
 use crate::apply;
 use crate::host::config_file::Purpose;
+use crate::netfilter::IpFamily;
 use crate::prove::{self, About};
-use crate::ruleset::IpFamily;
 
 /// Prints it; the exit code.
 pub(super) fn run(config: &Path, options: &Options, ipv6: bool, json: bool) -> u8 {

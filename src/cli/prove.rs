@@ -8,8 +8,8 @@ use super::dump::{dump, networks, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
 use crate::host::config_file::Purpose;
+use crate::netfilter::{IpFamily, TableName};
 use crate::prove::{self, ForeignClaim};
-use crate::ruleset::{IpFamily, TableName};
 
 /// Prints each claim and whether it holds; the exit code.
 pub(super) fn run(config: &Path, options: &Options) -> u8 {

@@ -6,11 +6,11 @@ use std::path::Path;
 use super::args::{Daemon, Show};
 use super::{REFUSED, complain, print};
 use crate::host::config_file::Purpose;
-use crate::kernel::{Backend, requirements};
-use crate::network::Device;
+use crate::net::Device;
+use crate::netfilter::{Ruleset, TableName, restore_text};
 use crate::plan::Plan;
-use crate::ruleset::{Ruleset, TableName, restore_text};
-use crate::{apply, daemon};
+use crate::plan::kernel_options::{Backend, requirements};
+use crate::{apply, servers};
 
 /// Prints it; the exit code.
 pub(super) fn run(config: &Path, what: Show) -> u8 {
@@ -42,9 +42,9 @@ pub(super) fn run(config: &Path, what: Show) -> u8 {
         Show::Kernel { nft } => kernel(&plan, nft),
         Show::Daemon(daemon) => {
             let lines = match daemon {
-                Daemon::Vsftpd => daemon::vsftpd(&plan.policy),
-                Daemon::Dnsmasq => daemon::dnsmasq(&plan.policy),
-                Daemon::Ntp => daemon::chrony(&plan.policy),
+                Daemon::Vsftpd => servers::vsftpd(&plan.policy),
+                Daemon::Dnsmasq => servers::dnsmasq(&plan.policy),
+                Daemon::Ntp => servers::chrony(&plan.policy),
             };
             match lines {
                 Ok(lines) => lines,

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::{REFUSED, complain, print};
-use crate::accounting::Accounting;
 use crate::apply::{self, NameReport, Report};
+use crate::observe::accounting::Accounting;
 
 pub fn run(config: &Path, json: bool) -> u8 {
     let report = match apply::status(config) {

@@ -5,9 +5,9 @@
 use ipnet::IpNet;
 
 use super::{Compiler, Direction, chain, entering, from, purpose};
+use crate::netfilter::{IpFamily, Rule, Table, Target};
 use crate::policy::{Role, Zone, ZoneIndex};
 use crate::registry::special_purpose::{self, SpecialPurpose};
-use crate::ruleset::{IpFamily, Rule, Table, Target};
 
 impl Compiler<'_> {
     /// The checks of each external zone, in INPUT and FORWARD.

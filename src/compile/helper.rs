@@ -12,9 +12,9 @@ use super::tree::{self, ChainNames, Placed};
 use super::{Compiler, chain, interface, port_groups, several, tcp};
 use crate::field::PortRange;
 use crate::name::ServiceName;
+use crate::netfilter::{IpFamily, Negatable, PortSide, Protocol, Rule, Table, Target};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, Role, ZoneIndex};
 use crate::registry::special_purpose::LINK_LOCAL;
-use crate::ruleset::{IpFamily, Negatable, PortSide, Protocol, Rule, Table, Target};
 
 impl Compiler<'_> {
     /// A chain for each flow that has a line with the helper.

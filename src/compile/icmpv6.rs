@@ -2,8 +2,8 @@
 
 use super::{Direction, chain, purpose};
 use crate::field::IcmpType;
+use crate::netfilter::{Match, Negatable, Protocol, Rule, Table, Target};
 use crate::registry::icmpv6::NEIGHBOURS;
-use crate::ruleset::{Match, Negatable, Protocol, Rule, Table, Target};
 
 /// Lets them in, and out where the router may not send just anything.
 pub(super) fn neighbours(table: &mut Table) {

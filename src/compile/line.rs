@@ -8,9 +8,9 @@ use super::tree::{self, ChainNames, FEW, Placed};
 use super::{Compiler, chain, host, service_matches};
 use crate::field::PortRange;
 use crate::name::ChainName;
+use crate::netfilter::{CtStates, IpFamily, Match, Negatable, RecentCheck, Rule, Table, Target};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Service};
 use crate::registry::group;
-use crate::ruleset::{CtStates, IpFamily, Match, Negatable, RecentCheck, Rule, Table, Target};
 
 /// Some of what an allow line opens.
 struct Way {

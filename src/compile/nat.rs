@@ -6,10 +6,10 @@ use ipnet::IpNet;
 
 use super::{Compiler, chain, entering, from, host, interface, port_groups, several, tcp};
 use crate::name::ChainName;
-use crate::policy::{Forward, Origin, Proxy, ProxyWay, ZoneIndex};
-use crate::ruleset::{
+use crate::netfilter::{
     IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
 };
+use crate::policy::{Forward, Origin, Proxy, ProxyWay, ZoneIndex};
 
 impl Compiler<'_> {
     /// None where nothing is rewritten.

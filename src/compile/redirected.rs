@@ -9,8 +9,8 @@ use ipnet::IpNet;
 
 use super::{Compiler, host};
 use crate::field::PortRange;
+use crate::netfilter::{IpFamily, Protocol};
 use crate::policy::{Allow, Endpoint, Flow, Forward, Proxy, ProxyWay, Service};
-use crate::ruleset::{IpFamily, Protocol};
 
 /// Ports to which packets come by a forward or a proxy alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -28,13 +28,13 @@ use super::tree::{self, Placed};
 use super::{Compiler, Direction, chain, entering, interface, purpose, tcp, zone_comment};
 use crate::field::{IcmpType, Rate, Unit};
 use crate::name::{ChainName, ServiceName};
-use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
-use crate::registry::icmp_error::errors;
-use crate::registry::special_purpose::LINK_LOCAL;
-use crate::ruleset::{
+use crate::netfilter::{
     Connection, CtDirection, CtStates, IpFamily, Match, Negatable, Protocol, Rule, Table, Target,
     TcpFlags, TupleAddress,
 };
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
+use crate::registry::icmp_error::errors;
+use crate::registry::special_purpose::LINK_LOCAL;
 
 /// How many errors and resets of its own the router sends into a zone at the
 /// most, beside the kernel's own limits (icmp_ratelimit, icmp_msgs_per_sec).

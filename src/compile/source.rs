@@ -14,14 +14,14 @@ use super::{
 };
 use crate::field::IcmpType;
 use crate::name::ChainName;
+use crate::netfilter::{
+    CtStates, Interface, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName,
+    Target,
+};
 use crate::policy::{Camera, ProxyWay, Role, Zone, ZoneIndex};
 use crate::registry::icmpv6::NEIGHBOUR_ADVERTISEMENT;
 use crate::registry::port;
 use crate::registry::special_purpose::{GROUPS, LINK_LOCAL};
-use crate::ruleset::{
-    CtStates, Interface, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName,
-    Target,
-};
 
 impl Compiler<'_> {
     pub(super) fn raw(&self) -> Table {

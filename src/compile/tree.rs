@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use crate::name::ChainName;
-use crate::ruleset::{Negatable, Rule, Table, Target};
+use crate::netfilter::{Negatable, Rule, Table, Target};
 
 /// So many prefixes are still compared one after another.
 pub(super) const FEW: usize = 4;

@@ -7,11 +7,11 @@
 
 use super::{Compiler, Direction, chain, port_groups, purpose, several};
 use crate::field::PortRange;
-use crate::policy::Endpoint;
-use crate::registry::group;
-use crate::ruleset::{
+use crate::netfilter::{
     CtStates, Match, Negatable, PortSide, Protocol, Rule, Table, Target, TcpFlags,
 };
+use crate::policy::Endpoint;
+use crate::registry::group;
 
 impl Compiler<'_> {
     /// The rules, which stand before all by which the router opens something.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::libc;
 
-use super::netfilter::{Message, Netfilter, Request, attribute};
+use super::nfnetlink::{Message, Netfilter, Request, attribute};
 use crate::prove::Flow;
 
 /// One connection.

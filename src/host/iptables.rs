@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::process::{self, ProcessError, Running};
 use crate::name::ChainName;
-use crate::ruleset::{
+use crate::netfilter::{
     Counters, Feature, IpFamily, ParseError, Policy, Ruleset, TableName, agrees, parse,
     restore_text, restore_text_counted, rule_text,
 };

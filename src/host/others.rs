@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::netfilter::{Netfilter, Request};
+use super::nfnetlink::{Netfilter, Request};
 use super::process;
-use crate::ruleset::{Policy, parse};
+use crate::netfilter::{Policy, parse};
 
 /// A table that is not seen through our iptables.
 #[derive(Debug, Clone, PartialEq, Eq)]

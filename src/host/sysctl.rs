@@ -8,7 +8,7 @@ use sysctl::{Ctl, CtlValue, Sysctl, SysctlError};
 use thiserror::Error;
 
 use super::time_limit;
-use crate::sysctl::{Key, Need, Setting};
+use crate::plan::sysctl::{Key, Need, Setting};
 
 /// How long the kernel may take for one. Forwarding is set under the lock of all
 /// network devices, which a driver may hold (devinet_sysctl_forward in

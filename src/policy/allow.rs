@@ -17,8 +17,8 @@ use super::{
 use crate::config::{self, Config, Services, Strings};
 use crate::field::{PortRange, TimeWindow, Unit, Weekdays};
 use crate::name::HostName;
+use crate::netfilter::MULTIPORT_MAX;
 use crate::registry::port;
-use crate::ruleset::MULTIPORT_MAX;
 use crate::source::Refusal;
 
 /// The most attempts: the list of the recent match keeps 20 time stamps for a

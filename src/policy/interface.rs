@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::resolve::named;
 use crate::config::{Description, Interface};
 use crate::name::{InterfaceName, MacAddress};
-use crate::network::Device;
+use crate::net::Device;
 use crate::source::{Refusal, Source};
 
 /// The name and the device of a zone's interface.

@@ -33,7 +33,7 @@ use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{
     CameraName, Comment, HostName, InterfaceName, LogPrefix, MacAddress, ServiceName, ZoneName,
 };
-use crate::network::{Device, MAIN_TABLE, MarkRule, Route, Way};
+use crate::net::{Device, MAIN_TABLE, MarkRule, Route, Way};
 use crate::source::Source;
 pub use address::{Addresses, Answers};
 pub use lint::{Warning, warnings};

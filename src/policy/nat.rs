@@ -11,7 +11,7 @@ use super::topology::{ipv4, table_number};
 use super::{Addresses, Allow, Endpoint, Flow, Origin, Role, ZoneIndex};
 use crate::config::{self, Config};
 use crate::field::PortRange;
-use crate::ruleset::Protocol;
+use crate::netfilter::Protocol;
 use crate::source::Refusal;
 
 /// Rewrites the source addresses of what one zone sends to another, to that of

@@ -18,9 +18,9 @@ use super::{
 use crate::config::{self, Config};
 use crate::field::{Rate, Unit};
 use crate::name::{HostName, InterfaceName, LogPrefix, NameError, ServiceName, ZoneName};
-use crate::network::{Device, MarkRule, Route, Way};
+use crate::net::{Device, MarkRule, Route, Way};
+use crate::plan::sysctl;
 use crate::source::{Place, Refusal, Source};
-use crate::sysctl;
 
 /// LOG lines per rule where the file names no rate.
 const DEFAULT_LOG_RATE: Option<Rate> = Rate::new(10, Unit::Minute);

@@ -11,7 +11,7 @@ use super::resolve::named;
 use super::{Camera, Ipv6Mode, Origin, Role, Zone, ZoneIndex};
 use crate::config::{self, Config};
 use crate::name::{CameraName, MacAddress};
-use crate::network::{LAST_METRICS, MAIN_TABLE, MarkRule, Route, Way, default_metric};
+use crate::net::{LAST_METRICS, MAIN_TABLE, MarkRule, Route, Way, default_metric};
 use crate::source::{Refusal, Source};
 
 /// The cameras that the file names.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Addresses, Allow, Endpoint, Flow, Policy, Role, Zone, ZoneIndex};
-use crate::network::Way;
+use crate::net::Way;
 use crate::registry::multicast::DISCOVERY;
 
 /// Why no packet can come by a line.

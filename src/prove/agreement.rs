@@ -8,7 +8,7 @@ use super::judge::{Verdict, judge};
 use super::packet::{Field, Interfaces, NO_INTERFACE, Packet, Space, State};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
-use crate::ruleset::{IpFamily, read};
+use crate::netfilter::{IpFamily, read};
 
 /// Numbers that look random (xorshift, Marsaglia 2003).
 struct Random(u64);
@@ -184,7 +184,7 @@ fn packet(random: &mut Random, space: &Space, way: Way) -> Packet {
 }
 
 #[test]
-fn sets_and_the_judge_agree() -> Result<(), crate::ruleset::ParseError> {
+fn sets_and_the_judge_agree() -> Result<(), crate::netfilter::ParseError> {
     let mut seen = [0; 3];
     for seed in 1..=240u64 {
         let mut random = Random(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed));

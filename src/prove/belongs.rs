@@ -13,10 +13,10 @@ use super::diagram::Set;
 use super::intent::{Intent, networks_of};
 use super::packet::{Field, Packet, Space, State, helper_code};
 use super::reach::Way;
+use crate::netfilter::{CtDirection, IpFamily, Protocol, TcpFlags};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
 use crate::registry::icmp_error;
 use crate::registry::special_purpose::LINK_LOCAL;
-use crate::ruleset::{CtDirection, IpFamily, Protocol, TcpFlags};
 
 /// Each direction in a connection, with the field of the address that its packets
 /// come from, as it is on the wire beyond the router.

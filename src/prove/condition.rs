@@ -12,7 +12,7 @@ use super::foreign;
 use super::given::{Given, Left};
 use super::packet::{Field, HELPER_OTHERS, NO_INTERFACE, Packet, Space, State, Three, helper_code};
 use crate::field::{IcmpType, PortRange};
-use crate::ruleset::{
+use crate::netfilter::{
     Connection, CtStates, Interface, IpFamily, Match, Multiport, Negatable, PortSide, Protocol,
     Rule, TableName,
 };
@@ -297,7 +297,7 @@ impl Condition {
     fn connection(&mut self, connection: &Connection, extension: &Match, table: TableName) {
         self.states(false, connection.states, table);
         if connection.states != CtStates::RELATED {
-            self.doubt(crate::ruleset::match_text(extension));
+            self.doubt(crate::netfilter::match_text(extension));
             return;
         }
         if let Some((which, network)) = connection.end {
@@ -324,7 +324,7 @@ impl Condition {
         match helper_code(helper) {
             HELPER_OTHERS => {
                 self.add(false, vec![Test::Range(Field::CtHelper, 1, 3)]);
-                self.doubt(crate::ruleset::match_text(extension));
+                self.doubt(crate::netfilter::match_text(extension));
             }
             code => self.number(Field::CtHelper, false, code),
         }
@@ -408,7 +408,7 @@ impl Condition {
             }
             Match::Comment(_) => {}
             Match::Recent {
-                check: crate::ruleset::RecentCheck::Set(_),
+                check: crate::netfilter::RecentCheck::Set(_),
                 ..
             } => {}
             Match::OwnAddress => self.number(Field::Local, false, 1),
@@ -417,7 +417,7 @@ impl Condition {
             | Match::HashlimitPerSource { .. }
             | Match::Recent { .. }
             | Match::ConnectionsPerSource { .. }
-            | Match::Time(_) => self.doubt(crate::ruleset::match_text(extension)),
+            | Match::Time(_) => self.doubt(crate::netfilter::match_text(extension)),
             Match::Other(words) => self.foreign(words, family),
         }
     }

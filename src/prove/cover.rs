@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::diagram::Set;
 use super::packet::{Field, Packet, Space, State};
 use super::witness;
-use crate::ruleset::{IpFamily, TcpFlags};
+use crate::netfilter::{IpFamily, TcpFlags};
 
 /// Packets that are in a set by each of their fields alone.
 #[derive(Debug, Clone)]

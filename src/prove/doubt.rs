@@ -15,7 +15,7 @@ use super::diagram::Set;
 use super::given::Given;
 use super::packet::{Field, Space};
 use super::program::{Effect, Program, Step};
-use crate::ruleset::{Match, RecentCheck, Rule, TableName, Target, match_text, rule_text};
+use crate::netfilter::{Match, RecentCheck, Rule, TableName, Target, match_text, rule_text};
 
 /// So many unknowns are told apart; two more are for what only one of the rulesets
 /// asks, each.

@@ -9,7 +9,7 @@ use super::diagram::Set;
 use super::packet::{Field, Space, State};
 use super::program::{Effect, Program, Step, Table};
 use super::reach::{Reach, Way, after_routing, before_routing};
-use crate::ruleset::{Rule, TableName, Target, rule_text};
+use crate::netfilter::{Rule, TableName, Target, rule_text};
 
 /// What a target changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

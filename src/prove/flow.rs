@@ -10,8 +10,8 @@ use super::networks::{self, Behind};
 use super::packet::{Field, Packet, Space, State};
 use super::program::Program;
 use super::reach::Way;
+use crate::netfilter::{IpFamily, Ruleset, TcpFlags};
 use crate::policy::{Policy, ProxyWay};
-use crate::ruleset::{IpFamily, Ruleset, TcpFlags};
 
 /// A connection as conntrack has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

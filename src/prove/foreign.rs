@@ -4,7 +4,7 @@
 use super::condition::{Clause, Test, address};
 use super::packet::{Field, State};
 use crate::field::PortRange;
-use crate::ruleset::{IpFamily, Protocol};
+use crate::netfilter::{IpFamily, Protocol};
 
 /// What some words ask of a packet.
 #[derive(Debug, Default)]

@@ -13,12 +13,12 @@ use super::diagram::Set;
 use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::reach::Way;
 use crate::field::PortRange;
+use crate::netfilter::{IpFamily, Protocol, TcpFlags};
 use crate::policy::{
     Addresses, Allow, Camera, Egress, Endpoint, Flow, Forward, Policy, ProxyWay, Role, Service,
     Zone, ZoneIndex,
 };
 use crate::registry::{group, icmpv6, port, special_purpose};
-use crate::ruleset::{IpFamily, Protocol, TcpFlags};
 
 /// A policy's meaning in one family.
 pub struct Intent<'a, 's> {

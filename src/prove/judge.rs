@@ -8,7 +8,7 @@ use std::fmt;
 use super::packet::{Field, NO_INTERFACE, Packet, Space, State};
 use super::program::{Effect, Program, Step, Table};
 use super::reach::{Way, after_routing, before_routing};
-use crate::ruleset::{Policy, TableName, rule_text};
+use crate::netfilter::{Policy, TableName, rule_text};
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,7 +15,7 @@ use super::packet::{Field, Interfaces, Space, State};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::spoof::wishes;
-use crate::ruleset::{IpFamily, Ruleset};
+use crate::netfilter::{IpFamily, Ruleset};
 
 /// What connections the matrix is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

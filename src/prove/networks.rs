@@ -19,8 +19,8 @@ use super::diagram::Set;
 use super::intent;
 use super::packet::{Field, Space};
 use crate::name::InterfaceName;
+use crate::netfilter::IpFamily;
 use crate::policy::{Policy, Role};
-use crate::ruleset::IpFamily;
 
 /// Some addresses in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagram::{Diagrams, Set};
-use crate::ruleset::{CtStates, IpFamily, TupleAddress};
+use crate::netfilter::{CtStates, IpFamily, TupleAddress};
 
 /// A field of a packet, or what the kernel notes beside it. The order is that
 /// of the diagrams: what splits packets into few kinds comes first, addresses

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use super::condition::{self, Condition, pattern};
 use super::given::Given;
 use super::packet::{Field, Space};
-use crate::ruleset::{Match, Policy, Rule, Ruleset, TableName, Target};
+use crate::netfilter::{Match, Policy, Rule, Ruleset, TableName, Target};
 
 /// What a rule does with the packets that it matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Step<'_> {
     pub fn unknown(&self) -> Vec<String> {
         let mut unknown = self.condition.doubts.clone();
         let target = self.target_in_doubt();
-        let target = target.map(|it| crate::ruleset::rule_text(&Rule::new(it.clone())));
+        let target = target.map(|it| crate::netfilter::rule_text(&Rule::new(it.clone())));
         // A rule that decides nothing is in nobody's way.
         if self.effect == Effect::Continue {
             unknown.clear();
@@ -327,7 +327,7 @@ fn needs_conntrack(extension: &Match) -> bool {
 impl<'a> Table<'a> {
     fn new(
         name: TableName,
-        table: &'a crate::ruleset::Table,
+        table: &'a crate::netfilter::Table,
         space: &Space,
         tracks: bool,
     ) -> Table<'a> {

@@ -13,8 +13,8 @@ use super::packet::{Interfaces, NO_INTERFACE, Packet, Space};
 use super::program::{Program, interface_patterns};
 use super::reach::Way;
 use super::witness::{self, Naming};
+use crate::netfilter::{IpFamily, Ruleset};
 use crate::policy::Policy;
-use crate::ruleset::{IpFamily, Ruleset};
 
 /// Options of `camfw trace`: name, without dashes, and value.
 type Options = [(String, String)];

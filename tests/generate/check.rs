@@ -1,8 +1,8 @@
 //! What must hold of the rules of any configuration: they are made of words that
 //! we write, and are read back as they were written.
 
+use camfw::netfilter::{Ruleset, TableName, differences, parse, restore_text};
 use camfw::plan::Plan;
-use camfw::ruleset::{Ruleset, TableName, differences, parse, restore_text};
 
 /// Every option that a rule of ours may have.
 const OPTIONS: &[&str] = &[

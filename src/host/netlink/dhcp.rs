@@ -9,7 +9,7 @@ use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, R
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::{LEASED, NetlinkError, read};
-use crate::network::Lease;
+use crate::net::Lease;
 
 /// Puts in what the lease has and takes out what an earlier one brought.
 pub async fn set(

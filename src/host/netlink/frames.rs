@@ -16,7 +16,7 @@ use rtnetlink::{Error, Handle};
 
 use super::read::Names;
 use crate::name::MacAddress;
-use crate::network::{FilterAction, Link, TrafficFilter};
+use crate::net::{FilterAction, Link, TrafficFilter};
 
 /// Queueing disciplines whose classes may have filters of their own.
 const CLASSFUL: &[&str] = &["drr", "ets", "hfsc", "htb", "prio", "qfq"];

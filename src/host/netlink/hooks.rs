@@ -8,8 +8,8 @@ use std::io;
 use netlink_packet_core::NlasIterator;
 use nix::libc;
 
-use crate::host::netfilter::{Message, Netfilter, Request, attribute};
-use crate::network::FrameHook;
+use crate::host::nfnetlink::{Message, Netfilter, Request, attribute};
+use crate::net::FrameHook;
 
 /// NFNL_SUBSYS_NFTABLES and its messages and attributes
 /// (linux/netfilter/nf_tables.h).

@@ -19,8 +19,8 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::time_limit;
-use crate::kernel::{LinkKind, MULTIPLE_TABLES};
-use crate::network::{Change, Current, Lease};
+use crate::net::{Change, Current, Lease};
+use crate::plan::kernel_options::{LinkKind, MULTIPLE_TABLES};
 
 pub use wait::wait;
 

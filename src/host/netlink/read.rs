@@ -1,4 +1,4 @@
-//! The kernel's dumps -> `network::Current`.
+//! The kernel's dumps -> `net::Current`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,7 +24,7 @@ use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
 use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, unmanaged};
 use crate::name::MacAddress;
-use crate::network::{
+use crate::net::{
     Current, Held, Kind, Link, MarkRule, Neighbour, OtherRoute, OtherRule, Route, Way,
 };
 

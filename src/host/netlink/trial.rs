@@ -5,7 +5,7 @@ use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage}
 use nix::libc;
 use rtnetlink::Handle;
 
-use crate::kernel::LinkKind;
+use crate::plan::kernel_options::LinkKind;
 
 /// Whether the kernel knows the kind; a module is loaded if there is one.
 /// Nothing is made: rtnl_newlink (net/core/rtnetlink.c) looks for the kind

@@ -12,7 +12,7 @@ use rtnetlink::Handle;
 
 use super::read::{Names, ip, is_the_kernels};
 use super::{LEASED, OUR_ROUTES};
-use crate::network::{MAIN_TABLE, OtherRoute, OtherRule};
+use crate::net::{MAIN_TABLE, OtherRoute, OtherRule};
 
 /// RT_TABLE_DEFAULT and RT_TABLE_LOCAL of include/uapi/linux/rtnetlink.h.
 const DEFAULT_TABLE: u32 = 253;

@@ -7,7 +7,7 @@ use rtnetlink::MulticastGroup;
 use tokio::time::{Instant, timeout_at};
 
 use super::{NetlinkError, read, runtime};
-use crate::network::Current;
+use crate::net::Current;
 
 /// What is listened to.
 const GROUPS: [MulticastGroup; 8] = [

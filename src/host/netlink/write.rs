@@ -14,7 +14,7 @@ use nix::libc;
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteMessageBuilder};
 
 use super::{NetlinkError, OUR_ROUTES, OURS, read};
-use crate::network::{Change, MarkRule, Neighbour, Route, Way};
+use crate::net::{Change, MarkRule, Neighbour, Route, Way};
 
 /// Makes all changes, in order.
 pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError> {

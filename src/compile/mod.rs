@@ -25,13 +25,13 @@ use ipnet::IpNet;
 
 use crate::field::PortRange;
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
-use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, Service, Zone};
-use crate::registry::icmpv6::counterpart;
-use crate::registry::port;
-use crate::ruleset::{
+use crate::netfilter::{
     CtStates, Interface, IpFamily, MULTIPORT_MAX, Match, Multiport, Negatable, Policy, PortSide,
     Protocol, Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
+use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, Service, Zone};
+use crate::registry::icmpv6::counterpart;
+use crate::registry::port;
 use tree::ChainNames;
 
 /// The IPv4 rules of a policy.

@@ -199,7 +199,7 @@ fn helper_name(target: &Target) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::{parse, restore_text};
+    use crate::netfilter::{parse, restore_text};
 
     const RULES: &str = "*filter\n:INPUT DROP [0:0]\n:x - [0:0]\n-A INPUT -j x\n-A x -p tcp -m multiport --dports 21,22 -m conntrack --ctstate NEW -m limit --limit 3/min -j LOG --log-prefix x --log-tcp-options --log-ip-options\nCOMMIT\n";
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::ruleset::{Count, Counters, Policy, Rule, Ruleset, Table, TableName, Target};
+use crate::netfilter::{Count, Counters, Policy, Rule, Ruleset, Table, TableName, Target};
 
 /// Everything that was counted, of one family or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -196,7 +196,7 @@ fn origin(comment: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::parse;
+    use crate::netfilter::parse;
 
     #[test]
     fn lines_cameras_and_drops_are_added_up() -> Result<(), Box<dyn std::error::Error>> {

@@ -23,10 +23,10 @@ use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
 use crate::field::PortRange;
+use crate::netfilter::{IpFamily, Protocol, Ruleset, TableName};
 use crate::plan::Plan;
 use crate::policy::{Addresses, Allow, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
 use crate::registry::multicast::DISCOVERY;
-use crate::ruleset::{IpFamily, Protocol, Ruleset, TableName};
 
 /// What is claimed, and whether it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

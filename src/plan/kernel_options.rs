@@ -1,13 +1,13 @@
 //! Plan -> the lines of the kernel's configuration that it needs.
 //!
 //! Owns the options that no single rule names; those of tables, matches and
-//! targets are `ruleset::Feature`'s. Asks no kernel.
+//! targets are `netfilter::Feature`'s. Asks no kernel.
 
 use std::collections::BTreeMap;
 
-use crate::network::{Device, Wanted};
+use crate::net::{Device, Wanted};
+use crate::netfilter::{Feature, IpFamily, TableName, features};
 use crate::plan::Plan;
-use crate::ruleset::{Feature, IpFamily, TableName, features};
 
 /// Which of the two the image's iptables is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,14 @@
 //! The plan: finished values for each part of the kernel, and nothing to decide.
 
+pub mod kernel_options;
+pub mod sysctl;
+
 use std::time::Duration;
 
+use crate::netfilter::Ruleset;
+use crate::plan::sysctl::Setting;
 use crate::policy::Policy;
-use crate::ruleset::Ruleset;
-use crate::sysctl::Setting;
-use crate::{compile, network, sysctl};
+use crate::{compile, net};
 
 /// What the kernel is to hold.
 #[derive(Debug, Clone)]
@@ -23,7 +26,7 @@ pub struct Plan {
     /// Forwarding, which is the last step.
     pub last: Vec<Setting>,
     /// Links, addresses and routes.
-    pub network: network::Wanted,
+    pub network: net::Wanted,
     /// What it was made of.
     pub policy: Policy,
     /// What connections that are open are judged by, where it is wider than what new
@@ -46,7 +49,7 @@ impl Plan {
             with_rules: sysctl::with_rules(&policy),
             ipv6_on: sysctl::ipv6_on(&policy),
             last: sysctl::last(&policy),
-            network: network::wanted(&policy),
+            network: net::wanted(&policy),
             wait: policy.wait,
             of_open_connections: None,
             policy,

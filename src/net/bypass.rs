@@ -364,7 +364,7 @@ fn has_type(link: &Link, types: &[&str]) -> bool {
 mod tests {
     use super::*;
     use crate::name::InterfaceName;
-    use crate::network::WantedLink;
+    use crate::net::WantedLink;
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 

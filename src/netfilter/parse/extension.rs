@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, LogPrefix, MacAddress, ServiceName};
-use crate::ruleset::{
+use crate::netfilter::{
     Connection, CtDirection, CtStates, IpFamily, MarkBits, Match, Multiport, Negatable, PortSide,
     RecentCheck, Target, TcpFlags, TupleAddress,
 };

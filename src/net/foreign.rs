@@ -174,7 +174,7 @@ impl Foreign<'_> {
 mod tests {
     use super::*;
     use crate::name::InterfaceName;
-    use crate::network::{Device, Held, Link, MarkRule, OtherRoute, OtherRule, Route};
+    use crate::net::{Device, Held, Link, MarkRule, OtherRoute, OtherRule, Route};
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
