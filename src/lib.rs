@@ -25,6 +25,7 @@ pub mod plan;
 pub mod policy;
 pub mod prove;
 mod registry;
+pub mod resolve;
 pub mod resolved_hosts;
 pub mod servers;
 pub mod snapshot;
@@ -66,5 +67,5 @@ pub fn plan_with_hosts(source: &Source, hosts: &ResolvedHosts) -> Result<Plan, R
 /// # Errors
 /// The one line that refuses the file.
 pub fn policy(source: &Source, answers: &Answers) -> Result<Policy, Refusal> {
-    policy::resolve(&Config::parse(source)?, answers, source)
+    resolve::resolve(&Config::parse(source)?, answers, source)
 }

@@ -1,580 +1,63 @@
-//! Allow lines, the file's and the cameras' own: written -> who may open what,
-//! from where, to where, how often and when.
+//! An allow line: who may open what, from where, to where, how often and when.
 
-use std::net::Ipv4Addr;
-use std::ops::Range;
+use super::{Addresses, Origin, Service, ZoneIndex};
+use crate::field::{Rate, TimeWindow};
+use crate::name::{CameraName, HostName};
 
-use ipnet::{IpNet, Ipv4Net};
-use toml::Spanned;
-
-use super::guarantee::{self, Exception};
-use super::label::label;
-use super::resolve::Resolver;
-use super::{
-    Addresses, Allow, BlockAfter, Camera, Egress, Endpoint, Flow, Origin, Role, Service, ZoneIndex,
-    address,
-};
-use crate::config::{self, Config, Services, Strings};
-use crate::field::{PortRange, TimeWindow, Unit, Weekdays};
-use crate::name::HostName;
-use crate::netfilter::MULTIPORT_MAX;
-use crate::registry::port;
-use crate::source::Refusal;
-
-/// The most attempts: the list of the recent match keeps 20 time stamps for a
-/// source (ip_pkt_list_tot in net/netfilter/xt_recent.c), and the one that is
-/// turned away counts too.
-const MOST_ATTEMPTS: u8 = 19;
-
-/// The most rules of one family that allow lines may make: some hundred megabytes while
-/// they are compiled and proven.
-const MOST_RULES: usize = 1 << 18;
-
-/// An allow line, wherever it is written.
-struct Line<'a> {
-    from: From<'a>,
-    to: &'a Spanned<String>,
-    service: &'a Spanned<Services>,
-    source: Option<&'a Spanned<Strings>>,
-    address: Option<&'a Spanned<Strings>>,
-    host: Option<&'a Spanned<Strings>>,
-    limit: Option<&'a Spanned<String>>,
-    connections: Option<&'a Spanned<i64>>,
-    block_after: Option<&'a Spanned<config::BlockAfter>>,
-    when: Option<&'a Spanned<config::When>>,
-    start: usize,
+/// One end of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// The router itself.
+    Router,
+    /// A host in a zone.
+    Zone(ZoneIndex),
 }
 
-enum From<'a> {
-    /// As the line says.
-    Written(&'a Spanned<String>),
-    /// The camera whose own line it is.
-    Camera(&'a Camera),
+/// Who opens a connection, and to whom. Never from one zone to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flow {
+    /// Who opens it.
+    pub from: Endpoint,
+    /// To whom.
+    pub to: Endpoint,
 }
 
-impl<'a> Line<'a> {
-    fn of_file(written: &'a Spanned<config::Allow>) -> Line<'a> {
-        let allow = written.get_ref();
-        Line {
-            from: From::Written(&allow.from),
-            to: &allow.to,
-            service: &allow.service,
-            source: allow.source.as_ref(),
-            address: allow.address.as_ref(),
-            host: allow.host.as_ref(),
-            limit: allow.limit.as_ref(),
-            connections: allow.connections.as_ref(),
-            block_after: allow.block_after.as_ref(),
-            when: allow.when.as_ref(),
-            start: written.span().start,
-        }
-    }
-
-    fn of_camera(camera: &'a Camera, written: &'a Spanned<config::CameraAllow>) -> Line<'a> {
-        let allow = written.get_ref();
-        Line {
-            from: From::Camera(camera),
-            to: &allow.to,
-            service: &allow.service,
-            source: None,
-            address: allow.address.as_ref(),
-            host: allow.host.as_ref(),
-            limit: allow.limit.as_ref(),
-            connections: allow.connections.as_ref(),
-            block_after: allow.block_after.as_ref(),
-            when: allow.when.as_ref(),
-            start: written.span().start,
-        }
-    }
-
-    /// Where a refusal about who it is from points.
-    fn where_from(&self) -> Range<usize> {
-        match self.from {
-            From::Written(from) => from.span(),
-            From::Camera(_) => self.start..self.start,
-        }
-    }
+/// One allow line.
+#[derive(Debug, Clone)]
+pub struct Allow {
+    /// The flows it allows; several where it says `any`.
+    pub flows: Vec<Flow>,
+    /// The camera that it is for, where the file names one in `from`.
+    pub camera: Option<CameraName>,
+    /// From which of the zone's addresses.
+    pub sources: Addresses,
+    /// To which addresses there.
+    pub destinations: Addresses,
+    /// The names among its destinations; their addresses, as far as they are
+    /// known, are in `destinations`.
+    pub hosts: Vec<HostName>,
+    /// What they carry.
+    pub services: Vec<Service>,
+    /// New connections per source address.
+    pub limit: Option<Rate>,
+    /// Connections that one source address may have open.
+    pub connections: Option<u32>,
+    /// Turns away a source that tries too often.
+    pub block_after: Option<BlockAfter>,
+    /// Only then.
+    pub when: Option<TimeWindow>,
+    /// Where the file says so.
+    pub origin: Origin,
+    /// The name of what the kernel counts for it, made of what the line says.
+    pub label: String,
 }
 
-/// One end of a line: which zone or the router, and which of its addresses.
-struct End<'a> {
-    endpoint: Endpoint,
-    camera: Option<&'a Camera>,
-}
-
-/// No fewer rules than a line makes, not counting what the tree adds: so many for each
-/// destination, and one more for each source.
-fn at_most_rules(allow: &Allow) -> usize {
-    // A multiport match takes 15 ports, of which a range is two.
-    let groups = |ports: &[PortRange]| ports.len().div_ceil(MULTIPORT_MAX / 2);
-    let each = allow.services.iter().map(|service| {
-        let ports = groups(&service.tcp) + groups(&service.udp);
-        ports + service.icmp.len()
-    });
-    let each: usize = each.sum();
-    let [sources, destinations] = [&allow.sources, &allow.destinations].map(Addresses::count);
-    let everywhere = destinations.saturating_mul(each);
-    // Few are multiplied, where that is no more than a chain of their own.
-    let everywhere = everywhere.saturating_mul(sources.clamp(1, 4));
-    let one = everywhere.saturating_add(sources.saturating_mul(each.clamp(1, 4)));
-    one.saturating_mul(allow.flows.len())
-}
-
-impl Resolver<'_> {
-    /// Every allow line, the file's first, then camera by camera.
-    pub(super) fn allows(&self, config: &Config) -> Result<Vec<Allow>, Refusal> {
-        let exceptions = self.exceptions(config)?;
-        let mut lines: Vec<Line<'_>> = config.allow.iter().map(Line::of_file).collect();
-        for (camera, written) in self.cameras.iter().zip(&config.cameras) {
-            let own = written.allow.iter();
-            lines.extend(own.map(|allow| Line::of_camera(camera, allow)));
-        }
-        let mut allows = Vec::new();
-        let mut rules: usize = 0;
-        for line in &lines {
-            let allow = self.allow(line, &exceptions)?;
-            rules = rules.saturating_add(at_most_rules(&allow));
-            if rules > MOST_RULES {
-                return Err(self.source.refuse(
-                    line.start..line.start,
-                    format_args!(
-                        "with this line, of {} sources and {} destinations, the allow lines make more than {MOST_RULES} rules; write networks and ranges of ports in place of lists",
-                        allow.sources.count(),
-                        allow.destinations.count()
-                    ),
-                ));
-            }
-            allows.extend(without_address(allow));
-        }
-        label(&mut allows, &self.zones);
-        Ok(allows)
-    }
-
-    pub(super) fn exceptions(&self, config: &Config) -> Result<Vec<Exception>, Refusal> {
-        let written = config.exceptions.iter();
-        written.map(|exception| self.exception(exception)).collect()
-    }
-
-    fn exception(&self, written: &config::Exception) -> Result<Exception, Refusal> {
-        let (from, sources) = match self.find_camera(written.from.get_ref()) {
-            Some(camera) => (camera.zone, Addresses::one(camera.address)),
-            None => (self.find_zone(&written.from, ", a camera")?, Addresses::Any),
-        };
-        let to = self.find_zone(&written.to, "")?;
-        if !guarantee::never(self.zones[from.0].role, self.zones[to.0].role) {
-            return Err(self.source.refuse(
-                written.from.span(),
-                format_args!(
-                    "no role promises that {} never reaches {}, so there is nothing to lift; remove the exception",
-                    self.zones[from.0].name, self.zones[to.0].name
-                ),
-            ));
-        }
-        let services = self.services_of(&written.service)?;
-        Ok(Exception {
-            from,
-            sources,
-            to,
-            services,
-        })
-    }
-
-    pub(super) fn find_camera(&self, name: &str) -> Option<&Camera> {
-        let place = self.camera_places.get(name)?;
-        self.cameras.get(*place)
-    }
-
-    fn allow(&self, line: &Line<'_>, exceptions: &[Exception]) -> Result<Allow, Refusal> {
-        let to = self.to(line)?;
-        let (flows, camera) = self.flows(line, &to)?;
-        let services = self.services_of(line.service)?;
-        let sources = self.sources(line, &flows, camera)?;
-        let hosts = address::hosts(line.host, self.source)?;
-        let destinations = self.destinations(line, &to, &hosts)?;
-        let origin = Origin::new(self.source, line.start);
-        let allow = Allow {
-            flows,
-            camera: camera.map(|camera| camera.name.clone()),
-            sources,
-            destinations,
-            hosts,
-            services,
-            limit: line.limit.map(|limit| self.rate(limit)).transpose()?,
-            connections: line
-                .connections
-                .map(|connections| self.connections(connections))
-                .transpose()?,
-            block_after: line
-                .block_after
-                .map(|block| self.block_after(block.get_ref()))
-                .transpose()?,
-            when: line
-                .when
-                .map(|when| self.when(when))
-                .transpose()?
-                .filter(|when| !when.is_always()),
-            label: String::new(),
-            origin,
-        };
-        match guarantee::broken(&allow, &self.zones, exceptions) {
-            None => Ok(allow),
-            Some((camera, target, service)) => Err(self.source.refuse(
-                line.where_from(),
-                format_args!(
-                    "zone {camera} has role camera, which never opens a connection to {target}; \
-                     to let it after all, add [[exceptions]] from = \"{from}\", to = \"{target}\" with service {service}",
-                    camera = self.zones[camera.0].name,
-                    from = match &allow.camera {
-                        Some(name) => name.as_str(),
-                        None => self.zones[camera.0].name.as_str(),
-                    },
-                    target = self.zones[target.0].name,
-                ),
-            )),
-        }
-    }
-
-    fn to(&self, line: &Line<'_>) -> Result<End<'_>, Refusal> {
-        let camera = self.find_camera(line.to.get_ref());
-        let endpoint = match (line.to.get_ref().as_str(), camera) {
-            (_, Some(camera)) => Endpoint::Zone(camera.zone),
-            ("router", _) => Endpoint::Router,
-            ("any", _) => {
-                return Err(self.source.refuse(
-                    line.to.span(),
-                    "\"any\" is for from alone, so that each target is named; write an allow line for each",
-                ));
-            }
-            _ => Endpoint::Zone(self.find_zone(line.to, ", a camera, router")?),
-        };
-        Ok(End { endpoint, camera })
-    }
-
-    /// The flows of a line, and the camera that it is from.
-    fn flows(
-        &self,
-        line: &Line<'_>,
-        to: &End<'_>,
-    ) -> Result<(Vec<Flow>, Option<&Camera>), Refusal> {
-        let target = to.endpoint;
-        let flow = |from| Flow { from, to: target };
-        let same_zone = || {
-            self.source.refuse(
-                line.to.span(),
-                "from and to are the same zone, whose hosts reach each other without the router; remove the line",
-            )
-        };
-        let of_camera = |zone: ZoneIndex| match flow(Endpoint::Zone(zone)) {
-            flow if flow.from == flow.to => Err(same_zone()),
-            flow => Ok(vec![flow]),
-        };
-        let from = match line.from {
-            From::Written(from) => from,
-            From::Camera(own) => {
-                let camera = self.find_camera(own.name.as_str());
-                return Ok((of_camera(own.zone)?, camera));
-            }
-        };
-        if let Some(camera) = self.find_camera(from.get_ref()) {
-            return Ok((of_camera(camera.zone)?, Some(camera)));
-        }
-        let flows = match from.get_ref().as_str() {
-            "any" => {
-                let zones = (0..self.zones.len()).map(ZoneIndex);
-                let flows: Vec<Flow> = zones
-                    .map(|zone| flow(Endpoint::Zone(zone)))
-                    .filter(|flow| flow.from != flow.to)
-                    .collect();
-                if flows.is_empty() {
-                    return Err(self.source.refuse(
-                        from.span(),
-                        "there is no other zone than the one in to; remove the line or add a zone",
-                    ));
-                }
-                flows
-            }
-            "router" if target == Endpoint::Router => {
-                return Err(self.source.refuse(
-                    from.span(),
-                    "the router always reaches itself by the loopback; remove the line",
-                ));
-            }
-            "router" if self.egress == Egress::Open => {
-                return Err(self.source.refuse(
-                    from.span(),
-                    "the router may send anything already; remove the line, or set egress = \"listed\" under [router]",
-                ));
-            }
-            "router" => vec![flow(Endpoint::Router)],
-            _ => {
-                let zone = self.find_zone(from, ", a camera, router, any")?;
-                match flow(Endpoint::Zone(zone)) {
-                    flow if flow.from == flow.to => return Err(same_zone()),
-                    flow => vec![flow],
-                }
-            }
-        };
-        Ok((flows, None))
-    }
-
-    fn sources(
-        &self,
-        line: &Line<'_>,
-        flows: &[Flow],
-        camera: Option<&Camera>,
-    ) -> Result<Addresses, Refusal> {
-        let written = address::networks(line.source, self.ipv6, self.source)?;
-        let span = line.source.map_or(0..0, Spanned::span);
-        match (written, camera) {
-            (None, None) => Ok(Addresses::Any),
-            (None, Some(camera)) => Ok(Addresses::one(camera.address)),
-            (Some(_), Some(camera)) => Err(self.source.refuse(
-                span,
-                format_args!("camera {} has one address; remove source", camera.name),
-            )),
-            (Some(networks), None) => {
-                if let [Flow { from, .. }] = flows {
-                    self.in_zone(*from, &networks, span)?;
-                }
-                Ok(Addresses::Only(networks))
-            }
-        }
-    }
-
-    fn destinations(
-        &self,
-        line: &Line<'_>,
-        to: &End<'_>,
-        hosts: &[HostName],
-    ) -> Result<Addresses, Refusal> {
-        let written = address::networks(line.address, self.ipv6, self.source)?;
-        let spans = [line.address, line.host].into_iter().flatten();
-        let span = spans.map(Spanned::span).next().unwrap_or(0..0);
-        if let Some(camera) = to.camera {
-            return match written.is_none() && hosts.is_empty() {
-                true => Ok(Addresses::one(camera.address)),
-                false => Err(self.source.refuse(
-                    span,
-                    format_args!(
-                        "camera {} has one address; remove address and host",
-                        camera.name
-                    ),
-                )),
-            };
-        }
-        let outside = matches!(to.endpoint, Endpoint::Zone(zone) if self.zones[zone.0].role == Role::External);
-        if let (false, Some(host)) = (outside, line.host) {
-            return Err(self.source.refuse(
-                host.span(),
-                "a name may resolve to anything, so it goes with an external zone alone; give the address here",
-            ));
-        }
-        if let Some(networks) = &written {
-            self.in_zone(to.endpoint, networks, span)?;
-        }
-        Ok(address::destinations(
-            written,
-            hosts,
-            self.answers,
-            self.ipv6,
-        ))
-    }
-
-    /// Whether addresses can be at an end: those of a zone that is not external
-    /// are in its networks, or behind a router in it.
-    fn in_zone(
-        &self,
-        end: Endpoint,
-        networks: &[IpNet],
-        span: Range<usize>,
-    ) -> Result<(), Refusal> {
-        let Endpoint::Zone(index) = end else {
-            return Ok(());
-        };
-        let zone = &self.zones[index.0];
-        let elsewhere = networks.iter().find(|network| {
-            self.zones.iter().enumerate().any(|(other, zone)| {
-                let own = zone.networks();
-                let inside = |own: &Ipv4Net| IpNet::V4(*own).contains(*network);
-                ZoneIndex(other) != index && own.iter().any(inside)
-            })
-        });
-        match elsewhere {
-            Some(network) => Err(self.source.refuse(
-                span,
-                format_args!(
-                    "{network} is in another zone than {}; name that zone, or give an address in this one",
-                    zone.name
-                ),
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn connections(&self, written: &Spanned<i64>) -> Result<u32, Refusal> {
-        u32::try_from(*written.get_ref())
-            .ok()
-            .filter(|most| (1..=65535).contains(most))
-            .ok_or_else(|| {
-                self.source.refuse(
-                    written.span(),
-                    format_args!(
-                        "{} is not a number of connections; use 1 to 65535",
-                        written.get_ref()
-                    ),
-                )
-            })
-    }
-
-    fn block_after(&self, written: &config::BlockAfter) -> Result<BlockAfter, Refusal> {
-        let attempts = u8::try_from(*written.attempts.get_ref())
-            .ok()
-            .filter(|attempts| (1..=MOST_ATTEMPTS).contains(attempts))
-            .ok_or_else(|| {
-                self.source.refuse(
-                    written.attempts.span(),
-                    format_args!(
-                        "{} is not a number of attempts; use 1 to {MOST_ATTEMPTS}",
-                        written.attempts.get_ref()
-                    ),
-                )
-            })?;
-        let within = seconds(written.within.get_ref()).filter(|seconds| *seconds > 0);
-        let within = within.ok_or_else(|| {
-            self.source.refuse(
-                written.within.span(),
-                format_args!(
-                    "{:?} is not a length of time; write it as \"10 minutes\": seconds, minutes, hours or days, 30 days at most",
-                    written.within.get_ref()
-                ),
-            )
-        })?;
-        Ok(BlockAfter { attempts, within })
-    }
-
-    fn when(&self, written: &Spanned<config::When>) -> Result<TimeWindow, Refusal> {
-        let config::When { from, to, days } = written.get_ref();
-        let days = match days {
-            None => None,
-            Some(days) => Some(Weekdays::parse(days.get_ref()).ok_or_else(|| {
-                self.source.refuse(
-                    days.span(),
-                    format_args!(
-                        "{:?} are not days; write them as \"mon-fri\" or \"sat,sun\"",
-                        days.get_ref()
-                    ),
-                )
-            })?),
-        };
-        match (from, to, days) {
-            (Some(from), Some(to), days) => {
-                let days = days.unwrap_or(Weekdays::ALL);
-                TimeWindow::new(from.get_ref(), to.get_ref(), days).ok_or_else(|| {
-                    self.source.refuse(
-                        from.span(),
-                        format_args!(
-                            "{:?} to {:?} is no part of a day; write it as from = \"08:00\", to = \"18:00\", in UTC",
-                            from.get_ref(),
-                            to.get_ref()
-                        ),
-                    )
-                })
-            }
-            (None, None, Some(days)) => Ok(TimeWindow::on(days)),
-            _ => Err(self.source.refuse(
-                written.span(),
-                "a time has from and to, or days, or all three; add what is missing",
-            )),
-        }
-    }
-}
-
-/// Who asks the router for an address has none yet (RFC 2131, 4.1): a line for
-/// some sources is one for 0.0.0.0 too, for DHCP alone; table raw lets 0.0.0.0 in
-/// for nothing else.
-fn without_address(mut allow: Allow) -> Vec<Allow> {
-    let to_router = |flow: &Flow| flow.to == Endpoint::Router;
-    let Addresses::Only(sources) = &allow.sources else {
-        return vec![allow];
-    };
-    let (dhcp, others): (Vec<Service>, Vec<Service>) = allow
-        .services
-        .iter()
-        .cloned()
-        .partition(asks_for_an_address);
-    if dhcp.is_empty() || !allow.flows.iter().all(to_router) {
-        return vec![allow];
-    }
-    let mut sources = sources.clone();
-    sources.push(Ipv4Net::from(Ipv4Addr::UNSPECIFIED).into());
-    let asks = Allow {
-        sources: Addresses::Only(sources),
-        services: dhcp,
-        ..allow.clone()
-    };
-    allow.services = others;
-    let rest = (!allow.services.is_empty()).then_some(allow);
-    rest.into_iter().chain([asks]).collect()
-}
-
-fn asks_for_an_address(service: &Service) -> bool {
-    service
-        .udp
-        .iter()
-        .any(|ports| ports.contains(PortRange::port(port::DHCP_SERVER)))
-}
-
-/// The longest time that a source is remembered: 30 days.
-const LONGEST: u64 = 30 * 86_400;
-
-/// `10 minutes` in seconds.
-pub(super) fn seconds(text: &str) -> Option<u32> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (count, unit) = text.split_at(split);
-    let unit = Unit::by_name(unit.trim().trim_end_matches('s'))?;
-    let count: u64 = count.parse().ok()?;
-    let seconds = count.checked_mul(unit.seconds())?;
-    u32::try_from(seconds)
-        .ok()
-        .filter(|seconds| u64::from(*seconds) <= LONGEST)
-}
-
-#[cfg(test)]
-mod bound_tests {
-    use std::error::Error;
-
-    use crate::policy::Answers;
-    use crate::source::Source;
-
-    /// A line to so many addresses, at so many ports each.
-    fn refusal(addresses: usize, ports: usize) -> Result<Option<String>, Box<dyn Error>> {
-        let mut destinations = Vec::new();
-        for number in 0..addresses {
-            destinations.push(format!("\"203.0.{}.{}\"", number / 256, number % 256));
-        }
-        let ports: Vec<String> = (0..ports)
-            .map(|number| (number * 3 + 1).to_string())
-            .collect();
-        let text = format!(
-            "[zones.private]\nrole = \"private\"\ninterface = \"eth1\"\naddress = \"192.168.5.1/24\"\n\
-             [zones.external]\nrole = \"external\"\ninterface = \"eth0\"\naddress = \"10.1.1.2/24\"\n\
-             [services.many]\ntcp = [{}]\n\
-             [[allow]]\nfrom = \"private\"\nto = \"external\"\nservice = \"many\"\naddress = [{}]\n",
-            ports.join(", "),
-            destinations.join(", "),
-        );
-        let source = Source::new("camfw.toml", text);
-        let plan = crate::plan(&source, &Answers::new());
-        Ok(plan.err().map(|refusal| refusal.to_string()))
-    }
-
-    #[test]
-    fn more_rules_than_there_is_room_for_are_refused_at_their_line() -> Result<(), Box<dyn Error>> {
-        assert_eq!(refusal(100, 100)?, None);
-        let why = refusal(3000, 1000)?.unwrap_or_default();
-        let place = "camfw.toml:11:1: with this line, of 1 sources and 3000 destinations";
-        assert!(why.starts_with(place), "{why}");
-        Ok(())
-    }
+/// A source that opened so many connections in so many seconds is turned away,
+/// until it has not tried for as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockAfter {
+    /// How many are let through.
+    pub attempts: u8,
+    /// Seconds.
+    pub within: u32,
 }

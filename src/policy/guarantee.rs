@@ -1,10 +1,39 @@
-//! What a zone's role promises, and the exceptions that a file may make.
+//! What is guaranteed and proven of every ruleset before it is loaded: by the roles
+//! of zones, with the exceptions that a file may make, and by the file's own guarantees.
 //!
 //! Owns the rule that a camera never opens a connection to an external or a
 //! private zone unless the file says so twice: in an `allow` and in an
 //! `exceptions` entry for just that service.
 
-use super::{Addresses, Allow, Endpoint, Flow, Role, Service, Zone, ZoneIndex};
+use super::{Addresses, Allow, Endpoint, Flow, Origin, Role, Service, Zone, ZoneIndex};
+
+/// Something that never, or always, gets through.
+#[derive(Debug, Clone)]
+pub struct Promise {
+    /// Which of the two.
+    pub vow: Vow,
+    /// Who opens a connection to whom.
+    pub flow: Flow,
+    /// From which of the zone's addresses.
+    pub sources: Addresses,
+    /// To which addresses there.
+    pub destinations: Addresses,
+    /// For what; None for anything.
+    pub services: Option<Vec<Service>>,
+    /// But for these of these addresses.
+    pub except: Vec<(Addresses, Vec<Service>)>,
+    /// Where the file says so: the guarantee, or the zone whose role brings it.
+    pub origin: Origin,
+}
+
+/// Whether what is promised never or always gets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vow {
+    /// No packet does.
+    Never,
+    /// Each packet does.
+    Always,
+}
 
 /// A service that a zone may reach in spite of its role.
 #[derive(Debug)]

@@ -1,150 +1,56 @@
-//! Services: written, or by name from the file and the catalogue -> what they open.
+//! A service: the ports and ICMP types that a connection is opened to.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::fmt;
 
-use toml::Spanned;
-
-use super::resolve::{Resolver, named, span_in};
-use super::{Service, catalogue};
-use crate::config::{self, Config, Ports, Services};
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
-use crate::source::Refusal;
 
-impl Resolver<'_> {
-    pub(super) fn services(
-        &self,
-        config: &Config,
-    ) -> Result<BTreeMap<ServiceName, Service>, Refusal> {
-        config
-            .services
-            .iter()
-            .map(|(name, written)| {
-                let name = named::<ServiceName>(name.get_ref(), name.span(), self.source)?;
-                let service =
-                    self.service(Some(name.clone()), written.get_ref(), written.span())?;
-                Ok((name, service))
-            })
-            .collect()
-    }
+/// What a connection is opened to; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// None where it is written in place.
+    pub name: Option<ServiceName>,
+    /// TCP destination ports, passive data ports among them.
+    pub tcp: Vec<PortRange>,
+    /// UDP destination ports.
+    pub udp: Vec<PortRange>,
+    /// ICMP types.
+    pub icmp: Vec<IcmpType>,
+    /// The range of passive FTP, which is in `tcp` too.
+    pub passive: Option<PortRange>,
+    /// Whether conntrack's FTP helper lets its data connections through.
+    pub helper: bool,
+}
 
-    fn service(
-        &self,
-        name: Option<ServiceName>,
-        written: &config::Service,
-        span: Range<usize>,
-    ) -> Result<Service, Refusal> {
-        let ranges = |ports: &[Spanned<Ports>]| {
-            ports
+impl Service {
+    /// Whether it holds all that `other` holds.
+    pub(crate) fn contains(&self, other: &Service) -> bool {
+        let ports = |mine: &[PortRange], others: &[PortRange]| {
+            others
                 .iter()
-                .map(|ports| self.port_range(ports))
-                .collect::<Result<Vec<_>, _>>()
+                .all(|other| mine.iter().any(|range| range.contains(*other)))
         };
-        let mut tcp = ranges(&written.tcp)?;
-        if written.helper && tcp.is_empty() {
-            return Err(self.source.refuse(
-                span,
-                "the FTP helper follows a control connection; give the service its port, tcp = [21]",
-            ));
-        }
-        if let Some(passive) = &written.passive {
-            if written.helper {
-                return Err(self.source.refuse(
-                    passive.span(),
-                    "with helper = true the data connections are let through one by one; remove the passive range or the helper",
-                ));
-            }
-            tcp.push(self.port_range(passive)?);
-        }
-        let passive = written.passive.as_ref().and(tcp.last().copied());
-        let udp = ranges(&written.udp)?;
-        let icmp = written
-            .icmp
-            .iter()
-            .map(|icmp| {
-                IcmpType::by_name(icmp.get_ref()).ok_or_else(|| {
-                    self.source.refuse(
-                        icmp.span(),
-                        format_args!(
-                            "{:?} is not an ICMP type known here; use one of {}",
-                            icmp.get_ref(),
-                            IcmpType::names()
-                        ),
-                    )
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        if tcp.is_empty() && udp.is_empty() && icmp.is_empty() {
-            return Err(self.source.refuse(
-                span,
-                "the service has no port and no ICMP type; give it tcp, udp or icmp",
-            ));
-        }
-        Ok(Service {
-            name,
-            tcp,
-            udp,
-            icmp,
-            passive,
-            helper: written.helper,
-        })
+        ports(&self.tcp, &other.tcp)
+            && ports(&self.udp, &other.udp)
+            && other.icmp.iter().all(|icmp| self.icmp.contains(icmp))
     }
+}
 
-    fn port_range(&self, written: &Spanned<Ports>) -> Result<PortRange, Refusal> {
-        let (range, shown) = match written.get_ref() {
-            Ports::Number(number) => (
-                u16::try_from(*number)
-                    .ok()
-                    .and_then(|port| PortRange::new(port, port)),
-                number.to_string(),
-            ),
-            Ports::Text(text) => (PortRange::parse(text, '-'), format!("{text:?}")),
-        };
-        range.ok_or_else(|| {
-            self.source.refuse(
-                written.span(),
-                format_args!(
-                    "{shown} is not a port or a range of ports; use 1 to 65535, a range as \"50000-50100\""
-                ),
-            )
-        })
-    }
-
-    fn find_service(&self, name: &str, span: Range<usize>) -> Result<Service, Refusal> {
-        let unknown = || {
-            let own = self.services.keys().map(ToString::to_string);
-            let mut known: Vec<String> = own.chain(catalogue::names().map(String::from)).collect();
-            known.sort();
-            known.dedup();
-            self.source.refuse(
-                span,
-                format_args!(
-                    "no service is called {name:?}; define it in [services], or use one of {}",
-                    known.join(", ")
-                ),
-            )
-        };
-        let Ok(name) = ServiceName::try_from(name) else {
-            return Err(unknown());
-        };
-        match self.services.get(&name) {
-            Some(service) => Ok(service.clone()),
-            None => catalogue::find(&name).ok_or_else(unknown),
+impl fmt::Display for Service {
+    /// Its name, or its ports where it has none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            return write!(f, "{name}");
         }
-    }
-
-    pub(super) fn services_of(&self, written: &Spanned<Services>) -> Result<Vec<Service>, Refusal> {
-        match written.get_ref() {
-            Services::Named(names) if names.is_empty() => Err(self.source.refuse(
-                written.span(),
-                "the list names no service; name one or remove the line",
-            )),
-            Services::Named(names) => names
-                .iter()
-                .map(|name| self.find_service(name.get_ref(), span_in(name, written.span())))
-                .collect(),
-            Services::Inline(service) => Ok(vec![self.service(None, service, written.span())?]),
-        }
+        let list = |protocol: &str, values: Vec<String>| match values.len() {
+            0 => None,
+            _ => Some(format!("{protocol} {}", values.join(","))),
+        };
+        let parts = [
+            list("tcp", self.tcp.iter().map(ToString::to_string).collect()),
+            list("udp", self.udp.iter().map(ToString::to_string).collect()),
+            list("icmp", self.icmp.iter().map(ToString::to_string).collect()),
+        ];
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
 }

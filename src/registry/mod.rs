@@ -10,4 +10,5 @@ pub(crate) mod icmp_error;
 pub(crate) mod icmpv6;
 pub(crate) mod multicast;
 pub(crate) mod port;
+pub(crate) mod service;
 pub(crate) mod special_purpose;

@@ -1,68 +1,16 @@
 //! Which addresses an allow line is for: written ones, and those of names.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use toml::Spanned;
 
 use super::own_address::needs_same;
-use super::resolve::{named, span_in};
+use super::{named, span_in};
 use crate::config::{Ipv6Mode, Strings};
 use crate::name::HostName;
+use crate::policy::{Addresses, Answers, Zone, ZoneIndex};
 use crate::source::{Refusal, Source};
-
-/// Any address, or just some.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Addresses {
-    /// Any.
-    Any,
-    /// Those in these networks; none of them where there is no network.
-    Only(Vec<IpNet>),
-}
-
-impl Addresses {
-    /// Just this one.
-    pub fn one(address: impl Into<IpAddr>) -> Addresses {
-        Addresses::Only(vec![IpNet::from(address.into())])
-    }
-
-    /// How many addresses and networks are listed; any is one.
-    pub(crate) fn count(&self) -> usize {
-        match self {
-            Addresses::Any => 1,
-            Addresses::Only(networks) => networks.len(),
-        }
-    }
-
-    /// Whether every address of `other` is in it, seen network by network.
-    pub fn contains(&self, other: &Addresses) -> bool {
-        match (self, other) {
-            (Addresses::Any, _) => true,
-            (Addresses::Only(_), Addresses::Any) => false,
-            (Addresses::Only(own), Addresses::Only(others)) => others
-                .iter()
-                .all(|other| own.iter().any(|own| own.contains(other))),
-        }
-    }
-
-    /// Makes it both.
-    pub fn extend(&mut self, other: &Addresses) {
-        match (&mut *self, other) {
-            (Addresses::Any, _) => {}
-            (Addresses::Only(_), Addresses::Any) => *self = Addresses::Any,
-            (Addresses::Only(own), Addresses::Only(others)) => own.extend(others),
-        }
-    }
-
-    /// Whether it holds this address.
-    pub fn holds(&self, address: IpAddr) -> bool {
-        self.contains(&Addresses::one(address))
-    }
-}
-
-/// What names resolved to when they were last asked for.
-pub type Answers = BTreeMap<HostName, Vec<IpAddr>>;
 
 /// Addresses and networks as written, each once; None where nothing is.
 pub fn networks(
@@ -155,4 +103,24 @@ pub fn destinations(
         }
     }
     Addresses::Only(all)
+}
+
+pub(super) fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Addr, Refusal> {
+    written.get_ref().parse().map_err(|_| {
+        source.refuse(
+            written.span(),
+            format_args!(
+                "{:?} is not an IPv4 address; write it as 192.168.8.110",
+                written.get_ref()
+            ),
+        )
+    })
+}
+
+/// The zone and the network of it that an address is in.
+pub(super) fn zone_of(address: IpAddr, zones: &[Zone]) -> Option<(ZoneIndex, IpNet)> {
+    zones.iter().enumerate().find_map(|(index, zone)| {
+        let own = zone.own().find(|own| own.contains(&address))?;
+        Some((ZoneIndex(index), own.trunc()))
+    })
 }

@@ -7,9 +7,9 @@ use std::ops::Range;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::Spanned;
 
-use super::resolve::span_in;
-use super::{Ipv6Mode, Role};
+use super::span_in;
 use crate::config::Strings;
+use crate::policy::{Ipv6Mode, Role};
 use crate::source::{Refusal, Source};
 
 /// What a zone's `address` says.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::allow::seconds;
+use super::limit::seconds;
 use crate::config;
 use crate::source::{Refusal, Source};
 

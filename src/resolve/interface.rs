@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::resolve::named;
+use super::named;
 use crate::config::{Description, Interface};
 use crate::name::{InterfaceName, MacAddress};
 use crate::net::Device;

@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use super::{Addresses, Allow, Endpoint, Zone};
+use crate::policy::{Addresses, Allow, Endpoint, Zone};
 
 /// How many hexadecimal digits of the digest; two lines with the same ones are
 /// told apart by their order.

@@ -3,41 +3,41 @@
 
 use toml::Spanned;
 
-use super::guarantee::{self, Exception};
-use super::resolve::Resolver;
-use super::{Addresses, Endpoint, Flow, Origin, Service, ZoneIndex};
+use super::Resolver;
 use crate::config::{self, Config};
+use crate::policy::{self, Addresses, Endpoint, Exception, Flow, Origin, Promise, Vow, ZoneIndex};
 use crate::source::Refusal;
 
-/// Something that never, or always, gets through.
-#[derive(Debug, Clone)]
-pub struct Promise {
-    /// Which of the two.
-    pub vow: Vow,
-    /// Who opens a connection to whom.
-    pub flow: Flow,
-    /// From which of the zone's addresses.
-    pub sources: Addresses,
-    /// To which addresses there.
-    pub destinations: Addresses,
-    /// For what; None for anything.
-    pub services: Option<Vec<Service>>,
-    /// But for these of these addresses.
-    pub except: Vec<(Addresses, Vec<Service>)>,
-    /// Where the file says so: the guarantee, or the zone whose role brings it.
-    pub origin: Origin,
-}
-
-/// Whether what is promised never or always gets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vow {
-    /// No packet does.
-    Never,
-    /// Each packet does.
-    Always,
-}
-
 impl Resolver<'_> {
+    pub(super) fn exceptions(&self, config: &Config) -> Result<Vec<Exception>, Refusal> {
+        let written = config.exceptions.iter();
+        written.map(|exception| self.exception(exception)).collect()
+    }
+
+    fn exception(&self, written: &config::Exception) -> Result<Exception, Refusal> {
+        let (from, sources) = match self.find_camera(written.from.get_ref()) {
+            Some(camera) => (camera.zone, Addresses::one(camera.address)),
+            None => (self.find_zone(&written.from, ", a camera")?, Addresses::Any),
+        };
+        let to = self.find_zone(&written.to, "")?;
+        if !policy::never(self.zones[from.0].role, self.zones[to.0].role) {
+            return Err(self.source.refuse(
+                written.from.span(),
+                format_args!(
+                    "no role promises that {} never reaches {}, so there is nothing to lift; remove the exception",
+                    self.zones[from.0].name, self.zones[to.0].name
+                ),
+            ));
+        }
+        let services = self.services_of(&written.service)?;
+        Ok(Exception {
+            from,
+            sources,
+            to,
+            services,
+        })
+    }
+
     /// What roles promise, and then the file's own guarantees.
     pub(super) fn promises(&self, config: &Config) -> Result<Vec<Promise>, Refusal> {
         let mut promises = self.of_roles(&self.exceptions(config)?);
@@ -51,7 +51,7 @@ impl Resolver<'_> {
         let mut promises = Vec::new();
         for (from, zone) in self.zones.iter().enumerate() {
             for (to, other) in self.zones.iter().enumerate() {
-                if !guarantee::never(zone.role, other.role) {
+                if !policy::never(zone.role, other.role) {
                     continue;
                 }
                 let (from, to) = (ZoneIndex(from), ZoneIndex(to));

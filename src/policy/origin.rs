@@ -1,0 +1,52 @@
+//! Where in the files something is written, as rules and messages show it.
+
+use std::fmt;
+
+use crate::name::Comment;
+use crate::source::Source;
+
+/// The line of the file that a rule comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    file: String,
+    /// The file's number; the main one is 0.
+    pub(super) number: usize,
+    /// From 1.
+    pub line: usize,
+}
+
+impl Origin {
+    /// The place of an offset; only the last part of the file's path is kept,
+    /// so that the same file gives the same rules wherever it lies.
+    pub fn new(source: &Source, offset: usize) -> Origin {
+        let (number, place) = source.locate(offset);
+        let path = source.files().get(number).map_or("", |file| &file.name);
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let safe = |c: char| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        };
+        Origin {
+            file: name.chars().map(safe).take(64).collect(),
+            number,
+            line: place.line,
+        }
+    }
+
+    /// The comment of a rule that does `what`. Text that no comment may hold
+    /// is left out.
+    pub fn comment(&self, what: &str) -> Option<Comment> {
+        Comment::try_from(format!("{self} {what}").as_str())
+            .or_else(|_| Comment::try_from(self.to_string().as_str()))
+            .ok()
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}

@@ -1,0 +1,109 @@
+//! How often and when an allow line holds: written -> checked.
+
+use toml::Spanned;
+
+use super::Resolver;
+use crate::config;
+use crate::field::{TimeWindow, Unit, Weekdays};
+use crate::policy::BlockAfter;
+use crate::source::Refusal;
+
+/// The most attempts: the list of the recent match keeps 20 time stamps for a
+/// source (ip_pkt_list_tot in net/netfilter/xt_recent.c), and the one that is
+/// turned away counts too.
+const MOST_ATTEMPTS: u8 = 19;
+
+/// The longest time that a source is remembered: 30 days.
+const LONGEST: u64 = 30 * 86_400;
+
+/// `10 minutes` in seconds.
+pub(super) fn seconds(text: &str) -> Option<u32> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (count, unit) = text.split_at(split);
+    let unit = Unit::by_name(unit.trim().trim_end_matches('s'))?;
+    let count: u64 = count.parse().ok()?;
+    let seconds = count.checked_mul(unit.seconds())?;
+    u32::try_from(seconds)
+        .ok()
+        .filter(|seconds| u64::from(*seconds) <= LONGEST)
+}
+
+impl Resolver<'_> {
+    pub(super) fn connections(&self, written: &Spanned<i64>) -> Result<u32, Refusal> {
+        u32::try_from(*written.get_ref())
+            .ok()
+            .filter(|most| (1..=65535).contains(most))
+            .ok_or_else(|| {
+                self.source.refuse(
+                    written.span(),
+                    format_args!(
+                        "{} is not a number of connections; use 1 to 65535",
+                        written.get_ref()
+                    ),
+                )
+            })
+    }
+
+    pub(super) fn block_after(&self, written: &config::BlockAfter) -> Result<BlockAfter, Refusal> {
+        let attempts = u8::try_from(*written.attempts.get_ref())
+            .ok()
+            .filter(|attempts| (1..=MOST_ATTEMPTS).contains(attempts))
+            .ok_or_else(|| {
+                self.source.refuse(
+                    written.attempts.span(),
+                    format_args!(
+                        "{} is not a number of attempts; use 1 to {MOST_ATTEMPTS}",
+                        written.attempts.get_ref()
+                    ),
+                )
+            })?;
+        let within = seconds(written.within.get_ref()).filter(|seconds| *seconds > 0);
+        let within = within.ok_or_else(|| {
+            self.source.refuse(
+                written.within.span(),
+                format_args!(
+                    "{:?} is not a length of time; write it as \"10 minutes\": seconds, minutes, hours or days, 30 days at most",
+                    written.within.get_ref()
+                ),
+            )
+        })?;
+        Ok(BlockAfter { attempts, within })
+    }
+
+    pub(super) fn when(&self, written: &Spanned<config::When>) -> Result<TimeWindow, Refusal> {
+        let config::When { from, to, days } = written.get_ref();
+        let days = match days {
+            None => None,
+            Some(days) => Some(Weekdays::parse(days.get_ref()).ok_or_else(|| {
+                self.source.refuse(
+                    days.span(),
+                    format_args!(
+                        "{:?} are not days; write them as \"mon-fri\" or \"sat,sun\"",
+                        days.get_ref()
+                    ),
+                )
+            })?),
+        };
+        match (from, to, days) {
+            (Some(from), Some(to), days) => {
+                let days = days.unwrap_or(Weekdays::ALL);
+                TimeWindow::new(from.get_ref(), to.get_ref(), days).ok_or_else(|| {
+                    self.source.refuse(
+                        from.span(),
+                        format_args!(
+                            "{:?} to {:?} is no part of a day; write it as from = \"08:00\", to = \"18:00\", in UTC",
+                            from.get_ref(),
+                            to.get_ref()
+                        ),
+                    )
+                })
+            }
+            (None, None, Some(days)) => Ok(TimeWindow::on(days)),
+            _ => Err(self.source.refuse(
+                written.span(),
+                "a time has from and to, or days, or all three; add what is missing",
+            )),
+        }
+    }
+}

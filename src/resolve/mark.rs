@@ -1,0 +1,60 @@
+//! Marks and the routing tables that they lead to: written -> checked.
+
+use toml::Spanned;
+
+use crate::config::{self, Config};
+use crate::net::MarkRule;
+use crate::policy::Ipv6Mode;
+use crate::source::{Refusal, Source};
+
+/// The rules that send marked packets to tables of their own, for each family
+/// that the file has pass.
+pub fn mark_rules(
+    config: &Config,
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<Vec<MarkRule>, Refusal> {
+    let families: &[bool] = match mode {
+        Ipv6Mode::Drop => &[false],
+        Ipv6Mode::Same => &[false, true],
+    };
+    let mut rules = Vec::new();
+    for written in &config.marks {
+        let (mark, table) = mark_rule(written, source)?;
+        rules.extend(families.iter().map(|ipv6| MarkRule {
+            mark,
+            table,
+            ipv6: *ipv6,
+        }));
+    }
+    Ok(rules)
+}
+
+fn mark_rule(written: &config::Mark, source: &Source) -> Result<(u32, u32), Refusal> {
+    let mark = u32::try_from(*written.fwmark.get_ref())
+        .ok()
+        .filter(|mark| *mark > 0);
+    let mark = mark.ok_or_else(|| {
+        source.refuse(
+            written.fwmark.span(),
+            "a mark is 1 to 4294967295; 0 is no mark",
+        )
+    })?;
+    Ok((mark, table_number(&written.table, source)?))
+}
+
+pub(super) fn table_number(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+    // 253 to 255 are default, main and local (include/uapi/linux/rtnetlink.h).
+    u32::try_from(*written.get_ref())
+        .ok()
+        .filter(|table| *table > 0 && !(253..=255).contains(table))
+        .ok_or_else(|| {
+            source.refuse(
+                written.span(),
+                format_args!(
+                    "{} is not a table of your own; use 1 to 252 or 256 and more",
+                    written.get_ref()
+                ),
+            )
+        })
+}

@@ -1,0 +1,214 @@
+//! Config -> Policy: every refusal of a file that is TOML is made here.
+//!
+//! Each refusal is one line with the place, what is wrong and what to do.
+
+mod address;
+mod allow;
+mod camera;
+mod forward;
+mod guarantee;
+mod interface;
+mod label;
+mod limit;
+mod log;
+mod mark;
+mod names;
+mod own_address;
+mod proxy;
+mod rewrite;
+mod route;
+mod service;
+mod sysctl;
+mod watch;
+mod zone;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use toml::Spanned;
+
+use crate::config::Config;
+use crate::field::Rate;
+use crate::name::{HostName, NameError, ServiceName};
+use crate::net::{MarkRule, Route, Way};
+use crate::plan;
+use crate::policy::{
+    Answers, Camera, Egress, Ipv6Mode, Policy, ProxyWay, Service, Zone, ZoneIndex,
+};
+use crate::source::{Refusal, Source};
+
+/// Checks a configuration and makes it a policy. `answers` is what the names in
+/// it resolved to.
+///
+/// # Errors
+/// The first thing that is wrong, in the order zones, services, cameras, allow
+/// lines, routes, NAT, log.
+pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Policy, Refusal> {
+    let router = config.router.as_ref().map(Spanned::get_ref);
+    let ipv6 = config.ipv6.as_ref().map(|ipv6| ipv6.get_ref().mode);
+    let ipv6 = ipv6.unwrap_or_default();
+    let zones = zone::zones(config, ipv6, source)?;
+    let mut resolver = Resolver {
+        source,
+        answers,
+        ipv6,
+        egress: router.map(|router| router.egress).unwrap_or_default(),
+        cameras: camera::cameras(config, &zones, source)?,
+        camera_places: BTreeMap::new(),
+        zones,
+        services: BTreeMap::new(),
+    };
+    let places = resolver.cameras.iter().enumerate();
+    resolver.camera_places = places
+        .map(|(place, camera)| (camera.name.to_string(), place))
+        .collect();
+    resolver.services = resolver.services(config)?;
+    let allows = resolver.allows(config)?;
+    let mut routes = route::routes(config, &resolver.zones, ipv6, source)?;
+    let mut mark_rules = mark::mark_rules(config, ipv6, source)?;
+    let marked = mark_rules.iter().flat_map(|rule| [rule.mark, rule.table]);
+    let taken: Vec<u32> = marked
+        .chain(routes.iter().map(|route| route.table))
+        .collect();
+    let nat = resolver.nat(config, &allows, &taken)?;
+    for proxy in &nat.proxies {
+        if let ProxyWay::Host {
+            address,
+            zone,
+            table,
+        } = &proxy.way
+        {
+            routes.push(Route {
+                destination: Ipv4Net::default().into(),
+                way: Way::Gateway {
+                    gateway: (*address).into(),
+                    link: resolver.zones[zone.0].interface.to_string(),
+                },
+                metric: 0,
+                table: *table,
+            });
+            mark_rules.push(MarkRule {
+                mark: *table,
+                table: *table,
+                ipv6: false,
+            });
+        }
+    }
+    let known = plan::sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface), ipv6);
+    let mut hosts: Vec<HostName> = Vec::new();
+    for host in allows.iter().flat_map(|allow| &allow.hosts) {
+        if !hosts.contains(host) {
+            hosts.push(host.clone());
+        }
+    }
+    let promises = resolver.promises(config)?;
+    Ok(Policy {
+        routes,
+        mark_rules,
+        sysctls: sysctl::sysctls(config, &known, source)?,
+        watch: watch::watch(config.watch.as_ref().map(Spanned::get_ref), source)?,
+        wait: wait(router.and_then(|router| router.wait.as_ref()), source)?,
+        keep: router.and_then(|router| router.keep).unwrap_or(true),
+        log: resolver.log(config.log.as_ref().map(Spanned::get_ref))?,
+        cameras: resolver.cameras,
+        promises,
+        zones: resolver.zones,
+        allows,
+        masquerades: nat.masquerades,
+        snats: nat.snats,
+        forwards: nat.forwards,
+        proxies: nat.proxies,
+        egress: resolver.egress,
+        ipv6,
+        hosts,
+        names_keep: names::keep(config.names.as_ref().map(Spanned::get_ref), source)?,
+    })
+}
+
+/// How long `boot` waits for interfaces where the file does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+fn wait(written: Option<&Spanned<i64>>, source: &Source) -> Result<Duration, Refusal> {
+    let Some(written) = written else {
+        return Ok(DEFAULT_WAIT);
+    };
+    match u64::try_from(*written.get_ref()) {
+        Ok(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(source.refuse(
+            written.span(),
+            format_args!(
+                "{} is not a time to wait; use 0 to 3600 seconds",
+                written.get_ref()
+            ),
+        )),
+    }
+}
+
+/// What is resolved already while the rest is.
+pub(super) struct Resolver<'a> {
+    pub source: &'a Source,
+    pub answers: &'a Answers,
+    pub ipv6: Ipv6Mode,
+    pub egress: Egress,
+    pub zones: Vec<Zone>,
+    pub cameras: Vec<Camera>,
+    /// Where in `cameras` a name is; there may be thousands.
+    pub camera_places: BTreeMap<String, usize>,
+    pub services: BTreeMap<ServiceName, Service>,
+}
+
+impl Resolver<'_> {
+    pub(super) fn find_zone(
+        &self,
+        written: &Spanned<String>,
+        also: &str,
+    ) -> Result<ZoneIndex, Refusal> {
+        self.zones
+            .iter()
+            .position(|zone| zone.name.as_str() == written.get_ref())
+            .map(ZoneIndex)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.zones.iter().map(|zone| zone.name.as_str()).collect();
+                self.source.refuse(
+                    written.span(),
+                    format_args!(
+                        "no zone is called {:?}; use one of {}{also}",
+                        written.get_ref(),
+                        known.join(", ")
+                    ),
+                )
+            })
+    }
+
+    pub(super) fn rate(&self, written: &Spanned<String>) -> Result<Rate, Refusal> {
+        Rate::parse(written.get_ref()).ok_or_else(|| {
+            self.source.refuse(
+                written.span(),
+                format_args!(
+                    "{:?} is not a rate; write it as \"6/minute\": 1 to {} per second, minute, hour or day",
+                    written.get_ref(),
+                    Rate::COUNT_MAX
+                ),
+            )
+        })
+    }
+}
+
+/// The place of one string of a list; one that stands alone, in place of a list,
+/// has its place from the whole value (see the visitors in config.rs).
+pub(super) fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
+    if string.span().is_empty() {
+        whole
+    } else {
+        string.span()
+    }
+}
+
+pub(super) fn named<'t, N>(text: &'t str, span: Range<usize>, source: &Source) -> Result<N, Refusal>
+where
+    N: TryFrom<&'t str, Error = NameError>,
+{
+    N::try_from(text).map_err(|error| source.refuse(span, error))
+}

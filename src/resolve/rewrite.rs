@@ -1,0 +1,238 @@
+//! Rewritten addresses: masquerade, SNAT, port forwards and the transparent
+//! proxy. None of them allows anything: each goes with an allow line, and is
+//! refused without one.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use toml::Spanned;
+
+use super::Resolver;
+use super::address::ipv4;
+use crate::config::{self, Config};
+use crate::field::PortRange;
+use crate::netfilter::Protocol;
+use crate::policy::{Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, Snat, ZoneIndex};
+use crate::source::Refusal;
+
+/// All of it.
+pub(super) struct Nat {
+    pub masquerades: Vec<Masquerade>,
+    pub snats: Vec<Snat>,
+    pub forwards: Vec<Forward>,
+    pub proxies: Vec<Proxy>,
+}
+
+impl Resolver<'_> {
+    /// `taken` are the marks and tables that the file gives other uses.
+    pub(super) fn nat(
+        &self,
+        config: &Config,
+        allows: &[Allow],
+        taken: &[u32],
+    ) -> Result<Nat, Refusal> {
+        let masquerades = config
+            .masquerade
+            .iter()
+            .map(|written| self.masquerade(written, allows))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut nat = Nat {
+            masquerades: masquerades.into_iter().flatten().collect(),
+            snats: Vec::new(),
+            forwards: Vec::new(),
+            proxies: Vec::new(),
+        };
+        for written in &config.snat {
+            nat.snats.push(self.snat(written, &nat, allows)?);
+        }
+        for written in &config.forwards {
+            nat.forwards.push(self.forward(written, &nat, allows)?);
+        }
+        for written in &config.proxy {
+            nat.proxies.push(self.proxy(written, &nat, allows, taken)?);
+        }
+        Ok(nat)
+    }
+
+    fn masquerade(
+        &self,
+        written: &Spanned<config::Masquerade>,
+        allows: &[Allow],
+    ) -> Result<Option<Masquerade>, Refusal> {
+        let config::Masquerade { from, to, enabled } = written.get_ref();
+        let (from_zone, to_zone) = (self.find_zone(from, "")?, self.find_zone(to, "")?);
+        let flow = between(from_zone, to_zone);
+        if from_zone == to_zone {
+            return Err(self.source.refuse(
+                to.span(),
+                "from and to are the same zone; masquerade is for what leaves a zone",
+            ));
+        }
+        if !enabled {
+            return Ok(None);
+        }
+        if !allows.iter().any(|allow| allow.flows.contains(&flow)) {
+            return Err(self.source.refuse(
+                from.span(),
+                format_args!(
+                    "nothing is allowed from {} to {}, so there is nothing to masquerade; add an allow line or set enabled = false",
+                    from.get_ref(),
+                    to.get_ref()
+                ),
+            ));
+        }
+        Ok(Some(Masquerade {
+            from: from_zone,
+            to: to_zone,
+            origin: Origin::new(self.source, written.span().start),
+        }))
+    }
+
+    fn snat(
+        &self,
+        written: &Spanned<config::Snat>,
+        nat: &Nat,
+        allows: &[Allow],
+    ) -> Result<Snat, Refusal> {
+        let config::Snat { from, to, address } = written.get_ref();
+        let (from_zone, to_zone) = (self.find_zone(from, "")?, self.find_zone(to, "")?);
+        let own = ipv4(address, self.source)?;
+        if from_zone == to_zone {
+            return Err(self.source.refuse(
+                to.span(),
+                "from and to are the same zone; source addresses are rewritten for what leaves a zone",
+            ));
+        }
+        let zone = &self.zones[to_zone.0];
+        if !zone.addresses.iter().any(|known| known.addr() == own) {
+            return Err(self.source.refuse(
+                address.span(),
+                format_args!(
+                    "{own} is no address of the router in zone {}, so no answer would come back; give one of its addresses{}",
+                    zone.name,
+                    if zone.dhcp { ", or use [[masquerade]] where it comes by DHCP" } else { "" }
+                ),
+            ));
+        }
+        let masqueraded = nat.masquerades.iter().map(|other| (other.from, other.to));
+        let rewritten = nat.snats.iter().map(|other| (other.from, other.to));
+        if masqueraded
+            .chain(rewritten)
+            .any(|pair| pair == (from_zone, to_zone))
+        {
+            return Err(self.source.refuse(
+                from.span(),
+                "the source addresses between these zones are rewritten already; keep one of the two",
+            ));
+        }
+        if !allows
+            .iter()
+            .any(|allow| allow.flows.contains(&between(from_zone, to_zone)))
+        {
+            return Err(self.source.refuse(
+                from.span(),
+                format_args!(
+                    "nothing is allowed from {} to {}, so there is nothing to rewrite; add an allow line or remove this one",
+                    from.get_ref(),
+                    to.get_ref()
+                ),
+            ));
+        }
+        Ok(Snat {
+            from: from_zone,
+            to: to_zone,
+            address: own,
+            origin: Origin::new(self.source, written.span().start),
+        })
+    }
+
+    pub(super) fn port(&self, written: &Spanned<i64>) -> Result<u16, Refusal> {
+        u16::try_from(*written.get_ref())
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| {
+                self.source.refuse(
+                    written.span(),
+                    format_args!("{} is not a port; use 1 to 65535", written.get_ref()),
+                )
+            })
+    }
+
+    /// A camera by its name, or a zone's host by its address.
+    pub(super) fn host(
+        &self,
+        to: &Spanned<String>,
+        address: Option<&Spanned<String>>,
+    ) -> Result<(ZoneIndex, Ipv4Addr), Refusal> {
+        if let Some(camera) = self.find_camera(to.get_ref()) {
+            return match address {
+                None => Ok((camera.zone, camera.address)),
+                Some(address) => Err(self.source.refuse(
+                    address.span(),
+                    format_args!("camera {} has one address; remove address", camera.name),
+                )),
+            };
+        }
+        let zone = self.find_zone(to, ", a camera")?;
+        let Some(written) = address else {
+            return Err(self.source.refuse(
+                to.span(),
+                "a zone is not one host; add address = \"192.168.8.20\", or name a camera",
+            ));
+        };
+        let address = ipv4(written, self.source)?;
+        self.held(zone, address, written)?;
+        Ok((zone, address))
+    }
+
+    /// Whether a zone's network holds a host's address.
+    pub(super) fn held(
+        &self,
+        zone: ZoneIndex,
+        address: Ipv4Addr,
+        written: &Spanned<String>,
+    ) -> Result<(), Refusal> {
+        let zone = &self.zones[zone.0];
+        let inside = zone.networks().iter().any(|own| own.contains(&address));
+        let routers = zone.addresses.iter().any(|own| own.addr() == address);
+        if inside && !routers {
+            return Ok(());
+        }
+        Err(self.source.refuse(
+            written.span(),
+            format_args!(
+                "{address} is no host's address in zone {}; give one in its network",
+                zone.name
+            ),
+        ))
+    }
+}
+
+pub(super) fn between(from: ZoneIndex, to: ZoneIndex) -> Flow {
+    Flow {
+        from: Endpoint::Zone(from),
+        to: Endpoint::Zone(to),
+    }
+}
+
+/// The first line that lets a flow open this port, at this address if one is given.
+pub(super) fn opens(
+    allows: &[Allow],
+    flow: Flow,
+    protocol: Protocol,
+    port: u16,
+    address: Option<Ipv4Addr>,
+) -> Option<&Allow> {
+    let port = PortRange::port(port);
+    let held = |allow: &&Allow| {
+        allow.flows.contains(&flow)
+            && address.is_none_or(|address| allow.destinations.holds(IpAddr::V4(address)))
+            && allow.services.iter().any(|service| {
+                let ports = match protocol {
+                    Protocol::Udp => &service.udp,
+                    _ => &service.tcp,
+                };
+                ports.iter().any(|own| own.contains(port))
+            })
+    };
+    allows.iter().find(held)
+}

@@ -1,0 +1,187 @@
+//! Routes: written -> checked against the zones.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::address::{ipv4, zone_of};
+use super::mark::table_number;
+use super::own_address::needs_same;
+use crate::config::{self, Config};
+use crate::net::{LAST_METRICS, MAIN_TABLE, Route, Way, default_metric};
+use crate::policy::{Ipv6Mode, Role, Zone, ZoneIndex};
+use crate::source::{Refusal, Source};
+
+/// The routes that the file names.
+pub fn routes(
+    config: &Config,
+    zones: &[Zone],
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<Vec<Route>, Refusal> {
+    let mut routes: Vec<Route> = Vec::new();
+    for written in &config.routes {
+        let route = route(written, zones, mode, source)?;
+        let slot = |route: &Route| (route.destination, route.metric, route.table);
+        if routes.iter().any(|other| slot(other) == slot(&route)) {
+            return Err(source.refuse(
+                written.span(),
+                "there is a route to the same destination with the same metric already; remove one or give it another metric",
+            ));
+        }
+        routes.push(route);
+    }
+    Ok(routes)
+}
+
+fn route(
+    written: &Spanned<config::Route>,
+    zones: &[Zone],
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<Route, Refusal> {
+    let config::Route {
+        to,
+        via,
+        blackhole,
+        metric,
+        table,
+    } = written.get_ref();
+    let destination = destination(to, mode, source)?;
+    let metric = match *metric {
+        0 => default_metric(&destination),
+        metric if metric >= LAST_METRICS => {
+            return Err(source.refuse(
+                written.span(),
+                format_args!("metrics from {LAST_METRICS} on are those of the unreachable routes which camfw puts behind others; use a lower one"),
+            ));
+        }
+        metric => metric,
+    };
+    let way = match (via, blackhole) {
+        (Some(via), false) => {
+            let gateway = next_router(via, &destination, source)?;
+            let zone = zone_of(gateway, zones).map(|(ZoneIndex(index), _)| &zones[index]);
+            match zone {
+                Some(zone) if zone.own().all(|own| own.addr() != gateway) => Way::Gateway {
+                    gateway,
+                    link: zone.interface.to_string(),
+                },
+                Some(_) => {
+                    return Err(source.refuse(
+                        via.span(),
+                        format_args!(
+                            "{gateway} is the router's own address; give the next router's"
+                        ),
+                    ));
+                }
+                None => {
+                    return Err(source.refuse(
+                        via.span(),
+                        format_args!("{gateway} is in no zone's network; give a router that is"),
+                    ));
+                }
+            }
+        }
+        (None, true) => Way::Blackhole,
+        _ => {
+            return Err(source.refuse(
+                written.span(),
+                "a route is either via a router or blackhole = true; write one of the two",
+            ));
+        }
+    };
+    let table = match table {
+        Some(table) => table_number(table, source)?,
+        None => MAIN_TABLE,
+    };
+    // What a route leads to is taken for the sources of its zone; an external
+    // zone's are anything but the others' networks.
+    let by = match &way {
+        Way::Gateway { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
+        Way::Blackhole | Way::Unreachable => None,
+    };
+    let overlaps = |own: IpNet| destination.contains(&own.network()) || own.contains(&destination);
+    if let Some(by) = by
+        && by.role != Role::External
+        && destination.prefix_len() > 0
+        && let Some(zone) = zones
+            .iter()
+            .find(|zone| zone.interface != by.interface && zone.own().any(overlaps))
+    {
+        return Err(source.refuse(
+            to.span(),
+            format_args!("{destination} overlaps the network of zone {}, whose sources it would let in elsewhere; make the route narrower", zone.name),
+        ));
+    }
+    let is_zones = |zone: &Zone| zone.own().any(|own| own.trunc() == destination);
+    let has_gateway = |zone: &Zone| match destination {
+        IpNet::V4(_) => zone.dhcp || zone.gateway.is_some(),
+        IpNet::V6(_) => zone.gateway6.is_some(),
+    };
+    if table == MAIN_TABLE
+        && metric == default_metric(&destination)
+        && (zones.iter().any(is_zones)
+            || (destination.prefix_len() == 0 && zones.iter().any(has_gateway)))
+    {
+        return Err(source.refuse(
+            to.span(),
+            format_args!(
+                "{destination} has a route by its zone already; remove this one or give it a metric"
+            ),
+        ));
+    }
+    Ok(Route {
+        destination,
+        way,
+        metric,
+        table,
+    })
+}
+
+fn destination(
+    written: &Spanned<String>,
+    mode: Ipv6Mode,
+    source: &Source,
+) -> Result<IpNet, Refusal> {
+    let text = written.get_ref();
+    match text.parse::<IpNet>() {
+        Ok(network) if network == network.trunc() => {
+            if matches!(network, IpNet::V6(_)) {
+                needs_same(text, mode, written.span(), source)?;
+            }
+            Ok(network)
+        }
+        _ => {
+            let what = match mode {
+                Ipv6Mode::Drop => "an IPv4 network; write it as 10.1.0.0/16",
+                Ipv6Mode::Same => "a network; write it as 10.1.0.0/16 or fd00:1::/48",
+            };
+            Err(source.refuse(written.span(), format_args!("{text:?} is not {what}")))
+        }
+    }
+}
+
+/// The router that a route leads by, of the destination's family.
+fn next_router(
+    written: &Spanned<String>,
+    destination: &IpNet,
+    source: &Source,
+) -> Result<IpAddr, Refusal> {
+    let text = written.get_ref();
+    let refuse = |what: String| Err(source.refuse(written.span(), what));
+    match (destination, text.parse::<IpAddr>()) {
+        (IpNet::V4(_), Ok(IpAddr::V6(_))) | (IpNet::V6(_), Ok(IpAddr::V4(_))) => refuse(format!(
+            "{text} is of another family than {destination}; give a router of the same"
+        )),
+        (_, Ok(IpAddr::V6(router))) if router.is_unicast_link_local() => refuse(format!(
+            "{text} is link-local, which does not say on which interface; give the router's address in a zone's network"
+        )),
+        (_, Ok(router)) => Ok(router),
+        (IpNet::V4(_), Err(_)) => ipv4(written, source).map(IpAddr::V4),
+        (IpNet::V6(_), Err(_)) => refuse(format!(
+            "{text:?} is not an IPv6 address; write it as fd00:8::110"
+        )),
+    }
+}

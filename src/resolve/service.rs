@@ -1,0 +1,191 @@
+//! Services: written, or by name from the file and the catalogue -> what they open.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::{Resolver, named, span_in};
+use crate::config::{self, Config, Ports, Services};
+use crate::field::{IcmpType, PortRange};
+use crate::name::ServiceName;
+use crate::policy::Service;
+use crate::registry::service;
+use crate::source::Refusal;
+
+impl Resolver<'_> {
+    pub(super) fn services(
+        &self,
+        config: &Config,
+    ) -> Result<BTreeMap<ServiceName, Service>, Refusal> {
+        config
+            .services
+            .iter()
+            .map(|(name, written)| {
+                let name = named::<ServiceName>(name.get_ref(), name.span(), self.source)?;
+                let service =
+                    self.service(Some(name.clone()), written.get_ref(), written.span())?;
+                Ok((name, service))
+            })
+            .collect()
+    }
+
+    fn service(
+        &self,
+        name: Option<ServiceName>,
+        written: &config::Service,
+        span: Range<usize>,
+    ) -> Result<Service, Refusal> {
+        let ranges = |ports: &[Spanned<Ports>]| {
+            ports
+                .iter()
+                .map(|ports| self.port_range(ports))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let mut tcp = ranges(&written.tcp)?;
+        if written.helper && tcp.is_empty() {
+            return Err(self.source.refuse(
+                span,
+                "the FTP helper follows a control connection; give the service its port, tcp = [21]",
+            ));
+        }
+        if let Some(passive) = &written.passive {
+            if written.helper {
+                return Err(self.source.refuse(
+                    passive.span(),
+                    "with helper = true the data connections are let through one by one; remove the passive range or the helper",
+                ));
+            }
+            tcp.push(self.port_range(passive)?);
+        }
+        let passive = written.passive.as_ref().and(tcp.last().copied());
+        let udp = ranges(&written.udp)?;
+        let icmp = written
+            .icmp
+            .iter()
+            .map(|icmp| {
+                IcmpType::by_name(icmp.get_ref()).ok_or_else(|| {
+                    self.source.refuse(
+                        icmp.span(),
+                        format_args!(
+                            "{:?} is not an ICMP type known here; use one of {}",
+                            icmp.get_ref(),
+                            IcmpType::names()
+                        ),
+                    )
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if tcp.is_empty() && udp.is_empty() && icmp.is_empty() {
+            return Err(self.source.refuse(
+                span,
+                "the service has no port and no ICMP type; give it tcp, udp or icmp",
+            ));
+        }
+        Ok(Service {
+            name,
+            tcp,
+            udp,
+            icmp,
+            passive,
+            helper: written.helper,
+        })
+    }
+
+    fn port_range(&self, written: &Spanned<Ports>) -> Result<PortRange, Refusal> {
+        let (range, shown) = match written.get_ref() {
+            Ports::Number(number) => (
+                u16::try_from(*number)
+                    .ok()
+                    .and_then(|port| PortRange::new(port, port)),
+                number.to_string(),
+            ),
+            Ports::Text(text) => (PortRange::parse(text, '-'), format!("{text:?}")),
+        };
+        range.ok_or_else(|| {
+            self.source.refuse(
+                written.span(),
+                format_args!(
+                    "{shown} is not a port or a range of ports; use 1 to 65535, a range as \"50000-50100\""
+                ),
+            )
+        })
+    }
+
+    fn find_service(&self, name: &str, span: Range<usize>) -> Result<Service, Refusal> {
+        let unknown = || {
+            let own = self.services.keys().map(ToString::to_string);
+            let mut known: Vec<String> = own.chain(service::names().map(String::from)).collect();
+            known.sort();
+            known.dedup();
+            self.source.refuse(
+                span,
+                format_args!(
+                    "no service is called {name:?}; define it in [services], or use one of {}",
+                    known.join(", ")
+                ),
+            )
+        };
+        let Ok(name) = ServiceName::try_from(name) else {
+            return Err(unknown());
+        };
+        match self.services.get(&name) {
+            Some(service) => Ok(service.clone()),
+            None => well_known(&name).ok_or_else(unknown),
+        }
+    }
+
+    pub(super) fn services_of(&self, written: &Spanned<Services>) -> Result<Vec<Service>, Refusal> {
+        match written.get_ref() {
+            Services::Named(names) if names.is_empty() => Err(self.source.refuse(
+                written.span(),
+                "the list names no service; name one or remove the line",
+            )),
+            Services::Named(names) => names
+                .iter()
+                .map(|name| self.find_service(name.get_ref(), span_in(name, written.span())))
+                .collect(),
+            Services::Inline(service) => Ok(vec![self.service(None, service, written.span())?]),
+        }
+    }
+}
+
+/// The built-in service of a name.
+fn well_known(name: &ServiceName) -> Option<Service> {
+    let entry = service::find(name.as_str())?;
+    let ranges = |ports: &[(u16, u16)]| {
+        ports
+            .iter()
+            .filter_map(|(first, last)| PortRange::new(*first, *last))
+            .collect()
+    };
+    Some(Service {
+        name: Some(name.clone()),
+        tcp: ranges(entry.tcp),
+        udp: ranges(entry.udp),
+        icmp: entry.icmp.to_vec(),
+        passive: entry
+            .passive
+            .and_then(|(first, last)| PortRange::new(first, last)),
+        helper: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_well_known_service_allows_something() {
+        for name in service::names() {
+            let entry = service::find(name).map(|s| (s.tcp.len(), s.udp.len(), s.icmp.len()));
+            let resolved = ServiceName::try_from(name)
+                .ok()
+                .as_ref()
+                .and_then(well_known);
+            let resolved = resolved.map(|s| (s.tcp.len(), s.udp.len(), s.icmp.len()));
+            assert_eq!(resolved, entry, "{name}");
+            assert_ne!(resolved, Some((0, 0, 0)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Kernel settings with another value than camfw's own: written -> checked.
+
+use std::collections::BTreeMap;
+
+use crate::config::{self, Config};
+use crate::source::{Refusal, Source};
+
+/// The kernel settings that the file sets otherwise; only those that camfw sets.
+pub fn sysctls(
+    config: &Config,
+    known: &[String],
+    source: &Source,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    config
+        .sysctls
+        .iter()
+        .map(|(key, value)| {
+            let config::SysctlValue(text) = value.get_ref();
+            if !known.contains(key.get_ref()) {
+                return Err(source.refuse(
+                    key.span(),
+                    format_args!("camfw does not set {:?}; `camfw show sysctls` lists what it sets, put others into sysctl.conf", key.get_ref()),
+                ));
+            }
+            // One number is all that any of them takes.
+            match text.parse::<i32>() {
+                Ok(number) => Ok((key.get_ref().clone(), number.to_string())),
+                Err(_) => Err(source.refuse(value.span(), format_args!("{text:?} is not a number; give one"))),
+            }
+        })
+        .collect()
+}

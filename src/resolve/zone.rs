@@ -1,0 +1,194 @@
+//! Zones: written -> checked, each with a network and an interface of its own.
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::address;
+use super::interface::interface;
+use super::named;
+use super::own_address::{gateways, own_addresses};
+use crate::config::{self, Config};
+use crate::name::{InterfaceName, ZoneName};
+use crate::net::Device;
+use crate::policy::{Ipv6Mode, Origin, Role, Zone};
+use crate::source::{Place, Refusal, Source};
+
+pub(super) fn zones(
+    config: &Config,
+    ipv6: Ipv6Mode,
+    source: &Source,
+) -> Result<Vec<Zone>, Refusal> {
+    // TOML's tables come sorted by name; a person reads them by place.
+    let mut written: Vec<_> = config.zones.iter().collect();
+    written.sort_by_key(|(name, _)| name.span().start);
+
+    let mut zones: Vec<Zone> = Vec::new();
+    for (name, as_written) in written {
+        let zone = zone(name, as_written, ipv6, source)?;
+        for other in &zones {
+            if let Some(shared) = shared_link(&zone, other) {
+                return Err(source.refuse(
+                    as_written.interface.span(),
+                    format_args!(
+                        "interface {shared} is already zone {}'s ({}); give each zone its own",
+                        other.name, other.origin
+                    ),
+                ));
+            }
+            for (network, theirs) in pairs(&zone, other) {
+                if overlap(network, theirs) {
+                    return Err(source.refuse(
+                        as_written.address.span(),
+                        format_args!(
+                            "network {network} overlaps {theirs} of zone {} ({}); give each zone a network of its own",
+                            other.name, other.origin
+                        ),
+                    ));
+                }
+            }
+            let has_default = |zone: &Zone| zone.dhcp || zone.gateway.is_some();
+            if (zone.dhcp || other.dhcp) && has_default(&zone) && has_default(other) {
+                return Err(source.refuse(
+                    as_written.address.span(),
+                    format_args!(
+                        "zone {} ({}) has a default route already, and of two, one of them by DHCP, each would take the other's place; keep one, or give this zone a fixed address without gateway",
+                        other.name, other.origin
+                    ),
+                ));
+            }
+            let both = zone.gateway.is_some() && other.gateway.is_some();
+            if both || zone.gateway6.is_some() && other.gateway6.is_some() {
+                let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
+                let family = if both { "" } else { "IPv6 " };
+                return Err(source.refuse(
+                    span,
+                    format_args!(
+                        "zone {} ({}) has the default {family}gateway already; keep one",
+                        other.name, other.origin
+                    ),
+                ));
+            }
+        }
+        zones.push(zone);
+    }
+    if zones.is_empty() {
+        return Err(Refusal::new(
+            source.name(),
+            Place::START,
+            "there is no zone, so nothing could be allowed; describe each network in a [zones.NAME] table",
+        ));
+    }
+    Ok(zones)
+}
+
+fn pairs(a: &Zone, b: &Zone) -> Vec<(IpNet, IpNet)> {
+    let with = |a: IpNet| b.own().map(move |b| (a.trunc(), b.trunc()));
+    a.own().flat_map(with).collect()
+}
+
+/// An interface that both zones would use. Several VLANs may be on one link,
+/// and the link itself be a zone too; a bridge has its ports to itself.
+fn shared_link<'a>(zone: &'a Zone, other: &Zone) -> Option<&'a InterfaceName> {
+    let ports = |zone: &Zone| match &zone.device {
+        Device::Bridge { ports } => ports.clone(),
+        _ => Vec::new(),
+    };
+    if zone.interface == other.interface || ports(other).contains(&zone.interface) {
+        return Some(&zone.interface);
+    }
+    match &zone.device {
+        Device::Bridge { ports: own } => own
+            .iter()
+            .find(|port| **port == other.interface || ports(other).contains(port)),
+        Device::Vlan { parent, .. } if ports(other).contains(parent) => Some(parent),
+        _ => None,
+    }
+}
+
+fn overlap(a: IpNet, b: IpNet) -> bool {
+    a.contains(&b.network()) || b.contains(&a.network())
+}
+
+fn zone(
+    name: &Spanned<String>,
+    written: &config::Zone,
+    ipv6: Ipv6Mode,
+    source: &Source,
+) -> Result<Zone, Refusal> {
+    let (interface, device) = interface(&written.interface, source)?;
+    let own = own_addresses(&written.address, written.role, ipv6, source)?;
+    let (gateway, gateway6) = match &written.gateway {
+        Some(gateway) => gateways(gateway, &own, written.role, ipv6, source)?,
+        None => (None, None),
+    };
+    // RFC 8200, 5; the kernel takes IPv6 off a link that carries less.
+    let has_ipv6 = !own.ipv6.is_empty() || gateway6.is_some();
+    let least = if has_ipv6 { 1280 } else { 68 };
+    Ok(Zone {
+        name: named::<ZoneName>(name.get_ref(), name.span(), source)?,
+        interface,
+        device,
+        addresses: own.ipv4,
+        addresses6: own.ipv6,
+        dhcp: own.dhcp,
+        mtu: written
+            .mtu
+            .as_ref()
+            .map(|mtu| checked_mtu(mtu, least, source))
+            .transpose()?,
+        gateway,
+        gateway6,
+        role: written.role,
+        known_only: known_only(written, source)?,
+        optional: written.optional,
+        accept_bogons: accept_bogons(written, ipv6, source)?,
+        origin: Origin::new(source, name.span().start),
+    })
+}
+
+fn known_only(written: &config::Zone, source: &Source) -> Result<bool, Refusal> {
+    match &written.known_only {
+        Some(known_only) if *known_only.get_ref() && written.role == Role::External => {
+            Err(source.refuse(
+                known_only.span(),
+                "who is on an external network cannot be listed; remove it, or give the zone another role",
+            ))
+        }
+        Some(known_only) => Ok(*known_only.get_ref()),
+        None => Ok(false),
+    }
+}
+
+fn accept_bogons(
+    written: &config::Zone,
+    ipv6: Ipv6Mode,
+    source: &Source,
+) -> Result<Vec<IpNet>, Refusal> {
+    let list = &written.accept_bogons;
+    if let (Some(list), true) = (list, written.role != Role::External) {
+        return Err(source.refuse(
+            list.span(),
+            "bogons are looked for on external zones alone, elsewhere only the zone's own network is let in; remove it",
+        ));
+    }
+    Ok(address::networks(list.as_ref(), ipv6, source)?.unwrap_or_default())
+}
+
+/// RFC 791: every link carries 68 bytes; 65535 is the largest packet.
+fn checked_mtu(written: &Spanned<i64>, least: u32, source: &Source) -> Result<u32, Refusal> {
+    u32::try_from(*written.get_ref())
+        .ok()
+        .filter(|mtu| (least..=65535).contains(mtu))
+        .ok_or_else(|| {
+            let mtu = written.get_ref();
+            let with = if least > 68 {
+                " of a link with IPv6"
+            } else {
+                ""
+            };
+            source.refuse(
+                written.span(),
+                format_args!("{mtu} is not an MTU{with}; use {least} to 65535, 1500 on Ethernet"),
+            )
+        })
+}
