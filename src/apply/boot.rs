@@ -46,7 +46,8 @@ pub(crate) fn boot(config: &Path) -> Ending {
             None
         }
     };
-    let mark = &Mark::read();
+    // Its own: another one is that of somebody who closes the box after it.
+    let mark = &closing.marked.unwrap_or_else(|_| Mark::read());
     log::info!("Sealed: nothing passes until the policy holds");
     names::expire();
     let policy = match PlannedPolicy::read(config) {

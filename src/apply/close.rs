@@ -36,8 +36,8 @@ const DOWN: &str = "the interfaces are down";
 pub(super) struct Closing {
     /// Whether it is closed.
     pub(super) closed: Result<(), CloseError>,
-    /// Whether a command that is under way will see it.
-    pub(super) marked: Result<(), StoreError>,
+    /// The mark by which a command that is under way sees it.
+    pub(super) marked: Result<Mark, StoreError>,
     /// The lock, which it went on without if it was not to be had.
     pub(super) lock: io::Result<Lock>,
 }
@@ -47,23 +47,30 @@ pub(super) struct Closing {
 /// come after.
 pub(super) fn close_asking_nobody(command: &str, patience: Duration) -> Closing {
     let mut marked = Mark::set();
-    let lock = lock::take_within(command, Duration::ZERO);
+    let mut lock = lock::take_within(command, Duration::ZERO);
     let mut closed = close();
-    let lock = match lock {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let lock = lock::take_within(command, patience);
-            closed = close();
-            // The other one may have taken the mark away when it had set it last.
-            marked = Mark::set();
-            lock
-        }
-        lock => lock,
-    };
+    if is_held(&lock) {
+        // Whoever began to load while it was being closed sees it too.
+        marked = Mark::set();
+        lock = lock::take_within(command, patience);
+        // The other one may have taken the mark away when it had set it last.
+        marked = marked.and(Mark::set());
+        closed = close();
+    }
+    if is_held(&lock) {
+        // Whoever turned forwarding on again after that was about to see it.
+        marked = marked.and(Mark::set());
+    }
     Closing {
         closed,
         marked,
         lock,
     }
+}
+
+/// Whether another command has the lock, which was not waited for any longer.
+pub(super) fn is_held(lock: &io::Result<Lock>) -> bool {
+    matches!(lock, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Closes the box.

@@ -10,7 +10,8 @@ use crate::host::{self, lock};
 pub(super) struct Turn {
     pub(super) lock: lock::Lock,
     /// The mark of a sealed box as it was when the command began: whoever seals the
-    /// box while it waits for the lock is not undone by it.
+    /// box while it waits for the lock is not undone by it. None where the box was
+    /// opened again by then.
     pub(super) mark: Mark,
     /// What the return to the last good policy came to, where that was overdue.
     pub(super) returned: Option<Ending>,
@@ -24,25 +25,23 @@ pub(super) fn insist_on_root() -> Result<(), Outcome> {
     }
 }
 
-/// Takes the lock, as root.
-pub(super) fn locked(command: &str) -> Result<lock::Lock, Outcome> {
+/// Takes the lock, as root, with the mark of the box as it was before the wait.
+pub(super) fn locked(command: &str) -> Result<(lock::Lock, Mark), Outcome> {
     insist_on_root()?;
-    lock::take(command).map_err(|error| Outcome::Refused(CommandError::Locked(error)))
+    let mark = Mark::read();
+    let lock =
+        lock::take(command).map_err(|error| Outcome::Refused(CommandError::Locked(error)))?;
+    Ok((lock, mark.with_lock()))
 }
 
 /// The same, and first of all carries out a return that is overdue.
 pub(super) fn exclusively(command: &str) -> Result<Turn, Outcome> {
-    let mark = Mark::read();
-    let lock = locked(command)?;
+    let (lock, mark) = locked(command)?;
     let returned = return_if_overdue(&mark);
-    // A return takes the mark away that was there.
-    let mark = match returned {
-        Some(_) if !Mark::is_set() => Mark::none(),
-        _ => mark,
-    };
     Ok(Turn {
         lock,
-        mark,
+        // A return takes the mark away that was there.
+        mark: mark.with_lock(),
         returned,
     })
 }

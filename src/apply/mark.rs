@@ -31,6 +31,15 @@ impl Mark {
         Mark(None)
     }
 
+    /// What this mark, read before the lock was had, says of the box once it is:
+    /// nothing, if whoever had the lock meanwhile opened what was sealed.
+    pub(super) fn with_lock(self) -> Mark {
+        match Mark::is_set() {
+            true => self,
+            false => Mark::none(),
+        }
+    }
+
     /// Whether it is there.
     pub(super) fn is_set() -> bool {
         Mark::read() != Mark::none()
@@ -40,9 +49,10 @@ impl Mark {
     ///
     /// # Errors
     /// /run cannot be written.
-    pub(super) fn set() -> Result<(), StoreError> {
+    pub(super) fn set() -> Result<Mark, StoreError> {
         let mark = format!("{}-{:?}\n", std::process::id(), clock::uptime());
-        store::write(Place::Run, NAME, &mark)
+        store::write(Place::Run, NAME, &mark)?;
+        Ok(Mark(Some(mark)))
     }
 
     /// Whether nobody has sealed the box since.

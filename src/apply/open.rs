@@ -4,7 +4,6 @@ use super::error::{CommandError, StepError};
 use super::exclusive::locked;
 use super::in_force::InForce;
 use super::machine::Machine;
-use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::recover::close_again;
 use crate::host::netlink;
@@ -14,9 +13,8 @@ use crate::netfilter::Ruleset;
 /// Takes the firewall off: no rule in any table, every policy ACCEPT. Settings
 /// and forwarding stay as they are.
 pub(crate) fn open() -> Ending {
-    let mark = Mark::read();
-    let _lock = match locked("open") {
-        Ok(lock) => lock,
+    let (_lock, mark) = match locked("open") {
+        Ok(locked) => locked,
         Err(outcome) => return outcome.into(),
     };
     let empty = Ruleset::default();

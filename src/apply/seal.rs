@@ -1,9 +1,8 @@
 //! `camfw seal`: closes the box, whoever has the lock.
 
-use std::io;
 use std::time::Duration;
 
-use super::close::{Closing, close_asking_nobody, down_instead};
+use super::close::{Closing, close_asking_nobody, down_instead, is_held};
 use super::error::{CommandError, with_causes};
 use super::exclusive::insist_on_root;
 use super::in_force::InForce;
@@ -24,7 +23,7 @@ pub(crate) fn seal() -> Ending {
         marked,
         lock,
     } = close_asking_nobody("seal", PATIENCE);
-    let is_held = matches!(&lock, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+    let is_held = is_held(&lock);
     let error = match (closed, &marked) {
         (Err(error), _) => CommandError::Close(error),
         // Whoever has the lock would not see that the box was sealed.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +114,41 @@ class Seal(SealTest):
         # Nor does watch or refresh open it.
         self.camfw("refresh", expect=1)
         self.assert_sealed()
+
+    def waits_for_lock(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether it has read the mark, which it does before it opens the lock."""
+        def opened(link: Path) -> str:
+            with contextlib.suppress(OSError):
+                return os.readlink(link)
+            return ""  # closed meanwhile
+        return any(opened(link).endswith("/camfw.lock") for link in Path(f"/proc/{process.pid}/fd").iterdir())
+
+    def test_who_waited_for_a_boot_does_not_close_what_it_opened(self) -> None:
+        self.camfw("boot")
+        path, waits, go = self.slow("before")
+        for command, state in (("apply", "applied"), ("refresh", "applied"), ("watch", "applied"), ("open", "open")):
+            with self.subTest(command):
+                for file in (waits, go):
+                    file.unlink(missing_ok=True)
+                boot = self.program.start("boot", path=path)
+                self.assertTrue(wait_until(waits.exists))
+                self.assertTrue(self.mark().exists(), "control: sealed when the other one begins")
+                waiting = self.program.start(command)
+                self.assertTrue(wait_until(lambda: self.waits_for_lock(waiting)))
+                go.touch()
+                _, said = boot.communicate(timeout=STATED)
+                self.assertEqual(boot.returncode, 0, said)
+                if command == "watch":
+                    # It has had its turn when another one can take the lock again and again.
+                    for _ in range(3):
+                        self.camfw("refresh")
+                    waiting.terminate()
+                _, said = waiting.communicate(timeout=STATED)
+                if command != "watch":
+                    self.assertEqual(waiting.returncode, 0, said)
+                self.assertFalse(self.mark().exists())
+                self.assertEqual(self.state(), state)
+                self.assertEqual(self.forwarding(), "1")
 
     def test_an_interface_that_forwards_for_itself_does_not_any_more(self) -> None:
         self.camfw("boot")
