@@ -129,7 +129,7 @@ def _demonstrate(scene: Scene, options: argparse.Namespace) -> bool:
 
 
 def _say_times(machine: Machine) -> None:
-    applied = machine.wait_for_kernel("camfw: (Applied|boot exited)", 120)
+    applied = machine.wait_for_kernel("camfw: (Applied|boot exited)")
     if "Applied" not in applied.text:
         said = "\n".join(line.text for line in machine.lines if "camfw" in line.text)
         raise MachineError(f"the policy was not applied:\n{said}")

@@ -46,7 +46,7 @@ class Vlan(unittest.TestCase):
         camera = f'\n[[cameras]]\nname = "porch"\naddress = "{CAMERA}"\nmac = "{cls.host.wiring.mac}"\n'
         cls.machine = boot.scene.boot(image.own(), boot.files(CONFIGURATION + camera))
         cls.addClassCleanup(cls.machine.kill)
-        cls.machine.wait_for("camfw: boot exited with code 0", boot.BOOT_SECONDS)
+        boot.wait_for_exit(cls.machine, 0)
 
     def answered(self, vlan: int | None, wait: float = WAIT_SECONDS) -> int | None:
         """Send an echo request with this tag; the tag of the answer, if one comes."""
