@@ -10,6 +10,10 @@ CAMFW_AUTHORIZED_KEYS ?= ""
 # their script or unit: systemd-networkd, kept off camfw's interfaces, say.
 CAMFW_OTHER_WRITERS ?= ""
 
+# For a root that is read-only, under sysvinit: the device of the partition that
+# /etc/camfw, /var/lib and vsftpd's folder are to lie on.
+CAMFW_DATA_DEVICE ?= ""
+
 python camfw_configure_services() {
     from pathlib import Path
 
@@ -54,7 +58,22 @@ camfw_keys_alone() {
 }
 camfw_keys_alone[doc] = "Lets in over SSH who has a key, and nobody else"
 
+# The init script mounts it before camfw reads a file (CAMFW_DATA).
+camfw_keep_on_data() {
+    [ -n "${CAMFW_DATA_DEVICE}" ] || return 0
+    if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
+        bbfatal "CAMFW_DATA_DEVICE is for sysvinit; with systemd write mount units for camfw's folders"
+    fi
+    install -d ${IMAGE_ROOTFS}/data ${IMAGE_ROOTFS}${sysconfdir}/default
+    echo "${CAMFW_DATA_DEVICE} /data auto noauto,noatime,nodev,noexec,nosuid 0 0" >> ${IMAGE_ROOTFS}${sysconfdir}/fstab
+    {
+        echo "CAMFW_DATA=/data"
+        [ ! -d ${IMAGE_ROOTFS}${servicedir}/ftp ] || echo 'CAMFW_ON_DATA="${sysconfdir}/camfw ${localstatedir}/lib ${servicedir}/ftp"'
+    } >> ${IMAGE_ROOTFS}${sysconfdir}/default/camfw
+}
+camfw_keep_on_data[doc] = "Has the init script lay what is written on a partition of its own"
+
 # It is asked what the configuration says.
 do_rootfs[depends] += "camfw-native:do_populate_sysroot"
-ROOTFS_POSTPROCESS_COMMAND += "camfw_configure_services camfw_keys_alone camfw_only_writer"
+ROOTFS_POSTPROCESS_COMMAND += "camfw_configure_services camfw_keys_alone camfw_keep_on_data camfw_only_writer"
 do_rootfs[file-checksums] += "${@'${CAMFW_AUTHORIZED_KEYS}:True' if d.getVar('CAMFW_AUTHORIZED_KEYS') else ''}"

@@ -1,109 +1,94 @@
-"""Boots the image by a command of runqemu's, and looks at it from its console.
-
-    console.py SETUID GOLDENS COMMAND...
-
-SETUID lists the setuid and setgid files that the image may have. GOLDENS is the
-folder of rules that camfw is known to make: its kernel and its iptables are to
-load each of them. Needs no privilege.
-"""
+"""Owns runqemu's process and the console of the machine that it boots."""
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
-import sys
-import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 
 import pexpect  # Debian's python3-pexpect, which OE-Core asks for
 
 BOOT_SECONDS = 600
 COMMAND_SECONDS = 120
+# OE-Core's base-files has the machine's name as the host's.
+LOGIN = "qemuarm64 login: "
 PROMPT = r"root@qemuarm64:~# $"
-# Root has no password in this image; the port is camfw-image's own.
+# The port is camfw-image's own.
 SSH = ("ssh", "-p", "2222", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-       "root@127.0.0.1")
-# Loads each file of rules, and names those that it cannot; after that the box is turned off.
-LOAD = """for rules in /tmp/golden/*; do case $rules in *.v6.rules) tool=ip6tables-restore ;; *) tool=iptables-restore ;; esac; \
-$tool <$rules >/tmp/said 2>&1 || { echo "not loaded: $rules: $(head -n 3 /tmp/said)"; }; done; \
-ls /tmp/golden | wc -l"""
+       "-o", "ConnectTimeout=60")
+ROUTER = "root@127.0.0.1"
 
 
-def main() -> int:
-    allowed = set(Path(sys.argv[1]).read_text().split())
-    rules = archive(Path(sys.argv[2]))
-    machine = pexpect.spawn(sys.argv[3], sys.argv[4:], timeout=BOOT_SECONDS, encoding="utf-8", codec_errors="replace")
-    log = Path("runqemu.console").open("w")
-    machine.logfile_read = log
-    try:
-        machine.expect("login: ")
-        boot = machine.before
-        machine.sendline("root")
-        machine.expect(PROMPT)
-        said = {name: run(machine, command) for name, command in {
-            "status": "camfw status; echo code $?",
-            "setuid": "find / -xdev -type f -perm /6000",
-            "uptime": "cat /proc/uptime",
-            "scripts": "ls /etc/rcS.d /etc/rc5.d",
-        }.items()}
-        subprocess.run([*SSH, "tar -x -C /tmp"], input=rules, check=True, timeout=COMMAND_SECONDS)
-        said["load"] = run(machine, LOAD, BOOT_SECONDS)
-        machine.sendline("poweroff")
-        machine.expect(pexpect.EOF)
-    except (pexpect.TIMEOUT, pexpect.EOF, subprocess.SubprocessError) as error:
-        print(f"console: {type(error).__name__}: {error}; it ends:\n{str(machine.before)[-3000:]}", file=sys.stderr)
-        return 1
-    finally:
-        machine.close(force=True)
-        log.close()
-    return judge(boot, said, allowed)
+class ConsoleError(Exception):
+    """The machine did not do what it was asked to."""
 
 
-def archive(goldens: Path) -> bytes:
-    """Every golden's rules, as golden/NAME.v4.rules and .v6.rules."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        for path in sorted(goldens.glob("*/v[46].rules")):
-            tar.add(path, f"golden/{path.parent.name}.{path.name}")
-    return data.getvalue()
+class Console:
+    """A machine, from runqemu's start to its end. A context manager."""
+
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._machine = pexpect.spawn(command[0], command[1:], timeout=BOOT_SECONDS, encoding="utf-8",
+                                      codec_errors="replace", env=dict(environment) if environment else None)
+        self._log = log.open("w")
+        self._machine.logfile_read = self._log
+        # What the console said until the login prompt.
+        self.boot = ""
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # runqemu ends QEMU where it is told to end, and not where it is killed.
+        self._machine.terminate()
+        self._machine.close(force=True)
+        self._log.close()
+
+    def wait_for_boot(self) -> str:
+        """Until somebody may log in: what the console said."""
+        self._expect(LOGIN)
+        self.boot = str(self._machine.before)
+        return self.boot
+
+    def log_in(self) -> None:
+        """As root, who has no password."""
+        self._machine.sendline("root")
+        self._expect(PROMPT, COMMAND_SECONDS)
+
+    def is_refused(self) -> bool:
+        """Is root without a password?"""
+        self._machine.sendline("root")
+        if self._expect(["Password: ", PROMPT], COMMAND_SECONDS) == 1:
+            return False
+        self._machine.sendline("")
+        return self._expect(["Login incorrect", PROMPT], COMMAND_SECONDS) == 0
+
+    def run(self, command: str, seconds: float = COMMAND_SECONDS) -> str:
+        """What a command prints, without its echo."""
+        self._machine.sendline(command)
+        self._expect(PROMPT, seconds)
+        return str(self._machine.before).partition("\n")[2].replace("\r", "")
+
+    def power_off(self) -> None:
+        self._machine.sendline("poweroff")
+        self._expect(pexpect.EOF)
+
+    def pull_the_plug(self) -> None:
+        """QEMU's process is killed: nothing is written any more."""
+        children = subprocess.run(["pgrep", "-P", str(self._machine.pid), "qemu-system"], capture_output=True, text=True, check=True)
+        subprocess.run(["kill", "-KILL", *children.stdout.split()], check=True)
+        self._expect(pexpect.EOF)
+
+    def _expect(self, what: object, seconds: float = BOOT_SECONDS) -> int:
+        try:
+            return int(self._machine.expect(what, timeout=seconds))
+        except (pexpect.TIMEOUT, pexpect.EOF) as error:
+            raise ConsoleError(f"{type(error).__name__}, not {what!r}; the console ends:\n"
+                               f"{str(self._machine.before)[-3000:]}") from error
 
 
-def run(machine: pexpect.spawn, command: str, seconds: float = COMMAND_SECONDS) -> str:
-    """What a command prints, without its echo."""
-    machine.sendline(command)
-    machine.expect(PROMPT, timeout=seconds)
-    return str(machine.before).partition("\n")[2].replace("\r", "")
-
-
-def judge(boot: str, said: dict[str, str], allowed: set[str]) -> int:
-    """Says what was seen; 1 where any of it is not as it should be."""
-    wrong = []
-    stamps = {word: re.search(rf"\[ *(\d+\.\d+)\] camfw: {word}", boot) for word in ("Sealed", "Applied")}
-    for word, stamp in stamps.items():
-        if stamp:
-            print(f"{word}: {stamp[1]} s after the kernel's start")
-        else:
-            wrong.append(f"the console has no line of {word}")
-    if boot.count("camfw: Applied") != 1:
-        wrong.append(f"the console says Applied {boot.count('camfw: Applied')} times")
-    print(f"a shell: {said['uptime'].split()[0]} s")
-    if "code 0" not in said["status"]:
-        wrong.append(f"camfw status: {said['status']}")
-    found = set(said["setuid"].split())
-    print(f"setuid and setgid files: {' '.join(sorted(found)) or 'none'}")
-    if found != allowed:
-        wrong.append(f"setuid files that are not listed: {sorted(found - allowed)}; listed and not there: {sorted(allowed - found)}")
-    count = re.search(r"(?m)^(\d+)$", said["load"])
-    print(f"{count[1] if count else 0} golden files of rules are loaded by its kernel")
-    if not count or int(count[1]) == 0 or "not loaded" in said["load"]:
-        wrong.append(said["load"])
-    if "networking" in said["scripts"]:
-        wrong.append("ifupdown's script is started")
-    for line in wrong:
-        print(f"console: {line}", file=sys.stderr)
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def stamp(boot: str, word: str) -> str | None:
+    """How many seconds after the kernel's start camfw said it."""
+    found = re.search(rf"\[ *(\d+\.\d+)\] camfw: {word}", boot)
+    return found[1] if found else None

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # sourced by tests/yocto, whose variables these are
 # Owns the parts of tests/yocto that build the whole image and run it: image,
-# runqemu, testimage. What stands in for which recipe, and why, is in
+# runqemu, testimage, variants. What stands in for which recipe, and why, is in
 # stand-ins.toml beside this file, where the sources come from in sources.toml.
 
 parts_of_image=$root/tests/yocto.d/image
@@ -33,9 +33,14 @@ need_testimage() {
     [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "testimage: first the part image"
 }
 
+need_variants() {
+    [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "variants: first the part image"
+    [ -x /usr/sbin/debugfs ] || die "variants: debugfs is missing"
+}
+
 # image_folder: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
 image_folder() {
-    folder image camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image/meta-standins" <<EOF
+    folder image camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator} <<EOF
 BB_NUMBER_THREADS = "$(nproc)"
 BB_NUMBER_PARSE_THREADS = "$(nproc)"
 PARALLEL_MAKE = "-j$(nproc)"
@@ -43,6 +48,7 @@ INHERIT += "buildstats"
 STANDINS_HOST = "$image_build/host"
 STANDINS_LINKER = "$linker"
 STANDINS_SYSROOT = "$sysroot"
+VARIANTS_KEYS = "$build/variants/id.pub"
 $(/usr/bin/python3 - "$layer/kas/camfw-qemuarm64.yml" <<'PYTHON'
 import re, sys
 print(re.sub(r"(?m)^ {4}", "", re.search(r"(?m)^  test: \|\n((?:    .*\n?)+)", open(sys.argv[1]).read())[1]))
@@ -57,7 +63,11 @@ EOF
 
 # image_bitbake ARGUMENT...: in that folder, with this machine's programs that OE-Core's tasks call.
 image_bitbake() {
-    PATH=$image_build/host/bin:$PATH in_folder image bitbake "$@"
+    in_image bitbake "$@"
+}
+
+in_image() {
+    PATH=$image_build/host/bin:$PATH in_folder image "$@"
 }
 
 # The compiler's target as OE-Core describes it, libstd for it, and a linker for both.
@@ -115,8 +125,7 @@ part_runqemu() {
     image_folder
     say "$command"
     # shellcheck disable=SC2086 # words, as in a command line
-    PATH=$image_build/host/bin:$PATH MACHINE=qemuarm64 in_folder image \
-        /usr/bin/python3 "$parts_of_image/console.py" "$parts_of_image/setuid" "$root/tests/golden" $command
+    in_image env MACHINE=qemuarm64 /usr/bin/python3 "$parts_of_image/runqemu.py" "$parts_of_image/setuid" "$root/tests/golden" $command
 }
 
 part_testimage() {
@@ -126,4 +135,24 @@ part_testimage() {
     grep -oE 'RESULTS - .*' "$log"
     # A test that was skipped was not run.
     ! grep -qE 'RESULTS - .*(SKIPPED|FAILED|ERROR)' "$log" && grep -qE 'RESULTS - camfw.*PASSED' "$log"
+}
+
+# Images that are not camfw-image as it is: built from what the part image left, each booted.
+part_variants() {
+    local log=$build/variants.log scratch=$build/variants name distro failed=0
+    mkdir -p "$scratch"
+    [ -e "$scratch/id" ] || ssh-keygen -q -t ed25519 -N "" -f "$scratch/id" || return 1
+    image_folder
+    for name in keys:camfw-image-keys readonly:camfw-image-readonly own-distro:router-image; do
+        distro=camfw-router
+        [ "$name" != own-distro:router-image ] || distro=integrator
+        if ! DISTRO=$distro image_bitbake "${name#*:}" >"$log" 2>&1 || ! quiet_about_us "$log"; then
+            ending "$log"
+            return 1
+        fi
+        say "${name%:*}: $(grep -o 'Attempted [0-9]* tasks.*' "$log" | tail -n 1)"
+        in_image env MACHINE=qemuarm64 DISTRO="$distro" /usr/bin/python3 "$parts_of_image/variants.py" "${name%:*}" "$image_deploy" "$scratch" ||
+            failed=1
+    done
+    return "$failed"
 }
