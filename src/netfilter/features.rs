@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{IpFamily, Match, Rule, Ruleset, TableName, Target};
+use super::{IpFamily, Match, Rule, Ruleset, TableName, Target, extension};
 
 /// Something that a kernel has or lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,31 +52,8 @@ impl Feature {
             Feature::Table(TableName::Security) => {
                 by_family("CONFIG_IP_NF_SECURITY", "CONFIG_IP6_NF_SECURITY")
             }
-            Feature::Match(name) => Some(match name {
-                "multiport" => "CONFIG_NETFILTER_XT_MATCH_MULTIPORT",
-                "conntrack" => "CONFIG_NETFILTER_XT_MATCH_CONNTRACK",
-                "mac" => "CONFIG_NETFILTER_XT_MATCH_MAC",
-                "mark" => "CONFIG_NETFILTER_XT_MARK",
-                "addrtype" => "CONFIG_NETFILTER_XT_MATCH_ADDRTYPE",
-                "hl" => "CONFIG_NETFILTER_XT_MATCH_HL",
-                "limit" => "CONFIG_NETFILTER_XT_MATCH_LIMIT",
-                "hashlimit" => "CONFIG_NETFILTER_XT_MATCH_HASHLIMIT",
-                "recent" => "CONFIG_NETFILTER_XT_MATCH_RECENT",
-                "connlimit" => "CONFIG_NETFILTER_XT_MATCH_CONNLIMIT",
-                "time" => "CONFIG_NETFILTER_XT_MATCH_TIME",
-                "helper" => "CONFIG_NETFILTER_XT_MATCH_HELPER",
-                "comment" => "CONFIG_NETFILTER_XT_MATCH_COMMENT",
-                _ => return None,
-            }),
-            Feature::Target(name) => Some(match name {
-                "LOG" => "CONFIG_NETFILTER_XT_TARGET_LOG",
-                "MASQUERADE" => "CONFIG_NETFILTER_XT_TARGET_MASQUERADE",
-                "SNAT" | "DNAT" => "CONFIG_NETFILTER_XT_NAT",
-                "REDIRECT" => "CONFIG_NETFILTER_XT_TARGET_REDIRECT",
-                "MARK" => "CONFIG_NETFILTER_XT_MARK",
-                "CT" => "CONFIG_NETFILTER_XT_TARGET_CT",
-                _ => return None,
-            }),
+            Feature::Match(name) => extension::match_option(name),
+            Feature::Target(name) => extension::target_option(name),
             Feature::Helper("ftp") => Some("CONFIG_NF_CONNTRACK_FTP"),
             Feature::Helper(_) => None,
         }
@@ -97,8 +74,8 @@ pub fn features(ruleset: &Ruleset) -> BTreeSet<Feature> {
 }
 
 fn of_rule(rule: &Rule) -> impl Iterator<Item = Feature> {
-    let matches = rule.matches.iter().filter_map(match_name);
-    let target = rule.target.as_ref().and_then(target_name);
+    let matches = rule.matches.iter().filter_map(Match::extension_name);
+    let target = rule.target.as_ref().and_then(Target::extension_name);
     let helper = rule.target.as_ref().and_then(helper_name);
     matches
         .map(Feature::Match)
@@ -129,7 +106,7 @@ pub fn sample(ruleset: &Ruleset, feature: Feature) -> Option<Ruleset> {
                 Feature::Match(wanted) => bare.matches.extend(
                     rule.matches
                         .iter()
-                        .find(|extension| match_name(extension) == Some(wanted))
+                        .find(|extension| extension.extension_name() == Some(wanted))
                         .cloned(),
                 ),
                 _ => bare.target.clone_from(&rule.target),
@@ -145,48 +122,6 @@ fn alone(name: TableName, table: super::Table) -> Ruleset {
     let mut ruleset = Ruleset::default();
     ruleset.set(name, table);
     ruleset
-}
-
-fn match_name(extension: &Match) -> Option<&'static str> {
-    match extension {
-        Match::Tcp { .. } => Some("tcp"),
-        Match::Udp { .. } => Some("udp"),
-        Match::Multiport(_) => Some("multiport"),
-        Match::Icmp(_) => Some("icmp"),
-        Match::Icmpv6(_) => Some("icmp6"),
-        Match::Mac(_) => Some("mac"),
-        Match::Mark(_) => Some("mark"),
-        Match::OwnAddress => Some("addrtype"),
-        Match::HopLimit(_) => Some("hl"),
-        Match::Recent { .. } => Some("recent"),
-        Match::ConnectionsPerSource { .. } => Some("connlimit"),
-        Match::Time(_) => Some("time"),
-        Match::Conntrack(_) | Match::Connection(_) => Some("conntrack"),
-        Match::ExpectedBy(_) => Some("helper"),
-        Match::Limit(_) => Some("limit"),
-        Match::HashlimitPerSource { .. } => Some("hashlimit"),
-        Match::Comment(_) => Some("comment"),
-        Match::Addresses { .. } => Some("iprange"),
-        Match::Fragment(_) | Match::Other(_) => None,
-    }
-}
-
-fn target_name(target: &Target) -> Option<&'static str> {
-    match target {
-        Target::Log(_) => Some("LOG"),
-        Target::Masquerade => Some("MASQUERADE"),
-        Target::Snat(_) => Some("SNAT"),
-        Target::Dnat(..) => Some("DNAT"),
-        Target::Redirect(_) => Some("REDIRECT"),
-        Target::SetMark(_) => Some("MARK"),
-        Target::Helper(_) => Some("CT"),
-        Target::Accept
-        | Target::Drop
-        | Target::Return
-        | Target::Jump(_)
-        | Target::Goto(_)
-        | Target::Other(_) => None,
-    }
 }
 
 fn helper_name(target: &Target) -> Option<&'static str> {

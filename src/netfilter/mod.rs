@@ -7,6 +7,7 @@
 mod agree;
 mod count;
 mod diff;
+mod extension;
 mod features;
 mod hold;
 mod parse;
@@ -14,16 +15,18 @@ mod render;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
-use crate::name::{ChainName, Comment, InterfaceName, LogPrefix, MacAddress, ServiceName};
+use crate::name::{ChainName, Comment, InterfaceName};
 
 pub use agree::agrees;
 pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
+pub use extension::{
+    Connection, CtDirection, CtStates, MULTIPORT_MAX, MarkBits, Match, Multiport, PortSide,
+    RecentCheck, Target, TcpFlags, TupleAddress,
+};
 pub use features::{Feature, features, sample};
 pub use hold::hold;
 pub use parse::{ParseError, meant, named_family, parse, read};
@@ -211,275 +214,6 @@ impl Protocol {
     }
 }
 
-/// A match extension with its options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Match {
-    /// `-m tcp`
-    Tcp {
-        /// Source port.
-        sport: Option<Negatable<PortRange>>,
-        /// Destination port.
-        dport: Option<Negatable<PortRange>>,
-        /// Flags.
-        flags: Option<Negatable<TcpFlags>>,
-    },
-    /// `-m udp`
-    Udp {
-        /// Source port.
-        sport: Option<Negatable<PortRange>>,
-        /// Destination port.
-        dport: Option<Negatable<PortRange>>,
-    },
-    /// `-m multiport`
-    Multiport(Negatable<Multiport>),
-    /// `-m icmp`
-    Icmp(Negatable<IcmpType>),
-    /// `-m icmp6`
-    Icmpv6(Negatable<IcmpType>),
-    /// `-m conntrack --ctstate`
-    Conntrack(Negatable<CtStates>),
-    /// `-m conntrack --ctstate` with more of the connection that it belongs to
-    Connection(Connection),
-    /// `-m helper --helper`: a connection that this helper expected
-    ExpectedBy(ServiceName),
-    /// `-m iprange`
-    Addresses {
-        /// First and last source address.
-        source: Option<Negatable<(IpAddr, IpAddr)>>,
-        /// First and last destination address.
-        destination: Option<Negatable<(IpAddr, IpAddr)>>,
-    },
-    /// `-f`: a fragment, and not the first; or, negated, all others.
-    Fragment(Negatable<()>),
-    /// `-m mac --mac-source`
-    Mac(Negatable<MacAddress>),
-    /// `-m mark --mark`
-    Mark(Negatable<MarkBits>),
-    /// `-m addrtype --dst-type LOCAL --limit-iface-in`: to an address of this host's
-    /// on the interface that the packet came in by
-    OwnAddress,
-    /// `-m hl --hl-eq`, the IPv6 hop limit
-    HopLimit(u8),
-    /// `-m limit`, with the rate's burst
-    Limit(Rate),
-    /// `-m hashlimit`, per source address, with the rate's burst
-    HashlimitPerSource {
-        /// At most this many.
-        rate: Rate,
-        /// The name of its table in /proc/net/ipt_hashlimit.
-        name: ChainName,
-    },
-    /// `-m recent`, per source address
-    Recent {
-        /// What is done or asked.
-        check: RecentCheck,
-        /// The name of its list in /proc/net/xt_recent.
-        name: ChainName,
-    },
-    /// `-m connlimit`: at most so many connections of one source address are open
-    ConnectionsPerSource {
-        /// How many.
-        most: u32,
-        /// The family, which decides how the mask is written.
-        family: IpFamily,
-    },
-    /// `-m time`
-    Time(TimeWindow),
-    /// `-m comment`
-    Comment(Comment),
-    /// An extension or option that we do not write: its words as they stand.
-    Other(Vec<String>),
-}
-
-/// Ports of either end, at most [`MULTIPORT_MAX`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Multiport {
-    /// Which end.
-    pub side: PortSide,
-    /// Any of these.
-    pub ports: Vec<PortRange>,
-}
-
-/// Which of a packet's ports a multiport match looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortSide {
-    /// `--sports`
-    Source,
-    /// `--dports`
-    Destination,
-    /// `--ports`: one of the two
-    Either,
-}
-
-/// The most ports in one multiport match, a range counting as two:
-/// XT_MULTI_PORTS (include/uapi/linux/netfilter/xt_multiport.h).
-pub const MULTIPORT_MAX: usize = 15;
-
-/// TCP flags: of those in `mask`, just those in `set` are on. Bits as in the
-/// header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcpFlags {
-    /// Those that are looked at.
-    pub mask: u8,
-    /// Those that must be on.
-    pub set: u8,
-}
-
-impl TcpFlags {
-    /// The first packet of a connection: SYN of SYN, ACK, FIN and RST.
-    pub const OPENING: TcpFlags = TcpFlags {
-        mask: 0b01_0111,
-        set: 0b00_0010,
-    };
-    /// A reset: RST, whatever else.
-    pub const RESET: TcpFlags = TcpFlags {
-        mask: 0b00_0100,
-        set: 0b00_0100,
-    };
-    /// Their names, from the lowest bit.
-    pub const NAMES: [&'static str; 6] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"];
-
-    /// The names of those that are on, with commas between them; None if none is.
-    pub fn names(flags: u128) -> Option<String> {
-        let named = TcpFlags::NAMES.iter().enumerate();
-        let on: Vec<&str> = named
-            .filter(|(bit, _)| flags >> bit & 1 == 1)
-            .map(|(_, name)| *name)
-            .collect();
-        (!on.is_empty()).then(|| on.join(","))
-    }
-}
-
-/// A packet's mark, under a mask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MarkBits {
-    /// The value.
-    pub value: u32,
-    /// The bits that are compared.
-    pub mask: u32,
-}
-
-/// A set of conntrack states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CtStates(u8);
-
-impl CtStates {
-    /// No state can be given to it.
-    pub const INVALID: CtStates = CtStates(1);
-    /// The first packet of a connection.
-    pub const NEW: CtStates = CtStates(2);
-    /// Brought about by a connection that was let through.
-    pub const RELATED: CtStates = CtStates(4);
-    /// Part of a connection that was let through.
-    pub const ESTABLISHED: CtStates = CtStates(8);
-    /// Kept from conntrack by table raw.
-    pub const UNTRACKED: CtStates = CtStates(16);
-    /// Its source address is rewritten.
-    pub const SNAT: CtStates = CtStates(32);
-    /// Its destination address is rewritten.
-    pub const DNAT: CtStates = CtStates(64);
-
-    /// Each with its name, in the order in which iptables lists them.
-    pub const NAMES: [(CtStates, &'static str); 7] = [
-        (CtStates::INVALID, "INVALID"),
-        (CtStates::NEW, "NEW"),
-        (CtStates::RELATED, "RELATED"),
-        (CtStates::ESTABLISHED, "ESTABLISHED"),
-        (CtStates::UNTRACKED, "UNTRACKED"),
-        (CtStates::SNAT, "SNAT"),
-        (CtStates::DNAT, "DNAT"),
-    ];
-
-    /// Whether every state of `other` is in it.
-    pub const fn contains(self, other: CtStates) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// By their names; None if one is none or there is none.
-    pub fn by_names(names: &str) -> Option<CtStates> {
-        let mut bits = 0;
-        for name in names.split(',') {
-            let (state, _) = CtStates::NAMES.iter().find(|(_, known)| *known == name)?;
-            bits |= state.0;
-        }
-        Some(CtStates(bits))
-    }
-}
-
-/// What is asked of the connection that a packet belongs to, beside its state.
-/// All of it must hold: ends in one match are ANDed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connection {
-    /// The packet's states, any of these.
-    pub states: CtStates,
-    /// An address of the connection.
-    pub end: Option<(TupleAddress, IpNet)>,
-    /// `--ctstatus EXPECTED`: whether a helper expected it.
-    pub expected: bool,
-    /// The way that the packet takes in it.
-    pub direction: Option<CtDirection>,
-}
-
-/// An address of conntrack's tuples: of the one in the direction in which the
-/// connection was opened, and of the one in which it is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TupleAddress {
-    /// `--ctorigsrc`: who opened it.
-    OriginalSource,
-    /// `--ctorigdst`: to whom, before rewriting.
-    OriginalDestination,
-    /// `--ctreplsrc`: who answers.
-    ReplySource,
-    /// `--ctrepldst`: to whom, before that is rewritten back.
-    ReplyDestination,
-}
-
-impl TupleAddress {
-    /// Each with its option, in the order in which iptables-save prints them.
-    pub const OPTIONS: [(TupleAddress, &'static str); 4] = [
-        (TupleAddress::OriginalSource, "--ctorigsrc"),
-        (TupleAddress::OriginalDestination, "--ctorigdst"),
-        (TupleAddress::ReplySource, "--ctreplsrc"),
-        (TupleAddress::ReplyDestination, "--ctrepldst"),
-    ];
-}
-
-/// `--ctdir`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CtDirection {
-    /// As the packet that opened the connection.
-    Original,
-    /// As its answers.
-    Reply,
-}
-
-impl CtDirection {
-    /// As iptables has it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            CtDirection::Original => "ORIGINAL",
-            CtDirection::Reply => "REPLY",
-        }
-    }
-}
-
-/// What a `recent` match does with its list of source addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecentCheck {
-    /// Puts the address on the list; always matches.
-    Set(IpFamily),
-    /// Matches an address that came so often within so many seconds, and notes
-    /// that it came again.
-    Update {
-        /// Within how long.
-        seconds: u32,
-        /// How often.
-        hits: u8,
-        /// The family, which decides how the mask is written.
-        family: IpFamily,
-    },
-}
-
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IpFamily {
@@ -496,38 +230,6 @@ impl fmt::Display for IpFamily {
             IpFamily::V6 => "IPv6",
         })
     }
-}
-
-/// What becomes of a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// Let it through.
-    Accept,
-    /// Drop it.
-    Drop,
-    /// Back to the calling chain, or to the policy.
-    Return,
-    /// On to a chain of our own.
-    Jump(ChainName),
-    /// On to a chain of our own, and from its end not back here but to where
-    /// this chain was called from.
-    Goto(ChainName),
-    /// Log and go on.
-    Log(LogPrefix),
-    /// Rewrite the source address to that of the interface it leaves by.
-    Masquerade,
-    /// Rewrite the source address.
-    Snat(IpAddr),
-    /// Rewrite the destination address, and the port if there is one.
-    Dnat(IpAddr, Option<u16>),
-    /// To this port of the router itself.
-    Redirect(u16),
-    /// Mark the packet and go on.
-    SetMark(u32),
-    /// Let conntrack's helper of this name look at the connection.
-    Helper(ServiceName),
-    /// A target that we do not write: its words as they stand.
-    Other(Vec<String>),
 }
 
 impl Rule {

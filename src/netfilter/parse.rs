@@ -3,18 +3,16 @@
 //! What our own rules never hold is kept word for word, so that a rule that
 //! somebody else wrote is still seen, compared and shown.
 
-mod extension;
-
 use ipnet::IpNet;
 use thiserror::Error;
 
+use super::extension::Words;
 use super::render::rule_text;
 use super::{
     Chain, Interface, IpFamily, Line, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
     TableName, Target,
 };
 use crate::name::{ChainName, InterfaceName};
-use extension::{Words, extension_match, target};
 
 /// A line that is not iptables-save's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -354,11 +352,11 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
             .matches
             .push(Match::Fragment(Negatable { negated, value: () })),
         "-m" if !negated => {
-            let found = extension_match(words.next()?, words)?;
+            let found = Match::read(words.next()?, words)?;
             rule.matches.push(found);
         }
         "-j" if rule.target.is_none() && !negated => {
-            let found = target(words)?;
+            let found = Target::read(words)?;
             let rest = *words;
             words.skip_to(&STARTS);
             rest.until(*words)
@@ -380,7 +378,7 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
                 Protocol::Number(_) => return None,
             };
             *words = start;
-            let found = extension_match(name, words)?;
+            let found = Match::read(name, words)?;
             (words.left() < start.left()).then(|| rule.matches.push(found))?;
         }
         _ => return None,

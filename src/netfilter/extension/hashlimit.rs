@@ -1,0 +1,32 @@
+//! `-m hashlimit`: a rate per source address.
+
+use super::{Extension, Match, Words};
+use crate::field::Rate;
+use crate::name::ChainName;
+
+pub(super) const HASHLIMIT: Extension<Match> = Extension {
+    name: "hashlimit",
+    kernel_option: Some("CONFIG_NETFILTER_XT_MATCH_HASHLIMIT"),
+    read,
+};
+
+/// What it counts a second: XT_HASHLIMIT_SCALE_v2.
+const TICKS: u64 = 1_000_000;
+
+pub(super) fn print(rate: Rate, name: &ChainName) -> String {
+    let rate = rate.canonical(TICKS);
+    format!(
+        " --hashlimit-upto {rate} --hashlimit-burst {} --hashlimit-mode srcip --hashlimit-name {name}",
+        rate.burst()
+    )
+}
+
+/// Of another burst it would not be the same.
+fn read(words: &mut Words<'_>) -> Option<Match> {
+    let rate = Rate::parse(words.option("--hashlimit-upto")?)?;
+    let burst: u64 = words.option("--hashlimit-burst")?.parse().ok()?;
+    let mode = words.option("--hashlimit-mode")?;
+    let name = ChainName::try_from(words.option("--hashlimit-name")?).ok()?;
+    let is_ours = burst == rate.burst() && mode == "srcip";
+    is_ours.then_some(Match::HashlimitPerSource { rate, name })
+}

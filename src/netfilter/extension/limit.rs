@@ -1,0 +1,30 @@
+//! `-m limit`: a rate, whoever it is.
+
+use super::{Extension, Match, Words};
+use crate::field::Rate;
+
+pub(super) const LIMIT: Extension<Match> = Extension {
+    name: "limit",
+    kernel_option: Some("CONFIG_NETFILTER_XT_MATCH_LIMIT"),
+    read,
+};
+
+/// What it counts a second: XT_LIMIT_SCALE.
+const TICKS: u64 = 10_000;
+
+pub(super) fn print(rate: Rate) -> String {
+    let rate = rate.canonical(TICKS);
+    // The default burst is not printed.
+    match rate.burst() {
+        Rate::BURST => format!(" --limit {rate}"),
+        burst => format!(" --limit {rate} --limit-burst {burst}"),
+    }
+}
+
+/// Of another burst it would not be the same.
+fn read(words: &mut Words<'_>) -> Option<Match> {
+    let rate = Rate::parse(words.option("--limit")?)?;
+    let burst = words.option("--limit-burst");
+    let burst = burst.map_or(Some(Rate::BURST), |burst| burst.parse().ok())?;
+    (burst == rate.burst()).then_some(Match::Limit(rate))
+}

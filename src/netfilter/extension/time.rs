@@ -1,0 +1,19 @@
+//! `-m time`: a time of the day and days of the week, in UTC.
+
+use super::{Extension, Match, Words};
+use crate::field::TimeWindow;
+
+pub(super) const TIME: Extension<Match> = Extension {
+    name: "time",
+    kernel_option: Some("CONFIG_NETFILTER_XT_MATCH_TIME"),
+    read,
+};
+
+fn read(words: &mut Words<'_>) -> Option<Match> {
+    let start = words.option("--timestart");
+    let stop = words.option("--timestop");
+    let days = words.option("--weekdays");
+    let window = TimeWindow::as_printed(start, stop, days)?;
+    words.next_if_eq("--contiguous");
+    Some(Match::Time(window))
+}
