@@ -269,21 +269,44 @@ class Nft(Booted):
 class Deployed(unittest.TestCase):
     """Images from a deploy folder: an archive, and a disk whose root is read-only at first."""
 
-    def test_boots_each_format(self) -> None:
-        # The disk's root is read-only until the boot scripts after camfw's: what it keeps cannot be written.
-        for kind, code, said in (("cpio.gz", 0, "changes made$"), (
-                "ext4", 1, "changes made; but cannot keep the last good policy in /var/lib/camfw: Read-only file system")):
-            with self.subTest(kind), tempfile.TemporaryDirectory(prefix="camfw-deploy-") as folder:
-                subprocess.run(
-                    [ROOT / "qemu/image/deploy", folder, kind, binary, image.EXAMPLE],
-                    stdout=subprocess.DEVNULL, check=True)
-                with Watch(scene) as watch, scene.boot(image.deployed(Path(folder)), {}) as machine:
-                    wait_for_exit(machine, code)
-                    machine.wait_for_kernel(rf"camfw: Applied: \d+ {said}", 0)
-                    machine.wait_for_kernel(SERVICES, BOOT_SECONDS)
-                    self.assertEqual(watch.stop().packets, ())
-                    rows = scene.try_all([attempt for attempt in example.attempts() if attempt[1]])
-                    self.assertEqual(table.deviations(rows), [])
+    def boot(self, kind: str, code: int, said: str, files: dict[str, Entry], data: Path | None = None) -> None:
+        """It boots, ends by that exit code and says so, and the policy holds."""
+        with tempfile.TemporaryDirectory(prefix="camfw-deploy-") as folder:
+            subprocess.run(
+                [ROOT / "qemu/image/deploy", folder, kind, binary, image.EXAMPLE],
+                stdout=subprocess.DEVNULL, check=True)
+            with Watch(scene) as watch, scene.boot(image.deployed(Path(folder)), files, data=data) as machine:
+                wait_for_exit(machine, code)
+                machine.wait_for_kernel(rf"camfw: Applied: \d+ {said}", 0)
+                machine.wait_for_kernel(SERVICES, BOOT_SECONDS)
+                self.assertEqual(watch.stop().packets, ())
+                rows = scene.try_all([attempt for attempt in example.attempts() if attempt[1]])
+                self.assertEqual(table.deviations(rows), [])
+
+    def test_an_archive(self) -> None:
+        self.boot("cpio.gz", 0, "changes made$", {})
+
+    def test_a_disk(self) -> None:
+        # What is to be kept cannot be written: the root is read-only until the boot scripts after camfw's.
+        self.boot("ext4", 1, "changes made; but cannot keep the last good policy in /var/lib/camfw: Read-only file system", {})
+
+    def test_a_disk_with_a_partition_for_what_is_written(self) -> None:
+        files = {
+            "data": cpio.folder(), "var/lib": cpio.folder(), "etc/default": cpio.folder(),
+            "etc/default/camfw": cpio.file("CAMFW_DATA=/data\n"),
+            "etc/fstab": cpio.file("/dev/vdb /data ext4 noauto,nodev,noexec,nosuid 0 0\n"),
+        }
+        with tempfile.TemporaryDirectory(prefix="camfw-data-") as folder:
+            data = Path(folder) / "data.ext4"
+            with data.open("wb") as file:
+                file.truncate(16 << 20)
+            subprocess.run(["/usr/sbin/mkfs.ext4", "-q", "-F", data], check=True)
+            # The first boot copies what the root has; the second finds it.
+            for _ in range(2):
+                self.boot("ext4", 0, "changes made$", files, data)
+            kept = subprocess.run(["debugfs", "-R", "ls -p /var/lib/camfw", data], capture_output=True, text=True, check=True,
+                                  env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}).stdout
+            self.assertIn("/last-good/", kept)
 
 
 class Policy(unittest.TestCase):

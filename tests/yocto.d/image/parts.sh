@@ -33,14 +33,18 @@ need_testimage() {
     [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "testimage: first the part image"
 }
 
+need_reproducible() {
+    [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "reproducible: first the part image"
+}
+
 need_variants() {
     [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "variants: first the part image"
     [ -x /usr/sbin/debugfs ] || die "variants: debugfs is missing"
 }
 
-# image_folder: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
+# image_folder [NAME]: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
 image_folder() {
-    folder image camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator} <<EOF
+    folder "${1:-image}" camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator} <<EOF
 BB_NUMBER_THREADS = "$(nproc)"
 BB_NUMBER_PARSE_THREADS = "$(nproc)"
 PARALLEL_MAKE = "-j$(nproc)"
@@ -100,6 +104,24 @@ part_image() {
     image_contents
 }
 
+# The same package in a folder of another name and depth. All that it is built with
+# comes from what the part image left; of camfw nothing does.
+part_reproducible() {
+    local log=$build/reproducible.log name=again/by/another/name again first package
+    again=$build/$name
+    rm -rf "$build/again"
+    mkdir -p "$again"
+    cp -al "$image_build/sstate-cache" "$again" && cp -a "$image_build/cache" "$again" || return 1
+    find "$again/sstate-cache" -name 'sstate:camfw:*' -delete
+    image_folder "$name"
+    PATH=$image_build/host/bin:$PATH in_folder "$name" bitbake -c package_write_deb camfw >"$log" 2>&1 || { ending "$log"; return 1; }
+    grep -q 'recipe camfw-.*do_compile: Started' "$log" || { say "camfw was not built anew"; return 1; }
+    for first in "$image_build"/tmp/deploy/deb/aarch64*/camfw{,-dbg}_*.deb; do
+        package=${first#"$image_build/"}
+        (cd "$image_build" && sha256sum "$package") && cmp "$first" "$again/$package" || return 1
+    done
+}
+
 # Exactly the packages of the list, of iptables' extensions those that camfw names, and what they weigh.
 image_contents() {
     local manifest=$image_deploy/camfw-image-qemuarm64.rootfs.manifest extension='iptables-module-[a-z0-9-]*'
@@ -111,6 +133,9 @@ image_contents() {
         return 1
     fi
     diff -u "$parts_of_image/manifest" <(cut -d ' ' -f 1 "$manifest" | sort) || return 1
+    # The bill of materials has each of them, and each crate.
+    /usr/bin/python3 "$root/tests/yocto.d/bill.py" "$image_deploy/camfw-image-qemuarm64.rootfs.spdx.json" \
+        "$layer/recipes-fw/camfw/camfw-crates.inc" "$manifest" || return 1
     (cd "$image_deploy" && stat -L -c '%s %n' Image camfw-image-qemuarm64.rootfs.{ext4,tar.zst,spdx.json})
     stat -c '%s %n' "$image_build"/tmp/deploy/deb/*/camfw{,-conf,-vsftpd}_*.deb
     say "root file system: $(zstd -dc "$image_deploy/camfw-image-qemuarm64.rootfs.tar.zst" | tar -tv |
