@@ -82,6 +82,15 @@ impl PortRange {
     pub fn contains(self, other: PortRange) -> bool {
         self.first <= other.first && other.last <= self.last
     }
+
+    /// The range of both together; None where a port between them is in neither.
+    pub fn joined_with(self, other: PortRange) -> Option<PortRange> {
+        let apart = |low: PortRange, high: PortRange| low.last.saturating_add(1) < high.first;
+        if apart(self, other) || apart(other, self) {
+            return None;
+        }
+        PortRange::new(self.first.min(other.first), self.last.max(other.last))
+    }
 }
 
 impl fmt::Display for PortRange {

@@ -23,6 +23,7 @@ pub mod netfilter;
 pub mod observe;
 pub mod plan;
 pub mod policy;
+pub mod port_set;
 pub mod prove;
 mod registry;
 pub mod resolve;
@@ -34,6 +35,7 @@ pub mod source;
 use config::Config;
 use plan::Plan;
 use policy::{Answers, Policy};
+use port_set::PortSet;
 use resolved_hosts::ResolvedHosts;
 use source::{Refusal, Source};
 
@@ -46,17 +48,26 @@ pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
     Ok(Plan::new(policy, source.name()))
 }
 
-/// A configuration's text, and what the names in it resolved to, now and before ->
-/// the plan, and where open connections go on that may no longer be opened, the
-/// plan that they are judged by.
+/// A configuration's text, what the names in it resolved to, now and before, and the
+/// UDP ports that the router has offered -> the plan, and where open connections go
+/// on that may no longer be opened, the plan that they are judged by.
 ///
 /// # Errors
 /// The one line that refuses the file.
-pub fn plan_with_hosts(source: &Source, hosts: &ResolvedHosts) -> Result<Plan, Refusal> {
-    let mut wanted = plan(source, &hosts.for_new_connections())?;
+pub fn plan_with_past(
+    source: &Source,
+    hosts: &ResolvedHosts,
+    udp_once_offered: &PortSet,
+) -> Result<Plan, Refusal> {
+    let plan = |answers: &Answers| {
+        let mut policy = policy(source, answers)?;
+        policy.udp_once_offered.clone_from(udp_once_offered);
+        Ok(Plan::new(policy, source.name()))
+    };
+    let mut wanted = plan(&hosts.for_new_connections())?;
     let mut names = wanted.policy.hosts.iter();
     if names.any(|name| hosts.has_ended(name)) {
-        let open = plan(source, &hosts.for_open_connections())?;
+        let open = plan(&hosts.for_open_connections())?;
         wanted.of_open_connections = Some(Box::new(open));
     }
     Ok(wanted)

@@ -4,9 +4,11 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use camfw::field::PortRange;
 use camfw::netfilter::{IpFamily, Ruleset, TableName, read, restore_text};
 use camfw::policy::Answers;
 use camfw::prove;
+use camfw::resolved_hosts::ResolvedHosts;
 use camfw::source::Source;
 
 #[test]
@@ -501,5 +503,30 @@ fn a_copy_breaks_what_the_file_says() -> Result<(), Box<dyn Error>> {
             .any(|line| line.contains("gets through between zones") && line.contains("-j TEE")),
         "{broken:?}"
     );
+    Ok(())
+}
+
+/// The ports that earlier policies offered are closed, and the proof asks for it.
+#[test]
+fn a_port_that_was_once_offered_stays_closed() -> Result<(), Box<dyn Error>> {
+    let example = fs::read_to_string(root().join("examples/camera-router.toml"))?;
+    for mode in ["drop", "same"] {
+        let text = example.replace("mode = \"drop\"", &format!("mode = \"{mode}\""));
+        let source = Source::new("config.toml", text);
+        let never = camfw::plan(&source, &Answers::new())?;
+        let once = [PortRange::port(5000), PortRange::port(123)]
+            .into_iter()
+            .collect();
+        let hosts = ResolvedHosts::default();
+        let plan = camfw::plan_with_past(&source, &hosts, &once)?;
+        assert_eq!(prove::broken(&plan), None, "{mode}");
+        let claims = prove::claims(&plan.policy, &never.ipv4, &never.ipv6);
+        let broken = claims.iter().find(|claim| !claim.answer.holds());
+        let broken = broken.map(ToString::to_string).unwrap_or_default();
+        assert!(
+            broken.contains("by filter OUTPUT policy"),
+            "{mode}: {broken}"
+        );
+    }
     Ok(())
 }

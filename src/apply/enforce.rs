@@ -8,17 +8,19 @@
 use std::fmt;
 
 use super::bypass;
-use super::error::{Failure, StepError};
+use super::error::{Failure, StepError, with_causes};
 use super::lacks;
 use super::machine::{Machine, rules_of, write};
 use super::mark::Mark;
-use super::{revoke, taken};
+use super::once_offered::OnceOfferedError;
+use super::{once_offered, revoke, taken};
 use crate::host::netlink::NetlinkError;
 use crate::host::{self, iptables, netlink};
 use crate::net::{self, NetworkError};
 use crate::netfilter::{IpFamily, TableName};
 use crate::plan::Plan;
 use crate::plan::sysctl::Setting;
+use crate::port_set::PortSet;
 use crate::prove;
 
 /// What to do about links that are not there and not optional, and about other
@@ -86,6 +88,38 @@ impl Enforced {
         }
         Ok(())
     }
+
+    /// The ports that ending connections has shown; that they could not be ended is
+    /// told.
+    fn ended(&mut self, revoked: Result<PortSet, String>) -> PortSet {
+        revoked.unwrap_or_else(|problem| {
+            self.undone.push(problem);
+            PortSet::default()
+        })
+    }
+
+    fn remembered(&mut self, done: Result<(), OnceOfferedError>) {
+        self.undone
+            .extend(done.err().map(|error| with_causes(&error)));
+    }
+}
+
+/// Closes the ports of UDP servers on the router that nobody may ask any more, and
+/// that send on to who did: while the box was open no policy offered them. The plan
+/// with that, which is loaded.
+fn close_ports(
+    machine: &Machine,
+    plan: &Plan,
+    served: &PortSet,
+    enforced: &mut Enforced,
+) -> Result<Plan, StepError> {
+    enforced.remembered(once_offered::remember(served));
+    let plan = plan.with_udp_once_offered(served);
+    if let Some(why) = prove::broken(&plan) {
+        return Err(StepError::NotProven(why));
+    }
+    machine.load(&machine.read()?, |family| rules_of(&plan, family))?;
+    Ok(plan)
 }
 
 /// Carries a plan out: proof, what the kernel lacks, settings, rules, read back;
@@ -143,7 +177,13 @@ pub(super) fn enforce_proven(
         taken,
         ..Enforced::default()
     };
-    let rules = |error| Failure::Rules(error, before.clone().into());
+    let offered_before = once_offered::known();
+    let remembered = once_offered::remember(&plan.policy.udp_offered());
+    enforced.remembered(remembered);
+    let rules = |error| {
+        once_offered::put_back(&offered_before);
+        Failure::Rules(error, before.clone().into())
+    };
     // Settings only tighten, so they come first.
     enforced.wrote(&settings).map_err(rules)?;
     let loaded = machine
@@ -157,8 +197,15 @@ pub(super) fn enforce_proven(
     // What is ended below must not be picked up again.
     enforced.wrote(&plan.with_rules).map_err(rules)?;
     if has_loaded || revoke::is_due() {
-        let problem = revoke::revoke(plan, network.as_ref().ok()).err();
-        enforced.undone.extend(problem);
+        let served = enforced.ended(revoke::revoke(plan, network.as_ref().ok()));
+        let closed = plan.policy.udp_offered();
+        let closed = closed.union(&plan.policy.udp_once_offered);
+        if closed.union(&served) != closed {
+            unless_sealed()?;
+            let plan = close_ports(&machine, plan, &served, &mut enforced).map_err(rules)?;
+            // By what they sent meanwhile the router opened it again.
+            enforced.ended(revoke::revoke(&plan, network.as_ref().ok()));
+        }
     }
     bring_up(&machine, plan, network, missing, &mut enforced).map_err(Failure::Network)?;
     unless_sealed()?;

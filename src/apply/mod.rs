@@ -19,6 +19,7 @@ mod lease;
 mod machine;
 mod mark;
 mod names;
+mod once_offered;
 mod open;
 mod outcome;
 mod planned;

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use super::names;
 use super::record::Record;
+use super::{names, once_offered};
 use crate::host::config_file::{self, Purpose};
 use crate::plan::Plan;
 use crate::snapshot::PolicySnapshot;
@@ -32,7 +32,8 @@ impl PlannedPolicy {
 
     /// What is kept, with what the names in it resolved to last.
     pub(super) fn new(snapshot: PolicySnapshot) -> Result<PlannedPolicy, Refusal> {
-        let plan = crate::plan_with_hosts(&snapshot.source, &names::known())?;
+        let once_offered = once_offered::known();
+        let plan = crate::plan_with_past(&snapshot.source, &names::known(), &once_offered)?;
         Ok(PlannedPolicy { snapshot, plan })
     }
 

@@ -8,10 +8,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
+use crate::field::PortRange;
 use crate::host::conntrack::{self, Entry};
 use crate::host::store::{self, Place};
 use crate::net::Current;
+use crate::netfilter::Protocol;
 use crate::plan::Plan;
+use crate::port_set::PortSet;
 use crate::prove::{Flow, FlowJudge};
 
 /// There while rules were loaded whose connections have not been looked at.
@@ -28,13 +31,14 @@ pub fn is_due() -> bool {
     matches!(store::read(Place::Run, MARK), Ok(Some(_)))
 }
 
-/// Looks at every connection and takes out just those that the plan forbids.
+/// Looks at every connection and takes out just those that the plan forbids. The
+/// UDP ports of the router's own servers that answered any of them.
 ///
 /// # Errors
 /// That it could not, in words; it is no reason to take the plan back.
-pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<(), String> {
+pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<PortSet, String> {
     match revoked(plan, current) {
-        Ok(ended) => {
+        Ok((ended, served)) => {
             match ended {
                 0 => {}
                 1 => log::info!("ended 1 connection that the policy does not allow"),
@@ -42,7 +46,7 @@ pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<(), String> {
             }
             // A mark that stays costs a second look.
             let _ = store::remove(Place::Run, MARK);
-            Ok(())
+            Ok(served)
         }
         Err(error) => Err(format!(
             "cannot end connections that the policy does not allow ({error}): they go on until they end by themselves"
@@ -50,7 +54,7 @@ pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<(), String> {
     }
 }
 
-fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<usize> {
+fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet)> {
     let links = current.iter().flat_map(|current| &current.links);
     let held = links.flat_map(|link| &link.addresses);
     let wanted = plan.network.links.iter().flat_map(|link| &link.addresses);
@@ -78,8 +82,15 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<usize> {
             .master
             .is_some_and(|master| ended.contains(&opened(master)))
     });
+    let served = forbidden.iter().filter_map(|entry| {
+        let is_served =
+            entry.flow.protocol == Protocol::Udp.number() && judge.is_served(&entry.flow);
+        let port = entry.answered_from.filter(|_| is_served)?;
+        PortRange::new(port, port)
+    });
+    let served = served.collect();
     forbidden.extend(expected);
-    conntrack::delete(&forbidden)
+    Ok((conntrack::delete(&forbidden)?, served))
 }
 
 /// A flow without what it reaches, which a master's tuple does not tell.

@@ -193,12 +193,13 @@ impl<'a> Compiler<'a> {
                 dhcp_client(&mut table, zone);
             }
         }
-        self.unasked(&mut table);
+        self.picked_up_in_the_middle(&mut table);
         self.bogons(&mut table);
         self.sources_of_new_connections(&mut table);
         for flow in flows(policy) {
             self.add_flow(&mut table, flow);
         }
+        self.unasked(&mut table);
         if policy.log.dropped {
             let prefixes = &policy.log.prefixes;
             let mut ends = vec![

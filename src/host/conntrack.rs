@@ -16,6 +16,8 @@ pub struct Entry {
     /// The connection that brought it about, as its source, destination and ports
     /// are; what it reaches is not known.
     pub master: Option<Flow>,
+    /// The port that answers come from, if one came.
+    pub answered_from: Option<u16>,
     family: u8,
     /// What names it, as it is on the wire.
     key: Vec<u8>,
@@ -29,9 +31,13 @@ const DELETE: u8 = 2;
 /// CTA_*
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
+const STATUS: u16 = 3;
 const ID: u16 = 12;
 const MASTER: u16 = 14;
 const ZONE: u16 = 18;
+
+/// IPS_SEEN_REPLY (linux/netfilter/nf_conntrack_common.h).
+const SEEN_REPLY: u32 = 1 << 1;
 
 /// CTA_TUPLE_*, CTA_IP_* and CTA_PROTO_*
 const ADDRESSES: u16 = 1;
@@ -96,6 +102,8 @@ pub fn delete(entries: &[Entry]) -> io::Result<usize> {
 fn entry(message: &Message) -> Option<Entry> {
     let original = tuple(message.attribute(ORIGINAL)?)?;
     let reply = tuple(message.attribute(REPLY)?)?;
+    let status = message.attribute(STATUS).unwrap_or_default().try_into();
+    let status = status.map_or(0, u32::from_be_bytes);
     // Its number tells it from one that has come in its place since.
     let key = [ORIGINAL, ID, ZONE].map(|kind| message.raw(kind)).concat();
     Some(Entry {
@@ -104,6 +112,7 @@ fn entry(message: &Message) -> Option<Entry> {
             ..original
         },
         master: message.attribute(MASTER).and_then(tuple),
+        answered_from: (status & SEEN_REPLY != 0).then_some(reply.from),
         family: message.family,
         key,
     })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::netfilter::Ruleset;
 use crate::plan::sysctl::Setting;
 use crate::policy::Policy;
+use crate::port_set::PortSet;
 use crate::{compile, net};
 
 /// What the kernel is to hold.
@@ -39,6 +40,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The same plan after the router has offered these UDP ports too.
+    pub(crate) fn with_udp_once_offered(&self, ports: &PortSet) -> Plan {
+        let mut policy = self.policy.clone();
+        policy.udp_once_offered = policy.udp_once_offered.union(ports);
+        let open = self.of_open_connections.as_deref();
+        Plan {
+            of_open_connections: open.map(|open| Box::new(open.with_udp_once_offered(ports))),
+            ..Plan::new(policy, &self.file)
+        }
+    }
+
     /// Makes a policy into a plan.
     pub fn new(policy: Policy, file: &str) -> Plan {
         Plan {

@@ -26,6 +26,7 @@ pub use crate::config::{Egress, Ipv6Mode, Role};
 use crate::field::PortRange;
 use crate::name::{CameraName, HostName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, Route, Way};
+use crate::port_set::PortSet;
 pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow};
 pub(crate) use guarantee::{Exception, broken, never};
@@ -58,6 +59,9 @@ pub struct Policy {
     pub proxies: Vec<Proxy>,
     /// What the router itself may send.
     pub egress: Egress,
+    /// The UDP ports of the router that earlier policies offered, or whose connections
+    /// were ended, since the kernel started. No file has them.
+    pub udp_once_offered: PortSet,
     /// How IPv6 is filtered. Without [`Ipv6Mode::Same`] nothing else here is IPv6.
     pub ipv6: Ipv6Mode,
     /// The names that allow lines go by, each once.
@@ -179,6 +183,16 @@ impl Policy {
             let ports = allow.services.iter().flat_map(|service| &service.udp);
             ports.into_iter().any(|ports| ports.contains(port))
         })
+    }
+
+    /// The UDP ports of the router that somebody may open.
+    pub fn udp_offered(&self) -> PortSet {
+        let to_router = self.allows.iter().filter(|allow| {
+            let mut flows = allow.flows.iter();
+            flows.any(|flow| flow.to == Endpoint::Router)
+        });
+        let services = to_router.flat_map(|allow| &allow.services);
+        services.flat_map(|service| service.udp.clone()).collect()
     }
 
     /// The hardware address that is all by which a camera is known that asks for its

@@ -82,6 +82,11 @@ impl<'a> FlowJudge<'a> {
         self
     }
 
+    /// Whether the router is who answers.
+    pub fn is_served(&self, flow: &Flow) -> bool {
+        self.own.contains(&flow.reaches) && !self.own.contains(&flow.source)
+    }
+
     /// Whether the rules surely do not let this connection be opened. What
     /// depends on more than the packet, as a limit or the time of day, is not
     /// forbidden; nor is what never leaves the router.

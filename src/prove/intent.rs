@@ -442,7 +442,7 @@ impl<'a, 's> Intent<'a, 's> {
     /// The packets with a source that an end can have when it opens a connection.
     pub fn opening_sources(&mut self, end: Endpoint) -> Set {
         let Endpoint::Zone(index) = end else {
-            return !self.unasked();
+            return !self.picked_up_in_the_middle();
         };
         let zone = self.policy.zone(index);
         let known = self.known_sources(index);
@@ -723,33 +723,46 @@ impl<'a, 's> Intent<'a, 's> {
         match (way, self.policy.egress) {
             (Way::Output, Egress::Open) => {
                 let invalid = self.space.states(&[State::Invalid]);
+                let middle = self.picked_up_in_the_middle();
                 let unasked = self.unasked();
-                self.space.all(&[!invalid, !unasked])
+                self.space.all(&[!invalid, !middle, !unasked])
             }
             _ => Set::EMPTY,
         }
     }
 
-    /// What would bring a connection back to life that has ended, if the router
-    /// sent it: a segment that opens none, or a datagram from the port of a service
-    /// of its own to nobody who asked.
-    fn unasked(&mut self) -> Set {
+    /// What would bring a TCP connection back to life that has ended, if the router
+    /// sent it: a segment that opens none.
+    fn picked_up_in_the_middle(&mut self) -> Set {
         let of_tcp = self.of(Protocol::Tcp);
         let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
         let opening = self.space.masked(Field::Flags, mask.into(), flags.into());
         let middle = self.space.diagrams.minus(of_tcp, opening);
+        let new = self.space.states(&[State::New]);
+        self.space.diagrams.and(new, middle)
+    }
+
+    /// The same of UDP: a datagram to nobody who asked, from the port of a service
+    /// that the router offers, or once did.
+    fn unasked(&mut self) -> Set {
         let offers = |allow: &&Allow| allow.flows.iter().any(|flow| flow.to == Endpoint::Router);
         let services = self.policy.allows.iter().filter(offers);
         let services = services.flat_map(|allow| &allow.services);
-        let ports: Vec<PortRange> = services.flat_map(|service| service.udp.clone()).collect();
-        let ports: Vec<Set> = ports
-            .into_iter()
-            .map(|ports| self.ports(Field::SourcePort, ports))
+        let offered: Vec<PortRange> = services.flat_map(|service| service.udp.clone()).collect();
+        let once = self.policy.udp_once_offered.ranges();
+        let ports: Vec<Set> = offered
+            .iter()
+            .chain(once)
+            .map(|ports| self.ports(Field::SourcePort, *ports))
             .collect();
         let ports = self.space.diagrams.union(&ports);
         let of_udp = self.of(Protocol::Udp);
         let mut served = self.space.diagrams.and(of_udp, ports);
-        for (from, to) in group::sent_unasked() {
+        let is_offered = |port| {
+            let port = PortRange::port(port);
+            offered.iter().any(|offered| offered.contains(port))
+        };
+        for (from, to) in group::sent_unasked(is_offered) {
             let to = to.map_or(Set::FULL, |to| {
                 self.ports(Field::DestinationPort, PortRange::port(to))
             });
@@ -758,8 +771,7 @@ impl<'a, 's> Intent<'a, 's> {
             served = self.space.diagrams.minus(served, passes);
         }
         let new = self.space.states(&[State::New]);
-        let either = self.space.diagrams.or(middle, served);
-        self.space.diagrams.and(new, either)
+        self.space.diagrams.and(new, served)
     }
 
     /// What belongs to a connection that was let through, wherever it comes from

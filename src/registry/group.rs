@@ -46,10 +46,13 @@ pub(crate) fn services() -> impl Iterator<Item = GroupService> {
     [dhcp, dhcpv6].into_iter().chain(discovery)
 }
 
-/// Datagrams that a server sends to where nobody asked it from: from its port,
-/// to this port or to any.
-pub(crate) fn sent_unasked() -> impl Iterator<Item = (u16, Option<u16>)> {
-    let answers = services().map(|it| (it.port, it.answers_to));
+/// Datagrams that a server sends to where nobody asked it from: from its port, to
+/// this port or to any. Those that answer are sent where the service is offered.
+pub(crate) fn sent_unasked(
+    is_offered: impl Fn(u16) -> bool,
+) -> impl Iterator<Item = (u16, Option<u16>)> {
+    let answers = services().filter(move |it| is_offered(it.port));
+    let answers = answers.map(|it| (it.port, it.answers_to));
     // A time server asks others from the port at which it answers (RFC 5905, 7.3).
     answers.chain([(NTP, Some(NTP))])
 }

@@ -37,6 +37,7 @@ use crate::plan;
 use crate::policy::{
     Answers, Camera, Egress, Ipv6Mode, Policy, ProxyWay, Service, Zone, ZoneIndex,
 };
+use crate::port_set::PortSet;
 use crate::source::{Refusal, Source};
 
 /// Checks a configuration and makes it a policy. `answers` is what the names in
@@ -121,6 +122,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         forwards: nat.forwards,
         proxies: nat.proxies,
         egress: resolver.egress,
+        udp_once_offered: PortSet::default(),
         ipv6,
         hosts,
         names_keep: names::keep(config.names.as_ref().map(Spanned::get_ref), source)?,

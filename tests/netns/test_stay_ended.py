@@ -13,6 +13,8 @@ from lab import example, probes
 from lab.services import FtpServer, Listener, SshServer
 from netns.case import RouterTest, both_backends
 from netns.policies import ZONES, allow
+from netns.program import multi
+from netns.test_ipv6_same import zones
 
 ROUTER_PRIVATE = example.LAPTOP.router
 LOOSE = "net.netfilter.nf_conntrack_tcp_loose"
@@ -152,6 +154,97 @@ class StayEnded(RouterTest):
             self.program.configure("\n".join((ZONES, HTTPS, camera)))
             self.camfw("apply")
             self.assert_comes(viewer, comes=False)
+
+    @contextlib.contextmanager
+    def stream(self, port: int = 5000, family: int = socket.AF_INET) -> Iterator[socket.socket]:
+        """Datagrams without pause from a server on the router that the laptop asked."""
+        target = ROUTER_PRIVATE if family == socket.AF_INET else str(example.LAPTOP.router6)
+        with self.router.socket(family, socket.SOCK_DGRAM) as server, \
+                self.laptop.socket(family, socket.SOCK_DGRAM) as viewer:
+            server.bind(("", port))
+            sender = Sender(server)
+            try:
+                viewer.connect((target, port))
+                viewer.send(b"please")
+                self.assert_comes(viewer, comes=True)
+                yield viewer
+            finally:
+                sender.stop()
+
+    def test_datagrams_of_a_service_that_nobody_is_offered_any_more(self) -> None:
+        offered = allow("private", "router", "{ udp = [5000] }")
+        self.boot(ZONES, HTTPS, offered)
+        with self.stream() as viewer:
+            self.program.configure("\n".join((ZONES, HTTPS)))
+            self.assertIn("ended 1 connection ", self.camfw("apply").log)
+            self.assert_comes(viewer, comes=False)
+            self.camfw("status")
+            self.assertIn("nothing had to change", self.camfw("apply").said)
+            # What another policy offers does not make it forget.
+            self.program.configure("\n".join((ZONES, HTTPS, allow("private", "router", "{ udp = [6000] }"))))
+            self.camfw("apply")
+            self.assert_comes(viewer, comes=False)
+            self.camfw("status")
+            self.camfw("prove", "--live")
+            self.program.configure("\n".join((ZONES, HTTPS, offered)))
+            self.camfw("apply")
+            viewer.send(b"please")
+            self.assert_comes(viewer, comes=True)
+
+    def test_datagrams_over_ipv6_that_nobody_is_offered_any_more(self) -> None:
+        self.boot(zones(), HTTPS, allow("private", "router", "{ udp = [5000] }"))
+        with self.stream(family=socket.AF_INET6) as viewer:
+            self.program.configure("\n".join((zones(), HTTPS)))
+            self.camfw("apply")
+            self.assert_comes(viewer, comes=False)
+
+    def test_datagrams_of_what_was_asked_before_the_box_was_sealed(self) -> None:
+        self.boot(ZONES, HTTPS, allow("private", "router", "{ udp = [5000] }"))
+        with self.stream() as viewer:
+            self.camfw("seal")
+            self.program.configure("\n".join((ZONES, HTTPS)))
+            self.camfw("apply")
+            self.assert_comes(viewer, comes=False)
+
+    def test_datagrams_of_what_was_asked_while_the_box_was_open(self) -> None:
+        self.boot(ZONES, HTTPS)
+        self.camfw("open")
+        # Without a rule of anybody's that asks for it, the kernel tracks no connection.
+        tracks = ["-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW"]
+        self.router.run([multi(self.backend), "iptables", *tracks], check=True)
+        with self.stream() as viewer:
+            self.camfw("apply", "--replace")
+            self.assert_comes(viewer, comes=False)
+            self.camfw("status")
+
+    def test_datagrams_of_what_a_trial_offered(self) -> None:
+        self.boot(ZONES, HTTPS)
+        self.program.configure("\n".join((ZONES, HTTPS, allow("private", "router", "{ udp = [5000] }"))))
+        self.camfw("apply", "--confirm", "60")
+        with self.stream() as viewer:
+            self.program.configure("\n".join((ZONES, HTTPS)))
+            self.camfw("apply")
+            self.assert_comes(viewer, comes=False)
+
+    def test_a_line_says_where_the_router_may_send_from_such_a_port(self) -> None:
+        # A peer of a VPN that was the server before, and is the client now.
+        listed = '[router]\negress = "listed"\n'
+        self.boot(ZONES, HTTPS, allow("private", "router", "{ udp = [5000] }"), listed)
+        with self.stream() as viewer:
+            self.program.configure("\n".join((ZONES, HTTPS, listed)))
+            self.camfw("apply")
+            self.assert_comes(viewer, comes=False)
+            to = f"{{ udp = [{viewer.getsockname()[1]}] }}"
+            self.program.configure("\n".join((ZONES, HTTPS, allow("router", "private", to), listed)))
+            self.camfw("apply")
+            self.assert_comes(viewer, comes=True)
+
+    def test_which_ports_were_offered_is_kept_or_told(self) -> None:
+        self.boot(ZONES, HTTPS)
+        self.program.configure("\n".join((ZONES, HTTPS, allow("private", "router", "{ udp = [5000] }"))))
+        (self.program.run_folder / "camfw/udp-once-offered.json").write_text("[")
+        self.assertIn("cannot tell which UDP ports", self.camfw("apply", expect=1).said)
+        self.assertIn("nothing had to change", self.camfw("apply").said)
 
     def test_the_router_opens_what_it_likes(self) -> None:
         # The control of the rule that ends things.
