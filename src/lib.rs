@@ -15,6 +15,7 @@ pub(crate) mod apply;
 pub mod cli;
 pub mod compile;
 pub mod config;
+pub mod family;
 pub mod field;
 pub mod host;
 pub mod name;

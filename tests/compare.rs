@@ -169,7 +169,7 @@ fn the_names_of_what_is_counted_do_not_move() -> Done {
     let names = |text: &str| -> Result<Vec<String>, Box<dyn Error>> {
         let source = camfw::source::Source::new("any.toml", text);
         let plan = camfw::plan(&source, &camfw::policy::Answers::new())?;
-        let rules = camfw::cli::show::rules(&plan.ipv4);
+        let rules = camfw::cli::show::rules(&plan.rules.v4);
         let words: Vec<&str> = rules.split_whitespace().collect();
         let named = words.windows(2);
         let named = named.filter(|pair| pair[0] == "--name" || pair[0] == "--hashlimit-name");

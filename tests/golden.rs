@@ -54,8 +54,8 @@ fn compiles(case: &Path) -> Result<(), Box<dyn Error>> {
     let plan = camfw::plan(&source(case)?, &Answers::new())?;
     let mut differences = String::new();
     for (name, text) in [
-        ("v4.rules", show::rules(&plan.ipv4)),
-        ("v6.rules", show::rules(&plan.ipv6)),
+        ("v4.rules", show::rules(&plan.rules.v4)),
+        ("v6.rules", show::rules(&plan.rules.v6)),
         ("network.txt", show::network(&plan)),
         ("sysctls.txt", show::sysctls(&plan)),
     ] {

@@ -6,9 +6,10 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use camfw::family::{Families, IpFamily};
 use camfw::netfilter::{
-    Connection, CtDirection, IpFamily, Match, Negatable, Rule, Ruleset, Table, Target,
-    TupleAddress, rule_text,
+    Connection, CtDirection, Match, Negatable, Rule, Ruleset, Table, Target, TupleAddress,
+    rule_text,
 };
 use camfw::policy::{Answers, Policy};
 use camfw::prove::{self, Answer, Tracer};
@@ -182,18 +183,18 @@ fn changed(rule: &Rule) -> Vec<(&'static str, Rule)> {
 
 /// How many mutants change what becomes of a packet, and those that are not found
 /// or found by a packet that does not show it.
-fn tried(policy: &Policy, rules: &[Ruleset; 2], which: IpFamily) -> (usize, Vec<String>) {
+fn tried(policy: &Policy, rules: &Families<Ruleset>, which: IpFamily) -> (usize, Vec<String>) {
     let (mut changing, mut missed) = (0, Vec::new());
-    for (what, mutant) in mutants(&rules[which as usize]) {
+    for (what, mutant) in mutants(rules.get(which)) {
         let mut both = rules.clone();
-        both[which as usize] = mutant;
-        let claims = prove::claims_of(policy, &both[which as usize], which);
+        *both.get_mut(which) = mutant;
+        let claims = prove::claims_of(policy, both.get(which), which);
         let broken: Vec<_> = claims
             .iter()
             .filter(|claim| !claim.answer.holds())
             .collect();
         if broken.is_empty() {
-            if prove::differ(&rules[which as usize], &both[which as usize], which) {
+            if prove::differ(rules.get(which), both.get(which), which) {
                 missed.push(format!("{what}: not found"));
             }
             continue;
@@ -231,8 +232,7 @@ fn every_change_is_found(case: &str, family: IpFamily, least: usize) -> Result<(
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let text = fs::read_to_string(root.join(case).join("config.toml"))?;
     let plan = camfw::plan(&Source::new("config.toml", text), &Answers::new())?;
-    let rules = [plan.ipv4, plan.ipv6];
-    let (changing, missed) = tried(&plan.policy, &rules, family);
+    let (changing, missed) = tried(&plan.policy, &plan.rules, family);
     assert!(missed.is_empty(), "{case}:\n{}", missed.join("\n"));
     assert!(changing >= least, "{case}: {changing}");
     Ok(())

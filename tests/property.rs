@@ -136,7 +136,7 @@ proptest! {
     fn what_is_good_is_proven(bytes in bytes()) {
         let text = generate::config(&bytes, Options { dhcp: true }, None);
         if let Ok(plan) = plan(&text) {
-            let broken = camfw::prove::broken(&plan);
+            let broken = camfw::prove::broken(&plan.policy, &plan.rules);
             prop_assert!(broken.is_none(), "{}\n{text}", broken.unwrap_or_default());
         }
     }

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use camfw::family::{Families, IpFamily};
 use camfw::field::PortRange;
-use camfw::netfilter::{IpFamily, Ruleset, TableName, read, restore_text};
+use camfw::netfilter::{Ruleset, TableName, read, restore_text};
 use camfw::policy::Answers;
 use camfw::prove;
 use camfw::resolved_hosts::ResolvedHosts;
@@ -21,7 +22,7 @@ fn every_golden_is_proven() -> Result<(), Box<dyn Error>> {
         let text = fs::read_to_string(case.join("config.toml"))?;
         let source = Source::new("config.toml", text);
         let plan = camfw::plan(&source, &Answers::new())?;
-        for claim in prove::claims(&plan.policy, &plan.ipv4, &plan.ipv6) {
+        for claim in prove::claims(&plan.policy, &plan.rules) {
             if !claim.answer.holds() {
                 broken.push(format!("{}: {claim}", case.display()));
             }
@@ -53,11 +54,11 @@ fn related_and_established_in_one_rule_is_found() -> Result<(), Box<dyn Error>> 
     for (case, family) in [("camera-router", IpFamily::V4), ("ipv6-same", IpFamily::V6)] {
         let text = fs::read_to_string(root().join("tests/golden").join(case).join("config.toml"))?;
         let plan = camfw::plan(&Source::new("config.toml", text), &Answers::new())?;
-        let mut rules = [plan.ipv4.clone(), plan.ipv6.clone()];
-        let ours = restore_text(&rules[family as usize], &TableName::ALL);
+        let mut rules = plan.rules.clone();
+        let ours = restore_text(rules.get(family), &TableName::ALL);
         let theirs = ours.replace("--ctstate ESTABLISHED ", "--ctstate RELATED,ESTABLISHED ");
-        rules[family as usize] = read(&theirs)?;
-        let claims = prove::claims(&plan.policy, &rules[0], &rules[1]);
+        *rules.get_mut(family) = read(&theirs)?;
+        let claims = prove::claims(&plan.policy, &rules);
         let found: Vec<String> = claims
             .iter()
             .filter(|claim| claim.what.contains("by RELATED or ESTABLISHED"))
@@ -88,7 +89,7 @@ fn dump(name: &str) -> Result<Ruleset, Box<dyn Error>> {
 /// connection that nobody where it comes from has.
 #[test]
 fn the_example_differs_from_the_article_as_it_is_said() -> Result<(), Box<dyn Error>> {
-    let found = prove::compare(&dump("article.rules")?, &example()?.ipv4, IpFamily::V4);
+    let found = prove::compare(&dump("article.rules")?, &example()?.rules.v4, IpFamily::V4);
     assert!(!found.more && !found.too_large);
     assert!(
         found
@@ -110,7 +111,7 @@ fn the_example_differs_from_the_article_as_it_is_said() -> Result<(), Box<dyn Er
 
 #[test]
 fn nothing_changes_from_a_ruleset_to_itself() -> Result<(), Box<dyn Error>> {
-    let rules = example()?.ipv4;
+    let rules = example()?.rules.v4;
     let same = prove::compare(&rules, &rules, IpFamily::V4);
     assert_eq!(same, prove::Comparison::default());
     let dumped = dump("article.rules")?;
@@ -126,7 +127,7 @@ fn the_matrix_of_the_example() -> Result<(), Box<dyn Error>> {
         protocol: Some(6),
         port: Some(80),
     };
-    let matrix = prove::matrix(&plan.ipv4, IpFamily::V4, &behind, about);
+    let matrix = prove::matrix(&plan.rules.v4, IpFamily::V4, &behind, about);
     let matrix = matrix.ok_or("no room")?;
     expect("matrix.txt", &matrix.text())?;
     expect("matrix.json", &matrix.json())?;
@@ -365,11 +366,15 @@ fn a_guarantee_that_is_not_kept_is_shown_by_a_packet() -> Result<(), Box<dyn Err
     ] {
         let text = format!("{text}\n[[guarantees]]\n{guarantee}\n");
         let plan = camfw::plan(&Source::new("camfw.toml", text), &Answers::new())?;
-        let found = prove::broken(&plan);
+        let found = broken_claim(&plan);
         assert_eq!(found.is_some(), broken, "{guarantee}: {found:?}");
         assert!(found.is_none_or(|found| found.contains("camfw trace --from ")));
     }
     Ok(())
+}
+
+fn broken_claim(plan: &camfw::plan::Plan) -> Option<String> {
+    prove::broken(&plan.policy, &plan.rules)
 }
 
 fn case(name: &str, more: &str) -> Result<camfw::plan::Plan, Box<dyn Error>> {
@@ -381,7 +386,7 @@ fn case(name: &str, more: &str) -> Result<camfw::plan::Plan, Box<dyn Error>> {
 /// The rules let the search for devices through, and no router forwards it.
 #[test]
 fn a_search_by_multicast_is_never_guaranteed_across_the_router() -> Result<(), Box<dyn Error>> {
-    let found = prove::broken(&case("discovery.toml", "")?).unwrap_or_default();
+    let found = broken_claim(&case("discovery.toml", "")?).unwrap_or_default();
     assert!(
         found.contains("does not hold: home always reaches camera for onvif-discovery")
             && found.contains("--dst 239.255.255.250")
@@ -411,7 +416,7 @@ fn a_search_by_multicast_is_never_guaranteed_across_the_router() -> Result<(), B
             "never = { from = \"camera\", to = \"home\" }",
         );
         let plan = camfw::plan(&Source::new("camfw.toml", text + more), &Answers::new())?;
-        assert_eq!(prove::broken(&plan).is_none(), holds, "{more}");
+        assert_eq!(broken_claim(&plan).is_none(), holds, "{more}");
     }
     Ok(())
 }
@@ -427,7 +432,7 @@ fn a_forward_is_in_the_matrix() -> Result<(), Box<dyn Error>> {
             protocol: Some(6),
             port,
         };
-        let matrix = prove::matrix(&plan.ipv4, IpFamily::V4, &behind, about);
+        let matrix = prove::matrix(&plan.rules.v4, IpFamily::V4, &behind, about);
         Ok(matrix.ok_or("no room")?)
     };
     let reaches = |matrix: &prove::Matrix, address: &str| {
@@ -483,9 +488,13 @@ fn the_proof_takes_nothing_from_the_compiler() -> Result<(), Box<dyn Error>> {
 #[test]
 fn a_copy_breaks_what_the_file_says() -> Result<(), Box<dyn Error>> {
     let plan = example()?;
-    let rules = camfw::cli::show::rules(&plan.ipv4);
+    let rules = camfw::cli::show::rules(&plan.rules.v4);
     let held = |rules: &str| -> Result<Vec<String>, Box<dyn Error>> {
-        let claims = prove::claims(&plan.policy, &read(rules)?, &plan.ipv6);
+        let rules = Families {
+            v4: read(rules)?,
+            v6: plan.rules.v6.clone(),
+        };
+        let claims = prove::claims(&plan.policy, &rules);
         let broken = claims.iter().filter(|claim| !claim.answer.holds());
         Ok(broken.map(ToString::to_string).collect())
     };
@@ -519,8 +528,8 @@ fn a_port_that_was_once_offered_stays_closed() -> Result<(), Box<dyn Error>> {
             .collect();
         let hosts = ResolvedHosts::default();
         let plan = camfw::plan_with_past(&source, &hosts, &once)?;
-        assert_eq!(prove::broken(&plan), None, "{mode}");
-        let claims = prove::claims(&plan.policy, &never.ipv4, &never.ipv6);
+        assert_eq!(broken_claim(&plan), None, "{mode}");
+        let claims = prove::claims(&plan.policy, &never.rules);
         let broken = claims.iter().find(|claim| !claim.answer.holds());
         let broken = broken.map(ToString::to_string).unwrap_or_default();
         assert!(

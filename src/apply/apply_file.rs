@@ -48,7 +48,7 @@ pub(super) fn enforce_with_names(
         names::ask(&policy.plan.policy);
         // Nothing but rules comes of names: the same rules are in force already.
         if let Ok(answered) = PlannedPolicy::new(policy.snapshot.clone())
-            && (&answered.plan.ipv4, &answered.plan.ipv6) != (&policy.plan.ipv4, &policy.plan.ipv6)
+            && answered.plan.rules != policy.plan.rules
         {
             *policy = answered;
             let again = enforce(&policy.plan, Missing::Refuse { replace }, mark)?;

@@ -17,12 +17,13 @@ use super::mark::Mark;
 use super::outcome::Outcome;
 use super::planned::PlannedPolicy;
 use super::record::Record;
+use crate::family::IpFamily;
 use crate::host::iptables::{Load, Tables};
 use crate::host::lock::{self, Lock};
 use crate::host::store::StoreError;
 use crate::host::{self, netlink, process};
 use crate::net::{Current, LOOPBACK, Wanted, own_ports};
-use crate::netfilter::{Counters, IpFamily, Ruleset, TableName};
+use crate::netfilter::{Counters, Ruleset, TableName};
 use crate::plan::Plan;
 use crate::plan::sysctl;
 

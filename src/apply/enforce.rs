@@ -10,14 +10,15 @@ use std::fmt;
 use super::bypass;
 use super::error::{Failure, StepError, with_causes};
 use super::lacks;
-use super::machine::{Machine, rules_of, write};
+use super::machine::{Machine, write};
 use super::mark::Mark;
 use super::once_offered::OnceOfferedError;
 use super::{once_offered, revoke, taken};
+use crate::family::IpFamily;
 use crate::host::netlink::NetlinkError;
 use crate::host::{self, iptables, netlink};
 use crate::net::{self, NetworkError};
-use crate::netfilter::{IpFamily, TableName};
+use crate::netfilter::TableName;
 use crate::plan::Plan;
 use crate::plan::sysctl::Setting;
 use crate::port_set::PortSet;
@@ -115,17 +116,17 @@ fn close_ports(
 ) -> Result<Plan, StepError> {
     enforced.remembered(once_offered::remember(served));
     let plan = plan.with_udp_once_offered(served);
-    if let Some(why) = prove::broken(&plan) {
+    if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
         return Err(StepError::NotProven(why));
     }
-    machine.load(&machine.read()?, |family| rules_of(&plan, family))?;
+    machine.load(&machine.read()?, |family| plan.rules.get(family))?;
     Ok(plan)
 }
 
 /// Carries a plan out: proof, what the kernel lacks, settings, rules, read back;
 /// connections; network; forwarding.
 pub(super) fn enforce(plan: &Plan, missing: Missing, mark: &Mark) -> Result<Enforced, Failure> {
-    if let Some(why) = prove::broken(plan) {
+    if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
         return Err(Failure::Nothing(StepError::NotProven(why)));
     }
     enforce_proven(plan, missing, mark)
@@ -187,7 +188,7 @@ pub(super) fn enforce_proven(
     // Settings only tighten, so they come first.
     enforced.wrote(&settings).map_err(rules)?;
     let loaded = machine
-        .load(&before, |family| rules_of(plan, family))
+        .load(&before, |family| plan.rules.get(family))
         .map_err(rules)?;
     let has_loaded = !loaded.is_empty();
     let loaded = loaded

@@ -7,13 +7,14 @@ use thiserror::Error;
 
 use super::last_good::NoLastGood;
 use super::record::RecordError;
+use crate::family::IpFamily;
 use crate::host::iptables::{Found, TablesError};
 use crate::host::netlink::NetlinkError;
 use crate::host::process::ProcessError;
 use crate::host::store::StoreError;
 use crate::host::sysctl::SettingError;
 use crate::net::{self, NetworkError};
-use crate::netfilter::{Difference, IpFamily};
+use crate::netfilter::Difference;
 use crate::source::Refusal;
 
 /// Why a step failed.

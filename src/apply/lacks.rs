@@ -1,10 +1,11 @@
 //! What the kernel lacks of what a plan needs, before anything is changed.
 
 use super::error::StepError;
-use super::machine::{Machine, rules_of};
+use super::machine::Machine;
+use crate::family::IpFamily;
 use crate::host::iptables::{self, Found};
 use crate::host::netlink;
-use crate::netfilter::{Feature, IpFamily, features, sample};
+use crate::netfilter::{Feature, features, sample};
 use crate::plan::Plan;
 use crate::plan::kernel_options::{devices, told};
 
@@ -15,7 +16,7 @@ pub fn check(machine: &Machine, plan: &Plan, before: &[Found]) -> Result<(), Ste
     let mut lacking: Vec<(Feature, IpFamily)> = Vec::new();
     for (tables, before) in machine.families.iter().zip(before) {
         let family = tables.family();
-        let wanted = rules_of(plan, family);
+        let wanted = plan.rules.get(family);
         let (listed, loaded) = (iptables::listed(family), features(&before.rules));
         let unknown = features(wanted)
             .into_iter()

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use super::error::StepError;
 use super::revoke;
+use crate::family::{Families, IpFamily};
 use crate::host;
 use crate::host::iptables::{self, Found, Load, Pace, Tables};
-use crate::netfilter::{Difference, IpFamily, Ruleset, TableName, differences, hold, meant};
+use crate::netfilter::{Difference, Ruleset, TableName, differences, hold, meant};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Setting};
 
@@ -103,7 +104,7 @@ impl Machine {
         let mut told = Vec::new();
         for (tables, found) in self.families.iter().zip(found) {
             let family = tables.family();
-            let lines = differences(rules_of(plan, family), &found.rules);
+            let lines = differences(plan.rules.get(family), &found.rules);
             told.extend(lines.iter().map(|line| format!("{family}: {line}")));
         }
         told
@@ -212,30 +213,21 @@ fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
     names
 }
 
-pub(super) fn rules_of(plan: &Plan, family: IpFamily) -> &Ruleset {
-    match family {
-        IpFamily::V4 => &plan.ipv4,
-        IpFamily::V6 => &plan.ipv6,
-    }
-}
-
 /// Writes a setting that is not so; whether it was written.
 pub(super) fn write(setting: &Setting) -> Result<bool, StepError> {
     Ok(host::sysctl::set(setting)?)
 }
 
-/// The rules that the kernel holds, of IPv4 and IPv6, for what they mean.
+/// The rules that the kernel holds, for what they mean; none of a family that it
+/// does not have.
 ///
 /// # Errors
-/// Why they cannot be read, in words.
-pub(crate) fn live_rules() -> Result<[Ruleset; 2], String> {
-    let found = Machine::find().and_then(|machine| machine.read());
-    let mut found = found.map_err(|error| error.to_string())?.into_iter();
-    let mut next = || {
-        found
-            .next()
-            .map(|found| meant(found.rules))
-            .unwrap_or_default()
-    };
-    Ok([next(), next()])
+/// Why they cannot be read.
+pub(crate) fn live_rules() -> Result<Families<Ruleset>, StepError> {
+    let machine = Machine::find()?;
+    let mut rules = Families::default();
+    for (tables, found) in machine.families.iter().zip(machine.read()?) {
+        *rules.get_mut(tables.family()) = meant(found.rules);
+    }
+    Ok(rules)
 }

@@ -12,8 +12,9 @@ use super::machine::Machine;
 use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::record;
+use crate::family::IpFamily;
 use crate::host::iptables::Found;
-use crate::netfilter::{IpFamily, Ruleset};
+use crate::netfilter::Ruleset;
 use crate::plan::Plan;
 
 /// The box was to get to `intended` by `plan` and did not.

@@ -12,10 +12,10 @@ use crate::field::PortRange;
 use crate::host::conntrack::{self, Entry};
 use crate::host::store::{self, Place};
 use crate::net::Current;
-use crate::netfilter::Protocol;
+use crate::netfilter::{Protocol, TrackedConnection};
 use crate::plan::Plan;
 use crate::port_set::PortSet;
-use crate::prove::{Flow, FlowJudge};
+use crate::prove::FlowJudge;
 
 /// There while rules were loaded whose connections have not been looked at.
 const MARK: &str = "revoke";
@@ -66,8 +66,7 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet
         let own = link.link_local.iter();
         own.map(|own| (IpAddr::V6(*own), link.name.clone()))
     });
-    let judge = FlowJudge::new(&judged.policy, [&judged.ipv4, &judged.ipv6], own)
-        .with_link_local(link_local);
+    let judge = FlowJudge::new(&judged.policy, &judged.rules, own).with_link_local(link_local);
     let mut forbidden: Vec<Entry> = Vec::new();
     let mut expected: Vec<Entry> = Vec::new();
     conntrack::visit(&mut |entry| match entry.master {
@@ -76,7 +75,8 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet
         None if judge.forbids(&entry.flow) => forbidden.push(entry),
         None => {}
     })?;
-    let ended: BTreeSet<Flow> = forbidden.iter().map(|entry| opened(entry.flow)).collect();
+    let ended: BTreeSet<TrackedConnection> =
+        forbidden.iter().map(|entry| opened(entry.flow)).collect();
     expected.retain(|entry| {
         entry
             .master
@@ -94,8 +94,8 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet
 }
 
 /// A flow without what it reaches, which a master's tuple does not tell.
-fn opened(flow: Flow) -> Flow {
-    Flow {
+fn opened(flow: TrackedConnection) -> TrackedConnection {
+    TrackedConnection {
         reaches: flow.destination,
         ..flow
     }

@@ -3,11 +3,12 @@
 
 use super::error::StepError;
 use super::in_force::InForce;
-use super::machine::{Machine, rules_of};
+use super::machine::Machine;
 use super::planned::PlannedPolicy;
 use super::record::Record;
+use crate::family::IpFamily;
 use crate::host::iptables::Found;
-use crate::netfilter::{Difference, IpFamily, Ruleset, TableName, differences};
+use crate::netfilter::{Difference, Ruleset, TableName, differences};
 use crate::plan::Plan;
 
 /// A chain that every policy's filter table has and no other program makes.
@@ -22,7 +23,7 @@ pub(super) fn taken_away(machine: &Machine, found: &[Found], plan: &Plan) -> Vec
         .map(|(tables, found)| {
             let family = tables.family();
             let rules = &found.rules;
-            (family, rules, unexpected(rules_of(plan, family), rules))
+            (family, rules, unexpected(plan.rules.get(family), rules))
         })
         .filter(|(_, _, differences)| !differences.is_empty())
         .collect();
@@ -35,7 +36,7 @@ pub(super) fn taken_away(machine: &Machine, found: &[Found], plan: &Plan) -> Vec
     for (family, found, mut differences) in by_new {
         match &before {
             Some(before) => {
-                let by_old = unexpected(rules_of(&before.plan, family), found);
+                let by_old = unexpected(before.plan.rules.get(family), found);
                 differences.retain(|difference| by_old.contains(difference));
             }
             None if has_our_chain(found) => differences.clear(),

@@ -17,6 +17,7 @@ use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::recover::recover;
 use super::{last_good, lease, names, status};
+use crate::family::Families;
 use crate::host::{clock, netlink};
 use crate::net::{self, Current};
 use crate::netfilter::Ruleset;
@@ -136,16 +137,14 @@ struct Look {
 #[derive(PartialEq)]
 struct ProvenRules {
     policy: PolicyHash,
-    ipv4: Ruleset,
-    ipv6: Ruleset,
+    rules: Families<Ruleset>,
 }
 
 impl ProvenRules {
     fn new(policy: &PlannedPolicy) -> ProvenRules {
         ProvenRules {
             policy: policy.snapshot.hash(),
-            ipv4: policy.plan.ipv4.clone(),
-            ipv6: policy.plan.ipv6.clone(),
+            rules: policy.plan.rules.clone(),
         }
     }
 }

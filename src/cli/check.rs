@@ -10,7 +10,7 @@ use crate::{apply, policy, prove};
 pub fn run(config: &Path) -> u8 {
     match apply::read_plan(config, Purpose::Ask) {
         Ok(plan) => {
-            if let Some(why) = prove::broken(&plan) {
+            if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
                 complain(&why);
                 return FAILED;
             }

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::dump::{dump_of, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
+use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
 use crate::host::text_file;
-use crate::netfilter::{IpFamily, Ruleset};
+use crate::netfilter::Ruleset;
 use crate::policy::Answers;
 use crate::prove;
 use crate::source::Source;
@@ -53,7 +54,7 @@ fn rules(path: &str) -> Result<Rules, String> {
         false => crate::plan(&Source::new(path, text), &Answers::new()),
     };
     let plan = plan.map_err(|refusal| refusal.to_string())?;
-    Ok(vec![(IpFamily::V4, plan.ipv4), (IpFamily::V6, plan.ipv6)])
+    Ok(plan.rules.into_iter().collect())
 }
 
 /// A text of nothing but remarks is the dump of a kernel without tables; no line
@@ -89,7 +90,7 @@ fn report(old: &Rules, new: &Rules) -> u8 {
             print("cannot be told: it takes too much memory\n");
         }
         if !found.doubts.is_empty() {
-            print(&unknown([(after, *family)]));
+            print(&unknown([(*family, after)]));
         }
     }
     for (family, _) in new {

@@ -1,8 +1,9 @@
 //! What `--rules` and `--networks` name: anyone's rules, and what is behind their
 //! interfaces.
 
+use crate::family::IpFamily;
 use crate::host::text_file;
-use crate::netfilter::{IpFamily, Ruleset, named_family, read};
+use crate::netfilter::{Ruleset, named_family, read};
 use crate::prove::{self, Behind};
 
 /// Anyone's rules, and their family.
@@ -32,9 +33,9 @@ pub(super) fn networks(path: &str) -> Result<Vec<Behind>, String> {
 }
 
 /// What in some rules was not known, a line each.
-pub(super) fn unknown<'r>(rules: impl IntoIterator<Item = (&'r Ruleset, IpFamily)>) -> String {
+pub(super) fn unknown<'r>(rules: impl IntoIterator<Item = (IpFamily, &'r Ruleset)>) -> String {
     let mut text = String::new();
-    for (ruleset, family) in rules {
+    for (family, ruleset) in rules {
         for (what, rules) in prove::unknown(ruleset, family) {
             text += &format!(
                 "judged both ways, since it depends on more than the packet or is not known: {what} (rules: {rules})\n"

@@ -6,8 +6,8 @@ use super::args::Options;
 use super::dump::{dump, networks};
 use super::{REFUSED, complain, print};
 use crate::apply;
+use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
-use crate::netfilter::IpFamily;
 use crate::prove::{self, About};
 
 /// Prints it; the exit code.
@@ -52,14 +52,15 @@ fn matrix(config: &Path, options: &Options, ipv6: bool, json: bool) -> Result<St
             let plan =
                 apply::read_plan(config, Purpose::Ask).map_err(|refusal| refusal.to_string())?;
             let behind = prove::behind(&plan.policy);
-            let [ipv4, ipv6_rules] = match options.has("live") {
-                true => apply::live_rules()?,
-                false => [plan.ipv4, plan.ipv6],
+            let mut rules = match options.has("live") {
+                true => apply::live_rules().map_err(|error| error.to_string())?,
+                false => plan.rules,
             };
-            match ipv6 {
-                true => (ipv6_rules, IpFamily::V6, behind),
-                false => (ipv4, IpFamily::V4, behind),
-            }
+            let family = match ipv6 {
+                true => IpFamily::V6,
+                false => IpFamily::V4,
+            };
+            (std::mem::take(rules.get_mut(family)), family, behind)
         }
     };
     let matrix = prove::matrix(&rules, family, &behind, about)

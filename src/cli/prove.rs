@@ -8,7 +8,7 @@ use super::dump::{dump, networks, unknown};
 use super::{FAILED, REFUSED, complain, print};
 use crate::apply;
 use crate::host::config_file::Purpose;
-use crate::netfilter::{IpFamily, TableName};
+use crate::netfilter::TableName;
 use crate::prove::{self, ForeignClaim};
 
 /// Prints each claim and whether it holds; the exit code.
@@ -48,15 +48,14 @@ pub(super) fn run(config: &Path, options: &Options) -> u8 {
 
 fn claims(config: &Path, live: bool) -> Result<(String, bool), String> {
     let plan = apply::read_plan(config, Purpose::Ask).map_err(|refusal| refusal.to_string())?;
-    let [ipv4, ipv6] = match live {
-        true => apply::live_rules()?,
-        false => [plan.ipv4, plan.ipv6],
+    let rules = match live {
+        true => apply::live_rules().map_err(|error| error.to_string())?,
+        false => plan.rules,
     };
-    let claims = prove::claims(&plan.policy, &ipv4, &ipv6);
+    let claims = prove::claims(&plan.policy, &rules);
     let lines: Vec<String> = claims.iter().map(|claim| format!("{claim}\n")).collect();
     let holds = claims.iter().all(|claim| claim.answer.holds());
-    let rules = [(&ipv4, IpFamily::V4), (&ipv6, IpFamily::V6)];
-    Ok((lines.concat() + &unknown(rules), holds))
+    Ok((lines.concat() + &unknown(rules.iter()), holds))
 }
 
 fn rules(path: &str, options: &Options) -> Result<(String, bool), String> {
@@ -95,7 +94,7 @@ fn rules(path: &str, options: &Options) -> Result<(String, bool), String> {
     }
     let mut asked = findings.iter().filter(|it| claims.contains(&it.claim));
     let holds = asked.all(prove::Finding::holds);
-    Ok((text + &unknown([(&ruleset, family)]), holds))
+    Ok((text + &unknown([(family, &ruleset)]), holds))
 }
 
 /// The claims that decide the exit code.

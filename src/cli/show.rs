@@ -23,7 +23,10 @@ pub(super) fn run(config: &Path, what: Show) -> u8 {
     };
     let text = match what {
         Show::Rules { ipv4, ipv6 } => {
-            let families = [(ipv4, "IPv4", &plan.ipv4), (ipv6, "IPv6", &plan.ipv6)];
+            let families = [
+                (ipv4, "IPv4", &plan.rules.v4),
+                (ipv6, "IPv6", &plan.rules.v6),
+            ];
             let both = ipv4 && ipv6;
             let shown = families.into_iter().filter(|(shown, ..)| *shown);
             shown

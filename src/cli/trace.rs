@@ -32,8 +32,8 @@ fn trace(config: &Path, options: &Options) -> Result<String, String> {
             let plan =
                 apply::read_plan(config, Purpose::Ask).map_err(|refusal| refusal.to_string())?;
             let rules = match options.has("live") {
-                true => apply::live_rules()?,
-                false => [plan.ipv4, plan.ipv6],
+                true => apply::live_rules().map_err(|error| error.to_string())?,
+                false => plan.rules,
             };
             Tracer::of_policy(plan.policy, rules)
         }

@@ -5,7 +5,8 @@
 use ipnet::IpNet;
 
 use super::{Compiler, Direction, chain, entering, from, purpose};
-use crate::netfilter::{IpFamily, Rule, Table, Target};
+use crate::family::IpFamily;
+use crate::netfilter::{Rule, Table, Target};
 use crate::policy::{Role, Zone, ZoneIndex};
 use crate::registry::special_purpose::{self, SpecialPurpose};
 

@@ -10,9 +10,10 @@ use ipnet::IpNet;
 use super::line::from_sources;
 use super::tree::{self, ChainNames, Placed};
 use super::{Compiler, chain, interface, port_groups, several, tcp};
+use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::name::ServiceName;
-use crate::netfilter::{IpFamily, Negatable, PortSide, Protocol, Rule, Table, Target};
+use crate::netfilter::{Negatable, PortSide, Protocol, Rule, Table, Target};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, Role, ZoneIndex};
 use crate::registry::special_purpose::LINK_LOCAL;
 

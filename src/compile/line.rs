@@ -6,9 +6,10 @@ use ipnet::IpNet;
 
 use super::tree::{self, ChainNames, FEW, Placed};
 use super::{Compiler, chain, host, service_matches};
+use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::name::ChainName;
-use crate::netfilter::{CtStates, IpFamily, Match, Negatable, RecentCheck, Rule, Table, Target};
+use crate::netfilter::{CtStates, Match, Negatable, RecentCheck, Rule, Table, Target};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Service};
 use crate::registry::group;
 

@@ -23,11 +23,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
+use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
 use crate::netfilter::{
-    CtStates, Interface, IpFamily, MULTIPORT_MAX, Match, Multiport, Negatable, Policy, PortSide,
-    Protocol, Rule, Ruleset, Table, TableName, Target, TcpFlags,
+    CtStates, Interface, MULTIPORT_MAX, Match, Multiport, Negatable, Policy, PortSide, Protocol,
+    Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
 use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, Service, Zone};
 use crate::registry::icmpv6::counterpart;

@@ -5,10 +5,9 @@
 use ipnet::IpNet;
 
 use super::{Compiler, chain, entering, from, host, interface, port_groups, several, tcp};
+use crate::family::IpFamily;
 use crate::name::ChainName;
-use crate::netfilter::{
-    IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
-};
+use crate::netfilter::{Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target};
 use crate::policy::{Forward, Origin, Proxy, ProxyWay, ZoneIndex};
 
 impl Compiler<'_> {

@@ -8,8 +8,9 @@
 use ipnet::IpNet;
 
 use super::{Compiler, host};
+use crate::family::IpFamily;
 use crate::field::PortRange;
-use crate::netfilter::{IpFamily, Protocol};
+use crate::netfilter::Protocol;
 use crate::policy::{Allow, Endpoint, Flow, Forward, Proxy, ProxyWay, Service};
 
 /// Ports to which packets come by a forward or a proxy alone.

@@ -26,11 +26,12 @@ use ipnet::IpNet;
 use super::line::from_sources;
 use super::tree::{self, Placed};
 use super::{Compiler, Direction, chain, entering, interface, purpose, tcp, zone_comment};
+use crate::family::IpFamily;
 use crate::field::{IcmpType, Rate, Unit};
 use crate::name::{ChainName, ServiceName};
 use crate::netfilter::{
-    Connection, CtDirection, CtStates, IpFamily, Match, Negatable, Protocol, Rule, Table, Target,
-    TcpFlags, TupleAddress,
+    Connection, CtDirection, CtStates, Match, Negatable, Protocol, Rule, Table, Target, TcpFlags,
+    TupleAddress,
 };
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
 use crate::registry::icmp_error::errors;

@@ -12,11 +12,11 @@ use super::{
     Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, port_groups,
     purpose, several, zone_comment,
 };
+use crate::family::IpFamily;
 use crate::field::IcmpType;
 use crate::name::ChainName;
 use crate::netfilter::{
-    CtStates, Interface, IpFamily, Match, Negatable, PortSide, Protocol, Rule, Table, TableName,
-    Target,
+    CtStates, Interface, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
 };
 use crate::policy::{Camera, ProxyWay, Role, Zone, ZoneIndex};
 use crate::registry::icmpv6::NEIGHBOUR_ADVERTISEMENT;

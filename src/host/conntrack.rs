@@ -6,16 +6,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use nix::libc;
 
 use super::nfnetlink::{Message, Netfilter, Request, attribute};
-use crate::prove::Flow;
+use crate::netfilter::TrackedConnection;
 
 /// One connection.
 #[derive(Debug)]
 pub struct Entry {
     /// Who with whom.
-    pub flow: Flow,
+    pub flow: TrackedConnection,
     /// The connection that brought it about, as its source, destination and ports
     /// are; what it reaches is not known.
-    pub master: Option<Flow>,
+    pub master: Option<TrackedConnection>,
     /// The port that answers come from, if one came.
     pub answered_from: Option<u16>,
     family: u8,
@@ -107,7 +107,7 @@ fn entry(message: &Message) -> Option<Entry> {
     // Its number tells it from one that has come in its place since.
     let key = [ORIGINAL, ID, ZONE].map(|kind| message.raw(kind)).concat();
     Some(Entry {
-        flow: Flow {
+        flow: TrackedConnection {
             reaches: reply.source,
             ..original
         },
@@ -119,7 +119,7 @@ fn entry(message: &Message) -> Option<Entry> {
 }
 
 /// What it reaches is taken for what it was opened to.
-fn tuple(tuple: &[u8]) -> Option<Flow> {
+fn tuple(tuple: &[u8]) -> Option<TrackedConnection> {
     let addresses = attribute(tuple, ADDRESSES)?;
     let protocol = attribute(tuple, PROTOCOL)?;
     let address = |v4, v6| -> Option<IpAddr> {
@@ -149,7 +149,7 @@ fn tuple(tuple: &[u8]) -> Option<Flow> {
         _ => (port(SOURCE_PORT), port(DESTINATION_PORT)),
     };
     let destination = address(V4_DESTINATION, V6_DESTINATION)?;
-    Some(Flow {
+    Some(TrackedConnection {
         source: address(V4_SOURCE, V6_SOURCE)?,
         destination,
         protocol: number,

@@ -15,10 +15,11 @@ use nix::unistd::{AccessFlags, access};
 use thiserror::Error;
 
 use super::process::{self, ProcessError, Running};
+use crate::family::IpFamily;
 use crate::name::ChainName;
 use crate::netfilter::{
-    Counters, Feature, IpFamily, ParseError, Policy, Ruleset, TableName, agrees, parse,
-    restore_text, restore_text_counted, rule_text,
+    Counters, Feature, ParseError, Policy, Ruleset, TableName, agrees, parse, restore_text,
+    restore_text_counted, rule_text,
 };
 
 /// What a line of rules may take beside what reading may, with room for a slow machine.

@@ -8,7 +8,6 @@ mod bypass;
 mod diff;
 mod foreign;
 mod lease;
-mod wanted;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,7 +20,6 @@ pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
 pub use diff::{Change, Diff, NetworkError, diff, left_alone};
 pub use foreign::foreign;
 pub use lease::{Lease, LeaseError, Taken, lease};
-pub use wanted::wanted;
 
 /// The loopback's name, the same in every namespace.
 pub const LOOPBACK: &str = "lo";

@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{IpFamily, Match, Rule, Ruleset, TableName, Target, extension};
+use super::{Match, Rule, Ruleset, TableName, Target, extension};
+use crate::family::IpFamily;
 
 /// Something that a kernel has or lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

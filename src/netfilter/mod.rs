@@ -12,9 +12,9 @@ mod features;
 mod hold;
 mod parse;
 mod render;
+mod tracked;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use ipnet::IpNet;
 
@@ -31,6 +31,7 @@ pub use features::{Feature, features, sample};
 pub use hold::hold;
 pub use parse::{ParseError, meant, named_family, parse, read};
 pub use render::{match_text, restore_text, restore_text_counted, rule_text};
+pub use tracked::TrackedConnection;
 
 /// The tables of one family. A table that is not in it holds no rule and
 /// accepts everything, which is how the kernel begins.
@@ -211,24 +212,6 @@ impl Protocol {
             Protocol::Icmpv6 => 58,
             Protocol::Number(number) => number,
         }
-    }
-}
-
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum IpFamily {
-    /// IPv4
-    V4,
-    /// IPv6
-    V6,
-}
-
-impl fmt::Display for IpFamily {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            IpFamily::V4 => "IPv4",
-            IpFamily::V6 => "IPv6",
-        })
     }
 }
 

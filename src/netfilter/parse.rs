@@ -9,9 +9,10 @@ use thiserror::Error;
 use super::extension::Words;
 use super::render::rule_text;
 use super::{
-    Chain, Interface, IpFamily, Line, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
-    TableName, Target,
+    Chain, Interface, Line, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table, TableName,
+    Target,
 };
+use crate::family::IpFamily;
 use crate::name::{ChainName, InterfaceName};
 
 /// A line that is not iptables-save's.

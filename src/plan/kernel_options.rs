@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::family::IpFamily;
 use crate::net::{Device, Wanted};
-use crate::netfilter::{Feature, IpFamily, TableName, features};
+use crate::netfilter::{Feature, TableName, features};
 use crate::plan::Plan;
 
 /// Which of the two the image's iptables is.
@@ -107,7 +108,7 @@ pub fn requirements(plan: &Plan, backend: Backend) -> Vec<Requirement> {
     needs.all(ipv4);
     // A kernel without IPv6 needs no rules for it; one with it does.
     needs.all(ipv6);
-    for (family, ruleset) in [(IpFamily::V4, &plan.ipv4), (IpFamily::V6, &plan.ipv6)] {
+    for (family, ruleset) in plan.rules.iter() {
         for feature in features(ruleset) {
             needs.feature(feature, family, backend);
         }

@@ -1,10 +1,12 @@
 //! The plan: finished values for each part of the kernel, and nothing to decide.
 
 pub mod kernel_options;
+mod network;
 pub mod sysctl;
 
 use std::time::Duration;
 
+use crate::family::Families;
 use crate::netfilter::Ruleset;
 use crate::plan::sysctl::Setting;
 use crate::policy::Policy;
@@ -14,10 +16,8 @@ use crate::{compile, net};
 /// What the kernel is to hold.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// IPv4 rules.
-    pub ipv4: Ruleset,
-    /// IPv6 rules.
-    pub ipv6: Ruleset,
+    /// The rules of each family.
+    pub rules: Families<Ruleset>,
     /// Settings that tighten, written before the rules.
     pub sysctls: Vec<Setting>,
     /// Settings that tighten and are not there before the rules, written after them.
@@ -55,13 +55,15 @@ impl Plan {
     pub fn new(policy: Policy, file: &str) -> Plan {
         Plan {
             file: file.to_owned(),
-            ipv4: compile::ipv4(&policy),
-            ipv6: compile::ipv6(&policy),
+            rules: Families {
+                v4: compile::ipv4(&policy),
+                v6: compile::ipv6(&policy),
+            },
             sysctls: sysctl::wanted(&policy),
             with_rules: sysctl::with_rules(&policy),
             ipv6_on: sysctl::ipv6_on(&policy),
             last: sysctl::last(&policy),
-            network: net::wanted(&policy),
+            network: network::wanted(&policy),
             wait: policy.wait,
             of_open_connections: None,
             policy,

@@ -8,7 +8,8 @@ use super::judge::{Verdict, judge};
 use super::packet::{Field, Interfaces, NO_INTERFACE, Packet, Space, State};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
-use crate::netfilter::{IpFamily, read};
+use crate::family::IpFamily;
+use crate::netfilter::read;
 
 /// Numbers that look random (xorshift, Marsaglia 2003).
 struct Random(u64);

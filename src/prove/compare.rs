@@ -13,7 +13,8 @@ use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::spoof::wishes;
 use super::witness::{self, Naming};
-use crate::netfilter::{IpFamily, Protocol, Ruleset};
+use crate::family::IpFamily;
+use crate::netfilter::{Protocol, Ruleset};
 
 /// What becomes of packets that became something else before.
 #[derive(Debug, Clone, PartialEq, Eq)]

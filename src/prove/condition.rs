@@ -11,10 +11,11 @@ use super::diagram::Set;
 use super::foreign;
 use super::given::{Given, Left};
 use super::packet::{Field, HELPER_OTHERS, NO_INTERFACE, Packet, Space, State, Three, helper_code};
+use crate::family::IpFamily;
 use crate::field::{IcmpType, PortRange};
 use crate::netfilter::{
-    Connection, CtStates, Interface, IpFamily, Match, Multiport, Negatable, PortSide, Protocol,
-    Rule, TableName,
+    Connection, CtStates, Interface, Match, Multiport, Negatable, PortSide, Protocol, Rule,
+    TableName,
 };
 
 /// A value that a field may have.

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use super::diagram::Set;
 use super::packet::{Field, Packet, Space, State};
 use super::witness;
-use crate::netfilter::{IpFamily, TcpFlags};
+use crate::family::IpFamily;
+use crate::netfilter::TcpFlags;
 
 /// Packets that are in a set by each of their fields alone.
 #[derive(Debug, Clone)]

@@ -10,35 +10,9 @@ use super::networks::{self, Behind};
 use super::packet::{Field, Packet, Space, State};
 use super::program::Program;
 use super::reach::Way;
-use crate::netfilter::{IpFamily, Ruleset, TcpFlags};
+use crate::family::Families;
+use crate::netfilter::{Ruleset, TcpFlags, TrackedConnection};
 use crate::policy::{Policy, ProxyWay};
-
-/// A connection as conntrack has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Flow {
-    /// Who opened it.
-    pub source: IpAddr,
-    /// Whom it was opened to, before any rewriting.
-    pub destination: IpAddr,
-    /// Protocol number.
-    pub protocol: u8,
-    /// Source port; for ICMP the type.
-    pub from: u16,
-    /// Destination port; for ICMP the code.
-    pub to: u16,
-    /// Whom it reaches: who answers.
-    pub reaches: IpAddr,
-}
-
-impl Flow {
-    /// Which family.
-    pub fn family(&self) -> IpFamily {
-        match self.source {
-            IpAddr::V4(_) => IpFamily::V4,
-            IpAddr::V6(_) => IpFamily::V6,
-        }
-    }
-}
 
 /// Judges flows under the rules of a policy, each as the packet that would open
 /// it now.
@@ -49,18 +23,18 @@ pub struct FlowJudge<'a> {
     own: BTreeSet<IpAddr>,
     /// Its link-local addresses, and the interface that each is on.
     link_local: Vec<(IpAddr, String)>,
-    families: [(Space, Program<'a>); 2],
+    families: Families<(Space, Program<'a>)>,
 }
 
 impl<'a> FlowJudge<'a> {
     /// Makes the rules, of IPv4 and IPv6, ready.
     pub fn new(
         policy: &'a Policy,
-        rules: [&'a Ruleset; 2],
+        rules: &'a Families<Ruleset>,
         own: impl IntoIterator<Item = IpAddr>,
     ) -> FlowJudge<'a> {
-        let families = [IpFamily::V4, IpFamily::V6].map(|family| {
-            let rules = rules[family as usize];
+        let families = Families::from_fn(|family| {
+            let rules = rules.get(family);
             let space = claim::space(policy, &[rules], family);
             let program = Program::new(rules, &space);
             (space, program)
@@ -83,14 +57,14 @@ impl<'a> FlowJudge<'a> {
     }
 
     /// Whether the router is who answers.
-    pub fn is_served(&self, flow: &Flow) -> bool {
+    pub fn is_served(&self, flow: &TrackedConnection) -> bool {
         self.own.contains(&flow.reaches) && !self.own.contains(&flow.source)
     }
 
     /// Whether the rules surely do not let this connection be opened. What
     /// depends on more than the packet, as a limit or the time of day, is not
     /// forbidden; nor is what never leaves the router.
-    pub fn forbids(&self, flow: &Flow) -> bool {
+    pub fn forbids(&self, flow: &TrackedConnection) -> bool {
         let is_local = |address: &IpAddr| address.is_loopback() || self.own.contains(address);
         // A group, or everybody on a wire, has the router in it.
         let to_router = is_local(&flow.reaches)
@@ -105,7 +79,7 @@ impl<'a> FlowJudge<'a> {
         if is_link_local(&flow.source) || is_link_local(&flow.reaches) {
             return self.forbids_on_every_link(flow, way);
         }
-        let (space, program) = &self.families[flow.family() as usize];
+        let (space, program) = self.families.get(flow.family());
         let Some(from) = networks::interface_of(&self.behind, flow.source) else {
             return false;
         };
@@ -138,14 +112,14 @@ impl<'a> FlowJudge<'a> {
     /// The router's own address tells which link; where it does not, since several
     /// have it, or another end is link-local alone, what some zone allows is
     /// not surely forbidden.
-    fn forbids_on_every_link(&self, flow: &Flow, way: Way) -> bool {
+    fn forbids_on_every_link(&self, flow: &TrackedConnection, way: Way) -> bool {
         // An address that is none of the router's any more was once, of one end.
         let ways: &[Way] = match way {
             Way::Forward => &[Way::Input, Way::Output],
             Way::Input => &[Way::Input],
             Way::Output => &[Way::Output],
         };
-        let (space, program) = &self.families[flow.family() as usize];
+        let (space, program) = self.families.get(flow.family());
         let forbids = |way: Way, interface: &str| {
             let packet = opening(space, way, flow, interface, interface);
             packet.is_some_and(|packet| judge(program, space, way, packet).verdict == Verdict::Drop)
@@ -202,7 +176,13 @@ fn is_link_local(address: &IpAddr) -> bool {
 }
 
 /// Its first packet, if it came now. Hardware address and mark are not known.
-fn opening(space: &Space, way: Way, flow: &Flow, from: &str, out: &str) -> Option<Packet> {
+fn opening(
+    space: &Space,
+    way: Way,
+    flow: &TrackedConnection,
+    from: &str,
+    out: &str,
+) -> Option<Packet> {
     let mut packet = Packet::ZERO;
     if way != Way::Output {
         packet.set(Field::In, space.interfaces.place(from)?);
@@ -253,12 +233,12 @@ mod tests {
         };
         let own = plan.policy.zones.iter().flat_map(|zone| zone.own());
         let own: Vec<IpAddr> = own.map(|own| own.addr()).collect();
-        let judge = FlowJudge::new(&plan.policy, [&plan.ipv4, &plan.ipv6], own);
+        let judge = FlowJudge::new(&plan.policy, &plan.rules, own);
         let any = IpAddr::from([0, 0, 0, 0]);
         let parse = |text: &str| text.parse().unwrap_or(any);
         let flows = flows
             .iter()
-            .map(|(source, destination, port, reaches)| Flow {
+            .map(|(source, destination, port, reaches)| TrackedConnection {
                 source: parse(source),
                 destination: parse(destination),
                 protocol: 6,
@@ -332,18 +312,20 @@ mod tests {
         let parse = |text: &str| text.parse().unwrap_or(any);
         let zones = plan.policy.zones.iter().flat_map(|zone| zone.own());
         let zones: Vec<IpAddr> = zones.map(|own| own.addr()).collect();
-        let judge = FlowJudge::new(&plan.policy, [&plan.ipv4, &plan.ipv6], zones).with_link_local(
+        let judge = FlowJudge::new(&plan.policy, &plan.rules, zones).with_link_local(
             own.iter()
                 .map(|(own, link)| (parse(own), (*link).to_owned())),
         );
-        let flows = flows.iter().map(|(source, destination, port)| Flow {
-            source: parse(source),
-            destination: parse(destination),
-            protocol: 6,
-            from: 40_000,
-            to: *port,
-            reaches: parse(destination),
-        });
+        let flows = flows
+            .iter()
+            .map(|(source, destination, port)| TrackedConnection {
+                source: parse(source),
+                destination: parse(destination),
+                protocol: 6,
+                from: 40_000,
+                to: *port,
+                reaches: parse(destination),
+            });
         flows.map(|flow| judge.forbids(&flow)).collect()
     }
 

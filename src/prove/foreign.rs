@@ -3,8 +3,9 @@
 
 use super::condition::{Clause, Test, address};
 use super::packet::{Field, State};
+use crate::family::IpFamily;
 use crate::field::PortRange;
-use crate::netfilter::{IpFamily, Protocol};
+use crate::netfilter::Protocol;
 
 /// What some words ask of a packet.
 #[derive(Debug, Default)]

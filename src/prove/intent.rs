@@ -12,8 +12,9 @@ use super::condition::{address, network_range};
 use super::diagram::Set;
 use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::reach::Way;
+use crate::family::IpFamily;
 use crate::field::PortRange;
-use crate::netfilter::{IpFamily, Protocol, TcpFlags};
+use crate::netfilter::{Protocol, TcpFlags};
 use crate::policy::{
     Addresses, Allow, Camera, Egress, Endpoint, Flow, Forward, Policy, ProxyWay, Role, Service,
     Zone, ZoneIndex,

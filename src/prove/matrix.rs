@@ -15,7 +15,8 @@ use super::packet::{Field, Interfaces, Space, State};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::spoof::wishes;
-use crate::netfilter::{IpFamily, Ruleset};
+use crate::family::IpFamily;
+use crate::netfilter::Ruleset;
 
 /// What connections the matrix is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -39,7 +39,7 @@ mod witness;
 pub use claim::{Answer, Claim, Counterexample, broken, claims, claims_of};
 pub use compare::{Change, Comparison, Outcome, compare, differ};
 pub use fate::Kind;
-pub use flow::{Flow, FlowJudge};
+pub use flow::FlowJudge;
 pub use matrix::{About, Class, Matrix, matrix};
 pub use networks::{Behind, behind, parse as networks};
 pub use reach::Way;

@@ -18,8 +18,8 @@ use super::condition::address;
 use super::diagram::Set;
 use super::intent;
 use super::packet::{Field, Space};
+use crate::family::IpFamily;
 use crate::name::InterfaceName;
-use crate::netfilter::IpFamily;
 use crate::policy::{Policy, Role};
 
 /// Some addresses in a row.

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagram::{Diagrams, Set};
-use crate::netfilter::{CtStates, IpFamily, TupleAddress};
+use crate::family::IpFamily;
+use crate::netfilter::{CtStates, TupleAddress};
 
 /// A field of a packet, or what the kernel notes beside it. The order is that
 /// of the diagrams: what splits packets into few kinds comes first, addresses

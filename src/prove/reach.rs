@@ -9,7 +9,8 @@
 use super::diagram::Set;
 use super::packet::{Field, Interfaces, NO_INTERFACE, Space, State, Three};
 use super::program::{Chain, Effect, Program, Step, Table};
-use crate::netfilter::{IpFamily, Policy, Protocol, TableName};
+use crate::family::IpFamily;
+use crate::netfilter::{Policy, Protocol, TableName};
 
 /// The ways that a packet may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,8 @@ use super::packet::{Field, Interfaces, Space, State, Three};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
-use crate::netfilter::{IpFamily, Protocol, Ruleset, TableName};
+use crate::family::IpFamily;
+use crate::netfilter::{Protocol, Ruleset, TableName};
 
 /// A chain to look at alone.
 pub type Place = (TableName, String);

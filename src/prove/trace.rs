@@ -13,7 +13,8 @@ use super::packet::{Interfaces, NO_INTERFACE, Packet, Space};
 use super::program::{Program, interface_patterns};
 use super::reach::Way;
 use super::witness::{self, Naming};
-use crate::netfilter::{IpFamily, Ruleset};
+use crate::family::{Families, IpFamily};
+use crate::netfilter::Ruleset;
 use crate::policy::Policy;
 
 /// Options of `camfw trace`: name, without dashes, and value.
@@ -24,8 +25,7 @@ const LOOPBACK: &str = "lo";
 
 /// Rules to hold packets against.
 pub struct Tracer {
-    ipv4: Ruleset,
-    ipv6: Ruleset,
+    rules: Families<Ruleset>,
     policy: Option<Policy>,
     /// The one family that there are rules of, if not both.
     only: Option<IpFamily>,
@@ -37,13 +37,10 @@ pub struct Tracer {
 impl Tracer {
     /// Anyone's rules, and what is behind their interfaces, as far as it is known.
     pub fn of_rules(rules: Ruleset, family: IpFamily, behind: Vec<Behind>) -> Tracer {
-        let (ipv4, ipv6) = match family {
-            IpFamily::V4 => (rules, Ruleset::default()),
-            IpFamily::V6 => (Ruleset::default(), rules),
-        };
+        let mut only = Families::default();
+        *only.get_mut(family) = rules;
         Tracer {
-            ipv4,
-            ipv6,
+            rules: only,
             policy: None,
             only: Some(family),
             behind,
@@ -51,7 +48,7 @@ impl Tracer {
     }
 
     /// A policy's, by the names of its zones.
-    pub fn of_policy(policy: Policy, [ipv4, ipv6]: [Ruleset; 2]) -> Tracer {
+    pub fn of_policy(policy: Policy, rules: Families<Ruleset>) -> Tracer {
         let mut behind = networks::behind(&policy);
         let own: Vec<IpNet> = policy
             .zones
@@ -61,18 +58,10 @@ impl Tracer {
             .collect();
         behind.push(Behind::new(LOOPBACK, &own, &[]));
         Tracer {
-            ipv4,
-            ipv6,
+            rules,
             policy: Some(policy),
             only: None,
             behind,
-        }
-    }
-
-    fn ruleset(&self, family: IpFamily) -> &Ruleset {
-        match family {
-            IpFamily::V4 => &self.ipv4,
-            IpFamily::V6 => &self.ipv6,
         }
     }
 
@@ -82,7 +71,7 @@ impl Tracer {
 
     /// The space of packets by these interfaces too.
     fn space<'o>(&self, family: IpFamily, named: impl IntoIterator<Item = &'o Options>) -> Space {
-        let ruleset = self.ruleset(family);
+        let ruleset = self.rules.get(family);
         if let Some(policy) = &self.policy {
             return claim::space(policy, &[ruleset], family);
         }
@@ -163,7 +152,7 @@ impl Tracer {
         let family = family_of(options);
         let mut space = self.space(family, [options]);
         let (way, packet) = self.packet(&space, options)?;
-        let program = Program::new(self.ruleset(family), &space);
+        let program = Program::new(self.rules.get(family), &space);
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
         let mut text = String::new();
@@ -189,19 +178,17 @@ impl Tracer {
         for (number, line) in lines {
             packets.push((number, split(line)));
         }
-        let mut spaces = [IpFamily::V4, IpFamily::V6]
-            .map(|family| self.space(family, packets.iter().map(|(_, packet)| packet.as_slice())));
-        let programs = [
-            Program::new(&self.ipv4, &spaces[0]),
-            Program::new(&self.ipv6, &spaces[1]),
-        ];
-        for (space, program) in spaces.iter_mut().zip(&programs) {
+        let families = Families::from_fn(|family| {
+            let packets = packets.iter().map(|(_, packet)| packet.as_slice());
+            let mut space = self.space(family, packets);
+            let program = Program::new(self.rules.get(family), &space);
             space.forwarding_counts = program.asked.hops;
-        }
+            (space, program)
+        });
         let mut text = String::new();
         for (number, options) in &packets {
             let family = family_of(options);
-            let (space, program) = (&spaces[family as usize], &programs[family as usize]);
+            let (space, program) = families.get(family);
             let (way, packet) = self
                 .packet(space, options)
                 .map_err(|error| format!("{}: {error}", number + 1))?;

@@ -7,8 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::packet::{Field, NO_INTERFACE, Packet, Space, State, helper_code};
 use super::reach::Way;
+use crate::family::IpFamily;
 use crate::name::MacAddress;
-use crate::netfilter::{CtDirection, IpFamily, TcpFlags};
+use crate::netfilter::{CtDirection, TcpFlags};
 
 /// What interfaces are called: by the zone they belong to, if there is one.
 #[derive(Debug, Clone, Default)]

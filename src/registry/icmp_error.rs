@@ -3,7 +3,7 @@
 //! Each quotes the packet that it is about, so it carries bytes of its sender's
 //! choice to that packet's sender.
 
-use crate::netfilter::IpFamily;
+use crate::family::IpFamily;
 
 /// An error that a connection needs to hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

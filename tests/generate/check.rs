@@ -144,6 +144,6 @@ fn check(ruleset: &Ruleset) -> Result<(), String> {
 
 /// The same of both families.
 pub fn check_plan(plan: &Plan) -> Result<(), String> {
-    check(&plan.ipv4)?;
-    check(&plan.ipv6)
+    check(&plan.rules.v4)?;
+    check(&plan.rules.v6)
 }

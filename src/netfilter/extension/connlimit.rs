@@ -1,6 +1,7 @@
 //! `-m connlimit`: how many connections of one source address are open.
 
-use super::{Extension, IpFamily, Match, Words};
+use super::{Extension, Match, Words};
+use crate::family::IpFamily;
 
 pub(super) const CONNLIMIT: Extension<Match> = Extension {
     name: "connlimit",

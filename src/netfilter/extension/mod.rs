@@ -30,9 +30,10 @@ mod words;
 
 use std::net::IpAddr;
 
+use crate::family::IpFamily;
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, LogPrefix, MacAddress, ServiceName};
-use crate::netfilter::{IpFamily, Negatable};
+use crate::netfilter::Negatable;
 pub use conntrack::{Connection, CtDirection, CtStates, TupleAddress};
 pub use mark::MarkBits;
 pub use multiport::{MULTIPORT_MAX, Multiport, PortSide};

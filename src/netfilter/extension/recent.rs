@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Extension, IpFamily, Match, Words};
+use super::{Extension, Match, Words};
+use crate::family::IpFamily;
 use crate::name::ChainName;
 
 /// What a `recent` match does with its list of source addresses.

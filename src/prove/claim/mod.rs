@@ -22,9 +22,9 @@ use super::packet::{
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
+use crate::family::{Families, IpFamily};
 use crate::field::PortRange;
-use crate::netfilter::{IpFamily, Protocol, Ruleset, TableName};
-use crate::plan::Plan;
+use crate::netfilter::{Protocol, Ruleset, TableName};
 use crate::policy::{Addresses, Allow, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
 use crate::registry::multicast::DISCOVERY;
 
@@ -108,28 +108,29 @@ impl std::fmt::Display for Claim {
     }
 }
 
-/// The first claim about a plan that does not hold, in words.
-pub fn broken(plan: &Plan) -> Option<String> {
-    broken_within(plan, NODES_MAX)
+/// The first claim about a policy and its rules that does not hold, in words.
+pub fn broken(policy: &Policy, rules: &Families<Ruleset>) -> Option<String> {
+    broken_within(policy, rules, NODES_MAX)
 }
 
 /// The same of a proof that may make so many nodes.
-fn broken_within(plan: &Plan, most: usize) -> Option<String> {
-    let claims = claims_within(&plan.policy, &plan.ipv4, &plan.ipv6, most);
+fn broken_within(policy: &Policy, rules: &Families<Ruleset>, most: usize) -> Option<String> {
+    let claims = claims_within(policy, rules, most);
     let broken = claims.into_iter().find(|claim| !claim.answer.holds())?;
     Some(broken.to_string())
 }
 
 /// The claims about a policy and the rules that are to carry it out, or that a
 /// kernel holds.
-pub fn claims(policy: &Policy, ipv4: &Ruleset, ipv6: &Ruleset) -> Vec<Claim> {
-    claims_within(policy, ipv4, ipv6, NODES_MAX)
+pub fn claims(policy: &Policy, rules: &Families<Ruleset>) -> Vec<Claim> {
+    claims_within(policy, rules, NODES_MAX)
 }
 
-fn claims_within(policy: &Policy, ipv4: &Ruleset, ipv6: &Ruleset, most: usize) -> Vec<Claim> {
-    let mut claims = claims_of_within(policy, ipv4, IpFamily::V4, most);
-    claims.extend(claims_of_within(policy, ipv6, IpFamily::V6, most));
-    claims
+fn claims_within(policy: &Policy, rules: &Families<Ruleset>, most: usize) -> Vec<Claim> {
+    let families = rules.iter();
+    families
+        .flat_map(|(family, rules)| claims_of_within(policy, rules, family, most))
+        .collect()
 }
 
 /// The same of one family.
@@ -711,6 +712,7 @@ mod tests {
     use std::error::Error;
 
     use super::*;
+    use crate::plan::Plan;
     use crate::policy::Answers;
     use crate::source::Source;
 
@@ -740,17 +742,17 @@ mod tests {
     fn a_line_of_many_sources_and_destinations_has_as_many_rules_as_addresses()
     -> Result<(), Box<dyn Error>> {
         let plan = plan(249, 1500)?;
-        let rules = plan.ipv4.tables().flat_map(|(_, table)| &table.chains);
+        let rules = plan.rules.v4.tables().flat_map(|(_, table)| &table.chains);
         let rules: usize = rules.map(|chain| chain.rules.len()).sum();
         assert!(rules < 4 * (249 + 1500), "{rules} rules");
-        assert_eq!(broken(&plan), None);
+        assert_eq!(broken(&plan.policy, &plan.rules), None);
         Ok(())
     }
 
     #[test]
     fn a_proof_past_its_bound_names_the_line() -> Result<(), Box<dyn Error>> {
         let plan = plan(249, 1500)?;
-        let why = broken_within(&plan, 10_000).unwrap_or_default();
+        let why = broken_within(&plan.policy, &plan.rules, 10_000).unwrap_or_default();
         assert!(why.contains("takes more work than a proof may"), "{why}");
         let line = "camfw.toml:13, with 249 sources and 1500 destinations: write networks";
         assert!(why.contains(line), "{why}");

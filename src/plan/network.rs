@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{LAST_METRIC, MAIN_TABLE, Neighbour, Route, Wanted, WantedLink, Way, default_metric};
+use crate::net::{
+    LAST_METRIC, MAIN_TABLE, Neighbour, Route, Wanted, WantedLink, Way, default_metric,
+};
 use crate::policy::{Ipv6Mode, Policy, Zone};
 
 /// What a policy wants of the network.
