@@ -45,7 +45,9 @@ pub(super) fn enforce_with_names(
 ) -> Result<Enforced, Failure> {
     let mut enforced = enforce(&policy.plan, Missing::Refuse { replace }, mark)?;
     if !policy.plan.policy.hosts.is_empty() {
-        names::ask(&policy.plan.policy);
+        enforced
+            .undone
+            .extend(names::ask(&policy.plan.policy).unkept);
         // Nothing but rules comes of names: the same rules are in force already.
         if let Ok(answered) = PlannedPolicy::new(policy.snapshot.clone())
             && answered.plan.rules != policy.plan.rules

@@ -49,7 +49,12 @@ pub(crate) fn boot(config: &Path) -> Ending {
     // Its own: another one is that of somebody who closes the box after it.
     let mark = &closing.marked.unwrap_or_else(|_| Mark::read());
     log::info!("Sealed: nothing passes until the policy holds");
-    names::expire();
+    let unkept = names::expire().unkept;
+    boot_closed(config, mark).undone(unkept)
+}
+
+/// The box is closed, and this command has its turn.
+fn boot_closed(config: &Path, mark: &Mark) -> Ending {
     let policy = match PlannedPolicy::read(config) {
         Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
             let why = "the file was applied and never confirmed".to_owned();

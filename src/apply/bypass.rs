@@ -25,18 +25,21 @@ pub fn shut() -> Result<(), StepError> {
     let wanted = Record::noted()
         .policy()
         .and_then(|kept| PlannedPolicy::new(kept).ok());
-    let find = || -> Result<Vec<Bypass>, StepError> {
+    let find = |current: &Current| -> Vec<Bypass> {
         let wanted = wanted.as_ref().map(|policy| &policy.plan.network);
-        let mut found = net::bypasses(&netlink::read()?, wanted);
+        let mut found = net::bypasses(current, wanted);
         found.retain(|bypass| bypass.is_up);
-        Ok(found)
+        found
     };
-    let found = find()?;
+    // Whether nftables answers is no reason to leave open what is seen without.
+    let without = find(&netlink::read_without_hooks()?);
+    shut_these(&without)?;
+    let found = find(&netlink::read()?);
     shut_these(&found)?;
     if found.is_empty() {
         return Ok(());
     }
-    let left = find()?;
+    let left = find(&netlink::read()?);
     if left.is_empty() {
         Ok(())
     } else {

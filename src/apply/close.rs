@@ -30,9 +30,6 @@ use crate::plan::sysctl;
 /// How long the programs that close the tables may take, all in all.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How the reason of a state begins in which that is so.
-const DOWN: &str = "the interfaces are down";
-
 /// What closing a box came to that asks nobody.
 pub(super) struct Closing {
     /// Whether it is closed.
@@ -96,7 +93,7 @@ pub(super) fn stop_forwarding() -> Result<(), StepError> {
         .try_for_each(|setting| write(setting).map(drop))
 }
 
-/// What becomes of a box whose tables could not be closed, whoever was to: past
+/// What becomes of a box whose rules or settings could not be closed, whoever was to: past
 /// that, its links go down. The outcome, and the state to note from `closed`, which
 /// is that of a closed box.
 pub(super) fn down_instead(
@@ -108,7 +105,7 @@ pub(super) fn down_instead(
     match set_links_down(wanted) {
         Ok(()) => (
             Outcome::SealedByLinks(error),
-            closed.sealed_because(&format!("{DOWN}, since {why}")),
+            closed.sealed_by_links(&format!("the interfaces are down, since {why}")),
         ),
         Err(step) => {
             let error = CommandError::StepAndClose {
@@ -158,7 +155,7 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
 
 /// The ports of camfw's own bridges pass no frame, to each other or the router.
 fn set_ports_down() -> Result<(), StepError> {
-    let current = netlink::read()?;
+    let current = netlink::read_without_hooks()?;
     let mut ports = own_ports(&current, noted_plan().as_ref().map(|plan| &plan.network));
     ports.retain(|port| is_up(&current, port));
     Ok(netlink::set_down(&ports)?)
@@ -167,7 +164,7 @@ fn set_ports_down() -> Result<(), StepError> {
 /// Sets the links down of the policy that was in force and of the one that was to
 /// be; where the first is not kept, all but the loopback.
 fn set_links_down(wanted: Option<&Wanted>) -> Result<(), StepError> {
-    let current = netlink::read()?;
+    let current = netlink::read_without_hooks()?;
     let mut up = up_links(&current, None);
     if let Some(noted) = noted_plan() {
         let zones = [Some(&noted.network), wanted].into_iter().flatten();
@@ -190,8 +187,7 @@ fn up_links(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
 
 /// Whether a box that was closed by its links is so still.
 pub(super) fn is_down_instead(noted: &InForce, current: &Current, wanted: Option<&Wanted>) -> bool {
-    let by_links = noted.why().is_some_and(|why| why.starts_with(DOWN));
-    by_links && up_links(current, wanted).is_empty()
+    noted.is_sealed_by_links() && up_links(current, wanted).is_empty()
 }
 
 fn is_up(current: &Current, name: &str) -> bool {

@@ -18,6 +18,9 @@ pub(crate) enum InForce {
     Sealed {
         /// The step that failed; None if it was asked for.
         why: Option<String>,
+        /// By what; files of earlier versions do not say.
+        #[serde(default)]
+        how: SealedBy,
         /// The trial whose policy could not be carried out. At its deadline the
         /// last good policy comes back.
         trial: Option<Trial>,
@@ -78,6 +81,17 @@ pub(crate) enum InForce {
         /// Why the note cannot be read; None if there is none.
         why: Option<String>,
     },
+}
+
+/// What a sealed box is closed by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SealedBy {
+    /// Its tables, with forwarding off.
+    #[default]
+    Tables,
+    /// The interfaces of its zones are down: something else failed.
+    Links,
 }
 
 /// A policy that is in force until it is confirmed, or else taken back.
@@ -145,6 +159,7 @@ impl InForce {
     pub(crate) fn sealed() -> InForce {
         InForce::Sealed {
             why: None,
+            how: SealedBy::Tables,
             trial: None,
         }
     }
@@ -153,8 +168,24 @@ impl InForce {
     pub(crate) fn sealed_because(&self, why: &str) -> InForce {
         InForce::Sealed {
             why: Some(why.to_owned()),
+            how: SealedBy::Tables,
             trial: self.trial().cloned(),
         }
+    }
+
+    /// The same, where its links had to go down for it.
+    pub(crate) fn sealed_by_links(&self, why: &str) -> InForce {
+        InForce::Sealed {
+            why: Some(why.to_owned()),
+            how: SealedBy::Links,
+            trial: self.trial().cloned(),
+        }
+    }
+
+    /// Whether its links are all that closes it.
+    pub(crate) fn is_sealed_by_links(&self) -> bool {
+        let by_links = SealedBy::Links;
+        matches!(self, InForce::Sealed { how, .. } if *how == by_links)
     }
 
     /// Not even closed when this state could not be reached; a trial goes on.

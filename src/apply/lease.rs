@@ -39,19 +39,19 @@ pub(crate) fn take_lease(config: &Path, link: &str, event: &str) -> Ending {
         }
         (metric, _) => metric.unwrap_or(LAST_METRIC),
     };
-    if lease != net::Lease::Unchanged
-        && let Err(error) = store::remove(Place::Run, &refusal_of(link))
-    {
-        log::warn!("cannot forget the lease that was refused: {error}");
-    }
-    match netlink::set_lease(link, &lease, metric) {
+    // Else `status` goes on to tell of one that was refused.
+    let forgotten = match lease {
+        net::Lease::Unchanged => Ok(()),
+        _ => store::remove(Place::Run, &refusal_of(link)),
+    };
+    let outcome = match netlink::set_lease(link, &lease, metric) {
         Ok(()) => Outcome::Applied {
             made: Vec::new(),
             missing: Vec::new(),
-        }
-        .into(),
-        Err(error) => Outcome::Failed(error.into()).into(),
-    }
+        },
+        Err(error) => Outcome::Failed(error.into()),
+    };
+    Ending::from(outcome).noting(forgotten)
 }
 
 /// The last lease of each zone by DHCP, where it was refused: why, in words.

@@ -29,9 +29,18 @@ pub fn known() -> ResolvedHosts {
     ResolvedHosts::from_text(&text)
 }
 
+/// What asking came to, in words.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// Why names have no answer now.
+    pub unresolved: Vec<String>,
+    /// Where the answers could not be kept.
+    pub unkept: Vec<String>,
+}
+
 /// Asks for the names of a policy, and keeps the answers beside the last ones to
-/// those that have none now; why those have none.
-pub fn ask(policy: &Policy) -> Vec<String> {
+/// those that have none now.
+pub fn ask(policy: &Policy) -> Asked {
     let mut hosts = known();
     let mut problems = Vec::new();
     let now = clock::now();
@@ -55,30 +64,63 @@ pub fn ask(policy: &Policy) -> Vec<String> {
     if let Some(open) = open_connections() {
         hosts.forget_closed(|address| open.contains_key(&address));
     }
-    keep(&hosts);
-    problems
+    let unkept = keep(&hosts, places(policy.keep));
+    Asked {
+        unresolved: problems,
+        unkept,
+    }
 }
 
-/// Ends the time of former addresses whose time is over; whether there were any.
-pub fn expire() -> bool {
+/// What ending the time of former addresses came to.
+#[derive(Debug, Default)]
+pub struct Expired {
+    /// Whether there were any whose time is over.
+    pub any: bool,
+    /// Where that could not be noted, in words: they are good there still.
+    pub unkept: Vec<String>,
+}
+
+/// Ends the time of former addresses whose time is over. What is on the disk alone
+/// is ended by the next boot, before anything goes by it.
+pub fn expire() -> Expired {
     let before = known();
     let mut hosts = before.clone();
     hosts.expire(clock::now());
-    keep(&hosts);
-    hosts.for_new_connections() != before.for_new_connections()
+    if hosts == before {
+        return Expired::default();
+    }
+    Expired {
+        any: hosts.for_new_connections() != before.for_new_connections(),
+        unkept: keep(&hosts, places(false)),
+    }
 }
 
-fn keep(hosts: &ResolvedHosts) {
-    if *hosts == known() {
-        return;
+/// Where a policy has things kept: on the disk only if it says so.
+fn places(on_disk: bool) -> &'static [Place] {
+    match on_disk {
+        true => &PLACES,
+        false => &PLACES[..1],
     }
+}
+
+/// Keeps the answers; where it cannot, in words.
+fn keep(hosts: &ResolvedHosts, places: &[Place]) -> Vec<String> {
     let text = hosts.to_text();
-    for place in PLACES {
+    let is_there = |place| store::read(place, NAME).ok().flatten().as_ref() == Some(&text);
+    let mut unkept = Vec::new();
+    for place in places.iter().copied().filter(|place| !is_there(*place)) {
         if let Err(error) = store::write(place, NAME, &text) {
+            let then = match place {
+                Place::Run => "earlier answers hold",
+                Place::Disk => "the next boot goes by earlier answers",
+            };
             let (folder, cause) = (place.folder(), error.cause);
-            log::warn!("cannot keep what names resolved to in {folder}: {cause}");
+            unkept.push(format!(
+                "cannot keep what names resolved to in {folder}: {cause}; {then}"
+            ));
         }
     }
+    unkept
 }
 
 /// How many connections are open to each address; None where it cannot be told.

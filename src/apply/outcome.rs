@@ -46,7 +46,7 @@ pub(crate) enum Outcome {
     Closed,
     /// A step failed and the box is closed.
     Sealed(CommandError),
-    /// The tables could not be closed, and the zones' links are down instead.
+    /// A step of closing it failed, and the zones' links are down instead.
     SealedByLinks(CommandError),
     /// The rules are loaded, a later step failed, and nothing is forwarded.
     NotForwarding(CommandError),
@@ -195,7 +195,7 @@ impl fmt::Display for Outcome {
             Outcome::Sealed(why) => write!(f, "Sealed: {}", with_causes(why)),
             Outcome::SealedByLinks(why) => write!(
                 f,
-                "Sealed: the interfaces are down, since the tables could not be closed: {}",
+                "Sealed: the interfaces are down, since the box could not be closed as a whole: {}",
                 with_causes(why)
             ),
             Outcome::NotForwarding(why) => write!(

@@ -191,6 +191,7 @@ mod tests {
             pending(),
             pending().not_forwarding("why"),
             pending().sealed_because("why"),
+            pending().sealed_by_links("why"),
             pending().confirmed().ok_or("it is pending")?,
             InForce::sealed(),
             InForce::Open,
@@ -201,6 +202,17 @@ mod tests {
                 assert!(parse(&text[..end], 80.0).is_err(), "cut off at {end}");
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_that_does_not_say_how_it_was_sealed_is_read() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let state = InForce::sealed().sealed_because("why");
+        let now = text(state.clone())?;
+        let before = now.replace("\"how\":\"tables\",", "");
+        assert_ne!(before, now);
+        assert_eq!(parse(&before, 80.0)?.in_force, state);
         Ok(())
     }
 

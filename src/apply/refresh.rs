@@ -22,28 +22,29 @@ pub(crate) fn refresh(config: &Path) -> Ending {
         Ok(policy) => policy,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
-    let problems = names::ask(&policy.plan.policy);
+    let names::Asked { unresolved, unkept } = names::ask(&policy.plan.policy);
     let in_force = Record::read().in_force;
     if !in_force.is_forwarding() {
-        return Outcome::Failed(CommandError::NothingToRefresh).into();
+        return Ending::from(Outcome::Failed(CommandError::NothingToRefresh)).undone(unkept);
     }
     let policy = match PlannedPolicy::in_force(config) {
         Ok(policy) => policy,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
     match enforce(&policy.plan, Missing::Tolerate, &turn.mark) {
-        Err(failure) => recover(&policy.plan, in_force, failure, &turn.mark),
+        Err(failure) => recover(&policy.plan, in_force, failure, &turn.mark).undone(unkept),
         Ok(enforced) => {
             let state = in_force.enforced(enforced.missing.clone());
-            let outcome = match problems.is_empty() {
+            let outcome = match unresolved.is_empty() {
                 true => Outcome::Applied {
                     made: enforced.made,
                     missing: enforced.missing,
                 },
-                false => Outcome::Failed(CommandError::Names(problems)),
+                false => Outcome::Failed(CommandError::Names(unresolved)),
             };
             Ending::from(outcome)
                 .undone(enforced.undone)
+                .undone(unkept)
                 .noting(turn.mark.settle(&state))
         }
     }

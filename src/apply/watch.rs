@@ -158,7 +158,9 @@ impl Look {
             self.told.push(line);
             return;
         }
-        self.expired = names::expire();
+        let expired = names::expire();
+        self.expired = expired.any;
+        self.told.extend(expired.unkept);
         let file = PlannedPolicy::read(config);
         let policy = match record.policy() {
             Some(kept) => {

@@ -189,6 +189,18 @@ pub enum NetworkError {
         /// What it ought to be.
         expected: String,
     },
+    /// The link of this name is not the device that the file means.
+    #[error(
+        "interface {name} of zone {zone} is another device{how}; correct the file, or give that device another name"
+    )]
+    AnotherDevice {
+        /// The name.
+        name: InterfaceName,
+        /// The zone it is for.
+        zone: String,
+        /// How the zone's was looked for.
+        how: String,
+    },
     /// Another link has the address.
     #[error("address {address} of zone {zone} is already on interface {other}; remove it there")]
     AddressElsewhere {
@@ -325,6 +337,14 @@ impl<'a> World<'a> {
         match &link.device {
             Device::Named | Device::Mac(_) | Device::Path(_) => {
                 let found = found.ok_or_else(|| missing(&link.name))?;
+                // By its name it would get what the rules give the zone's.
+                if !is_device(found, &link.device) {
+                    return Err(NetworkError::AnotherDevice {
+                        name: link.name.clone(),
+                        zone: link.zone.clone(),
+                        how: how(&link.device),
+                    });
+                }
                 if let Some(bridge) = self.current.earlier_bridge_of(found) {
                     changes.push(Change::Release {
                         port: name,
@@ -496,18 +516,17 @@ pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) ->
     let mut names: Vec<String> = current.links.iter().map(|link| link.name.clone()).collect();
     let mut moves: Vec<(usize, &InterfaceName)> = Vec::new();
     for link in &wanted.links {
-        let found = current.links.iter().position(|there| {
-            // A VLAN or bridge has the hardware address of the device below it.
-            there.kind == Kind::Other
-                && match &link.device {
-                    Device::Mac(mac) => there.mac == Some(*mac),
-                    Device::Path(path) => there
-                        .path
-                        .as_deref()
-                        .is_some_and(|there| is_at(there, path)),
-                    _ => false,
-                }
-        });
+        if !matches!(link.device, Device::Mac(_) | Device::Path(_)) {
+            continue;
+        }
+        let mut links = current.links.iter();
+        let found = links.position(|there| is_device(there, &link.device));
+        let is_named = |there: &Link| there.name == link.name.as_str();
+        let mut links = current.links.iter();
+        if links.any(|there| is_named(there) && is_device(there, &link.device)) {
+            // Another one may be like it.
+            continue;
+        }
         if let Some(index) = found
             && names[index] != link.name.as_str()
         {
@@ -546,6 +565,21 @@ pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) ->
     }
     diff.changes.extend(first.into_iter().chain(then));
     names
+}
+
+/// Whether a link is the device that a file means, whatever it is called.
+fn is_device(there: &Link, device: &Device) -> bool {
+    // A VLAN or bridge has the hardware address of the device below it.
+    let is_physical = there.kind == Kind::Other;
+    match device {
+        Device::Named => true,
+        Device::Mac(mac) => is_physical && there.mac == Some(*mac),
+        Device::Path(path) => {
+            let there = there.path.as_deref().filter(|_| is_physical);
+            there.is_some_and(|there| is_at(there, path))
+        }
+        Device::Vlan { .. } | Device::Bridge { .. } => false,
+    }
 }
 
 /// Whether a device's path is the wanted one or ends with it, part by part.
@@ -777,6 +811,51 @@ mod tests {
             ["address fd00::1/64 of zone external is already on interface eth0; remove it there"]
         );
         assert!(told(&with("fd00::1/64", false)?, &wanted).is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn another_device_does_not_take_the_place_by_its_name() -> Result {
+        let mac = |last| MacAddress::from([2, 0, 0, 0, 0, last]);
+        let with = |mac| Link {
+            mac: Some(mac),
+            ..link("eth0")
+        };
+        for device in [Device::Mac(mac(1)), Device::Path("usb1/1-1".into())] {
+            let mut wanted = wanted("eth0", device)?;
+            let mut current = Current {
+                links: vec![with(mac(2))],
+                ..Current::default()
+            };
+            wanted.links[0].optional = true;
+            let told = told(&current, &wanted).join("; ");
+            assert!(told.contains("is another device (no interface"), "{told}");
+            assert!(!told.contains("add address"), "{told}");
+            assert!(
+                !diff(&current, &wanted).lacks_links(),
+                "nobody waits for it"
+            );
+            // The control.
+            current.links[0].mac = Some(mac(1));
+            current.links[0].path = Some("/devices/pci0/usb1/1-1".into());
+            assert_eq!(diff(&current, &wanted).problems, []);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn of_two_alike_the_one_that_has_the_name_keeps_it() -> Result {
+        let mac = MacAddress::from([2, 0, 0, 0, 0, 1]);
+        let alike = |name| Link {
+            mac: Some(mac),
+            ..link(name)
+        };
+        let current = Current {
+            links: vec![alike("eth7"), alike("eth0")],
+            ..Current::default()
+        };
+        let told = told(&current, &wanted("eth0", Device::Mac(mac))?);
+        assert!(!told.iter().any(|told| told.contains("rename")), "{told:?}");
         Ok(())
     }
 

@@ -126,12 +126,34 @@ pub fn with_rules(policy: &Policy) -> Vec<Setting> {
 }
 
 fn of_conntrack() -> Vec<Setting> {
-    vec![setting(
-        "net/netfilter/nf_conntrack_tcp_loose",
-        "0",
-        Need::Required,
-        "a connection that has ended is not picked up in the middle",
-    )]
+    vec![
+        setting(
+            "net/netfilter/nf_conntrack_tcp_loose",
+            "0",
+            Need::Required,
+            "a connection that has ended is not picked up in the middle",
+        ),
+        setting(
+            "net/netfilter/nf_conntrack_tcp_be_liberal",
+            "0",
+            Need::Required,
+            "a segment outside the window is no part of the connection",
+        ),
+        // Linux 5.14
+        setting(
+            "net/netfilter/nf_conntrack_tcp_ignore_invalid_rst",
+            "0",
+            Need::IfPresent,
+            "nor is a reset outside of it",
+        ),
+        // Up to Linux 5.19
+        setting(
+            "net/netfilter/nf_conntrack_helper",
+            "0",
+            Need::IfPresent,
+            "no connection gets a helper that the file does not give it",
+        ),
+    ]
 }
 
 /// The file's own values in place of ours.

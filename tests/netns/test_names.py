@@ -107,6 +107,25 @@ class Names(RouterTest):
         self.camfw("boot")
         self.assertTrue(self.reaches(SECOND))
 
+    def test_answers_that_are_not_kept_are_exit_1(self) -> None:
+        self.serve(FIRST)
+        self.camfw("apply")
+        run, disk = self.program.run_folder / "camfw/hosts", self.program.var / "camfw/hosts"
+        told = "cannot keep what names resolved to"
+        for place in (run, disk):
+            place.unlink()
+            place.mkdir()
+            for command in ("apply", "refresh"):
+                result = self.camfw(command, expect=1)
+                self.assertIn(told, result.stderr)
+                self.assertIn("Applied: ", result.stderr)
+            place.rmdir()
+            self.camfw("apply")
+        self.add("[router]", "keep = false")
+        disk.unlink()
+        disk.mkdir()
+        self.assertNotIn(told, self.camfw("apply").stderr)
+
     def test_a_lookup_that_fails_keeps_the_last_answer(self) -> None:
         self.serve(FIRST)
         self.camfw("apply")

@@ -124,6 +124,15 @@ mac = "02:00:00:00:00:11"
         self.change_config('interface = "eth1"', 'interface = { mac = "02:00:00:00:09:09", name = "cam0" }')
         self.assert_refused("cam0", "02:00:00:00:09:09", "the interfaces here are eth0, eth1, eth2")
 
+    def test_another_device_does_not_take_the_place_by_its_name(self) -> None:
+        self.change_config('interface = "eth1"', 'interface = { mac = "02:00:00:00:09:09", name = "eth1" }')
+        self.assert_refused("eth1", "is another device", "02:00:00:00:09:09")
+        self.assert_not_forwarding(self.camfw("boot", expect=3), "eth1", "is another device")
+        self.assertFalse(probes.ping(self.camera, "192.168.8.1", 0.5), "it got no address")
+        self.router.ip("link", "set", "eth1", "address", "02:00:00:00:09:09")
+        self.camfw("apply")
+        self.assertTrue(probes.ping(self.camera, "192.168.8.1"), "control")
+
     def test_an_address_on_another_interface_is_told(self) -> None:
         self.router.ip("address", "add", "192.168.8.1/24", "dev", "eth0")
         self.assert_refused("eth0", "192.168.8.1/24")
@@ -352,6 +361,16 @@ mac = "02:00:00:00:00:11"
                 self.camfw("status")
                 self.hook("deconfig")
                 self.camfw("status")
+
+    def test_a_refusal_that_cannot_be_forgotten_is_exit_1(self) -> None:
+        self.boot_with_dhcp()
+        good = ("ip=10.9.0.7", "mask=24", "router=10.9.0.1")
+        # In place of the file that tells of a lease that was refused.
+        (self.program.run_folder / "camfw/lease-refused-eth0").mkdir()
+        self.assertIn("cannot remove", self.hook("bound", *good, expect=1).said)
+        self.assertIn("10.9.0.7/24", self.links(), "the lease is in")
+        (self.program.run_folder / "camfw/lease-refused-eth0").rmdir()
+        self.hook("renew", *good)
 
     def test_an_unreachable_route_is_behind_a_lease(self) -> None:
         self.boot_with_dhcp()

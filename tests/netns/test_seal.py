@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +172,29 @@ class Seal(SealTest):
         self.assert_sealed()
 
 
+# socket(AF_NETLINK, ..., NETLINK_NETFILTER) fails with EIO, by a filter of seccomp(2):
+# the parts of struct seccomp_data are the call's number at 0 and its arguments from 16.
+WITHOUT_NFNETLINK = """
+import ctypes, os, platform, struct, sys
+number = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+def unless(at, value, skip):
+    return struct.pack("=HBBI", 0x20, 0, 0, at) + struct.pack("=HBBI", 0x15, 0, skip, value)
+code = unless(0, number, 5) + unless(16, 16, 3) + unless(32, 12, 1)
+code += struct.pack("=HBBI", 0x06, 0, 0, 0x00050005) + struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
+kept = ctypes.create_string_buffer(code, len(code))
+program = struct.pack("HP", len(code) // 8, ctypes.addressof(kept))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.create_string_buffer(program), 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def without_nfnetlink() -> list[str]:
+    """Runs a program for which nfnetlink is out of order."""
+    return [sys.executable, "-c", WITHOUT_NFNETLINK]
+
+
 class SealLegacy1(SealTest):
     """What only legacy iptables has, or where the backend is beside the point."""
 
@@ -188,6 +212,19 @@ class SealLegacy1(SealTest):
                 self.assertIn(" DOWN ", shown)
             for way, reach in self.crossings(wait=0.5).items():
                 self.assertFalse(reach, way)
+        self.camfw("apply")
+        self.assertTrue(probes.ping(self.camera, self.lab.address("camera", "router")))
+
+    def test_links_go_down_whether_nftables_answers_or_not(self) -> None:
+        self.camfw("boot")
+        result = self.camfw("seal", before=without_nfnetlink(), expect=3)
+        self.assertIn("Sealed: the interfaces are down", result.stderr)
+        self.assertIn("nftables", result.stderr, "what failed is said")
+        self.assertNotIn("tables could not", result.stderr)
+        for way, reach in self.crossings(wait=0.5).items():
+            self.assertFalse(reach, way)
+        self.assert_closed_tables()
+        self.assertIn('"how":"links"', self.camfw("status", "--json", expect=3).stdout)
         self.camfw("apply")
         self.assertTrue(probes.ping(self.camera, self.lab.address("camera", "router")))
 

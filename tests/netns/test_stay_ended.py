@@ -253,6 +253,18 @@ class StayEnded(RouterTest):
             self.assertTrue(probes.tcp(self.router, example.INTERNET.address, 80))
             self.assertTrue(probes.udp(self.router, example.INTERNET.address, 5000, internet.received))
 
+    def test_what_conntrack_takes_for_part_of_a_connection_is_kept(self) -> None:
+        settings = {f"net.netfilter.nf_conntrack_tcp_{name}": "0" for name in ("be_liberal", "ignore_invalid_rst")}
+        for setting in settings:
+            self.router.write_sysctl(setting, "1")
+        self.boot(ZONES, HTTPS)
+        for setting, value in settings.items():
+            self.assertEqual(self.router.read_sysctl(setting), value)
+            self.router.write_sysctl(setting, "1")
+            self.assertIn(f"sysctl {setting} is 1, not 0", self.camfw("status", expect=1).said)
+            self.camfw("apply")
+            self.assertEqual(self.router.read_sysctl(setting), value)
+
     def test_connections_are_not_picked_up_in_the_middle(self) -> None:
         self.router.write_sysctl(LOOSE, "1")
         self.boot(ZONES, HTTPS)

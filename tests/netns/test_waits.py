@@ -52,6 +52,7 @@ class Waits(RouterTest):
             "-e", "inject=write:delay_enter=600000000"))
         self.assertGreater(time.monotonic() - started, 9, "control: it is waited for")
         self.assertIn("ip_forward", said)
+        self.assertNotIn("tables could not be closed", said)
         # What could be closed is.
         self.assert_closed_tables()
 

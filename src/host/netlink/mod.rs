@@ -101,7 +101,7 @@ pub enum NetlinkError {
 /// # Errors
 /// Netlink cannot be opened or a dump fails.
 pub fn read() -> Result<Current, NetlinkError> {
-    let mut current = with_handle(|handle| async move { read::all(&handle).await })?;
+    let mut current = read_without_hooks()?;
     for (name, hook) in hooks::read().map_err(NetlinkError::Nftables)? {
         let links = current.links.iter_mut();
         for link in links.filter(|link| name.is_for(&link.name)) {
@@ -111,6 +111,15 @@ pub fn read() -> Result<Current, NetlinkError> {
         }
     }
     Ok(current)
+}
+
+/// The same without what nftables has on devices, which another part of the kernel
+/// is asked for: who closes the box does not wait for it.
+///
+/// # Errors
+/// Netlink cannot be opened or a dump fails.
+pub fn read_without_hooks() -> Result<Current, NetlinkError> {
+    with_handle(|handle| async move { read::all(&handle).await })
 }
 
 /// The options of the kernel without which it cannot make these kinds of link,
