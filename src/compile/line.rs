@@ -10,7 +10,7 @@ use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::name::ChainName;
 use crate::netfilter::{CtStates, Match, Negatable, RecentCheck, Rule, Table, Target};
-use crate::policy::{Addresses, Allow, Endpoint, Flow, Service};
+use crate::policy::{Addresses, Allow, Endpoint, Flow, RulePurpose, Service};
 use crate::registry::group;
 
 /// Some of what an allow line opens.
@@ -196,12 +196,16 @@ impl Compiler<'_> {
                 family: self.family,
             });
             let mut blocked = Rule::new(Target::Return).matching(again);
-            blocked.matches.extend(comment(allow, "tried too often"));
+            blocked
+                .matches
+                .extend(limit_comment(allow, RulePurpose::TriedTooOften));
             rules.push(blocked);
         }
         let mut accepted = Rule::new(Target::Accept);
         accepted.matches = self.limits(allow);
-        accepted.matches.extend(comment(allow, "not too often"));
+        accepted
+            .matches
+            .extend(limit_comment(allow, RulePurpose::NotTooOften));
         rules.push(accepted);
         *table.rules_mut(&name) = rules;
         Some(name)
@@ -246,5 +250,12 @@ pub(super) fn comment(allow: &Allow, what: &str) -> Option<Match> {
         Some(camera) => format!("{camera} {what}"),
         None => what.to_owned(),
     };
-    allow.origin.comment(&what).map(Match::Comment)
+    let comment = allow.origin.comment(RulePurpose::Part(what));
+    comment.map(Match::Comment)
+}
+
+fn limit_comment(allow: &Allow, purpose: fn(Option<String>) -> RulePurpose) -> Option<Match> {
+    let camera = allow.camera.as_ref().map(ToString::to_string);
+    let comment = allow.origin.comment(purpose(camera));
+    comment.map(Match::Comment)
 }

@@ -30,7 +30,7 @@ use crate::netfilter::{
     CtStates, Interface, MULTIPORT_MAX, Match, Multiport, Negatable, Policy, PortSide, Protocol,
     Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
-use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, Service, Zone};
+use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, RulePurpose, Service, Zone};
 use crate::registry::icmpv6::counterpart;
 use crate::registry::port;
 use tree::ChainNames;
@@ -386,7 +386,10 @@ fn interface(name: &InterfaceName) -> Option<Negatable<Interface>> {
 }
 
 fn zone_comment(zone: &Zone) -> Match {
-    match zone.origin.comment(&format!("zone {}", zone.name)) {
+    match zone
+        .origin
+        .comment(RulePurpose::Zone(zone.name.to_string()))
+    {
         Some(comment) => Match::Comment(comment),
         None => purpose("zone"),
     }

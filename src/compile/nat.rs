@@ -8,7 +8,7 @@ use super::{Compiler, chain, entering, from, host, interface, port_groups, sever
 use crate::family::IpFamily;
 use crate::name::ChainName;
 use crate::netfilter::{Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target};
-use crate::policy::{Forward, Origin, Proxy, ProxyWay, ZoneIndex};
+use crate::policy::{Forward, Origin, Proxy, ProxyWay, RulePurpose, ZoneIndex};
 
 impl Compiler<'_> {
     /// None where nothing is rewritten.
@@ -68,8 +68,11 @@ impl Compiler<'_> {
         for network in self.networks_of(self.policy.zone(source)) {
             let mut rule = from(network, target.clone());
             rule.out_interface = interface(&self.policy.zone(to).interface);
-            rule.matches
-                .extend(origin.comment(what).map(Match::Comment));
+            rule.matches.extend(
+                origin
+                    .comment(RulePurpose::Part(what.to_owned()))
+                    .map(Match::Comment),
+            );
             table.rules_mut(&chain("POSTROUTING")).push(rule);
         }
     }
@@ -135,7 +138,10 @@ impl Compiler<'_> {
 }
 
 fn with_comment(mut rule: Rule, origin: &Origin, what: &str) -> Rule {
-    rule.matches
-        .extend(origin.comment(what).map(Match::Comment));
+    rule.matches.extend(
+        origin
+            .comment(RulePurpose::Part(what.to_owned()))
+            .map(Match::Comment),
+    );
     rule
 }

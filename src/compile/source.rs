@@ -18,7 +18,7 @@ use crate::name::ChainName;
 use crate::netfilter::{
     CtStates, Interface, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
 };
-use crate::policy::{Camera, ProxyWay, Role, Zone, ZoneIndex};
+use crate::policy::{Camera, ProxyWay, Role, RulePurpose, Zone, ZoneIndex};
 use crate::registry::icmpv6::NEIGHBOUR_ADVERTISEMENT;
 use crate::registry::port;
 use crate::registry::special_purpose::{GROUPS, LINK_LOCAL};
@@ -315,7 +315,9 @@ fn camera_checks(camera: &Camera, spoofed: &ChainName) -> Vec<Placed> {
     passes
         .matches
         .extend(camera.mac.map(|mac| Match::Mac(Negatable::is(mac))));
-    let comment = camera.origin.comment(&format!("camera {}", camera.name));
+    let comment = camera
+        .origin
+        .comment(RulePurpose::Camera(camera.name.to_string()));
     passes.matches.extend(comment.map(Match::Comment));
     let mut checks = vec![placed(passes)];
     if camera.mac.is_some() {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::netfilter::{Count, Counters, Policy, Rule, Ruleset, Table, TableName, Target};
+use crate::policy::{RuleLabel, RulePurpose};
 
 /// Everything that was counted, of one family or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -61,13 +62,6 @@ pub struct Drop {
     pub bytes: u64,
 }
 
-/// What the comment of a camera's rule has between its line and its name.
-const CAMERA: &str = "camera ";
-
-/// What the comment of a rule has that sends those back who come too often; the
-/// policy drops them then, and counts them again.
-const TOO_OFTEN: &str = "tried too often";
-
 /// Where a rule is, and the services that come to its chain for their limits.
 type RulePlace<'a> = (TableName, &'a str, Option<&'a str>);
 
@@ -100,13 +94,15 @@ impl Accounting {
     fn rule(&mut self, places: &mut Places, place: RulePlace<'_>, rule: &Rule, count: Count) {
         let comment = rule.comment().map_or("", |comment| comment.as_str());
         let (table, chain, services) = place;
-        match (&rule.target, origin(comment)) {
+        match (&rule.target, comment.parse().ok()) {
             (Some(Target::Drop), _) => self.drop(places, comment, chain, count),
-            (Some(Target::Accept), Some((line, what))) if table == TableName::Filter => {
+            (Some(Target::Accept), Some(RuleLabel { line, purpose }))
+                if table == TableName::Filter =>
+            {
                 let index = *places.allow.entry(comment.to_owned()).or_insert_with(|| {
                     self.allow.push(AllowLine {
-                        line: line.to_owned(),
-                        what: services.unwrap_or(what).to_owned(),
+                        line,
+                        what: services.map_or_else(|| purpose.to_string(), str::to_owned),
                         new_connections: 0,
                         new_connection_bytes: 0,
                     });
@@ -116,17 +112,25 @@ impl Accounting {
                 line.new_connections += count.packets;
                 line.new_connection_bytes += count.bytes;
             }
-            (Some(Target::Return), Some((_, TOO_OFTEN))) => {
-                self.drop(places, comment, chain, count);
-            }
-            (Some(Target::Accept | Target::Return), Some((line, what)))
-                if table == TableName::Raw && what.starts_with(CAMERA) =>
-            {
-                let name = what.strip_prefix(CAMERA).unwrap_or(what);
+            // The policy drops them then, and counts them again.
+            (
+                Some(Target::Return),
+                Some(RuleLabel {
+                    purpose: RulePurpose::TriedTooOften(_),
+                    ..
+                }),
+            ) => self.drop(places, comment, chain, count),
+            (
+                Some(Target::Accept | Target::Return),
+                Some(RuleLabel {
+                    line,
+                    purpose: RulePurpose::Camera(name),
+                }),
+            ) if table == TableName::Raw => {
                 let index = *places.cameras.entry(comment.to_owned()).or_insert_with(|| {
                     self.cameras.push(Camera {
-                        line: line.to_owned(),
-                        name: name.to_owned(),
+                        line,
+                        name,
                         packets: 0,
                         bytes: 0,
                     });
@@ -166,12 +170,14 @@ struct Places {
 
 /// The chains that lines with limits have for themselves, with the services that
 /// are sent there.
-fn limited(table: &Table) -> BTreeMap<&str, Vec<&str>> {
-    let mut limited: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+fn limited(table: &Table) -> BTreeMap<&str, Vec<String>> {
+    let mut limited: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for rule in table.chains.iter().flat_map(|chain| &chain.rules) {
         let comment = rule.comment().map_or("", |comment| comment.as_str());
-        if let (Some(Target::Jump(chain)), Some((_, what))) = (&rule.target, origin(comment)) {
+        if let (Some(Target::Jump(chain)), Ok(label)) = (&rule.target, comment.parse()) {
+            let RuleLabel { purpose, .. } = label;
             let services = limited.entry(chain.as_str()).or_default();
+            let what = purpose.to_string();
             if !services.contains(&what) {
                 services.push(what);
             }
@@ -180,23 +186,12 @@ fn limited(table: &Table) -> BTreeMap<&str, Vec<&str>> {
     limited
 }
 
-/// `FILE:LINE WHAT`, of which the file may have spaces in its name.
-fn origin(comment: &str) -> Option<(&str, &str)> {
-    let colon = comment.match_indices(':').find_map(|(place, _)| {
-        let digits = comment[place + 1..]
-            .bytes()
-            .take_while(u8::is_ascii_digit)
-            .count();
-        let end = place + 1 + digits;
-        (digits > 0 && comment[end..].starts_with(' ')).then_some(end)
-    })?;
-    Some((&comment[..colon], &comment[colon + 1..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::netfilter::parse;
+    use crate::policy::Answers;
+    use crate::source::Source;
 
     #[test]
     fn lines_cameras_and_drops_are_added_up() -> Result<(), Box<dyn std::error::Error>> {
@@ -226,6 +221,43 @@ mod tests {
                 ("not allowed", 3),
                 ("my c.toml:40 tried too often", 1)
             ]
+        );
+        Ok(())
+    }
+
+    /// The compiler's own rules, and not a text made for the test.
+    #[test]
+    fn the_rules_of_a_policy_are_told_by_line_and_camera() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let text = "[zones.camera]\nrole = \"camera\"\ninterface = \"eth1\"\naddress = \"192.168.8.1/24\"\n\
+                    [[cameras]]\nname = \"porch\"\naddress = \"192.168.8.110\"\n\
+                    allow = [{ to = \"router\", service = \"ftp\", block-after = { attempts = 5, within = \"1 minute\" } }]\n\
+                    [[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = [\"ntp\", \"ssh\"]\n";
+        let source = Source::new("c.toml", text.to_owned());
+        let rules = crate::plan(&source, &Answers::new())?.rules;
+        let counters = Counters::default();
+        let found = Accounting::of([(&rules.v4, &counters)].into_iter());
+        let lines = found
+            .allow
+            .iter()
+            .map(|line| (line.line.as_str(), line.what.as_str()));
+        let mut lines: Vec<_> = lines.collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                ("c.toml:8", "porch ftp"),
+                ("c.toml:9", "ntp"),
+                ("c.toml:9", "ssh")
+            ]
+        );
+        let cameras = found.cameras.iter().map(|camera| camera.name.as_str());
+        assert_eq!(cameras.collect::<Vec<_>>(), ["porch"]);
+        let drops = found.drops.iter().map(|drop| drop.reason.as_str());
+        assert!(
+            drops
+                .collect::<Vec<_>>()
+                .contains(&"c.toml:8 porch tried too often")
         );
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::{RuleLabel, RulePurpose};
 use crate::name::Comment;
 use crate::source::Source;
 
@@ -36,11 +37,15 @@ impl Origin {
         }
     }
 
-    /// The comment of a rule that does `what`. Text that no comment may hold
+    /// The comment of a rule that comes from this line. Text that no comment may hold
     /// is left out.
-    pub fn comment(&self, what: &str) -> Option<Comment> {
-        Comment::try_from(format!("{self} {what}").as_str())
-            .or_else(|_| Comment::try_from(self.to_string().as_str()))
+    pub fn comment(&self, purpose: RulePurpose) -> Option<Comment> {
+        let label = RuleLabel {
+            line: self.to_string(),
+            purpose,
+        };
+        Comment::try_from(label.to_string().as_str())
+            .or_else(|_| Comment::try_from(label.line.as_str()))
             .ok()
     }
 }
