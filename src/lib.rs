@@ -15,6 +15,8 @@ pub(crate) mod apply;
 pub mod cli;
 pub mod compile;
 pub mod config;
+pub mod error;
+pub mod exit_code;
 pub mod family;
 pub mod field;
 pub mod host;

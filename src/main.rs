@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    camfw::cli::run(std::env::args_os().skip(1))
+    camfw::cli::run(camfw::host::process::arguments()).into()
 }

@@ -208,8 +208,8 @@ fn tried(policy: &Policy, rules: &Families<Ruleset>, which: IpFamily) -> (usize,
                 continue;
             };
             let verdict = |tracer: &Tracer| {
-                let lines = [(0, example.packet.as_str())].into_iter();
-                let text = tracer.verdicts(lines).unwrap_or_else(|error| error);
+                let text =
+                    verdict_on(tracer, &example.packet).unwrap_or_else(|error| error.to_string());
                 // Nat decides where a packet goes, so the rules that it met are
                 // part of what becomes of it.
                 match what.starts_with("nat ") {
@@ -224,6 +224,11 @@ fn tried(policy: &Policy, rules: &Families<Ruleset>, which: IpFamily) -> (usize,
         }
     }
     (changing, missed)
+}
+
+fn verdict_on(tracer: &Tracer, packet: &str) -> Result<String, Box<dyn Error>> {
+    let packet = camfw::cli::packet_of_line(packet)?;
+    Ok(tracer.verdicts(&[packet]).map_err(|(_, error)| error)?)
 }
 
 /// Every mutant of a golden's rules that changes a verdict is found, and at least so

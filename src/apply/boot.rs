@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::close::{close_asking_nobody, down_instead};
 use super::enforce::{Missing, enforce};
-use super::error::{CommandError, with_causes};
+use super::error::CommandError;
 use super::exclusive::insist_on_root;
 use super::in_force::InForce;
 use super::last_good;
@@ -18,6 +18,7 @@ use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record;
 use super::recover::recover_sealed;
+use crate::error::with_causes;
 use crate::snapshot::PolicySnapshot;
 
 /// How long it waits for another command to end. The box is closed before.

@@ -10,13 +10,14 @@ use std::io;
 use std::time::Duration;
 
 use super::bypass;
-use super::error::{CloseError, CommandError, StepError, with_causes};
+use super::error::{CloseError, CommandError, StepError};
 use super::in_force::InForce;
 use super::machine::{Machine, insist, write};
 use super::mark::Mark;
 use super::outcome::Outcome;
 use super::planned::PlannedPolicy;
 use super::record::Record;
+use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::host::iptables::{Load, Tables};
 use crate::host::lock::{self, Lock};

@@ -18,7 +18,7 @@ use super::planned::PlannedPolicy;
 use super::record::{self, Record};
 use super::recover::recover;
 use super::waiter;
-use crate::host::clock;
+use crate::host::{clock, process};
 
 /// Applies a policy for so many seconds; under the lock. The waiters are at their
 /// posts before anything is changed.
@@ -28,7 +28,7 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark
         Ok(good) => good.snapshot,
         Err(none) => return refused(CommandError::NothingToGoBackTo(none)),
     };
-    let token = format!("{}-{:?}", std::process::id(), clock::uptime());
+    let token = process::unique_name();
     let hash = policy.snapshot.hash();
     let pending = || {
         let trial = Trial {

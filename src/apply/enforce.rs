@@ -8,12 +8,13 @@
 use std::fmt;
 
 use super::bypass;
-use super::error::{Failure, StepError, with_causes};
+use super::error::{Failure, StepError};
 use super::lacks;
 use super::machine::{Machine, write};
 use super::mark::Mark;
 use super::once_offered::OnceOfferedError;
 use super::{once_offered, revoke, taken};
+use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::host::netlink::NetlinkError;
 use crate::host::{self, iptables, netlink};

@@ -1,12 +1,12 @@
 //! Why a step or a command failed, with its cause.
 
-use std::error::Error;
 use std::io;
 
 use thiserror::Error;
 
 use super::last_good::NoLastGood;
 use super::record::RecordError;
+use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::host::iptables::{Found, TablesError};
 use crate::host::netlink::NetlinkError;
@@ -162,19 +162,4 @@ pub(crate) enum CommandError {
     Lease(#[from] net::LeaseError),
     #[error("the policy has no zone by DHCP on interface {0}; stop the client there")]
     NoZoneByDhcp(String),
-}
-
-/// An error and its causes, from the outermost on, in one line.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let told = error.to_string();
-        // Some tell their cause themselves.
-        if !text.contains(&told) {
-            text += &format!(": {told}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::error::CommandError;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
+use crate::host::dhcp::HookCall;
 use crate::host::netlink;
 use crate::host::store::{self, Place};
 use crate::net::{self, LAST_METRIC, Taken, Wanted, Way};
@@ -19,12 +20,13 @@ use crate::source::one_line;
 /// What a DHCP client's hook does: address and default route of the lease. A
 /// lease that no network should give, or in a network of another zone, is not
 /// taken.
-pub(crate) fn take_lease(config: &Path, link: &str, event: &str) -> Ending {
+pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending {
+    let link = call.link.as_str();
     let plan = match PlannedPolicy::in_force(config) {
         Ok(policy) => policy.plan,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
-    let lease = net::lease(event, |name| std::env::var(name).ok())
+    let lease = net::lease(event, |name| call.variable(name))
         .and_then(|lease| lease.apart_from(&taken(&plan.network, link)));
     let lease = match lease {
         Ok(lease) => lease,

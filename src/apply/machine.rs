@@ -4,13 +4,13 @@
 //! the box when that fails.
 
 use std::collections::BTreeSet;
-use std::thread::sleep;
 use std::time::Duration;
 
 use super::error::StepError;
 use super::revoke;
 use crate::family::{Families, IpFamily};
 use crate::host;
+use crate::host::clock::sleep;
 use crate::host::iptables::{self, Found, Load, Pace, Tables};
 use crate::netfilter::{Difference, Ruleset, TableName, differences, hold, meant};
 use crate::plan::Plan;

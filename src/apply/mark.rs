@@ -7,7 +7,7 @@
 
 use super::in_force::InForce;
 use super::record::{self, RecordError};
-use crate::host::clock;
+use crate::host::process;
 use crate::host::store::{self, Place, StoreError};
 
 const NAME: &str = "sealed";
@@ -50,7 +50,7 @@ impl Mark {
     /// # Errors
     /// /run cannot be written.
     pub(super) fn set() -> Result<Mark, StoreError> {
-        let mark = format!("{}-{:?}\n", std::process::id(), clock::uptime());
+        let mark = process::unique_name() + "\n";
         store::write(Place::Run, NAME, &mark)?;
         Ok(Mark(Some(mark)))
     }

@@ -36,6 +36,7 @@ mod watch;
 pub(crate) use apply_file::apply;
 pub(crate) use boot::boot;
 pub(crate) use confirm::{confirm, overdue};
+pub(crate) use error::StepError;
 pub(crate) use lease::take_lease;
 pub(crate) use machine::live_rules;
 pub(crate) use names::NameReport;

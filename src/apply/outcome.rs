@@ -4,11 +4,13 @@ use std::error::Error;
 use std::fmt;
 
 use super::enforce::{Enforced, Made};
-use super::error::{CommandError, with_causes};
+use super::error::CommandError;
 use super::in_force::InForce;
 use super::last_good;
 use super::mark::Mark;
 use super::planned::PlannedPolicy;
+use crate::error::with_causes;
+use crate::exit_code::ExitCode;
 
 /// What a command came to.
 #[derive(Debug)]
@@ -129,25 +131,31 @@ impl Ending {
     }
 
     /// The exit code. What had to be done and was not is never 0.
-    pub(crate) fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         match self.outcome.exit_code() {
-            0 if !self.undone.is_empty() => 1,
+            ExitCode::Done if !self.undone.is_empty() => ExitCode::DoesNotHold,
             code => code,
         }
     }
 }
 
 impl Outcome {
-    fn exit_code(&self) -> u8 {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Outcome::Applied { missing, .. } | Outcome::Pending { missing, .. } => {
-                u8::from(!missing.is_empty())
+                ExitCode::of(missing.is_empty())
             }
-            Outcome::Confirmed | Outcome::NotNeeded | Outcome::Closed | Outcome::Open => 0,
-            Outcome::LastGood(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => 1,
-            Outcome::Refused(_) => 2,
-            Outcome::Sealed(_) | Outcome::SealedByLinks(_) | Outcome::NotForwarding(_) => 3,
-            Outcome::Unsealed(_) => 4,
+            Outcome::Confirmed | Outcome::NotNeeded | Outcome::Closed | Outcome::Open => {
+                ExitCode::Done
+            }
+            Outcome::LastGood(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => {
+                ExitCode::DoesNotHold
+            }
+            Outcome::Refused(_) => ExitCode::Refused,
+            Outcome::Sealed(_) | Outcome::SealedByLinks(_) | Outcome::NotForwarding(_) => {
+                ExitCode::Sealed
+            }
+            Outcome::Unsealed(_) => ExitCode::Unsealed,
         }
     }
 }

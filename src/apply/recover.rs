@@ -6,12 +6,13 @@
 
 use super::bypass;
 use super::close::{self, close, down_instead};
-use super::error::{CloseError, CommandError, Failure, StepError, with_causes};
+use super::error::{CloseError, CommandError, Failure, StepError};
 use super::in_force::InForce;
 use super::machine::Machine;
 use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::record;
+use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::host::iptables::Found;
 use crate::netfilter::Ruleset;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::close::{Closing, close_asking_nobody, down_instead, is_held};
-use super::error::{CommandError, with_causes};
+use super::error::CommandError;
 use super::exclusive::insist_on_root;
 use super::in_force::InForce;
 use super::outcome::{Ending, Outcome};
 use super::record;
+use crate::error::with_causes;
 
 /// How long it waits for the lock to close what may have been loaded meanwhile. The
 /// box is closed before.

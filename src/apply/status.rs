@@ -4,13 +4,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::error::{StepError, with_causes};
+use super::error::StepError;
 use super::in_force::InForce;
 use super::machine::Machine;
 use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::{close, confirm, lease};
+use crate::error::with_causes;
+use crate::exit_code::ExitCode;
 use crate::host::iptables::Found;
 use crate::host::{self, clock, netlink};
 use crate::net::{self, NetworkError};
@@ -51,15 +53,15 @@ pub(crate) struct Report {
 
 impl Report {
     /// The exit code.
-    pub(crate) fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         match &self.in_force {
-            InForce::Sealed { .. } | InForce::NotForwarding { .. } => 3,
-            InForce::Unsealed { .. } => 4,
+            InForce::Sealed { .. } | InForce::NotForwarding { .. } => ExitCode::Sealed,
+            InForce::Unsealed { .. } => ExitCode::Unsealed,
             InForce::Applied { .. }
             | InForce::Pending { .. }
             | InForce::LastGood { .. }
             | InForce::Open
-            | InForce::Unknown { .. } => u8::from(!self.holds),
+            | InForce::Unknown { .. } => ExitCode::of(self.holds),
         }
     }
 

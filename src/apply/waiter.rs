@@ -3,7 +3,7 @@
 //! confirmed or replaced. Each starts the other again if that is killed.
 
 use std::io;
-use std::thread::sleep;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::confirm::{go_back, not_confirmed};
@@ -13,6 +13,8 @@ use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::Record;
+use crate::error::InvalidValue;
+use crate::host::clock::sleep;
 use crate::host::post::Post;
 use crate::host::{clock, lock, process};
 use crate::snapshot::PolicySnapshot;
@@ -40,12 +42,6 @@ impl Waiter {
         }
     }
 
-    /// From an argument.
-    pub(crate) fn from_name(name: &str) -> Option<Waiter> {
-        let mut both = [Waiter::First, Waiter::Second].into_iter();
-        both.find(|waiter| waiter.as_str() == name)
-    }
-
     fn other(self) -> Waiter {
         match self {
             Waiter::First => Waiter::Second,
@@ -61,6 +57,16 @@ impl Waiter {
         let seconds = seconds.to_string();
         let arguments = ["await-confirmation", token, &seconds, self.as_str()];
         process::start_apart(&arguments, &good.to_text())
+    }
+}
+
+impl FromStr for Waiter {
+    type Err = InvalidValue;
+
+    fn from_str(name: &str) -> Result<Waiter, InvalidValue> {
+        let mut both = [Waiter::First, Waiter::Second].into_iter();
+        both.find(|waiter| waiter.as_str() == name)
+            .ok_or(InvalidValue("is no waiter; use first or second"))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::enforce::{Enforced, Made, Missing, enforce, enforce_proven};
-use super::error::{Failure, StepError, with_causes};
+use super::error::{Failure, StepError};
 use super::exclusive::{Turn, exclusively, insist_on_root};
 use super::in_force::InForce;
 use super::machine::Machine;
@@ -17,6 +17,7 @@ use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::recover::recover;
 use super::{last_good, lease, names, status};
+use crate::error::with_causes;
 use crate::family::Families;
 use crate::host::{clock, netlink};
 use crate::net::{self, Current};
@@ -80,7 +81,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
         let left = seen.as_ref().is_some_and(|seen| !seen.is_empty());
         if left && seen != left_over {
             left_over = seen;
-            std::thread::sleep(SETTLE);
+            clock::sleep(SETTLE);
             continue;
         }
         left_over.clone_from(&seen);
@@ -95,7 +96,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
         if let Err(error) = changed {
             return Outcome::Failed(error.into()).into();
         }
-        std::thread::sleep(SETTLE);
+        clock::sleep(SETTLE);
     }
 }
 
@@ -247,7 +248,7 @@ impl Look {
             match enforced {
                 Err(Failure::Network(error)) if attempt < ATTEMPTS => {
                     log::debug!("watch: tries again: {}", with_causes(&error));
-                    std::thread::sleep(SETTLE);
+                    clock::sleep(SETTLE);
                     attempt += 1;
                 }
                 Err(failure) => return Err(failure),

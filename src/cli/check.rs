@@ -1,38 +1,40 @@
 //! `camfw check`: is the file good?
 
-use std::path::Path;
-
-use super::args::DEFAULT_CONFIG;
-use super::{FAILED, REFUSED, complain, print};
+use super::args::Given;
+use super::command::Command;
+use super::error::CliError;
+use super::{complain, print};
+use crate::exit_code::ExitCode;
 use crate::host::config_file::Purpose;
 use crate::{apply, policy, prove};
 
-pub fn run(config: &Path) -> u8 {
-    match apply::read_plan(config, Purpose::Ask) {
-        Ok(plan) => {
-            if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
-                complain(&why);
-                return FAILED;
-            }
-            for warning in policy::warnings(&plan.policy) {
-                complain(&warning.to_string());
-            }
-            warn_of_its_keeper(config);
-            print(&format!("{}: good\n", config.display()))
-        }
-        Err(refusal) => {
-            complain(&refusal.to_string());
-            REFUSED
-        }
-    }
-}
+pub(super) const COMMAND: Command = Command {
+    name: "check",
+    operands: &[],
+    summary: "is the file good?",
+    about: "\
+Reads the file and what camfw.d has beside it, proves the rules that they give,
+and warns of what is probably not meant. Changes nothing. With --config - the
+file is standard input.",
+    flags: &[],
+    run,
+};
 
-/// What a boot reads has to be root's as well, which other files need not be.
-fn warn_of_its_keeper(config: &Path) {
-    if config != Path::new(DEFAULT_CONFIG) {
-        return;
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let config = given.config();
+    let plan = apply::read_plan(&config, Purpose::Ask)?;
+    if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
+        complain(&why);
+        return Ok(ExitCode::DoesNotHold);
     }
-    if let Err(refusal) = apply::read_plan(config, Purpose::Load) {
+    for warning in policy::warnings(&plan.policy) {
+        complain(&warning.to_string());
+    }
+    // What a boot reads has to be root's as well, which other files need not be.
+    if given.is_default_config()
+        && let Err(refusal) = apply::read_plan(&config, Purpose::Load)
+    {
         complain(&format!("{refusal}; until then apply and boot refuse it"));
     }
+    Ok(print(&format!("{}: good\n", config.display())))
 }

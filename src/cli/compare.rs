@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use super::args::Given;
+use super::command::Command;
 use super::dump::{dump_of, unknown};
-use super::{FAILED, REFUSED, complain, print};
+use super::error::{CliError, UsageError};
+use super::print;
 use crate::apply;
+use crate::exit_code::ExitCode;
 use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
 use crate::host::text_file;
@@ -13,36 +17,40 @@ use crate::policy::Answers;
 use crate::prove;
 use crate::source::Source;
 
+pub(super) const COMMAND: Command = Command {
+    name: "compare",
+    operands: &["OLD", "NEW"],
+    summary: "of whose packets does something else become?",
+    about: "\
+OLD and NEW are configurations or what iptables-save prints, in any combination;
+- is standard input. Tells packets with another verdict, another destination or
+source, or a copy, and gives an example of each. Exit code 1 if there are any.",
+    flags: &[],
+    run,
+};
+
 /// The rules of each family that a file has.
 type Rules = Vec<(IpFamily, Ruleset)>;
 
-/// Prints what changes; the exit code.
-pub(super) fn run(old: &str, new: &str) -> u8 {
-    if old == "-" && new == "-" {
-        complain("standard input can be read once; give a file as one of the two");
-        return REFUSED;
-    }
-    let both = rules(old).and_then(|old| Ok((old, rules(new)?)));
-    let share = |old: &Rules, new: &Rules| {
-        let mut old = old.iter();
-        old.any(|(family, _)| new.iter().any(|(known, _)| known == family))
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let [old, new] = given.operands() else {
+        return Err(UsageError::Operands(&COMMAND).into());
     };
-    match both {
-        Ok((from, to)) if !share(&from, &to) => {
-            complain(&format!(
-                "{old} and {new} are of IPv4 and of IPv6; give two of one family"
-            ));
-            REFUSED
-        }
-        Ok((old, new)) => report(&old, &new),
-        Err(why) => {
-            complain(&why);
-            REFUSED
-        }
+    if old == "-" && new == "-" {
+        return Err(UsageError::Together(
+            "standard input can be read once; give a file as one of the two",
+        )
+        .into());
     }
+    let (from, to) = (rules(old)?, rules(new)?);
+    let mut families = from.iter();
+    if !families.any(|(family, _)| to.iter().any(|(known, _)| known == family)) {
+        return Err(CliError::NotOneFamily(old.clone(), new.clone()));
+    }
+    Ok(report(&from, &to))
 }
 
-fn rules(path: &str) -> Result<Rules, String> {
+fn rules(path: &str) -> Result<Rules, CliError> {
     let text = text_file::read(path)?;
     if is_dump(&text) {
         let (rules, family) = dump_of(path, &text)?;
@@ -52,8 +60,7 @@ fn rules(path: &str) -> Result<Rules, String> {
     let plan = match text_file::is_regular(path) {
         true => apply::read_plan(Path::new(path), Purpose::Ask),
         false => crate::plan(&Source::new(path, text), &Answers::new()),
-    };
-    let plan = plan.map_err(|refusal| refusal.to_string())?;
+    }?;
     Ok(plan.rules.into_iter().collect())
 }
 
@@ -66,7 +73,7 @@ fn is_dump(text: &str) -> bool {
         .is_none_or(|line| line.starts_with(['*', ':', '-']))
 }
 
-fn report(old: &Rules, new: &Rules) -> u8 {
+fn report(old: &Rules, new: &Rules) -> ExitCode {
     let mut same = true;
     for (family, before) in old {
         let Some((_, after)) = new.iter().find(|(known, _)| known == family) else {
@@ -100,7 +107,7 @@ fn report(old: &Rules, new: &Rules) -> u8 {
             ));
         }
     }
-    if same { 0 } else { FAILED }
+    ExitCode::of(same)
 }
 
 fn of(family: IpFamily) -> &'static str {

@@ -1,74 +1,114 @@
 //! The command line: arguments as written -> a command -> its exit code.
 //!
-//! Data goes to stdout, what went wrong to stderr, once, in one line.
+//! A command is one file: its flags, its help and its code. Data goes to stdout,
+//! what went wrong to stderr, once, in one line.
 
+mod apply;
 mod args;
+mod await_confirmation;
+mod boot;
 mod change;
 mod check;
+mod command;
 mod compare;
+mod confirm;
 mod dump;
-mod lease;
-mod matrix;
+mod error;
+mod flag;
+mod help;
+mod lease_hook;
+mod open;
+mod packet;
 mod prove;
+mod refresh;
+mod seal;
 pub mod show;
 mod status;
 mod trace;
+mod value;
+mod version;
+mod watch;
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
 
-use args::{Args, Command};
+pub use args::EVERY_COMMANDS_FLAGS;
+pub use command::Command;
+pub use flag::Flag;
 
+use args::Given;
+use error::CliError;
+
+use crate::error::with_causes;
+use crate::exit_code::ExitCode;
 use crate::host;
+use crate::prove::DescribedPacket;
 
-/// It does not hold.
-const FAILED: u8 = 1;
-
-/// Bad usage, and a refused configuration.
-const REFUSED: u8 = 2;
+/// Every command, in the order of help.
+pub static COMMANDS: &[Command] = &[
+    check::COMMAND,
+    show::rules::COMMAND,
+    show::network::COMMAND,
+    show::sysctls::COMMAND,
+    show::kernel::COMMAND,
+    show::vsftpd::COMMAND,
+    show::dnsmasq::COMMAND,
+    show::ntp::COMMAND,
+    show::matrix::COMMAND,
+    boot::COMMAND,
+    apply::COMMAND,
+    confirm::COMMAND,
+    refresh::COMMAND,
+    watch::COMMAND,
+    seal::COMMAND,
+    open::COMMAND,
+    prove::COMMAND,
+    trace::COMMAND,
+    compare::COMMAND,
+    status::COMMAND,
+    help::COMMAND,
+    version::COMMAND,
+    await_confirmation::COMMAND,
+];
 
 /// Runs the command that the arguments name.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments.peekable();
-    if let Some(code) = lease::run(arguments.peek()) {
-        return ExitCode::from(code);
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    if let Some(code) = lease_hook::run(arguments.peek()) {
+        return code;
     }
-    let args = match Args::parse(arguments) {
-        Ok(args) => args,
-        Err(error) => {
-            complain(&format!("{error}; see camfw --help"));
-            return ExitCode::from(REFUSED);
-        }
-    };
-    let config = args.config.as_path();
-    let code = match args.command {
-        Command::Help => print(args::HELP),
-        Command::Version => print(concat!("camfw ", env!("CARGO_PKG_VERSION"), "\n")),
-        Command::Check => check::run(config),
-        Command::Matrix { ipv6, json } => matrix::run(config, &args.options, ipv6, json),
-        Command::Show(what) => show::run(config, what),
-        Command::Status { json } => status::run(config, json),
-        Command::Prove => prove::run(config, &args.options),
-        Command::Compare(old, new) => compare::run(&old, &new),
-        Command::Trace => trace::run(config, &args.options),
-        Command::AwaitConfirmation {
-            token,
-            seconds,
-            waiter,
-        } => change::await_confirmation(&token, seconds, waiter, args.verbose),
-        Command::Change(change) => change::run(config, change, args.verbose),
-    };
-    ExitCode::from(code)
+    carry_out(arguments).unwrap_or_else(|error| {
+        complain(&with_causes(&error));
+        ExitCode::Refused
+    })
+}
+
+fn carry_out(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, CliError> {
+    let given = Given::read(arguments)?;
+    if let Some(text) = given.wants_text()? {
+        return Ok(print(&text));
+    }
+    let (command, given) = given.command()?;
+    (command.run)(&given)
+}
+
+/// A packet in the flags of `camfw trace`, with or without the command before them,
+/// as a counterexample has it.
+///
+/// # Errors
+/// The flag that is none, or the value that is none of it.
+pub fn packet_of_line(line: &str) -> Result<DescribedPacket, Box<dyn Error>> {
+    Ok(packet::of_line(line)?)
 }
 
 /// Writes data to stdout; a reader that went away is no error of ours.
-fn print(text: &str) -> u8 {
+fn print(text: &str) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
-    0
+    ExitCode::Done
 }
 
 /// Says on stderr what is wrong.

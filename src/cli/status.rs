@@ -1,26 +1,38 @@
 //! `camfw status`: does the kernel hold what the file says, and what was counted?
 
 use std::fmt::Write;
-use std::path::Path;
 
-use super::{REFUSED, complain, print};
+use super::args::Given;
+use super::command::Command;
+use super::error::CliError;
+use super::flag::Flag;
+use super::print;
 use crate::apply::{self, NameReport, Report};
+use crate::exit_code::ExitCode;
 use crate::observe::accounting::Accounting;
 
-pub fn run(config: &Path, json: bool) -> u8 {
-    let report = match apply::status(config) {
-        Ok(report) => report,
-        Err(refusal) => {
-            complain(&refusal.to_string());
-            return REFUSED;
-        }
-    };
-    print(&if json {
+const JSON: Flag = Flag::switch("json", "for a program to read");
+
+pub(super) const COMMAND: Command = Command {
+    name: "status",
+    operands: &[],
+    summary: "does the kernel hold what the file says, and what was counted?",
+    about: "\
+The state and since when; each difference between the file and the kernel's
+rules, settings, addresses and routes; what names of hosts resolved to; what was
+counted for each allow line, camera and reason to drop.",
+    flags: &[JSON],
+    run,
+};
+
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let report = apply::status(&given.config())?;
+    print(&if given.has(&JSON) {
         to_json(&report)
     } else {
         to_text(&report)
     });
-    report.exit_code()
+    Ok(report.exit_code())
 }
 
 fn to_json(report: &Report) -> String {

@@ -1,56 +1,66 @@
 //! `camfw trace`: what becomes of one packet, rule by rule.
 
-use std::path::Path;
-
-use super::args::Options;
-use super::dump::{dump, networks};
-use super::{REFUSED, complain, print};
-use crate::apply;
-use crate::host::config_file::Purpose;
+use super::args::Given;
+use super::command::Command;
+use super::dump::{LIVE, NETWORKS, RULES, dump, networks, plan};
+use super::error::CliError;
+use super::flag::Flag;
+use super::packet::{self, *};
+use super::print;
+use crate::exit_code::ExitCode;
 use crate::host::text_file;
 use crate::prove::Tracer;
 
-/// Prints the packet's way; the exit code.
-pub(super) fn run(config: &Path, options: &Options) -> u8 {
-    match trace(config, options) {
-        Ok(text) => print(&text),
-        Err(why) => {
-            complain(&why);
-            REFUSED
-        }
-    }
-}
+const PACKETS: Flag = Flag::valued(
+    "packets",
+    "FILE",
+    "packets, one a line in the flags below; a line of answer each",
+);
 
-fn trace(config: &Path, options: &Options) -> Result<String, String> {
-    let tracer = match options.get("rules") {
-        Some(path) => {
-            let (rules, family) = dump(path)?;
-            let behind = options.get("networks").map(networks).transpose()?;
-            Tracer::of_rules(rules, family, behind.unwrap_or_default())
+pub(super) const COMMAND: Command = Command {
+    name: "trace",
+    operands: &[],
+    summary: "what becomes of one packet, rule by rule",
+    about: "\
+The packet's addresses are needed; all else has a default. Where it comes from
+and goes to is told by its addresses if the policy or --networks has them. The
+ends of its connection are those of iptables-extensions(8), conntrack.",
+    flags: &[
+        LIVE, RULES, NETWORKS, PACKETS, SRC, DST, FROM, TO, PROTO, SPORT, DPORT, ICMP_TYPE, FLAGS,
+        STATE, MAC, MARK, TTL, FRAGMENT, DNAT, SNAT, CTDIR, CTORIGSRC, CTORIGDST, CTREPLSRC,
+        CTREPLDST, EXPECTED, HELPER, ELSEWHERE,
+    ],
+    run,
+};
+
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let tracer = match given.file(&RULES) {
+        Some(file) => {
+            let (rules, family) = dump(&file)?;
+            Tracer::of_rules(rules, family, networks(given)?.unwrap_or_default())
         }
         None => {
-            let plan =
-                apply::read_plan(config, Purpose::Ask).map_err(|refusal| refusal.to_string())?;
-            let rules = match options.has("live") {
-                true => apply::live_rules().map_err(|error| error.to_string())?,
-                false => plan.rules,
-            };
-            Tracer::of_policy(plan.policy, rules)
+            let plan = plan(given)?;
+            Tracer::of_policy(plan.policy, plan.rules)
         }
     };
-    let Some(path) = options.get("packets") else {
-        let own: Vec<(String, String)> = options
-            .all()
-            .iter()
-            .filter(|(name, _)| !["live", "rules", "networks"].contains(&name.as_str()))
-            .cloned()
-            .collect();
-        return tracer.path(&own);
+    let Some(file) = given.file(&PACKETS) else {
+        return Ok(print(&tracer.path(&packet::given(given)?)?));
     };
-    let packets = text_file::read(path)?;
-    let lines = packets.lines().enumerate();
-    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
-    tracer
-        .verdicts(lines)
-        .map_err(|error| format!("{path}:{error}"))
+    let text = text_file::read(&file)?;
+    let at = |line: usize, error: CliError| CliError::PacketLine {
+        file: file.clone(),
+        line: line + 1,
+        source: Box::new(error),
+    };
+    let (mut lines, mut packets) = (Vec::new(), Vec::new());
+    for (number, line) in text.lines().enumerate() {
+        if !line.trim().is_empty() {
+            lines.push(number);
+            packets.push(packet::of_line(line).map_err(|error| at(number, error.into()))?);
+        }
+    }
+    let verdicts = tracer.verdicts(&packets);
+    let verdicts = verdicts.map_err(|(index, error)| at(lines[index], error.into()))?;
+    Ok(print(&verdicts))
 }

@@ -1,7 +1,7 @@
-//! Seconds since the kernel started, which no change of the date touches, and
-//! the date.
+//! Seconds since the kernel started, which no change of the date touches, the date,
+//! and waiting.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since the kernel started, those asleep included; 0 where /proc is not
 /// there.
@@ -16,4 +16,9 @@ pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+/// Waits.
+pub fn sleep(time: Duration) {
+    std::thread::sleep(time);
 }

@@ -1,13 +1,40 @@
 //! The image's DHCP client: started for a link, once, with this binary as its hook.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::process::{self, ProcessError};
 use super::text_file;
 
 /// The variable that tells the hook the configuration's path: the client calls
 /// it with no argument of ours.
-pub const CONFIG_VARIABLE: &str = "CAMFW_CONFIG";
+const CONFIG_VARIABLE: &str = "CAMFW_CONFIG";
+
+/// The variable that names the link (udhcpc's README).
+const LINK_VARIABLE: &str = "interface";
+
+/// What the client's hook is told beside the event, which is its argument.
+#[derive(Debug)]
+pub struct HookCall {
+    /// The link.
+    pub link: String,
+    /// The configuration's path, if it is told.
+    pub config: Option<PathBuf>,
+}
+
+impl HookCall {
+    /// The client's call of this process; None if it was not called by it.
+    pub fn from_environment() -> Option<HookCall> {
+        Some(HookCall {
+            link: std::env::var(LINK_VARIABLE).ok()?,
+            config: std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from),
+        })
+    }
+
+    /// A part of the lease.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
 
 /// Starts udhcpc for a link unless one is at work there. It goes to the
 /// background when it has a lease or after its first attempts, and tries on.

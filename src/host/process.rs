@@ -1,5 +1,6 @@
 //! Other programs: started, waited for, their errors told in one line.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
@@ -18,7 +19,7 @@ use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use thiserror::Error;
 
-use super::{lock, text_file};
+use super::{clock, lock, text_file};
 use crate::source::one_line;
 
 /// Where programs are looked for when the environment names no PATH, as may be
@@ -37,6 +38,16 @@ pub const SHORT: Duration = Duration::from_secs(10);
 
 /// The largest input that is taken, in bytes: that of a kept policy.
 const MAX_INPUT: u64 = 16 << 20;
+
+/// The arguments after the program's name.
+pub fn arguments() -> impl Iterator<Item = OsString> {
+    std::env::args_os().skip(1)
+}
+
+/// What no other process calls itself, nor did since the kernel started.
+pub fn unique_name() -> String {
+    format!("{}-{:?}", std::process::id(), clock::uptime())
+}
 
 /// Why a program did not do its work.
 #[derive(Debug, Error)]

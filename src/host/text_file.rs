@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use thiserror::Error;
 
 /// What names the standard input in place of a file.
 pub const STDIN: &str = "-";
@@ -26,20 +27,37 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// Why there is no text.
+#[derive(Debug, Error)]
+pub enum TextFileError {
+    /// It cannot be read.
+    #[error("{file}: cannot read it")]
+    Unreadable {
+        /// Its name.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is too long.
+    #[error("{0}: it has more than {MAX_BYTES} bytes; give a shorter one")]
+    TooLong(String),
+}
+
 /// The text of a file, `-` for stdin; bytes that are no text become U+FFFD.
 ///
 /// # Errors
-/// One line, with the file's name.
-pub fn read(path: &str) -> Result<String, String> {
+/// Why not, with the file's name.
+pub fn read(path: &str) -> Result<String, TextFileError> {
     let bytes = match path {
         STDIN => read_stdin(MAX_BYTES),
         _ => open(path).and_then(|file| read_all(file, MAX_BYTES, SILENCE)),
     };
-    let bytes = bytes.map_err(|error| format!("{path}: cannot read it: {error}"))?;
+    let bytes = bytes.map_err(|source| TextFileError::Unreadable {
+        file: path.to_owned(),
+        source,
+    })?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!(
-            "{path}: it has more than {MAX_BYTES} bytes; give a shorter one"
-        ));
+        return Err(TextFileError::TooLong(path.to_owned()));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

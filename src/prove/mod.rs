@@ -19,6 +19,7 @@ mod claim;
 mod compare;
 mod condition;
 mod cover;
+mod described;
 mod diagram;
 mod doubt;
 mod fate;
@@ -38,11 +39,14 @@ mod witness;
 
 pub use claim::{Answer, Claim, Counterexample, broken, claims, claims_of};
 pub use compare::{Change, Comparison, Outcome, compare, differ};
+pub use described::{ConnectionHelper, DescribedPacket, PacketAddress, PacketError, SourceMac};
 pub use fate::Kind;
 pub use flow::FlowJudge;
 pub use matrix::{About, Class, Matrix, matrix};
-pub use networks::{Behind, behind, parse as networks};
+pub use networks::{Behind, NetworksError, behind, parse as networks};
+pub use packet::State as ConntrackState;
 pub use reach::Way;
-pub use spoof::{Finding, ForeignClaim, Kept, family_of, family_of_dump, findings, unknown};
+pub use spoof::{
+    Finding, ForeignClaim, Kept, Place as ChainPlace, family_of, family_of_dump, findings, unknown,
+};
 pub use trace::Tracer;
-pub use witness::protocol;

@@ -2,6 +2,7 @@
 //! errors about connections that nobody behind the interface has?
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use super::belongs;
 use super::claim::Counterexample;
@@ -12,6 +13,7 @@ use super::packet::{Field, Interfaces, Space, State, Three};
 use super::program::{Program, interface_patterns};
 use super::reach::{Reach, Way};
 use super::witness::{self, Naming};
+use crate::error::InvalidValue;
 use crate::family::IpFamily;
 use crate::netfilter::{Protocol, Ruleset, TableName};
 
@@ -28,18 +30,17 @@ pub enum ForeignClaim {
     Related,
 }
 
-impl ForeignClaim {
-    /// Each with the name that `--claim` has for it.
-    pub const NAMES: [(ForeignClaim, &'static str); 2] = [
-        (ForeignClaim::Spoofing, "spoofing"),
-        (ForeignClaim::Related, "related"),
-    ];
+impl FromStr for ForeignClaim {
+    type Err = InvalidValue;
 
-    /// By its name.
-    pub fn by_name(name: &str) -> Option<ForeignClaim> {
-        let mut names = ForeignClaim::NAMES.into_iter();
-        let (claim, _) = names.find(|(_, known)| *known == name)?;
-        Some(claim)
+    fn from_str(name: &str) -> Result<ForeignClaim, InvalidValue> {
+        match name {
+            "spoofing" => Ok(ForeignClaim::Spoofing),
+            "related" => Ok(ForeignClaim::Related),
+            _ => Err(InvalidValue(
+                "no claim is called so; use spoofing or related",
+            )),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::claim;
+use super::described::{DescribedPacket, PacketAddress, PacketError, ROUTER};
 use super::judge::{Judgement, Met, judge_routed};
 use super::networks::{self, Behind};
 use super::packet::{Interfaces, NO_INTERFACE, Packet, Space};
@@ -16,9 +17,6 @@ use super::witness::{self, Naming};
 use crate::family::{Families, IpFamily};
 use crate::netfilter::Ruleset;
 use crate::policy::Policy;
-
-/// Options of `camfw trace`: name, without dashes, and value.
-type Options = [(String, String)];
 
 /// The interface that the router's own addresses are behind.
 const LOOPBACK: &str = "lo";
@@ -70,58 +68,52 @@ impl Tracer {
     }
 
     /// The space of packets by these interfaces too.
-    fn space<'o>(&self, family: IpFamily, named: impl IntoIterator<Item = &'o Options>) -> Space {
+    fn space<'o>(
+        &self,
+        family: IpFamily,
+        described: impl IntoIterator<Item = &'o DescribedPacket>,
+    ) -> Space {
         let ruleset = self.rules.get(family);
         if let Some(policy) = &self.policy {
             return claim::space(policy, &[ruleset], family);
         }
         let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
-        for (name, value) in named.into_iter().flatten() {
-            if matches!(name.as_str(), "from" | "to") && value != "router" {
-                patterns.insert(value.clone());
-            }
+        for packet in described {
+            let ends = packet.from.iter().chain(&packet.to);
+            patterns.extend(ends.filter(|end| *end != ROUTER).cloned());
         }
         patterns.extend(self.behind.iter().map(|it| it.interface.clone()));
         Space::new(family, Interfaces::new(&patterns))
     }
 
-    /// The packet, with the ends that the policy's networks give it where the
-    /// options do not.
-    fn packet(&self, space: &Space, options: &Options) -> Result<(Way, Packet), String> {
-        let mut options = options.to_vec();
-        let value = |name: &str| options.iter().find(|(known, _)| known == name);
-        if let Some(only) = self.only
-            && only != space.family
+    /// The packet, with the ends that the policy's networks give it where its
+    /// description does not.
+    fn packet(
+        &self,
+        space: &Space,
+        described: &DescribedPacket,
+    ) -> Result<(Way, Packet), PacketError> {
+        if let Some(rules) = self.only
+            && rules != space.family
         {
-            return Err(format!(
-                "the rules are of {only} and the packet is of {}; give it addresses of {only}",
-                space.family
-            ));
+            let packet = space.family;
+            return Err(PacketError::NoRules { rules, packet });
         }
-        let mut found = Vec::new();
-        for (end, address) in [("from", "src"), ("to", "dst")] {
-            let Some((_, address)) = value(address) else {
-                return Err(format!(
-                    "a packet has an address at both ends; give --{address}"
-                ));
-            };
-            if value(end).is_none() {
-                let address: Option<IpAddr> = address.parse().ok();
-                let name = address.and_then(|address| self.place_of(address));
-                found.extend(name.map(|name| (end.to_owned(), name.to_owned())));
-            }
-        }
-        if value("proto").is_none() {
-            found.push(("proto".into(), "tcp".into()));
-        }
-        options.extend(found);
-        witness::packet(space, &self.naming(), &options)
+        let mut described = described.clone();
+        let end = |given: Option<String>, which| -> Result<Option<String>, PacketError> {
+            let address = described.address(which).ok_or(PacketError::NoAddress)?;
+            Ok(given.or_else(|| self.place_of(address).map(str::to_owned)))
+        };
+        let from = end(described.from.clone(), PacketAddress::Source)?;
+        let to = end(described.to.clone(), PacketAddress::Destination)?;
+        (described.from, described.to) = (from, to);
+        described.packet(space, &self.naming())
     }
 
     /// Which end an address is at: the router, or the interface that it is behind.
     fn place_of(&self, address: IpAddr) -> Option<&str> {
         match networks::interface_of(&self.behind, address)? {
-            LOOPBACK => Some("router"),
+            LOOPBACK => Some(ROUTER),
             interface => Some(interface),
         }
     }
@@ -137,7 +129,7 @@ impl Tracer {
     ) -> Judgement<'p> {
         judge_routed(program, space, way, packet, &|to| {
             let name = self.place_of(witness::address(space.family, to))?;
-            if name == "router" {
+            if name == ROUTER {
                 return Some((Way::Input, NO_INTERFACE));
             }
             Some((Way::Forward, space.interfaces.place(name)?))
@@ -147,11 +139,11 @@ impl Tracer {
     /// The way of one packet, a line for each rule that it met.
     ///
     /// # Errors
-    /// What is wrong with the options.
-    pub fn path(&self, options: &Options) -> Result<String, String> {
-        let family = family_of(options);
-        let mut space = self.space(family, [options]);
-        let (way, packet) = self.packet(&space, options)?;
+    /// Why the packet cannot be.
+    pub fn path(&self, described: &DescribedPacket) -> Result<String, PacketError> {
+        let family = described.family();
+        let mut space = self.space(family, [described]);
+        let (way, packet) = self.packet(&space, described)?;
         let program = Program::new(self.rules.get(family), &space);
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
@@ -165,33 +157,23 @@ impl Tracer {
     }
 
     /// The verdict on each packet, a line each: the verdict, the rule that gave
-    /// it, and the rules that it met, with tabs between. Lines come with their
-    /// numbers from 0.
+    /// it, and the rules that it met, with tabs between.
     ///
     /// # Errors
-    /// The first line that is no packet.
-    pub fn verdicts<'l>(
-        &self,
-        lines: impl Iterator<Item = (usize, &'l str)>,
-    ) -> Result<String, String> {
-        let mut packets: Vec<(usize, Vec<(String, String)>)> = Vec::new();
-        for (number, line) in lines {
-            packets.push((number, split(line)));
-        }
+    /// The first packet that cannot be, by its place from 0.
+    pub fn verdicts(&self, packets: &[DescribedPacket]) -> Result<String, (usize, PacketError)> {
         let families = Families::from_fn(|family| {
-            let packets = packets.iter().map(|(_, packet)| packet.as_slice());
             let mut space = self.space(family, packets);
             let program = Program::new(self.rules.get(family), &space);
             space.forwarding_counts = program.asked.hops;
             (space, program)
         });
         let mut text = String::new();
-        for (number, options) in &packets {
-            let family = family_of(options);
-            let (space, program) = families.get(family);
+        for (number, described) in packets.iter().enumerate() {
+            let (space, program) = families.get(described.family());
             let (way, packet) = self
-                .packet(space, options)
-                .map_err(|error| format!("{}: {error}", number + 1))?;
+                .packet(space, described)
+                .map_err(|error| (number, error))?;
             let judged = self.judged(program, space, way, packet);
             let by = judged.by.map_or(String::new(), |by| by.short());
             let place = |met: &Met<'_>| match met.surely {
@@ -209,28 +191,5 @@ fn ending(judged: &Judgement<'_>) -> String {
     match &judged.by {
         Some(by) => format!("{} by {by}", judged.verdict),
         None => judged.verdict.to_string(),
-    }
-}
-
-/// The options of a line, with or without the command before them.
-fn split(line: &str) -> Vec<(String, String)> {
-    let mut options: Vec<(String, String)> = Vec::new();
-    for word in line.split_whitespace() {
-        match (word.strip_prefix("--"), options.last_mut()) {
-            (Some(name), _) => options.push((name.to_owned(), String::new())),
-            (None, Some((_, value))) => *value = word.to_owned(),
-            (None, None) => {}
-        }
-    }
-    options
-}
-
-fn family_of(options: &Options) -> IpFamily {
-    let mut addresses = options
-        .iter()
-        .filter(|(name, _)| matches!(name.as_str(), "src" | "dst"));
-    match addresses.any(|(_, address)| address.contains(':')) {
-        true => IpFamily::V6,
-        false => IpFamily::V4,
     }
 }

@@ -1,11 +1,11 @@
-//! A packet as a line that `camfw trace` takes, and back.
+//! A packet as the flags that `camfw trace` takes.
 //!
 //! Owns the words for a packet's fields.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::packet::{Field, NO_INTERFACE, Packet, Space, State, helper_code};
+use super::packet::{Field, NO_INTERFACE, Packet, Space, State};
 use super::reach::Way;
 use crate::family::IpFamily;
 use crate::name::MacAddress;
@@ -24,7 +24,8 @@ impl Naming {
         zone.map_or(interface, |(_, zone)| zone)
     }
 
-    fn interface<'n>(&'n self, shown: &'n str) -> &'n str {
+    /// The interface that is shown so.
+    pub fn interface<'n>(&'n self, shown: &'n str) -> &'n str {
         let zone = self.zones.iter().find(|(_, zone)| zone == shown);
         zone.map_or(shown, |(interface, _)| interface)
     }
@@ -55,13 +56,6 @@ pub fn protocol_name(number: u128) -> Option<&'static str> {
         58 => Some("icmpv6"),
         _ => None,
     }
-}
-
-/// A protocol by its name or its number.
-pub fn protocol(text: &str) -> Option<u8> {
-    let mut known = [1, 6, 17, 58].into_iter();
-    let named = known.find(|number| protocol_name(u128::from(*number)) == Some(text));
-    named.or_else(|| text.parse().ok())
 }
 
 /// The options of `camfw trace` for what is known of a packet by its connection;
@@ -204,174 +198,4 @@ pub fn as_it_came(space: &Space, way: Way, packet: &Packet) -> Packet {
 
 fn flags(flags: u128) -> String {
     TcpFlags::names(flags).unwrap_or_else(|| "NONE".into())
-}
-
-/// A packet of the options of `camfw trace`: name, without dashes, and value.
-///
-/// # Errors
-/// What is wrong with them, and what to do.
-pub fn packet(
-    space: &Space,
-    naming: &Naming,
-    options: &[(String, String)],
-) -> Result<(Way, Packet), String> {
-    let mut packet = Packet::ZERO;
-    packet.set(Field::State, State::New as u128);
-    packet.set(Field::SourcePort, 40_000);
-    packet.set(Field::Hops, 64);
-    packet.set(Field::Flags, TcpFlags::OPENING.set.into());
-    packet.set(
-        Field::IcmpType,
-        if space.family == IpFamily::V4 { 8 } else { 128 },
-    );
-    let (mut from, mut to) = (None, None);
-    let mut elsewhere = false;
-    for (name, text) in options {
-        let wrong = |what: &str| format!("--{name} {text}: {what}");
-        let number = |field: Field| {
-            let (digits, radix) = match text.strip_prefix("0x") {
-                Some(digits) => (digits, 16),
-                None => (text.as_str(), 10),
-            };
-            u128::from_str_radix(digits, radix)
-                .ok()
-                .filter(|number| *number <= space.highest(field))
-                .ok_or_else(|| wrong(&format!("is no number up to {}", space.highest(field))))
-        };
-        let field = match name.as_str() {
-            "from" => {
-                from = Some(text.as_str());
-                continue;
-            }
-            "to" => {
-                to = Some(text.as_str());
-                continue;
-            }
-            "src" | "dst" | "ctorigsrc" | "ctorigdst" | "ctreplsrc" | "ctrepldst" => {
-                let address: IpAddr = text.parse().map_err(|_| wrong("is no address"))?;
-                if address.is_ipv4() != (space.family == IpFamily::V4) {
-                    return Err(wrong("is of the other family; give both of one"));
-                }
-                let mut of_connection = CONNECTION.iter();
-                let field = match name.as_str() {
-                    "src" => Field::Source,
-                    "dst" => Field::Destination,
-                    _ => of_connection
-                        .find(|(_, option)| option == name)
-                        .map_or(Field::Destination, |(field, _)| *field),
-                };
-                packet.set(field, super::condition::address(address));
-                continue;
-            }
-            "proto" => {
-                let value = protocol(text).ok_or_else(|| {
-                    wrong("is no protocol; use tcp, udp, icmp, icmpv6 or a number")
-                })?;
-                packet.set(Field::Protocol, value.into());
-                continue;
-            }
-            "icmp-type" => {
-                let (kind, code) = text.split_once('/').unwrap_or((text, "0"));
-                let byte = |text: &str| {
-                    text.parse::<u8>()
-                        .map_err(|_| wrong("is no ICMP type; write it as 8 or 3/1"))
-                };
-                packet.set(Field::IcmpType, byte(kind)?.into());
-                packet.set(Field::IcmpCode, byte(code)?.into());
-                continue;
-            }
-            "flags" => {
-                let mut flags = 0;
-                for name in text.split(',').filter(|name| *name != "NONE") {
-                    let bit = TcpFlags::NAMES.iter().position(|known| *known == name);
-                    let bit = bit.ok_or_else(|| {
-                        wrong("is no list of TCP flags; write it as SYN,ACK, or NONE")
-                    })?;
-                    flags |= 1 << bit;
-                }
-                packet.set(Field::Flags, flags);
-                continue;
-            }
-            "state" => {
-                let state = State::ALL.iter().find(|(_, _, known)| known == text);
-                let (state, ..) = state.ok_or_else(|| {
-                    wrong("is no state; use NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED")
-                })?;
-                packet.set(Field::State, *state as u128);
-                continue;
-            }
-            "mac" => {
-                let parts: Option<Vec<u8>> = text
-                    .split(':')
-                    .map(|part| u8::from_str_radix(part, 16).ok())
-                    .collect();
-                let parts = parts.filter(|parts| parts.len() == 6);
-                let parts = parts.ok_or_else(|| wrong("is no hardware address"))?;
-                let mac = parts.iter().fold(0, |mac, b| mac << 8 | u128::from(*b));
-                packet.set(Field::Mac, mac);
-                continue;
-            }
-            "elsewhere" => {
-                elsewhere = true;
-                continue;
-            }
-            "ctdir" => {
-                let direction = match text.as_str() {
-                    "ORIGINAL" => CtDirection::Original,
-                    "REPLY" => CtDirection::Reply,
-                    _ => return Err(wrong("is no direction; use ORIGINAL or REPLY")),
-                };
-                packet.set(Field::CtDirection, direction as u128);
-                continue;
-            }
-            "helper" => {
-                let helper = if text == "none" { "" } else { text };
-                packet.set(Field::CtHelper, helper_code(helper));
-                continue;
-            }
-            "fragment" | "dnat" | "snat" | "expected" => {
-                let field = match name.as_str() {
-                    "fragment" => Field::Fragment,
-                    "expected" => Field::CtExpected,
-                    "dnat" => Field::Dnat,
-                    _ => Field::Snat,
-                };
-                packet.set(field, 1);
-                continue;
-            }
-            "sport" => Field::SourcePort,
-            "dport" => Field::DestinationPort,
-            "mark" => Field::Mark,
-            "ttl" => Field::Hops,
-            _ => return Err(wrong("is no part of a packet")),
-        };
-        let number = number(field)?;
-        packet.set(field, number);
-    }
-    let mut place = |field: Field, name: Option<&str>| -> Result<bool, String> {
-        let Some(name) = name.filter(|name| *name != "router") else {
-            return Ok(false);
-        };
-        let known = space.interfaces.place(naming.interface(name));
-        // One that no rule and no zone names is like all such.
-        let place = known.or_else(|| space.interfaces.like(name));
-        packet.set(
-            field,
-            place.ok_or_else(|| format!("no interface is called {name:?}"))?,
-        );
-        Ok(true)
-    };
-    let way = match (place(Field::In, from)?, place(Field::Out, to)?) {
-        (true, false) => Way::Input,
-        (true, true) => Way::Forward,
-        (false, true) => Way::Output,
-        (false, false) => {
-            return Err("a packet needs --from or --to with a zone or an interface".into());
-        }
-    };
-    // To the router is to its address there, unless it is known or said otherwise.
-    let (inward, to) = (packet.value(Field::In), packet.value(Field::Destination));
-    let local = !elsewhere && space.is_local(inward, to) != Some(false);
-    packet.set(Field::Local, (way == Way::Input && local).into());
-    Ok((way, packet))
 }

@@ -5,21 +5,23 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::args::DEFAULT_CONFIG;
+use crate::exit_code::ExitCode;
+use crate::host::dhcp::HookCall;
 use crate::{apply, host};
 
 /// The events of udhcpc's script; none is the name of a command.
 const EVENTS: [&str; 5] = ["deconfig", "bound", "renew", "leasefail", "nak"];
 
 /// Does it if the first argument is an event; the exit code.
-pub fn run(first: Option<&OsString>) -> Option<u8> {
+pub(super) fn run(first: Option<&OsString>) -> Option<ExitCode> {
     let event = first?.to_str().filter(|event| EVENTS.contains(event))?;
-    let link = std::env::var("interface").ok()?;
-    let config =
-        std::env::var_os(host::dhcp::CONFIG_VARIABLE).unwrap_or_else(|| DEFAULT_CONFIG.into());
+    let call = HookCall::from_environment()?;
+    let link = &call.link;
+    let config = call.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
     host::log::start(false);
-    let outcome = apply::take_lease(Path::new(&config), &link, event);
+    let outcome = apply::take_lease(config, event, &call);
     match outcome.exit_code() {
-        0 => log::info!("dhcp on {link}: {event}"),
+        ExitCode::Done => log::info!("dhcp on {link}: {event}"),
         _ => log::error!("dhcp on {link}: {event}: {outcome}"),
     }
     Some(outcome.exit_code())

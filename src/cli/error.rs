@@ -1,0 +1,101 @@
+//! Why a command is not carried out; all of it is exit code 2.
+
+use thiserror::Error;
+
+use super::COMMANDS;
+use super::args::EVERY_COMMANDS_FLAGS;
+use super::command::Command;
+use crate::apply::StepError;
+use crate::host::text_file::TextFileError;
+use crate::netfilter::ParseError;
+use crate::prove::{ChainPlace, NetworksError, PacketError};
+use crate::servers::NothingToServe;
+use crate::source::Refusal;
+
+/// Why arguments are not taken.
+#[derive(Debug, Error)]
+pub(super) enum UsageError {
+    #[error("{0}; see camfw help")]
+    Argument(#[from] lexopt::Error),
+    #[error("no command was given; see camfw help")]
+    NoCommand,
+    #[error("no command is called {:?}; there are {}", .0.join(" "), commands(.0))]
+    UnknownCommand(Vec<String>),
+    #[error("write it as: camfw {}", .0.usage())]
+    Operands(&'static Command),
+    #[error("{}", unknown_flag(flag, *command))]
+    UnknownFlag {
+        flag: String,
+        command: Option<&'static Command>,
+    },
+    #[error("{given}: {problem}")]
+    Value { given: String, problem: String },
+    /// Flags or operands that go together, or do not.
+    #[error("{0}")]
+    Together(&'static str),
+}
+
+/// Why a command is not carried out.
+#[derive(Debug, Error)]
+pub(super) enum CliError {
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    TextFile(#[from] TextFileError),
+    #[error("{file}")]
+    Dump { file: String, source: ParseError },
+    #[error("{file}: {problem}")]
+    DumpFamily { file: String, problem: &'static str },
+    #[error("{0}: holds no table; give what iptables-save prints for root")]
+    NoTable(String),
+    #[error("{file}:{error}")]
+    Networks { file: String, error: NetworksError },
+    #[error("{0}: names no interface; write one a line, as in: eth1 192.168.8.0/24")]
+    NoInterface(String),
+    #[error("{file}: there is no {}/{}", .chain.0.as_str(), .chain.1)]
+    NoChain { file: String, chain: ChainPlace },
+    #[error("{0} and {1} are of IPv4 and of IPv6; give two of one family")]
+    NotOneFamily(String, String),
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    #[error("{file}:{line}")]
+    PacketLine {
+        file: String,
+        line: usize,
+        source: Box<CliError>,
+    },
+    #[error("the matrix cannot be made: it takes too much memory")]
+    MatrixTooLarge,
+    #[error("the rules of the kernel cannot be read")]
+    LiveRules(#[source] StepError),
+    #[error("{file}: {nothing}")]
+    NothingToServe {
+        file: String,
+        nothing: NothingToServe,
+    },
+}
+
+/// The commands that go on from a first word that there is; else all.
+fn commands(words: &[String]) -> String {
+    let first = &words[..1.min(words.len())];
+    let all = COMMANDS.iter().filter(|command| !command.is_hidden());
+    let group = all.clone().filter(|command| command.begins_with(first));
+    let mut names: Vec<&str> = group.map(|command| command.name).collect();
+    if names.is_empty() {
+        names = all.map(|command| command.name).collect();
+    }
+    names.join(", ")
+}
+
+/// What is there instead.
+fn unknown_flag(flag: &str, command: Option<&Command>) -> String {
+    let Some(command) = command else {
+        return format!("no command takes {flag}; see camfw help");
+    };
+    let flags = command.flags.iter().chain(EVERY_COMMANDS_FLAGS);
+    let flags: Vec<String> = flags.map(|flag| format!("--{}", flag.name)).collect();
+    let (name, flags) = (command.name, flags.join(", "));
+    format!("{name} does not take {flag}; it takes {flags}")
+}

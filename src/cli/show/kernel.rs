@@ -1,0 +1,41 @@
+//! `camfw show kernel`: what the file needs of the kernel.
+
+use std::fmt::Write;
+
+use crate::apply;
+use crate::cli::args::Given;
+use crate::cli::command::Command;
+use crate::cli::error::CliError;
+use crate::cli::flag::Flag;
+use crate::cli::print;
+use crate::exit_code::ExitCode;
+use crate::host::config_file::Purpose;
+use crate::plan::Plan;
+use crate::plan::kernel_options::{Backend, requirements};
+
+const NFT: Flag = Flag::switch("nft", "for iptables-nft; for iptables-legacy unless given");
+
+pub(in crate::cli) const COMMAND: Command = Command {
+    name: "show kernel",
+    operands: &[],
+    summary: "the lines of the kernel's configuration that it needs",
+    about: "",
+    flags: &[NFT],
+    run,
+};
+
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let plan = apply::read_plan(&given.config(), Purpose::Ask)?;
+    Ok(print(&kernel(&plan, given.has(&NFT))))
+}
+
+/// A fragment of a kernel's configuration.
+pub fn kernel(plan: &Plan, nft: bool) -> String {
+    let backend = if nft { Backend::Nft } else { Backend::Legacy };
+    let mut text = String::new();
+    for requirement in requirements(plan, backend) {
+        let why = requirement.why.join("; ");
+        let _ = writeln!(text, "# {why}\n{}=y", requirement.option);
+    }
+    text
+}

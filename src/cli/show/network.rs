@@ -1,0 +1,68 @@
+//! `camfw show network`: the links, addresses and routes that the file gives.
+
+use std::fmt::Write;
+
+use crate::apply;
+use crate::cli::args::Given;
+use crate::cli::command::Command;
+use crate::cli::error::CliError;
+use crate::cli::print;
+use crate::exit_code::ExitCode;
+use crate::host::config_file::Purpose;
+use crate::net::Device;
+use crate::plan::Plan;
+
+pub(in crate::cli) const COMMAND: Command = Command {
+    name: "show network",
+    operands: &[],
+    summary: "the links, addresses and routes it gives",
+    about: "",
+    flags: &[],
+    run,
+};
+
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let plan = apply::read_plan(&given.config(), Purpose::Ask)?;
+    Ok(print(&network(&plan)))
+}
+
+/// Links, addresses and routes, a line each.
+pub fn network(plan: &Plan) -> String {
+    let mut text = String::new();
+    let network = &plan.network;
+    for link in &network.links {
+        let by_dhcp = link.dhcp.then(|| "by DHCP".to_owned());
+        let written = link.addresses.iter().map(ToString::to_string);
+        let addresses: Vec<String> = by_dhcp.into_iter().chain(written).collect();
+        let how = match &link.device {
+            Device::Named => String::new(),
+            Device::Mac(mac) => format!(", hardware address {mac}"),
+            Device::Path(path) => format!(", device {path}"),
+            Device::Vlan { id, parent } => format!(", VLAN {id} on {parent}"),
+            Device::Bridge { ports } => {
+                let ports: Vec<&str> = ports.iter().map(|port| port.as_str()).collect();
+                format!(", bridge of {}, isolated", ports.join(" "))
+            }
+        };
+        let mtu = link
+            .mtu
+            .map_or_else(String::new, |mtu| format!(", MTU {mtu}"));
+        let _ = writeln!(
+            text,
+            "link {}{how}{mtu}, up, address {}, zone {}",
+            link.name,
+            addresses.join(" "),
+            link.zone
+        );
+    }
+    for route in &network.routes {
+        let _ = writeln!(text, "{route}");
+    }
+    for rule in &network.rules {
+        let _ = writeln!(text, "{rule}");
+    }
+    for neighbour in &network.neighbours {
+        let _ = writeln!(text, "{neighbour}");
+    }
+    text
+}

@@ -1,0 +1,43 @@
+//! `camfw show rules`: the rules that the file gives.
+
+use crate::apply;
+use crate::cli::args::Given;
+use crate::cli::command::Command;
+use crate::cli::error::CliError;
+use crate::cli::flag::Flag;
+use crate::cli::print;
+use crate::exit_code::ExitCode;
+use crate::host::config_file::Purpose;
+use crate::netfilter::{Ruleset, TableName, restore_text};
+
+const IPV4: Flag = Flag::switch("ipv4", "IPv4's alone").short('4');
+const IPV6: Flag = Flag::switch("ipv6", "IPv6's alone").short('6');
+
+pub(in crate::cli) const COMMAND: Command = Command {
+    name: "show rules",
+    operands: &[],
+    summary: "the rules it gives, as iptables-restore reads them",
+    about: "",
+    flags: &[IPV4, IPV6],
+    run,
+};
+
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let plan = apply::read_plan(&given.config(), Purpose::Ask)?;
+    let text = match (given.has(&IPV4), given.has(&IPV6)) {
+        (true, false) => rules(&plan.rules.v4),
+        (false, true) => rules(&plan.rules.v6),
+        _ => format!(
+            "# IPv4\n{}# IPv6\n{}",
+            rules(&plan.rules.v4),
+            rules(&plan.rules.v6)
+        ),
+    };
+    Ok(print(&text))
+}
+
+/// The text that iptables-restore takes for a ruleset.
+pub fn rules(ruleset: &Ruleset) -> String {
+    let names: Vec<TableName> = ruleset.tables().map(|(name, _)| name).collect();
+    restore_text(ruleset, &names)
+}

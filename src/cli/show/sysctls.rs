@@ -1,0 +1,37 @@
+//! `camfw show sysctls`: the kernel settings that the file gives.
+
+use std::fmt::Write;
+
+use crate::apply;
+use crate::cli::args::Given;
+use crate::cli::command::Command;
+use crate::cli::error::CliError;
+use crate::cli::print;
+use crate::exit_code::ExitCode;
+use crate::host::config_file::Purpose;
+use crate::plan::Plan;
+
+pub(in crate::cli) const COMMAND: Command = Command {
+    name: "show sysctls",
+    operands: &[],
+    summary: "the kernel settings it gives, and why",
+    about: "",
+    flags: &[],
+    run,
+};
+
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let plan = apply::read_plan(&given.config(), Purpose::Ask)?;
+    Ok(print(&sysctls(&plan)))
+}
+
+/// Kernel settings in order of writing, each with its reason.
+pub fn sysctls(plan: &Plan) -> String {
+    let mut text = String::new();
+    let before = plan.sysctls.iter().chain(&plan.with_rules);
+    let settings = before.chain(&plan.ipv6_on).chain(&plan.last);
+    for setting in settings {
+        let _ = writeln!(text, "{setting}  # {}", setting.why);
+    }
+    text
+}

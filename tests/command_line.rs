@@ -1,0 +1,210 @@
+//! What help says of each command, and what is said where a word or a flag is none.
+//!
+//! `UPDATE=1 cargo test` writes tests/help; read the difference before you commit it.
+
+mod support;
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use camfw::cli::{COMMANDS, Command, EVERY_COMMANDS_FLAGS};
+use camfw::exit_code::ExitCode;
+use support::Scratch;
+
+type Done = Result<(), Box<dyn Error>>;
+
+fn shown() -> impl Iterator<Item = &'static Command> {
+    COMMANDS.iter().filter(|command| !command.is_hidden())
+}
+
+/// Holds text against a file of tests/help.
+fn expect(name: &str, text: &str) -> Done {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
+    let path = folder.join(name.replace(' ', "-") + ".txt");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, text)?;
+    }
+    let expected = fs::read_to_string(&path).map_err(|error| format!("{name}: {error}"))?;
+    assert_eq!(expected, text, "help of {name}");
+    let wide = text.lines().find(|line| line.chars().count() > 99);
+    assert_eq!(
+        wide, None,
+        "help of {name}: a line is too wide for a terminal"
+    );
+    Ok(())
+}
+
+#[test]
+fn help_of_each_command_is_as_written() -> Done {
+    let scratch = Scratch::new("help")?;
+    let (code, all) = scratch.camfw("help")?;
+    assert_eq!(code, 0);
+    expect("camfw", &all)?;
+    for command in shown() {
+        let name = command.name;
+        let (code, help) = scratch.camfw(&format!("help {name}"))?;
+        assert_eq!(code, 0, "{name}");
+        expect(name, &help)?;
+        assert!(all.contains(command.summary), "{name}");
+        for asked in [
+            format!("{name} --help"),
+            format!("--help {name}"),
+            format!("{name} -h"),
+        ] {
+            assert_eq!(scratch.camfw(&asked)?, (0, help.clone()), "{asked}");
+        }
+    }
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help"))?.count();
+    assert_eq!(
+        files,
+        shown().count() + 1,
+        "tests/help has a file of no command"
+    );
+    Ok(())
+}
+
+#[test]
+fn every_flag_is_in_the_help_of_its_command() -> Done {
+    let scratch = Scratch::new("flags")?;
+    for command in shown() {
+        let (_, help) = scratch.camfw(&format!("help {}", command.name))?;
+        for flag in command.flags.iter().chain(EVERY_COMMANDS_FLAGS) {
+            assert!(help.contains(&flag.written()), "{}: {flag:?}", command.name);
+            assert!(!flag.help.is_empty(), "{}: {flag:?}", command.name);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn help_of_a_group_names_its_commands() -> Done {
+    let scratch = Scratch::new("group")?;
+    let (code, said) = scratch.camfw("help show")?;
+    assert_eq!((code, said.lines().count()), (0, 8), "{said}");
+    assert_eq!(scratch.camfw("show --help")?, (0, said));
+    let (code, said) = scratch.camfw("help fly")?;
+    assert!(code == 2 && said.contains("check, show rules"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn what_is_none_is_told_with_what_there_is() -> Done {
+    let scratch = Scratch::new("usage")?;
+    for (arguments, told) in [
+        ("", "no command was given; see camfw help"),
+        (
+            "fly",
+            "no command is called \"fly\"; there are check, show rules",
+        ),
+        (
+            "show",
+            "no command is called \"show\"; there are show rules, show network",
+        ),
+        (
+            "show off",
+            "no command is called \"show off\"; there are show rules",
+        ),
+        (
+            "status --nft",
+            "status does not take --nft; it takes --json, --config",
+        ),
+        (
+            "status --fast",
+            "status does not take --fast; it takes --json",
+        ),
+        ("-x", "no command takes -x; see camfw help"),
+        ("apply now", "write it as: camfw apply"),
+        ("compare one", "write it as: camfw compare OLD NEW"),
+        ("apply --confirm", "see camfw help"),
+        (
+            "apply --confirm 0",
+            "--confirm 0: is not a number of seconds from 1 to 86400",
+        ),
+        (
+            "apply --confirm 1h",
+            "--confirm 1h: is not a number of seconds",
+        ),
+        (
+            "show matrix --dport x",
+            "--dport x: is no number up to 65535",
+        ),
+        (
+            "show matrix --proto x",
+            "--proto x: is no protocol; use tcp, udp",
+        ),
+        ("show matrix --rules x", "x: cannot read it: No such file"),
+        (
+            "prove --claim spoofing",
+            "--networks, --chain and --claim go with --rules",
+        ),
+        (
+            "prove --rules x --claim y",
+            "--claim y: no claim is called so; use spoofing or related",
+        ),
+        (
+            "prove --rules x --chain y",
+            "--chain y: write a table and its chain: filter/FORWARD",
+        ),
+    ] {
+        let (code, said) = scratch.camfw(arguments)?;
+        assert_eq!(code, ExitCode::Refused as i32, "{arguments}: {said}");
+        assert!(
+            said.starts_with("camfw: ") && said.contains(told),
+            "{arguments}: {said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{arguments}: {said}");
+    }
+    Ok(())
+}
+
+/// Each value of a packet is read before any rule is looked at.
+#[test]
+fn values_of_a_packet_are_refused_by_their_flag() -> Done {
+    let scratch = Scratch::new("packet")?;
+    scratch.write("rules", "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n")?;
+    for (flag, value, told) in [
+        ("icmp-type", "x", "is no ICMP type; write it as 8 or 3/1"),
+        ("flags", "SIN", "is no list of TCP flags"),
+        ("state", "OLD", "is no state; use NEW"),
+        ("mac", "1:2", "is no hardware address"),
+        ("mark", "-1", "is no number up to 4294967295"),
+        ("ttl", "256", "is no number up to 255"),
+        ("sport", "65536", "is no number up to 65535"),
+        ("ctdir", "BACK", "is no direction; use ORIGINAL or REPLY"),
+        ("ctorigsrc", "x", "is no address"),
+    ] {
+        let ends = "--from eth1 --to eth0 --src 192.168.8.9 --dst 10.0.0.1";
+        let given = format!("--{flag} {value}");
+        let (code, said) = scratch.camfw(&format!("trace --rules rules {ends} {given}"))?;
+        assert_eq!((code, said.lines().count()), (2, 1), "{said}");
+        assert!(said.contains(&given) && said.contains(told), "{said}");
+        scratch.write("packets", &format!("{ends}\n\ntrace {ends} {given}\n"))?;
+        let (code, said) = scratch.camfw("trace --rules rules --packets packets")?;
+        assert_eq!((code, said.lines().count()), (2, 1), "{said}");
+        assert!(
+            said.contains("packets:3: ") && said.contains(told),
+            "{said}"
+        );
+    }
+    let (code, said) =
+        scratch.camfw("trace --rules rules --src 10.0.0.1 --dst fd00::1 --from a")?;
+    assert!(
+        code == 2 && said.contains("the packet is of IPv6"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
+fn there_is_a_meaning_for_each_exit_code() -> Done {
+    let (_, help) = Scratch::new("codes")?.camfw("help")?;
+    for code in ExitCode::ALL {
+        let first = code.meaning().lines().next().unwrap_or_default();
+        assert!(
+            help.contains(&format!("  {}  {first}", code as u8)),
+            "{code:?}"
+        );
+    }
+    Ok(())
+}

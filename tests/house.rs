@@ -1,0 +1,465 @@
+//! The house: only src/host touches the world, and no room leans on one that leans
+//! on it. Read from the source, so that a break names its file and line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+type Done = Result<(), Box<dyn Error>>;
+
+/// What touches the world: modules of std, and crates.
+const EFFECTS: &[&str] = &[
+    "std::env",
+    "std::fs",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::ToSocketAddrs",
+    "std::net::UdpSocket",
+    "std::os::unix::net",
+    "netlink_packet_core",
+    "netlink_packet_route",
+    "netlink_sys",
+    "nix",
+    "rtnetlink",
+    "syslog",
+    "tokio",
+];
+
+/// Crates that have the names of rooms of ours, so that an import alone tells.
+const EFFECTS_BY_IMPORT: &[&str] = &["iptables", "sysctl"];
+
+/// What is of an effect's module and has none.
+const VALUES: &[&str] = &["std::process::ExitCode"];
+
+/// What a room must not name, wherever it is named: the lower one first.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    (
+        "registry",
+        &[
+            "policy", "config", "resolve", "net", "plan", "compile", "prove", "host", "apply",
+            "cli", "observe", "servers",
+        ],
+    ),
+    (
+        "netfilter",
+        &[
+            "policy", "config", "resolve", "net", "plan", "compile", "prove", "host", "apply",
+            "cli", "observe", "servers",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "policy", "resolve", "net", "plan", "compile", "prove", "host", "apply", "cli",
+            "observe", "servers",
+        ],
+    ),
+    (
+        "policy",
+        &[
+            "resolve", "compile", "prove", "host", "apply", "cli", "observe", "servers",
+        ],
+    ),
+    (
+        "net",
+        &[
+            "policy", "config", "plan", "resolve", "compile", "prove", "host", "apply", "cli",
+            "observe", "servers",
+        ],
+    ),
+    (
+        "compile",
+        &[
+            "config", "resolve", "prove", "host", "apply", "cli", "observe", "servers",
+        ],
+    ),
+    (
+        "prove",
+        &[
+            "compile", "config", "resolve", "host", "apply", "cli", "observe", "servers",
+        ],
+    ),
+    (
+        "host",
+        &[
+            "compile", "config", "resolve", "prove", "apply", "cli", "observe", "servers",
+        ],
+    ),
+    (
+        "observe",
+        &[
+            "compile", "config", "resolve", "prove", "host", "apply", "cli", "servers",
+        ],
+    ),
+    (
+        "servers",
+        &[
+            "compile", "config", "resolve", "prove", "host", "apply", "cli", "observe",
+        ],
+    ),
+    ("apply", &["cli", "config", "resolve", "servers"]),
+];
+
+/// What is so today and is to go; whoever mends one takes its line out.
+const STILL: &[(&str, &str)] = &[];
+
+/// A path as a file names it.
+#[derive(Debug, Clone)]
+struct Named {
+    file: String,
+    line: usize,
+    path: String,
+    /// Whether a `use` names it.
+    is_import: bool,
+}
+
+#[test]
+fn only_host_has_effects() -> Done {
+    let mut found = Vec::new();
+    for named in all()? {
+        let is_any = |paths: &[&str]| {
+            paths.iter().any(|path| {
+                let rest = named.path.strip_prefix(*path);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            })
+        };
+        let is_effect = is_any(EFFECTS) || (named.is_import && is_any(EFFECTS_BY_IMPORT));
+        if is_effect && !is_any(VALUES) && !named.file.starts_with("src/host/") {
+            found.push(format!("{}:{}: {}", named.file, named.line, named.path));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "only src/host touches the world; give it a function for this:\n{}",
+        found.join("\n")
+    );
+    Ok(())
+}
+
+#[test]
+fn no_room_names_one_above_it() -> Done {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (room, other, at) in rooms()? {
+        let forbidden = FORBIDDEN.iter().find(|(known, _)| *known == room);
+        if !forbidden.is_some_and(|(_, those)| those.contains(&other.as_str())) {
+            continue;
+        }
+        match STILL.iter().find(|(a, b)| *a == room && *b == other) {
+            Some(still) => drop(seen.insert(*still)),
+            None => found.push(format!("{at}: {room} names {other}")),
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "see ARCHITECTURE.md for who may name whom; move what both need below them:\n{}",
+        found.join("\n")
+    );
+    for still in STILL.iter().filter(|it| {
+        FORBIDDEN
+            .iter()
+            .any(|(room, those)| *room == it.0 && those.contains(&it.1))
+    }) {
+        assert!(
+            seen.contains(still),
+            "{} no longer names {}: take it out of STILL",
+            still.0,
+            still.1
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn rooms_lean_on_each_other_in_no_circle() -> Done {
+    let mut leans: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for (room, other, at) in rooms()? {
+        if !STILL.contains(&(room.as_str(), other.as_str())) {
+            leans.entry(room).or_default().entry(other).or_insert(at);
+        }
+    }
+    assert!(leans.len() > 10, "{leans:?}");
+    // Rooms that lean on none that is left go; what stays is in a circle, or above one.
+    loop {
+        let without: Vec<String> = leans
+            .iter()
+            .filter(|(_, on)| on.keys().all(|on| !leans.contains_key(on)))
+            .map(|(room, _)| room.clone())
+            .collect();
+        if without.is_empty() {
+            break;
+        }
+        without.iter().for_each(|room| drop(leans.remove(room)));
+    }
+    let left: Vec<String> = leans
+        .iter()
+        .flat_map(|(room, on)| {
+            let on = on.iter().filter(|(on, _)| leans.contains_key(*on));
+            on.map(move |(on, at)| format!("{at}: {room} names {on}"))
+        })
+        .collect();
+    assert!(left.is_empty(), "rooms in a circle:\n{}", left.join("\n"));
+    Ok(())
+}
+
+/// The reader itself: groups over lines, `super` and comments.
+#[test]
+fn paths_are_read_with_their_lines() {
+    let text = "//! std::fs\nuse std::{\n    io,\n    fs::{self, File as F},\n};\n\
+                use super::host;\nfn f() { crate::net::g(\"std::env\", 'x'); std::env::var(\"a\") }\n\
+                fn g<'a>() { let b = '\"'; std::thread::yield_now() }\n\
+                #[cfg(test)]\nmod tests { use std::process; }\n";
+    let mut found = Vec::new();
+    paths("src/net/mod.rs", text, &mut found);
+    let found: Vec<String> = found
+        .iter()
+        .map(|it| format!("{} {}", it.line, it.path))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "3 std::io",
+            "4 std::fs",
+            "4 std::fs::File",
+            "6 crate::host",
+            "7 crate::net::g",
+            "7 std::env::var",
+            "8 std::thread::yield_now"
+        ]
+    );
+}
+
+/// A room, another that it names, and where.
+type Leaning = (String, String, String);
+
+/// Which room names which other.
+fn rooms() -> Result<Vec<Leaning>, Box<dyn Error>> {
+    let mut rooms = Vec::new();
+    for Named {
+        file, line, path, ..
+    } in all()?
+    {
+        let room = file.trim_start_matches("src/").split(['/', '.']).next();
+        let (Some(room), Some(other)) = (room, path.strip_prefix("crate::")) else {
+            continue;
+        };
+        let other = other.split("::").next().unwrap_or_default();
+        let is_room = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src")
+            .join(other);
+        if room != other
+            && !["lib", "main"].contains(&room)
+            && (is_room.is_dir() || is_room.with_extension("rs").is_file())
+        {
+            rooms.push((room.to_owned(), other.to_owned(), format!("{file}:{line}")));
+        }
+    }
+    Ok(rooms)
+}
+
+/// Every path in the program's own source, tests left out.
+fn all() -> Result<Vec<Named>, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files.sort();
+    let texts: Vec<(PathBuf, String)> = files
+        .into_iter()
+        .map(|file| fs::read_to_string(&file).map(|text| (file, text)))
+        .collect::<Result<_, _>>()?;
+    let tests: BTreeSet<PathBuf> = texts
+        .iter()
+        .flat_map(|(file, text)| test_files(file, text))
+        .collect();
+    let mut found = Vec::new();
+    for (file, text) in texts.iter().filter(|(file, _)| !tests.contains(file)) {
+        let name = file.strip_prefix(root)?.display().to_string();
+        paths(&name, text, &mut found);
+    }
+    assert!(found.len() > 500, "{} paths", found.len());
+    Ok(found)
+}
+
+/// The files that `#[cfg(test)] mod NAME;` brings in.
+fn test_files(file: &Path, text: &str) -> Vec<PathBuf> {
+    let folder = match file.file_stem().and_then(|stem| stem.to_str()) {
+        Some("mod" | "lib" | "main") => file.with_file_name(""),
+        _ => file.with_extension(""),
+    };
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let pairs = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
+    let names = pairs.filter_map(|pair| pair[1].strip_prefix("mod ")?.strip_suffix(';'));
+    names
+        .flat_map(|name| {
+            [
+                folder.join(format!("{name}.rs")),
+                folder.join(name).join("mod.rs"),
+            ]
+        })
+        .collect()
+}
+
+/// The paths of a file that begin with a crate or with `crate`, up to its tests.
+fn paths(file: &str, text: &str, found: &mut Vec<Named>) {
+    let tokens = tokens(text);
+    let mut at = 0;
+    while at < tokens.len() {
+        let (_, word) = &tokens[at];
+        if word == "#"
+            && follows(
+                &tokens,
+                at,
+                &["#", "[", "cfg", "(", "test", ")", "]", "mod"],
+            )
+        {
+            return;
+        }
+        if word == "use" || is_start(&tokens, at) {
+            let is_import = word == "use";
+            let first = found.len();
+            at = tree(file, &tokens, at + usize::from(is_import), &[], found).max(at + 1);
+            found[first..]
+                .iter_mut()
+                .for_each(|it| it.is_import = is_import);
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// Whether a path of more than one part begins here.
+fn is_start(tokens: &[(usize, String)], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|at| tokens[at].1.as_str());
+    is_word(&tokens[at].1) && before != Some("::") && follows(tokens, at + 1, &["::"])
+}
+
+fn follows(tokens: &[(usize, String)], at: usize, words: &[&str]) -> bool {
+    let mut there = tokens[at.min(tokens.len())..].iter();
+    words
+        .iter()
+        .all(|word| there.next().is_some_and(|(_, it)| it == word))
+}
+
+/// Reads a path, or a tree of them; where it ends.
+fn tree(
+    file: &str,
+    tokens: &[(usize, String)],
+    mut at: usize,
+    before: &[String],
+    found: &mut Vec<Named>,
+) -> usize {
+    let mut path = before.to_vec();
+    let mut line = tokens.get(at).map_or(0, |(line, _)| *line);
+    while let Some((here, word)) = tokens.get(at) {
+        match word.as_str() {
+            "{" => {
+                at += 1;
+                while tokens.get(at).is_some_and(|(_, word)| word != "}") {
+                    at = match tokens[at].1.as_str() {
+                        "," => at + 1,
+                        _ => tree(file, tokens, at, &path, found).max(at + 1),
+                    };
+                }
+                return at + 1;
+            }
+            "::" => at += 1,
+            "self" if !path.is_empty() => at += 1,
+            word if is_word(word) && (path.len() == before.len() || tokens[at - 1].1 == "::") => {
+                line = *here;
+                path.push(word.to_owned());
+                at += 1;
+            }
+            _ => break,
+        }
+    }
+    if follows(tokens, at, &["as"]) {
+        at += 2;
+    }
+    let path = path.join("::");
+    // In the file that a room begins with, `super` is the crate.
+    let parts = file.matches('/').count();
+    let begins_room = parts == 1 || (parts == 2 && file.ends_with("/mod.rs"));
+    let path = match path.strip_prefix("super::") {
+        Some(rest) if begins_room => format!("crate::{rest}"),
+        _ => path,
+    };
+    if !path.is_empty() {
+        found.push(Named {
+            file: file.to_owned(),
+            line,
+            path,
+            is_import: false,
+        });
+    }
+    at
+}
+
+fn is_word(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// The words and signs of a text with their lines; no comments, strings or characters.
+fn tokens(text: &str) -> Vec<(usize, String)> {
+    let mut tokens = Vec::new();
+    let mut line = 1;
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if rest.starts_with("r\"") || rest.starts_with("r#\"") {
+            let end = if rest.starts_with("r#") { "\"#" } else { "\"" };
+            let start = rest.find('"').map_or(0, |at| at + 1);
+            rest[start..]
+                .find(end)
+                .map_or(rest.len(), |at| start + at + end.len())
+        } else if first == '"' {
+            let mut escaped = false;
+            let end = rest.char_indices().skip(1).find(|(_, c)| {
+                let ends = *c == '"' && !escaped;
+                escaped = *c == '\\' && !escaped;
+                ends
+            });
+            end.map_or(rest.len(), |(at, _)| at + 1)
+        } else if first == '\'' {
+            let second = rest.chars().nth(1).unwrap_or(' ');
+            match second {
+                '\\' => rest[3..].find('\'').map_or(rest.len(), |at| at + 4),
+                _ if rest[1 + second.len_utf8()..].starts_with('\'') => second.len_utf8() + 2,
+                // A lifetime.
+                _ => 1,
+            }
+        } else if first.is_alphanumeric() || first == '_' {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            let word = &rest[..end.unwrap_or(rest.len())];
+            tokens.push((line, word.to_owned()));
+            word.len()
+        } else if rest.starts_with("::") {
+            tokens.push((line, "::".to_owned()));
+            2
+        } else {
+            if !first.is_whitespace() {
+                tokens.push((line, first.to_string()));
+            }
+            first.len_utf8()
+        };
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    tokens
+}
