@@ -1,13 +1,16 @@
 //! Links, addresses, routes, rules and neighbours, as values.
 //!
-//! `wanted` makes them of a policy, `diff` finds what has to change. Nothing
+//! `plan` makes them of a policy, `diff` finds what has to change. Nothing
 //! here sends anything: `host::netlink` does. Links go by their names, since
 //! the kernel's numbers change when a device comes and goes.
 
 mod bypass;
+mod change;
 mod diff;
 mod foreign;
 mod lease;
+mod problem;
+mod rename;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,9 +20,11 @@ use ipnet::IpNet;
 use crate::name::{InterfaceName, MacAddress};
 
 pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
-pub use diff::{Change, Diff, NetworkError, diff, left_alone};
+pub use change::Change;
+pub use diff::{Diff, diff, left_alone};
 pub use foreign::foreign;
 pub use lease::{Lease, LeaseError, Taken, lease};
+pub use problem::NetworkError;
 
 /// The loopback's name, the same in every namespace.
 pub const LOOPBACK: &str = "lo";

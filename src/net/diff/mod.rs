@@ -1,0 +1,366 @@
+//! diff(current, wanted) -> changes, in the order in which they can be made.
+//!
+//! First what gives links their names and makes those that are made, then
+//! addresses, so that no packet meets a link without its own; then up; then
+//! routes, rules and neighbours. What camfw made earlier and is not wanted any
+//! more goes; what others made stays.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use ipnet::IpNet;
+
+use crate::name::InterfaceName;
+use crate::net::rename::{is_device, rename_all};
+use crate::net::{
+    Change, Current, Device, Held, Kind, LOOPBACK, Link, MAIN_TABLE, Neighbour, NetworkError,
+    Route, Wanted, WantedLink, Way,
+};
+
+/// What has to change, and what cannot be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// In the order in which they can be made, structural ones first.
+    pub changes: Vec<Change>,
+    /// Links that stay out, and why; the others are not kept back by them.
+    pub problems: Vec<NetworkError>,
+    /// Optional links that are not there.
+    pub absent: Vec<InterfaceName>,
+}
+
+impl Diff {
+    /// Whether a link is not there, which may come yet, and is not optional.
+    pub fn lacks_links(&self) -> bool {
+        self.problems.iter().any(NetworkError::is_missing_link)
+    }
+}
+
+/// What has to change to make what is into what is wanted.
+pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
+    let mut diff = Diff::default();
+    let names = rename_all(current, wanted, &mut diff);
+    let world = World { current, names };
+
+    let mut ready: Vec<&WantedLink> = Vec::new();
+    for link in &wanted.links {
+        match world.structure(link, &mut diff.changes) {
+            Ok(()) => ready.push(link),
+            Err(NetworkError::NoSuchLink { .. }) if link.optional => {
+                diff.absent.push(link.name.clone());
+            }
+            Err(problem) => diff.problems.push(problem),
+        }
+    }
+    diff.changes.extend(world.addresses_elsewhere(wanted));
+    let mut ups = Vec::new();
+    ups.extend(
+        world
+            .find(LOOPBACK)
+            .filter(|link| !link.up)
+            .map(|_| up(LOOPBACK)),
+    );
+    for link in ready.clone() {
+        if let Err(problem) = world.addresses(link, &mut diff.changes) {
+            ready.retain(|other| other.name != link.name);
+            diff.problems.push(problem);
+        }
+    }
+    for link in &ready {
+        let lower = match &link.device {
+            Device::Vlan { parent, .. } => std::slice::from_ref(parent),
+            Device::Bridge { ports } => ports.as_slice(),
+            _ => &[],
+        };
+        for name in lower.iter().chain([&link.name]) {
+            let change = up(name.as_str());
+            if !world.is_up(name.as_str()) && !ups.contains(&change) {
+                ups.push(change);
+            }
+        }
+    }
+    diff.changes.extend(ups);
+
+    let usable: HashSet<&str> = ready.iter().map(|link| link.name.as_str()).collect();
+    routes(current, wanted, &usable, &mut diff.changes);
+    rules(current, wanted, &mut diff.changes);
+    neighbours(current, wanted, &usable, &mut diff.changes);
+    diff
+}
+
+/// The links that the file does not name, which are left alone.
+pub fn left_alone(current: &Current, wanted: &Wanted) -> Vec<String> {
+    let named =
+        |link: &&Link| link.name == LOOPBACK || wanted.names().any(|name| name == link.name);
+    let others = current.links.iter().filter(|link| !named(link));
+    others.map(|link| link.name.clone()).collect()
+}
+
+fn up(name: &str) -> Change {
+    Change::SetUp { name: name.into() }
+}
+
+/// The links with the names that they will have.
+struct World<'a> {
+    current: &'a Current,
+    /// What each link of `current` will be called, in its order.
+    names: Vec<String>,
+}
+
+impl<'a> World<'a> {
+    fn find(&self, name: &str) -> Option<&'a Link> {
+        let index = self.names.iter().position(|there| there == name)?;
+        self.current.links.get(index)
+    }
+
+    /// Whether a link is up and stays so: a renamed one is set down.
+    fn is_up(&self, name: &str) -> bool {
+        self.find(name)
+            .is_some_and(|link| link.up && link.name == name)
+    }
+
+    /// What makes the link, its ports and its MTU.
+    fn structure(&self, link: &WantedLink, changes: &mut Vec<Change>) -> Result<(), NetworkError> {
+        let missing = |name: &InterfaceName| NetworkError::NoSuchLink {
+            name: name.clone(),
+            zone: link.zone.clone(),
+            how: how(&link.device),
+        };
+        let found = self.find(link.name.as_str());
+        let name = link.name.to_string();
+        let other_kind = |expected: String| NetworkError::OtherKind {
+            name: link.name.clone(),
+            expected,
+        };
+        match &link.device {
+            Device::Named | Device::Mac(_) | Device::Path(_) => {
+                let found = found.ok_or_else(|| missing(&link.name))?;
+                // By its name it would get what the rules give the zone's.
+                if !is_device(found, &link.device) {
+                    return Err(NetworkError::AnotherDevice {
+                        name: link.name.clone(),
+                        zone: link.zone.clone(),
+                        how: how(&link.device),
+                    });
+                }
+                if let Some(bridge) = self.current.earlier_bridge_of(found) {
+                    changes.push(Change::Release {
+                        port: name,
+                        bridge: bridge.to_owned(),
+                    });
+                }
+            }
+            Device::Vlan { id, parent } => {
+                self.find(parent.as_str()).ok_or_else(|| missing(parent))?;
+                let wanted = Kind::Vlan {
+                    id: *id,
+                    parent: Some(parent.to_string()),
+                };
+                match found {
+                    None => changes.push(Change::AddVlan {
+                        name,
+                        parent: parent.to_string(),
+                        id: *id,
+                    }),
+                    Some(found) if found.kind == wanted => {}
+                    Some(_) => return Err(other_kind(format!("VLAN {id} on {parent}"))),
+                }
+            }
+            Device::Bridge { ports } => {
+                for port in ports {
+                    self.find(port.as_str()).ok_or_else(|| missing(port))?;
+                }
+                match found {
+                    None => changes.push(Change::AddBridge { name }),
+                    Some(found) if found.kind == Kind::Bridge => {}
+                    Some(_) => return Err(other_kind("a bridge".into())),
+                }
+                for port in ports {
+                    self.port(port, &link.name, changes);
+                }
+            }
+        }
+        match link.mtu {
+            Some(mtu) if found.is_none_or(|found| found.mtu != mtu) => {
+                let name = link.name.to_string();
+                changes.push(Change::SetMtu { name, mtu });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn port(&self, port: &InterfaceName, bridge: &InterfaceName, changes: &mut Vec<Change>) {
+        let link = self.find(port.as_str());
+        let port = port.to_string();
+        let enslaved = link.is_some_and(|link| link.controller.as_deref() == Some(bridge.as_str()));
+        if !enslaved {
+            changes.push(Change::Enslave {
+                port: port.clone(),
+                bridge: bridge.to_string(),
+            });
+        }
+        if !enslaved || !link.is_some_and(|link| link.isolated) {
+            changes.push(Change::Isolate { port });
+        }
+    }
+
+    /// Addresses of ours on links that the file does not name any more: a second
+    /// route to their networks would lead there.
+    fn addresses_elsewhere(&self, wanted: &Wanted) -> Vec<Change> {
+        let links = self.current.links.iter().zip(&self.names);
+        let elsewhere =
+            links.filter(|(_, name)| !wanted.links.iter().any(|link| link.name.as_str() == *name));
+        let removed = elsewhere.flat_map(|(link, name)| {
+            let ours = link.addresses.iter().filter(|held| held.ours);
+            ours.map(|held| Change::RemoveAddress {
+                name: name.clone(),
+                address: held.value,
+            })
+        });
+        removed.collect()
+    }
+
+    fn addresses(&self, link: &WantedLink, changes: &mut Vec<Change>) -> Result<(), NetworkError> {
+        for address in &link.addresses {
+            let other = self
+                .current
+                .links
+                .iter()
+                .zip(&self.names)
+                .find(|(other, name)| {
+                    let elsewhere = name.as_str() != link.name.as_str();
+                    other.addresses.iter().any(|held| {
+                        let same = held.value.addr() == address.addr() && !held.ours;
+                        same && (elsewhere || takes_place(&held.value, address))
+                    })
+                });
+            if let Some((_, other)) = other {
+                return Err(NetworkError::AddressElsewhere {
+                    address: *address,
+                    zone: link.zone.clone(),
+                    other: other.clone(),
+                });
+            }
+        }
+        let held = match self.find(link.name.as_str()) {
+            None => Vec::new(),
+            Some(found) if found.name == link.name.as_str() => found.addresses.clone(),
+            // A link that is set down, as it is to be renamed, loses its IPv6
+            // addresses (addrconf_ifdown in net/ipv6/addrconf.c).
+            Some(found) => {
+                let is_ipv4 = |held: &&Held<IpNet>| matches!(held.value, IpNet::V4(_));
+                found.addresses.iter().filter(is_ipv4).cloned().collect()
+            }
+        };
+        let (add, remove) = against(&held, &link.addresses);
+        let name = || link.name.to_string();
+        // The new before the old, so that the link is never without; but a
+        // removed primary address takes its secondaries along, which are those
+        // of its own network (Documentation/networking/ip-sysctl.rst,
+        // promote_secondaries), so within one network the old goes first; and so
+        // does what is in the place of the new.
+        let (clash, apart): (Vec<IpNet>, Vec<IpNet>) = remove.into_iter().partition(|old| {
+            let clash = |new: &IpNet| new.trunc() == old.trunc() || takes_place(old, new);
+            add.iter().any(clash)
+        });
+        let removal = |address| Change::RemoveAddress {
+            name: name(),
+            address,
+        };
+        changes.extend(clash.into_iter().map(removal));
+        changes.extend(add.into_iter().map(|address| Change::AddAddress {
+            name: name(),
+            address,
+        }));
+        changes.extend(apart.into_iter().map(removal));
+        Ok(())
+    }
+}
+
+/// Whether a link that has the one cannot be given the other: with IPv6 an
+/// address is there once, whatever its prefix length.
+fn takes_place(old: &IpNet, new: &IpNet) -> bool {
+    let ipv6 = matches!(old, IpNet::V6(_));
+    ipv6 && old.addr() == new.addr() && old != new
+}
+
+fn how(device: &Device) -> String {
+    match device {
+        Device::Mac(mac) => format!(" (no interface has the hardware address {mac})"),
+        Device::Path(path) => format!(" (no interface is at {path})"),
+        _ => String::new(),
+    }
+}
+
+/// What is wanted and not there, and what is there, is ours, and not wanted.
+fn against<T: Eq + Hash + Clone>(held: &[Held<T>], wanted: &[T]) -> (Vec<T>, Vec<T>) {
+    // By sets: there may be thousands of routes.
+    let is_wanted: HashSet<&T> = wanted.iter().collect();
+    let is_held: HashSet<&T> = held.iter().map(|held| &held.value).collect();
+    let add = wanted.iter().filter(|value| !is_held.contains(value));
+    let remove = held
+        .iter()
+        .filter(|held| held.ours && !is_wanted.contains(&held.value));
+    (
+        add.cloned().collect(),
+        remove.map(|held| held.value.clone()).collect(),
+    )
+}
+
+fn routes(current: &Current, wanted: &Wanted, usable: &HashSet<&str>, changes: &mut Vec<Change>) {
+    let possible = |route: &&Route| match &route.way {
+        Way::Gateway { link, .. } => usable.contains(link.as_str()),
+        Way::Blackhole | Way::Unreachable => true,
+    };
+    let possible: Vec<Route> = wanted.routes.iter().filter(possible).cloned().collect();
+    let (add, remove) = against(&current.routes, &possible);
+    // A lease's own stays until the next lease.
+    let of_leases: HashSet<u32> = wanted
+        .links
+        .iter()
+        .filter_map(|link| wanted.lease_metric(link.name.as_str()))
+        .collect();
+    let of_lease = |route: &Route| {
+        route.way == Way::Unreachable
+            && route.table == MAIN_TABLE
+            && of_leases.contains(&route.metric)
+    };
+    // Removed first, unless the new one replaces it, which leaves no gap.
+    let slot = |route: &Route| (route.destination, route.metric, route.table);
+    let replaced: HashSet<_> = add.iter().map(slot).collect();
+    let gone = remove
+        .into_iter()
+        .filter(|old| !replaced.contains(&slot(old)) && !of_lease(old));
+    changes.extend(gone.map(Change::RemoveRoute));
+    changes.extend(add.into_iter().map(Change::SetRoute));
+}
+
+fn rules(current: &Current, wanted: &Wanted, changes: &mut Vec<Change>) {
+    let (add, remove) = against(&current.rules, &wanted.rules);
+    changes.extend(add.into_iter().map(Change::AddRule));
+    changes.extend(remove.into_iter().map(Change::RemoveRule));
+}
+
+fn neighbours(
+    current: &Current,
+    wanted: &Wanted,
+    usable: &HashSet<&str>,
+    changes: &mut Vec<Change>,
+) {
+    let possible: Vec<Neighbour> = wanted
+        .neighbours
+        .iter()
+        .filter(|neighbour| usable.contains(neighbour.link.as_str()))
+        .cloned()
+        .collect();
+    let (add, remove) = against(&current.neighbours, &possible);
+    let place = |neighbour: &Neighbour| (neighbour.address, neighbour.link.clone());
+    let gone = remove
+        .into_iter()
+        .filter(|old| !add.iter().any(|new| place(new) == place(old)));
+    changes.extend(gone.map(Change::RemoveNeighbour));
+    changes.extend(add.into_iter().map(Change::SetNeighbour));
+}
+
+#[cfg(test)]
+mod tests;
