@@ -26,7 +26,6 @@ pub mod netfilter;
 pub mod observe;
 pub mod plan;
 pub mod policy;
-pub mod port_set;
 pub mod prove;
 mod registry;
 pub mod resolve;
@@ -36,9 +35,9 @@ pub mod snapshot;
 pub mod source;
 
 use config::Config;
+use field::PortSet;
 use plan::Plan;
 use policy::{Answers, Policy};
-use port_set::PortSet;
 use resolved_hosts::ResolvedHosts;
 use source::{Refusal, Source};
 

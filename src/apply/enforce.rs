@@ -16,13 +16,13 @@ use super::once_offered::OnceOfferedError;
 use super::{once_offered, revoke, taken};
 use crate::error::with_causes;
 use crate::family::IpFamily;
+use crate::field::PortSet;
 use crate::host::netlink::NetlinkError;
 use crate::host::{self, iptables, netlink};
 use crate::net::{self, NetworkError};
 use crate::netfilter::TableName;
 use crate::plan::Plan;
 use crate::plan::sysctl::Setting;
-use crate::port_set::PortSet;
 use crate::prove;
 
 /// What to do about links that are not there and not optional, and about other

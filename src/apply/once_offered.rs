@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::field::PortSet;
 use crate::host::store::{self, Place, StoreError};
-use crate::port_set::PortSet;
 
 const NAME: &str = "udp-once-offered.json";
 const VERSION: u64 = 1;

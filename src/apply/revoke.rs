@@ -9,12 +9,12 @@ use std::io;
 use std::net::IpAddr;
 
 use crate::field::PortRange;
+use crate::field::PortSet;
 use crate::host::conntrack::{self, Entry};
 use crate::host::store::{self, Place};
 use crate::net::Current;
 use crate::netfilter::{Protocol, TrackedConnection};
 use crate::plan::Plan;
-use crate::port_set::PortSet;
 use crate::prove::FlowJudge;
 
 /// There while rules were loaded whose connections have not been looked at.

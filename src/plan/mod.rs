@@ -7,10 +7,10 @@ pub mod sysctl;
 use std::time::Duration;
 
 use crate::family::Families;
+use crate::field::PortSet;
 use crate::netfilter::Ruleset;
 use crate::plan::sysctl::Setting;
 use crate::policy::Policy;
-use crate::port_set::PortSet;
 use crate::{compile, net};
 
 /// What the kernel is to hold.

@@ -25,9 +25,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use crate::config::{Egress, Ipv6Mode, Role};
 use crate::field::PortRange;
+use crate::field::PortSet;
 use crate::name::{CameraName, HostName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, Route, Way};
-use crate::port_set::PortSet;
 pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow};
 pub(crate) use guarantee::{Exception, broken, never};

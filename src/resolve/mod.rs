@@ -30,6 +30,7 @@ use ipnet::Ipv4Net;
 use toml::Spanned;
 
 use crate::config::Config;
+use crate::field::PortSet;
 use crate::field::Rate;
 use crate::name::{HostName, NameError, ServiceName};
 use crate::net::{MarkRule, Route, Way};
@@ -37,7 +38,6 @@ use crate::plan;
 use crate::policy::{
     Answers, Camera, Egress, Ipv6Mode, Policy, ProxyWay, Service, Zone, ZoneIndex,
 };
-use crate::port_set::PortSet;
 use crate::source::{Refusal, Source};
 
 /// Checks a configuration and makes it a policy. `answers` is what the names in

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::field::PortRange;
+use super::PortRange;
 
 /// Ports; in order, and no range touches the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

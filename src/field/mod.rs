@@ -1,0 +1,16 @@
+//! Values that a packet's fields are compared with, and rates.
+//!
+//! Owns their text forms: as a configuration writes them and as iptables-save
+//! prints them.
+
+mod icmp_type;
+mod port;
+mod port_set;
+mod rate;
+mod time_window;
+
+pub use icmp_type::IcmpType;
+pub use port::PortRange;
+pub use port_set::PortSet;
+pub use rate::{Rate, Unit};
+pub use time_window::{TimeWindow, Weekdays};
