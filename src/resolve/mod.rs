@@ -199,7 +199,7 @@ impl Resolver<'_> {
 }
 
 /// The place of one string of a list; one that stands alone, in place of a list,
-/// has its place from the whole value (see the visitors in config.rs).
+/// has its place from the whole value (see the visitors in config/value.rs).
 pub(super) fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
     if string.span().is_empty() {
         whole
