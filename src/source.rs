@@ -28,16 +28,16 @@ pub struct SourceFile {
 
 /// A place in a file, both counted from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct FilePosition {
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
 }
 
-impl Place {
+impl FilePosition {
     /// Where a refusal points when it is about the file as a whole.
-    pub const START: Place = Place { line: 1, column: 1 };
+    pub const START: FilePosition = FilePosition { line: 1, column: 1 };
 }
 
 impl Source {
@@ -71,14 +71,14 @@ impl Source {
 
     /// The file that an offset is in, as its number, and the place there; one
     /// past the end is the end.
-    pub fn locate(&self, offset: usize) -> (usize, Place) {
+    pub fn locate(&self, offset: usize) -> (usize, FilePosition) {
         let number = self
             .files
             .partition_point(|file| file.start <= offset)
             .saturating_sub(1);
         match self.files.get(number) {
             Some(file) => (number, file.place(offset - file.start)),
-            None => (0, Place::START),
+            None => (0, FilePosition::START),
         }
     }
 
@@ -103,14 +103,14 @@ impl SourceFile {
     }
 
     /// The place of a byte offset in this file's text.
-    fn place(&self, offset: usize) -> Place {
+    fn place(&self, offset: usize) -> FilePosition {
         let mut end = offset.min(self.text.len());
         while !self.text.is_char_boundary(end) {
             end -= 1;
         }
         let line = self.lines.partition_point(|start| *start <= end);
         let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        Place {
+        FilePosition {
             line,
             column: self.text[start..end].chars().count() + 1,
         }
@@ -121,13 +121,13 @@ impl SourceFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     file: String,
-    place: Place,
+    place: FilePosition,
     what: String,
 }
 
 impl Refusal {
     /// Makes a refusal; text of several lines is folded into one.
-    pub fn new(file: &str, place: Place, what: impl fmt::Display) -> Refusal {
+    pub fn new(file: &str, place: FilePosition, what: impl fmt::Display) -> Refusal {
         Refusal {
             file: one_line(file),
             place,
@@ -136,14 +136,14 @@ impl Refusal {
     }
 
     /// The place it points to.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> FilePosition {
         self.place
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { line, column } = self.place;
+        let FilePosition { line, column } = self.place;
         write!(f, "{}:{line}:{column}: {}", self.file, self.what)
     }
 }
@@ -180,11 +180,11 @@ mod tests {
     fn places_count_characters_from_one() {
         let source = Source::new("f", "a\nüb = 1\n");
         let at = |offset| source.locate(offset).1;
-        assert_eq!(at(0), Place { line: 1, column: 1 });
-        assert_eq!(at(4), Place { line: 2, column: 2 });
+        assert_eq!(at(0), FilePosition { line: 1, column: 1 });
+        assert_eq!(at(4), FilePosition { line: 2, column: 2 });
         // inside the two bytes of ü, and past the end
-        assert_eq!(at(3), Place { line: 2, column: 1 });
-        assert_eq!(at(99), Place { line: 3, column: 1 });
+        assert_eq!(at(3), FilePosition { line: 2, column: 1 });
+        assert_eq!(at(99), FilePosition { line: 3, column: 1 });
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line() {
-        let refusal = Refusal::new("a\nb", Place::START, "x\n y\u{1b}[0m\n");
+        let refusal = Refusal::new("a\nb", FilePosition::START, "x\n y\u{1b}[0m\n");
         assert_eq!(refusal.to_string(), "a; b:1:1: x;  y\\u{1b}[0m");
     }
 }

@@ -8,7 +8,7 @@ use super::last_good::NoLastGood;
 use super::record::RecordError;
 use crate::error::with_causes;
 use crate::family::IpFamily;
-use crate::host::iptables::{Found, TablesError};
+use crate::host::iptables::{TableSnapshot, TablesError};
 use crate::host::netlink::NetlinkError;
 use crate::host::process::ProcessError;
 use crate::host::store::StoreError;
@@ -83,7 +83,7 @@ pub(super) enum Failure {
     /// Nothing was changed.
     Nothing(StepError),
     /// The rules are not the policy's; what they were before.
-    Rules(StepError, Box<[Found]>),
+    Rules(StepError, Box<[TableSnapshot]>),
     /// They are, and the network is not.
     Network(StepError),
     /// The box was sealed since the turn began.

@@ -3,7 +3,7 @@
 use super::error::StepError;
 use super::machine::Machine;
 use crate::family::IpFamily;
-use crate::host::iptables::{self, Found};
+use crate::host::iptables::{self, TableSnapshot};
 use crate::host::netlink;
 use crate::netfilter::{Feature, features, sample};
 use crate::plan::Plan;
@@ -12,7 +12,7 @@ use crate::plan::kernel_options::{devices, told};
 /// Refuses a plan that this kernel cannot carry out. What is in the tables that
 /// are loaded, or on the kernel's own lists, is there; for the rest, as with
 /// modules, iptables-restore is asked with a rule that has nothing else in it.
-pub fn check(machine: &Machine, plan: &Plan, before: &[Found]) -> Result<(), StepError> {
+pub fn check(machine: &Machine, plan: &Plan, before: &[TableSnapshot]) -> Result<(), StepError> {
     let mut lacking: Vec<(Feature, IpFamily)> = Vec::new();
     for (tables, before) in machine.families.iter().zip(before) {
         let family = tables.family();

@@ -6,7 +6,7 @@
 use thiserror::Error;
 
 use super::planned::PlannedPolicy;
-use crate::host::store::{self, Place, StoreError};
+use crate::host::store::{self, StoreError, StorePlace};
 use crate::snapshot::PolicySnapshot;
 use crate::source::Refusal;
 
@@ -14,7 +14,7 @@ const GOOD: &str = "last-good";
 const UNCONFIRMED: &str = "unconfirmed";
 
 /// Newest first: a disk may have turned read-only since.
-const PLACES: [Place; 2] = [Place::Run, Place::Disk];
+const PLACES: [StorePlace; 2] = [StorePlace::Run, StorePlace::Disk];
 
 /// There is no last good policy that can be used.
 #[derive(Debug, Error)]
@@ -25,7 +25,7 @@ pub(crate) enum NoLastGood {
     Unreadable(#[source] StoreError),
     #[error("the one in {} is refused", .place.folder())]
     Refused {
-        place: Place,
+        place: StorePlace,
         #[source]
         refusal: Refusal,
     },
@@ -55,7 +55,7 @@ pub(super) fn last() -> Result<PlannedPolicy, NoLastGood> {
 }
 
 /// Where a policy is kept: a box whose disk cannot be written may say so.
-fn places(policy: &PlannedPolicy) -> &'static [Place] {
+fn places(policy: &PlannedPolicy) -> &'static [StorePlace] {
     match policy.plan.policy.keep {
         true => &PLACES,
         false => &PLACES[..1],
@@ -90,11 +90,11 @@ pub(super) fn keep(policy: &PlannedPolicy) -> Vec<String> {
 /// `confirm` would not find it.
 pub(super) fn note_unconfirmed(policy: &PlannedPolicy) -> Result<Option<String>, StoreError> {
     let text = policy.snapshot.to_text();
-    store::write(Place::Run, UNCONFIRMED, &text)?;
-    if !places(policy).contains(&Place::Disk) {
+    store::write(StorePlace::Run, UNCONFIRMED, &text)?;
+    if !places(policy).contains(&StorePlace::Disk) {
         return Ok(None);
     }
-    let noted = store::write(Place::Disk, UNCONFIRMED, &text);
+    let noted = store::write(StorePlace::Disk, UNCONFIRMED, &text);
     let what = "that this policy is unconfirmed";
     Ok(noted.err().map(|error| problem(what, &error)))
 }
@@ -123,7 +123,7 @@ pub(super) fn is_unconfirmed() -> bool {
 
 /// Whether one was applied since the kernel started.
 pub(super) fn is_unconfirmed_now() -> bool {
-    !matches!(store::read(Place::Run, UNCONFIRMED), Ok(None))
+    !matches!(store::read(StorePlace::Run, UNCONFIRMED), Ok(None))
 }
 
 /// Every policy that is kept, whole.
@@ -135,7 +135,7 @@ pub(super) fn all() -> impl Iterator<Item = PolicySnapshot> {
         .filter_map(|(place, name)| read(place, name))
 }
 
-fn read(place: Place, name: &str) -> Option<PolicySnapshot> {
+fn read(place: StorePlace, name: &str) -> Option<PolicySnapshot> {
     PolicySnapshot::from_text(&store::read(place, name).ok()??)
 }
 

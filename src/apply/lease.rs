@@ -12,7 +12,7 @@ use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use crate::host::dhcp::HookCall;
 use crate::host::netlink;
-use crate::host::store::{self, Place};
+use crate::host::store::{self, StorePlace};
 use crate::net::{self, LAST_METRIC, Taken, Wanted, Way};
 use crate::plan::Plan;
 use crate::source::one_line;
@@ -31,7 +31,11 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
     let lease = match lease {
         Ok(lease) => lease,
         Err(error) => {
-            let told = store::write(Place::Run, &refusal_of(link), &one_line(&error.to_string()));
+            let told = store::write(
+                StorePlace::Run,
+                &refusal_of(link),
+                &one_line(&error.to_string()),
+            );
             return Ending::from(Outcome::Failed(error.into())).noting(told);
         }
     };
@@ -44,7 +48,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
     // Else `status` goes on to tell of one that was refused.
     let forgotten = match lease {
         net::Lease::Unchanged => Ok(()),
-        _ => store::remove(Place::Run, &refusal_of(link)),
+        _ => store::remove(StorePlace::Run, &refusal_of(link)),
     };
     let outcome = match netlink::set_lease(link, &lease, metric) {
         Ok(()) => Outcome::Applied {
@@ -60,7 +64,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
 pub fn refusals(plan: &Plan) -> Vec<String> {
     let links = plan.network.links.iter().filter(|link| link.dhcp);
     let told = links.filter_map(|link| {
-        let why = match store::read(Place::Run, &refusal_of(link.name.as_str())) {
+        let why = match store::read(StorePlace::Run, &refusal_of(link.name.as_str())) {
             Ok(why) => why?,
             Err(error) => format!("cannot tell whether a lease was refused: {error}"),
         };

@@ -11,7 +11,7 @@ use super::revoke;
 use crate::family::{Families, IpFamily};
 use crate::host;
 use crate::host::clock::sleep;
-use crate::host::iptables::{self, Found, Load, Pace, Tables};
+use crate::host::iptables::{self, Load, Pace, TableSnapshot, Tables};
 use crate::netfilter::{Difference, Ruleset, TableName, differences, hold, meant};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Setting};
@@ -58,7 +58,7 @@ impl Machine {
         self.families.iter().any(|tables| tables.family() == family)
     }
 
-    pub(super) fn read(&self) -> Result<Vec<Found>, StepError> {
+    pub(super) fn read(&self) -> Result<Vec<TableSnapshot>, StepError> {
         Ok(iptables::start_read(&self.families).finish()?)
     }
 
@@ -66,7 +66,7 @@ impl Machine {
     /// reads them back; which.
     pub(super) fn load<'w>(
         &self,
-        found: &[Found],
+        found: &[TableSnapshot],
         wanted: impl Fn(IpFamily) -> &'w Ruleset,
     ) -> Result<Vec<(IpFamily, TableName)>, StepError> {
         let families = self.families.iter().zip(found);
@@ -100,7 +100,7 @@ impl Machine {
     }
 
     /// Every difference between the tables and what is wanted of them, in words.
-    pub(super) fn differences(&self, found: &[Found], plan: &Plan) -> Vec<String> {
+    pub(super) fn differences(&self, found: &[TableSnapshot], plan: &Plan) -> Vec<String> {
         let mut told = Vec::new();
         for (tables, found) in self.families.iter().zip(found) {
             let family = tables.family();
@@ -158,7 +158,7 @@ pub(super) fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
 }
 
 /// What brings one family there; None if nothing does.
-fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &Found) -> Option<Load<'a>> {
+fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &TableSnapshot) -> Option<Load<'a>> {
     let mut names = differing(wanted, &found.rules);
     let mut between = None;
     if names.len() > 1 {

@@ -8,7 +8,7 @@
 use super::in_force::InForce;
 use super::record::{self, RecordError};
 use crate::host::process;
-use crate::host::store::{self, Place, StoreError};
+use crate::host::store::{self, StoreError, StorePlace};
 
 const NAME: &str = "sealed";
 
@@ -19,7 +19,7 @@ pub(super) struct Mark(Option<String>);
 impl Mark {
     /// The mark as it is.
     pub(super) fn read() -> Mark {
-        Mark(match store::read(Place::Run, NAME) {
+        Mark(match store::read(StorePlace::Run, NAME) {
             Ok(mark) => mark,
             // What cannot be read may be there.
             Err(error) => Some(error.to_string()),
@@ -51,7 +51,7 @@ impl Mark {
     /// /run cannot be written.
     pub(super) fn set() -> Result<Mark, StoreError> {
         let mark = process::unique_name() + "\n";
-        store::write(Place::Run, NAME, &mark)?;
+        store::write(StorePlace::Run, NAME, &mark)?;
         Ok(Mark(Some(mark)))
     }
 
@@ -68,7 +68,7 @@ impl Mark {
     pub(super) fn settle(&self, in_force: &InForce) -> Result<(), RecordError> {
         record::write(in_force)?;
         match self.0.is_some() && self.is_unchanged() {
-            true => store::remove(Place::Run, NAME).map_err(RecordError::new),
+            true => store::remove(StorePlace::Run, NAME).map_err(RecordError::new),
             false => Ok(()),
         }
     }

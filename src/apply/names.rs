@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::host::store::{self, Place};
+use crate::host::store::{self, StorePlace};
 use crate::host::{clock, conntrack, names};
 use crate::policy::Policy;
 use crate::resolved_hosts::{GoodFor, ResolvedHosts};
@@ -20,7 +20,7 @@ const NAME: &str = "hosts";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Newest first: a disk may have turned read-only since.
-const PLACES: [Place; 2] = [Place::Run, Place::Disk];
+const PLACES: [StorePlace; 2] = [StorePlace::Run, StorePlace::Disk];
 
 /// What is kept.
 pub fn known() -> ResolvedHosts {
@@ -96,7 +96,7 @@ pub fn expire() -> Expired {
 }
 
 /// Where a policy has things kept: on the disk only if it says so.
-fn places(on_disk: bool) -> &'static [Place] {
+fn places(on_disk: bool) -> &'static [StorePlace] {
     match on_disk {
         true => &PLACES,
         false => &PLACES[..1],
@@ -104,15 +104,15 @@ fn places(on_disk: bool) -> &'static [Place] {
 }
 
 /// Keeps the answers; where it cannot, in words.
-fn keep(hosts: &ResolvedHosts, places: &[Place]) -> Vec<String> {
+fn keep(hosts: &ResolvedHosts, places: &[StorePlace]) -> Vec<String> {
     let text = hosts.to_text();
     let is_there = |place| store::read(place, NAME).ok().flatten().as_ref() == Some(&text);
     let mut unkept = Vec::new();
     for place in places.iter().copied().filter(|place| !is_there(*place)) {
         if let Err(error) = store::write(place, NAME, &text) {
             let then = match place {
-                Place::Run => "earlier answers hold",
-                Place::Disk => "the next boot goes by earlier answers",
+                StorePlace::Run => "earlier answers hold",
+                StorePlace::Disk => "the next boot goes by earlier answers",
             };
             let (folder, cause) = (place.folder(), error.cause);
             unkept.push(format!(

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::field::PortSet;
-use crate::host::store::{self, Place, StoreError};
+use crate::host::store::{self, StoreError, StorePlace};
 
 const NAME: &str = "udp-once-offered.json";
 const VERSION: u64 = 1;
@@ -38,9 +38,9 @@ pub(super) enum OnceOfferedError {
 pub(super) enum NotPorts {
     #[error(transparent)]
     Unreadable(#[from] StoreError),
-    #[error("{} in {}", NAME, Place::Run.folder())]
+    #[error("{} in {}", NAME, StorePlace::Run.folder())]
     Torn(#[source] serde_json::Error),
-    #[error("{} in {} has version {version}, not {VERSION}", NAME, Place::Run.folder())]
+    #[error("{} in {} has version {version}, not {VERSION}", NAME, StorePlace::Run.folder())]
     Version { version: u64 },
 }
 
@@ -73,7 +73,7 @@ pub(super) fn put_back(ports: &PortSet) {
 }
 
 fn read() -> Result<PortSet, NotPorts> {
-    let Some(text) = store::read(Place::Run, NAME)? else {
+    let Some(text) = store::read(StorePlace::Run, NAME)? else {
         return Ok(PortSet::default());
     };
     let file: OnceOfferedFile = serde_json::from_str(&text).map_err(NotPorts::Torn)?;
@@ -90,5 +90,5 @@ fn write(ports: &PortSet) -> Result<(), StoreError> {
     };
     // Numbers: it does not fail. An empty file is told as torn.
     let text = serde_json::to_string(&file).unwrap_or_default();
-    store::write(Place::Run, NAME, &(text + "\n"))
+    store::write(StorePlace::Run, NAME, &(text + "\n"))
 }

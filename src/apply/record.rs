@@ -10,7 +10,7 @@ use super::in_force::InForce;
 use super::last_good;
 use super::mark::Mark;
 use crate::host::clock;
-use crate::host::store::{self, Place, StoreError};
+use crate::host::store::{self, StoreError, StorePlace};
 use crate::snapshot::PolicySnapshot;
 
 const NAME: &str = "state.json";
@@ -59,7 +59,7 @@ impl Record {
             Ok(Some(record)) => return record,
             Ok(None) => None,
             Err(why) => {
-                let folder = Place::Run.folder();
+                let folder = StorePlace::Run.folder();
                 Some(format!("{folder}/{NAME} cannot be used: {why}"))
             }
         };
@@ -70,7 +70,7 @@ impl Record {
     }
 
     fn try_read() -> Result<Option<Record>, NotAState> {
-        let text = store::read(Place::Run, NAME)?;
+        let text = store::read(StorePlace::Run, NAME)?;
         text.map(|text| parse(&text, clock::uptime())).transpose()
     }
 
@@ -81,7 +81,7 @@ impl Record {
     pub(crate) fn put_back(&self) -> Result<(), RecordError> {
         match self.at {
             Some(at) => write_at(at, &self.in_force),
-            None => store::remove(Place::Run, NAME).map_err(RecordError::new),
+            None => store::remove(StorePlace::Run, NAME).map_err(RecordError::new),
         }
     }
 
@@ -94,7 +94,7 @@ impl Record {
 
 /// What is in force cannot be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep what is in force in {}; status will not know it", Place::Run.folder())]
+#[error("cannot keep what is in force in {}; status will not know it", StorePlace::Run.folder())]
 pub(crate) struct RecordError {
     #[source]
     error: StoreError,
@@ -125,7 +125,7 @@ fn write_at(at: f64, in_force: &InForce) -> Result<(), RecordError> {
     };
     // Strings and numbers: it does not fail. An empty file is no state.
     let text = serde_json::to_string(&file).unwrap_or_default();
-    store::write(Place::Run, NAME, &(text + "\n")).map_err(RecordError::new)
+    store::write(StorePlace::Run, NAME, &(text + "\n")).map_err(RecordError::new)
 }
 
 /// Why the file is not read as a state.

@@ -14,7 +14,7 @@ use super::outcome::{Ending, Outcome};
 use super::record;
 use crate::error::with_causes;
 use crate::family::IpFamily;
-use crate::host::iptables::Found;
+use crate::host::iptables::TableSnapshot;
 use crate::netfilter::Ruleset;
 use crate::plan::Plan;
 
@@ -72,9 +72,14 @@ pub(super) fn close_again(plan: Option<&Plan>) -> Ending {
 
 /// The rules are not in force: back to the old ones if those keep the box
 /// closed, else close it.
-fn roll_back(plan: &Plan, before: &[Found], intended: &InForce, error: StepError) -> Ending {
+fn roll_back(
+    plan: &Plan,
+    before: &[TableSnapshot],
+    intended: &InForce,
+    error: StepError,
+) -> Ending {
     let sealed = Ruleset::sealed();
-    let is_policy = |found: &Found| found.rules.is_closed() && found.rules != sealed;
+    let is_policy = |found: &TableSnapshot| found.rules.is_closed() && found.rules != sealed;
     if !before.iter().any(is_policy) || !before.iter().all(|found| found.rules.is_closed()) {
         return close_because(plan, intended, error);
     }

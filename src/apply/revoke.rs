@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::host::conntrack::{self, Entry};
-use crate::host::store::{self, Place};
+use crate::host::store::{self, StorePlace};
 use crate::net::Current;
 use crate::netfilter::{Protocol, TrackedConnection};
 use crate::plan::Plan;
@@ -23,12 +23,12 @@ const MARK: &str = "revoke";
 /// Notes that the rules are about to change.
 pub fn due() {
     // Without the note all that is lost is a second look after a crash.
-    let _ = store::write(Place::Run, MARK, "");
+    let _ = store::write(StorePlace::Run, MARK, "");
 }
 
 /// Whether rules have changed since connections were looked at.
 pub fn is_due() -> bool {
-    matches!(store::read(Place::Run, MARK), Ok(Some(_)))
+    matches!(store::read(StorePlace::Run, MARK), Ok(Some(_)))
 }
 
 /// Looks at every connection and takes out just those that the plan forbids. The
@@ -45,7 +45,7 @@ pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<PortSet, String>
                 _ => log::info!("ended {ended} connections that the policy does not allow"),
             }
             // A mark that stays costs a second look.
-            let _ = store::remove(Place::Run, MARK);
+            let _ = store::remove(StorePlace::Run, MARK);
             Ok(served)
         }
         Err(error) => Err(format!(

@@ -13,7 +13,7 @@ use super::record::Record;
 use super::{close, confirm, lease};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
-use crate::host::iptables::Found;
+use crate::host::iptables::TableSnapshot;
 use crate::host::{self, clock, netlink};
 use crate::net::{self, NetworkError};
 use crate::netfilter::{Ruleset, differences};
@@ -172,7 +172,7 @@ fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
 /// What of a sealed box is not closed, in words.
 fn unsealed(
     noted: &InForce,
-    found: &[Found],
+    found: &[TableSnapshot],
     plan: Option<&Plan>,
 ) -> Result<Vec<String>, StepError> {
     let current = netlink::read()?;
@@ -263,7 +263,7 @@ fn notes(plan: &Plan) -> Result<Vec<String>, StepError> {
 /// Every difference between the kernel and a plan, in words.
 pub(super) fn drift(
     machine: &Machine,
-    found: &[Found],
+    found: &[TableSnapshot],
     plan: &Plan,
 ) -> Result<Vec<String>, StepError> {
     let mut told = machine.differences(found, plan);

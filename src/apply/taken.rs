@@ -7,7 +7,7 @@ use super::machine::Machine;
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use crate::family::IpFamily;
-use crate::host::iptables::Found;
+use crate::host::iptables::TableSnapshot;
 use crate::netfilter::{Difference, Ruleset, TableName, differences};
 use crate::plan::Plan;
 
@@ -17,7 +17,7 @@ const OUR_CHAIN: &str = "invalid";
 /// The chains and rules of other programs that the plan does not have, in words.
 /// Where camfw's own rules are there and it is not known whose policy they are, none
 /// can be told from them.
-pub(super) fn taken_away(machine: &Machine, found: &[Found], plan: &Plan) -> Vec<String> {
+pub(super) fn taken_away(machine: &Machine, found: &[TableSnapshot], plan: &Plan) -> Vec<String> {
     let families = machine.families.iter().zip(found);
     let by_new: Vec<(IpFamily, &Ruleset, Vec<Difference>)> = families
         .map(|(tables, found)| {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use parse::VERSION;
-pub use value::{Interface, Ports, Services, Strings, SysctlValue};
+pub use value::{InterfaceValue, Ports, Services, Strings, SysctlValue};
 
 /// The whole file, or all of them.
 #[derive(Debug, Default, Deserialize)]
@@ -23,61 +23,61 @@ pub struct Config {
     pub version: Option<Spanned<i64>>,
     /// `[zones.NAME]`
     #[serde(default)]
-    pub zones: BTreeMap<Spanned<String>, Zone>,
+    pub zones: BTreeMap<Spanned<String>, ZoneTable>,
     /// `[services.NAME]`
     #[serde(default)]
-    pub services: BTreeMap<Spanned<String>, Spanned<Service>>,
+    pub services: BTreeMap<Spanned<String>, Spanned<ServiceTable>>,
     /// `[[allow]]`
     #[serde(default)]
-    pub allow: Vec<Spanned<Allow>>,
+    pub allow: Vec<Spanned<AllowEntry>>,
     /// `[[exceptions]]`: what is lifted of a role's guarantee
     #[serde(default)]
-    pub exceptions: Vec<Exception>,
+    pub exceptions: Vec<ExceptionEntry>,
     /// `[[guarantees]]`: what is proven before every apply
     #[serde(default)]
-    pub guarantees: Vec<Spanned<Guarantee>>,
+    pub guarantees: Vec<Spanned<GuaranteeEntry>>,
     /// `[[masquerade]]`
     #[serde(default)]
-    pub masquerade: Vec<Spanned<Masquerade>>,
+    pub masquerade: Vec<Spanned<MasqueradeEntry>>,
     /// `[[snat]]`
     #[serde(default)]
-    pub snat: Vec<Spanned<Snat>>,
+    pub snat: Vec<Spanned<SnatEntry>>,
     /// `[[forwards]]`
     #[serde(default)]
-    pub forwards: Vec<Spanned<Forward>>,
+    pub forwards: Vec<Spanned<ForwardEntry>>,
     /// `[[proxy]]`
     #[serde(default)]
-    pub proxy: Vec<Spanned<Proxy>>,
+    pub proxy: Vec<Spanned<ProxyEntry>>,
     /// `[[cameras]]`
     #[serde(default)]
-    pub cameras: Vec<Camera>,
+    pub cameras: Vec<CameraEntry>,
     /// `[[routes]]`
     #[serde(default)]
-    pub routes: Vec<Spanned<Route>>,
+    pub routes: Vec<Spanned<RouteEntry>>,
     /// `[[marks]]`
     #[serde(default)]
-    pub marks: Vec<Mark>,
+    pub marks: Vec<MarkEntry>,
     /// `[sysctls]`: kernel settings in place of camfw's own values
     #[serde(default)]
     pub sysctls: BTreeMap<Spanned<String>, Spanned<SysctlValue>>,
     /// `[router]`
-    pub router: Option<Spanned<Router>>,
+    pub router: Option<Spanned<RouterTable>>,
     /// `[ipv6]`
-    pub ipv6: Option<Spanned<Ipv6>>,
+    pub ipv6: Option<Spanned<Ipv6Table>>,
     /// `[log]`
-    pub log: Option<Spanned<Log>>,
+    pub log: Option<Spanned<LogTable>>,
     /// `[watch]`
-    pub watch: Option<Spanned<Watch>>,
+    pub watch: Option<Spanned<WatchTable>>,
     /// `[names]`
-    pub names: Option<Spanned<Names>>,
+    pub names: Option<Spanned<NamesTable>>,
 }
 
 /// `[zones.NAME]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Zone {
+pub struct ZoneTable {
     /// The network interface.
-    pub interface: Spanned<Interface>,
+    pub interface: Spanned<InterfaceValue>,
     /// The router's own address and the network's prefix, `192.168.8.1/24`, or
     /// several; IPv6 ones beside it.
     pub address: Spanned<Strings>,
@@ -100,7 +100,7 @@ pub struct Zone {
 /// How an interface is found or made.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Description {
+pub struct InterfaceTable {
     /// The name it is given.
     pub name: Option<Spanned<String>>,
     /// Found by its hardware address.
@@ -118,7 +118,7 @@ pub struct Description {
 /// `[[cameras]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Camera {
+pub struct CameraEntry {
     /// Its name.
     pub name: Spanned<String>,
     /// Its address, in a zone's network.
@@ -127,13 +127,13 @@ pub struct Camera {
     pub mac: Option<Spanned<String>>,
     /// What it may open, besides what its zone may.
     #[serde(default)]
-    pub allow: Vec<Spanned<CameraAllow>>,
+    pub allow: Vec<Spanned<CameraAllowEntry>>,
 }
 
 /// A line of a camera's own `allow`: an `[[allow]]` whose `from` is the camera.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct CameraAllow {
+pub struct CameraAllowEntry {
     /// To whom: a zone, a camera or `router`.
     pub to: Spanned<String>,
     /// What.
@@ -147,15 +147,15 @@ pub struct CameraAllow {
     /// Connections that one source address may have open.
     pub connections: Option<Spanned<i64>>,
     /// A source that tries too often is turned away.
-    pub block_after: Option<Spanned<BlockAfter>>,
+    pub block_after: Option<Spanned<BlockAfterEntry>>,
     /// Only at these times.
-    pub when: Option<Spanned<When>>,
+    pub when: Option<Spanned<WhenEntry>>,
 }
 
 /// `[[routes]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Route {
+pub struct RouteEntry {
     /// Where to, `10.1.0.0/16` or `fd00:1::/48`.
     pub to: Spanned<String>,
     /// By which router, in a zone's network.
@@ -173,7 +173,7 @@ pub struct Route {
 /// `[[marks]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Mark {
+pub struct MarkEntry {
     /// Packets with this mark
     pub fwmark: Spanned<i64>,
     /// look at this table.
@@ -195,7 +195,7 @@ pub enum Role {
 /// `[services.NAME]`, or a service written inside an `[[allow]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Service {
+pub struct ServiceTable {
     /// TCP destination ports.
     #[serde(default)]
     pub tcp: Vec<Spanned<Ports>>,
@@ -216,7 +216,7 @@ pub struct Service {
 /// `[[allow]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Allow {
+pub struct AllowEntry {
     /// Who opens the connection: a zone, a camera, `router` or `any`.
     pub from: Spanned<String>,
     /// To whom: a zone, a camera or `router`.
@@ -234,15 +234,15 @@ pub struct Allow {
     /// Connections that one source address may have open.
     pub connections: Option<Spanned<i64>>,
     /// A source that tries too often is turned away.
-    pub block_after: Option<Spanned<BlockAfter>>,
+    pub block_after: Option<Spanned<BlockAfterEntry>>,
     /// Only at these times.
-    pub when: Option<Spanned<When>>,
+    pub when: Option<Spanned<WhenEntry>>,
 }
 
 /// `block-after`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BlockAfter {
+pub struct BlockAfterEntry {
     /// New connections that are let through
     pub attempts: Spanned<i64>,
     /// in this time, `"10 minutes"`.
@@ -252,7 +252,7 @@ pub struct BlockAfter {
 /// `when`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct When {
+pub struct WhenEntry {
     /// `"08:00"`, UTC
     pub from: Option<Spanned<String>>,
     /// `"18:00"`, UTC
@@ -264,7 +264,7 @@ pub struct When {
 /// `[[exceptions]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Exception {
+pub struct ExceptionEntry {
     /// A zone whose role brings the guarantee, or a camera in it.
     pub from: Spanned<String>,
     /// The zone that it may reach after all.
@@ -276,17 +276,17 @@ pub struct Exception {
 /// `[[guarantees]]`: one of the two
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Guarantee {
+pub struct GuaranteeEntry {
     /// What is never let through.
-    pub never: Option<Spanned<Promise>>,
+    pub never: Option<Spanned<GuaranteedFlow>>,
     /// What always is.
-    pub always: Option<Spanned<Promise>>,
+    pub always: Option<Spanned<GuaranteedFlow>>,
 }
 
 /// What a guarantee is about.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Promise {
+pub struct GuaranteedFlow {
     /// Who opens the connection: a zone, `router` or `any`.
     pub from: Spanned<String>,
     /// To whom: a zone, `router` or `any`.
@@ -298,7 +298,7 @@ pub struct Promise {
 /// `[[masquerade]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Masquerade {
+pub struct MasqueradeEntry {
     /// Whose source addresses are rewritten.
     pub from: Spanned<String>,
     /// On the way to which zone.
@@ -311,7 +311,7 @@ pub struct Masquerade {
 /// `[[snat]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Snat {
+pub struct SnatEntry {
     /// Whose source addresses are rewritten.
     pub from: Spanned<String>,
     /// On the way to which zone.
@@ -323,7 +323,7 @@ pub struct Snat {
 /// `[[forwards]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Forward {
+pub struct ForwardEntry {
     /// Whose connections to the router's own address are sent on.
     pub from: Spanned<String>,
     /// This TCP port's
@@ -344,7 +344,7 @@ pub struct Forward {
 /// `[[proxy]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Proxy {
+pub struct ProxyEntry {
     /// Whose connections are taken to the proxy.
     pub from: Spanned<String>,
     /// Those to this zone.
@@ -368,7 +368,7 @@ fn yes() -> bool {
 /// `[router]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Router {
+pub struct RouterTable {
     /// What the router itself may send.
     #[serde(default)]
     pub egress: Egress,
@@ -392,7 +392,7 @@ pub enum Egress {
 /// `[watch]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Watch {
+pub struct WatchTable {
     /// Seconds between two looks.
     pub interval: Option<Spanned<i64>>,
     /// What is done about rules that are not the policy's.
@@ -403,7 +403,7 @@ pub struct Watch {
 /// `[names]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Names {
+pub struct NamesTable {
     /// For how long connections may be opened to an address that a name had, `"1 hour"`.
     pub keep: Option<Spanned<String>>,
 }
@@ -422,7 +422,7 @@ pub enum OnDrift {
 /// `[ipv6]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ipv6 {
+pub struct Ipv6Table {
     /// How IPv6 is filtered.
     #[serde(default)]
     pub mode: Ipv6Mode,
@@ -442,7 +442,7 @@ pub enum Ipv6Mode {
 /// `[log]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Log {
+pub struct LogTable {
     /// The most lines per LOG rule, `"10/minute"`.
     pub rate: Option<Spanned<String>>,
     /// What each line begins with.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Config;
-use crate::source::{Place, Refusal, Source, SourceFile};
+use crate::source::{FilePosition, Refusal, Source, SourceFile};
 
 /// The version of the format that this program reads. A file that does not say has this one.
 pub const VERSION: i64 = 1;
@@ -56,7 +56,7 @@ impl Config {
             let what = format!("{message}{}", remedy(message));
             match error.span() {
                 Some(span) => source.refuse(span.start.max(file.start)..span.end, what),
-                None => Refusal::new(&file.name, Place::START, what),
+                None => Refusal::new(&file.name, FilePosition::START, what),
             }
         })
     }

@@ -10,15 +10,15 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::{Description, Service};
+use super::{InterfaceTable, ServiceTable};
 
 /// A network interface: by its name, or described.
 #[derive(Debug)]
-pub enum Interface {
+pub enum InterfaceValue {
     /// `"eth0"`
     Named(String),
     /// `{ mac = "…", name = "cam0" }` and its like
-    Described(Box<Description>),
+    Described(Box<InterfaceTable>),
 }
 
 /// One string or several.
@@ -44,7 +44,7 @@ pub enum Services {
     /// By name.
     Named(Vec<Spanned<String>>),
     /// Written in place.
-    Inline(Service),
+    Inline(ServiceTable),
 }
 
 impl<'de> Deserialize<'de> for Ports {
@@ -86,29 +86,29 @@ impl<'de> Deserialize<'de> for Services {
                 Ok(Services::Named(names))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Services, A::Error> {
-                Service::deserialize(MapAccessDeserializer::new(map)).map(Services::Inline)
+                ServiceTable::deserialize(MapAccessDeserializer::new(map)).map(Services::Inline)
             }
         }
         deserializer.deserialize_any(ServicesVisitor)
     }
 }
 
-impl<'de> Deserialize<'de> for Interface {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Interface, D::Error> {
+impl<'de> Deserialize<'de> for InterfaceValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<InterfaceValue, D::Error> {
         struct InterfaceVisitor;
         impl<'de> Visitor<'de> for InterfaceVisitor {
-            type Value = Interface;
+            type Value = InterfaceValue;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
                     "an interface's name or a description such as { vlan = 20, on = \"eth1\" }",
                 )
             }
-            fn visit_str<E>(self, name: &str) -> Result<Interface, E> {
-                Ok(Interface::Named(name.to_owned()))
+            fn visit_str<E>(self, name: &str) -> Result<InterfaceValue, E> {
+                Ok(InterfaceValue::Named(name.to_owned()))
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Interface, A::Error> {
-                Description::deserialize(MapAccessDeserializer::new(map))
-                    .map(|description| Interface::Described(Box::new(description)))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<InterfaceValue, A::Error> {
+                InterfaceTable::deserialize(MapAccessDeserializer::new(map))
+                    .map(|description| InterfaceValue::Described(Box::new(description)))
             }
         }
         deserializer.deserialize_any(InterfaceVisitor)

@@ -18,7 +18,7 @@ use nix::libc;
 
 use super::trusted_path::{Folder, TrustError};
 use super::{text_file, time_limit};
-use crate::source::{Place, Refusal, Source};
+use crate::source::{FilePosition, Refusal, Source};
 
 /// The largest file that is read, in bytes; 1,000 cameras need a tenth of it.
 pub const MAX_BYTES: u64 = 1 << 20;
@@ -224,7 +224,7 @@ fn name(path: &Path) -> String {
 }
 
 fn refuse(path: &Path, what: impl std::fmt::Display) -> Refusal {
-    Refusal::new(&name(path), Place::START, what)
+    Refusal::new(&name(path), FilePosition::START, what)
 }
 
 fn cannot_open(path: &Path, error: &io::Error) -> Refusal {

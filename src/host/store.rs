@@ -31,19 +31,19 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a file is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum StorePlace {
     /// In memory, gone with the next boot.
     Run,
     /// On the disk.
     Disk,
 }
 
-impl Place {
+impl StorePlace {
     /// The folder.
     pub fn folder(self) -> &'static str {
         match self {
-            Place::Run => "/run/camfw",
-            Place::Disk => "/var/lib/camfw",
+            StorePlace::Run => "/run/camfw",
+            StorePlace::Disk => "/var/lib/camfw",
         }
     }
 }
@@ -74,7 +74,7 @@ impl fmt::Display for Action {
 #[error("cannot {action} {}: {cause}", path.display())]
 pub struct StoreError {
     /// Where.
-    pub place: Place,
+    pub place: StorePlace,
     /// What was to be done.
     pub action: Action,
     /// Which file.
@@ -106,7 +106,7 @@ pub struct Untrusted(TrustError);
 impl StoreError {
     /// Whether the next boot finds something else than it should.
     pub fn is_lost_at_reboot(&self) -> bool {
-        self.place == Place::Disk && self.action != Action::Read
+        self.place == StorePlace::Disk && self.action != Action::Read
     }
 }
 
@@ -136,7 +136,7 @@ impl From<Errno> for StoreCause {
 /// # Errors
 /// The disk is full, read-only, not there or does not answer; or somebody else
 /// can change what is in the folder.
-pub fn write(place: Place, name: &str, text: &str) -> Result<(), StoreError> {
+pub fn write(place: StorePlace, name: &str, text: &str) -> Result<(), StoreError> {
     let text = text.to_owned();
     within_limit(place, name, Action::Write, move |name| {
         write_unlimited(place, name, &text)
@@ -147,7 +147,7 @@ pub fn write(place: Place, name: &str, text: &str) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// It is there and cannot be read, or is not what was written.
-pub fn read(place: Place, name: &str) -> Result<Option<String>, StoreError> {
+pub fn read(place: StorePlace, name: &str) -> Result<Option<String>, StoreError> {
     within_limit(place, name, Action::Read, move |name| {
         read_unlimited(place, name)
     })
@@ -157,7 +157,7 @@ pub fn read(place: Place, name: &str) -> Result<Option<String>, StoreError> {
 ///
 /// # Errors
 /// It is there and cannot be removed.
-pub fn remove(place: Place, name: &str) -> Result<(), StoreError> {
+pub fn remove(place: StorePlace, name: &str) -> Result<(), StoreError> {
     within_limit(place, name, Action::Remove, move |name| {
         let folder = match Folder::open(Path::new(place.folder())) {
             Ok(folder) => folder,
@@ -173,7 +173,7 @@ pub fn remove(place: Place, name: &str) -> Result<(), StoreError> {
 }
 
 fn within_limit<T: Send + 'static>(
-    place: Place,
+    place: StorePlace,
     name: &str,
     action: Action,
     work: impl FnOnce(&OsStr) -> Result<T, StoreCause> + Send + 'static,
@@ -190,7 +190,7 @@ fn within_limit<T: Send + 'static>(
         })
 }
 
-fn write_unlimited(place: Place, name: &OsStr, text: &str) -> Result<(), StoreCause> {
+fn write_unlimited(place: StorePlace, name: &OsStr, text: &str) -> Result<(), StoreCause> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -223,7 +223,7 @@ fn write_new(folder: &Folder, name: &OsStr, text: &str) -> Result<(), StoreCause
     Ok(file.sync_all()?)
 }
 
-fn read_unlimited(place: Place, name: &OsStr) -> Result<Option<String>, StoreCause> {
+fn read_unlimited(place: StorePlace, name: &OsStr) -> Result<Option<String>, StoreCause> {
     let file = Folder::open(Path::new(place.folder())).and_then(|folder| folder.regular_file(name));
     let file = match file {
         Ok(file) => file,
@@ -238,9 +238,9 @@ fn read_unlimited(place: Place, name: &OsStr) -> Result<Option<String>, StoreCau
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-fn sync(place: Place, folder: &Folder) -> Result<(), StoreCause> {
+fn sync(place: StorePlace, folder: &Folder) -> Result<(), StoreCause> {
     match place {
-        Place::Run => Ok(()),
-        Place::Disk => Ok(File::from(folder.readable()?).sync_all()?),
+        StorePlace::Run => Ok(()),
+        StorePlace::Disk => Ok(File::from(folder.readable()?).sync_all()?),
     }
 }

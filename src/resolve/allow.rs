@@ -35,8 +35,8 @@ struct Line<'a> {
     host: Option<&'a Spanned<Strings>>,
     limit: Option<&'a Spanned<String>>,
     connections: Option<&'a Spanned<i64>>,
-    block_after: Option<&'a Spanned<config::BlockAfter>>,
-    when: Option<&'a Spanned<config::When>>,
+    block_after: Option<&'a Spanned<config::BlockAfterEntry>>,
+    when: Option<&'a Spanned<config::WhenEntry>>,
     start: usize,
 }
 
@@ -48,7 +48,7 @@ enum From<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of_file(written: &'a Spanned<config::Allow>) -> Line<'a> {
+    fn of_file(written: &'a Spanned<config::AllowEntry>) -> Line<'a> {
         let allow = written.get_ref();
         Line {
             from: From::Written(&allow.from),
@@ -65,7 +65,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn of_camera(camera: &'a Camera, written: &'a Spanned<config::CameraAllow>) -> Line<'a> {
+    fn of_camera(camera: &'a Camera, written: &'a Spanned<config::CameraAllowEntry>) -> Line<'a> {
         let allow = written.get_ref();
         Line {
             from: From::Camera(camera),

@@ -56,7 +56,11 @@ pub fn cameras(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<C
     Ok(cameras)
 }
 
-fn camera(written: &config::Camera, zones: &[Zone], source: &Source) -> Result<Camera, Refusal> {
+fn camera(
+    written: &config::CameraEntry,
+    zones: &[Zone],
+    source: &Source,
+) -> Result<Camera, Refusal> {
     let address = ipv4(&written.address, source)?;
     let refuse = |what: String| Err(source.refuse(written.address.span(), what));
     if zones

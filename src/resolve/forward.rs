@@ -12,7 +12,7 @@ use crate::source::Refusal;
 impl Resolver<'_> {
     pub(super) fn forward(
         &self,
-        written: &Spanned<config::Forward>,
+        written: &Spanned<config::ForwardEntry>,
         nat: &Nat,
         allows: &[Allow],
     ) -> Result<Forward, Refusal> {

@@ -14,7 +14,7 @@ impl Resolver<'_> {
         written.map(|exception| self.exception(exception)).collect()
     }
 
-    fn exception(&self, written: &config::Exception) -> Result<Exception, Refusal> {
+    fn exception(&self, written: &config::ExceptionEntry) -> Result<Exception, Refusal> {
         let (from, sources) = match self.find_camera(written.from.get_ref()) {
             Some(camera) => (camera.zone, Addresses::one(camera.address)),
             None => (self.find_zone(&written.from, ", a camera")?, Addresses::Any),
@@ -77,8 +77,11 @@ impl Resolver<'_> {
         promises
     }
 
-    fn guarantee(&self, written: &Spanned<config::Guarantee>) -> Result<Vec<Promise>, Refusal> {
-        let config::Guarantee { never, always } = written.get_ref();
+    fn guarantee(
+        &self,
+        written: &Spanned<config::GuaranteeEntry>,
+    ) -> Result<Vec<Promise>, Refusal> {
+        let config::GuaranteeEntry { never, always } = written.get_ref();
         let (vow, promise) = match (never, always) {
             (Some(promise), None) => (Vow::Never, promise),
             (None, Some(promise)) => (Vow::Always, promise),
@@ -89,7 +92,7 @@ impl Resolver<'_> {
                 ));
             }
         };
-        let config::Promise { from, to, service } = promise.get_ref();
+        let config::GuaranteedFlow { from, to, service } = promise.get_ref();
         let services = service
             .as_ref()
             .map(|service| self.services_of(service))

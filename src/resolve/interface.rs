@@ -5,24 +5,24 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::named;
-use crate::config::{Description, Interface};
+use crate::config::{InterfaceTable, InterfaceValue};
 use crate::name::{InterfaceName, MacAddress};
 use crate::net::Device;
 use crate::source::{Refusal, Source};
 
 /// The name and the device of a zone's interface.
 pub fn interface(
-    written: &Spanned<Interface>,
+    written: &Spanned<InterfaceValue>,
     source: &Source,
 ) -> Result<(InterfaceName, Device), Refusal> {
     match written.get_ref() {
-        Interface::Named(name) => Ok((named(name, written.span(), source)?, Device::Named)),
-        Interface::Described(description) => described(description, written.span(), source),
+        InterfaceValue::Named(name) => Ok((named(name, written.span(), source)?, Device::Named)),
+        InterfaceValue::Described(description) => described(description, written.span(), source),
     }
 }
 
 fn described(
-    written: &Description,
+    written: &InterfaceTable,
     span: Range<usize>,
     source: &Source,
 ) -> Result<(InterfaceName, Device), Refusal> {
@@ -36,18 +36,18 @@ fn described(
         )
     };
     match written {
-        Description { mac: Some(mac), path: None, vlan: None, on: None, bridge: None, .. } => {
+        InterfaceTable { mac: Some(mac), path: None, vlan: None, on: None, bridge: None, .. } => {
             let mac = named::<MacAddress>(mac.get_ref(), mac.span(), source)?;
             Ok((name.ok_or_else(needs_name)?, Device::Mac(mac)))
         }
-        Description { path: Some(path), mac: None, vlan: None, on: None, bridge: None, .. } => {
+        InterfaceTable { path: Some(path), mac: None, vlan: None, on: None, bridge: None, .. } => {
             let text = path.get_ref().trim_matches('/');
             if text.is_empty() {
                 return Err(source.refuse(path.span(), "the path is empty; give the device's, as `readlink /sys/class/net/eth0/device` shows it"));
             }
             Ok((name.ok_or_else(needs_name)?, Device::Path(text.to_owned())))
         }
-        Description { vlan: Some(vlan), on: Some(on), mac: None, path: None, bridge: None, .. } => {
+        InterfaceTable { vlan: Some(vlan), on: Some(on), mac: None, path: None, bridge: None, .. } => {
             let parent = name_of(on)?;
             // 0 and 4095 are not VLANs (IEEE 802.1Q, 9.6).
             let id = u16::try_from(*vlan.get_ref())
@@ -65,7 +65,7 @@ fn described(
             };
             Ok((name, Device::Vlan { id, parent }))
         }
-        Description { bridge: Some(ports), mac: None, path: None, vlan: None, on: None, .. } => {
+        InterfaceTable { bridge: Some(ports), mac: None, path: None, vlan: None, on: None, .. } => {
             let ports_of = ports.get_ref().iter().map(name_of);
             let names = ports_of.collect::<Result<Vec<InterfaceName>, _>>()?;
             if names.is_empty() {

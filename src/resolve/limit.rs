@@ -45,7 +45,10 @@ impl Resolver<'_> {
             })
     }
 
-    pub(super) fn block_after(&self, written: &config::BlockAfter) -> Result<BlockAfter, Refusal> {
+    pub(super) fn block_after(
+        &self,
+        written: &config::BlockAfterEntry,
+    ) -> Result<BlockAfter, Refusal> {
         let attempts = u8::try_from(*written.attempts.get_ref())
             .ok()
             .filter(|attempts| (1..=MOST_ATTEMPTS).contains(attempts))
@@ -71,8 +74,8 @@ impl Resolver<'_> {
         Ok(BlockAfter { attempts, within })
     }
 
-    pub(super) fn when(&self, written: &Spanned<config::When>) -> Result<TimeWindow, Refusal> {
-        let config::When { from, to, days } = written.get_ref();
+    pub(super) fn when(&self, written: &Spanned<config::WhenEntry>) -> Result<TimeWindow, Refusal> {
+        let config::WhenEntry { from, to, days } = written.get_ref();
         let days = match days {
             None => None,
             Some(days) => Some(Weekdays::parse(days.get_ref()).ok_or_else(|| {

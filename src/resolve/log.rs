@@ -11,8 +11,8 @@ use crate::source::Refusal;
 const DEFAULT_LOG_RATE: Option<Rate> = Rate::new(10, Unit::Minute);
 
 impl Resolver<'_> {
-    pub(super) fn log(&self, written: Option<&config::Log>) -> Result<Log, Refusal> {
-        let default = config::Log::default();
+    pub(super) fn log(&self, written: Option<&config::LogTable>) -> Result<Log, Refusal> {
+        let default = config::LogTable::default();
         let written = written.unwrap_or(&default);
         let rate = match (&written.rate, DEFAULT_LOG_RATE) {
             (Some(rate), _) => self.rate(rate)?,

@@ -30,7 +30,7 @@ pub fn mark_rules(
     Ok(rules)
 }
 
-fn mark_rule(written: &config::Mark, source: &Source) -> Result<(u32, u32), Refusal> {
+fn mark_rule(written: &config::MarkEntry, source: &Source) -> Result<(u32, u32), Refusal> {
     let mark = u32::try_from(*written.fwmark.get_ref())
         .ok()
         .filter(|mark| *mark > 0);

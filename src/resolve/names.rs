@@ -10,7 +10,10 @@ use crate::source::{Refusal, Source};
 /// file does not say: as long as programs commonly stay with an answer of DNS.
 const DEFAULT_KEEP: Duration = Duration::from_secs(3600);
 
-pub(super) fn keep(written: Option<&config::Names>, source: &Source) -> Result<Duration, Refusal> {
+pub(super) fn keep(
+    written: Option<&config::NamesTable>,
+    source: &Source,
+) -> Result<Duration, Refusal> {
     let Some(keep) = written.and_then(|names| names.keep.as_ref()) else {
         return Ok(DEFAULT_KEEP);
     };

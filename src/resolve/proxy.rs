@@ -15,7 +15,7 @@ use crate::source::Refusal;
 impl Resolver<'_> {
     pub(super) fn proxy(
         &self,
-        written: &Spanned<config::Proxy>,
+        written: &Spanned<config::ProxyEntry>,
         nat: &Nat,
         allows: &[Allow],
         taken: &[u32],
@@ -125,7 +125,7 @@ impl Resolver<'_> {
     #[allow(clippy::too_many_arguments)]
     fn proxy_host(
         &self,
-        proxy: &config::Proxy,
+        proxy: &config::ProxyEntry,
         via: &Spanned<String>,
         from: ZoneIndex,
         ports: &[PortRange],

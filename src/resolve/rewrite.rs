@@ -55,10 +55,10 @@ impl Resolver<'_> {
 
     fn masquerade(
         &self,
-        written: &Spanned<config::Masquerade>,
+        written: &Spanned<config::MasqueradeEntry>,
         allows: &[Allow],
     ) -> Result<Option<Masquerade>, Refusal> {
-        let config::Masquerade { from, to, enabled } = written.get_ref();
+        let config::MasqueradeEntry { from, to, enabled } = written.get_ref();
         let (from_zone, to_zone) = (self.find_zone(from, "")?, self.find_zone(to, "")?);
         let flow = between(from_zone, to_zone);
         if from_zone == to_zone {
@@ -89,11 +89,11 @@ impl Resolver<'_> {
 
     fn snat(
         &self,
-        written: &Spanned<config::Snat>,
+        written: &Spanned<config::SnatEntry>,
         nat: &Nat,
         allows: &[Allow],
     ) -> Result<Snat, Refusal> {
-        let config::Snat { from, to, address } = written.get_ref();
+        let config::SnatEntry { from, to, address } = written.get_ref();
         let (from_zone, to_zone) = (self.find_zone(from, "")?, self.find_zone(to, "")?);
         let own = ipv4(address, self.source)?;
         if from_zone == to_zone {

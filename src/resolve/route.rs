@@ -36,12 +36,12 @@ pub fn routes(
 }
 
 fn route(
-    written: &Spanned<config::Route>,
+    written: &Spanned<config::RouteEntry>,
     zones: &[Zone],
     mode: Ipv6Mode,
     source: &Source,
 ) -> Result<Route, Refusal> {
-    let config::Route {
+    let config::RouteEntry {
         to,
         via,
         blackhole,

@@ -33,7 +33,7 @@ impl Resolver<'_> {
     fn service(
         &self,
         name: Option<ServiceName>,
-        written: &config::Service,
+        written: &config::ServiceTable,
         span: Range<usize>,
     ) -> Result<Service, Refusal> {
         let ranges = |ports: &[Spanned<Ports>]| {

@@ -11,7 +11,10 @@ use crate::source::{Refusal, Source};
 /// The interval in seconds where the file does not say.
 const DEFAULT_INTERVAL: u64 = 60;
 
-pub(super) fn watch(written: Option<&config::Watch>, source: &Source) -> Result<Watch, Refusal> {
+pub(super) fn watch(
+    written: Option<&config::WatchTable>,
+    source: &Source,
+) -> Result<Watch, Refusal> {
     let interval = match written.and_then(|watch| watch.interval.as_ref()) {
         None => DEFAULT_INTERVAL,
         Some(interval) => seconds(interval, source)?,

@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
 use crate::policy::{Ipv6Mode, Origin, Role, Zone};
-use crate::source::{Place, Refusal, Source};
+use crate::source::{FilePosition, Refusal, Source};
 
 pub(super) fn zones(
     config: &Config,
@@ -74,7 +74,7 @@ pub(super) fn zones(
     if zones.is_empty() {
         return Err(Refusal::new(
             source.name(),
-            Place::START,
+            FilePosition::START,
             "there is no zone, so nothing could be allowed; describe each network in a [zones.NAME] table",
         ));
     }
@@ -111,7 +111,7 @@ fn overlap(a: IpNet, b: IpNet) -> bool {
 
 fn zone(
     name: &Spanned<String>,
-    written: &config::Zone,
+    written: &config::ZoneTable,
     ipv6: Ipv6Mode,
     source: &Source,
 ) -> Result<Zone, Refusal> {
@@ -146,7 +146,7 @@ fn zone(
     })
 }
 
-fn known_only(written: &config::Zone, source: &Source) -> Result<bool, Refusal> {
+fn known_only(written: &config::ZoneTable, source: &Source) -> Result<bool, Refusal> {
     match &written.known_only {
         Some(known_only) if *known_only.get_ref() && written.role == Role::External => {
             Err(source.refuse(
@@ -160,7 +160,7 @@ fn known_only(written: &config::Zone, source: &Source) -> Result<bool, Refusal> 
 }
 
 fn accept_bogons(
-    written: &config::Zone,
+    written: &config::ZoneTable,
     ipv6: Ipv6Mode,
     source: &Source,
 ) -> Result<Vec<IpNet>, Refusal> {

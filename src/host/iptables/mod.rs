@@ -23,8 +23,8 @@ use crate::netfilter::{ParseError, Ruleset, TableName, restore_text, restore_tex
 pub use listed::{Listed, listed};
 pub use load::{Load, Pace, load};
 use load::{Loading, in_place, limit};
-use read::Reading;
-pub use read::{Found, start_read};
+use read::PendingRead;
+pub use read::{TableSnapshot, start_read};
 use whole_tables::WholeTables;
 
 fn program(family: IpFamily) -> &'static str {
@@ -147,13 +147,13 @@ impl Tables {
         Ok(())
     }
 
-    fn start_read(&self) -> Result<Reading<'_>, TablesError> {
+    fn start_read(&self) -> Result<PendingRead<'_>, TablesError> {
         Ok(match &self.save {
-            Some(save) => Reading::Save(
+            Some(save) => PendingRead::Save(
                 self,
                 process::start(save, &["--counters"], None, lock_file())?,
             ),
-            None => Reading::List(self),
+            None => PendingRead::List(self),
         })
     }
 

@@ -7,28 +7,28 @@ use crate::netfilter::{Counters, Ruleset, agrees, parse};
 
 /// What the kernel holds of one family.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct TableSnapshot {
     /// The tables.
     pub rules: Ruleset,
     /// What they have counted; nothing where the image has no iptables-save.
     pub counters: Counters,
 }
 
-pub(super) enum Reading<'a> {
+pub(super) enum PendingRead<'a> {
     Save(&'a Tables, Running),
     List(&'a Tables),
 }
 
-impl Reading<'_> {
-    fn finish(self) -> Result<Dump, TablesError> {
+impl PendingRead<'_> {
+    fn finish(self) -> Result<RawDump, TablesError> {
         let (tables, text) = match self {
-            Reading::Save(tables, running) => (tables, running.finish(process::SHORT)?),
-            Reading::List(tables) => {
+            PendingRead::Save(tables, running) => (tables, running.finish(process::SHORT)?),
+            PendingRead::List(tables) => {
                 let list = || tables.handle.list_all();
                 (tables, process::within(process::SHORT, list)?)
             }
         };
-        Ok(Dump {
+        Ok(RawDump {
             program: tables.handle.cmd,
             text,
         })
@@ -37,12 +37,12 @@ impl Reading<'_> {
 
 /// What the kernel holds of one family, as text.
 #[derive(Debug)]
-pub struct Dump {
+pub struct RawDump {
     program: &'static str,
     text: String,
 }
 
-impl Dump {
+impl RawDump {
     /// Whether it says just what a ruleset says.
     pub fn agrees(&self, ruleset: &Ruleset) -> bool {
         agrees(ruleset, &self.text)
@@ -52,12 +52,12 @@ impl Dump {
     ///
     /// # Errors
     /// It is not the text of iptables-save.
-    pub fn read(self) -> Result<Found, TablesError> {
+    pub fn read(self) -> Result<TableSnapshot, TablesError> {
         let rules = parse(&self.text).map_err(|error| TablesError::Dump {
             program: self.program,
             error,
         })?;
-        Ok(Found {
+        Ok(TableSnapshot {
             rules,
             counters: Counters::parse(&self.text),
         })
@@ -65,31 +65,31 @@ impl Dump {
 }
 
 /// Programs that read the tables of each family, all at the same time.
-pub struct Readings<'a>(Vec<Result<Reading<'a>, TablesError>>);
+pub struct PendingReads<'a>(Vec<Result<PendingRead<'a>, TablesError>>);
 
 /// Starts reading; there is time for other work until it is finished.
-pub fn start_read<'a>(families: impl IntoIterator<Item = &'a Tables>) -> Readings<'a> {
-    Readings(families.into_iter().map(Tables::start_read).collect())
+pub fn start_read<'a>(families: impl IntoIterator<Item = &'a Tables>) -> PendingReads<'a> {
+    PendingReads(families.into_iter().map(Tables::start_read).collect())
 }
 
-impl Readings<'_> {
+impl PendingReads<'_> {
     /// The tables of each family.
     ///
     /// # Errors
     /// The first that failed.
-    pub fn finish(self) -> Result<Vec<Found>, TablesError> {
-        self.dumps()?.into_iter().map(Dump::read).collect()
+    pub fn finish(self) -> Result<Vec<TableSnapshot>, TablesError> {
+        self.dumps()?.into_iter().map(RawDump::read).collect()
     }
 
     /// The same as text.
     ///
     /// # Errors
     /// The first that failed.
-    pub fn dumps(self) -> Result<Vec<Dump>, TablesError> {
+    pub fn dumps(self) -> Result<Vec<RawDump>, TablesError> {
         let finished: Vec<_> = self
             .0
             .into_iter()
-            .map(|reading| reading.and_then(Reading::finish))
+            .map(|reading| reading.and_then(PendingRead::finish))
             .collect();
         finished.into_iter().collect()
     }
