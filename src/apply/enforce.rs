@@ -49,7 +49,7 @@ pub(crate) enum Made {
     /// A table was loaded.
     Table(IpFamily, TableName),
     /// A link, an address, a route, a rule or a neighbour.
-    Network(net::Change),
+    Network(net::NetworkChange),
     /// A DHCP client was started on a link.
     DhcpClient(String),
 }

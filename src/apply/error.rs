@@ -30,7 +30,7 @@ pub(crate) enum StepError {
         difference: Difference,
     },
     #[error("{0}: it was asked for, and is not so")]
-    ChangeNotHeld(Box<net::Change>),
+    ChangeNotHeld(Box<net::NetworkChange>),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Network(Vec<NetworkError>),
     #[error(

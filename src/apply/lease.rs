@@ -13,7 +13,7 @@ use super::planned::PlannedPolicy;
 use crate::host::dhcp::HookCall;
 use crate::host::netlink;
 use crate::host::store::{self, StorePlace};
-use crate::net::{self, LAST_METRIC, Taken, Wanted, Way};
+use crate::net::{self, LAST_METRIC, NextHop, Taken, Wanted};
 use crate::plan::Plan;
 use crate::source::one_line;
 
@@ -95,7 +95,7 @@ fn taken(wanted: &Wanted, link: &str) -> Vec<Taken> {
         })
     });
     let routed = wanted.routes.iter().filter_map(|route| match &route.way {
-        Way::Gateway { link: by, .. } => {
+        NextHop::Gateway { link: by, .. } => {
             let zone = others()
                 .find(|other| other.name.as_str() == by)?
                 .zone
@@ -107,7 +107,7 @@ fn taken(wanted: &Wanted, link: &str) -> Vec<Taken> {
                 by_route: true,
             })
         }
-        Way::Blackhole | Way::Unreachable => None,
+        NextHop::Blackhole | NextHop::Unreachable => None,
     });
     own.chain(routed).collect()
 }

@@ -7,7 +7,7 @@ use super::machine::Machine;
 use super::outcome::{Ending, Outcome};
 use super::recover::close_again;
 use crate::host::netlink;
-use crate::net::{Change, own_ports};
+use crate::net::{NetworkChange, own_ports};
 use crate::netfilter::Ruleset;
 
 /// Takes the firewall off: no rule in any table, every policy ACCEPT. Settings
@@ -43,6 +43,6 @@ fn set_ports_up() -> Result<(), StepError> {
             .any(|link| link.name == *name && !link.up)
     };
     let ports = own_ports(&current, None).into_iter().filter(down);
-    let ups: Vec<Change> = ports.map(|name| Change::SetUp { name }).collect();
+    let ups: Vec<NetworkChange> = ports.map(|name| NetworkChange::SetUp { name }).collect();
     Ok(netlink::carry_out(&ups)?)
 }

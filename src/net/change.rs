@@ -8,7 +8,7 @@ use super::{MarkRule, Neighbour, Route};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum NetworkChange {
     /// Give a link another name; it is set down for it.
     Rename {
         /// The name it has.
@@ -90,54 +90,54 @@ pub enum Change {
     RemoveNeighbour(Neighbour),
 }
 
-impl Change {
+impl NetworkChange {
     /// Whether it makes a link or gives it its name, so that the link's kernel
     /// settings can be written only after it.
     pub fn is_structural(&self) -> bool {
         matches!(
             self,
-            Change::Rename { .. }
-                | Change::AddVlan { .. }
-                | Change::AddBridge { .. }
-                | Change::Enslave { .. }
-                | Change::Release { .. }
-                | Change::Isolate { .. }
-                | Change::SetMtu { .. }
+            NetworkChange::Rename { .. }
+                | NetworkChange::AddVlan { .. }
+                | NetworkChange::AddBridge { .. }
+                | NetworkChange::Enslave { .. }
+                | NetworkChange::Release { .. }
+                | NetworkChange::Isolate { .. }
+                | NetworkChange::SetMtu { .. }
         )
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for NetworkChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Change::Rename { from, to } => write!(f, "interface {from}: rename to {to}"),
-            Change::AddVlan { name, parent, id } => {
+            NetworkChange::Rename { from, to } => write!(f, "interface {from}: rename to {to}"),
+            NetworkChange::AddVlan { name, parent, id } => {
                 write!(f, "interface {name}: make it VLAN {id} on {parent}")
             }
-            Change::AddBridge { name } => write!(f, "interface {name}: make it a bridge"),
-            Change::Enslave { port, bridge } => {
+            NetworkChange::AddBridge { name } => write!(f, "interface {name}: make it a bridge"),
+            NetworkChange::Enslave { port, bridge } => {
                 write!(f, "interface {port}: make it a port of {bridge}")
             }
-            Change::Release { port, bridge } => {
+            NetworkChange::Release { port, bridge } => {
                 write!(f, "interface {port}: take it out of {bridge}")
             }
-            Change::Isolate { port } => {
+            NetworkChange::Isolate { port } => {
                 write!(f, "interface {port}: isolate it from other ports")
             }
-            Change::SetMtu { name, mtu } => write!(f, "interface {name}: set MTU {mtu}"),
-            Change::AddAddress { name, address } => {
+            NetworkChange::SetMtu { name, mtu } => write!(f, "interface {name}: set MTU {mtu}"),
+            NetworkChange::AddAddress { name, address } => {
                 write!(f, "interface {name}: add address {address}")
             }
-            Change::RemoveAddress { name, address } => {
+            NetworkChange::RemoveAddress { name, address } => {
                 write!(f, "interface {name}: remove address {address}")
             }
-            Change::SetUp { name } => write!(f, "interface {name}: set up"),
-            Change::SetRoute(route) => write!(f, "set {route}"),
-            Change::RemoveRoute(route) => write!(f, "remove {route}"),
-            Change::AddRule(rule) => write!(f, "add {rule}"),
-            Change::RemoveRule(rule) => write!(f, "remove {rule}"),
-            Change::SetNeighbour(neighbour) => write!(f, "set {neighbour}"),
-            Change::RemoveNeighbour(neighbour) => write!(f, "remove {neighbour}"),
+            NetworkChange::SetUp { name } => write!(f, "interface {name}: set up"),
+            NetworkChange::SetRoute(route) => write!(f, "set {route}"),
+            NetworkChange::RemoveRoute(route) => write!(f, "remove {route}"),
+            NetworkChange::AddRule(rule) => write!(f, "add {rule}"),
+            NetworkChange::RemoveRule(rule) => write!(f, "remove {rule}"),
+            NetworkChange::SetNeighbour(neighbour) => write!(f, "set {neighbour}"),
+            NetworkChange::RemoveNeighbour(neighbour) => write!(f, "remove {neighbour}"),
         }
     }
 }

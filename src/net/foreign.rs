@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Current, LOOPBACK, Neighbour, Wanted, WantedLink, Way};
+use super::{Current, LOOPBACK, Neighbour, NextHop, Wanted, WantedLink};
 
 /// Addresses, routes, rules and neighbours that are not ours. What a DHCP lease
 /// brings is expected, and IPv6 is theirs unless the file says what there is of it.
@@ -65,7 +65,7 @@ impl Foreign<'_> {
             strange.map(|held| format!("interface {name}: address {} is not ours", held.value)),
         );
         let routes = self.current.routes.iter().filter(|held| {
-            let by = matches!(&held.value.way, Way::Gateway { link, .. } if link == name);
+            let by = matches!(&held.value.way, NextHop::Gateway { link, .. } if link == name);
             let asked = by && is_asked(&held.value.destination);
             asked && !held.ours && !self.wanted.routes.contains(&held.value)
         });
@@ -94,7 +94,7 @@ impl Foreign<'_> {
     fn routes(&self) -> Vec<String> {
         let nowhere = self.current.routes.iter().filter(|held| {
             let route = &held.value;
-            let leads_nowhere = matches!(route.way, Way::Blackhole | Way::Unreachable);
+            let leads_nowhere = matches!(route.way, NextHop::Blackhole | NextHop::Unreachable);
             let asked = self.says(route.destination.addr().is_ipv4());
             leads_nowhere && asked && !held.ours && !self.wanted.routes.contains(route)
         });
@@ -258,7 +258,7 @@ mod tests {
         };
         let blackhole = Route {
             destination: "10.5.0.0/16".parse()?,
-            way: Way::Blackhole,
+            way: NextHop::Blackhole,
             metric: 0,
             table: 254,
         };

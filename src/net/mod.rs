@@ -20,7 +20,7 @@ use ipnet::IpNet;
 use crate::name::{InterfaceName, MacAddress};
 
 pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
-pub use change::Change;
+pub use change::NetworkChange;
 pub use diff::{Diff, diff, left_alone};
 pub use foreign::foreign;
 pub use lease::{Lease, LeaseError, Taken, lease};
@@ -142,7 +142,7 @@ pub struct Route {
     /// Where to.
     pub destination: IpNet,
     /// By which way.
-    pub way: Way,
+    pub way: NextHop,
     /// Lower is taken first; never 0 with IPv6.
     pub metric: u32,
     /// In which table.
@@ -151,7 +151,7 @@ pub struct Route {
 
 /// The way a route takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Way {
+pub enum NextHop {
     /// By another router.
     Gateway {
         /// Its address.
@@ -168,11 +168,11 @@ pub enum Way {
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.way {
-            Way::Gateway { gateway, link } => {
+            NextHop::Gateway { gateway, link } => {
                 write!(f, "route {} via {gateway} on {link}", self.destination)?;
             }
-            Way::Blackhole => write!(f, "route {} to nowhere", self.destination)?,
-            Way::Unreachable => write!(f, "route {} unreachable", self.destination)?,
+            NextHop::Blackhole => write!(f, "route {} to nowhere", self.destination)?,
+            NextHop::Unreachable => write!(f, "route {} unreachable", self.destination)?,
         }
         if self.metric != default_metric(&self.destination) {
             write!(f, ", metric {}", self.metric)?;

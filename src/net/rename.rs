@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Change, Current, Device, Diff, Kind, Link, NetworkError, Wanted};
+use super::{Current, Device, Diff, Kind, Link, NetworkChange, NetworkError, Wanted};
 use crate::name::InterfaceName;
 
 /// Finds the devices that go by hardware address or path and renames them; what
@@ -42,16 +42,16 @@ pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) ->
             }
             Some(_) => {
                 let aside = format!("camfw-tmp{index}");
-                first.push(Change::Rename {
+                first.push(NetworkChange::Rename {
                     from,
                     to: aside.clone(),
                 });
-                then.push(Change::Rename {
+                then.push(NetworkChange::Rename {
                     from: aside,
                     to: to.to_string(),
                 });
             }
-            None => then.push(Change::Rename {
+            None => then.push(NetworkChange::Rename {
                 from,
                 to: to.to_string(),
             }),

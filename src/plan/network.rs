@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::net::{
-    LAST_METRIC, MAIN_TABLE, Neighbour, Route, Wanted, WantedLink, Way, default_metric,
+    LAST_METRIC, MAIN_TABLE, Neighbour, NextHop, Route, Wanted, WantedLink, default_metric,
 };
 use crate::policy::{Ipv6Mode, Policy, Zone};
 
@@ -24,7 +24,7 @@ pub fn wanted(policy: &Policy) -> Wanted {
     let default_routes = policy.zones.iter().flat_map(|zone| {
         let by = |destination: IpNet, gateway: IpAddr| Route {
             destination,
-            way: Way::Gateway {
+            way: NextHop::Gateway {
                 gateway,
                 link: zone.interface.to_string(),
             },
@@ -65,7 +65,7 @@ pub fn wanted(policy: &Policy) -> Wanted {
 fn unreachable(policy: &Policy) -> Vec<Route> {
     let networks = policy.zones.iter().flat_map(Zone::own);
     let networks = networks.map(|own| (own.trunc(), MAIN_TABLE));
-    let by_gateway = |route: &&Route| matches!(route.way, Way::Gateway { .. });
+    let by_gateway = |route: &&Route| matches!(route.way, NextHop::Gateway { .. });
     let routed = policy.routes.iter().filter(by_gateway);
     let routed = routed.map(|route| (route.destination, route.table));
     let mut routes: Vec<Route> = Vec::new();
@@ -74,7 +74,7 @@ fn unreachable(policy: &Policy) -> Vec<Route> {
         if known.insert((destination, table)) {
             routes.push(Route {
                 destination,
-                way: Way::Unreachable,
+                way: NextHop::Unreachable,
                 metric: LAST_METRIC,
                 table,
             });

@@ -27,7 +27,7 @@ pub use crate::config::{Egress, Ipv6Mode, Role};
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::name::{CameraName, HostName, MacAddress};
-use crate::net::{MAIN_TABLE, MarkRule, Route, Way};
+use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
 pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow};
 pub(crate) use guarantee::{Exception, broken, never};
@@ -150,8 +150,8 @@ impl Policy {
             route.table == MAIN_TABLE || self.mark_rules.iter().any(looks)
         };
         let routed = self.routes.iter().filter(move |route| match &route.way {
-            Way::Gateway { link, .. } => *link == zone.interface.as_str() && consulted(route),
-            Way::Blackhole | Way::Unreachable => false,
+            NextHop::Gateway { link, .. } => *link == zone.interface.as_str() && consulted(route),
+            NextHop::Blackhole | NextHop::Unreachable => false,
         });
         routed
             .map(|route| route.destination)
@@ -165,8 +165,7 @@ impl Policy {
             true => zone.gateway6.is_some(),
         };
         let routed = |route: &Route| {
-            let by =
-                matches!(&route.way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
+            let by = matches!(&route.way, NextHop::Gateway { link, .. } if *link == zone.interface.as_str());
             by && route.table == MAIN_TABLE
                 && route.destination.prefix_len() == 0
                 && route.destination.addr().is_ipv6() == ipv6

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Addresses, Allow, Endpoint, Flow, Policy, Role, Zone, ZoneIndex};
-use crate::net::Way;
+use crate::net::NextHop;
 use crate::registry::multicast::DISCOVERY;
 
 /// Why no packet can come by a line.
@@ -202,7 +202,7 @@ fn has_default(policy: &Policy, zone: &Zone, ipv4: bool) -> bool {
     let routed = policy.routes.iter().any(|route| {
         let is_default = route.destination.prefix_len() == 0;
         let by =
-            matches!(&route.way, Way::Gateway { link, .. } if *link == zone.interface.as_str());
+            matches!(&route.way, NextHop::Gateway { link, .. } if *link == zone.interface.as_str());
         is_default && by && route.destination.addr().is_ipv4() == ipv4
     });
     let gateway = match ipv4 {

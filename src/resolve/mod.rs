@@ -33,7 +33,7 @@ use crate::config::Config;
 use crate::field::PortSet;
 use crate::field::Rate;
 use crate::name::{HostName, NameError, ServiceName};
-use crate::net::{MarkRule, Route, Way};
+use crate::net::{MarkRule, NextHop, Route};
 use crate::plan;
 use crate::policy::{
     Answers, Camera, Egress, Ipv6Mode, Policy, ProxyWay, Service, Zone, ZoneIndex,
@@ -83,7 +83,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         {
             routes.push(Route {
                 destination: Ipv4Net::default().into(),
-                way: Way::Gateway {
+                way: NextHop::Gateway {
                     gateway: (*address).into(),
                     link: resolver.zones[zone.0].interface.to_string(),
                 },

@@ -9,7 +9,7 @@ use super::address::{ipv4, zone_of};
 use super::mark::table_number;
 use super::own_address::needs_same;
 use crate::config::{self, Config};
-use crate::net::{LAST_METRICS, MAIN_TABLE, Route, Way, default_metric};
+use crate::net::{LAST_METRICS, MAIN_TABLE, NextHop, Route, default_metric};
 use crate::policy::{Ipv6Mode, Role, Zone, ZoneIndex};
 use crate::source::{Refusal, Source};
 
@@ -64,7 +64,7 @@ fn route(
             let gateway = next_router(via, &destination, source)?;
             let zone = zone_of(gateway, zones).map(|(ZoneIndex(index), _)| &zones[index]);
             match zone {
-                Some(zone) if zone.own().all(|own| own.addr() != gateway) => Way::Gateway {
+                Some(zone) if zone.own().all(|own| own.addr() != gateway) => NextHop::Gateway {
                     gateway,
                     link: zone.interface.to_string(),
                 },
@@ -84,7 +84,7 @@ fn route(
                 }
             }
         }
-        (None, true) => Way::Blackhole,
+        (None, true) => NextHop::Blackhole,
         _ => {
             return Err(source.refuse(
                 written.span(),
@@ -99,8 +99,8 @@ fn route(
     // What a route leads to is taken for the sources of its zone; an external
     // zone's are anything but the others' networks.
     let by = match &way {
-        Way::Gateway { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
-        Way::Blackhole | Way::Unreachable => None,
+        NextHop::Gateway { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
+        NextHop::Blackhole | NextHop::Unreachable => None,
     };
     let overlaps = |own: IpNet| destination.contains(&own.network()) || own.contains(&destination);
     if let Some(by) = by

@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::time_limit;
-use crate::net::{Change, Current, Lease};
+use crate::net::{Current, Lease, NetworkChange};
 use crate::plan::kernel_options::{LinkKind, MULTIPLE_TABLES};
 
 pub use wait::wait;
@@ -64,9 +64,9 @@ pub enum NetlinkError {
     Nftables(io::Error),
     /// A change failed.
     #[error("{change}: {error}")]
-    Change {
+    NetworkChange {
         /// Which.
-        change: Box<Change>,
+        change: Box<NetworkChange>,
         /// What the kernel said.
         error: rtnetlink::Error,
     },
@@ -90,7 +90,7 @@ pub enum NetlinkError {
     #[error("{change}: there is no interface {name}")]
     NoLink {
         /// Which change.
-        change: Box<Change>,
+        change: Box<NetworkChange>,
         /// Which link.
         name: String,
     },
@@ -150,7 +150,7 @@ pub fn lacks(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static str>, Netli
 ///
 /// # Errors
 /// The first that the kernel refuses; those before it are made.
-pub fn carry_out(changes: &[Change]) -> Result<(), NetlinkError> {
+pub fn carry_out(changes: &[NetworkChange]) -> Result<(), NetlinkError> {
     if changes.is_empty() {
         return Ok(());
     }

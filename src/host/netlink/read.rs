@@ -25,7 +25,7 @@ use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, unmanaged};
 use crate::name::MacAddress;
 use crate::net::{
-    Current, Held, Kind, Link, MarkRule, Neighbour, OtherRoute, OtherRule, Route, Way,
+    Current, Held, Kind, Link, MarkRule, Neighbour, NextHop, OtherRoute, OtherRule, Route,
 };
 
 /// All of it.
@@ -241,7 +241,7 @@ async fn routes(handle: &Handle, names: &Names) -> Result<Routes, rtnetlink::Err
         };
         let protocol = message.header.protocol;
         let ours = protocol == OUR_ROUTES
-            || value.way == Way::Unreachable && protocol == RouteProtocol::Other(LEASED);
+            || value.way == NextHop::Unreachable && protocol == RouteProtocol::Other(LEASED);
         Some(Held { value, ours })
     });
     Ok((held.collect(), others))
@@ -290,12 +290,12 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
         }
     }
     let way = match kind {
-        RouteType::Unicast => Way::Gateway {
+        RouteType::Unicast => NextHop::Gateway {
             gateway: gateway?,
             link: link?,
         },
-        RouteType::BlackHole => Way::Blackhole,
-        RouteType::Unreachable => Way::Unreachable,
+        RouteType::BlackHole => NextHop::Blackhole,
+        RouteType::Unreachable => NextHop::Unreachable,
         _ => return None,
     };
     let destination = IpNet::new(destination, destination_prefix_length).ok()?;

@@ -14,10 +14,10 @@ use nix::libc;
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteMessageBuilder};
 
 use super::{NetlinkError, OUR_ROUTES, OURS, read};
-use crate::net::{Change, MarkRule, Neighbour, Route, Way};
+use crate::net::{MarkRule, Neighbour, NetworkChange, NextHop, Route};
 
 /// Makes all changes, in order.
-pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError> {
+pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), NetlinkError> {
     let mut links = Links {
         handle,
         indexes: read::indexes(handle).await?,
@@ -27,7 +27,7 @@ pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError
             Ok(()) => {}
             Err(Error::Kernel(error)) if is_gone_already(change, &error) => {}
             Err(Error::Kernel(error)) => {
-                return Err(NetlinkError::Change {
+                return Err(NetlinkError::NetworkChange {
                     change: Box::new(change.clone()),
                     error,
                 });
@@ -40,13 +40,13 @@ pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError
             }
         }
         match change {
-            Change::Rename { from, to } => {
+            NetworkChange::Rename { from, to } => {
                 if let Some(index) = links.indexes.remove(from) {
                     links.indexes.insert(to.clone(), index);
                 }
             }
             // The new link's number is the kernel's to give.
-            Change::AddVlan { .. } | Change::AddBridge { .. } => {
+            NetworkChange::AddVlan { .. } | NetworkChange::AddBridge { .. } => {
                 links.indexes = read::indexes(handle).await?;
             }
             _ => {}
@@ -58,11 +58,11 @@ pub async fn all(handle: &Handle, changes: &[Change]) -> Result<(), NetlinkError
 /// Whether a removal finds nothing left to remove: with an address the kernel takes
 /// out the routes that need it (fib_sync_down_addr and fib_table_flush in
 /// net/ipv4/fib_frontend.c). Whether it is gone is read back after all changes.
-fn is_gone_already(change: &Change, error: &rtnetlink::Error) -> bool {
+fn is_gone_already(change: &NetworkChange, error: &rtnetlink::Error) -> bool {
     let gone = match change {
-        Change::RemoveRoute(_) => libc::ESRCH,
-        Change::RemoveAddress { .. } => libc::EADDRNOTAVAIL,
-        Change::RemoveRule(_) | Change::RemoveNeighbour(_) => libc::ENOENT,
+        NetworkChange::RemoveRoute(_) => libc::ESRCH,
+        NetworkChange::RemoveAddress { .. } => libc::EADDRNOTAVAIL,
+        NetworkChange::RemoveRule(_) | NetworkChange::RemoveNeighbour(_) => libc::ENOENT,
         _ => return false,
     };
     matches!(error, rtnetlink::Error::NetlinkError(message) if message.raw_code() == -gone)
@@ -111,10 +111,10 @@ impl Links<'_> {
             .ok_or_else(|| Error::NoLink(name.to_owned()))
     }
 
-    async fn make(&self, change: &Change) -> Result<(), Error> {
+    async fn make(&self, change: &NetworkChange) -> Result<(), Error> {
         let link = self.handle.link();
         match change {
-            Change::Rename { from, to } => {
+            NetworkChange::Rename { from, to } => {
                 // Only since Linux 6.2 may a link be renamed while it is up.
                 let index = self.index(from)?;
                 link.set(LinkUnspec::new_with_index(index).down().build())
@@ -124,37 +124,39 @@ impl Links<'_> {
                     .execute()
                     .await?;
             }
-            Change::AddVlan { name, parent, id } => {
+            NetworkChange::AddVlan { name, parent, id } => {
                 let vlan = LinkVlan::new(name, self.index(parent)?, *id).build();
                 link.add(vlan).execute().await?;
             }
-            Change::AddBridge { name } => link.add(LinkBridge::new(name).build()).execute().await?,
-            Change::Enslave { port, bridge } => {
+            NetworkChange::AddBridge { name } => {
+                link.add(LinkBridge::new(name).build()).execute().await?
+            }
+            NetworkChange::Enslave { port, bridge } => {
                 let port = LinkUnspec::new_with_index(self.index(port)?);
                 link.set(port.controller(self.index(bridge)?).build())
                     .execute()
                     .await?;
             }
-            Change::Release { port, .. } => {
+            NetworkChange::Release { port, .. } => {
                 let port = LinkUnspec::new_with_index(self.index(port)?);
                 link.set(port.nocontroller().build()).execute().await?;
             }
-            Change::Isolate { port } => {
+            NetworkChange::Isolate { port } => {
                 // A port's own settings are taken by RTM_NEWLINK alone.
                 let port = LinkBridgePort::new(self.index(port)?);
                 let port = port.append_info_data(InfoBridgePort::Isolated(true));
                 link.change(port.build()).execute().await?;
             }
-            Change::SetMtu { name, mtu } => {
+            NetworkChange::SetMtu { name, mtu } => {
                 let name = LinkUnspec::new_with_index(self.index(name)?);
                 link.set(name.mtu(*mtu).build()).execute().await?;
             }
-            Change::SetUp { name } => {
+            NetworkChange::SetUp { name } => {
                 let name = LinkUnspec::new_with_index(self.index(name)?);
                 link.set(name.up().build()).execute().await?;
             }
-            Change::AddAddress { name, address } => self.add_address(name, *address).await?,
-            Change::RemoveAddress { name, address } => {
+            NetworkChange::AddAddress { name, address } => self.add_address(name, *address).await?,
+            NetworkChange::RemoveAddress { name, address } => {
                 let index = self.index(name)?;
                 let mut request =
                     self.handle
@@ -163,35 +165,35 @@ impl Links<'_> {
                 let message = request.message_mut().clone();
                 self.handle.address().del(message).execute().await?;
             }
-            Change::SetRoute(route) => {
+            NetworkChange::SetRoute(route) => {
                 let message = self.route(route)?;
                 self.handle.route().add(message).replace().execute().await?;
             }
-            Change::RemoveRoute(route) => {
+            NetworkChange::RemoveRoute(route) => {
                 let mut message = self.route(route)?;
                 // It may have come with a lease.
                 message.header.protocol = RouteProtocol::Unspec;
                 self.handle.route().del(message).execute().await?;
             }
-            Change::AddRule(rule) => {
+            NetworkChange::AddRule(rule) => {
                 let mut request = self.handle.rule().add();
                 mark_rule(request.message_mut(), rule);
                 request.execute().await?;
             }
-            Change::RemoveRule(rule) => {
+            NetworkChange::RemoveRule(rule) => {
                 let mut request = self.handle.rule().add();
                 mark_rule(request.message_mut(), rule);
                 let message = request.message_mut().clone();
                 self.handle.rule().del(message).execute().await?;
             }
-            Change::SetNeighbour(Neighbour { address, mac, link }) => {
+            NetworkChange::SetNeighbour(Neighbour { address, mac, link }) => {
                 let request = self.handle.neighbours().add(self.index(link)?, *address);
                 let mut request = request.link_layer_address(mac.bytes()).replace();
                 let ours = NeighbourAttribute::Protocol(OUR_ROUTES);
                 request.message_mut().attributes.push(ours);
                 request.execute().await?;
             }
-            Change::RemoveNeighbour(Neighbour { address, link, .. }) => {
+            NetworkChange::RemoveNeighbour(Neighbour { address, link, .. }) => {
                 let index = self.index(link)?;
                 let message = self
                     .handle
@@ -226,12 +228,12 @@ impl Links<'_> {
         let attributes = &mut message.attributes;
         attributes.push(RouteAttribute::Destination(destination.addr().into()));
         match &route.way {
-            Way::Gateway { gateway, link } => {
+            NextHop::Gateway { gateway, link } => {
                 attributes.push(RouteAttribute::Gateway((*gateway).into()));
                 attributes.push(RouteAttribute::Oif(self.index(link)?));
             }
-            Way::Blackhole => message.header.kind = RouteType::BlackHole,
-            Way::Unreachable => message.header.kind = RouteType::Unreachable,
+            NextHop::Blackhole => message.header.kind = RouteType::BlackHole,
+            NextHop::Unreachable => message.header.kind = RouteType::Unreachable,
         }
         Ok(message)
     }

@@ -13,15 +13,15 @@ use ipnet::IpNet;
 use crate::name::InterfaceName;
 use crate::net::rename::{is_device, rename_all};
 use crate::net::{
-    Change, Current, Device, Held, Kind, LOOPBACK, Link, MAIN_TABLE, Neighbour, NetworkError,
-    Route, Wanted, WantedLink, Way,
+    Current, Device, Held, Kind, LOOPBACK, Link, MAIN_TABLE, Neighbour, NetworkChange,
+    NetworkError, NextHop, Route, Wanted, WantedLink,
 };
 
 /// What has to change, and what cannot be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
     /// In the order in which they can be made, structural ones first.
-    pub changes: Vec<Change>,
+    pub changes: Vec<NetworkChange>,
     /// Links that stay out, and why; the others are not kept back by them.
     pub problems: Vec<NetworkError>,
     /// Optional links that are not there.
@@ -95,8 +95,8 @@ pub fn left_alone(current: &Current, wanted: &Wanted) -> Vec<String> {
     others.map(|link| link.name.clone()).collect()
 }
 
-fn up(name: &str) -> Change {
-    Change::SetUp { name: name.into() }
+fn up(name: &str) -> NetworkChange {
+    NetworkChange::SetUp { name: name.into() }
 }
 
 /// The links with the names that they will have.
@@ -119,7 +119,11 @@ impl<'a> World<'a> {
     }
 
     /// What makes the link, its ports and its MTU.
-    fn structure(&self, link: &WantedLink, changes: &mut Vec<Change>) -> Result<(), NetworkError> {
+    fn structure(
+        &self,
+        link: &WantedLink,
+        changes: &mut Vec<NetworkChange>,
+    ) -> Result<(), NetworkError> {
         let missing = |name: &InterfaceName| NetworkError::NoSuchLink {
             name: name.clone(),
             zone: link.zone.clone(),
@@ -143,7 +147,7 @@ impl<'a> World<'a> {
                     });
                 }
                 if let Some(bridge) = self.current.earlier_bridge_of(found) {
-                    changes.push(Change::Release {
+                    changes.push(NetworkChange::Release {
                         port: name,
                         bridge: bridge.to_owned(),
                     });
@@ -156,7 +160,7 @@ impl<'a> World<'a> {
                     parent: Some(parent.to_string()),
                 };
                 match found {
-                    None => changes.push(Change::AddVlan {
+                    None => changes.push(NetworkChange::AddVlan {
                         name,
                         parent: parent.to_string(),
                         id: *id,
@@ -170,7 +174,7 @@ impl<'a> World<'a> {
                     self.find(port.as_str()).ok_or_else(|| missing(port))?;
                 }
                 match found {
-                    None => changes.push(Change::AddBridge { name }),
+                    None => changes.push(NetworkChange::AddBridge { name }),
                     Some(found) if found.kind == Kind::Bridge => {}
                     Some(_) => return Err(other_kind("a bridge".into())),
                 }
@@ -182,37 +186,37 @@ impl<'a> World<'a> {
         match link.mtu {
             Some(mtu) if found.is_none_or(|found| found.mtu != mtu) => {
                 let name = link.name.to_string();
-                changes.push(Change::SetMtu { name, mtu });
+                changes.push(NetworkChange::SetMtu { name, mtu });
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn port(&self, port: &InterfaceName, bridge: &InterfaceName, changes: &mut Vec<Change>) {
+    fn port(&self, port: &InterfaceName, bridge: &InterfaceName, changes: &mut Vec<NetworkChange>) {
         let link = self.find(port.as_str());
         let port = port.to_string();
         let enslaved = link.is_some_and(|link| link.controller.as_deref() == Some(bridge.as_str()));
         if !enslaved {
-            changes.push(Change::Enslave {
+            changes.push(NetworkChange::Enslave {
                 port: port.clone(),
                 bridge: bridge.to_string(),
             });
         }
         if !enslaved || !link.is_some_and(|link| link.isolated) {
-            changes.push(Change::Isolate { port });
+            changes.push(NetworkChange::Isolate { port });
         }
     }
 
     /// Addresses of ours on links that the file does not name any more: a second
     /// route to their networks would lead there.
-    fn addresses_elsewhere(&self, wanted: &Wanted) -> Vec<Change> {
+    fn addresses_elsewhere(&self, wanted: &Wanted) -> Vec<NetworkChange> {
         let links = self.current.links.iter().zip(&self.names);
         let elsewhere =
             links.filter(|(_, name)| !wanted.links.iter().any(|link| link.name.as_str() == *name));
         let removed = elsewhere.flat_map(|(link, name)| {
             let ours = link.addresses.iter().filter(|held| held.ours);
-            ours.map(|held| Change::RemoveAddress {
+            ours.map(|held| NetworkChange::RemoveAddress {
                 name: name.clone(),
                 address: held.value,
             })
@@ -220,7 +224,11 @@ impl<'a> World<'a> {
         removed.collect()
     }
 
-    fn addresses(&self, link: &WantedLink, changes: &mut Vec<Change>) -> Result<(), NetworkError> {
+    fn addresses(
+        &self,
+        link: &WantedLink,
+        changes: &mut Vec<NetworkChange>,
+    ) -> Result<(), NetworkError> {
         for address in &link.addresses {
             let other = self
                 .current
@@ -263,12 +271,12 @@ impl<'a> World<'a> {
             let clash = |new: &IpNet| new.trunc() == old.trunc() || takes_place(old, new);
             add.iter().any(clash)
         });
-        let removal = |address| Change::RemoveAddress {
+        let removal = |address| NetworkChange::RemoveAddress {
             name: name(),
             address,
         };
         changes.extend(clash.into_iter().map(removal));
-        changes.extend(add.into_iter().map(|address| Change::AddAddress {
+        changes.extend(add.into_iter().map(|address| NetworkChange::AddAddress {
             name: name(),
             address,
         }));
@@ -307,10 +315,15 @@ fn against<T: Eq + Hash + Clone>(held: &[Held<T>], wanted: &[T]) -> (Vec<T>, Vec
     )
 }
 
-fn routes(current: &Current, wanted: &Wanted, usable: &HashSet<&str>, changes: &mut Vec<Change>) {
+fn routes(
+    current: &Current,
+    wanted: &Wanted,
+    usable: &HashSet<&str>,
+    changes: &mut Vec<NetworkChange>,
+) {
     let possible = |route: &&Route| match &route.way {
-        Way::Gateway { link, .. } => usable.contains(link.as_str()),
-        Way::Blackhole | Way::Unreachable => true,
+        NextHop::Gateway { link, .. } => usable.contains(link.as_str()),
+        NextHop::Blackhole | NextHop::Unreachable => true,
     };
     let possible: Vec<Route> = wanted.routes.iter().filter(possible).cloned().collect();
     let (add, remove) = against(&current.routes, &possible);
@@ -321,7 +334,7 @@ fn routes(current: &Current, wanted: &Wanted, usable: &HashSet<&str>, changes: &
         .filter_map(|link| wanted.lease_metric(link.name.as_str()))
         .collect();
     let of_lease = |route: &Route| {
-        route.way == Way::Unreachable
+        route.way == NextHop::Unreachable
             && route.table == MAIN_TABLE
             && of_leases.contains(&route.metric)
     };
@@ -331,21 +344,21 @@ fn routes(current: &Current, wanted: &Wanted, usable: &HashSet<&str>, changes: &
     let gone = remove
         .into_iter()
         .filter(|old| !replaced.contains(&slot(old)) && !of_lease(old));
-    changes.extend(gone.map(Change::RemoveRoute));
-    changes.extend(add.into_iter().map(Change::SetRoute));
+    changes.extend(gone.map(NetworkChange::RemoveRoute));
+    changes.extend(add.into_iter().map(NetworkChange::SetRoute));
 }
 
-fn rules(current: &Current, wanted: &Wanted, changes: &mut Vec<Change>) {
+fn rules(current: &Current, wanted: &Wanted, changes: &mut Vec<NetworkChange>) {
     let (add, remove) = against(&current.rules, &wanted.rules);
-    changes.extend(add.into_iter().map(Change::AddRule));
-    changes.extend(remove.into_iter().map(Change::RemoveRule));
+    changes.extend(add.into_iter().map(NetworkChange::AddRule));
+    changes.extend(remove.into_iter().map(NetworkChange::RemoveRule));
 }
 
 fn neighbours(
     current: &Current,
     wanted: &Wanted,
     usable: &HashSet<&str>,
-    changes: &mut Vec<Change>,
+    changes: &mut Vec<NetworkChange>,
 ) {
     let possible: Vec<Neighbour> = wanted
         .neighbours
@@ -358,8 +371,8 @@ fn neighbours(
     let gone = remove
         .into_iter()
         .filter(|old| !add.iter().any(|new| place(new) == place(old)));
-    changes.extend(gone.map(Change::RemoveNeighbour));
-    changes.extend(add.into_iter().map(Change::SetNeighbour));
+    changes.extend(gone.map(NetworkChange::RemoveNeighbour));
+    changes.extend(add.into_iter().map(NetworkChange::SetNeighbour));
 }
 
 #[cfg(test)]

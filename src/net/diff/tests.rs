@@ -28,7 +28,7 @@ fn wanted(name: &str, device: Device) -> std::result::Result<Wanted, Box<dyn std
         }],
         routes: vec![Route {
             destination: "0.0.0.0/0".parse()?,
-            way: Way::Gateway {
+            way: NextHop::Gateway {
                 gateway: "192.168.0.1".parse()?,
                 link: name.into(),
             },
