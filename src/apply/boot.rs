@@ -58,8 +58,7 @@ pub(crate) fn boot(config: &Path) -> Ending {
 fn boot_closed(config: &Path, mark: &Mark) -> Ending {
     let policy = match PlannedPolicy::read(config) {
         Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
-            let why = "the file was applied and never confirmed".to_owned();
-            return boot_last_good(CommandError::Instead(why), Outcome::Sealed, mark);
+            return boot_last_good(CommandError::NeverConfirmed, Outcome::Sealed, mark);
         }
         Ok(policy) => policy,
         Err(refusal) => return boot_last_good(refusal.into(), Outcome::Refused, mark),
@@ -109,8 +108,10 @@ fn boot_last_good(
         Err(failure) => {
             let mut ending = recover_sealed(&policy.plan, intended, failure, mark);
             if let Outcome::Sealed(error) = ending.outcome {
-                let both = format!("{text}; {}", with_causes(&error));
-                ending.outcome = Outcome::Sealed(CommandError::Instead(both));
+                ending.outcome = Outcome::Sealed(CommandError::Neither {
+                    first: Box::new(why),
+                    then: Box::new(error),
+                });
             }
             ending
         }

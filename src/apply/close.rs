@@ -110,7 +110,7 @@ pub(super) fn down_instead(
         ),
         Err(step) => {
             let error = CommandError::StepAndClose {
-                step: why,
+                step: Box::new(error),
                 close: step.into(),
             };
             let state = closed.unsealed_because(&with_causes(&error));
@@ -128,7 +128,7 @@ fn close_families(problems: &mut Vec<StepError>) {
     match Tables::new(IpFamily::V6) {
         Ok(tables) => problems.extend(close_tables(tables).err()),
         Err(error) => {
-            log::warn!("{error}: IPv6 is turned off instead");
+            log::warn!("{}: IPv6 is turned off instead", with_causes(&error));
             for setting in sysctl::ipv6_off() {
                 problems.extend(write(&setting).err());
             }

@@ -13,7 +13,8 @@ use super::lacks;
 use super::machine::{Machine, write};
 use super::mark::Mark;
 use super::once_offered::OnceOfferedError;
-use super::{once_offered, revoke, taken};
+use super::revoke::{self, RevokeError};
+use super::{once_offered, taken};
 use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::field::PortSet;
@@ -93,9 +94,9 @@ impl Enforced {
 
     /// The ports that ending connections has shown; that they could not be ended is
     /// told.
-    fn ended(&mut self, revoked: Result<PortSet, String>) -> PortSet {
+    fn ended(&mut self, revoked: Result<PortSet, RevokeError>) -> PortSet {
         revoked.unwrap_or_else(|problem| {
-            self.undone.push(problem);
+            self.undone.push(with_causes(&problem));
             PortSet::default()
         })
     }

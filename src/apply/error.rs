@@ -111,8 +111,8 @@ pub(crate) enum CommandError {
     #[error("this needs root; nothing was changed")]
     NoRoot,
     #[error("{0}; nothing was changed")]
-    Locked(io::Error),
-    #[error("{0}")]
+    Locked(#[source] io::Error),
+    #[error(transparent)]
     Busy(io::Error),
     #[error(transparent)]
     File(#[from] Refusal),
@@ -120,16 +120,28 @@ pub(crate) enum CommandError {
     Step(#[from] StepError),
     #[error(transparent)]
     Close(#[from] CloseError),
-    #[error("{step}; {close}")]
-    StepAndClose { step: String, close: CloseError },
+    /// Two causes, so that neither is the source.
+    #[error("{}; {close}", with_causes(step))]
+    StepAndClose {
+        step: Box<CommandError>,
+        close: CloseError,
+    },
     #[error("{}; nothing was changed", with_causes(.0))]
     NothingChanged(StepError),
-    #[error("another command is under way and would not see that the box was sealed: {0}")]
-    Unseen(String),
+    #[error("another command is under way and would not see that the box was sealed")]
+    Unseen(#[source] StoreError),
     #[error("the box was sealed meanwhile; camfw apply opens it again")]
     SealedMeanwhile,
     #[error("cannot take the firewall off")]
     Open(#[source] StepError),
+    #[error("the file was applied and never confirmed")]
+    NeverConfirmed,
+    /// Neither of two policies could be put in force.
+    #[error("{}; {}", with_causes(first), with_causes(then))]
+    Neither {
+        first: Box<CommandError>,
+        then: Box<CommandError>,
+    },
     #[error("{0}")]
     Instead(String),
     #[error("nothing was changed; apply without --confirm, since there is no policy to go back to")]

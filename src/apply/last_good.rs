@@ -6,6 +6,7 @@
 use thiserror::Error;
 
 use super::planned::PlannedPolicy;
+use crate::error::with_causes;
 use crate::host::store::{self, StoreError, StorePlace};
 use crate::snapshot::PolicySnapshot;
 use crate::source::Refusal;
@@ -103,7 +104,7 @@ pub(super) fn note_unconfirmed(policy: &PlannedPolicy) -> Result<Option<String>,
 pub(super) fn forget_unconfirmed() {
     for place in PLACES {
         if let Err(error) = store::remove(place, UNCONFIRMED) {
-            log::warn!("{error}");
+            log::warn!("{}", with_causes(&error));
         }
     }
 }
@@ -114,7 +115,10 @@ pub(super) fn is_unconfirmed() -> bool {
     let there = |place| match store::read(place, UNCONFIRMED) {
         Ok(kept) => kept.is_some(),
         Err(error) => {
-            log::warn!("cannot tell whether a policy waits to be confirmed: {error}");
+            log::warn!(
+                "cannot tell whether a policy waits to be confirmed: {}",
+                with_causes(&error)
+            );
             true
         }
     };

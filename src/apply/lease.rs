@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::error::CommandError;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
+use crate::error::with_causes;
 use crate::host::dhcp::HookCall;
 use crate::host::netlink;
 use crate::host::store::{self, StorePlace};
@@ -34,7 +35,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
             let told = store::write(
                 StorePlace::Run,
                 &refusal_of(link),
-                &one_line(&error.to_string()),
+                &one_line(&with_causes(&error)),
             );
             return Ending::from(Outcome::Failed(error.into())).noting(told);
         }
@@ -66,7 +67,10 @@ pub fn refusals(plan: &Plan) -> Vec<String> {
     let told = links.filter_map(|link| {
         let why = match store::read(StorePlace::Run, &refusal_of(link.name.as_str())) {
             Ok(why) => why?,
-            Err(error) => format!("cannot tell whether a lease was refused: {error}"),
+            Err(error) => format!(
+                "cannot tell whether a lease was refused: {}",
+                with_causes(&error)
+            ),
         };
         Some(format!("interface {}: {why}", link.name))
     });

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::StepError;
 use super::revoke;
+use crate::error::with_causes;
 use crate::family::{Families, IpFamily};
 use crate::host;
 use crate::host::clock::sleep;
@@ -37,7 +38,7 @@ impl Machine {
             _ if !host::has_ipv6() => None,
             Ok(tables) => Some(tables),
             Err(error) => {
-                log::warn!("{error}: IPv6 is turned off instead");
+                log::warn!("{}: IPv6 is turned off instead", with_causes(&error));
                 None
             }
         };
@@ -149,7 +150,7 @@ pub(super) fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
     let mut pace = Pace::Together;
     for _ in 1..ATTEMPTS_IN_THE_WAY {
         match iptables::load(loads, pace) {
-            Err(error) if error.may_pass() => log::debug!("loads again: {error}"),
+            Err(error) if error.may_pass() => log::debug!("loads again: {}", with_causes(&error)),
             result => return Ok(result?),
         }
         pace = Pace::InTurn;

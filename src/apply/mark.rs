@@ -7,6 +7,7 @@
 
 use super::in_force::InForce;
 use super::record::{self, RecordError};
+use crate::error::with_causes;
 use crate::host::process;
 use crate::host::store::{self, StoreError, StorePlace};
 
@@ -22,7 +23,7 @@ impl Mark {
         Mark(match store::read(StorePlace::Run, NAME) {
             Ok(mark) => mark,
             // What cannot be read may be there.
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(with_causes(&error)),
         })
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::error::with_causes;
 use crate::host::store::{self, StorePlace};
 use crate::host::{clock, conntrack, names};
 use crate::policy::Policy;
@@ -45,12 +46,14 @@ pub fn ask(policy: &Policy) -> Asked {
     let mut problems = Vec::new();
     let now = clock::now();
     for (name, found) in names::resolve(&policy.hosts, PATIENCE) {
-        let taken = found.and_then(|addresses| {
-            let keep = policy.names_keep.as_secs();
-            let taken = hosts.take_answer(name.clone(), addresses, now, keep);
-            taken.map_err(|error| error.to_string())
-        });
-        let Err(why) = taken else { continue };
+        let keep = policy.names_keep.as_secs();
+        let why = match found {
+            Ok(addresses) => match hosts.take_answer(name.clone(), addresses, now, keep) {
+                Ok(_) => continue,
+                Err(error) => with_causes(&error),
+            },
+            Err(error) => with_causes(&error),
+        };
         let until_then = match hosts.get(&name) {
             Some(_) => "its last addresses are used",
             None => "nothing is allowed by it",

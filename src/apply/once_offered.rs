@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::with_causes;
 use crate::field::PortSet;
 use crate::host::store::{self, StoreError, StorePlace};
 
@@ -68,7 +69,7 @@ pub(super) fn put_back(ports: &PortSet) {
         && let Err(error) = write(ports)
     {
         // More ports are closed than the rules say, which is drift.
-        log::warn!("{error}");
+        log::warn!("{}", with_causes(&error));
     }
 }
 

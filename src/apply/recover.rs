@@ -110,7 +110,10 @@ fn close_because(plan: &Plan, intended: &InForce, error: StepError) -> Ending {
             let problems = with_causes(&close);
             let error = match problems == why {
                 true => close.into(),
-                false => CommandError::StepAndClose { step: why, close },
+                false => CommandError::StepAndClose {
+                    step: Box::new(error.into()),
+                    close,
+                },
             };
             down_instead(error, intended.clone(), Some(&plan.network))
         }
@@ -124,7 +127,7 @@ fn stop_forwarding(plan: &Plan, intended: InForce, error: StepError, mark: &Mark
     let why = with_causes(&error);
     if let Err(problem) = close::stop_forwarding() {
         let error = CommandError::StepAndClose {
-            step: why,
+            step: Box::new(error.into()),
             close: problem.into(),
         };
         let (outcome, state) = down_instead(error, intended, Some(&plan.network));

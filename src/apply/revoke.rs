@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
+use thiserror::Error;
+
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::host::conntrack::{self, Entry};
@@ -35,24 +37,25 @@ pub fn is_due() -> bool {
 /// UDP ports of the router's own servers that answered any of them.
 ///
 /// # Errors
-/// That it could not, in words; it is no reason to take the plan back.
-pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<PortSet, String> {
-    match revoked(plan, current) {
-        Ok((ended, served)) => {
-            match ended {
-                0 => {}
-                1 => log::info!("ended 1 connection that the policy does not allow"),
-                _ => log::info!("ended {ended} connections that the policy does not allow"),
-            }
-            // A mark that stays costs a second look.
-            let _ = store::remove(StorePlace::Run, MARK);
-            Ok(served)
-        }
-        Err(error) => Err(format!(
-            "cannot end connections that the policy does not allow ({error}): they go on until they end by themselves"
-        )),
+/// That it could not; it is no reason to take the plan back.
+pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<PortSet, RevokeError> {
+    let (ended, served) = revoked(plan, current)?;
+    match ended {
+        0 => {}
+        1 => log::info!("ended 1 connection that the policy does not allow"),
+        _ => log::info!("ended {ended} connections that the policy does not allow"),
     }
+    // A mark that stays costs a second look.
+    let _ = store::remove(StorePlace::Run, MARK);
+    Ok(served)
 }
+
+/// Why connections that the policy does not allow go on.
+#[derive(Debug, Error)]
+#[error(
+    "cannot end connections that the policy does not allow, which go on until they end by themselves"
+)]
+pub struct RevokeError(#[from] io::Error);
 
 fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet)> {
     let links = current.iter().flat_map(|current| &current.links);

@@ -8,7 +8,6 @@ use super::exclusive::insist_on_root;
 use super::in_force::InForce;
 use super::outcome::{Ending, Outcome};
 use super::record;
-use crate::error::with_causes;
 
 /// How long it waits for the lock to close what may have been loaded meanwhile. The
 /// box is closed before.
@@ -25,11 +24,11 @@ pub(crate) fn seal() -> Ending {
         lock,
     } = close_asking_nobody("seal", PATIENCE);
     let is_held = is_held(&lock);
-    let error = match (closed, &marked) {
+    let error = match (closed, marked) {
         (Err(error), _) => CommandError::Close(error),
         // Whoever has the lock would not see that the box was sealed.
-        (Ok(()), Err(unmarked)) if is_held => CommandError::Unseen(with_causes(unmarked)),
-        (Ok(()), _) => {
+        (Ok(()), Err(unmarked)) if is_held => CommandError::Unseen(unmarked),
+        (Ok(()), marked) => {
             if is_held && let Err(error) = &lock {
                 log::warn!("{error}; it closes the box again when it is done");
             }

@@ -18,6 +18,7 @@ use nix::libc;
 
 use super::trusted_path::{Folder, TrustError};
 use super::{text_file, time_limit};
+use crate::error::with_causes;
 use crate::source::{FilePosition, Refusal, Source};
 
 /// The largest file that is read, in bytes; 1,000 cameras need a tenth of it.
@@ -105,7 +106,7 @@ fn names_in_folder_beside(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
 fn load(path: &Path) -> Result<Source, Refusal> {
     let distrust = |error: TrustError| match error {
         TrustError::Open { path: at, error } if at == path => cannot_open(path, &error),
-        other => refuse(path, other),
+        other => refuse(path, with_causes(&other)),
     };
     let (beside, file) = split(path)?;
     let folder = Folder::open(beside).map_err(distrust)?;
@@ -116,7 +117,7 @@ fn load(path: &Path) -> Result<Source, Refusal> {
     };
     let refuse_folder = |error| match error {
         TrustError::Open { error, .. } => unusable(&drop_ins_folder, &error),
-        other => refuse(&drop_ins_folder, other),
+        other => refuse(&drop_ins_folder, with_causes(&other)),
     };
     let folder_name = drop_ins_folder.file_name().unwrap_or_default();
     if !folder.has(folder_name).map_err(refuse_folder)? {
@@ -127,7 +128,7 @@ fn load(path: &Path) -> Result<Source, Refusal> {
     for path in drop_ins(&drop_ins_folder, names)? {
         let file = folder
             .file(path.file_name().unwrap_or_default())
-            .map_err(|error| refuse(&path, error))?;
+            .map_err(|error| refuse(&path, with_causes(&error)))?;
         source = source.with(name(&path), text_of(&path, file)?);
     }
     Ok(source)

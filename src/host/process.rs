@@ -53,11 +53,12 @@ pub fn unique_name() -> String {
 #[derive(Debug, Error)]
 pub enum ProcessError {
     /// It did not run.
-    #[error("cannot run {program}: {error}")]
+    #[error("cannot run {program}")]
     Start {
         /// Its path.
         program: String,
         /// Why.
+        #[source]
         error: io::Error,
     },
     /// It was not done in time, and was killed.

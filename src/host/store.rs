@@ -71,7 +71,7 @@ impl fmt::Display for Action {
 
 /// Why a file could not be kept, or read. What was there before still is.
 #[derive(Debug, Error)]
-#[error("cannot {action} {}: {cause}", path.display())]
+#[error("cannot {action} {}", path.display())]
 pub struct StoreError {
     /// Where.
     pub place: StorePlace,
@@ -88,11 +88,11 @@ pub struct StoreError {
 #[derive(Debug, Error)]
 pub enum StoreCause {
     /// The disk is full, read-only, not there, or does not answer.
-    #[error("{0}")]
-    Disk(#[source] io::Error),
+    #[error(transparent)]
+    Disk(io::Error),
     /// Somebody else can change it, or it is no regular file.
-    #[error("{0}")]
-    Untrusted(#[source] Untrusted),
+    #[error(transparent)]
+    Untrusted(Untrusted),
     /// It is over the limit.
     #[error("it has more than {MAX_BYTES} bytes, so camfw did not write it; remove it")]
     TooLarge,

@@ -22,19 +22,21 @@ pub enum SettingError {
     #[error("sysctl {0}: the kernel does not have it")]
     Absent(Key),
     /// It could not be read.
-    #[error("cannot read sysctl {key}: {error}")]
+    #[error("cannot read sysctl {key}")]
     Read {
         /// Which.
         key: Key,
         /// Why.
+        #[source]
         error: SysctlError,
     },
     /// It could not be written.
-    #[error("cannot set sysctl {setting}: {error}")]
+    #[error("cannot set sysctl {setting}")]
     Write {
         /// Which, and to what.
         setting: Setting,
         /// Why.
+        #[source]
         error: SysctlError,
     },
     /// It was written and is not so.

@@ -24,7 +24,7 @@ const MOST_LINKS: usize = 40;
 /// Why a file or a folder is not opened.
 #[derive(Debug, Error)]
 pub(crate) enum TrustError {
-    #[error("cannot open {}: {error}", path.display())]
+    #[error("cannot open {}", path.display())]
     Open {
         path: PathBuf,
         #[source]

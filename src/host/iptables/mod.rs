@@ -18,6 +18,7 @@ use nix::unistd::{AccessFlags, access};
 use thiserror::Error;
 
 use super::process::{self, ProcessError};
+use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::netfilter::{ParseError, Ruleset, TableName, restore_text, restore_text_counted};
 pub use listed::{Listed, listed};
@@ -44,7 +45,7 @@ pub enum TablesError {
     #[error(transparent)]
     Process(#[from] ProcessError),
     /// iptables-restore did not take a line.
-    #[error("{error}; the line is {line:?}")]
+    #[error("{}; the line is {line:?}", with_causes(.error))]
     Line {
         /// What it said.
         error: ProcessError,
@@ -62,11 +63,12 @@ pub enum TablesError {
         message: String,
     },
     /// The dump could not be read.
-    #[error("cannot read what {program} prints: {error}")]
+    #[error("cannot read what {program} prints")]
     Dump {
         /// Which program.
         program: &'static str,
         /// What is wrong in it.
+        #[source]
         error: ParseError,
     },
 }

@@ -46,44 +46,48 @@ const OUR_ROUTES: RouteProtocol = RouteProtocol::Other(OURS);
 #[derive(Debug, Error)]
 pub enum NetlinkError {
     /// No netlink at all.
-    #[error("cannot open netlink: {0}")]
-    Open(io::Error),
+    #[error("cannot open netlink")]
+    Open(#[source] io::Error),
     /// The kernel did not answer.
     #[error("netlink: no answer after {} s", LIMIT.as_secs())]
     Late,
     /// A dump failed.
-    #[error("cannot read {what} over netlink: {error}")]
+    #[error("cannot read {what} over netlink")]
     Read {
         /// links, addresses, routes, rules or neighbours
         what: &'static str,
         /// What the kernel said.
+        #[source]
         error: rtnetlink::Error,
     },
     /// nftables could not be read.
-    #[error("cannot read what nftables has on devices: {0}")]
-    Nftables(io::Error),
+    #[error("cannot read what nftables has on devices")]
+    Nftables(#[source] io::Error),
     /// A change failed.
-    #[error("{change}: {error}")]
+    #[error("{change}")]
     NetworkChange {
         /// Which.
         change: Box<NetworkChange>,
         /// What the kernel said.
+        #[source]
         error: rtnetlink::Error,
     },
     /// A link could not be set down.
-    #[error("cannot set interface {link} down: {error}")]
+    #[error("cannot set interface {link} down")]
     Down {
         /// Which.
         link: Box<str>,
         /// What the kernel said.
+        #[source]
         error: rtnetlink::Error,
     },
     /// What a lease brings was refused.
-    #[error("cannot set the lease of {link}: {error}")]
+    #[error("cannot set the lease of {link}")]
     Lease {
         /// Which link.
         link: String,
         /// What the kernel said.
+        #[source]
         error: rtnetlink::Error,
     },
     /// A link went away in the meantime.
