@@ -18,6 +18,7 @@ type Place = (&'static str, usize);
 const TABLES: &[(&str, Place)] = &[
     ("[zones.z]\nunknown = 1", ("`[zones.NAME]`", 0)),
     ("[zones.z]\ninterface = { unknown = 1 }", ("interfaces", 0)),
+    ("[zones.z]\nbound = { unknown = 1 }", ("bounds", 0)),
     ("[[cameras]]\nunknown = 1", ("`[[cameras]]`", 0)),
     ("[[allow]]\nunknown = 1", ("`[[allow]]`", 0)),
     (

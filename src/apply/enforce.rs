@@ -199,6 +199,9 @@ pub(super) fn enforce_proven(
     enforced.made.extend(loaded);
     // What is ended below must not be picked up again.
     enforced.wrote(&plan.with_rules).map_err(rules)?;
+    if let Err(short) = enforced.wrote(&plan.room) {
+        enforced.undone.push(short.to_string());
+    }
     if has_loaded || revoke::is_due() {
         let served = enforced.ended(revoke::revoke(plan, network.as_ref().ok()));
         let closed = plan.policy.udp_offered();

@@ -122,7 +122,7 @@ impl Machine {
         let mut settings = self.settings(plan);
         let mut failed = None;
         settings.retain(|setting| match host::sysctl::get(&setting.key) {
-            Ok(value) => value.as_ref() != Some(&setting.value),
+            Ok(value) => !value.is_some_and(|value| setting.is_met_by(&value)),
             Err(error) => {
                 failed.get_or_insert(error);
                 false

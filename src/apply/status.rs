@@ -213,13 +213,17 @@ fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
 /// That a setting is not as it ought to be, in words.
 fn not_so(setting: &sysctl::Setting) -> Result<Option<String>, StepError> {
     Ok(match host::sysctl::get(&setting.key)? {
-        Some(value) if value == setting.value => None,
+        Some(value) if setting.is_met_by(&value) => None,
         None if setting.need == Need::IfPresent => None,
         value => Some(format!(
-            "sysctl {} is {}, not {}",
+            "sysctl {} is {}, not {}{}",
             setting.key,
             value.as_deref().unwrap_or("absent"),
-            setting.value
+            setting.value,
+            match setting.good {
+                sysctl::Good::Same => "",
+                sysctl::Good::SameOrMore => " or more",
+            }
         )),
     })
 }
@@ -268,7 +272,8 @@ pub(super) fn drift(
 ) -> Result<Vec<String>, StepError> {
     let mut told = machine.differences(found, plan);
     let mut settings = machine.settings(plan);
-    let after = plan.with_rules.iter().chain(&plan.ipv6_on);
+    let after = plan.with_rules.iter().chain(&plan.room);
+    let after = after.chain(&plan.ipv6_on);
     settings.extend(after.chain(&plan.last).cloned());
     let forwards = sysctl::forwarding(true);
     let is_off = host::sysctl::get(&forwards.key)?.as_ref() != Some(&forwards.value);

@@ -36,5 +36,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     {
         complain(&format!("{refusal}; until then apply and boot refuse it"));
     }
-    Ok(print(&format!("{}: good\n", config.display())))
+    let bounds = policy::told_bounds(&plan.policy).into_iter();
+    let bounds: String = bounds.map(|bound| bound + "\n").collect();
+    Ok(print(&format!("{bounds}{}: good\n", config.display())))
 }

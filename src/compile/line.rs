@@ -9,7 +9,9 @@ use super::{Compiler, chain, host, service_matches};
 use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::name::ChainName;
-use crate::netfilter::{CtStates, Match, Negatable, RecentCheck, Rule, Table, Target};
+use crate::netfilter::{
+    CountedTogether, CtStates, Match, Negatable, RecentCheck, Rule, Table, Target,
+};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, RulePurpose, Service};
 use crate::registry::group;
 
@@ -31,11 +33,10 @@ impl Compiler<'_> {
         flow: Flow,
         allow: &Allow,
     ) -> Vec<Placed> {
-        let target = match self.counting_chain(table, allow) {
-            Some(chain) => Target::Jump(chain),
-            None => Target::Accept,
+        let (target, counted_here) = match self.counting_chain(table, allow) {
+            Some(chain) => (Target::Jump(chain), false),
+            None => (self.accepting(table, flow.from), true),
         };
-        let counted_here = target == Target::Accept;
         let mut placed = Vec::new();
         for way in self.ways(flow, allow) {
             for (protocol, extensions) in service_matches(&way.service, self.family) {
@@ -150,9 +151,9 @@ impl Compiler<'_> {
     /// rate comes last, so that only what passes otherwise uses it up.
     fn limits(&self, allow: &Allow) -> Vec<Match> {
         let mut limits = Vec::new();
-        limits.extend(allow.connections.map(|most| Match::ConnectionsPerSource {
+        limits.extend(allow.connections.map(|most| Match::OpenConnections {
             most,
-            family: self.family,
+            of: CountedTogether::Source(self.family),
         }));
         limits.extend(allow.limit.map(|rate| {
             // The kernel finds a hashlimit table by its name alone and then
@@ -201,7 +202,7 @@ impl Compiler<'_> {
                 .extend(limit_comment(allow, RulePurpose::TriedTooOften));
             rules.push(blocked);
         }
-        let mut accepted = Rule::new(Target::Accept);
+        let mut accepted = Rule::new(self.accepting_from_any(table, allow));
         accepted.matches = self.limits(allow);
         accepted
             .matches

@@ -8,6 +8,7 @@
 //! meets the policy, DROP.
 
 mod bogon;
+mod bound;
 mod helper;
 mod icmpv6;
 mod line;
@@ -420,6 +421,7 @@ mod tests {
         chain(format_args!("source-{zone}"));
         chain(format_args!("reserved-{zone}"));
         chain(format_args!("own-errors-{zone}"));
+        chain(format_args!("bound-{zone}-10000s"));
         // As many lines that say the same as fit into 1 MiB.
         let label = "0123456789_35000";
         chain(format_args!("line-{label}-10000h"));

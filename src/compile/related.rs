@@ -325,7 +325,7 @@ impl Compiler<'_> {
                     [server, client]
                 }
             };
-            let mut rule = Rule::new(Target::Accept);
+            let mut rule = Rule::new(self.accepting(table, from));
             rule.matches.extend(super::line::comment(allow, "ftp data"));
             let by = |end: Endpoint| match end {
                 Endpoint::Zone(zone) => interface(&self.policy.zone(zone).interface),

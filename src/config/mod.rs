@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use parse::VERSION;
-pub use value::{InterfaceValue, Ports, Services, Strings, SysctlValue};
+pub use value::{BoundValue, InterfaceValue, Ports, Services, Strings, SysctlValue};
 
 /// The whole file, or all of them.
 #[derive(Debug, Default, Deserialize)]
@@ -92,9 +92,25 @@ pub struct ZoneTable {
     /// Whether its interface may be absent.
     #[serde(default)]
     pub optional: bool,
+    /// How much of the kernel's table of connections is for those that it opens.
+    pub bound: Option<Spanned<BoundValue>>,
     /// Networks whose sources an external zone may have although no host on
     /// the internet has them.
     pub accept_bogons: Option<Spanned<Strings>>,
+}
+
+/// The numbers of `bound`; each has a default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BoundTable {
+    /// Connections that one source address may have open.
+    pub connections: Option<Spanned<i64>>,
+    /// New connections of one source address, `"20/second"`.
+    pub limit: Option<Spanned<String>>,
+    /// Connections that all of the zone together may have open.
+    pub zone_connections: Option<Spanned<i64>>,
+    /// New connections of all of the zone together, `"125/second"`.
+    pub zone_limit: Option<Spanned<String>>,
 }
 
 /// How an interface is found or made.

@@ -10,7 +10,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::{InterfaceTable, ServiceTable};
+use super::{BoundTable, InterfaceTable, ServiceTable};
 
 /// A network interface: by its name, or described.
 #[derive(Debug)]
@@ -19,6 +19,15 @@ pub enum InterfaceValue {
     Named(String),
     /// `{ mac = "…", name = "cam0" }` and its like
     Described(Box<InterfaceTable>),
+}
+
+/// Whether the connections that a zone opens are bounded, or by which numbers.
+#[derive(Debug)]
+pub enum BoundValue {
+    /// `true` or `false`
+    Switch(bool),
+    /// `{ connections = 256 }` and its like
+    Table(Box<BoundTable>),
 }
 
 /// One string or several.
@@ -112,6 +121,26 @@ impl<'de> Deserialize<'de> for InterfaceValue {
             }
         }
         deserializer.deserialize_any(InterfaceVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for BoundValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BoundValue, D::Error> {
+        struct BoundVisitor;
+        impl<'de> Visitor<'de> for BoundVisitor {
+            type Value = BoundValue;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or { connections = 256, limit = \"20/second\" }")
+            }
+            fn visit_bool<E>(self, bounded: bool) -> Result<BoundValue, E> {
+                Ok(BoundValue::Switch(bounded))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BoundValue, A::Error> {
+                BoundTable::deserialize(MapAccessDeserializer::new(map))
+                    .map(|table| BoundValue::Table(Box::new(table)))
+            }
+        }
+        deserializer.deserialize_any(BoundVisitor)
     }
 }
 

@@ -54,6 +54,8 @@ impl Unit {
 pub struct Rate {
     count: u64,
     unit: Unit,
+    /// Where it is another than that which goes with the rate.
+    burst: Option<u64>,
 }
 
 impl Rate {
@@ -69,8 +71,50 @@ impl Rate {
         if count == 0 || count > Rate::COUNT_MAX {
             None
         } else {
-            Some(Rate { count, unit })
+            Some(Rate {
+                count,
+                unit,
+                burst: None,
+            })
         }
+    }
+
+    /// So many a second, for one that is written here: at least 1.
+    pub const fn a_second(count: u8) -> Rate {
+        Rate {
+            count: if count == 0 { 1 } else { count as u64 },
+            unit: Unit::Second,
+            burst: None,
+        }
+    }
+
+    /// The same, of which so many may come at once.
+    pub fn with_burst(self, burst: u64) -> Rate {
+        let usual = Rate {
+            burst: None,
+            ..self
+        };
+        match usual.burst() == burst {
+            true => usual,
+            false => Rate {
+                burst: Some(burst),
+                ..self
+            },
+        }
+    }
+
+    /// How many a second, where that is its unit.
+    pub fn per_second(self) -> Option<u64> {
+        (self.unit == Unit::Second).then_some(self.count)
+    }
+
+    /// How many the limit match lets through in so many seconds, once its burst is
+    /// used up: the time between two is a whole number of its ticks, and no longer
+    /// than the rate says (xt_limit.h).
+    pub fn most_within(self, seconds: u64) -> u64 {
+        let ticks = Rate::COUNT_MAX;
+        let period = ticks * self.unit.seconds() / self.count;
+        (ticks * seconds).div_ceil(period)
     }
 
     /// Reads `6/minute`, `6/min` or `6/m`.
@@ -93,6 +137,9 @@ impl Rate {
     /// count in credits that a day's worth just fits (user2credits in
     /// net/netfilter/xt_limit.c, xt_hashlimit.c); more is ERANGE.
     pub fn burst(self) -> u64 {
+        if let Some(burst) = self.burst {
+            return burst;
+        }
         (self.count * Unit::Day.seconds() / self.unit.seconds()).min(Rate::BURST)
     }
 
@@ -113,6 +160,7 @@ impl Rate {
         Rate {
             count: ticks * shown.seconds() / period,
             unit: shown,
+            burst: self.burst,
         }
     }
 }
@@ -133,6 +181,15 @@ mod tests {
         assert_eq!(
             [burst("1/day"), burst("4/d"), burst("1/hour")],
             [Some(1), Some(4), Some(5)]
+        );
+    }
+
+    #[test]
+    fn a_rate_is_no_less_than_what_the_kernel_makes_of_it() {
+        let within = |text| Rate::parse(text).map(|rate| rate.most_within(120));
+        assert_eq!(
+            [within("125/s"), within("150/s"), within("10000/s")],
+            [Some(15_000), Some(18_182), Some(1_200_000)]
         );
     }
 

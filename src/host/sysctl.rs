@@ -82,7 +82,7 @@ pub fn set(setting: &Setting) -> Result<bool, SettingError> {
     match get(&setting.key)? {
         None if setting.need == Need::IfPresent => return Ok(false),
         None => return Err(SettingError::Absent(setting.key.clone())),
-        Some(value) if value == setting.value => return Ok(false),
+        Some(value) if setting.is_met_by(&value) => return Ok(false),
         Some(_) => {}
     }
     write(setting).map_err(|error| SettingError::Write {
@@ -90,7 +90,7 @@ pub fn set(setting: &Setting) -> Result<bool, SettingError> {
         error,
     })?;
     match get(&setting.key)? {
-        Some(value) if value == setting.value => Ok(true),
+        Some(value) if setting.is_met_by(&value) => Ok(true),
         found => Err(SettingError::NotHeld {
             setting: setting.clone(),
             found: found.unwrap_or_default(),

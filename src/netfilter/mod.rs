@@ -24,8 +24,8 @@ pub use agree::agrees;
 pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
 pub use extension::{
-    Connection, CtDirection, CtStates, MULTIPORT_MAX, MarkBits, Match, Multiport, PortSide,
-    RecentCheck, Target, TcpFlags, TupleAddress,
+    Connection, CountedTogether, CtDirection, CtStates, MULTIPORT_MAX, MarkBits, Match, Multiport,
+    PortSide, RecentCheck, Target, TcpFlags, TupleAddress,
 };
 pub use features::{Feature, features, sample};
 pub use hold::hold;

@@ -5,11 +5,13 @@
 //! the first packet of each connection, since the packets that follow meet
 //! ESTABLISHED before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::netfilter::{Count, Counters, Policy, Rule, Ruleset, Table, TableName, Target};
+use crate::netfilter::{
+    Count, CountedTogether, Counters, Match, Policy, Rule, Ruleset, Table, TableName, Target,
+};
 use crate::policy::{RuleLabel, RulePurpose};
 
 /// Everything that was counted, of one family or both.
@@ -73,13 +75,20 @@ impl Accounting {
         for (ruleset, counters) in families {
             for (name, table) in ruleset.tables() {
                 let limited = limited(table);
+                let bounds = bounds(table);
                 for chain in &table.chains {
                     let called = chain.name.as_str();
                     let services = limited.get(called).map(|services| services.join(", "));
                     for (index, rule) in chain.rules.iter().enumerate() {
                         let count = counters.rule(name, called, index);
                         let place = (name, called, services.as_deref());
-                        accounting.rule(&mut places, place, rule, count);
+                        let lets_through = match &rule.target {
+                            Some(Target::Accept) => true,
+                            // Past the bound it is dropped, which is counted there.
+                            Some(Target::Jump(to)) => bounds.contains(to.as_str()),
+                            _ => false,
+                        };
+                        accounting.rule(&mut places, place, rule, lets_through, count);
                     }
                     if chain.policy == Some(Policy::Drop) {
                         let count = counters.policy(name, called);
@@ -91,13 +100,20 @@ impl Accounting {
         accounting
     }
 
-    fn rule(&mut self, places: &mut Places, place: RulePlace<'_>, rule: &Rule, count: Count) {
+    fn rule(
+        &mut self,
+        places: &mut Places,
+        place: RulePlace<'_>,
+        rule: &Rule,
+        lets_through: bool,
+        count: Count,
+    ) {
         let comment = rule.comment().map_or("", |comment| comment.as_str());
         let (table, chain, services) = place;
         match (&rule.target, comment.parse().ok()) {
             (Some(Target::Drop), _) => self.drop(places, comment, chain, count),
-            (Some(Target::Accept), Some(RuleLabel { line, purpose }))
-                if table == TableName::Filter =>
+            (_, Some(RuleLabel { line, purpose }))
+                if lets_through && table == TableName::Filter =>
             {
                 let index = *places.allow.entry(comment.to_owned()).or_insert_with(|| {
                     self.allow.push(AllowLine {
@@ -186,12 +202,53 @@ fn limited(table: &Table) -> BTreeMap<&str, Vec<String>> {
     limited
 }
 
+/// The chains that let through what is within a zone's bound, and that which leads to
+/// them.
+fn bounds(table: &Table) -> BTreeSet<&str> {
+    let counts_all = |rule: &Rule| {
+        let mut matches = rule.matches.iter();
+        matches.any(|it| {
+            let of = CountedTogether::All;
+            matches!(it, Match::OpenConnections { of: counted, .. } if *counted == of)
+        })
+    };
+    let own = table.chains.iter();
+    let own = own.filter(|it| it.rules.iter().any(counts_all));
+    let own: BTreeSet<&str> = own.map(|chain| chain.name.as_str()).collect();
+    let leads = |rule: &Rule| match &rule.target {
+        Some(Target::Jump(to)) => own.contains(to.as_str()) && rule.comment().is_none(),
+        _ => false,
+    };
+    let leading = table.chains.iter().filter(|it| it.rules.iter().any(leads));
+    let leading: Vec<&str> = leading.map(|chain| chain.name.as_str()).collect();
+    own.into_iter().chain(leading).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::netfilter::parse;
     use crate::policy::Answers;
     use crate::source::Source;
+
+    #[test]
+    fn a_line_that_leads_to_a_bound_is_counted_where_it_does()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let text = "*filter\n:INPUT DROP [0:0]\n:x - [0:0]\n:block-1 - [0:0]\n:bounded - [0:0]\n:bound-camera - [0:0]\n[7:70] -A x -p tcp -m comment --comment \"c.toml:24 ftp\" -j bound-camera\n[5:50] -A x -p udp -m comment --comment \"c.toml:30 ntp\" -j block-1\n[4:40] -A block-1 -m comment --comment \"c.toml:30 not too often\" -j bounded\n[3:30] -A bounded -i eth1 -j bound-camera\n[1:10] -A bounded -m comment --comment free -j ACCEPT\n[6:60] -A bound-camera -m connlimit --connlimit-upto 9 --connlimit-mask 0 --connlimit-saddr -m comment --comment \"within the bound\" -j ACCEPT\n[4:40] -A bound-camera -m comment --comment \"too many connections\" -j DROP\nCOMMIT\n";
+        let (ruleset, counters) = (parse(text)?, Counters::parse(text));
+        let found = Accounting::of([(&ruleset, &counters)].into_iter());
+        let lines = found.allow.iter();
+        let lines: Vec<_> = lines
+            .map(|line| (line.what.as_str(), line.new_connections))
+            .collect();
+        assert_eq!(lines, [("ftp", 7), ("ntp", 4)]);
+        let drops = found.drops.iter();
+        let drops: Vec<_> = drops
+            .map(|drop| (drop.reason.as_str(), drop.packets))
+            .collect();
+        assert_eq!(drops, [("not allowed", 0), ("too many connections", 4)]);
+        Ok(())
+    }
 
     #[test]
     fn lines_cameras_and_drops_are_added_up() -> Result<(), Box<dyn std::error::Error>> {

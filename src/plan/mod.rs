@@ -22,6 +22,8 @@ pub struct Plan {
     pub sysctls: Vec<Setting>,
     /// Settings that tighten and are not there before the rules, written after them.
     pub with_rules: Vec<Setting>,
+    /// The size that the kernel's table of connections needs, where zones have a bound.
+    pub room: Option<Setting>,
     /// IPv6 on at interfaces, after the rules and before the addresses.
     pub ipv6_on: Vec<Setting>,
     /// Forwarding, which is the last step.
@@ -61,6 +63,7 @@ impl Plan {
             },
             sysctls: sysctl::wanted(&policy),
             with_rules: sysctl::with_rules(&policy),
+            room: sysctl::room(&policy),
             ipv6_on: sysctl::ipv6_on(&policy),
             last: sysctl::last(&policy),
             network: network::wanted(&policy),

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::name::InterfaceName;
-use crate::policy::{Ipv6Mode, Policy, ProxyWay};
+use crate::policy::{self, Ipv6Mode, Policy, ProxyWay};
 
 /// A setting's path under /proc/sys, part by part: an interface's name may
 /// hold a dot, so no dot can stand for the slash.
@@ -61,6 +61,31 @@ pub struct Setting {
     pub why: &'static str,
     /// Whether the kernel must have it.
     pub need: Need,
+    /// Which other values are as good.
+    pub good: Good,
+}
+
+/// Which values of a setting are good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Good {
+    /// The one that is wanted.
+    Same,
+    /// It, and any larger number.
+    SameOrMore,
+}
+
+impl Setting {
+    /// Whether what the kernel has is good.
+    pub fn is_met_by(&self, found: &str) -> bool {
+        let more = || {
+            let (found, wanted) = (found.parse::<u64>().ok()?, self.value.parse().ok()?);
+            Some(found >= wanted)
+        };
+        match self.good {
+            Good::Same => found == self.value,
+            Good::SameOrMore => more().unwrap_or(false),
+        }
+    }
 }
 
 impl fmt::Display for Setting {
@@ -75,6 +100,7 @@ fn setting(path: &str, value: &'static str, need: Need, why: &'static str) -> Se
         value: value.to_owned(),
         why,
         need,
+        good: Good::Same,
     }
 }
 
@@ -98,6 +124,7 @@ pub fn last(policy: &Policy) -> Vec<Setting> {
         value: "1".to_owned(),
         why: LAST,
         need: Need::IfPresent,
+        good: Good::Same,
     });
     all.chain(each).collect()
 }
@@ -113,6 +140,7 @@ pub fn ipv6_on(policy: &Policy) -> Vec<Setting> {
             why: "the zone has an IPv6 address",
             // An interface that is not there is told by the network's own step.
             need: Need::IfPresent,
+            good: Good::Same,
         })
         .collect()
 }
@@ -123,6 +151,24 @@ pub fn with_rules(policy: &Policy) -> Vec<Setting> {
     let mut settings = of_conntrack();
     replace(&mut settings, policy);
     settings
+}
+
+/// How many connections the kernel must have room for. In a namespace that is not the
+/// machine's own it cannot be set (nf_conntrack_standalone_init_sysctl in
+/// net/netfilter/nf_conntrack_standalone.c): it is short of something then, and no less
+/// closed.
+pub fn room(policy: &Policy) -> Option<Setting> {
+    policy::table_size(policy).map(size_of_table)
+}
+
+fn size_of_table(entries: u64) -> Setting {
+    Setting {
+        key: Key::new("net/netfilter/nf_conntrack_max"),
+        value: entries.to_string(),
+        why: "the bounds of zones leave room in the table of connections",
+        need: Need::Required,
+        good: Good::SameOrMore,
+    }
 }
 
 fn of_conntrack() -> Vec<Setting> {
@@ -190,6 +236,7 @@ pub fn forwarding_off(scopes: &dyn Fn(&str) -> Vec<String>) -> Vec<Setting> {
             value: "0".to_owned(),
             why: "an interface may have it on where it is off for all",
             need: Need::IfPresent,
+            good: Good::Same,
         }));
     }
     settings
@@ -428,6 +475,7 @@ fn add_scope(settings: &mut Vec<Setting>, scope: &str, ipv6: Ipv6Mode) {
             value: (*value).to_owned(),
             why,
             need,
+            good: Good::Same,
         }));
     };
     // An interface that is not there is told by the network's own step.
@@ -446,6 +494,14 @@ fn add_scope(settings: &mut Vec<Setting>, scope: &str, ipv6: Ipv6Mode) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_that_is_larger_is_as_good() {
+        let size = size_of_table(1000);
+        let met = ["999", "1000", "262144", "", "many"].map(|found| size.is_met_by(found));
+        assert_eq!(met, [false, true, true, false, false]);
+        assert!(!forwarding(true).is_met_by("2"));
+    }
 
     #[test]
     fn a_dot_in_an_interface_stays_in_its_part() {

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod allow;
+mod bound;
 mod guarantee;
 mod lint;
 mod log;
@@ -30,6 +31,7 @@ use crate::name::{CameraName, HostName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
 pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow};
+pub use bound::{Bound, table_size, told as told_bounds};
 pub(crate) use guarantee::{Exception, broken, never};
 pub use guarantee::{Promise, Vow};
 pub use lint::{Warning, warnings};

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::Origin;
+use super::{Bound, Origin};
 use crate::config::Role;
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
@@ -41,6 +41,8 @@ pub struct Zone {
     pub known_only: bool,
     /// Whether its interface may be absent, as that of a VPN or a modem.
     pub optional: bool,
+    /// How many connections it may open; None where that has no bound.
+    pub bound: Option<Bound>,
     /// Networks whose sources an external zone may have although they are
     /// reserved.
     pub accept_bogons: Vec<IpNet>,

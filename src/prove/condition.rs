@@ -417,7 +417,7 @@ impl Condition {
             Match::Limit(_)
             | Match::HashlimitPerSource { .. }
             | Match::Recent { .. }
-            | Match::ConnectionsPerSource { .. }
+            | Match::OpenConnections { .. }
             | Match::Time(_) => self.doubt(crate::netfilter::match_text(extension)),
             Match::Other(words) => self.foreign(words, family),
         }

@@ -277,7 +277,7 @@ fn memory_of_match(extension: &Match) -> (Option<Memory>, bool) {
             (named("recent", name.as_str()), writes)
         }
         Match::HashlimitPerSource { name, .. } => (named("hashlimit", name.as_str()), true),
-        Match::Limit(_) | Match::ConnectionsPerSource { .. } => (Some(Memory::Own), true),
+        Match::Limit(_) | Match::OpenConnections { .. } => (Some(Memory::Own), true),
         Match::Other(words) => {
             let after = |option: &str| {
                 let place = words.iter().position(|word| word == option)?;

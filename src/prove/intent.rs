@@ -666,7 +666,7 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// What the zones whose address comes by DHCP take and ask: what belongs to
     /// no connection yet, since answers may be broadcast.
-    fn leases(&mut self, way: Way) -> Set {
+    pub fn leases(&mut self, way: Way) -> Set {
         let mut sets = Vec::new();
         for (index, zone) in self.policy.indexed_zones() {
             if !zone.dhcp || self.space.family == IpFamily::V6 {

@@ -15,6 +15,7 @@
 #[cfg(test)]
 mod agreement;
 mod belongs;
+mod bound;
 mod claim;
 mod compare;
 mod condition;

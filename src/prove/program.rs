@@ -316,7 +316,7 @@ fn needs_conntrack(extension: &Match) -> bool {
         Match::Conntrack(_)
         | Match::Connection(_)
         | Match::ExpectedBy(_)
-        | Match::ConnectionsPerSource { .. } => true,
+        | Match::OpenConnections { .. } => true,
         Match::Other(words) => words
             .get(1)
             .is_some_and(|name| name.starts_with("conn") || name == "state" || name == "helper"),

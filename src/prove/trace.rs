@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::bound;
 use super::claim;
 use super::described::{DescribedPacket, PacketAddress, PacketError, ROUTER};
 use super::judge::{Judgement, Met, judge_routed};
@@ -61,6 +62,15 @@ impl Tracer {
             only: None,
             behind,
         }
+    }
+
+    /// The rules, for a packet that is within its zone's bound.
+    fn program(&self, family: IpFamily, space: &Space) -> Program<'_> {
+        let mut program = Program::new(self.rules.get(family), space);
+        if let Some(policy) = &self.policy {
+            bound::ask_by_bits(&mut program, policy, family);
+        }
+        program
     }
 
     fn naming(&self) -> Naming {
@@ -144,7 +154,7 @@ impl Tracer {
         let family = described.family();
         let mut space = self.space(family, [described]);
         let (way, packet) = self.packet(&space, described)?;
-        let program = Program::new(self.rules.get(family), &space);
+        let program = self.program(family, &space);
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
         let mut text = String::new();
@@ -164,7 +174,7 @@ impl Tracer {
     pub fn verdicts(&self, packets: &[DescribedPacket]) -> Result<String, (usize, PacketError)> {
         let families = Families::from_fn(|family| {
             let mut space = self.space(family, packets);
-            let program = Program::new(self.rules.get(family), &space);
+            let program = self.program(family, &space);
             space.forwarding_counts = program.asked.hops;
             (space, program)
         });

@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::Resolver;
 use super::address;
 use super::label::label;
+use super::limit;
 use crate::config::{self, Config, Services, Strings};
 use crate::field::PortRange;
 use crate::name::HostName;
@@ -168,7 +169,7 @@ impl Resolver<'_> {
             limit: line.limit.map(|limit| self.rate(limit)).transpose()?,
             connections: line
                 .connections
-                .map(|connections| self.connections(connections))
+                .map(|connections| limit::connections(connections, self.source))
                 .transpose()?,
             block_after: line
                 .block_after

@@ -6,7 +6,7 @@ use super::Resolver;
 use crate::config;
 use crate::field::{TimeWindow, Unit, Weekdays};
 use crate::policy::BlockAfter;
-use crate::source::Refusal;
+use crate::source::{Refusal, Source};
 
 /// The most attempts: the list of the recent match keeps 20 time stamps for a
 /// source (ip_pkt_list_tot in net/netfilter/xt_recent.c), and the one that is
@@ -29,22 +29,23 @@ pub(super) fn seconds(text: &str) -> Option<u32> {
         .filter(|seconds| u64::from(*seconds) <= LONGEST)
 }
 
-impl Resolver<'_> {
-    pub(super) fn connections(&self, written: &Spanned<i64>) -> Result<u32, Refusal> {
-        u32::try_from(*written.get_ref())
-            .ok()
-            .filter(|most| (1..=65535).contains(most))
-            .ok_or_else(|| {
-                self.source.refuse(
-                    written.span(),
-                    format_args!(
-                        "{} is not a number of connections; use 1 to 65535",
-                        written.get_ref()
-                    ),
-                )
-            })
-    }
+/// How many connections may be open.
+pub(super) fn connections(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
+    u32::try_from(*written.get_ref())
+        .ok()
+        .filter(|most| (1..=65535).contains(most))
+        .ok_or_else(|| {
+            source.refuse(
+                written.span(),
+                format_args!(
+                    "{} is not a number of connections; use 1 to 65535",
+                    written.get_ref()
+                ),
+            )
+        })
+}
 
+impl Resolver<'_> {
     pub(super) fn block_after(
         &self,
         written: &config::BlockAfterEntry,

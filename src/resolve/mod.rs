@@ -4,6 +4,7 @@
 
 mod address;
 mod allow;
+mod bound;
 mod camera;
 mod forward;
 mod guarantee;

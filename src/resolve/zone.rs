@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::address;
+use super::bound;
 use super::interface::interface;
 use super::named;
 use super::own_address::{gateways, own_addresses};
@@ -141,6 +142,7 @@ fn zone(
         role: written.role,
         known_only: known_only(written, source)?,
         optional: written.optional,
+        bound: bound::bound(written, source)?,
         accept_bogons: accept_bogons(written, ipv6, source)?,
         origin: Origin::new(source, name.span().start),
     })

@@ -28,7 +28,11 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
 /// Kernel settings in order of writing, each with its reason.
 pub fn sysctls(plan: &Plan) -> String {
     let mut text = String::new();
-    let before = plan.sysctls.iter().chain(&plan.with_rules);
+    let before = plan
+        .sysctls
+        .iter()
+        .chain(&plan.with_rules)
+        .chain(&plan.room);
     let settings = before.chain(&plan.ipv6_on).chain(&plan.last);
     for setting in settings {
         let _ = writeln!(text, "{setting}  # {}", setting.why);

@@ -1,4 +1,4 @@
-//! `-m connlimit`: how many connections of one source address are open.
+//! `-m connlimit`: how many connections are open, of one source address or of all.
 
 use super::{Extension, Match, Words};
 use crate::family::IpFamily;
@@ -9,21 +9,32 @@ pub(super) const CONNLIMIT: Extension<Match> = Extension {
     read,
 };
 
-pub(super) fn print(most: u32, family: IpFamily) -> String {
-    let mask = match family {
-        IpFamily::V4 => 32,
-        IpFamily::V6 => 128,
+/// Whose connections are counted as one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountedTogether {
+    /// Those of one source address. The family decides how the mask is written.
+    Source(IpFamily),
+    /// Those of all.
+    All,
+}
+
+pub(super) fn print(most: u32, of: CountedTogether) -> String {
+    let mask = match of {
+        CountedTogether::Source(IpFamily::V4) => 32,
+        CountedTogether::Source(IpFamily::V6) => 128,
+        CountedTogether::All => 0,
     };
     format!(" --connlimit-upto {most} --connlimit-mask {mask} --connlimit-saddr")
 }
 
 fn read(words: &mut Words<'_>) -> Option<Match> {
     let most = words.option("--connlimit-upto")?.parse().ok()?;
-    let family = match words.option("--connlimit-mask")? {
-        "32" => IpFamily::V4,
-        "128" => IpFamily::V6,
+    let of = match words.option("--connlimit-mask")? {
+        "32" => CountedTogether::Source(IpFamily::V4),
+        "128" => CountedTogether::Source(IpFamily::V6),
+        "0" => CountedTogether::All,
         _ => return None,
     };
     words.next_if_eq("--connlimit-saddr")?;
-    Some(Match::ConnectionsPerSource { most, family })
+    Some(Match::OpenConnections { most, of })
 }

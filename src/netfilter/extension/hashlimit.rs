@@ -21,12 +21,11 @@ pub(super) fn print(rate: Rate, name: &ChainName) -> String {
     )
 }
 
-/// Of another burst it would not be the same.
 fn read(words: &mut Words<'_>) -> Option<Match> {
     let rate = Rate::parse(words.option("--hashlimit-upto")?)?;
-    let burst: u64 = words.option("--hashlimit-burst")?.parse().ok()?;
+    let burst = words.option("--hashlimit-burst")?.parse().ok()?;
     let mode = words.option("--hashlimit-mode")?;
     let name = ChainName::try_from(words.option("--hashlimit-name")?).ok()?;
-    let is_ours = burst == rate.burst() && mode == "srcip";
-    is_ours.then_some(Match::HashlimitPerSource { rate, name })
+    let rate = rate.with_burst(burst);
+    (mode == "srcip").then_some(Match::HashlimitPerSource { rate, name })
 }

@@ -21,10 +21,9 @@ pub(super) fn print(rate: Rate) -> String {
     }
 }
 
-/// Of another burst it would not be the same.
 fn read(words: &mut Words<'_>) -> Option<Match> {
     let rate = Rate::parse(words.option("--limit")?)?;
     let burst = words.option("--limit-burst");
     let burst = burst.map_or(Some(Rate::BURST), |burst| burst.parse().ok())?;
-    (burst == rate.burst()).then_some(Match::Limit(rate))
+    Some(Match::Limit(rate.with_burst(burst)))
 }

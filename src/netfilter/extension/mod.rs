@@ -30,10 +30,10 @@ mod words;
 
 use std::net::IpAddr;
 
-use crate::family::IpFamily;
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, LogPrefix, MacAddress, ServiceName};
 use crate::netfilter::Negatable;
+pub use connlimit::CountedTogether;
 pub use conntrack::{Connection, CtDirection, CtStates, TupleAddress};
 pub use mark::MarkBits;
 pub use multiport::{MULTIPORT_MAX, Multiport, PortSide};
@@ -107,12 +107,13 @@ pub enum Match {
         /// The name of its list in /proc/net/xt_recent.
         name: ChainName,
     },
-    /// `-m connlimit`: at most so many connections of one source address are open
-    ConnectionsPerSource {
+    /// `-m connlimit`: at most so many connections are open, of those that came by
+    /// this rule (each has a count of its own, net/netfilter/xt_connlimit.c)
+    OpenConnections {
         /// How many.
         most: u32,
-        /// The family, which decides how the mask is written.
-        family: IpFamily,
+        /// Whose.
+        of: CountedTogether,
     },
     /// `-m time`
     Time(TimeWindow),
@@ -230,7 +231,7 @@ impl Match {
             Match::Limit(_) => &limit::LIMIT,
             Match::HashlimitPerSource { .. } => &hashlimit::HASHLIMIT,
             Match::Recent { .. } => &recent::RECENT,
-            Match::ConnectionsPerSource { .. } => &connlimit::CONNLIMIT,
+            Match::OpenConnections { .. } => &connlimit::CONNLIMIT,
             Match::Time(_) => &time::TIME,
             Match::Comment(_) => &comment::COMMENT,
             Match::Fragment(_) | Match::Other(_) => return None,
@@ -271,7 +272,7 @@ impl Match {
             Match::Limit(rate) => limit::print(*rate),
             Match::HashlimitPerSource { rate, name } => hashlimit::print(*rate, name),
             Match::Recent { check, name } => recent::print(*check, name),
-            Match::ConnectionsPerSource { most, family } => connlimit::print(*most, *family),
+            Match::OpenConnections { most, of } => connlimit::print(*most, *of),
             Match::Time(window) => format!(" {window}"),
             Match::Comment(comment) => comment::print(comment),
             Match::Other(words) => return other_words(words),

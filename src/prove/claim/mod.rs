@@ -4,6 +4,7 @@
 //! lines say opens a connection, and all of it does; no source is spoofed; nobody
 //! sends as part of another's connection; what roles and guarantees promise. Each holds for every packet there is.
 
+mod bounded;
 mod related;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::belongs;
+use super::bound;
 use super::condition::address;
 use super::diagram::{Diagrams, Set};
 use super::intent::{self, Intent, Known};
@@ -155,6 +157,7 @@ fn claims_of_within(
         proof.only();
         proof.spoofed();
         proof.related();
+        proof.bounded();
         for promise in &policy.promises {
             proof.promise(promise);
         }
@@ -219,7 +222,8 @@ struct Proof<'a> {
     /// What gets through on each way, each packet as it was when that was
     /// decided.
     accepted: [Three; 3],
-    /// The same, over what a claim looks at.
+    /// The same, over what a claim looks at: what may at all, and what does while
+    /// the zones' bounds are not reached.
     noted: [Three; 3],
     /// The fields that are set and that claims do not look at.
     unseen: Vec<Field>,
@@ -229,13 +233,19 @@ impl<'a> Proof<'a> {
     fn new(policy: &'a Policy, ruleset: &'a Ruleset, family: IpFamily, most: usize) -> Proof<'a> {
         let mut space = space(policy, &[ruleset], family);
         space.diagrams = Diagrams::new(most);
-        let program = Program::new(ruleset, &space);
+        let mut program = Program::new(ruleset, &space);
+        bound::ask_by_bits(&mut program, policy, family);
         let mut reach = Reach::new(&program);
         let accepted = Way::ALL.map(|way| reach.accepted(&mut space, way));
         // What a forward sent on, and from where, is part of what is meant.
         let mut unseen = program.noted();
         unseen.retain(|field| !SENT_ON.contains(field));
-        let noted = accepted.map(|accepted| {
+        let is_bounded = policy.zones.iter().any(|zone| zone.bound.is_some());
+        let noted = match is_bounded {
+            true => accepted.map(|accepted| bound::up_to_it(&mut space, accepted)),
+            false => accepted,
+        };
+        let noted = noted.map(|accepted| {
             let may = space.forget(accepted.may, &unseen);
             let must = match accepted.is_exact() {
                 true => may,
@@ -443,7 +453,13 @@ impl<'a> Proof<'a> {
                 let new = self.space.states(&[State::New]);
                 let all = self.all(way);
                 let promised = self.space.all(&[of, source, ends, new, all]);
-                let less = self.space.diagrams.minus(promised, accepted.must);
+                // It rests on a bound as it does on a limit.
+                let always = self.accepted[way as usize].must;
+                let always = bound::whatever_it_says(&mut self.space, always);
+                let unseen = self.unseen.clone();
+                let always = self.space.forget(always, &unseen);
+                let always = self.space.diagrams.and(accepted.must, always);
+                let less = self.space.diagrams.minus(promised, always);
                 let surely = self.space.diagrams.minus(less, accepted.may);
                 match self.none(way, less, surely) {
                     Answer::Doubtful(example) => Answer::Rests(example),
@@ -658,6 +674,7 @@ impl<'a> Proof<'a> {
             wishes.push(self.space.equal(field, value));
         }
         wishes.push(self.space.range(Field::DestinationPort, 1, 65_535));
+        wishes.push(bound::within(&mut self.space));
         wishes
     }
 }

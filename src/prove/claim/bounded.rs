@@ -1,0 +1,52 @@
+//! That what a zone opens is counted, and no more of it than its bound.
+
+use super::{Answer, Proof};
+use crate::family::IpFamily;
+use crate::policy::Endpoint;
+use crate::prove::bound;
+use crate::prove::diagram::Set;
+use crate::prove::packet::{Field, State};
+use crate::prove::reach::Way;
+
+impl Proof<'_> {
+    /// Nothing that makes an entry in the kernel's table of connections gets through
+    /// while a count of its zone's bound is exceeded. An answer of a DHCP server may
+    /// be no part of a connection, and is let in without; so are all who have no
+    /// address yet, and one entry together.
+    pub(super) fn bounded(&mut self) {
+        for (index, zone) in self.policy.indexed_zones() {
+            if zone.bound.is_none() {
+                continue;
+            }
+            let here = self.intent().by(Field::In, Endpoint::Zone(index));
+            let within = bound::within(&mut self.space);
+            let mut answer = Answer::Holds;
+            for way in [Way::Input, Way::Forward] {
+                let new = self.space.states(&[State::New]);
+                let leases = self.intent().leases(way);
+                let opened = self.space.diagrams.minus(new, leases);
+                let expected = self.intent().expected(way);
+                let opened = self.space.diagrams.or(opened, expected);
+                let nobody = match self.space.family {
+                    IpFamily::V4 => self.space.equal(Field::Source, 0),
+                    IpFamily::V6 => Set::EMPTY,
+                };
+                let past = self.space.all(&[opened, here, !nobody, !within]);
+                let past = self
+                    .space
+                    .diagrams
+                    .and(self.accepted[way as usize].may, past);
+                if answer == Answer::Holds {
+                    answer = self.none(way, past, Set::EMPTY);
+                }
+            }
+            self.claim(
+                format!(
+                    "what {} opens is no more than its bound, of each address and of the zone",
+                    zone.name
+                ),
+                answer,
+            );
+        }
+    }
+}
