@@ -45,10 +45,11 @@ class Reach:
         return self.reached
 
 
-def ping(source: Namespace, target: str, wait: float = PATIENCE) -> Reach:
-    """ICMP echo, v4 or v6 by the address; with time, one each second until it is answered."""
+def ping(source: Namespace, target: str, wait: float = PATIENCE, *options: str) -> Reach:
+    """ICMP echo, v4 or v6 by the address; with time, one each second until it is answered.
+    `options` are ping's own, such as the address to ask from."""
     until = ["-w", f"{wait:.0f}"] if wait > AGAIN_SECONDS else ["-W", f"{wait:g}"]
-    done = source.run(["ping", "-n", "-c", "1", *until, target], timeout=wait + PATIENCE)
+    done = source.run(["ping", "-n", "-c", "1", *until, *options, target], timeout=wait + PATIENCE)
     return Reach(done.returncode == 0, _last_line(done.stdout if done.returncode else "answered"))
 
 

@@ -196,8 +196,8 @@ class Apply(RouterTest):
         with Listener(self.internet, tcp=[80]):
             self.assertTrue(probes.tcp(self.laptop, beyond, 80), "the web")
             self.assertFalse(probes.tcp(self.camera, beyond, 80, 0.5), "not for cameras")
-        done = self.internet.run(["ping", "-n", "-c", "1", "-W", "30", "-I", beyond, example.INTERNET.router])
-        self.assertEqual(done.returncode, 0, done.stdout)
+        reach = probes.ping(self.internet, example.INTERNET.router, probes.PATIENCE, "-I", beyond)
+        self.assertTrue(reach, reach.detail)
 
     def test_what_only_shows_touches_nothing(self) -> None:
         path, record = self.recording()

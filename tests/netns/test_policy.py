@@ -183,8 +183,8 @@ class Policy(RouterTest):
 
     def test_a_ping_in_fragments_passes(self) -> None:
         self.camfw("boot")
-        done = self.camera.run(["ping", "-n", "-c", "1", "-W", "30", "-s", "4000", example.CAMERA.router])
-        self.assertEqual(done.returncode, 0, done.stdout)
+        reach = probes.ping(self.camera, example.CAMERA.router, probes.PATIENCE, "-s", "4000")
+        self.assertTrue(reach, reach.detail)
 
     def test_tcp_that_does_not_begin_with_syn_is_stopped(self) -> None:
         # Where nothing stops them, a closed port answers each with a reset.
