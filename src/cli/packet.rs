@@ -49,6 +49,10 @@ pub(super) const CTORIGSRC: Flag = Flag::valued("ctorigsrc", "A", "who opened it
 pub(super) const CTORIGDST: Flag = Flag::valued("ctorigdst", "A", "whom it was opened to");
 pub(super) const CTREPLSRC: Flag = Flag::valued("ctreplsrc", "A", "who answers");
 pub(super) const CTREPLDST: Flag = Flag::valued("ctrepldst", "A", "whom the answers go to");
+pub(super) const CTORIGSRCPORT: Flag =
+    Flag::valued("ctorigsrcport", "N", "the port that it was opened from");
+pub(super) const CTREPLSRCPORT: Flag =
+    Flag::valued("ctreplsrcport", "N", "the port that is answered from");
 pub(super) const EXPECTED: Flag = Flag::switch("expected", "a helper expected its connection");
 pub(super) const HELPER: Flag = Flag::valued("helper", "NAME", "which one: ftp, or another");
 pub(super) const ELSEWHERE: Flag = Flag::switch(
@@ -94,6 +98,8 @@ pub(super) fn given(given: &Given) -> Result<DescribedPacket, UsageError> {
         fragment: given.has(&FRAGMENT),
         dnat: given.has(&DNAT),
         snat: given.has(&SNAT),
+        original_source_port: given.value(&CTORIGSRCPORT)?.map(|Port(port)| port),
+        reply_source_port: given.value(&CTREPLSRCPORT)?.map(|Port(port)| port),
         direction: given.value(&CTDIR)?,
         expected: given.has(&EXPECTED),
         helper: given.value(&HELPER)?,

@@ -51,6 +51,10 @@ pub struct DescribedPacket {
     pub dnat: bool,
     /// Whether its connection's source is rewritten.
     pub snat: bool,
+    /// The port that its connection was opened from.
+    pub original_source_port: Option<u16>,
+    /// The port that its connection is answered from.
+    pub reply_source_port: Option<u16>,
     /// Its direction in its connection.
     pub direction: Option<CtDirection>,
     /// Whether a helper expected its connection.
@@ -192,6 +196,14 @@ impl DescribedPacket {
             (Field::Fragment, self.fragment.into()),
             (Field::Dnat, self.dnat.into()),
             (Field::Snat, self.snat.into()),
+            (
+                Field::CtOriginalSourcePort,
+                self.original_source_port.unwrap_or(0).into(),
+            ),
+            (
+                Field::CtReplySourcePort,
+                self.reply_source_port.unwrap_or(0).into(),
+            ),
             (Field::CtExpected, self.expected.into()),
             (
                 Field::CtDirection,

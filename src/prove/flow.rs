@@ -90,7 +90,8 @@ impl<'a> FlowJudge<'a> {
             let judged = judge(program, space, way, packet);
             let reaches = address(flow.reaches);
             // To which of its own addresses the router sends it does not matter.
-            let elsewhere = judged.destination.is_some_and(|goes_to| goes_to != reaches);
+            let goes_to = judged.packet.get(Field::Destination);
+            let elsewhere = goes_to.is_some_and(|goes_to| goes_to != reaches);
             judged.verdict == Verdict::Drop || (elsewhere && way == Way::Forward)
         };
         // It leaves towards whom it reaches, or towards a proxy that stands in.

@@ -91,9 +91,9 @@ pub struct Judgement<'a> {
     pub by: Option<Place<'a>>,
     /// Every rule that it met, in order.
     pub path: Vec<Met<'a>>,
-    /// Where it goes at the end; None where a rule rewrote that to something
-    /// that is not known.
-    pub destination: Option<u128>,
+    /// As it is at the end, without what a rule rewrote to something that is not
+    /// known.
+    pub packet: Packet,
 }
 
 /// What may become of a packet at a rule or in a chain; one of them does.
@@ -139,8 +139,8 @@ impl Fate {
 /// How deep chains may call chains; the kernel takes no such depth.
 const DEPTH_MAX: usize = 64;
 
-struct Judge<'p> {
-    packet: Packet,
+pub(super) struct Judge<'p> {
+    pub(super) packet: Packet,
     path: Vec<Met<'p>>,
     accepted: Option<Place<'p>>,
     dropped: Option<Place<'p>>,
@@ -150,6 +150,8 @@ struct Judge<'p> {
     copies_leave: bool,
     /// Whether all that it met so far it surely met.
     surely: bool,
+    /// Whether its destination was rewritten, and so its way may be another.
+    pub(super) redirected: bool,
 }
 
 /// Where packets to an address go: which way, and out by which interface.
@@ -183,15 +185,18 @@ pub fn judge_routed<'p>(
     let before = before_routing(way);
     let mut goes_on = judge.table(program, space, TableName::Raw, before)
         && judge.table(program, space, TableName::Mangle, before);
-    // Only the first packet of a connection comes there.
-    if goes_on && judge.packet.get(Field::State) == Some(State::New as u128) {
-        goes_on = judge.table(program, space, TableName::Nat, before);
+    let is_first = judge.is_first();
+    if goes_on {
+        goes_on = match is_first {
+            true => judge.table(program, space, TableName::Nat, before),
+            false => judge.rewritten_as_its_connection(program, space),
+        };
     }
     if way == Way::Forward && space.forwarding_counts {
         let hops = judge.packet.get(Field::Hops);
         judge.set(Field::Hops, hops.map(|hops| hops.saturating_sub(1)), true);
     }
-    if judge.packet.get(Field::Dnat) == Some(1) {
+    if judge.redirected {
         let to = judge.packet.get(Field::Destination);
         if let Some(found) = to.and_then(routes) {
             (way, out) = found;
@@ -201,7 +206,18 @@ pub fn judge_routed<'p>(
     for (table, chain) in after_routing(way) {
         goes_on = goes_on && judge.table(program, space, *table, chain);
     }
+    if goes_on && is_first {
+        goes_on = judge.table(program, space, TableName::Nat, source_rewritten_in(way));
+    }
     judge.judgement(goes_on)
+}
+
+/// The chain of nat for the source.
+fn source_rewritten_in(way: Way) -> &'static str {
+    match way {
+        Way::Input => "INPUT",
+        Way::Forward | Way::Output => "POSTROUTING",
+    }
 }
 
 /// Judges a packet in one chain alone.
@@ -232,6 +248,7 @@ impl<'p> Judge<'p> {
             copied: None,
             copies_leave: program.copies_leave,
             surely: true,
+            redirected: false,
         }
     }
 
@@ -258,7 +275,7 @@ impl<'p> Judge<'p> {
             verdict,
             by,
             path: self.path,
-            destination: self.packet.get(Field::Destination),
+            packet: self.packet,
         }
     }
 
@@ -406,30 +423,11 @@ impl<'p> Judge<'p> {
                 Fate::ON
             }
             Effect::Dnat(to, port) => {
-                let to = to.or_else(|| {
-                    let inward = self.packet.get(Field::In)?;
-                    space.own_addresses.get(&inward).copied()
-                });
-                self.set(Field::Destination, to, holds);
-                let inward = self.packet.get(Field::In);
-                let local = to.zip(inward).map(|(to, inward)| {
-                    // One that nobody knows is a host's, to which it is passed on.
-                    u128::from(space.is_local(inward, to) == Some(true))
-                });
-                self.set(Field::Local, local, holds);
-                if let Some(port) = port {
-                    self.set(Field::DestinationPort, Some((*port).into()), holds);
-                }
-                self.set(Field::Dnat, Some(1), holds);
+                self.send_to(space, *to, *port, holds);
                 self.accept(here)
             }
-            Effect::AnyDnat(_, ports) => {
-                self.set(Field::Destination, None, holds);
-                self.set(Field::Local, None, holds);
-                if ports.is_some() {
-                    self.set(Field::DestinationPort, None, holds);
-                }
-                self.set(Field::Dnat, Some(1), holds);
+            Effect::AnyDnat(to, ports) => {
+                self.send_to_any(space, *to, *ports, holds);
                 self.accept(here)
             }
             Effect::Copy => {
@@ -466,7 +464,7 @@ impl<'p> Judge<'p> {
     }
 
     /// Sets a field, if it is certain that this is done and what to.
-    fn set(&mut self, field: Field, value: Option<u128>, holds: bool) {
+    pub(super) fn set(&mut self, field: Field, value: Option<u128>, holds: bool) {
         match value {
             Some(value) if self.surely && holds => self.packet.set(field, value),
             _ => self.packet.forget(field),
@@ -477,6 +475,7 @@ impl<'p> Judge<'p> {
 /// What a rule does, in words.
 fn done(table: &Table<'_>, step: &Step<'_>) -> String {
     match &step.effect {
+        Effect::Accept if step.rewrites_source() => "source rewritten".into(),
         Effect::Accept => "ACCEPT".into(),
         Effect::Drop => "DROP".into(),
         Effect::Return => "RETURN".into(),

@@ -34,6 +34,7 @@ mod networks;
 mod packet;
 mod program;
 mod reach;
+mod rewritten;
 mod spoof;
 mod trace;
 mod witness;

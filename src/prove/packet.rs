@@ -70,6 +70,10 @@ pub enum Field {
     CtOriginalDestination,
     /// To whom its connection is answered (`--ctrepldst`).
     CtReplyDestination,
+    /// From which port its connection was opened (`--ctorigsrcport`).
+    CtOriginalSourcePort,
+    /// From which port its connection is answered (`--ctreplsrcport`).
+    CtReplySourcePort,
     /// What cannot be told from the packet, a bit for each thing that rules ask
     /// (see `doubt`).
     Undecided,
@@ -77,7 +81,7 @@ pub enum Field {
 
 impl Field {
     /// Every field, in order.
-    pub const ALL: [Field; 28] = [
+    pub const ALL: [Field; 30] = [
         Field::State,
         Field::Dnat,
         Field::Snat,
@@ -105,11 +109,13 @@ impl Field {
         Field::CtHelper,
         Field::CtOriginalDestination,
         Field::CtReplyDestination,
+        Field::CtOriginalSourcePort,
+        Field::CtReplySourcePort,
         Field::Undecided,
     ];
 
     /// What is known of a packet by its connection alone.
-    pub const OF_CONNECTION: [Field; 7] = [
+    pub const OF_CONNECTION: [Field; 9] = [
         Field::CtOriginalSource,
         Field::CtReplySource,
         Field::CtDirection,
@@ -117,6 +123,8 @@ impl Field {
         Field::CtHelper,
         Field::CtOriginalDestination,
         Field::CtReplyDestination,
+        Field::CtOriginalSourcePort,
+        Field::CtReplySourcePort,
     ];
 
     /// The field of an address of the connection.
@@ -149,6 +157,7 @@ impl Field {
             Field::Mac => HARDWARE_BITS,
             Field::Protocol | Field::IcmpType | Field::IcmpCode | Field::Hops => 8,
             Field::DestinationPort | Field::OriginalPort | Field::SourcePort => 16,
+            Field::CtOriginalSourcePort | Field::CtReplySourcePort => 16,
             Field::Flags => 6,
             Field::Mark => 32,
             Field::Undecided => 96,

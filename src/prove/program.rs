@@ -110,6 +110,18 @@ impl Step<'_> {
         target.filter(|_| self.effect.is_in_doubt())
     }
 
+    /// Whether it says what a connection's source becomes.
+    pub fn rewrites_source(&self) -> bool {
+        match &self.rule.target {
+            Some(Target::Masquerade | Target::Snat(_)) => true,
+            Some(Target::Other(words)) => {
+                let name = words.get(1).map_or("", String::as_str);
+                matches!(name, "SNAT" | "MASQUERADE" | "SAME")
+            }
+            _ => false,
+        }
+    }
+
     /// What in it is not known, and so is judged both ways.
     pub fn unknown(&self) -> Vec<String> {
         let mut unknown = self.condition.doubts.clone();

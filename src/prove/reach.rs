@@ -136,6 +136,9 @@ impl<'p, 'a> Reach<'p, 'a> {
             let plain = space.diagrams.and(dnat, snat);
             sets.push(space.diagrams.or(part, plain));
         }
+        if self.program.table(TableName::Nat).is_some() {
+            sets.push(!redirects_about_rewritten(space));
+        }
         if self.program.redirects {
             sets.push(space.equal(Field::OriginalDestination, 0));
             sets.push(space.equal(Field::OriginalPort, 0));
@@ -318,11 +321,26 @@ impl<'p, 'a> Reach<'p, 'a> {
             must: !space.forget(!later.must, &fields),
         };
         let part = Three::exactly(part);
-        let later = space.and(later, part);
+        let mut later = space.and(later, part);
+        if self.nat_drops() {
+            // What a helper expected is the first of its connection there.
+            let expected = expected(space);
+            later.must = space.diagrams.minus(later.must, expected);
+        }
         let others = space.or(new, part);
         let others = space.minus(flow, others);
         let tracked = space.or(first, later);
         space.or(tracked, others)
+    }
+
+    /// Whether nat's chains may drop packets, which they are not for.
+    fn nat_drops(&self) -> bool {
+        let chains = self.program.table(TableName::Nat).map(|nat| &nat.chains);
+        chains.into_iter().flatten().any(|chain| {
+            let mut steps = chain.steps.iter();
+            chain.policy == Some(Policy::Drop)
+                || steps.any(|step| matches!(step.effect, Effect::Drop | Effect::Unknown))
+        })
     }
 
     fn through(&mut self, space: &mut Space, table: TableName, chain: &str, flow: Three) -> Three {
@@ -652,7 +670,7 @@ fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
             let (to, port) = (*to, *port);
             walked.accept = both(&mut |space, set| {
                 let to = space.equal(Field::Destination, to);
-                with_port(space, set, to, port)
+                sent_to(space, set, to, port)
             });
         }
         Effect::Dnat(None, port) => walked.accept = to_router(space, taken, *port),
@@ -669,6 +687,8 @@ fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
                 }
                 None => space.redirected(taken.may, to, &[Field::DestinationPort]),
             };
+            // One that goes there already is not rewritten.
+            let may = space.diagrams.or(may, taken.may);
             walked.accept = Three {
                 may,
                 must: Set::EMPTY,
@@ -684,6 +704,50 @@ fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
         }
     }
     walked
+}
+
+/// Those that go there already are not rewritten (nf_nat_setup_info in
+/// net/netfilter/nf_nat_core.c).
+fn sent_to(space: &mut Space, set: Set, to: Set, port: Option<u16>) -> Set {
+    let mut there = space.diagrams.and(set, to);
+    if let Some(port) = port {
+        let port = space.equal(Field::DestinationPort, port.into());
+        there = space.diagrams.and(there, port);
+    }
+    let others = space.diagrams.minus(set, there);
+    let sent = with_port(space, others, to, port);
+    space.diagrams.or(sent, there)
+}
+
+/// What belongs to a connection and is no ICMP error about it.
+fn expected(space: &mut Space) -> Set {
+    let related = space.states(&[State::Related]);
+    let protocol = match space.family {
+        IpFamily::V4 => Protocol::Icmp,
+        IpFamily::V6 => Protocol::Icmpv6,
+    };
+    let icmp = space.equal(Field::Protocol, protocol.number().into());
+    space.diagrams.minus(related, icmp)
+}
+
+/// Redirects of ICMP about connections whose addresses are rewritten, which are
+/// dropped where that is done (nf_nat_icmp_reply_translation in
+/// net/netfilter/nf_nat_proto.c).
+fn redirects_about_rewritten(space: &mut Space) -> Set {
+    let (protocol, redirect) = match space.family {
+        IpFamily::V4 => (Protocol::Icmp, 5),
+        IpFamily::V6 => (Protocol::Icmpv6, 137),
+    };
+    let dnat = space.equal(Field::Dnat, 1);
+    let snat = space.equal(Field::Snat, 1);
+    let rewritten = space.diagrams.or(dnat, snat);
+    let parts = [
+        space.states(&[State::Related]),
+        space.equal(Field::Protocol, protocol.number().into()),
+        space.equal(Field::IcmpType, redirect),
+        rewritten,
+    ];
+    space.all(&parts)
 }
 
 fn with_port(space: &mut Space, set: Set, to: Set, port: Option<u16>) -> Set {
@@ -708,14 +772,15 @@ fn to_router(space: &mut Space, taken: Three, port: Option<u16>) -> Three {
         let to = space.equal(Field::Destination, address);
         let here = space.and(taken, Three::exactly(here));
         let sent = Three {
-            may: with_port(space, here.may, to, port),
-            must: with_port(space, here.must, to, port),
+            may: sent_to(space, here.may, to, port),
+            must: sent_to(space, here.must, to, port),
         };
         accept = space.or(accept, sent);
     }
     let elsewhere = space.diagrams.minus(taken.may, known);
+    let sent = with_port(space, elsewhere, Set::FULL, port);
     let maybe = Three {
-        may: with_port(space, elsewhere, Set::FULL, port),
+        may: space.diagrams.or(sent, elsewhere),
         must: Set::EMPTY,
     };
     space.or(accept, maybe)

@@ -60,12 +60,14 @@ pub fn protocol_name(number: u128) -> Option<&'static str> {
 
 /// The options of `camfw trace` for what is known of a packet by its connection;
 /// of iptables where it has one.
-const CONNECTION: [(Field, &str); 7] = [
+const CONNECTION: [(Field, &str); 9] = [
     (Field::CtDirection, "ctdir"),
     (Field::CtOriginalSource, "ctorigsrc"),
     (Field::CtOriginalDestination, "ctorigdst"),
     (Field::CtReplySource, "ctreplsrc"),
     (Field::CtReplyDestination, "ctrepldst"),
+    (Field::CtOriginalSourcePort, "ctorigsrcport"),
+    (Field::CtReplySourcePort, "ctreplsrcport"),
     (Field::CtExpected, "expected"),
     (Field::CtHelper, "helper"),
 ];
@@ -163,6 +165,9 @@ pub fn written(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> Str
             Field::CtExpected => write!(line, " --{option}"),
             Field::CtDirection => write!(line, " --{option} {}", direction_name(value)),
             Field::CtHelper => write!(line, " --{option} {}", helper_name(value)),
+            Field::CtOriginalSourcePort | Field::CtReplySourcePort => {
+                write!(line, " --{option} {value}")
+            }
             _ => write!(line, " --{option} {}", address(space.family, value)),
         };
     }

@@ -17,7 +17,10 @@ SOURCES = tuple(f"10.{net}.0.{host}" for net in range(3) for host in (10, 11, 14
 )
 NETWORKS = ("10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16", "10.1.0.8/29", "10.2.0.10/32", "10.0.0.25/32", "172.16.0.0/12", "8.8.8.8/32")
 RANGES = ("10.0.0.10-10.0.0.14", "10.1.0.11-10.2.0.10", "8.8.8.8-8.8.8.8")
-STATES = ("NEW", "INVALID", "ESTABLISHED", "RELATED", "NEW,RELATED", "RELATED,ESTABLISHED", "INVALID,UNTRACKED", "UNTRACKED")
+STATES = (
+    "NEW", "INVALID", "ESTABLISHED", "RELATED", "NEW,RELATED", "RELATED,ESTABLISHED", "INVALID,UNTRACKED", "UNTRACKED",
+    "DNAT", "SNAT", "RELATED,DNAT",
+)
 ENDS = ("ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst")
 # The errors of ICMP with some of their codes (RFC 792).
 ERRORS = ((3, 0), (3, 1), (3, 3), (3, 4), (4, 0), (5, 1), (11, 0), (11, 1), (12, 0))
@@ -87,9 +90,9 @@ class Rules:
             words.append(f"{self._not()}-s {random.choice(NETWORKS)}")
         if random.random() < 0.3:
             words.append(f"{self._not()}-d {random.choice(NETWORKS)}")
-        if random.random() < 0.3:
+        if self._hook != "POSTROUTING" and random.random() < 0.3:
             words.append(f"{self._not()}-i {random.choice((*WIRES, 'eth+', 'wlan0'))}")
-        if self._hook == "FORWARD" and random.random() < 0.3:
+        if self._hook in ("FORWARD", "POSTROUTING") and random.random() < 0.3:
             words.append(f"{self._not()}-o {random.choice((*WIRES, 'eth+', 'wlan0'))}")
         protocol = protocol or random.choice(("", "", "tcp", "tcp", "udp", "icmp", "50", "253", "! tcp", "! icmp"))
         if protocol.startswith("! "):
@@ -132,7 +135,8 @@ class Rules:
         if self.tracking and random.random() < 0.3:
             module = random.choice(("conntrack --ctstate", "state --state"))
             name, option = module.split()
-            states = random.choice(STATES)
+            # The old match knows nothing of what is rewritten.
+            states = random.choice(STATES if name == "conntrack" else STATES[:-3])
             words.append(f"-m {name} {self._not()}{option} {states}")
         elif self.tracking and random.random() < 0.15:
             # What errors are about: an end of the connection, a direction in it.
@@ -142,7 +146,7 @@ class Rules:
         if random.random() < 0.1:
             side = random.choice(("src", "dst"))
             words.append(f"-m iprange {self._not()}--{side}-range {random.choice(RANGES)}")
-        if random.random() < 0.1:
+        if self._hook != "POSTROUTING" and random.random() < 0.1:
             words.append(f"-m mac {self._not()}--mac-source {random.choice(MACS)}")
         if random.random() < 0.2:
             words.append(f"-m mark {self._not()}--mark {random.choice(('0x1', '0x2/0x3', '0x10', '0x0', '0x10/0xf0'))}")
@@ -152,15 +156,30 @@ class Rules:
 
     def _nat(self) -> str:
         random = self._random
-        lines = ["*nat\n", ":PREROUTING ACCEPT [0:0]\n"]
+        lines = ["*nat\n", ":PREROUTING ACCEPT [0:0]\n", ":POSTROUTING ACCEPT [0:0]\n"]
         self._hook = "PREROUTING"
         for _ in range(random.randint(1, 4)):
             protocol = random.choice(("tcp", "udp"))
-            address = f"10.{random.randint(0, 2)}.0.{random.choice((10, 11, 14))}"
+            address = f"10.{random.randint(0, 2)}.0.{random.choice((1, 10, 11, 14))}"
             port = random.choice(("", f":{random.choice(PORTS)}"))
             target = random.choice((f"DNAT --to-destination {address}{port}", "RETURN", "ACCEPT"))
-            lines.append(f"-A PREROUTING {self._conditions(protocol)} -j {target}\n")
+            lines.append(f"-A PREROUTING {self._rewritten(protocol)} -j {target}\n")
+        self._hook = "POSTROUTING"
+        for _ in range(random.randint(1, 4)):
+            protocol = random.choice(("tcp", "udp", "icmp"))
+            # The router's own address, and one that nobody has.
+            address = f"10.{random.randint(0, 2)}.0.{random.choice((1, 77))}"
+            ports = "" if protocol == "icmp" else random.choice(("", ":61000-64000"))
+            target = random.choice((
+                "MASQUERADE", f"SNAT --to-source {address}{ports}", f"SNAT --to-source {address}", "RETURN", "ACCEPT",
+            ))
+            lines.append(f"-A POSTROUTING {self._rewritten(protocol)} -j {target}\n")
         return "".join(lines) + "COMMIT\n"
+
+    def _rewritten(self, protocol: str) -> str:
+        """Conditions that are met often enough."""
+        wide = self._random.random() < 0.5
+        return f"-p {protocol}" if wide else self._conditions(protocol)
 
 
 def packets(random: Random, rules: Rules, first: int, count: int) -> list[Packet]:

@@ -19,6 +19,43 @@ OPENING_TYPES = (8, 13, 15, 17)
 
 
 @dataclass(frozen=True)
+class Connection:
+    """What conntrack knows of a connection: each way's addresses and ports. For ICMP
+    the identifier stands in the place of the one port, and there is no other."""
+
+    protocol: int
+    opener: str
+    server: str
+    opener_port: int
+    server_port: int
+    # Who answers, and to whom.
+    answers: str
+    answered: str
+    answers_port: int
+    answered_port: int
+
+    @property
+    def dnat(self) -> bool:
+        """Whether it reaches somebody else than it was opened to."""
+        return (self.server, self.server_port) != (self.answers, self.answers_port)
+
+    @property
+    def snat(self) -> bool:
+        """Whether it reaches him in another's name."""
+        return (self.opener, self.opener_port) != (self.answered, self.answered_port)
+
+    def words(self, direction: str) -> list[str]:
+        """As `camfw trace` takes it, of a packet that goes this way in it."""
+        words = [
+            "--ctdir", direction, "--ctorigsrc", self.opener, "--ctorigdst", self.server,
+            "--ctreplsrc", self.answers, "--ctrepldst", self.answered,
+        ]
+        if self.protocol != ICMP:
+            words += ["--ctorigsrcport", str(self.opener_port), "--ctreplsrcport", str(self.answers_port)]
+        return words + ["--dnat"] * self.dnat + ["--snat"] * self.snat
+
+
+@dataclass(frozen=True)
 class Packet:
     """One packet. `out` is where it goes: an interface, or "router"."""
 
@@ -36,8 +73,9 @@ class Packet:
     fragment: bool = False
     state: str = ""
     quoted: bytes = b""
-    # Of an error's connection: who opened it, to whom, and the error's direction in it.
-    about: tuple[str, str, str] | None = None
+    # The connection that it belongs to, and which way it goes in it.
+    of: Connection | None = None
+    direction: str = "ORIGINAL"
 
     def line(self) -> str:
         """As `camfw trace --packets` takes it."""
@@ -55,11 +93,19 @@ class Packet:
             words += ["--icmp-type", f"{self.icmp[0]}/{self.icmp[1]}"]
         if self.fragment:
             words.append("--fragment")
-        if self.about:
-            opener, server, direction = self.about
-            words += ["--ctdir", direction, "--ctorigsrc", opener, "--ctrepldst", opener]
-            words += ["--ctorigdst", server, "--ctreplsrc", server]
+        if self.of:
+            words += self.of.words(self.direction)
         return " ".join(words)
+
+    def opened(self, wire: bytes) -> Connection:
+        """The connection that it opened, as it came out on a wire."""
+        source, destination, *ports = ends(wire)
+        of_ports = self.protocol != ICMP
+        return Connection(
+            protocol=self.protocol, opener=self.source, server=self.destination, opener_port=self.sport,
+            server_port=self.dport if of_ports else 0, answers=destination, answered=source,
+            answers_port=ports[1] if of_ports else 0, answered_port=ports[0],
+        )
 
     def opening(self) -> str:
         """What conntrack takes it for if it belongs to no connection."""
@@ -108,8 +154,21 @@ class Packet:
         return router + bytes.fromhex(self.mac.replace(":", "")) + b"\x08\x00" + self.datagram()
 
 
+def ends(datagram: bytes) -> tuple[str, str, int, int]:
+    """Source, destination and ports; of an echo its identifier, and 0."""
+    source, destination = socket.inet_ntoa(datagram[12:16]), socket.inet_ntoa(datagram[16:20])
+    if datagram[9] == ICMP:
+        return source, destination, struct.unpack("!H", datagram[24:26])[0], 0
+    return source, destination, *struct.unpack("!HH", datagram[20:24])
+
+
+def quote(datagram: bytes) -> bytes:
+    """As much of it as is rewritten with its addresses: TCP's whole header."""
+    return datagram[:40 if datagram[9] == TCP else 28]
+
+
 def number_of(datagram: bytes) -> int | None:
-    """The number of a packet that came as it was sent, but for its destination;
+    """The number of a packet that came as it was sent, but for its addresses;
     None if it is another, such as an answer that quotes it."""
     if len(datagram) < 20 + TAG.size or datagram[0] != 0x45:
         return None

@@ -56,6 +56,9 @@ class Bench:
         self.router.ip(batch="\n".join(batch) + "\n")
         self.outside.ip(batch="".join(f"link set {wire} address {outside_mac(wire)} up\n" for wire in WIRES))
         self.router.write_sysctl("net.ipv4.ip_forward", "1")
+        # Each packet as it came out last, by its number.
+        self.seen: dict[int, bytes] = {}
+        self.found: dict[int, str] = {}
         self._wires = {wire: self._wire(wire) for wire in WIRES}
         self._inside = [self._listen(protocol) for protocol in PROTOCOLS]
 
@@ -95,6 +98,7 @@ class Bench:
         while time.monotonic() < end and not expected.keys() <= found.keys():
             self._drain(found, 0.05)
         self._drain(found, 0.05)
+        self.found = found
         return found
 
     def _drain(self, found: dict[int, str], wait: float) -> None:
@@ -107,6 +111,7 @@ class Bench:
                 number = number_of(datagram)
                 if number is not None:
                     found[number] = places[opened]
+                    self.seen[number] = datagram
 
 
 def _all(opened: socket.socket) -> Iterator[bytes]:
