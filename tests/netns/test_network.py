@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
-import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 from lab import probes
 from lab.capture import Capture
 from lab.hosts import Host, Wiring
 from lab.probes import PATIENCE, wait_until
+from netns.dhcp import DhcpTest
 from netns.network import NetworkTest
 from netns.program import Result
 from netns.tables import meant
@@ -36,7 +31,7 @@ table = 300
 """
 
 
-class NetworkLegacy(NetworkTest):
+class NetworkLegacy(DhcpTest, NetworkTest):
     def links(self) -> str:
         return self.router.run(["ip", "-4", "-br", "address"], check=True).stdout
 
@@ -278,40 +273,6 @@ mac = "02:00:00:00:00:11"
         self.camfw("status")
 
     # -- DHCP --
-
-    @contextlib.contextmanager
-    def dhcp_server(self, own: str, first: str, last: str) -> Iterator[Path]:
-        """dnsmasq on the internet host; its leases."""
-        leases = self.scratch / "leases"
-        leases.touch(mode=0o666)
-        self.scratch.chmod(0o755)
-        self.internet.ip("address", "flush", "dev", "eth0")
-        self.internet.ip("address", "add", f"{own}/24", "dev", "eth0")
-        process = self.internet.start([
-            str(shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")), "--keep-in-foreground", "--port=0", "--conf-file=/dev/null",
-            "--interface=eth0", "--no-ping", f"--dhcp-range={first},{last},255.255.255.0,2m",
-            f"--dhcp-option=3,{own}", f"--dhcp-leasefile={leases}", "--pid-file=", "--user=root",
-        ])
-        try:
-            yield leases
-        finally:
-            process.kill()
-            process.wait()
-
-    def boot_with_dhcp(self, expect: int = 0) -> Result:
-        busybox = shutil.which("busybox")
-        assert busybox is not None, "tests/lab/install installs busybox"
-        (self.program.tools / "udhcpc").symlink_to(busybox)
-        text = self.program.config.read_text()
-        text = text.replace('address   = "192.168.0.2/24"\ngateway   = "192.168.0.1"', 'address   = "dhcp"')
-        self.program.configure(text)
-        self.addCleanup(self.end_dhcp)
-        return self.camfw("boot", expect=expect)
-
-    def end_dhcp(self) -> None:
-        for file in (self.scratch / "run").glob("camfw-udhcpc-*.pid"):
-            with contextlib.suppress(ProcessLookupError, ValueError):
-                os.kill(int(file.read_text()), signal.SIGKILL)
 
     def test_address_and_gateway_come_by_dhcp_and_nothing_else_does(self) -> None:
         with self.dhcp_server("192.168.0.1", "192.168.0.50", "192.168.0.60"):

@@ -13,10 +13,12 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 from attack import forge
 from lab import example, probes
+from lab.capture import Capture
 from lab.hosts import INTERFACE
 from lab.namespace import Namespace
 from lab.services import Listener
@@ -135,10 +137,12 @@ class RelatedTest(RouterTest):
             self.assertEqual(came, set(passing) & set(kinds))
 
     @contextlib.contextmanager
-    def connection(self, server: Namespace, address: str, port: int) -> Iterator[int]:
-        """The laptop's TCP connection to a server; its own port."""
+    def connection(
+        self, server: Namespace, address: str, port: int, opener: Namespace | None = None,
+    ) -> Iterator[int]:
+        """The laptop's TCP connection to a server, or another opener's; its own port."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with Listener(server, tcp=[port], family=family), self.laptop.socket(family) as client:
+        with Listener(server, tcp=[port], family=family), (opener or self.laptop).socket(family) as client:
             client.settimeout(probes.PATIENCE)
             client.connect((address, port))
             client.send(b"hello")
@@ -312,6 +316,49 @@ class OwnErrors(RelatedTest):
 
             self.assertTrue(probes.wait_until(told), "nobody said so")
         return said[0]
+
+    def test_a_camera_that_brings_many_about_takes_nobodys(self) -> None:
+        """Packets that go no further, of many addresses, as the kernel limits its errors
+        to each: so many a second go back, and the laptop is told of its own."""
+        sources = [f"192.168.8.{host}" for host in range(2, 250)]
+        # All of them are the camera: what goes back arrives.
+        known = "".join(f"neigh replace {source} lladdr {CAMERA.mac} dev eth1 nud permanent\n" for source in sources)
+        self.boot(ZONES, PING, allow("private", "external", "{ udp = [33434] }"))
+        self.router.ip(batch=known)
+        sent, came = self.flood(sources)
+        self.assertLessEqual(came, 100 * sent + 20)
+        self.assertGreater(came, 20, "control: some do go back")
+        self.tables.run("iptables", "-I", "OUTPUT", "-p", "icmp", "-j", "ACCEPT")
+        sent, came = self.flood(sources)
+        self.assertGreater(came, 150 * sent + 20, "control: without the rules more go back")
+
+    def flood(self, sources: Sequence[str]) -> tuple[float, int]:
+        """For how long the camera flooded, while the laptop asked and was told; and how
+        many errors came back to it."""
+        packets = [forge.ip(it, LAPTOP.address, forge.UDP, forge.udp(it, LAPTOP.address, 9, 9, b""), hops=1) for it in sources]
+        running = True
+
+        def send() -> None:
+            with self.camera.entered():
+                raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+            with raw:
+                for packet in itertools.cycle(packets):
+                    if not running:
+                        return
+                    raw.sendto(packet, (LAPTOP.address, 0))
+
+        with Capture(self.camera, "icmp[icmptype] == icmp-timxceed") as errors:
+            begun = time.monotonic()
+            flood = threading.Thread(target=send, daemon=True)
+            flood.start()
+            try:
+                self.assertEqual(self.hop(1), LAPTOP.router)
+                self.assertTrue(probes.wait_until(lambda: time.monotonic() > begun + 2))
+            finally:
+                running = False
+                flood.join()
+                    # Those that are on their way come first.
+            return time.monotonic() - begun, errors.count()
 
     def test_too_big_for_the_way_out(self) -> None:
         masquerade = '[[masquerade]]\nfrom = "private"\nto = "external"\n'

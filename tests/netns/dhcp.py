@@ -1,0 +1,51 @@
+"""Owns a DHCP server on the internet host, and how the router boots as its client."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from netns.case import RouterTest
+from netns.program import Result
+
+
+class DhcpTest(RouterTest):
+    """The external zone's address comes by DHCP."""
+
+    @contextlib.contextmanager
+    def dhcp_server(self, own: str, first: str, last: str) -> Iterator[Path]:
+        """dnsmasq on the internet host; its leases."""
+        leases = self.scratch / "leases"
+        leases.touch(mode=0o666)
+        self.scratch.chmod(0o755)
+        self.internet.ip("address", "flush", "dev", "eth0")
+        self.internet.ip("address", "add", f"{own}/24", "dev", "eth0")
+        process = self.internet.start([
+            str(shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")), "--keep-in-foreground", "--port=0", "--conf-file=/dev/null",
+            "--interface=eth0", "--no-ping", f"--dhcp-range={first},{last},255.255.255.0,2m",
+            f"--dhcp-option=3,{own}", f"--dhcp-leasefile={leases}", "--pid-file=", "--user=root",
+        ])
+        try:
+            yield leases
+        finally:
+            process.kill()
+            process.wait()
+
+    def boot_with_dhcp(self, expect: int = 0) -> Result:
+        busybox = shutil.which("busybox")
+        assert busybox is not None, "tests/lab/install installs busybox"
+        (self.program.tools / "udhcpc").symlink_to(busybox)
+        text = self.program.config.read_text()
+        text = text.replace('address   = "192.168.0.2/24"\ngateway   = "192.168.0.1"', 'address   = "dhcp"')
+        self.program.configure(text)
+        self.addCleanup(self.end_dhcp)
+        return self.camfw("boot", expect=expect)
+
+    def end_dhcp(self) -> None:
+        for file in (self.scratch / "run").glob("camfw-udhcpc-*.pid"):
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                os.kill(int(file.read_text()), signal.SIGKILL)

@@ -1,0 +1,127 @@
+"""The recorder's example, unchanged: who reaches whom, and which errors pass."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+from lab import example, probes
+from lab.hosts import Wiring
+from lab.services import Listener
+from netns.case import both_backends
+from netns.dhcp import DhcpTest
+from netns.program import ROOT
+from netns.test_related import KINDS, PASS, RelatedTest, tcp_packet
+
+EXAMPLE = ROOT / "examples/recorder.toml"
+# As the example has it.
+PORCH, PORCH_MAC = "192.168.8.110", "00:11:22:33:44:55"
+RECORDER = Wiring("recorder", "eth2", "192.168.9.20", 24, router="192.168.9.1",
+                  address6="fd00:9::20", router6="fd00:9::1")
+HOME = Wiring("laptop", "eth3", "192.168.5.10", 24, router="192.168.5.1",
+              address6="fd00:5::10", router6="fd00:5::1")
+INTERNET, CAMERA = example.INTERNET, example.CAMERA
+PORTS = (22, 80, 443, 554, 8443)
+
+
+@both_backends
+class Recorder(DhcpTest, RelatedTest):
+    """A listed camera, the recorder, home, and the internet with a DHCP server."""
+
+    wirings = (INTERNET, CAMERA, RECORDER, HOME)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.recorder = self.lab.hosts["recorder"].namespace
+        self.camera.ip("link", "set", "eth0", "address", PORCH_MAC)
+        shutil.copy(EXAMPLE, self.program.config)
+        server = self.dhcp_server(INTERNET.address, "192.168.0.50", "192.168.0.60")
+        server.__enter__()
+        self.addCleanup(server.__exit__, None, None, None)
+        self.boot_with_dhcp()
+        self.assertTrue(probes.wait_until(lambda: self.own() != ""))
+        self.internet.ip("route", "replace", "default", "via", self.own())
+
+    def own(self) -> str:
+        """The router's address on the internet."""
+        shown = self.router.run(["ip", "-4", "-br", "address", "show", "dev", "eth0"], check=True).stdout
+        found = re.search(r"(192\.168\.0\.\d+)/24", shown)
+        return found[1] if found else ""
+
+    def test_who_reaches_whom(self) -> None:
+        own = self.own()
+        hosts = {"internet": self.internet, "camera": self.camera, "recorder": self.recorder, "home": self.laptop}
+        targets = {
+            "router": {"internet": own, "camera": CAMERA.router, "recorder": RECORDER.router, "home": HOME.router},
+            "internet": INTERNET.address, "camera": PORCH, "recorder": RECORDER.address, "home": HOME.address,
+        }
+        allowed = {
+            ("recorder", "camera"): {554}, ("home", "recorder"): {443}, ("home", "router"): {22},
+            ("home", "internet"): {80, 443}, ("internet", "router"): {8443},
+        }
+        for namespace in (*hosts.values(), self.router):
+            listener = Listener(namespace, PORTS, (123,))
+            self.addCleanup(listener.stop)
+        for source, host in hosts.items():
+            for target, address in targets.items():
+                if source == target:
+                    continue
+                to = address[source] if isinstance(address, dict) else address
+                for port in PORTS:
+                    with self.subTest(source=source, target=target, port=port):
+                        passes = port in allowed.get((source, target), set())
+                        reach = probes.tcp(host, to, port, probes.PATIENCE if passes else 0.3)
+                        self.assertEqual(bool(reach), passes, reach.detail)
+
+    def test_who_asks_for_the_time(self) -> None:
+        with Listener(self.router, udp=[123]):
+            self.assertTrue(probes.udp(self.camera, CAMERA.router, 123))
+            for address, mac in (("192.168.8.77", PORCH_MAC), (PORCH, "00:11:22:33:44:99")):
+                self.become(address, mac)
+                self.assertFalse(probes.udp(self.camera, CAMERA.router, 123, wait=0.5), f"{address} {mac}")
+            self.become(PORCH, PORCH_MAC)
+            self.assertTrue(probes.udp(self.camera, CAMERA.router, 123), "control")
+
+    def become(self, address: str, mac: str) -> None:
+        """The camera has this address and this hardware address alone."""
+        self.camera.ip(batch=f"""
+            address flush dev eth0 scope global
+            link set eth0 address {mac}
+            address add {address}/24 dev eth0
+            route replace default via {CAMERA.router}
+        """)
+
+    def test_errors_of_the_camera(self) -> None:
+        with self.connection(self.internet, INTERNET.address, 80) as port:
+            # As the server sees it: from the router.
+            forth = tcp_packet(self.own(), INTERNET.address, port, 80)
+            self.assert_passing(self.camera, [PORCH], self.laptop, forth, kinds=self.rewritten)
+            self.assert_passing(self.internet, [INTERNET.address], self.laptop, forth, PASS, self.rewritten)
+        with self.connection(self.recorder, RECORDER.address, 443) as port:
+            forth = tcp_packet(HOME.address, RECORDER.address, port, 443)
+            back = tcp_packet(RECORDER.address, HOME.address, 443, port)
+            self.assert_passing(self.camera, [PORCH], self.laptop, forth)
+            self.assert_passing(self.camera, [PORCH], self.recorder, back)
+        # Of the connection that it has itself it may tell, and what it may tell.
+        with self.connection(self.camera, PORCH, 554, self.recorder) as port:
+            forth = tcp_packet(RECORDER.address, PORCH, port, 554)
+            self.assert_passing(self.camera, [PORCH], self.recorder, forth, PASS)
+            # And nobody else about it.
+            self.assert_passing(self.laptop, [HOME.address], self.recorder, forth)
+            self.assert_passing(self.internet, [INTERNET.address], self.recorder, forth)
+
+    def test_errors_about_what_comes_by_the_forward(self) -> None:
+        with Listener(self.recorder, tcp=[443]), self.internet.socket() as client:
+            client.settimeout(probes.PATIENCE)
+            client.connect((self.own(), 8443))
+            port = client.getsockname()[1]
+            # As the recorder sees it; it is told of by the recorder, and by no camera.
+            forth = tcp_packet(INTERNET.address, RECORDER.address, port, 443)
+            self.assert_passing(self.recorder, [RECORDER.address], self.internet, forth, PASS, self.rewritten)
+            self.assert_passing(self.camera, [PORCH], self.internet, forth, kinds=self.rewritten)
+            # As the phone sees the answers, which come from the router.
+            back = tcp_packet(self.own(), INTERNET.address, 8443, port)
+            self.assert_passing(self.internet, [INTERNET.address], self.recorder, back, PASS, self.rewritten)
+
+    # The kernel passes on no redirect about what it rewrites.
+    rewritten = tuple(kind for kind in KINDS if kind[0] != 5)
