@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +43,10 @@ class Console:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # runqemu ends QEMU where it is told to end, and not where it is killed.
-        self._machine.terminate()
+        if self._machine.isalive():
+            self._machine.kill(signal.SIGTERM)
+            with contextlib.suppress(pexpect.TIMEOUT, pexpect.EOF):
+                self._machine.expect(pexpect.EOF, timeout=COMMAND_SECONDS)
         self._machine.close(force=True)
         self._log.close()
 
