@@ -168,3 +168,106 @@ fn every_row_is_whole() -> Result<(), Box<dyn Error>> {
     assert!(rows > 70, "{rows} rows");
     Ok(())
 }
+
+/// Every error that the reference shows is one that a case of tests/refuse gets, but
+/// for the values in it.
+#[test]
+fn every_error_of_the_reference_is_one_that_is_given() -> Result<(), Box<dyn Error>> {
+    let refused = refusals()?;
+    let mut shown = 0;
+    let mut unknown = Vec::new();
+    for (heading, tables) in reference()? {
+        for row in tables.iter().flatten() {
+            let (Some(key), Some(cell)) = (row.first(), row.get(5)) else {
+                continue;
+            };
+            // One word is a key or a table that has the same error.
+            let errors = in_code(cell).into_iter();
+            for error in errors.filter(|error| error.contains(' ')) {
+                shown += 1;
+                let pattern: Vec<&str> = error.split_whitespace().collect();
+                let same = |refusal: &Vec<Word>| says_the_same(&pattern, refusal);
+                if !refused.iter().any(same) {
+                    unknown.push(format!("{heading}, {key}: {error}"));
+                }
+            }
+        }
+    }
+    assert!(
+        unknown.is_empty(),
+        "no case of tests/refuse gives this:\n{}",
+        unknown.join("\n")
+    );
+    assert!(shown > 60, "{shown}");
+    Ok(())
+}
+
+/// A word of a refusal, and whether it is a value of the case's own file.
+struct Word {
+    text: String,
+    is_value: bool,
+}
+
+/// The words of every refusal of tests/refuse, without their place.
+fn refusals() -> Result<Vec<Vec<Word>>, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refuse");
+    let mut refusals = Vec::new();
+    for case in fs::read_dir(root)? {
+        let case = case?.path();
+        let error = fs::read_to_string(case.join("error.txt"))?;
+        let mut config = fs::read_to_string(case.join("config.toml"))?;
+        for drop_in in fs::read_dir(case.join("config.d")).into_iter().flatten() {
+            config += &fs::read_to_string(drop_in?.path())?;
+        }
+        let (_, what) = error.split_once(": ").ok_or("no place")?;
+        let bare = |word: &str| {
+            let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            word.strip_suffix("'s").unwrap_or(word).to_owned()
+        };
+        let words = what.split_whitespace().map(|word| Word {
+            text: word.to_owned(),
+            is_value: word.contains(|c: char| c.is_ascii_digit() || c == '"')
+                || (!bare(word).is_empty() && is_value(&config, &bare(word))),
+        });
+        refusals.push(words.collect());
+    }
+    Ok(refusals)
+}
+
+/// Whether a file has a word as a value, or as a name that it gives a table.
+fn is_value(config: &str, word: &str) -> bool {
+    [format!("\"{word}\""), format!(".{word}]")]
+        .iter()
+        .any(|written| config.contains(written))
+}
+
+/// Whether an error as the reference has it is this refusal, but for values; `…`
+/// stands for any words.
+fn says_the_same(pattern: &[&str], refusal: &[Word]) -> bool {
+    match (pattern.split_first(), refusal.split_first()) {
+        (None, None) => true,
+        (Some((shown, rest)), _) if shown.starts_with('…') => {
+            (0..=refusal.len()).any(|skipped| says_the_same(rest, &refusal[skipped..]))
+        }
+        (Some((shown, rest)), Some((word, after))) => {
+            (*shown == word.text || word.is_value) && says_the_same(rest, after)
+        }
+        _ => false,
+    }
+}
+
+/// What a cell of the reference has in backticks.
+fn in_code(cell: &str) -> Vec<String> {
+    let (mut found, mut rest) = (Vec::new(), cell);
+    while let Some(start) = rest.find('`') {
+        let ticks = rest[start..].bytes().take_while(|b| *b == b'`').count();
+        let fence = "`".repeat(ticks);
+        let text = &rest[start + ticks..];
+        let Some(end) = text.find(&fence) else {
+            break;
+        };
+        found.push(text[..end].trim().to_owned());
+        rest = &text[end + ticks..];
+    }
+    found
+}
