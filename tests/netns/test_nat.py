@@ -160,3 +160,24 @@ to = "porch"
         self.boot(self.policy)
         self.assertFalse(probes.tcp(self.internet, ROUTER, 8443, wait=0.5))
         self.assertTrue(probes.tcp(self.internet, example.CAMERA.address, 443), "the allow line alone")
+
+
+@both_backends
+class SentToWhereItGoes(RouterTest):
+    """Anyone's rules: what goes there already is not rewritten, and no rule finds it to be."""
+
+    def test_it_is_not_said_to_be_rewritten(self) -> None:
+        laptop, another = example.LAPTOP.address, "192.168.5.77"
+        self.open_router()
+        self.tables.run("iptables", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "-j", "DNAT", "--to-destination", laptop)
+        self.tables.run("iptables", "-A", "FORWARD", "-i", "eth1", "-m", "conntrack", "!", "--ctstate", "DNAT", "-j", "DROP")
+        rules = self.scratch / "rules"
+        rules.write_text(self.tables.save("iptables") + "\n")
+        with Listener(self.laptop, tcp=[80]):
+            for target, passes in ((another, True), (laptop, False)):
+                with self.subTest(target):
+                    said = self.camfw("trace", "--rules", str(rules), "--from", "eth1", "--to", "eth2", "--src",
+                                      example.CAMERA.address, "--dst", target, "--dport", "80").stdout
+                    self.assertRegex(said.splitlines()[-1], "^ACCEPT" if passes else "^DROP")
+                    reach = probes.tcp(self.camera, target, 80, probes.PATIENCE if passes else 0.5)
+                    self.assertEqual(bool(reach), passes, reach.detail)
