@@ -75,7 +75,7 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet
     conntrack::visit(&mut |entry| match entry.master {
         // What another connection brought about stands and falls with that one.
         Some(_) => expected.push(entry),
-        None if judge.forbids(&entry.flow) => forbidden.push(entry),
+        None if judge.forbids(&entry.flow, entry.zone) => forbidden.push(entry),
         None => {}
     })?;
     let ended: BTreeSet<TrackedConnection> =

@@ -12,7 +12,7 @@ use super::tree::{self, ChainNames, Placed};
 use super::{Compiler, chain, interface, port_groups, several, tcp};
 use crate::family::IpFamily;
 use crate::field::PortRange;
-use crate::name::ServiceName;
+use crate::name::{ChainName, ServiceName};
 use crate::netfilter::{Negatable, PortSide, Protocol, Rule, Table, Target};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, Role, ZoneIndex};
 use crate::registry::special_purpose::LINK_LOCAL;
@@ -43,30 +43,78 @@ impl Compiler<'_> {
                 }
                 (Endpoint::Router, Endpoint::Router) => continue,
             };
-            let mut placed: Vec<Placed> = Vec::new();
-            let mut anywhere = false;
-            for allow in lines {
-                let mut rules = self.helper_rules(flow, allow, &ftp);
-                rules.extend(self.forwarded(flow, allow, &ftp));
-                anywhere |= rules.iter().any(|rule| rule.destination.is_none());
-                let sources = self.prefixes(&allow.sources);
-                placed.extend(from_sources(table, names, &allow.label, sources, rules));
+            // First, since the first CT target that a packet meets holds.
+            if let Some((mut on_link, zone)) = self.on_link(flow, &jump) {
+                let name = chain(format_args!("helper-{number}-link"));
+                on_link.target = Some(Target::Jump(name.clone()));
+                let target = Target::Conntrack {
+                    helper: Some(ftp.clone()),
+                    zone: Some(self.policy.conntrack_zone(zone)),
+                };
+                if self.helper_chain(table, names, &name, flow, &lines, &target) {
+                    table.rules_mut(&chain(hook)).push(on_link);
+                }
             }
-            // A line may be of the other family alone.
-            if placed.is_empty() {
-                continue;
+            let target = Target::Conntrack {
+                helper: Some(ftp.clone()),
+                zone: None,
+            };
+            if self.helper_chain(table, names, &name, flow, &lines, &target) {
+                table.rules_mut(&chain(hook)).push(jump);
+                number += 1;
             }
-            number += 1;
-            table.rules_mut(&chain(hook)).push(jump);
-            let elsewhere = self.elsewhere(flow).into_iter().filter(|_| anywhere);
-            let elsewhere = elsewhere.map(|network| {
-                let mut rule = Rule::new(Target::Return);
-                rule.destination = Some(Negatable::is(network));
-                rule
-            });
-            table.rules_mut(&name).extend(elsewhere);
-            tree::place(table, names, &name, placed);
         }
+    }
+
+    /// The packets of a jump that are link-local: to and from the router alone.
+    fn on_link(&self, flow: Flow, jump: &Rule) -> Option<(Rule, ZoneIndex)> {
+        let link_local = Some(Negatable::is(IpNet::V6(LINK_LOCAL)));
+        let mut rule = jump.clone();
+        match (self.family, flow.from, flow.to) {
+            (IpFamily::V6, Endpoint::Zone(zone), Endpoint::Router) => {
+                rule.source = link_local;
+                Some((rule, zone))
+            }
+            (IpFamily::V6, Endpoint::Router, Endpoint::Zone(zone)) => {
+                rule.destination = link_local;
+                Some((rule, zone))
+            }
+            _ => None,
+        }
+    }
+
+    /// The chain of a flow's lines; whether there is anything in it, since a line may
+    /// be of the other family alone.
+    fn helper_chain(
+        &self,
+        table: &mut Table,
+        names: &mut ChainNames,
+        name: &ChainName,
+        flow: Flow,
+        lines: &[&Allow],
+        target: &Target,
+    ) -> bool {
+        let mut placed: Vec<Placed> = Vec::new();
+        let mut anywhere = false;
+        for allow in lines {
+            let mut rules = self.helper_rules(flow, allow, target);
+            rules.extend(self.forwarded(flow, allow, target));
+            anywhere |= rules.iter().any(|rule| rule.destination.is_none());
+            let sources = self.prefixes(&allow.sources);
+            placed.extend(from_sources(table, names, &allow.label, sources, rules));
+        }
+        if placed.is_empty() {
+            return false;
+        }
+        let elsewhere = self.elsewhere(flow).into_iter().filter(|_| anywhere);
+        let elsewhere = elsewhere.map(|network| {
+            let mut rule = Rule::new(Target::Return);
+            rule.destination = Some(Negatable::is(network));
+            rule
+        });
+        table.rules_mut(name).extend(elsewhere);
+        tree::place(table, names, name, placed);
+        true
     }
 
     /// Destinations that are not the flow's, where those that are cannot be
@@ -88,7 +136,7 @@ impl Compiler<'_> {
         networks.filter(|network| self.is_ours(network)).collect()
     }
 
-    fn helper_rules(&self, flow: Flow, allow: &Allow, ftp: &ServiceName) -> Vec<Placed> {
+    fn helper_rules(&self, flow: Flow, allow: &Allow, target: &Target) -> Vec<Placed> {
         let destinations = match &allow.destinations {
             Addresses::Only(_) => self.prefixes(&allow.destinations),
             Addresses::Any => self.of_flow(flow),
@@ -96,7 +144,7 @@ impl Compiler<'_> {
         let mut placed = Vec::new();
         let services = allow.services.iter().filter(|service| service.helper);
         for ports in services.flat_map(|service| port_groups(&service.tcp)) {
-            let rule = helped(allow, ftp, ports);
+            let rule = helped(allow, target, ports);
             for destination in &destinations {
                 placed.push(Placed {
                     source: None,
@@ -109,7 +157,7 @@ impl Compiler<'_> {
     }
 
     /// Connections that a forward sends on come to the router's own address.
-    fn forwarded(&self, flow: Flow, allow: &Allow, ftp: &ServiceName) -> Vec<Placed> {
+    fn forwarded(&self, flow: Flow, allow: &Allow, target: &Target) -> Vec<Placed> {
         let helps = |forward: &Forward| {
             let port = PortRange::port(forward.to_port);
             let ports = allow.services.iter().filter(|service| service.helper);
@@ -127,7 +175,7 @@ impl Compiler<'_> {
         let forwards = self.policy.forwards.iter().filter(|forward| helps(forward));
         let mut placed = Vec::new();
         for forward in forwards {
-            let rule = helped(allow, ftp, vec![PortRange::port(forward.port)]);
+            let rule = helped(allow, target, vec![PortRange::port(forward.port)]);
             for destination in self.forwarded_from(forward) {
                 placed.push(Placed {
                     source: None,
@@ -160,8 +208,8 @@ impl Compiler<'_> {
     }
 }
 
-fn helped(allow: &Allow, ftp: &ServiceName, ports: Vec<PortRange>) -> Rule {
-    let rule = Rule::new(Target::Helper(ftp.clone())).of(Protocol::Tcp);
+fn helped(allow: &Allow, target: &Target, ports: Vec<PortRange>) -> Rule {
+    let rule = Rule::new(target.clone()).of(Protocol::Tcp);
     let mut rule = rule.matching(match ports.as_slice() {
         [port] => tcp(Some(*port), None),
         _ => several(ports, PortSide::Destination),

@@ -9,8 +9,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::tree::{self, ChainNames, Placed};
 use super::{
-    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, port_groups,
-    purpose, several, zone_comment,
+    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, interface,
+    port_groups, purpose, several, zone_comment,
 };
 use crate::family::IpFamily;
 use crate::field::IcmpType;
@@ -36,10 +36,14 @@ impl Compiler<'_> {
             table
                 .rules_mut(&prerouting)
                 .push(entering(zone, Target::Jump(checks.clone())).matching(zone_comment(zone)));
+            let link = self.link_of_its_own(index).filter(|_| !zone.known_only);
+            table.rules_mut(&checks).extend(
+                link.map(|target| from(LINK_LOCAL, target).matching(purpose("link-local"))),
+            );
             match zone.role {
                 Role::External => {
                     let rules = self.outside(index, zone);
-                    *table.rules_mut(&checks) = rules;
+                    table.rules_mut(&checks).extend(rules);
                 }
                 Role::Camera | Role::Private => {
                     self.inside(&mut table, &mut names, index, zone, &checks);
@@ -50,7 +54,26 @@ impl Compiler<'_> {
             let rules = self.by_no_other_interface();
             table.rules_mut(&prerouting).extend(rules);
         }
+        for (index, zone) in self.policy.indexed_zones() {
+            let Some(target) = self.link_of_its_own(index) else {
+                continue;
+            };
+            let mut rule = Rule::new(target).matching(purpose("link-local"));
+            rule.out_interface = interface(&zone.interface);
+            rule.destination = Some(Negatable::is(LINK_LOCAL.into()));
+            table.rules_mut(&Direction::Output.chain()).push(rule);
+        }
         table
+    }
+
+    /// Who has a link-local address is another host on another link, and interfaces
+    /// with one hardware address, as VLANs have, give the router the same address on
+    /// both: what conntrack knows of one is nothing to the other.
+    fn link_of_its_own(&self, index: ZoneIndex) -> Option<Target> {
+        (self.family == IpFamily::V6).then(|| Target::Conntrack {
+            helper: None,
+            zone: Some(self.policy.conntrack_zone(index)),
+        })
     }
 
     /// A zone's sources come by its interface and by none that the file does not name:

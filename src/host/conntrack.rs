@@ -18,6 +18,8 @@ pub struct Entry {
     pub master: Option<TrackedConnection>,
     /// The port that answers come from, if one came.
     pub answered_from: Option<u16>,
+    /// The zone of conntrack's that it is in.
+    pub zone: u16,
     family: u8,
     /// What names it, as it is on the wire.
     key: Vec<u8>,
@@ -104,6 +106,7 @@ fn entry(message: &Message) -> Option<Entry> {
     let reply = tuple(message.attribute(REPLY)?)?;
     let status = message.attribute(STATUS).unwrap_or_default().try_into();
     let status = status.map_or(0, u32::from_be_bytes);
+    let zone = message.attribute(ZONE).unwrap_or_default().try_into();
     // Its number tells it from one that has come in its place since.
     let key = [ORIGINAL, ID, ZONE].map(|kind| message.raw(kind)).concat();
     Some(Entry {
@@ -112,6 +115,7 @@ fn entry(message: &Message) -> Option<Entry> {
             ..original
         },
         master: message.attribute(MASTER).and_then(tuple),
+        zone: zone.map_or(0, u16::from_be_bytes),
         answered_from: (status & SEEN_REPLY != 0).then_some(reply.from),
         family: message.family,
         key,

@@ -21,6 +21,8 @@ pub enum Feature {
     Target(&'static str),
     /// A helper of conntrack.
     Helper(&'static str),
+    /// Zones of conntrack.
+    ConntrackZones,
 }
 
 impl fmt::Display for Feature {
@@ -30,6 +32,7 @@ impl fmt::Display for Feature {
             Feature::Match(name) => write!(f, "match {name}"),
             Feature::Target(name) => write!(f, "target {name}"),
             Feature::Helper(name) => write!(f, "conntrack helper {name}"),
+            Feature::ConntrackZones => f.write_str("conntrack zones"),
         }
     }
 }
@@ -57,6 +60,7 @@ impl Feature {
             Feature::Target(name) => extension::target_option(name),
             Feature::Helper("ftp") => Some("CONFIG_NF_CONNTRACK_FTP"),
             Feature::Helper(_) => None,
+            Feature::ConntrackZones => Some("CONFIG_NF_CONNTRACK_ZONES"),
         }
     }
 }
@@ -78,10 +82,12 @@ fn of_rule(rule: &Rule) -> impl Iterator<Item = Feature> {
     let matches = rule.matches.iter().filter_map(Match::extension_name);
     let target = rule.target.as_ref().and_then(Target::extension_name);
     let helper = rule.target.as_ref().and_then(helper_name);
+    let has_zone = matches!(rule.target, Some(Target::Conntrack { zone: Some(_), .. }));
     matches
         .map(Feature::Match)
         .chain(target.map(Feature::Target))
         .chain(helper.map(Feature::Helper))
+        .chain(has_zone.then_some(Feature::ConntrackZones))
 }
 
 /// The least ruleset that needs this feature as `ruleset` does: one rule with
@@ -127,7 +133,9 @@ fn alone(name: TableName, table: super::Table) -> Ruleset {
 
 fn helper_name(target: &Target) -> Option<&'static str> {
     match target {
-        Target::Helper(name) if name.as_str() == "ftp" => Some("ftp"),
+        Target::Conntrack {
+            helper: Some(name), ..
+        } if name.as_str() == "ftp" => Some("ftp"),
         _ => None,
     }
 }

@@ -223,6 +223,21 @@ impl Policy {
         self.cameras_of(index).map(|camera| camera.mac).collect()
     }
 
+    /// The number of conntrack's zone for the connections of link-local addresses in a
+    /// zone: never 0, in which all others are, and no other zone's. It goes by the
+    /// interface's name, so that open connections stay when the file changes.
+    pub(crate) fn conntrack_zone(&self, index: ZoneIndex) -> u16 {
+        let mut taken: Vec<u16> = Vec::new();
+        for zone in self.zones.iter().take(index.0 + 1) {
+            let mut number = hash_of(zone.interface.as_str()).max(1);
+            while taken.contains(&number) {
+                number = number.checked_add(1).unwrap_or(1);
+            }
+            taken.push(number);
+        }
+        taken.pop().unwrap_or(1)
+    }
+
     /// Every zone with its index.
     pub fn indexed_zones(&self) -> impl Iterator<Item = (ZoneIndex, &Zone)> {
         self.zones
@@ -236,5 +251,49 @@ impl Policy {
         self.allows
             .iter()
             .filter(move |allow| allow.flows.contains(&flow))
+    }
+}
+
+/// FNV-1a of 32 bits, folded to 16.
+fn hash_of(text: &str) -> u16 {
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    ((hash >> 16) ^ (hash & 0xffff)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::source::Source;
+
+    #[test]
+    fn each_zone_has_a_number_of_conntracks_own() -> Result<(), Box<dyn std::error::Error>> {
+        let mut known: BTreeMap<u16, String> = BTreeMap::new();
+        let mut alike = None;
+        for number in 0..10_000 {
+            let name = format!("cam{number}");
+            alike = known
+                .insert(hash_of(&name), name.clone())
+                .map(|it| [it, name]);
+            if alike.is_some() {
+                break;
+            }
+        }
+        let alike = alike.ok_or("two names have the same hash")?;
+        let zones = alike.iter().enumerate().map(|(place, name)| {
+            format!("[zones.z{place}]\ninterface = \"{name}\"\naddress = \"10.{place}.0.1/24\"\nrole = \"private\"\n")
+        });
+        let source = Source::new("c.toml", zones.collect::<String>());
+        let policy = crate::policy(&source, &Answers::new())?;
+        let numbers = policy
+            .indexed_zones()
+            .map(|(index, _)| policy.conntrack_zone(index));
+        let numbers: Vec<u16> = numbers.collect();
+        assert_ne!(numbers[0], numbers[1]);
+        assert!(!numbers.contains(&0));
+        Ok(())
     }
 }

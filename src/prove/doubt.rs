@@ -331,7 +331,9 @@ fn memories_of_target(target: Option<&Target>) -> Vec<(Memory, String)> {
     let one = |kind, name: &str| vec![(Memory::Named(kind, name.to_owned()), text.clone())];
     let Target::Other(words) = target else {
         return match target {
-            Target::Helper(_) => one("helper", ""),
+            Target::Conntrack {
+                helper: Some(_), ..
+            } => one("helper", ""),
             _ => Vec::new(),
         };
     };

@@ -20,12 +20,14 @@ pub enum Kind {
     Source,
     /// Which of conntrack's helpers and zones their connection has.
     Conntrack,
+    /// In which of conntrack's zones their connection is, as its number.
+    ConntrackZone,
     /// Where copies of them go.
     Copy,
 }
 
 impl Kind {
-    /// Each.
+    /// Each of which `compare` tells.
     pub const ALL: [Kind; 4] = [Kind::Destination, Kind::Source, Kind::Conntrack, Kind::Copy];
 
     /// In words, before what it is.
@@ -34,6 +36,7 @@ impl Kind {
             Kind::Destination => "destination",
             Kind::Source => "source",
             Kind::Conntrack => "conntrack",
+            Kind::ConntrackZone => "conntrack zone",
             Kind::Copy => "copied",
         }
     }
@@ -51,7 +54,8 @@ impl Kind {
                 matches!(target, Target::Masquerade | Target::Snat(_))
                     || matches!(words, "SNAT" | "MASQUERADE" | "SAME" | "NETMAP")
             }
-            Kind::Conntrack => matches!(target, Target::Helper(_)) || words == "CT",
+            Kind::Conntrack => matches!(target, Target::Conntrack { .. }) || words == "CT",
+            Kind::ConntrackZone => return conntrack_zone(target, words),
             Kind::Copy => step.effect == Effect::Copy,
         };
         let text = rule_text(&Rule::new(target.clone()));
@@ -70,7 +74,7 @@ impl Kind {
                     Way::Forward | Way::Output => "POSTROUTING",
                 },
             )],
-            Kind::Conntrack => vec![(TableName::Raw, before)],
+            Kind::Conntrack | Kind::ConntrackZone => vec![(TableName::Raw, before)],
             Kind::Copy => {
                 let first = [(TableName::Raw, before), (TableName::Mangle, before)];
                 first
@@ -80,6 +84,36 @@ impl Kind {
             }
         }
     }
+}
+
+/// The number of conntrack's zone that a target says; none known where that depends on
+/// more, or there is no connection at all.
+fn conntrack_zone(target: &Target, words: &str) -> Option<String> {
+    match target {
+        Target::Conntrack { zone, .. } => Some(zone.unwrap_or_default().to_string()),
+        _ => matches!(words, "CT" | "NOTRACK").then(String::new),
+    }
+}
+
+/// The packets of a way whose connections are in this zone of conntrack's.
+pub fn in_conntrack_zone(
+    space: &mut Space,
+    program: &Program<'_>,
+    reach: &Reach<'_, '_>,
+    way: Way,
+    zone: u16,
+) -> Set {
+    let kind = Kind::ConntrackZone;
+    let Some((table, place)) = program.chain(TableName::Raw, before_routing(way)) else {
+        return Set::EMPTY;
+    };
+    let flow = reach.all(space, way);
+    let fates = Vec::new();
+    let mut walk = Walk { kind, fates };
+    walk.chain(space, table, place, flow, 0);
+    let mut fates = walk.fates.into_iter();
+    let found = fates.find(|(number, _)| *number == zone.to_string());
+    found.map_or(Set::EMPTY, |(_, set)| set)
 }
 
 /// For each thing that a kind becomes, in words, the packets of a way of which it
@@ -188,7 +222,7 @@ impl Walk {
     /// The first that does it does it for good, but for copies.
     fn note(&mut self, space: &mut Space, label: String, taken: Set) {
         let mut taken = taken;
-        if self.kind == Kind::Conntrack {
+        if matches!(self.kind, Kind::Conntrack | Kind::ConntrackZone) {
             for (_, set) in &self.fates {
                 taken = space.diagrams.minus(taken, *set);
             }

@@ -64,7 +64,7 @@ impl<'a> FlowJudge<'a> {
     /// Whether the rules surely do not let this connection be opened. What
     /// depends on more than the packet, as a limit or the time of day, is not
     /// forbidden; nor is what never leaves the router.
-    pub fn forbids(&self, flow: &TrackedConnection) -> bool {
+    pub fn forbids(&self, flow: &TrackedConnection, conntrack_zone: u16) -> bool {
         let is_local = |address: &IpAddr| address.is_loopback() || self.own.contains(address);
         // A group, or everybody on a wire, has the router in it.
         let to_router = is_local(&flow.reaches)
@@ -77,7 +77,7 @@ impl<'a> FlowJudge<'a> {
             (false, false) => Way::Forward,
         };
         if is_link_local(&flow.source) || is_link_local(&flow.reaches) {
-            return self.forbids_on_every_link(flow, way);
+            return self.forbids_on_every_link(flow, way, conntrack_zone);
         }
         let (space, program) = self.families.get(flow.family());
         let Some(from) = networks::interface_of(&self.behind, flow.source) else {
@@ -110,10 +110,16 @@ impl<'a> FlowJudge<'a> {
     }
 
     /// The same of a flow on one link, which is never forwarded (RFC 4291, 2.5.6).
-    /// The router's own address tells which link; where it does not, since several
+    /// The zone of conntrack's tells which link; of one that is older than camfw's rules
+    /// the router's own address does. Where it does not, since several
     /// have it, or another end is link-local alone, what some zone allows is
     /// not surely forbidden.
-    fn forbids_on_every_link(&self, flow: &TrackedConnection, way: Way) -> bool {
+    fn forbids_on_every_link(
+        &self,
+        flow: &TrackedConnection,
+        way: Way,
+        conntrack_zone: u16,
+    ) -> bool {
         // An address that is none of the router's any more was once, of one end.
         let ways: &[Way] = match way {
             Way::Forward => &[Way::Input, Way::Output],
@@ -130,10 +136,20 @@ impl<'a> FlowJudge<'a> {
                 Way::Output => (flow.source, flow.reaches),
                 Way::Input | Way::Forward => (flow.reaches, flow.source),
             };
-            self.links_of(own, other)
-                .into_iter()
-                .all(|interface| forbids(*way, interface))
+            let links = match self.link_of(conntrack_zone) {
+                Some(link) => vec![link],
+                None => self.links_of(own, other),
+            };
+            links.into_iter().all(|interface| forbids(*way, interface))
         })
+    }
+
+    /// The interface whose link-local connections are in a zone of conntrack's.
+    fn link_of(&self, conntrack_zone: u16) -> Option<&str> {
+        let mut zones = self.policy.indexed_zones();
+        let (_, zone) =
+            zones.find(|(index, _)| self.policy.conntrack_zone(*index) == conntrack_zone)?;
+        Some(zone.interface.as_str())
     }
 
     /// The interfaces of zones by which the router's own address has to do with the
@@ -247,7 +263,7 @@ mod tests {
                 to: *port,
                 reaches: parse(reaches),
             });
-        flows.map(|flow| judge.forbids(&flow)).collect()
+        flows.map(|flow| judge.forbids(&flow, 0)).collect()
     }
 
     #[test]
@@ -327,7 +343,7 @@ mod tests {
                 to: *port,
                 reaches: parse(destination),
             });
-        flows.map(|flow| judge.forbids(&flow)).collect()
+        flows.map(|flow| judge.forbids(&flow, 0)).collect()
     }
 
     #[test]

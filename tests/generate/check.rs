@@ -61,6 +61,7 @@ const OPTIONS: &[&str] = &[
     "--to-ports",
     "--set-xmark",
     "--helper",
+    "--zone",
 ];
 
 /// Bare words are of these; what is in quotes is plain text without any.

@@ -29,6 +29,8 @@ impl Listed {
             Feature::Table(name) => (names, name.as_str()),
             Feature::Match(name) => (matches, name),
             Feature::Target(name) => (targets, name),
+            // Nothing lists them.
+            Feature::ConntrackZones => return false,
             // A module, or a part of the kernel, with parameters is there.
             Feature::Helper(name) => {
                 return Path::new(&format!("/sys/module/nf_conntrack_{name}")).exists();

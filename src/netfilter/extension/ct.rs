@@ -1,4 +1,4 @@
-//! `-j CT --helper`: lets conntrack's helper of a name look at a connection.
+//! `-j CT`: conntrack's helper of a name, and conntrack's zone, for a packet.
 
 use super::{Extension, Target, Words};
 use crate::name::ServiceName;
@@ -10,6 +10,20 @@ pub(super) const CT: Extension<Target> = Extension {
 };
 
 fn read(words: &mut Words<'_>) -> Option<Target> {
-    let helper = ServiceName::try_from(words.option("--helper")?).ok()?;
-    Some(Target::Helper(helper))
+    let helper = match words.option("--helper") {
+        Some(name) => Some(ServiceName::try_from(name).ok()?),
+        None => None,
+    };
+    let zone = match words.option("--zone") {
+        Some(number) => Some(number.parse().ok()?),
+        None => None,
+    };
+    let says = helper.is_some() || zone.is_some();
+    says.then_some(Target::Conntrack { helper, zone })
+}
+
+pub(super) fn print(helper: Option<&ServiceName>, zone: Option<u16>) -> String {
+    let helper = helper.map(|name| format!(" --helper {name}"));
+    let zone = zone.map(|number| format!(" --zone {number}"));
+    helper.unwrap_or_default() + &zone.unwrap_or_default()
 }

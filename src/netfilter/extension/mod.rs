@@ -149,8 +149,13 @@ pub enum Target {
     Redirect(u16),
     /// Mark the packet and go on.
     SetMark(u32),
-    /// Let conntrack's helper of this name look at the connection.
-    Helper(ServiceName),
+    /// Say how conntrack takes the packet; the first that does so for a packet holds.
+    Conntrack {
+        /// The helper that looks at the connection.
+        helper: Option<ServiceName>,
+        /// The zone that the connection is in; None is 0.
+        zone: Option<u16>,
+    },
     /// A target that we do not write: its words as they stand.
     Other(Vec<String>),
 }
@@ -297,7 +302,7 @@ impl Target {
             Target::Dnat(..) => &nat::DNAT,
             Target::Redirect(_) => &nat::REDIRECT,
             Target::SetMark(_) => &mark::MARK_TARGET,
-            Target::Helper(_) => &ct::CT,
+            Target::Conntrack { .. } => &ct::CT,
             Target::Accept
             | Target::Drop
             | Target::Return
@@ -327,7 +332,7 @@ impl Target {
             Target::Dnat(to, port) => nat::print_destination(*to, *port),
             Target::Redirect(port) => format!(" --to-ports {port}"),
             Target::SetMark(mark) => format!(" --set-xmark {mark:#x}/0xffffffff"),
-            Target::Helper(name) => format!(" --helper {name}"),
+            Target::Conntrack { helper, zone } => ct::print(helper.as_ref(), *zone),
         };
         format!("-j {}{options}", self.extension_name().unwrap_or_default())
     }

@@ -5,6 +5,7 @@
 //! sends as part of another's connection; what roles and guarantees promise. Each holds for every packet there is.
 
 mod bounded;
+mod link_local;
 mod related;
 
 use std::collections::BTreeSet;
@@ -158,6 +159,7 @@ fn claims_of_within(
         proof.spoofed();
         proof.related();
         proof.bounded();
+        proof.links_apart();
         for promise in &policy.promises {
             proof.promise(promise);
         }

@@ -1,0 +1,48 @@
+//! That no connection of link-local addresses is part of another link's.
+
+use super::{Answer, Proof};
+use crate::family::IpFamily;
+use crate::policy::Endpoint;
+use crate::prove::fate;
+use crate::prove::packet::{Field, State};
+use crate::prove::reach::{Reach, Way};
+use crate::registry::special_purpose::LINK_LOCAL;
+
+impl Proof<'_> {
+    /// A link-local address says nothing about who it is on another link (RFC 4291,
+    /// 2.5.6), and two interfaces with one hardware address, as VLANs have, give the
+    /// router the same one on both. So what conntrack knows of each link stands apart.
+    pub(super) fn links_apart(&mut self) {
+        if self.space.family == IpFamily::V4 {
+            return;
+        }
+        for (index, zone) in self.policy.indexed_zones() {
+            let number = self.policy.conntrack_zone(index);
+            let mut answer = Answer::Holds;
+            for (way, side, end) in [
+                (Way::Input, Field::In, Field::Source),
+                (Way::Output, Field::Out, Field::Destination),
+            ] {
+                let reach = Reach::new(&self.program);
+                let apart =
+                    fate::in_conntrack_zone(&mut self.space, &self.program, &reach, way, number);
+                let here = self.intent().by(side, Endpoint::Zone(index));
+                let link_local = self.intent().networks(end, &[LINK_LOCAL.into()]);
+                let states = [State::New, State::Established, State::Related];
+                let tracked = self.space.states(&states);
+                let strange = self.space.all(&[here, link_local, tracked, !apart]);
+                let accepted = self.noted[way as usize];
+                let may = self.space.diagrams.and(accepted.may, strange);
+                let must = self.space.diagrams.and(accepted.must, strange);
+                if answer == Answer::Holds {
+                    answer = self.none(way, may, must);
+                }
+            }
+            let zone = &zone.name;
+            self.claim(
+                format!("connections of link-local addresses in {zone} are no other link's"),
+                answer,
+            );
+        }
+    }
+}
