@@ -1,21 +1,12 @@
 //! `camfw await-confirmation`: a waiter of `apply --confirm`, which starts it.
 
-use super::args::{self, Given};
 use super::change::carry_out;
-use super::command::Command;
-use super::error::{CliError, UsageError};
 use super::value::Seconds;
+use super::{CliError, Command, ExitCode, Given, UsageError, args};
 use crate::apply::{self, Waiter};
-use crate::exit_code::ExitCode;
 
-pub(super) const COMMAND: Command = Command {
-    name: "await-confirmation",
-    operands: &["TOKEN", "SECONDS", "WAITER"],
-    summary: "",
-    about: "",
-    flags: &[],
-    run,
-};
+pub(super) const COMMAND: Command =
+    Command::new("await-confirmation", "", run).operands(&["TOKEN", "SECONDS", "WAITER"]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let [token, seconds, waiter] = given.operands() else {

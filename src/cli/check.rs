@@ -1,24 +1,14 @@
 //! `camfw check`: is the file good?
 
-use super::args::Given;
-use super::command::Command;
-use super::error::CliError;
-use super::{complain, print};
-use crate::exit_code::ExitCode;
+use super::{CliError, Command, ExitCode, Given, complain, print};
 use crate::host::config_file::Purpose;
 use crate::{apply, policy, prove};
 
-pub(super) const COMMAND: Command = Command {
-    name: "check",
-    operands: &[],
-    summary: "is the file good?",
-    about: "\
-Reads the file and what camfw.d has beside it, proves the rules that they give,
+pub(super) const COMMAND: Command = Command::new("check", "is the file good?", run).about(
+    "Reads the file and what camfw.d has beside it, proves the rules that they give,
 and warns of what is probably not meant. Changes nothing. With --config - the
 file is standard input.",
-    flags: &[],
-    run,
-};
+);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let config = given.config();

@@ -20,10 +20,36 @@ pub struct Command {
     /// Its own flags; those in [`super::EVERY_COMMANDS_FLAGS`] come to them.
     pub flags: &'static [Flag],
     /// Its code.
-    pub(super) run: fn(&Given) -> Result<ExitCode, CliError>,
+    pub(super) run: Run,
 }
 
+type Run = fn(&Given) -> Result<ExitCode, CliError>;
+
 impl Command {
+    /// One without operands and flags of its own.
+    pub(super) const fn new(name: &'static str, summary: &'static str, run: Run) -> Command {
+        Command {
+            name,
+            operands: &[],
+            summary,
+            about: "",
+            flags: &[],
+            run,
+        }
+    }
+
+    pub(super) const fn operands(self, operands: &'static [&'static str]) -> Command {
+        Command { operands, ..self }
+    }
+
+    pub(super) const fn about(self, about: &'static str) -> Command {
+        Command { about, ..self }
+    }
+
+    pub(super) const fn flags(self, flags: &'static [Flag]) -> Command {
+        Command { flags, ..self }
+    }
+
     /// `show rules`, `compare OLD NEW`
     pub fn usage(&self) -> String {
         let name = [self.name].into_iter();

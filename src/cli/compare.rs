@@ -1,14 +1,10 @@
 //! `camfw compare OLD NEW`: of whose packets does something else become?
 
+use super::{CliError, Command, ExitCode, Given, UsageError, print};
 use std::path::Path;
 
-use super::args::Given;
-use super::command::Command;
 use super::dump::{dump_of, unknown};
-use super::error::{CliError, UsageError};
-use super::print;
 use crate::apply;
-use crate::exit_code::ExitCode;
 use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
 use crate::host::text_file;
@@ -17,17 +13,17 @@ use crate::policy::Answers;
 use crate::prove;
 use crate::source::Source;
 
-pub(super) const COMMAND: Command = Command {
-    name: "compare",
-    operands: &["OLD", "NEW"],
-    summary: "of whose packets does something else become?",
-    about: "\
-OLD and NEW are configurations or what iptables-save prints, in any combination;
+pub(super) const COMMAND: Command = Command::new(
+    "compare",
+    "of whose packets does something else become?",
+    run,
+)
+.operands(&["OLD", "NEW"])
+.about(
+    "OLD and NEW are configurations or what iptables-save prints, in any combination;
 - is standard input. Tells packets with another verdict, another destination or
 source, or a copy, and gives an example of each. Exit code 1 if there are any.",
-    flags: &[],
-    run,
-};
+);
 
 /// The rules of each family that a file has.
 type Rules = Vec<(IpFamily, Ruleset)>;

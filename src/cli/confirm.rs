@@ -1,21 +1,12 @@
 //! `camfw confirm`: keeps what `apply --confirm` applied.
 
-use super::args::Given;
 use super::change::carry_out;
-use super::command::Command;
-use super::error::CliError;
+use super::{CliError, Command, ExitCode, Given};
 use crate::apply;
-use crate::exit_code::ExitCode;
 
-pub(super) const COMMAND: Command = Command {
-    name: "confirm",
-    operands: &[],
-    summary: "keep what apply --confirm applied",
-    about: "\
-Without it the last good policy comes back at the deadline.",
-    flags: &[],
-    run,
-};
+pub(super) const COMMAND: Command =
+    Command::new("confirm", "keep what apply --confirm applied", run)
+        .about("Without it the last good policy comes back at the deadline.");
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(carry_out(given, apply::confirm))

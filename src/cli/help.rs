@@ -1,20 +1,12 @@
 //! `camfw help`: what the definitions of commands and flags say.
 
-use super::args::{EVERY_COMMANDS_FLAGS, Given, command_of};
-use super::command::Command;
-use super::error::{CliError, UsageError};
-use super::flag::Flag;
-use super::{COMMANDS, print};
-use crate::exit_code::ExitCode;
-
-pub(super) const COMMAND: Command = Command {
-    name: "help",
-    operands: &["[COMMAND...]"],
-    summary: "how camfw or a command is used",
-    about: "",
-    flags: &[],
-    run,
+use super::args::command_of;
+use super::{
+    COMMANDS, CliError, Command, EVERY_COMMANDS_FLAGS, ExitCode, Flag, Given, UsageError, print,
 };
+
+pub(super) const COMMAND: Command =
+    Command::new("help", "how camfw or a command is used", run).operands(&["[COMMAND...]"]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(print(&of(given.operands())?))

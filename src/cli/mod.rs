@@ -18,7 +18,6 @@ mod flag;
 mod help;
 mod lease_hook;
 mod open;
-mod packet;
 mod prove;
 mod refresh;
 mod seal;
@@ -38,7 +37,7 @@ pub use command::Command;
 pub use flag::Flag;
 
 use args::Given;
-use error::CliError;
+use error::{CliError, UsageError};
 
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
@@ -99,7 +98,7 @@ fn carry_out(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
 /// # Errors
 /// The flag that is none, or the value that is none of it.
 pub fn packet_of_line(line: &str) -> Result<DescribedPacket, Box<dyn Error>> {
-    Ok(packet::of_line(line)?)
+    Ok(trace::packet_of_line(line)?)
 }
 
 /// Writes data to stdout; a reader that went away is no error of ours.

@@ -1,21 +1,12 @@
 //! `camfw open`: takes the firewall off.
 
-use super::args::Given;
 use super::change::carry_out;
-use super::command::Command;
-use super::error::CliError;
+use super::{CliError, Command, ExitCode, Given};
 use crate::apply;
-use crate::exit_code::ExitCode;
 
-pub(super) const COMMAND: Command = Command {
-    name: "open",
-    operands: &[],
-    summary: "take the firewall off: everything is accepted",
-    about: "\
-camfw apply puts the policy back in force.",
-    flags: &[],
-    run,
-};
+pub(super) const COMMAND: Command =
+    Command::new("open", "take the firewall off: everything is accepted", run)
+        .about("camfw apply puts the policy back in force.");
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(carry_out(given, apply::open))

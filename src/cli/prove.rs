@@ -1,17 +1,12 @@
 //! `camfw prove`: is it what the file says, and nothing else? And of anyone's
 //! rules: are spoofed sources kept out, and errors about others' connections?
 
+use super::{CliError, Command, ExitCode, Flag, Given, UsageError, complain, print};
 use std::str::FromStr;
 
-use super::args::Given;
-use super::command::Command;
 use super::dump::{LIVE, NETWORKS, RULES, dump, needed_networks, plan, unknown};
-use super::error::{CliError, UsageError};
-use super::flag::Flag;
-use super::{complain, print};
 use crate::apply;
 use crate::error::InvalidValue;
-use crate::exit_code::ExitCode;
 use crate::netfilter::TableName;
 use crate::prove::{self, ChainPlace, ForeignClaim};
 
@@ -26,17 +21,17 @@ const CLAIM: Flag = Flag::valued(
     "what decides the exit code: spoofing (unless given) or\nrelated; may be given twice",
 );
 
-pub(super) const COMMAND: Command = Command {
-    name: "prove",
-    operands: &[],
-    summary: "is it what the file says, and nothing else? for every packet",
-    about: "\
-A line for each claim, with a packet where it does not hold. With --rules and
+pub(super) const COMMAND: Command = Command::new(
+    "prove",
+    "is it what the file says, and nothing else? for every packet",
+    run,
+)
+.about(
+    "A line for each claim, with a packet where it does not hold. With --rules and
 --networks: are spoofed sources kept out of the interfaces of FILE by anyone's
 rules, and ICMP errors about connections that nobody there has?",
-    flags: &[LIVE, RULES, NETWORKS, CHAIN, CLAIM],
-    run,
-};
+)
+.flags(&[LIVE, RULES, NETWORKS, CHAIN, CLAIM]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     match given.file(&RULES) {

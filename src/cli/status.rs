@@ -1,29 +1,24 @@
 //! `camfw status`: does the kernel hold what the file says, and what was counted?
 
+use super::{CliError, Command, ExitCode, Flag, Given, print};
 use std::fmt::Write;
 
-use super::args::Given;
-use super::command::Command;
-use super::error::CliError;
-use super::flag::Flag;
-use super::print;
 use crate::apply::{self, NameReport, Report};
-use crate::exit_code::ExitCode;
 use crate::observe::accounting::Accounting;
 
 const JSON: Flag = Flag::switch("json", "for a program to read");
 
-pub(super) const COMMAND: Command = Command {
-    name: "status",
-    operands: &[],
-    summary: "does the kernel hold what the file says, and what was counted?",
-    about: "\
-The state and since when; each difference between the file and the kernel's
+pub(super) const COMMAND: Command = Command::new(
+    "status",
+    "does the kernel hold what the file says, and what was counted?",
+    run,
+)
+.about(
+    "The state and since when; each difference between the file and the kernel's
 rules, settings, addresses and routes; what names of hosts resolved to; what was
 counted for each allow line, camera and reason to drop.",
-    flags: &[JSON],
-    run,
-};
+)
+.flags(&[JSON]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let report = apply::status(&given.config())?;

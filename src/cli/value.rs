@@ -20,46 +20,36 @@ impl FromStr for Seconds {
     }
 }
 
-/// A port, or any other number of 16 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Port(pub(super) u16);
+/// A number of so many bits, with what is said of one that is too large.
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($of:ty), $problem:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) struct $name(pub(super) $of);
 
-impl FromStr for Port {
-    type Err = InvalidValue;
+        impl FromStr for $name {
+            type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Port, InvalidValue> {
-        let port = number(text).and_then(|it| it.try_into().ok());
-        port.map(Port)
-            .ok_or(InvalidValue("is no number up to 65535"))
-    }
+            fn from_str(text: &str) -> Result<$name, InvalidValue> {
+                let number = number(text).and_then(|number| number.try_into().ok());
+                number.map($name).ok_or(InvalidValue($problem))
+            }
+        }
+    };
 }
 
-/// A packet's mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark(pub(super) u32);
-
-impl FromStr for Mark {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Mark, InvalidValue> {
-        number(text)
-            .map(Mark)
-            .ok_or(InvalidValue("is no number up to 4294967295"))
-    }
-}
-
-/// A time to live, or hop limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hops(pub(super) u8);
-
-impl FromStr for Hops {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Hops, InvalidValue> {
-        let hops = number(text).and_then(|it| it.try_into().ok());
-        hops.map(Hops).ok_or(InvalidValue("is no number up to 255"))
-    }
-}
+number!(
+    /// A port.
+    Port(u16), "is no number up to 65535"
+);
+number!(
+    /// A packet's mark.
+    Mark(u32), "is no number up to 4294967295"
+);
+number!(
+    /// A time to live, or hop limit.
+    Hops(u8), "is no number up to 255"
+);
 
 /// A number in decimal, or with 0x before it.
 fn number(text: &str) -> Option<u32> {

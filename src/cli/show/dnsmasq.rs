@@ -1,20 +1,14 @@
 //! `camfw show dnsmasq`: the DHCP server's side of the policy.
 
 use super::for_server;
-use crate::cli::args::Given;
-use crate::cli::command::Command;
-use crate::cli::error::CliError;
-use crate::exit_code::ExitCode;
+use crate::cli::{CliError, Command, ExitCode, Given};
 use crate::servers;
 
-pub(in crate::cli) const COMMAND: Command = Command {
-    name: "show dnsmasq",
-    operands: &[],
-    summary: "leases for the listed cameras, for dnsmasq.conf",
-    about: "",
-    flags: &[],
+pub(in crate::cli) const COMMAND: Command = Command::new(
+    "show dnsmasq",
+    "leases for the listed cameras, for dnsmasq.conf",
     run,
-};
+);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     for_server(given, servers::dnsmasq)

@@ -1,28 +1,21 @@
 //! `camfw show kernel`: what the file needs of the kernel.
 
+use crate::cli::{CliError, Command, ExitCode, Flag, Given, print};
 use std::fmt::Write;
 
 use crate::apply;
-use crate::cli::args::Given;
-use crate::cli::command::Command;
-use crate::cli::error::CliError;
-use crate::cli::flag::Flag;
-use crate::cli::print;
-use crate::exit_code::ExitCode;
 use crate::host::config_file::Purpose;
 use crate::plan::Plan;
 use crate::plan::kernel_options::{Backend, requirements};
 
 const NFT: Flag = Flag::switch("nft", "for iptables-nft; for iptables-legacy unless given");
 
-pub(in crate::cli) const COMMAND: Command = Command {
-    name: "show kernel",
-    operands: &[],
-    summary: "the lines of the kernel's configuration that it needs",
-    about: "",
-    flags: &[NFT],
+pub(in crate::cli) const COMMAND: Command = Command::new(
+    "show kernel",
+    "the lines of the kernel's configuration that it needs",
     run,
-};
+)
+.flags(&[NFT]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let plan = apply::read_plan(&given.config(), Purpose::Ask)?;

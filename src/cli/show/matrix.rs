@@ -1,13 +1,8 @@
 //! `camfw show matrix`: who reaches whom.
 
-use crate::cli::args::Given;
-use crate::cli::command::Command;
 use crate::cli::dump::{LIVE, NETWORKS, RULES, dump, needed_networks, plan};
-use crate::cli::error::CliError;
-use crate::cli::flag::Flag;
-use crate::cli::print;
 use crate::cli::value::Port;
-use crate::exit_code::ExitCode;
+use crate::cli::{CliError, Command, ExitCode, Flag, Given, print};
 use crate::family::IpFamily;
 use crate::netfilter::Protocol;
 use crate::prove::{self, About};
@@ -27,16 +22,12 @@ const SVG: Flag = Flag::switch("svg", "as a picture");
 const IPV4: Flag = Flag::switch("ipv4", "by IPv4, as unless given").short('4');
 const IPV6: Flag = Flag::switch("ipv6", "by IPv6").short('6');
 
-pub(in crate::cli) const COMMAND: Command = Command {
-    name: "show matrix",
-    operands: &[],
-    summary: "who reaches whom",
-    about: "\
-Addresses that are treated alike are one class; for each class, to which others
+pub(in crate::cli) const COMMAND: Command = Command::new("show matrix", "who reaches whom", run)
+    .about(
+        "Addresses that are treated alike are one class; for each class, to which others
 it may open a connection.",
-    flags: &[DPORT, PROTO, JSON, SVG, IPV4, IPV6, LIVE, RULES, NETWORKS],
-    run,
-};
+    )
+    .flags(&[DPORT, PROTO, JSON, SVG, IPV4, IPV6, LIVE, RULES, NETWORKS]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let port = given.value(&DPORT)?.map(|Port(port)| port);

@@ -1,25 +1,18 @@
 //! `camfw show network`: the links, addresses and routes that the file gives.
 
+use crate::cli::{CliError, Command, ExitCode, Given, print};
 use std::fmt::Write;
 
 use crate::apply;
-use crate::cli::args::Given;
-use crate::cli::command::Command;
-use crate::cli::error::CliError;
-use crate::cli::print;
-use crate::exit_code::ExitCode;
 use crate::host::config_file::Purpose;
 use crate::net::Device;
 use crate::plan::Plan;
 
-pub(in crate::cli) const COMMAND: Command = Command {
-    name: "show network",
-    operands: &[],
-    summary: "the links, addresses and routes it gives",
-    about: "",
-    flags: &[],
+pub(in crate::cli) const COMMAND: Command = Command::new(
+    "show network",
+    "the links, addresses and routes it gives",
     run,
-};
+);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let plan = apply::read_plan(&given.config(), Purpose::Ask)?;

@@ -1,26 +1,19 @@
 //! `camfw show rules`: the rules that the file gives.
 
 use crate::apply;
-use crate::cli::args::Given;
-use crate::cli::command::Command;
-use crate::cli::error::CliError;
-use crate::cli::flag::Flag;
-use crate::cli::print;
-use crate::exit_code::ExitCode;
+use crate::cli::{CliError, Command, ExitCode, Flag, Given, print};
 use crate::host::config_file::Purpose;
 use crate::netfilter::{Ruleset, TableName, restore_text};
 
 const IPV4: Flag = Flag::switch("ipv4", "IPv4's alone").short('4');
 const IPV6: Flag = Flag::switch("ipv6", "IPv6's alone").short('6');
 
-pub(in crate::cli) const COMMAND: Command = Command {
-    name: "show rules",
-    operands: &[],
-    summary: "the rules it gives, as iptables-restore reads them",
-    about: "",
-    flags: &[IPV4, IPV6],
+pub(in crate::cli) const COMMAND: Command = Command::new(
+    "show rules",
+    "the rules it gives, as iptables-restore reads them",
     run,
-};
+)
+.flags(&[IPV4, IPV6]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let plan = apply::read_plan(&given.config(), Purpose::Ask)?;

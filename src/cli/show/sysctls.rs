@@ -1,24 +1,14 @@
 //! `camfw show sysctls`: the kernel settings that the file gives.
 
+use crate::cli::{CliError, Command, ExitCode, Given, print};
 use std::fmt::Write;
 
 use crate::apply;
-use crate::cli::args::Given;
-use crate::cli::command::Command;
-use crate::cli::error::CliError;
-use crate::cli::print;
-use crate::exit_code::ExitCode;
 use crate::host::config_file::Purpose;
 use crate::plan::Plan;
 
-pub(in crate::cli) const COMMAND: Command = Command {
-    name: "show sysctls",
-    operands: &[],
-    summary: "the kernel settings it gives, and why",
-    about: "",
-    flags: &[],
-    run,
-};
+pub(in crate::cli) const COMMAND: Command =
+    Command::new("show sysctls", "the kernel settings it gives, and why", run);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let plan = apply::read_plan(&given.config(), Purpose::Ask)?;

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,10 +41,7 @@ class Console:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # runqemu ends QEMU where it is told to end, and not where it is killed.
-        if self._machine.isalive():
-            self._machine.kill(signal.SIGTERM)
-            with contextlib.suppress(pexpect.TIMEOUT, pexpect.EOF):
-                self._machine.expect(pexpect.EOF, timeout=COMMAND_SECONDS)
+        self._machine.terminate()
         self._machine.close(force=True)
         self._log.close()
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # sourced by tests/yocto, whose variables these are
 # Owns the parts of tests/yocto that build the whole image and run it: image,
-# runqemu, testimage, reproducible, variants, board. What stands in for which recipe, and why, is in
+# runqemu, testimage, variants. What stands in for which recipe, and why, is in
 # stand-ins.toml beside this file, where the sources come from in sources.toml.
 
 parts_of_image=$root/tests/yocto.d/image
@@ -33,10 +33,6 @@ need_testimage() {
     [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "testimage: first the part image"
 }
 
-need_board() {
-    [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "board: first the part image"
-}
-
 need_reproducible() {
     [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "reproducible: first the part image"
 }
@@ -46,9 +42,9 @@ need_variants() {
     [ -x /usr/sbin/debugfs ] || die "variants: debugfs is missing"
 }
 
-# image_settings: what every build of an image has in local.conf.
-image_settings() {
-    cat <<EOF
+# image_folder [NAME]: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
+image_folder() {
+    folder "${1:-image}" camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator} <<EOF
 BB_NUMBER_THREADS = "$(nproc)"
 BB_NUMBER_PARSE_THREADS = "$(nproc)"
 PARALLEL_MAKE = "-j$(nproc)"
@@ -57,24 +53,16 @@ STANDINS_HOST = "$image_build/host"
 STANDINS_LINKER = "$linker"
 STANDINS_SYSROOT = "$sysroot"
 VARIANTS_KEYS = "$build/variants/id.pub"
+$(/usr/bin/python3 - "$layer/kas/camfw-qemuarm64.yml" <<'PYTHON'
+import re, sys
+print(re.sub(r"(?m)^ {4}", "", re.search(r"(?m)^  test: \|\n((?:    .*\n?)+)", open(sys.argv[1]).read())[1]))
+PYTHON
+)
 require $image_build/apt/sources.conf
 require conf/standins.conf
 $(/usr/bin/python3 "$parts_of_image/standins.py" "$parts_of_image/stand-ins.toml" conf)
 
 EOF
-}
-
-# image_folder [NAME]: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
-image_folder() {
-    {
-        image_settings
-        # For the part board alone.
-        echo 'BBMASK += "/recipes-kernel/linux/linux-dummy"'
-        /usr/bin/python3 - "$layer/kas/camfw-qemuarm64.yml" <<'PYTHON'
-import re, sys
-print(re.sub(r"(?m)^ {4}", "", re.search(r"(?m)^  test: \|\n((?:    .*\n?)+)", open(sys.argv[1]).read())[1]))
-PYTHON
-    } | folder "${1:-image}" camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator}
 }
 
 # image_bitbake ARGUMENT...: in that folder, with this machine's programs that OE-Core's tasks call.
@@ -116,19 +104,14 @@ part_image() {
     image_contents
 }
 
-# beside FOLDER: what was built, for a folder beside it; nothing of it is changed.
-beside() {
-    rm -rf "${build:?}/$1"
-    mkdir -p "$build/$1"
-    cp -al "$image_build/sstate-cache" "$build/$1" && cp -a "$image_build/cache" "$build/$1"
-}
-
 # The same package in a folder of another name and depth. All that it is built with
 # comes from what the part image left; of camfw nothing does.
 part_reproducible() {
     local log=$build/reproducible.log name=again/by/another/name again first package
     again=$build/$name
-    beside "$name" || return 1
+    rm -rf "$build/again"
+    mkdir -p "$again"
+    cp -al "$image_build/sstate-cache" "$again" && cp -a "$image_build/cache" "$again" || return 1
     find "$again/sstate-cache" -name 'sstate:camfw:*' -delete
     image_folder "$name"
     PATH=$image_build/host/bin:$PATH in_folder "$name" bitbake -c package_write_deb camfw >"$log" 2>&1 || { ending "$log"; return 1; }
@@ -166,8 +149,6 @@ part_runqemu() {
     grep -qF "$command" "$layer/kas/camfw-qemuarm64.yml" || { say "README.md and kas differ about: $command"; return 1; }
     image_folder
     say "$command"
-    # It takes the newest image, and the part variants makes others.
-    touch -h "$image_deploy/camfw-image-qemuarm64.rootfs.qemuboot.conf"
     # shellcheck disable=SC2086 # words, as in a command line
     in_image env MACHINE=qemuarm64 /usr/bin/python3 "$parts_of_image/runqemu.py" "$parts_of_image/setuid" "$root/tests/golden" $command
 }
@@ -199,37 +180,4 @@ part_variants() {
             failed=1
     done
     return "$failed"
-}
-
-# The board's image, as far as without the sources of its kernel and firmware, which
-# are on hosts out of reach: its root file system, with the same package of camfw.
-part_board() {
-    local log=$build/board.log package unpacked=$build/board/unpacked
-    mkdir -p "$build/variants"
-    [ -e "$build/variants/id" ] || ssh-keygen -q -t ed25519 -N "" -f "$build/variants/id" || return 1
-    beside board || return 1
-    {
-        image_settings
-        cat <<'EOF'
-CAMFW_AUTHORIZED_KEYS = "${VARIANTS_KEYS}"
-PREFERRED_PROVIDER_virtual/kernel:forcevariable = "linux-dummy"
-EXTRA_IMAGEDEPENDS:forcevariable = ""
-IMAGE_FSTYPES:forcevariable = "tar.gz"
-BBMASK += "/meta-freescale/recipes- /meta-freescale/dynamic-layers/"
-EOF
-    } | folder board camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$freescale" "$layer" "$checkout" "$parts_of_image/meta-standins"
-    PATH=$image_build/host/bin:$PATH MACHINE=ls1046afrwy in_folder board bitbake camfw-image >"$log" 2>&1 || { ending "$log"; return 1; }
-    quiet_about_us "$log" || return 1
-    say "ls1046afrwy: $(grep -o 'Attempted [0-9]* tasks.*' "$log" | tail -n 1)"
-    ! grep -q 'recipe camfw-[0-9].*do_compile: Started' "$log" || { say "camfw was built anew: its hash is another one"; return 1; }
-    package=$(cd "$build/board" && echo tmp/deploy/deb/aarch64*/camfw_*.deb)
-    cmp "$image_build/$package" "$build/board/$package" || return 1
-    mkdir -p "$unpacked"
-    tar -xzf "$build/board/tmp/deploy/images/ls1046afrwy/camfw-image-ls1046afrwy.rootfs.tar.gz" -C "$unpacked" \
-        ./usr/sbin/camfw ./etc/camfw/camfw.toml ./etc/shadow ./etc/default/dropbear ./etc/rcS.d || return 1
-    (cd "$unpacked" && sha256sum usr/sbin/camfw)
-    cmp "$unpacked/usr/sbin/camfw" <(dpkg-deb --fsys-tarfile "$image_build/$package" | tar -xO ./usr/sbin/camfw) || return 1
-    cmp "$unpacked/etc/camfw/camfw.toml" "$layer/dynamic-layers/freescale-layer/recipes-fw/camfw/files/ls1046afrwy.toml" || return 1
-    grep '^root:\*:' "$unpacked/etc/shadow" && grep '^DROPBEAR_EXTRA_ARGS="-s"' "$unpacked/etc/default/dropbear" &&
-        find "$unpacked/etc/rcS.d" -name S01camfw | grep .
 }
