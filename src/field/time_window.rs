@@ -86,6 +86,13 @@ impl TimeWindow {
         })
     }
 
+    /// What tells it from every other, in words that are never changed: names of
+    /// what the kernel counts are made of them.
+    pub(crate) fn identity(self) -> String {
+        let (start, stop, Weekdays(days)) = (self.start, self.stop, self.days);
+        format!("Some(TimeWindow {{ start: {start}, stop: {stop}, days: Weekdays({days}) }})")
+    }
+
     /// Whether it is every second of every day.
     pub fn is_always(self) -> bool {
         (self.start, self.stop, self.days) == (0, LAST_SECOND, Weekdays::ALL)

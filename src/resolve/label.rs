@@ -10,6 +10,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use crate::field::TimeWindow;
 use crate::policy::{Addresses, Allow, Endpoint, Zone};
 
 /// How many hexadecimal digits of the digest; two lines with the same ones are
@@ -77,6 +78,7 @@ fn said(allow: &Allow, zones: &[Zone]) -> String {
         }
         let _ = writeln!(text, "helper {}", service.helper);
     }
-    let _ = writeln!(text, "when {:?}", allow.when);
+    let when = allow.when.map_or("None".to_owned(), TimeWindow::identity);
+    let _ = writeln!(text, "when {when}");
     text
 }
