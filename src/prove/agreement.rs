@@ -4,10 +4,12 @@
 
 use super::compare::as_they_came;
 use super::diagram::Set;
+use super::hook_path::Way;
 use super::judge::{Verdict, judge};
-use super::packet::{Field, Interfaces, NO_INTERFACE, Packet, Space, State};
+use super::packet::{Field, Interfaces, NO_INTERFACE, Packet, State};
 use super::program::{Program, interface_patterns};
-use super::reach::{Reach, Way};
+use super::reach::Reach;
+use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::read;
 

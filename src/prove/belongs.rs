@@ -10,9 +10,10 @@
 use ipnet::IpNet;
 
 use super::diagram::Set;
+use super::hook_path::Way;
 use super::intent::{Intent, networks_of};
-use super::packet::{Field, Packet, Space, State, helper_code};
-use super::reach::Way;
+use super::packet::{Field, Packet, State, helper_code};
+use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::{CtDirection, Protocol, TcpFlags};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};

@@ -4,10 +4,12 @@
 //! Owns which rules carry the bound of a zone: those of the one chain that is named
 //! for it. Other counts stay in doubt.
 
+use super::bounds::Three;
 use super::condition::{Clause, Test};
 use super::diagram::Set;
-use super::packet::{Field, Space, Three};
+use super::packet::Field;
 use super::program::Program;
+use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::{CountedTogether, Match, TableName, match_text};
 use crate::policy::{Policy, Zone};

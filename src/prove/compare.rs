@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use super::bounds::Three;
 use super::claim::Counterexample;
 use super::cover::cover;
 use super::diagram::Set;
 use super::doubt;
 use super::fate::{self, Kind};
+use super::hook_path::Way;
 use super::judge::judge;
-use super::packet::{Field, Interfaces, Packet, Space, State, Three};
+use super::packet::{Field, Interfaces, Packet, State};
 use super::program::{Program, interface_patterns};
-use super::reach::{Reach, Way};
+use super::reach::Reach;
+use super::space::Space;
 use super::spoof::wishes;
 use super::witness::{self, Naming};
 use crate::family::IpFamily;

@@ -7,10 +7,12 @@
 
 use ipnet::IpNet;
 
+use super::bounds::Three;
 use super::diagram::Set;
 use super::foreign;
 use super::given::{Given, Left};
-use super::packet::{Field, HELPER_OTHERS, NO_INTERFACE, Packet, Space, State, Three, helper_code};
+use super::packet::{Field, HELPER_OTHERS, NO_INTERFACE, Packet, State, helper_code};
+use super::space::Space;
 use crate::family::IpFamily;
 use crate::field::{IcmpType, PortRange};
 use crate::netfilter::{

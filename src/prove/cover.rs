@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 
 use super::diagram::Set;
-use super::packet::{Field, Packet, Space, State};
+use super::packet::{Field, Packet, State};
+use super::space::Space;
 use super::witness;
 use crate::family::IpFamily;
 use crate::netfilter::TcpFlags;

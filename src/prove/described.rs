@@ -6,8 +6,9 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::condition;
-use super::packet::{Field, HELPER_OTHERS, Packet, Space, State, helper_code};
-use super::reach::Way;
+use super::hook_path::Way;
+use super::packet::{Field, HELPER_OTHERS, Packet, State, helper_code};
+use super::space::Space;
 use super::witness::{self, Naming};
 use crate::error::InvalidValue;
 use crate::family::IpFamily;

@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::condition::{Clause, Test};
 use super::diagram::Set;
 use super::given::Given;
-use super::packet::{Field, Space};
+use super::packet::Field;
 use super::program::{Effect, Program, Step};
+use super::space::Space;
 use crate::netfilter::{Match, RecentCheck, Rule, TableName, Target, match_text, rule_text};
 
 /// So many unknowns are told apart; two more are for what only one of the rulesets

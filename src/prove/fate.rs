@@ -6,9 +6,11 @@
 
 use super::compare::as_they_came;
 use super::diagram::Set;
-use super::packet::{Field, Space, State};
+use super::hook_path::{Way, after_routing, before_routing};
+use super::packet::{Field, State};
 use super::program::{Effect, Program, Step, Table};
-use super::reach::{Reach, Way, after_routing, before_routing};
+use super::reach::Reach;
+use super::space::Space;
 use crate::netfilter::{Rule, TableName, Target, rule_text};
 
 /// What a target changes.

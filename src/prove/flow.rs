@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use super::claim;
 use super::condition::address;
+use super::hook_path::Way;
 use super::judge::{Verdict, judge};
 use super::networks::{self, Behind};
-use super::packet::{Field, Packet, Space, State};
+use super::packet::{Field, Packet, State};
 use super::program::Program;
-use super::reach::Way;
+use super::space::Space;
 use crate::family::Families;
 use crate::netfilter::{Ruleset, TcpFlags, TrackedConnection};
 use crate::policy::{Policy, ProxyWay};

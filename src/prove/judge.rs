@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use super::packet::{Field, NO_INTERFACE, Packet, Space, State};
+use super::hook_path::{Way, after_routing, before_routing};
+use super::packet::{Field, NO_INTERFACE, Packet, State};
 use super::program::{Effect, Program, Step, Table};
-use super::reach::{Way, after_routing, before_routing};
+use super::space::Space;
 use crate::netfilter::{Policy, TableName, rule_text};
 
 /// What becomes of a packet.

@@ -16,6 +16,7 @@
 mod agreement;
 mod belongs;
 mod bound;
+mod bounds;
 mod claim;
 mod compare;
 mod condition;
@@ -27,6 +28,7 @@ mod fate;
 mod flow;
 mod foreign;
 mod given;
+mod hook_path;
 mod intent;
 mod judge;
 mod matrix;
@@ -35,6 +37,7 @@ mod packet;
 mod program;
 mod reach;
 mod rewritten;
+mod space;
 mod spoof;
 mod trace;
 mod witness;
@@ -44,10 +47,10 @@ pub use compare::{Change, Comparison, Outcome, compare, differ};
 pub use described::{ConnectionHelper, DescribedPacket, PacketAddress, PacketError, SourceMac};
 pub use fate::Kind;
 pub use flow::FlowJudge;
+pub use hook_path::Way;
 pub use matrix::{About, Class, Matrix, matrix};
 pub use networks::{Behind, NetworksError, behind, parse as networks};
 pub use packet::State as ConntrackState;
-pub use reach::Way;
 pub use spoof::{
     Finding, ForeignClaim, Kept, Place as ChainPlace, family_of, family_of_dump, findings, unknown,
 };

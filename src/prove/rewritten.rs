@@ -4,8 +4,9 @@
 //! Knows destinations alone: a source is rewritten when no rule looks any more.
 
 use super::judge::Judge;
-use super::packet::{Field, Space, State};
+use super::packet::{Field, State};
 use super::program::Program;
+use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::{CtDirection, TableName};
 

@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use super::belongs;
+use super::bounds::Three;
 use super::claim::Counterexample;
 use super::diagram::Set;
+use super::hook_path::Way;
 use super::judge::{judge, judge_chain};
 use super::networks::Behind;
-use super::packet::{Field, Interfaces, Space, State, Three};
+use super::packet::{Field, Interfaces, State};
 use super::program::{Program, interface_patterns};
-use super::reach::{Reach, Way};
+use super::reach::Reach;
+use super::space::Space;
 use super::witness::{self, Naming};
 use crate::error::InvalidValue;
 use crate::family::IpFamily;

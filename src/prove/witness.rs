@@ -5,8 +5,9 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::packet::{Field, NO_INTERFACE, Packet, Space, State};
-use super::reach::Way;
+use super::hook_path::Way;
+use super::packet::{Field, NO_INTERFACE, Packet, State};
+use super::space::Space;
 use crate::family::IpFamily;
 use crate::name::MacAddress;
 use crate::netfilter::{CtDirection, TcpFlags};

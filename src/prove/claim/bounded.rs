@@ -5,8 +5,8 @@ use crate::family::IpFamily;
 use crate::policy::Endpoint;
 use crate::prove::bound;
 use crate::prove::diagram::Set;
+use crate::prove::hook_path::Way;
 use crate::prove::packet::{Field, State};
-use crate::prove::reach::Way;
 
 impl Proof<'_> {
     /// Nothing that makes an entry in the kernel's table of connections gets through

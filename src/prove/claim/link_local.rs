@@ -4,8 +4,9 @@ use super::{Answer, Proof};
 use crate::family::IpFamily;
 use crate::policy::Endpoint;
 use crate::prove::fate;
+use crate::prove::hook_path::Way;
 use crate::prove::packet::{Field, State};
-use crate::prove::reach::{Reach, Way};
+use crate::prove::reach::Reach;
 use crate::registry::special_purpose::LINK_LOCAL;
 
 impl Proof<'_> {

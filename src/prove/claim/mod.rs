@@ -7,6 +7,7 @@
 mod bounded;
 mod link_local;
 mod related;
+mod result;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,101 +16,23 @@ use ipnet::IpNet;
 
 use super::belongs;
 use super::bound;
+use super::bounds::Three;
 use super::condition::address;
 use super::diagram::{Diagrams, Set};
+use super::hook_path::Way;
 use super::intent::{self, Intent, Known};
 use super::judge::{Verdict, judge};
-use super::packet::{
-    Field, Interfaces, NO_INTERFACE, NODES_MAX, OwnAddresses, Space, State, Three,
-};
+use super::packet::{Field, Interfaces, NO_INTERFACE, State};
 use super::program::{Program, interface_patterns};
-use super::reach::{Reach, Way};
+use super::reach::Reach;
+use super::space::{NODES_MAX, OwnAddresses, Space};
 use super::witness::{self, Naming};
 use crate::family::{Families, IpFamily};
 use crate::field::PortRange;
 use crate::netfilter::{Protocol, Ruleset, TableName};
 use crate::policy::{Addresses, Allow, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
 use crate::registry::multicast::DISCOVERY;
-
-/// What is claimed, and whether it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// In words.
-    pub what: String,
-    /// Whether it holds.
-    pub answer: Answer,
-}
-
-/// Whether a claim holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// For every packet.
-    Holds,
-    /// It does as long as a match that depends on more than the packet lets a
-    /// packet such as this through.
-    Rests(Counterexample),
-    /// It does not, as this packet shows.
-    Broken(Counterexample),
-    /// It does not for a packet such as this, unless a match that depends on
-    /// more than the packet keeps it.
-    Doubtful(Counterexample),
-    /// There was no room to tell: its work has a bound. What takes most of it, where
-    /// that is known.
-    TooLarge(Option<String>),
-}
-
-impl Answer {
-    /// Whether the ruleset may be loaded.
-    pub fn holds(&self) -> bool {
-        matches!(self, Answer::Holds | Answer::Rests(_))
-    }
-}
-
-/// A packet and what becomes of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counterexample {
-    /// Options of `camfw trace`.
-    pub packet: String,
-    /// What becomes of it.
-    pub verdict: Verdict,
-    /// The rule or the policy that decides.
-    pub by: String,
-}
-
-impl std::fmt::Display for Claim {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = &self.what;
-        match &self.answer {
-            Answer::Holds => write!(f, "holds: {what}"),
-            Answer::Rests(example) => write!(
-                f,
-                "holds: {what}; it rests on what depends on more than the packet, such as {}",
-                example.by
-            ),
-            Answer::Broken(example) | Answer::Doubtful(example) => {
-                let grade = match self.answer {
-                    Answer::Broken(_) => "does not hold",
-                    _ => "cannot be shown",
-                };
-                write!(
-                    f,
-                    "{grade}: {what}: camfw trace {}: {} by {}",
-                    example.packet, example.verdict, example.by
-                )
-            }
-            Answer::TooLarge(most) => {
-                write!(
-                    f,
-                    "cannot be shown: {what}: that takes more work than a proof may"
-                )?;
-                match most {
-                    Some(most) => write!(f, "; {most}"),
-                    None => Ok(()),
-                }
-            }
-        }
-    }
-}
+pub use result::{Answer, Claim, Counterexample};
 
 /// The first claim about a policy and its rules that does not hold, in words.
 pub fn broken(policy: &Policy, rules: &Families<Ruleset>) -> Option<String> {
@@ -727,54 +650,4 @@ fn largest_line(policy: &Policy) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::error::Error;
-
-    use super::*;
-    use crate::plan::Plan;
-    use crate::policy::Answers;
-    use crate::source::Source;
-
-    /// A line from so many sources to so many destinations, below a line for one.
-    fn plan(sources: usize, destinations: usize) -> Result<Plan, Box<dyn Error>> {
-        let list = |addresses: Vec<String>| format!("[{}]", addresses.join(", "));
-        let sources = (0..sources).map(|number| format!("\"192.168.5.{}\"", number + 2));
-        let destinations = (0..destinations).map(|number| {
-            let spread = number * 7919 % 65_536;
-            format!("\"203.0.{}.{}\"", spread / 256, spread % 256)
-        });
-        let text = format!(
-            "[zones.private]\nrole = \"private\"\ninterface = \"eth1\"\naddress = \"192.168.5.1/24\"\n\
-             [zones.external]\nrole = \"external\"\ninterface = \"eth0\"\naddress = \"10.1.1.2/24\"\n\
-             [[allow]]\nfrom = \"private\"\nto = \"router\"\nservice = \"ssh\"\n\
-             [[allow]]\nfrom = \"private\"\nto = \"external\"\nservice = \"https\"\nsource = {}\naddress = {}\n",
-            list(sources.collect()),
-            list(destinations.collect()),
-        );
-        Ok(crate::plan(
-            &Source::new("camfw.toml", text),
-            &Answers::new(),
-        )?)
-    }
-
-    #[test]
-    fn a_line_of_many_sources_and_destinations_has_as_many_rules_as_addresses()
-    -> Result<(), Box<dyn Error>> {
-        let plan = plan(249, 1500)?;
-        let rules = plan.rules.v4.tables().flat_map(|(_, table)| &table.chains);
-        let rules: usize = rules.map(|chain| chain.rules.len()).sum();
-        assert!(rules < 4 * (249 + 1500), "{rules} rules");
-        assert_eq!(broken(&plan.policy, &plan.rules), None);
-        Ok(())
-    }
-
-    #[test]
-    fn a_proof_past_its_bound_names_the_line() -> Result<(), Box<dyn Error>> {
-        let plan = plan(249, 1500)?;
-        let why = broken_within(&plan.policy, &plan.rules, 10_000).unwrap_or_default();
-        assert!(why.contains("takes more work than a proof may"), "{why}");
-        let line = "camfw.toml:13, with 249 sources and 1500 destinations: write networks";
-        assert!(why.contains(line), "{why}");
-        Ok(())
-    }
-}
+mod tests;

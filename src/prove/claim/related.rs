@@ -4,8 +4,8 @@ use super::Proof;
 use crate::policy::Endpoint;
 use crate::prove::belongs;
 use crate::prove::diagram::Set;
+use crate::prove::hook_path::Way;
 use crate::prove::packet::{Field, State};
-use crate::prove::reach::Way;
 
 use super::Answer;
 

@@ -1,0 +1,211 @@
+//! What passes beside the allow lines: the loopback, leases, neighbours, the router's own packets.
+
+use super::{DHCP_CLIENT, DHCP_SERVER, Intent};
+use crate::family::IpFamily;
+use crate::field::PortRange;
+use crate::netfilter::{Protocol, TcpFlags};
+use crate::policy::{Allow, Egress, Endpoint};
+use crate::prove::bounds::Three;
+use crate::prove::diagram::Set;
+use crate::prove::hook_path::Way;
+use crate::prove::packet::{Field, Interfaces, State};
+use crate::registry::{group, icmpv6};
+
+impl<'a, 's> Intent<'a, 's> {
+    pub(super) fn udp_between(&mut self, from: PortRange, to: PortRange) -> Set {
+        let sets = [
+            self.of(Protocol::Udp),
+            self.ports(Field::DestinationPort, to),
+            self.ports(Field::SourcePort, from),
+        ];
+        self.space.all(&sets)
+    }
+
+    /// What the zones whose address comes by DHCP take and ask: what belongs to
+    /// no connection yet, since answers may be broadcast.
+    pub fn leases(&mut self, way: Way) -> Set {
+        let mut sets = Vec::new();
+        for (index, zone) in self.policy.indexed_zones() {
+            if !zone.dhcp || self.space.family == IpFamily::V6 {
+                continue;
+            }
+            let end = Endpoint::Zone(index);
+            let parts = match way {
+                Way::Forward => continue,
+                Way::Input => [
+                    self.udp_between(DHCP_SERVER, DHCP_CLIENT),
+                    self.by(Field::In, end),
+                    self.known_sources(index),
+                ],
+                Way::Output => [
+                    self.udp_between(DHCP_CLIENT, DHCP_SERVER),
+                    self.by(Field::Out, end),
+                    Set::FULL,
+                ],
+            };
+            sets.push(self.space.all(&parts));
+        }
+        let leases = self.space.diagrams.union(&sets);
+        let new = self.space.states(&[State::New]);
+        self.space.diagrams.and(leases, new)
+    }
+
+    /// The ICMPv6 without which there is no link, from where it can be.
+    pub(super) fn neighbours(&mut self, way: Way) -> Set {
+        if self.space.family == IpFamily::V4 || way == Way::Forward {
+            return Set::EMPTY;
+        }
+        let of = self.of(Protocol::Icmpv6);
+        let mut kinds = Vec::new();
+        for message in icmpv6::NEIGHBOURS {
+            let kind = self.space.equal(Field::IcmpType, message.number.into());
+            let hops = self.space.equal(Field::Hops, message.hop_limit.into());
+            kinds.push(self.space.all(&[hops, kind, of]));
+        }
+        let mut neighbours = self.space.diagrams.union(&kinds);
+        if way == Way::Input {
+            for (index, _) in self.policy.indexed_zones() {
+                let here = self.by(Field::In, Endpoint::Zone(index));
+                let sources = self.known_sources(index);
+                let spoofed = self.space.diagrams.minus(here, sources);
+                neighbours = self.space.diagrams.minus(neighbours, spoofed);
+            }
+            let by_another = self.by_another_interface();
+            neighbours = self.space.diagrams.minus(neighbours, by_another);
+        }
+        neighbours
+    }
+
+    /// What the router may send if the file does not list it.
+    pub(super) fn egress(&mut self, way: Way) -> Set {
+        match (way, self.policy.egress) {
+            (Way::Output, Egress::Open) => {
+                let invalid = self.space.states(&[State::Invalid]);
+                let middle = self.picked_up_in_the_middle();
+                let unasked = self.unasked();
+                self.space.all(&[!invalid, !middle, !unasked])
+            }
+            _ => Set::EMPTY,
+        }
+    }
+
+    /// What would bring a TCP connection back to life that has ended, if the router
+    /// sent it: a segment that opens none.
+    pub(super) fn picked_up_in_the_middle(&mut self) -> Set {
+        let of_tcp = self.of(Protocol::Tcp);
+        let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
+        let opening = self.space.masked(Field::Flags, mask.into(), flags.into());
+        let middle = self.space.diagrams.minus(of_tcp, opening);
+        let new = self.space.states(&[State::New]);
+        self.space.diagrams.and(new, middle)
+    }
+
+    /// The same of UDP: a datagram to nobody who asked, from the port of a service
+    /// that the router offers, or once did.
+    pub(super) fn unasked(&mut self) -> Set {
+        let offers = |allow: &&Allow| allow.flows.iter().any(|flow| flow.to == Endpoint::Router);
+        let services = self.policy.allows.iter().filter(offers);
+        let services = services.flat_map(|allow| &allow.services);
+        let offered: Vec<PortRange> = services.flat_map(|service| service.udp.clone()).collect();
+        let once = self.policy.udp_once_offered.ranges();
+        let ports: Vec<Set> = offered
+            .iter()
+            .chain(once)
+            .map(|ports| self.ports(Field::SourcePort, *ports))
+            .collect();
+        let ports = self.space.diagrams.union(&ports);
+        let of_udp = self.of(Protocol::Udp);
+        let mut served = self.space.diagrams.and(of_udp, ports);
+        let is_offered = |port| {
+            let port = PortRange::port(port);
+            offered.iter().any(|offered| offered.contains(port))
+        };
+        for (from, to) in group::sent_unasked(is_offered) {
+            let to = to.map_or(Set::FULL, |to| {
+                self.ports(Field::DestinationPort, PortRange::port(to))
+            });
+            let from = self.ports(Field::SourcePort, PortRange::port(from));
+            let passes = self.space.all(&[from, to, of_udp]);
+            served = self.space.diagrams.minus(served, passes);
+        }
+        let new = self.space.states(&[State::New]);
+        self.space.diagrams.and(new, served)
+    }
+
+    /// What belongs to a connection that was let through, wherever it comes from
+    /// that it can come from; and everything of the router to itself.
+    pub fn carried(&mut self, way: Way) -> Three {
+        let loopback = self.loopback();
+        let loopback = self.not_sent_on(loopback);
+        let established = self.space.states(&[State::Established]);
+        let expected = self.expected(way);
+        if way == Way::Output {
+            let surely = self
+                .space
+                .diagrams
+                .union(&[established, expected, loopback]);
+            // At a rate, so that they may pass and need not.
+            let answers = self.own_errors();
+            return Three {
+                may: self.space.diagrams.or(surely, answers),
+                must: surely,
+            };
+        }
+        let errors = self.errors();
+        let part = self.space.diagrams.union(&[established, expected, errors]);
+        let (mut spoofed, mut unsure) = (Set::EMPTY, Set::EMPTY);
+        for (index, _) in self.policy.indexed_zones() {
+            let here = self.by(Field::In, Endpoint::Zone(index));
+            let sources = self.sources(index);
+            let other = self.space.diagrams.minus(here, sources);
+            spoofed = self.space.diagrams.or(spoofed, other);
+            // Where it was going before nat is not known, and whether a host may
+            // be without an address depends on it.
+            let fields = [Field::Destination, Field::DestinationPort];
+            let wherever = self.space.forget(sources, &fields);
+            let other = self.space.diagrams.minus(wherever, sources);
+            let other = self.space.diagrams.and(other, here);
+            let none = self.space.equal(Field::Source, 0);
+            let none = self.space.diagrams.and(none, here);
+            let other = self.space.diagrams.or(other, none);
+            unsure = self.space.diagrams.or(unsure, other);
+        }
+        if self.space.family == IpFamily::V6 {
+            let by_another = self.by_another_interface();
+            spoofed = self.space.diagrams.or(spoofed, by_another);
+        }
+        let surely = self.space.all(&[part, !spoofed, !unsure]);
+        let perhaps = self.space.diagrams.and(part, unsure);
+        let perhaps = self.space.diagrams.or(perhaps, surely);
+        let loopback = match way {
+            Way::Input => loopback,
+            _ => Set::EMPTY,
+        };
+        Three {
+            may: self.space.diagrams.or(perhaps, loopback),
+            must: self.space.diagrams.or(surely, loopback),
+        }
+    }
+
+    /// Sources of zones by an interface that is not theirs. For IPv4 rp_filter keeps
+    /// them out, which no rule says.
+    pub(super) fn by_another_interface(&mut self) -> Set {
+        let loopback = self.space.equal(Field::In, Interfaces::LOOPBACK);
+        let mut all = Set::EMPTY;
+        for (index, zone) in self.policy.indexed_zones() {
+            let here = self.by(Field::In, Endpoint::Zone(index));
+            let networks = self.networks_of(zone);
+            let sources = self.networks(Field::Source, &networks);
+            let elsewhere = self.space.all(&[sources, !here, !loopback]);
+            all = self.space.diagrams.or(all, elsewhere);
+        }
+        all
+    }
+
+    /// The packets of the router to itself.
+    pub fn loopback(&mut self) -> Set {
+        let inward = self.space.equal(Field::In, Interfaces::LOOPBACK);
+        let outward = self.space.equal(Field::Out, Interfaces::LOOPBACK);
+        self.space.diagrams.or(inward, outward)
+    }
+}

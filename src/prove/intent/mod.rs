@@ -1,0 +1,336 @@
+//! The packets that a policy means to let through, straight from its lines.
+//!
+//! Owns the meaning of zones, cameras and allow lines as sets. Knows nothing of
+//! rules: what the compiler makes of the same policy is held against this.
+
+mod carried;
+mod rewritten;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+
+use super::bounds::Three;
+use super::condition::network_range;
+use super::diagram::Set;
+use super::hook_path::Way;
+use super::packet::{Field, NO_INTERFACE, State};
+use super::space::Space;
+use crate::family::IpFamily;
+use crate::field::PortRange;
+use crate::netfilter::{Protocol, TcpFlags};
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Policy, Service, Zone, ZoneIndex};
+use crate::registry::{group, icmpv6, port};
+
+/// A policy's meaning in one family.
+pub struct Intent<'a, 's> {
+    pub(super) policy: &'a Policy,
+    /// Its packets.
+    pub space: &'s mut Space,
+    known: &'s mut Known,
+}
+
+/// What was made once: the sources of zones, and the packets of services.
+#[derive(Default)]
+pub struct Known {
+    sources: BTreeMap<ZoneIndex, Set>,
+    services: Vec<(bool, Vec<Service>, Set)>,
+}
+
+/// Which way a flow takes; none inside one zone.
+pub fn way_of(flow: Flow) -> Option<Way> {
+    match (flow.from, flow.to) {
+        (Endpoint::Zone(from), Endpoint::Zone(to)) => (from != to).then_some(Way::Forward),
+        (Endpoint::Zone(_), Endpoint::Router) => Some(Way::Input),
+        (Endpoint::Router, Endpoint::Zone(_)) => Some(Way::Output),
+        (Endpoint::Router, Endpoint::Router) => None,
+    }
+}
+
+/// The place of a zone's interface.
+pub fn place(space: &Space, zone: &Zone) -> u128 {
+    // It is there: a proof names every zone's interface.
+    space
+        .interfaces
+        .place(zone.interface.as_str())
+        .unwrap_or(u128::MAX)
+}
+
+/// The networks of both families that a zone's hosts are in.
+pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
+    let ipv4 = policy.networks_of(zone).into_iter().map(IpNet::V4);
+    let ipv6 = policy.networks6_of(zone).into_iter().map(IpNet::V6);
+    ipv4.chain(ipv6).collect()
+}
+
+impl<'a, 's> Intent<'a, 's> {
+    /// A policy's packets in a space.
+    pub fn new(policy: &'a Policy, space: &'s mut Space, known: &'s mut Known) -> Intent<'a, 's> {
+        Intent {
+            policy,
+            space,
+            known,
+        }
+    }
+
+    /// The packets that may open a connection on a way, and those that surely can.
+    pub fn opened(&mut self, way: Way) -> Three {
+        let zones = self.policy.indexed_zones();
+        let endpoints = zones.map(|(index, _)| Endpoint::Zone(index));
+        let endpoints: Vec<Endpoint> = endpoints.chain([Endpoint::Router]).collect();
+        let mut sets: Vec<Three> = Vec::new();
+        for from in &endpoints {
+            for to in &endpoints {
+                let flow = Flow {
+                    from: *from,
+                    to: *to,
+                };
+                if way_of(flow) != Some(way) {
+                    continue;
+                }
+                let allows: Vec<&Allow> = self.policy.allows_of(flow).collect();
+                if allows.is_empty() {
+                    continue;
+                }
+                let lines = self.opened_by(flow, &allows);
+                let ends = self.ends(flow);
+                let source = self.opening_sources(flow.from);
+                let between = self.space.diagrams.and(ends, source);
+                sets.push(self.space.and(lines, Three::exactly(between)));
+            }
+        }
+        let new = self.space.states(&[State::New]);
+        let mut opened = self.union(&sets);
+        opened = self.space.and(opened, Three::exactly(new));
+        let more = [self.leases(way), self.neighbours(way), self.egress(way)];
+        let more = self.space.diagrams.union(&more);
+        let more = self.not_sent_on(more);
+        self.space.or(opened, Three::exactly(more))
+    }
+
+    /// The packets of allow lines on a flow. What a forward or a proxy sent on is
+    /// there beside what came as it is; where it was sent to goes by that alone if
+    /// the line names just that.
+    fn opened_by(&mut self, flow: Flow, allows: &[&Allow]) -> Three {
+        let lines = self.lines(flow.to, allows);
+        let lines = self.union(&lines);
+        let redirects = self.redirects(flow);
+        if redirects.is_empty() {
+            return self.as_they_came(lines);
+        }
+        let mut sent_on = Vec::new();
+        for redirect in redirects {
+            let set = self.space.diagrams.and(redirect.there, redirect.came);
+            sent_on.push(set);
+        }
+        let sent_on = self.space.diagrams.union(&sent_on);
+        let mut direct = Vec::new();
+        for allow in allows {
+            let line = self.lines(flow.to, &[allow]);
+            let line = self.union(&line);
+            let alone = self.sent_on_alone(flow, allow);
+            direct.push(self.space.minus(line, Three::exactly(alone)));
+        }
+        let direct = self.union(&direct);
+        let direct = self.as_they_came(direct);
+        let rewritten = self.space.equal(Field::Dnat, 1);
+        let sent_on = self.space.diagrams.and(sent_on, rewritten);
+        let redirected = self.space.and(lines, Three::exactly(sent_on));
+        self.space.or(direct, redirected)
+    }
+
+    fn union(&mut self, sets: &[Three]) -> Three {
+        match sets {
+            [] => Three::NONE,
+            [one] => *one,
+            _ => {
+                let (left, right) = sets.split_at(sets.len() / 2);
+                let (left, right) = (self.union(left), self.union(right));
+                self.space.or(left, right)
+            }
+        }
+    }
+
+    /// The packets of allow lines, on whatever flow: those with the same services
+    /// and destinations together, since a thousand cameras differ by their source.
+    fn lines(&mut self, to: Endpoint, allows: &[&Allow]) -> Vec<Three> {
+        let alike = |a: &Allow, b: &Allow| {
+            always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
+        };
+        let mut groups: Vec<(&Allow, Addresses, Vec<&Allow>)> = Vec::new();
+        for allow in allows {
+            match groups.iter_mut().find(|(first, ..)| alike(first, allow)) {
+                Some((_, all, members)) => {
+                    all.extend(&allow.sources);
+                    members.push(allow);
+                }
+                None => groups.push((allow, allow.sources.clone(), vec![allow])),
+            }
+        }
+        let mut lines = Vec::new();
+        for (allow, sources, members) in groups {
+            let services = self.services(&allow.services, true);
+            let destinations = match (to, &allow.destinations) {
+                (Endpoint::Router, Addresses::Any) => self.routers_own(),
+                (_, destinations) => self.addresses(Field::Destination, destinations),
+            };
+            let sources = self.addresses(Field::Source, &sources);
+            let others = self.unaddressed_others(&members);
+            let sources = self.space.diagrams.minus(sources, others);
+            let may = self.space.all(&[services, destinations, sources]);
+            let must = if always(allow) { may } else { Set::EMPTY };
+            lines.push(Three { may, must });
+        }
+        lines
+    }
+
+    /// Packets from 0.0.0.0 of others than the cameras whose own lines these are, where
+    /// all of them are known by a hardware address.
+    fn unaddressed_others(&mut self, lines: &[&Allow]) -> Set {
+        if self.space.family == IpFamily::V6 {
+            return Set::EMPTY;
+        }
+        let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut macs = Vec::new();
+        for line in lines.iter().filter(|it| it.sources.holds(unspecified)) {
+            let mut cameras = self.policy.cameras.iter();
+            let own = cameras.find(|camera| Some(&camera.name) == line.camera.as_ref());
+            match own.and_then(|camera| camera.mac) {
+                Some(mac) => macs.push(mac.number()),
+                None => return Set::EMPTY,
+            }
+        }
+        let macs = self.space.one_of(Field::Mac, &macs);
+        let none = self.space.equal(Field::Source, 0);
+        self.space.diagrams.minus(none, macs)
+    }
+
+    /// The packets to the router where a line to it says no more: to its address on
+    /// the interface that they came in by, or to a group at which their service is
+    /// asked.
+    pub fn routers_own(&mut self) -> Set {
+        let mut sets = vec![self.space.equal(Field::Local, 1)];
+        for service in group::services() {
+            let groups = service.groups.iter().copied();
+            let groups: Vec<IpNet> = groups.map(IpNet::from).collect();
+            let parts = [
+                self.ports(Field::DestinationPort, PortRange::port(service.port)),
+                self.of(Protocol::Udp),
+                self.networks(Field::Destination, &groups),
+            ];
+            sets.push(self.space.all(&parts));
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    /// The packets of any of these services; of TCP those that open a connection,
+    /// or all.
+    pub fn services(&mut self, services: &[Service], opening: bool) -> Set {
+        let mut known = self.known.services.iter();
+        let same = known.find(|(how, of, _)| *how == opening && of == services);
+        if let Some((.., set)) = same {
+            return *set;
+        }
+        let set = self.services_anew(services, opening);
+        let known = (opening, services.to_vec(), set);
+        self.known.services.push(known);
+        set
+    }
+
+    fn services_anew(&mut self, services: &[Service], opening: bool) -> Set {
+        let mut sets = Vec::new();
+        for service in services {
+            for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)]
+            {
+                let ranges: Vec<Set> = ports
+                    .iter()
+                    .map(|ports| self.ports(Field::DestinationPort, *ports))
+                    .collect();
+                let ports = self.space.diagrams.union(&ranges);
+                let of = self.of(protocol);
+                let mut set = self.space.diagrams.and(of, ports);
+                if protocol == Protocol::Tcp && opening {
+                    let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
+                    let opening = self.space.masked(Field::Flags, mask.into(), flags.into());
+                    set = self.space.diagrams.and(set, opening);
+                }
+                sets.push(set);
+            }
+            for icmp in &service.icmp {
+                let (protocol, icmp) = match self.space.family {
+                    IpFamily::V4 => (Protocol::Icmp, *icmp),
+                    IpFamily::V6 => match icmpv6::counterpart(*icmp) {
+                        Some(icmp) => (Protocol::Icmpv6, icmp),
+                        None => continue,
+                    },
+                };
+                let of = self.of(protocol);
+                let kind = self.space.equal(Field::IcmpType, icmp.number().into());
+                let code = match icmp.code() {
+                    None => Set::FULL,
+                    Some(code) => self.space.equal(Field::IcmpCode, code.into()),
+                };
+                sets.push(self.space.all(&[code, kind, of]));
+            }
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    fn ports(&mut self, field: Field, ports: PortRange) -> Set {
+        self.space
+            .range(field, ports.first().into(), ports.last().into())
+    }
+
+    fn of(&mut self, protocol: Protocol) -> Set {
+        self.space.equal(Field::Protocol, protocol.number().into())
+    }
+
+    /// The packets with one of these addresses.
+    pub fn addresses(&mut self, field: Field, addresses: &Addresses) -> Set {
+        match addresses {
+            Addresses::Any => Set::FULL,
+            Addresses::Only(networks) => self.networks(field, networks),
+        }
+    }
+
+    /// The packets with an address in one of these networks, of this family.
+    pub fn networks(&mut self, field: Field, networks: &[IpNet]) -> Set {
+        let ours = self.space.family == IpFamily::V4;
+        let ours = networks.iter().filter(|net| net.addr().is_ipv4() == ours);
+        self.space
+            .in_ranges(field, ours.map(|it| network_range(*it)))
+    }
+
+    /// The packets between the interfaces of a flow.
+    pub fn ends(&mut self, flow: Flow) -> Set {
+        let inward = self.by(Field::In, flow.from);
+        let outward = self.by(Field::Out, flow.to);
+        self.space.diagrams.and(inward, outward)
+    }
+
+    /// The packets by an end's interface; the router has none.
+    pub fn by(&mut self, field: Field, end: Endpoint) -> Set {
+        let place = match end {
+            Endpoint::Router => NO_INTERFACE,
+            Endpoint::Zone(zone) => place(self.space, self.policy.zone(zone)),
+        };
+        self.space.range(field, place, place)
+    }
+
+    fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
+        networks_of(self.policy, zone)
+    }
+}
+
+/// Whether a line lets packets through whenever and however many they are.
+fn always(allow: &Allow) -> bool {
+    allow.limit.is_none()
+        && allow.connections.is_none()
+        && allow.block_after.is_none()
+        && allow.when.is_none()
+}
+
+const DHCP_SERVER: PortRange = PortRange::port(port::DHCP_SERVER);
+const DHCP_CLIENT: PortRange = PortRange::port(port::DHCP_CLIENT);

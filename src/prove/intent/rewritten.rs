@@ -1,0 +1,232 @@
+//! Packets whose destination a forward or a proxy rewrites.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+
+use super::{Intent, place};
+use crate::family::IpFamily;
+use crate::field::PortRange;
+use crate::netfilter::Protocol;
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, ProxyWay};
+use crate::prove::bounds::Three;
+use crate::prove::condition::{address, network_range};
+use crate::prove::diagram::Set;
+use crate::prove::packet::{Field, State};
+
+/// A forward, or a proxy on the router.
+pub(super) struct Redirect {
+    pub(super) to: SentTo,
+    /// Whether where it sends packets is open to others as well.
+    pub(super) direct: bool,
+    /// All packets there.
+    pub(super) there: Set,
+    /// Where they were going before.
+    pub(super) came: Set,
+}
+
+/// Where packets are sent.
+pub(super) enum SentTo {
+    /// To a host of a zone.
+    Host(Endpoint, Ipv4Addr),
+    /// To a TCP port of the router itself.
+    Port(u16),
+}
+
+/// Whether addresses hold a host by itself and in no network of theirs.
+pub(super) fn names(addresses: &Addresses, host: Ipv4Addr) -> bool {
+    let host = IpNet::from(IpAddr::V4(host));
+    match addresses {
+        Addresses::Any => false,
+        Addresses::Only(networks) => {
+            let mut holding = networks.iter().filter(|network| network.contains(&host));
+            holding.clone().next().is_some() && holding.all(|network| *network == host)
+        }
+    }
+}
+
+impl<'a, 's> Intent<'a, 's> {
+    /// Those of a set that no forward has sent on to open a connection.
+    pub(super) fn not_sent_on(&mut self, set: Set) -> Set {
+        let as_is = self.space.equal(Field::Dnat, 0);
+        let new = self.space.states(&[State::New]);
+        let real = self.space.diagrams.or(as_is, !new);
+        self.space.diagrams.and(set, real)
+    }
+
+    pub(super) fn as_they_came(&mut self, packets: Three) -> Three {
+        let as_is = self.space.equal(Field::Dnat, 0);
+        self.space.and(packets, Three::exactly(as_is))
+    }
+
+    /// The forwards and the proxies on the router that send on the packets of a zone.
+    /// Routing is left open, so that each may go any way.
+    pub(super) fn redirects(&mut self, flow: Flow) -> Vec<Redirect> {
+        let mut all = Vec::new();
+        let Endpoint::Zone(from) = flow.from else {
+            return all;
+        };
+        let policy = self.policy;
+        // What IPv6 has addresses enough for is not sent on.
+        let rewrites = self.space.family == IpFamily::V4;
+        let here = |it: &&Forward| it.from == from && rewrites;
+        for forward in policy.forwards.iter().filter(here) {
+            let zone = policy.zone(from);
+            let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+            let own = match zone.dhcp {
+                true => Set::FULL,
+                false => self.networks(Field::OriginalDestination, &own),
+            };
+            let port = self.ports(Field::OriginalPort, PortRange::port(forward.port));
+            let came = self.space.diagrams.and(own, port);
+            let host = IpNet::from(IpAddr::V4(forward.address));
+            let parts = [
+                self.ports(Field::DestinationPort, PortRange::port(forward.to_port)),
+                self.of(forward.protocol),
+                self.networks(Field::Destination, &[host]),
+            ];
+            all.push(Redirect {
+                to: SentTo::Host(Endpoint::Zone(forward.to), forward.address),
+                direct: forward.direct,
+                there: self.space.all(&parts),
+                came,
+            });
+        }
+        let here = place(self.space, policy.zone(from));
+        let own = self.space.own_addresses.get(&here).copied();
+        for proxy in policy.proxies.iter().filter(|it| it.from == from) {
+            let ProxyWay::Here(port) = &proxy.way else {
+                continue;
+            };
+            let Some(own) = own.filter(|_| rewrites) else {
+                all.push(Redirect {
+                    to: SentTo::Port(*port),
+                    direct: proxy.direct,
+                    there: Set::EMPTY,
+                    came: Set::EMPTY,
+                });
+                continue;
+            };
+            let others: Vec<IpNet> = policy
+                .indexed_zones()
+                .flat_map(|(index, zone)| match index == proxy.to {
+                    true => zone.own().map(|own| IpNet::from(own.addr())).collect(),
+                    false => self.networks_of(zone),
+                })
+                .collect();
+            let others = self.networks(Field::OriginalDestination, &others);
+            let ports: Vec<Set> = proxy
+                .ports
+                .iter()
+                .map(|ports| self.ports(Field::OriginalPort, *ports))
+                .collect();
+            let ports = self.space.diagrams.union(&ports);
+            let parts = [
+                self.ports(Field::DestinationPort, PortRange::port(*port)),
+                self.of(Protocol::Tcp),
+                self.space.equal(Field::Destination, own),
+            ];
+            all.push(Redirect {
+                to: SentTo::Port(*port),
+                direct: proxy.direct,
+                there: self.space.all(&parts),
+                came: self.space.diagrams.minus(ports, others),
+            });
+        }
+        all
+    }
+
+    /// What of a line is there only for what is sent on: it names the host of a
+    /// forward, or is for the router's port of a proxy.
+    pub(super) fn sent_on_alone(&mut self, flow: Flow, allow: &Allow) -> Set {
+        let mut alone = Vec::new();
+        let mut open = Vec::new();
+        for redirect in self.redirects(flow) {
+            let set = match redirect.to {
+                // At whichever address of the router.
+                SentTo::Port(port)
+                    if flow.to == Endpoint::Router && allow.destinations == Addresses::Any =>
+                {
+                    let ports = self.ports(Field::DestinationPort, PortRange::port(port));
+                    let of = self.of(Protocol::Tcp);
+                    self.space.diagrams.and(ports, of)
+                }
+                SentTo::Host(to, host) if to == flow.to && names(&allow.destinations, host) => {
+                    redirect.there
+                }
+                _ => continue,
+            };
+            match redirect.direct {
+                true => open.push(set),
+                false => alone.push(set),
+            }
+        }
+        let alone = self.space.diagrams.union(&alone);
+        let open = self.space.diagrams.union(&open);
+        self.space.diagrams.minus(alone, open)
+    }
+
+    /// The packets that a forward or a transparent proxy on the router sends
+    /// elsewhere than where they were going.
+    pub fn redirected(&mut self) -> Set {
+        let mut sets = Vec::new();
+        if self.space.family == IpFamily::V6 {
+            return Set::EMPTY;
+        }
+        for forward in &self.policy.forwards {
+            let zone = self.policy.zone(forward.from);
+            let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+            let own = match zone.dhcp {
+                true => Set::FULL,
+                false => self.networks(Field::Destination, &own),
+            };
+            let parts = [
+                self.ports(Field::DestinationPort, PortRange::port(forward.port)),
+                self.of(forward.protocol),
+                own,
+                self.by(Field::In, Endpoint::Zone(forward.from)),
+            ];
+            sets.push(self.space.all(&parts));
+        }
+        for proxy in &self.policy.proxies {
+            let ProxyWay::Here(_) = proxy.way else {
+                continue;
+            };
+            for ports in &proxy.ports {
+                let parts = [
+                    self.ports(Field::DestinationPort, *ports),
+                    self.of(Protocol::Tcp),
+                    self.by(Field::In, Endpoint::Zone(proxy.from)),
+                ];
+                sets.push(self.space.all(&parts));
+            }
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    /// Hosts of the zones, the router not among them: what a packet that shows
+    /// something should be from or to.
+    pub fn hosts(&mut self, field: Field) -> Set {
+        let side = match field {
+            Field::Source => Field::In,
+            _ => Field::Out,
+        };
+        let mut hosts = Vec::new();
+        for (index, zone) in self.policy.indexed_zones() {
+            let by = self.by(side, Endpoint::Zone(index));
+            for own in zone.own() {
+                if own.addr().is_ipv4() != (self.space.family == IpFamily::V4) {
+                    continue;
+                }
+                let (mut first, mut last) = network_range(own);
+                if own.max_prefix_len() - own.prefix_len() > 1 {
+                    (first, last) = (first + 1, last - 1);
+                }
+                let inside = self.space.range(field, first, last);
+                let own = self.space.equal(field, address(own.addr()));
+                hosts.push(self.space.all(&[inside, !own, by]));
+            }
+        }
+        self.space.diagrams.union(&hosts)
+    }
+}

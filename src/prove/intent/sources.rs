@@ -1,0 +1,231 @@
+//! Who may send from each zone: its networks, its cameras, and who has no address yet.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+
+use super::{DHCP_CLIENT, DHCP_SERVER, Intent};
+use crate::family::IpFamily;
+use crate::netfilter::Protocol;
+use crate::policy::{Camera, Endpoint, Flow, ProxyWay, Role, Zone, ZoneIndex};
+use crate::prove::condition::address;
+use crate::prove::diagram::Set;
+use crate::prove::packet::{Field, State};
+use crate::registry::{icmpv6, special_purpose};
+
+impl<'a, 's> Intent<'a, 's> {
+    /// The packets with a source that an end can have when it opens a connection.
+    pub fn opening_sources(&mut self, end: Endpoint) -> Set {
+        let Endpoint::Zone(index) = end else {
+            return !self.picked_up_in_the_middle();
+        };
+        let zone = self.policy.zone(index);
+        let known = self.known_sources(index);
+        if zone.role != Role::External {
+            return known;
+        }
+        let reserved = self.reserved(zone);
+        self.space.diagrams.minus(known, reserved)
+    }
+
+    /// The packets with a source that a zone can have. An answer of a transparent
+    /// proxy has that of the server it stands for.
+    pub fn sources(&mut self, index: ZoneIndex) -> Set {
+        let mut sets = vec![self.known_sources(index)];
+        if self.space.family == IpFamily::V4 {
+            for proxy in &self.policy.proxies {
+                if matches!(proxy.way, ProxyWay::Host { zone, .. } if zone == index) {
+                    let part = self.space.states(&[State::Established, State::Related]);
+                    let of = self.of(Protocol::Tcp);
+                    let others = self.neither_near_nor_a_cameras(index);
+                    for ports in &proxy.ports {
+                        let ports = self.ports(Field::SourcePort, *ports);
+                        sets.push(self.space.all(&[ports, of, part, others]));
+                    }
+                }
+            }
+        }
+        self.space.diagrams.union(&sets)
+    }
+
+    /// Sources beyond a zone's networks, from no camera that the file lists in it.
+    pub(super) fn neither_near_nor_a_cameras(&mut self, index: ZoneIndex) -> Set {
+        let near = self.networks_of(self.policy.zone(index));
+        let near = self.networks(Field::Source, &near);
+        let macs = self.policy.cameras_of(index).filter_map(|it| it.mac);
+        let macs: Vec<u128> = macs.map(|mac| mac.number()).collect();
+        let macs = self.space.one_of(Field::Mac, &macs);
+        self.space.diagrams.minus(!near, macs)
+    }
+
+    /// In one of the zone's networks; in an external zone, in none of another's
+    /// and none of the router's own.
+    pub(super) fn known_sources(&mut self, index: ZoneIndex) -> Set {
+        if let Some(set) = self.known.sources.get(&index) {
+            return *set;
+        }
+        let set = self.sources_anew(index);
+        self.known.sources.insert(index, set);
+        set
+    }
+
+    pub(super) fn sources_anew(&mut self, index: ZoneIndex) -> Set {
+        let zone = self.policy.zone(index);
+        if zone.role == Role::External {
+            let others = self.policy.zones.iter();
+            let others = others.filter(|other| other.name != zone.name);
+            let mut networks: Vec<IpNet> =
+                others.flat_map(|other| self.networks_of(other)).collect();
+            networks.extend(zone.own().map(|own| IpNet::from(own.addr())));
+            let spoofed = self.networks(Field::Source, &networks);
+            let nobody = match self.space.family {
+                IpFamily::V4 => Set::EMPTY,
+                IpFamily::V6 => {
+                    let none = self.space.equal(Field::Source, 0);
+                    let unnumbered = self.without_address(index);
+                    self.space.diagrams.minus(none, unnumbered)
+                }
+            };
+            let elsewhere = self.link_local_elsewhere(index);
+            return !self.space.diagrams.union(&[spoofed, elsewhere, nobody]);
+        }
+        let ipv4 = self.space.family == IpFamily::V4;
+        if zone.known_only && !ipv4 {
+            // No camera is known by an IPv6 address.
+            return Set::EMPTY;
+        }
+        let cameras: Vec<&Camera> = match ipv4 {
+            true => self.policy.cameras_of(index).collect(),
+            false => Vec::new(),
+        };
+        let mut networks: Vec<IpNet> = Vec::new();
+        if !zone.known_only {
+            networks.extend(self.networks_of(zone));
+        }
+        // Address and hardware address of a camera belong together, and to no
+        // other camera: policy refuses that.
+        let mut bound = Vec::new();
+        let mut taken = [Vec::new(), Vec::new()];
+        for camera in cameras {
+            networks.push(IpNet::from(IpAddr::V4(camera.address)));
+            if let Some(mac) = camera.mac {
+                let (address, mac) = (u128::from(u32::from(camera.address)), mac.number());
+                bound.push((address, address, self.space.equal(Field::Mac, mac)));
+                taken[0].push(address);
+                taken[1].push(mac);
+            }
+        }
+        let inside = self.networks(Field::Source, &networks);
+        let bound = self.space.by_value(Field::Source, bound);
+        let addresses = self.space.one_of(Field::Source, &taken[0]);
+        let macs = self.space.one_of(Field::Mac, &taken[1]);
+        let others = self.space.all(&[inside, !addresses, !macs]);
+        let mut inside = self.space.diagrams.or(bound, others);
+        if !ipv4 {
+            // The router's own address is nobody's else.
+            let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+            let own = self.networks(Field::Source, &own);
+            let claims = self.claims_of_an_address();
+            let spoofed = self.space.diagrams.minus(own, claims);
+            inside = self.space.diagrams.minus(inside, spoofed);
+        }
+        let unnumbered = self.without_address(index);
+        self.space.diagrams.or(inside, unnumbered)
+    }
+
+    /// What a host says to all when the router asks who has its address.
+    pub(super) fn claims_of_an_address(&mut self) -> Set {
+        let kind = icmpv6::NEIGHBOUR_ADVERTISEMENT.into();
+        let parts = [
+            self.of(Protocol::Icmpv6),
+            self.space.equal(Field::IcmpType, kind),
+            self.networks(Field::Destination, &[special_purpose::GROUPS.into()]),
+        ];
+        self.space.all(&parts)
+    }
+
+    /// From a link-local address to where its link does not lead.
+    pub(super) fn link_local_elsewhere(&mut self, index: ZoneIndex) -> Set {
+        if self.space.family == IpFamily::V4 {
+            return Set::EMPTY;
+        }
+        let zone = self.policy.zone(index);
+        let link = self.networks(Field::Source, &[special_purpose::LINK_LOCAL.into()]);
+        let mut reached: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+        reached.push(special_purpose::LINK_LOCAL.into());
+        reached.push(special_purpose::GROUPS.into());
+        let reached = self.networks(Field::Destination, &reached);
+        self.space.diagrams.minus(link, reached)
+    }
+
+    /// What hosts send before they have an address, or on their link alone.
+    pub(super) fn without_address(&mut self, zone: ZoneIndex) -> Set {
+        if self.space.family == IpFamily::V6 {
+            let link = self.networks(Field::Source, &[special_purpose::LINK_LOCAL.into()]);
+            // Duplicate address detection asks from :: (RFC 4862, 5.4.2).
+            let none = self.space.equal(Field::Source, 0);
+            let icmp = self.of(Protocol::Icmpv6);
+            let groups = self.networks(Field::Destination, &[special_purpose::GROUPS.into()]);
+            let asks = self.space.all(&[icmp, none, groups]);
+            let elsewhere = self.link_local_elsewhere(zone);
+            let link = self.space.diagrams.minus(link, elsewhere);
+            return self.space.diagrams.or(link, asks);
+        }
+        let flow = Flow {
+            from: Endpoint::Zone(zone),
+            to: Endpoint::Router,
+        };
+        let mut services = self
+            .policy
+            .allows_of(flow)
+            .flat_map(|allow| &allow.services);
+        let serves = services.any(|service| {
+            let mut udp = service.udp.iter();
+            udp.any(|ports| ports.contains(DHCP_SERVER))
+        });
+        if !serves {
+            return Set::EMPTY;
+        }
+        // From 0.0.0.0 (RFC 2131, 4.1).
+        let everybody = address(Ipv4Addr::BROADCAST.into());
+        // Where cameras alone send that are listed, each by its hardware address, no
+        // other one asks.
+        let macs: Option<Vec<u128>> = self
+            .policy
+            .cameras_of(zone)
+            .map(|camera| camera.mac.map(|mac| mac.number()))
+            .collect();
+        let by = match macs {
+            Some(macs) if self.policy.zone(zone).known_only => self.space.one_of(Field::Mac, &macs),
+            _ => Set::FULL,
+        };
+        let sets = [
+            self.space.equal(Field::Source, 0),
+            by,
+            self.space.equal(Field::Destination, everybody),
+            self.udp_between(DHCP_CLIENT, DHCP_SERVER),
+        ];
+        self.space.all(&sets)
+    }
+
+    /// Sources that nobody on the internet has, but for those that the file takes.
+    pub(super) fn reserved(&mut self, zone: &Zone) -> Set {
+        let listed = match self.space.family {
+            IpFamily::V4 => special_purpose::IPV4,
+            IpFamily::V6 => special_purpose::IPV6,
+        };
+        let ipv4 = self.space.family == IpFamily::V4;
+        // Behind another router the zone's own network is one of them.
+        let own = self.networks_of(zone).into_iter();
+        let own = own.filter(|own| listed.iter().any(|row| row.network.contains(own)));
+        let accepted: Vec<IpNet> = own.chain(zone.accept_bogons.iter().copied()).collect();
+        let dropped: Vec<IpNet> = listed
+            .iter()
+            .filter(|row| !(zone.dhcp && row.private && ipv4))
+            .map(|row| row.network)
+            .collect();
+        let accepted = self.networks(Field::Source, &accepted);
+        let dropped = self.networks(Field::Source, &dropped);
+        self.space.diagrams.minus(dropped, accepted)
+    }
+}

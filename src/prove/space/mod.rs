@@ -1,0 +1,382 @@
+//! Sets of packets, by their fields.
+//!
+//! Owns where each field is in the decision diagrams. Knows nothing of rules.
+
+mod hardware;
+mod own;
+mod pick;
+mod rewritten;
+
+use std::collections::BTreeMap;
+
+use super::bounds::Three;
+use super::diagram::{Diagrams, Set};
+use super::packet::{Field, Interfaces, Packet, State};
+use crate::family::IpFamily;
+pub(super) use hardware::HARDWARE_BITS;
+use hardware::Hardware;
+pub use own::OwnAddresses;
+
+/// The packets of one family, and sets of them.
+pub struct Space {
+    /// The sets.
+    pub diagrams: Diagrams,
+    /// Which addresses.
+    pub family: IpFamily,
+    /// Which interfaces.
+    pub interfaces: Interfaces,
+    /// Whether it matters that a packet that is passed on has one hop less left.
+    pub forwarding_counts: bool,
+    /// The router's own address on an interface, where it is known.
+    pub own_addresses: BTreeMap<u128, u128>,
+    /// What is known of the addresses on each interface.
+    own: OwnAddresses,
+    hardware: Hardware,
+    layout: [(u32, u32, u32); Field::ALL.len()],
+}
+
+/// The most nodes of one proof: about 200 MiB.
+pub(super) const NODES_MAX: usize = 6 << 20;
+
+impl Space {
+    /// Every packet of a family over these interfaces.
+    pub fn new(family: IpFamily, interfaces: Interfaces) -> Space {
+        let interface_bits = usize::BITS - (interfaces.len() - 1).leading_zeros();
+        let mut layout = [(0, 1, 0); Field::ALL.len()];
+        let mut next = 0;
+        for field in Field::ALL {
+            let bits = field.bits(family, interface_bits);
+            if field.is_beside() {
+                continue;
+            }
+            let group = std::iter::once(&field).chain(field.beside());
+            let stride = 1 + field.beside().len() as u32;
+            for (place, member) in group.enumerate() {
+                layout[*member as usize] = (next + place as u32, stride, bits);
+            }
+            next += stride * bits;
+        }
+        Space {
+            diagrams: Diagrams::new(NODES_MAX),
+            family,
+            interfaces,
+            forwarding_counts: false,
+            own_addresses: BTreeMap::new(),
+            own: OwnAddresses::default(),
+            hardware: Hardware::default(),
+            layout,
+        }
+    }
+
+    /// Notes what is known of the addresses on each interface.
+    pub fn know_own(&mut self, own: OwnAddresses) {
+        self.own = own;
+    }
+
+    /// Whether a destination is the router's own on an interface; None where that is
+    /// not known.
+    pub fn is_local(&self, interface: u128, destination: u128) -> Option<bool> {
+        if self.is_nobodys(destination) {
+            return Some(false);
+        }
+        match self.own.there.get(&interface) {
+            Some(there) if there.own.contains(&destination) => Some(true),
+            Some(there) if there.nobodys.contains(&destination) => Some(false),
+            Some(_) => {
+                let mut all = self.own.there.values();
+                let elsewhere = all.any(|there| there.own.contains(&destination));
+                elsewhere.then_some(false)
+            }
+            None => None,
+        }
+    }
+
+    /// Whether an address is no single host's: a group, or everybody.
+    fn is_nobodys(&self, address: u128) -> bool {
+        let (first, last) = self.groups();
+        (first..=last).contains(&address)
+            || self.family == IpFamily::V4 && address == u128::from(u32::MAX)
+    }
+
+    fn groups(&self) -> (u128, u128) {
+        match self.family {
+            IpFamily::V4 => (0xe000_0000, 0xefff_ffff),
+            IpFamily::V6 => (0xff << 120, u128::MAX),
+        }
+    }
+
+    /// The packets in which what is known of the router's own addresses is so; of
+    /// packets of a connection it is left open, as their destination may be.
+    pub fn local_as_known(&mut self) -> Set {
+        let all: Vec<u128> = self
+            .own
+            .there
+            .values()
+            .flat_map(|it| it.own.clone())
+            .collect();
+        // A group's type is MULTICAST, and everybody's BROADCAST, on whichever interface
+        // (__inet_dev_addr_type in net/ipv4/fib_frontend.c, ipv6_addr_type).
+        let (first, last) = self.groups();
+        let groups = self.range(Field::Destination, first, last);
+        let everybody = match self.family {
+            IpFamily::V4 => self.equal(Field::Destination, u32::MAX.into()),
+            IpFamily::V6 => Set::EMPTY,
+        };
+        let nobodys = self.diagrams.or(groups, everybody);
+        let local = self.equal(Field::Local, 1);
+        let mut wrong = vec![self.diagrams.and(nobodys, local)];
+        for (interface, there) in self.own.there.clone() {
+            let mut none = there.nobodys.clone();
+            none.extend(all.iter().filter(|own| !there.own.contains(own)));
+            let none = self.one_of(Field::Destination, &none);
+            let own = self.one_of(Field::Destination, &there.own);
+            let here = self.equal(Field::In, interface);
+            let none = self.diagrams.and(none, local);
+            let own = self.diagrams.minus(own, local);
+            let either = self.diagrams.or(none, own);
+            wrong.push(self.diagrams.and(either, here));
+        }
+        let wrong = self.diagrams.union(&wrong);
+        let new = self.states(&[State::New]);
+        !self.diagrams.and(wrong, new)
+    }
+
+    /// How wide a field is, in bits.
+    pub fn bits_of(&self, field: Field) -> u32 {
+        self.layout[field as usize].2
+    }
+
+    /// The highest value of a field.
+    pub fn highest(&self, field: Field) -> u128 {
+        u128::MAX >> (128 - self.bits_of(field))
+    }
+
+    /// The variables of a field from its highest bit, each with that bit's
+    /// weight.
+    fn variables(&self, field: Field) -> impl DoubleEndedIterator<Item = (u32, u128)> + use<> {
+        let (start, stride, bits) = self.layout[field as usize];
+        (0..bits).map(move |bit| (start + bit * stride, 1 << (bits - 1 - bit)))
+    }
+
+    /// The field that a variable is a bit of.
+    fn field_of(&self, variable: u32) -> Option<Field> {
+        Field::ALL.into_iter().find(|field| {
+            let (start, stride, bits) = self.layout[*field as usize];
+            variable >= start
+                && variable < start + stride * bits
+                && (variable - start).is_multiple_of(stride)
+        })
+    }
+
+    /// The packets whose field is from `first` to `last`; of hardware addresses,
+    /// one alone.
+    pub fn range(&mut self, field: Field, first: u128, last: u128) -> Set {
+        self.range_within(Set::FULL, field, first, last)
+    }
+
+    /// The packets of a set whose field is from `first` to `last`.
+    pub fn range_within(&mut self, set: Set, field: Field, first: u128, last: u128) -> Set {
+        if field == Field::Mac {
+            return match self.hardware_code(first, last) {
+                Some(code) => self.masked_within(set, field, u128::MAX, code),
+                None => Set::EMPTY,
+            };
+        }
+        if first > last || first > self.highest(field) {
+            return Set::EMPTY;
+        }
+        let last = last.min(self.highest(field));
+        let differing = first ^ last;
+        if differing & differing.wrapping_add(1) == 0 && first & differing == 0 {
+            // All that begin with the same bits.
+            return self.masked_within(set, field, !differing, first);
+        }
+        let range = self.between(field, first, last);
+        self.diagrams.and(set, range)
+    }
+
+    /// What stands for one hardware address; for several, and for one too many,
+    /// there is none, and no set says anything from then on.
+    fn hardware_code(&mut self, first: u128, last: u128) -> Option<u128> {
+        let code = self.hardware.code(first).filter(|_| first == last);
+        if code.is_none() {
+            self.diagrams.give_up();
+        }
+        code
+    }
+
+    fn between(&mut self, field: Field, first: u128, last: u128) -> Set {
+        let (mut from, mut to) = (Set::FULL, Set::FULL);
+        for (variable, weight) in self.variables(field).rev() {
+            from = match first & weight {
+                0 => self.diagrams.make(variable, from, Set::FULL),
+                _ => self.diagrams.make(variable, Set::EMPTY, from),
+            };
+            to = match last & weight {
+                0 => self.diagrams.make(variable, to, Set::EMPTY),
+                _ => self.diagrams.make(variable, Set::FULL, to),
+            };
+        }
+        self.diagrams.and(from, to)
+    }
+
+    /// The packets whose field, which is not that of hardware addresses, is
+    /// `value` in the bits of `mask`.
+    pub fn masked(&mut self, field: Field, mask: u128, value: u128) -> Set {
+        self.masked_within(Set::FULL, field, mask, value)
+    }
+
+    /// The same, of the packets of a set.
+    pub fn masked_within(&mut self, set: Set, field: Field, mask: u128, value: u128) -> Set {
+        let (start, stride, bits) = self.layout[field as usize];
+        let is_below = self.diagrams.top(set) >= start + stride * bits;
+        // What lies below is put under the new nodes as it is.
+        let mut masked = if is_below { set } else { Set::FULL };
+        for (variable, weight) in self.variables(field).rev() {
+            if mask & weight != 0 {
+                masked = match value & weight {
+                    0 => self.diagrams.make(variable, masked, Set::EMPTY),
+                    _ => self.diagrams.make(variable, Set::EMPTY, masked),
+                };
+            }
+        }
+        match is_below {
+            true => masked,
+            false => self.diagrams.and(set, masked),
+        }
+    }
+
+    /// The packets whose field is `value`.
+    pub fn equal(&mut self, field: Field, value: u128) -> Set {
+        self.range(field, value, value)
+    }
+
+    /// The packets whose field is as in this one; of hardware addresses that nobody
+    /// names, such a one.
+    pub fn like(&mut self, field: Field, packet: &Packet) -> Set {
+        match field {
+            Field::Mac => {
+                let code = self.hardware.known(packet.value(field));
+                self.masked(field, u128::MAX, code)
+            }
+            _ => self.equal(field, packet.value(field)),
+        }
+    }
+
+    /// The hardware addresses that somebody names and packets of a set, which is
+    /// over them alone, have, and those that they do not; and whether they have
+    /// those that nobody names.
+    pub fn hardware_of(&self, set: Set) -> (Vec<u128>, Vec<u128>, bool) {
+        let has = |code: u128| {
+            let mut at = set;
+            for (variable, weight) in self.variables(Field::Mac) {
+                let (low, high) = self.diagrams.split(at, variable);
+                at = if code & weight == 0 { low } else { high };
+            }
+            !at.is_empty()
+        };
+        let named = self.hardware.codes.iter();
+        let (inside, outside): (Vec<_>, Vec<_>) = named.partition(|(_, code)| has(**code));
+        let addresses = |of: Vec<(&u128, &u128)>| of.into_iter().map(|(it, _)| *it).collect();
+        (addresses(inside), addresses(outside), has(Hardware::OTHERS))
+    }
+
+    /// The packets whose field is one of these.
+    pub fn one_of(&mut self, field: Field, values: &[u128]) -> Set {
+        self.in_ranges(field, values.iter().map(|value| (*value, *value)))
+    }
+
+    /// The packets whose field is in one of these ranges; of hardware addresses,
+    /// each of them one.
+    pub fn in_ranges(
+        &mut self,
+        field: Field,
+        ranges: impl IntoIterator<Item = (u128, u128)>,
+    ) -> Set {
+        let parts = ranges
+            .into_iter()
+            .map(|(first, last)| (first, last, Set::FULL));
+        self.by_value(field, parts.collect())
+    }
+
+    /// The packets that are in the set that goes with their field's value: sets of
+    /// fields below it, each with the first and the last of its values. Of values
+    /// in several ranges, all that go with them. The diagram is made at once and
+    /// not range by range, so that nothing is made that is not part of it.
+    pub fn by_value(&mut self, field: Field, mut parts: Vec<(u128, u128, Set)>) -> Set {
+        if field == Field::Mac {
+            for (first, last, _) in &mut parts {
+                let code = self.hardware_code(*first, *last).unwrap_or_default();
+                (*first, *last) = (code, code);
+            }
+        }
+        let highest = self.highest(field);
+        parts.retain(|(first, last, _)| first <= last && *first <= highest);
+        parts.sort_unstable();
+        self.by_value_below(field, (0, highest), &parts)
+    }
+
+    /// The same for the values that begin with the same bits.
+    fn by_value_below(
+        &mut self,
+        field: Field,
+        (first, last): (u128, u128),
+        parts: &[(u128, u128, Set)],
+    ) -> Set {
+        let covers = |part: &&(u128, u128, Set)| part.0 <= first && part.1 >= last;
+        if parts.iter().all(|part| covers(&part)) {
+            let sets: Vec<Set> = parts.iter().map(|(_, _, set)| *set).collect();
+            return self.diagrams.union(&sets);
+        }
+        if parts
+            .iter()
+            .find(covers)
+            .is_some_and(|it| it.2 == Set::FULL)
+        {
+            return Set::FULL;
+        }
+        let middle = first + (last - first) / 2;
+        // In order of their beginnings, so those of the lower half come first; some
+        // of them may reach into the upper one.
+        let below = parts.partition_point(|(begin, ..)| *begin <= middle);
+        let low = self.by_value_below(field, (first, middle), &parts[..below]);
+        let reaching = parts.iter().filter(|(_, end, _)| *end > middle);
+        let upper: Vec<(u128, u128, Set)> = reaching.copied().collect();
+        let high = self.by_value_below(field, (middle + 1, last), &upper);
+        let (start, stride, bits) = self.layout[field as usize];
+        let bit = bits - (last - first).count_ones();
+        self.diagrams.make(start + bit * stride, low, high)
+    }
+
+    /// The packets in these states.
+    pub fn states(&mut self, states: &[State]) -> Set {
+        let values: Vec<u128> = states.iter().map(|state| *state as u128).collect();
+        self.one_of(Field::State, &values)
+    }
+
+    /// Those of all sets.
+    pub fn all(&mut self, sets: &[Set]) -> Set {
+        sets.iter()
+            .fold(Set::FULL, |all, set| self.diagrams.and(all, *set))
+    }
+
+    /// What is in both.
+    pub fn and(&mut self, a: Three, b: Three) -> Three {
+        let may = self.diagrams.and(a.may, b.may);
+        let must = match a.is_exact() && b.is_exact() {
+            true => may,
+            false => self.diagrams.and(a.must, b.must),
+        };
+        Three { may, must }
+    }
+
+    /// What is in either.
+    pub fn or(&mut self, a: Three, b: Three) -> Three {
+        self.and(a.complement(), b.complement()).complement()
+    }
+
+    /// What is in the first and not in the second.
+    pub fn minus(&mut self, a: Three, b: Three) -> Three {
+        self.and(a, b.complement())
+    }
+}

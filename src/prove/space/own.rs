@@ -1,0 +1,25 @@
+//! What is known of the router's own addresses, interface by interface.
+
+use std::collections::BTreeMap;
+
+/// What is known of the router's own addresses.
+#[derive(Debug, Clone, Default)]
+pub struct OwnAddresses {
+    pub(super) there: BTreeMap<u128, OwnOnInterface>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct OwnOnInterface {
+    pub(super) own: Vec<u128>,
+    /// The broadcast addresses of its networks.
+    pub(super) nobodys: Vec<u128>,
+}
+
+impl OwnAddresses {
+    /// Adds an interface with the router's addresses on it and the broadcast
+    /// addresses of their networks.
+    pub fn add(&mut self, interface: u128, own: Vec<u128>, nobodys: Vec<u128>) {
+        let there = OwnOnInterface { own, nobodys };
+        self.there.insert(interface, there);
+    }
+}

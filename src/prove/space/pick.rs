@@ -1,0 +1,138 @@
+//! Looking into a set: a packet of it, its rows, its ranges of a field.
+
+use std::collections::BTreeMap;
+
+use super::Space;
+use crate::prove::diagram::Set;
+use crate::prove::packet::{Field, Packet};
+
+impl Space {
+    /// Whether a packet is in the set.
+    pub fn holds(&self, set: Set, packet: &Packet) -> bool {
+        let mut at = set;
+        while at != Set::FULL && !at.is_empty() {
+            let variable = self.diagrams.top(at);
+            let (low, high) = self.diagrams.split(at, variable);
+            let bit = self.field_of(variable).is_some_and(|field| {
+                let (start, stride, bits) = self.layout[field as usize];
+                let bit = bits - 1 - (variable - start) / stride;
+                let value = match field {
+                    Field::Mac => self.hardware.known(packet.value(field)),
+                    _ => packet.value(field),
+                };
+                value >> bit & 1 == 1
+            });
+            at = if bit { high } else { low };
+        }
+        at == Set::FULL
+    }
+
+    /// A packet of the set, 0 wherever it may be; None if the set is empty.
+    pub fn pick(&self, set: Set) -> Option<Packet> {
+        if set.is_empty() {
+            return None;
+        }
+        let mut packet = Packet::ZERO;
+        let mut at = set;
+        while at != Set::FULL {
+            let variable = self.diagrams.top(at);
+            let (low, high) = self.diagrams.split(at, variable);
+            at = low;
+            if low.is_empty() {
+                at = high;
+                let field = self.field_of(variable)?;
+                let (start, stride, bits) = self.layout[field as usize];
+                let bit = (variable - start) / stride;
+                packet.values[field as usize] |= 1 << (bits - 1 - bit);
+            }
+        }
+        let hardware = &mut packet.values[Field::Mac as usize];
+        *hardware = self.hardware.address(*hardware);
+        Some(packet)
+    }
+
+    /// A packet of the set that is also in as many of the wished-for sets as can
+    /// be, the first ones first.
+    pub fn pick_like(&mut self, set: Set, wishes: &[Set]) -> Option<Packet> {
+        let wished = wishes.iter().fold(set, |set, wish| {
+            let both = self.diagrams.and(set, *wish);
+            if both.is_empty() { set } else { both }
+        });
+        self.pick(wished)
+    }
+
+    /// The destinations that sources reach, in a set over these two fields: each
+    /// set of destinations with the sources that reach just those.
+    pub fn rows(&mut self, set: Set) -> BTreeMap<Set, Set> {
+        let (start, stride, bits) = self.layout[Field::Source as usize];
+        let mut known: BTreeMap<Set, BTreeMap<Set, Set>> = BTreeMap::new();
+        self.rows_below(set, start + stride * bits, &mut known)
+    }
+
+    pub(super) fn rows_below(
+        &mut self,
+        set: Set,
+        end: u32,
+        known: &mut BTreeMap<Set, BTreeMap<Set, Set>>,
+    ) -> BTreeMap<Set, Set> {
+        let top = self.diagrams.top(set);
+        if top >= end {
+            return BTreeMap::from([(set, Set::FULL)]);
+        }
+        if let Some(rows) = known.get(&set) {
+            return rows.clone();
+        }
+        let (low, high) = self.diagrams.split(set, top);
+        let (low, high) = (
+            self.rows_below(low, end, known),
+            self.rows_below(high, end, known),
+        );
+        let targets: std::collections::BTreeSet<Set> =
+            low.keys().chain(high.keys()).copied().collect();
+        let mut rows = BTreeMap::new();
+        for target in targets {
+            let sources = |rows: &BTreeMap<Set, Set>| rows.get(&target).copied();
+            let low = sources(&low).unwrap_or(Set::EMPTY);
+            let high = sources(&high).unwrap_or(Set::EMPTY);
+            rows.insert(target, self.diagrams.make(top, low, high));
+        }
+        known.insert(set, rows.clone());
+        rows
+    }
+
+    /// The values of a field that packets of a set have, as ranges in order. The
+    /// set must be over this field alone.
+    pub fn ranges(&self, set: Set, field: Field) -> Vec<(u128, u128)> {
+        let mut ranges: Vec<(u128, u128)> = Vec::new();
+        let highest = self.highest(field);
+        self.collect(set, field, 0, highest, &mut ranges);
+        ranges
+    }
+
+    pub(super) fn collect(
+        &self,
+        set: Set,
+        field: Field,
+        first: u128,
+        size: u128,
+        ranges: &mut Vec<(u128, u128)>,
+    ) {
+        if set.is_empty() {
+            return;
+        }
+        let (start, stride, bits) = self.layout[field as usize];
+        let done = bits - size.count_ones();
+        let variable = start + done * stride;
+        if set == Set::FULL || size == 0 {
+            match ranges.last_mut() {
+                Some(last) if last.1.checked_add(1) == Some(first) => last.1 = first + size,
+                _ => ranges.push((first, first + size)),
+            }
+            return;
+        }
+        let (low, high) = self.diagrams.split(set, variable);
+        let half = size >> 1;
+        self.collect(low, field, first, half, ranges);
+        self.collect(high, field, first + half + 1, half, ranges);
+    }
+}

@@ -1,0 +1,124 @@
+//! What becomes of a set when a field of its packets is rewritten.
+
+use super::Space;
+use crate::prove::diagram::Set;
+use crate::prove::packet::Field;
+
+impl Space {
+    /// The set with any value in these fields.
+    pub fn forget(&mut self, set: Set, fields: &[Field]) -> Set {
+        match fields {
+            [] => set,
+            _ => self.moved(set, fields, &[]),
+        }
+    }
+
+    /// The set with some fields forgotten and others moved to their twins,
+    /// which must be among the forgotten.
+    pub(super) fn moved(&mut self, set: Set, forgotten: &[Field], to_twin: &[Field]) -> Set {
+        let spans = |fields: &[Field]| -> Vec<(u32, u32, u32)> {
+            fields.iter().map(|f| self.layout[*f as usize]).collect()
+        };
+        let within = |spans: &[(u32, u32, u32)], variable: u32| {
+            spans.iter().any(|(start, stride, bits)| {
+                variable >= *start
+                    && variable < start + stride * bits
+                    && (variable - start).is_multiple_of(*stride)
+            })
+        };
+        let (forgotten, to_twin) = (spans(forgotten), spans(to_twin));
+        self.diagrams.moved(set, &|variable| {
+            if within(&to_twin, variable) {
+                Some(variable + 1)
+            } else if within(&forgotten, variable) {
+                None
+            } else {
+                Some(variable)
+            }
+        })
+    }
+
+    /// What becomes of a set when the bits of a mask, in each packet's field, are
+    /// set to those of a value.
+    pub fn assigned(&mut self, set: Set, field: Field, mask: u128, value: u128) -> Set {
+        let bits: Vec<u32> = self
+            .variables(field)
+            .filter(|(_, weight)| mask & weight != 0)
+            .map(|(variable, _)| variable)
+            .collect();
+        let free = self.diagrams.moved(set, &|variable| {
+            (!bits.contains(&variable)).then_some(variable)
+        });
+        let value = self.masked(field, mask, value);
+        self.diagrams.and(free, value)
+    }
+
+    /// What becomes of a set when each packet's destination is rewritten to one
+    /// in `to`, a set over destination and its port. The fields of `kept` stay.
+    pub fn redirected(&mut self, set: Set, to: Set, kept: &[Field]) -> Set {
+        let set = self.moved(
+            set,
+            &[
+                Field::OriginalDestination,
+                Field::OriginalPort,
+                Field::Dnat,
+                Field::Local,
+            ],
+            &[Field::Destination, Field::DestinationPort],
+        );
+        let dnat = self.equal(Field::Dnat, 1);
+        let local = self.local_as_known();
+        let mut changed = self.all(&[set, to, dnat, local]);
+        for field in kept {
+            let same = self.twins_equal(*field);
+            changed = self.diagrams.and(changed, same);
+        }
+        changed
+    }
+
+    /// The destinations of a set as they were before they were rewritten.
+    pub fn back(&mut self, set: Set) -> Set {
+        let layout = |field: Field| self.layout[field as usize];
+        let within = |(start, stride, bits): (u32, u32, u32), variable: u32| {
+            variable >= start
+                && variable < start + stride * bits
+                && (variable - start).is_multiple_of(stride)
+        };
+        let new = [Field::Destination, Field::DestinationPort].map(layout);
+        let old = [Field::OriginalDestination, Field::OriginalPort].map(layout);
+        self.diagrams.moved(set, &|variable| {
+            if old.iter().any(|span| within(*span, variable)) {
+                Some(variable - 1)
+            } else if new.iter().any(|span| within(*span, variable)) {
+                None
+            } else {
+                Some(variable)
+            }
+        })
+    }
+
+    /// The packets whose source is an address of the connection that they are
+    /// about.
+    pub fn source_is(&mut self, address: Field) -> Set {
+        let (start, ..) = self.layout[Field::Source as usize];
+        let (other, ..) = self.layout[address as usize];
+        let apart = other - start;
+        let mut same = Set::FULL;
+        for (variable, _) in self.variables(Field::Source).rev() {
+            let zero = self.diagrams.make(variable + apart, same, Set::EMPTY);
+            let one = self.diagrams.make(variable + apart, Set::EMPTY, same);
+            same = self.diagrams.make(variable, zero, one);
+        }
+        same
+    }
+
+    pub(super) fn twins_equal(&mut self, field: Field) -> Set {
+        let mut same = Set::FULL;
+        for (variable, _) in self.variables(field).rev() {
+            let zero = self.diagrams.make(variable + 1, same, Set::EMPTY);
+            let one = self.diagrams.make(variable + 1, Set::EMPTY, same);
+            same = self.diagrams.make(variable, zero, one);
+        }
+        same
+    }
+}
