@@ -12,7 +12,7 @@ use camfw::netfilter::{
     rule_text,
 };
 use camfw::policy::{Answers, Policy};
-use camfw::prove::{self, Answer, Tracer};
+use camfw::prove::{self, ClaimResult, Tracer};
 use camfw::source::Source;
 use ipnet::IpNet;
 
@@ -204,7 +204,7 @@ fn tried(policy: &Policy, rules: &Families<Ruleset>, which: IpFamily) -> (usize,
         let before = Tracer::of_policy(policy.clone(), rules.clone());
         let after = Tracer::of_policy(policy.clone(), both.clone());
         for claim in broken {
-            let Answer::Broken(example) = &claim.answer else {
+            let ClaimResult::Broken(example) = &claim.answer else {
                 continue;
             };
             let verdict = |tracer: &Tracer| {

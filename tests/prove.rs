@@ -99,7 +99,7 @@ fn the_example_differs_from_the_article_as_it_is_said() -> Result<(), Box<dyn Er
     );
     // The router's own errors have a rate, and what cameras open has a bound.
     let ways = found.doubts.iter().map(|change| change.way);
-    let rated = [prove::Way::Output, prove::Way::Input];
+    let rated = [prove::HookPath::Output, prove::HookPath::Input];
     assert!(ways.into_iter().all(|way| rated.contains(&way)));
     let all = found.changes.iter().chain(&found.doubts);
     let text: Vec<String> = all.map(|it| format!("{it}\n")).collect();
@@ -120,7 +120,7 @@ fn nothing_changes_from_a_ruleset_to_itself() -> Result<(), Box<dyn Error>> {
 fn the_matrix_of_the_example() -> Result<(), Box<dyn Error>> {
     let plan = example()?;
     let behind = prove::behind(&plan.policy);
-    let about = prove::About {
+    let about = prove::MatrixQuestion {
         protocol: Some(6),
         port: Some(80),
     };
@@ -425,7 +425,7 @@ fn a_forward_is_in_the_matrix() -> Result<(), Box<dyn Error>> {
     let plan = case("forward.toml", "")?;
     let behind = prove::behind(&plan.policy);
     let of = |port| -> Result<prove::Matrix, Box<dyn Error>> {
-        let about = prove::About {
+        let about = prove::MatrixQuestion {
             protocol: Some(6),
             port,
         };

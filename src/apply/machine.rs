@@ -13,7 +13,7 @@ use crate::family::{Families, IpFamily};
 use crate::host;
 use crate::host::clock::sleep;
 use crate::host::iptables::{self, Load, Pace, TableSnapshot, Tables};
-use crate::netfilter::{Difference, Ruleset, TableName, differences, hold, meant};
+use crate::netfilter::{Difference, Ruleset, TableName, differences, interim_filter, interpret};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Setting};
 
@@ -165,7 +165,7 @@ fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &TableSnapshot) -> O
     if names.len() > 1 {
         // What both let through passes while the tables change, and nothing
         // else; what is wanted of filter comes last then.
-        between = Some(hold(&found.rules, wanted));
+        between = Some(interim_filter(&found.rules, wanted));
         names.retain(|name| *name != TableName::Filter);
         names.push(TableName::Filter);
     }
@@ -228,7 +228,7 @@ pub(crate) fn live_rules() -> Result<Families<Ruleset>, StepError> {
     let machine = Machine::find()?;
     let mut rules = Families::default();
     for (tables, found) in machine.families.iter().zip(machine.read()?) {
-        *rules.get_mut(tables.family()) = meant(found.rules);
+        *rules.get_mut(tables.family()) = interpret(found.rules);
     }
     Ok(rules)
 }

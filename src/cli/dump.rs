@@ -10,7 +10,7 @@ use crate::host::config_file::Purpose;
 use crate::host::text_file;
 use crate::netfilter::{Ruleset, named_family, read};
 use crate::plan::Plan;
-use crate::prove::{self, Behind};
+use crate::prove::{self, InterfaceNetworks};
 
 /// The rules that the kernel holds.
 pub(super) const LIVE: Flag = Flag::switch("live", "of the rules that the kernel holds");
@@ -61,7 +61,7 @@ pub(super) fn dump_of(path: &str, text: &str) -> Result<(Ruleset, IpFamily), Cli
 }
 
 /// What is behind the interfaces, as a file says it, if one is given.
-pub(super) fn networks(given: &Given) -> Result<Option<Vec<Behind>>, CliError> {
+pub(super) fn networks(given: &Given) -> Result<Option<Vec<InterfaceNetworks>>, CliError> {
     let Some(file) = given.file(&NETWORKS) else {
         return Ok(None);
     };
@@ -72,7 +72,7 @@ pub(super) fn networks(given: &Given) -> Result<Option<Vec<Behind>>, CliError> {
 }
 
 /// The same where nothing can be said without.
-pub(super) fn needed_networks(given: &Given) -> Result<Vec<Behind>, CliError> {
+pub(super) fn needed_networks(given: &Given) -> Result<Vec<InterfaceNetworks>, CliError> {
     let without = UsageError::Together(
         "--rules needs --networks FILE, which says what is behind each interface: eth1 192.168.8.0/24",
     );

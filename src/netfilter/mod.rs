@@ -9,7 +9,7 @@ mod count;
 mod diff;
 mod extension;
 mod features;
-mod hold;
+mod interim;
 mod parse;
 mod render;
 mod tracked;
@@ -28,8 +28,8 @@ pub use extension::{
     PortSide, RecentCheck, Target, TcpFlags, TupleAddress,
 };
 pub use features::{Feature, features, sample};
-pub use hold::hold;
-pub use parse::{ParseError, meant, named_family, parse, read};
+pub use interim::interim_filter;
+pub use parse::{ParseError, interpret, named_family, parse, read};
 pub use render::{match_text, restore_text, restore_text_counted, rule_text};
 pub use tracked::TrackedConnection;
 

@@ -9,9 +9,9 @@ use super::{Addresses, Allow, Endpoint, Flow, Origin, Role, Service, Zone, ZoneI
 
 /// Something that never, or always, gets through.
 #[derive(Debug, Clone)]
-pub struct Promise {
+pub struct Guarantee {
     /// Which of the two.
-    pub vow: Vow,
+    pub kind: GuaranteeKind,
     /// Who opens a connection to whom.
     pub flow: Flow,
     /// From which of the zone's addresses.
@@ -28,7 +28,7 @@ pub struct Promise {
 
 /// Whether what is promised never or always gets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vow {
+pub enum GuaranteeKind {
     /// No packet does.
     Never,
     /// Each packet does.

@@ -33,7 +33,7 @@ pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow};
 pub use bound::{Bound, table_size, told as told_bounds};
 pub(crate) use guarantee::{Exception, broken, never};
-pub use guarantee::{Promise, Vow};
+pub use guarantee::{Guarantee, GuaranteeKind};
 pub use lint::{Warning, warnings};
 pub use log::{Log, LogPrefixes, ZonePrefixes};
 pub use origin::Origin;
@@ -52,7 +52,7 @@ pub struct Policy {
     /// In the order of the file.
     pub allows: Vec<Allow>,
     /// What roles and guarantees promise.
-    pub promises: Vec<Promise>,
+    pub guarantees: Vec<Guarantee>,
     /// Those that are on, in the order of the file.
     pub masquerades: Vec<Masquerade>,
     /// In the order of the file.

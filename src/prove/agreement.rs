@@ -4,7 +4,7 @@
 
 use super::compare::as_they_came;
 use super::diagram::Set;
-use super::hook_path::Way;
+use super::hook_path::HookPath;
 use super::judge::{Verdict, judge};
 use super::packet::{Field, Interfaces, NO_INTERFACE, Packet, State};
 use super::program::{Program, interface_patterns};
@@ -144,14 +144,14 @@ fn rules(random: &mut Random) -> String {
     text
 }
 
-fn packet(random: &mut Random, space: &Space, way: Way) -> Packet {
+fn packet(random: &mut Random, space: &Space, way: HookPath) -> Packet {
     let mut packet = Packet::ZERO;
     let interface = |random: &mut Random| 2 + random.below(space.interfaces.len() - 2) as u128;
     packet.set(Field::In, interface(random));
     let out = interface(random);
     packet.set(
         Field::Out,
-        if way == Way::Forward {
+        if way == HookPath::Forward {
             out
         } else {
             NO_INTERFACE
@@ -213,7 +213,7 @@ fn sets_and_the_judge_agree() -> Result<(), crate::netfilter::ParseError> {
         let ruleset = read(&text)?;
         let mut space = Space::new(IpFamily::V4, Interfaces::new(&interface_patterns(&ruleset)));
         let program = Program::new(&ruleset, &space);
-        for way in [Way::Input, Way::Forward] {
+        for way in [HookPath::Input, HookPath::Forward] {
             let mut reach = Reach::new(&program);
             let all = reach.everything(&mut space, way);
             let all = as_they_came(&mut space, &program, all);

@@ -10,7 +10,7 @@
 use ipnet::IpNet;
 
 use super::diagram::Set;
-use super::hook_path::Way;
+use super::hook_path::HookPath;
 use super::intent::{Intent, networks_of};
 use super::packet::{Field, Packet, State, helper_code};
 use super::space::Space;
@@ -217,7 +217,7 @@ impl Intent<'_, '_> {
     }
 
     /// What conntrack's FTP helper expects of a connection whose line has it.
-    pub(super) fn expected(&mut self, way: Way) -> Set {
+    pub(super) fn expected(&mut self, way: HookPath) -> Set {
         let mut sets = Vec::new();
         for allow in &self.policy.allows {
             if !allow.services.iter().any(|service| service.helper) {
@@ -243,7 +243,7 @@ impl Intent<'_, '_> {
     /// Between the ends of a line: as the line goes, or back.
     fn expected_by(
         &mut self,
-        way: Way,
+        way: HookPath,
         flow: Flow,
         allow: &Allow,
         direction: CtDirection,

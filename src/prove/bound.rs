@@ -4,7 +4,7 @@
 //! Owns which rules carry the bound of a zone: those of the one chain that is named
 //! for it. Other counts stay in doubt.
 
-use super::bounds::Three;
+use super::bounds::Bounds;
 use super::condition::{Clause, Test};
 use super::diagram::Set;
 use super::packet::Field;
@@ -78,10 +78,10 @@ pub fn within(space: &mut Space) -> Set {
 }
 
 /// What may be whether a count is exceeded or not, and what surely is while none is.
-pub fn up_to_it(space: &mut Space, flow: Three) -> Three {
+pub fn up_to_it(space: &mut Space, flow: Bounds) -> Bounds {
     let within = within(space);
     let must = space.diagrams.and(flow.must, within);
-    Three {
+    Bounds {
         may: space.forget(flow.may, &[Field::Undecided]),
         must: space.forget(must, &[Field::Undecided]),
     }

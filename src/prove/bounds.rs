@@ -7,20 +7,20 @@ use super::diagram::Set;
 /// What a rule asks may depend on more than the packet: then it is not known
 /// whether the rule matches, and "surely" and "maybe" differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Three {
+pub struct Bounds {
     /// These may be.
     pub may: Set,
     /// These are; all of them are in `may`.
     pub must: Set,
 }
 
-impl Three {
+impl Bounds {
     /// None.
-    pub const NONE: Three = Three::exactly(Set::EMPTY);
+    pub const NONE: Bounds = Bounds::exactly(Set::EMPTY);
 
     /// Just these.
-    pub const fn exactly(set: Set) -> Three {
-        Three {
+    pub const fn exactly(set: Set) -> Bounds {
+        Bounds {
             may: set,
             must: set,
         }
@@ -32,8 +32,8 @@ impl Three {
     }
 
     /// All others.
-    pub fn complement(self) -> Three {
-        Three {
+    pub fn complement(self) -> Bounds {
+        Bounds {
             may: !self.must,
             must: !self.may,
         }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::bounds::Three;
+use super::bounds::Bounds;
 use super::claim::Counterexample;
 use super::cover::cover;
 use super::diagram::Set;
 use super::doubt;
 use super::fate::{self, Kind};
-use super::hook_path::Way;
+use super::hook_path::HookPath;
 use super::judge::judge;
 use super::packet::{Field, Interfaces, Packet, State};
 use super::program::{Program, interface_patterns};
@@ -39,9 +39,9 @@ pub enum Outcome {
 
 /// Packets of which something else becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct VerdictChange {
     /// Which way they take.
-    pub way: Way,
+    pub way: HookPath,
     /// What becomes of them now.
     pub outcome: Outcome,
     /// Which they are, in words.
@@ -56,9 +56,9 @@ pub struct Change {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// Surely.
-    pub changes: Vec<Change>,
+    pub changes: Vec<VerdictChange>,
     /// It may, depending on more than the packet.
-    pub doubts: Vec<Change>,
+    pub doubts: Vec<VerdictChange>,
     /// Whether there are more than are told.
     pub more: bool,
     /// Whether there was no room to tell.
@@ -75,7 +75,7 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
     space.forwarding_counts = programs[0].asked.hops;
     let alike = doubt::share(&mut space, &mut programs);
     let mut comparison = Comparison::default();
-    for way in Way::ALL {
+    for way in HookPath::ALL {
         let all = Reach::new(&programs[0]).everything(&mut space, way);
         let all = as_they_came(&mut space, &programs[0], all);
         let mut told = Vec::new();
@@ -124,7 +124,7 @@ pub fn differ(before: &Ruleset, after: &Ruleset, family: IpFamily) -> bool {
     let mut space = space(before, after, family);
     let programs = programs(before, after, &space);
     space.forwarding_counts = programs[0].asked.hops;
-    Way::ALL.into_iter().any(|way| {
+    HookPath::ALL.into_iter().any(|way| {
         let differing = differing(&mut space, &programs, way, true);
         differing.iter().any(|it| !it.surely.is_empty())
     })
@@ -156,12 +156,12 @@ struct Differing {
 fn differing(
     space: &mut Space,
     programs: &[Program<'_>; 2],
-    way: Way,
+    way: HookPath,
     alike: bool,
 ) -> [Differing; 2] {
     let [before, after] = [&programs[0], &programs[1]].map(|program| {
         let accepted = Reach::new(program).accepted(space, way);
-        Three {
+        Bounds {
             may: as_they_came(space, program, accepted.may),
             must: as_they_came(space, program, accepted.must),
         }
@@ -238,7 +238,11 @@ fn surely_of(space: &mut Space, set: Set) -> Set {
 
 /// The packets that get through in both programs, and are changed otherwise on
 /// their way; and whether they surely are.
-fn changed(space: &mut Space, programs: &[Program<'_>; 2], way: Way) -> Vec<(Outcome, Set, bool)> {
+fn changed(
+    space: &mut Space,
+    programs: &[Program<'_>; 2],
+    way: HookPath,
+) -> Vec<(Outcome, Set, bool)> {
     let mut reaches = programs.each_ref().map(Reach::new);
     let mut changed = Vec::new();
     let (mut both, mut surely) = (Set::FULL, Set::FULL);
@@ -287,11 +291,11 @@ fn changed(space: &mut Space, programs: &[Program<'_>; 2], way: Way) -> Vec<(Out
 fn change(
     space: &Space,
     programs: &[Program<'_>; 2],
-    way: Way,
+    way: HookPath,
     outcome: Outcome,
     packets: String,
     example: Packet,
-) -> Change {
+) -> VerdictChange {
     let packet = witness::line(space, &Naming::default(), way, &example);
     let became = |program: &Program<'_>| {
         let judged = judge(program, space, way, example);
@@ -303,7 +307,7 @@ fn change(
                 .map_or_else(|| "no rule".into(), |by| by.to_string()),
         }
     };
-    Change {
+    VerdictChange {
         way,
         outcome,
         packets,
@@ -312,7 +316,7 @@ fn change(
     }
 }
 
-impl std::fmt::Display for Change {
+impl std::fmt::Display for VerdictChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let what = match &self.outcome {
             Outcome::LetThrough => "let through",
@@ -320,9 +324,9 @@ impl std::fmt::Display for Change {
             Outcome::Changed { .. } => "let through otherwise",
         };
         let way = match self.way {
-            Way::Input => "to the router",
-            Way::Forward => "across it",
-            Way::Output => "from the router",
+            HookPath::Input => "to the router",
+            HookPath::Forward => "across it",
+            HookPath::Output => "from the router",
         };
         let (before, after) = (&self.before, &self.after);
         writeln!(f, "{what}, {way}: {}", self.packets)?;

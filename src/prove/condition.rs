@@ -7,10 +7,10 @@
 
 use ipnet::IpNet;
 
-use super::bounds::Three;
+use super::bounds::Bounds;
 use super::diagram::Set;
 use super::foreign;
-use super::given::{Given, Left};
+use super::given::{KnownBits, Residual};
 use super::packet::{Field, HELPER_OTHERS, NO_INTERFACE, Packet, State, helper_code};
 use super::space::Space;
 use crate::family::IpFamily;
@@ -160,9 +160,9 @@ impl Condition {
     }
 
     /// The packets that meet it, of those of which something is given.
-    pub fn set(&self, space: &mut Space, given: &Given) -> Three {
+    pub fn set(&self, space: &mut Space, given: &KnownBits) -> Bounds {
         let all = all_of(space, given, self.clauses.iter().collect());
-        let mut set = Three::exactly(all);
+        let mut set = Bounds::exactly(all);
         if self.header {
             let others = self.clauses.iter().filter(|it| !it.is_in_header());
             let others = all_of(space, given, others.collect());
@@ -176,7 +176,7 @@ impl Condition {
             set.must = space.diagrams.minus(set.must, unknown);
         }
         if !self.doubts.is_empty() {
-            set.must = Three::NONE.must;
+            set.must = Bounds::NONE.must;
         }
         set
     }
@@ -451,7 +451,7 @@ impl Condition {
 }
 
 /// The packets that meet every clause, of those of which something is given.
-fn all_of(space: &mut Space, given: &Given, mut clauses: Vec<&Clause>) -> Set {
+fn all_of(space: &mut Space, given: &KnownBits, mut clauses: Vec<&Clause>) -> Set {
     // From the lowest of the diagram up, so that each step is small.
     clauses.sort_by_key(|clause| std::cmp::Reverse(clause.first_field()));
     let mut all = Set::FULL;
@@ -472,12 +472,16 @@ fn all_of(space: &mut Space, given: &Given, mut clauses: Vec<&Clause>) -> Set {
 }
 
 /// The packets of a set that meet a test.
-fn met(space: &mut Space, given: &Given, set: Set, test: Test) -> Set {
+fn met(space: &mut Space, given: &KnownBits, set: Set, test: Test) -> Set {
     match given.left(test) {
-        Left::Nothing => set,
-        Left::Impossible => Set::EMPTY,
-        Left::Ask(Test::Range(field, first, last)) => space.range_within(set, field, first, last),
-        Left::Ask(Test::Masked(field, mask, value)) => space.masked_within(set, field, mask, value),
+        Residual::Nothing => set,
+        Residual::Impossible => Set::EMPTY,
+        Residual::Ask(Test::Range(field, first, last)) => {
+            space.range_within(set, field, first, last)
+        }
+        Residual::Ask(Test::Masked(field, mask, value)) => {
+            space.masked_within(set, field, mask, value)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::condition;
-use super::hook_path::Way;
+use super::hook_path::HookPath;
 use super::packet::{Field, HELPER_OTHERS, Packet, State, helper_code};
 use super::space::Space;
 use super::witness::{self, Naming};
@@ -168,7 +168,7 @@ impl DescribedPacket {
         &self,
         space: &Space,
         naming: &Naming,
-    ) -> Result<(Way, Packet), PacketError> {
+    ) -> Result<(HookPath, Packet), PacketError> {
         let mut packet = Packet::ZERO;
         let echo_request = match space.family {
             IpFamily::V4 => IcmpType::ECHO_REQUEST,
@@ -226,9 +226,9 @@ impl DescribedPacket {
         let from = place(space, naming, self.from.as_deref())?;
         let to = place(space, naming, self.to.as_deref())?;
         let way = match (from, to) {
-            (Some(_), None) => Way::Input,
-            (Some(_), Some(_)) => Way::Forward,
-            (None, Some(_)) => Way::Output,
+            (Some(_), None) => HookPath::Input,
+            (Some(_), Some(_)) => HookPath::Forward,
+            (None, Some(_)) => HookPath::Output,
             (None, None) => return Err(PacketError::NoInterface),
         };
         packet.set(Field::In, from.unwrap_or(packet.value(Field::In)));
@@ -236,7 +236,7 @@ impl DescribedPacket {
         // To the router is to its address there, unless it is known or said otherwise.
         let (inward, to) = (packet.value(Field::In), packet.value(Field::Destination));
         let local = !self.elsewhere && space.is_local(inward, to) != Some(false);
-        packet.set(Field::Local, (way == Way::Input && local).into());
+        packet.set(Field::Local, (way == HookPath::Input && local).into());
         Ok((way, packet))
     }
 }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{Clause, Test};
 use super::diagram::Set;
-use super::given::Given;
+use super::given::KnownBits;
 use super::packet::Field;
 use super::program::{Effect, Program, Step};
 use super::space::Space;
@@ -37,7 +37,7 @@ enum Memory {
 
 /// What makes a condition that is in doubt the same thing as another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Thing {
+struct CountedThing {
     asks: String,
     /// Where, if each rule asks for something of its own.
     own: Option<Where>,
@@ -55,8 +55,8 @@ struct Keeping {
 /// whether what is in doubt for another reason is the same in both.
 pub fn share(space: &mut Space, programs: &mut [Program<'_>; 2]) -> bool {
     let keeping = [0, 1].map(|number| Keeping::new(space, &programs[number]));
-    let mut things: [BTreeSet<Thing>; 2] = Default::default();
-    let mut alike: [Vec<Thing>; 2] = Default::default();
+    let mut things: [BTreeSet<CountedThing>; 2] = Default::default();
+    let mut alike: [Vec<CountedThing>; 2] = Default::default();
     for (number, program) in programs.iter().enumerate() {
         for (table, chain, step) in places(program) {
             for extension in in_doubt(step) {
@@ -69,8 +69,8 @@ pub fn share(space: &mut Space, programs: &mut [Program<'_>; 2]) -> bool {
         }
         alike[number].sort();
     }
-    let both: Vec<&Thing> = things[0].intersection(&things[1]).collect();
-    let bits: BTreeMap<&Thing, usize> = both
+    let both: Vec<&CountedThing> = things[0].intersection(&things[1]).collect();
+    let bits: BTreeMap<&CountedThing, usize> = both
         .into_iter()
         .enumerate()
         .map(|(place, thing)| (thing, place % SHARED))
@@ -186,7 +186,7 @@ impl Keeping {
             *known = space.diagrams.or(*known, set);
             for step in &table.chains[place].steps {
                 if let Effect::Jump(to) | Effect::Goto(to) = step.effect {
-                    let asked = step.condition.set(space, &Given::default()).may;
+                    let asked = step.condition.set(space, &KnownBits::default()).may;
                     let sent = space.diagrams.and(more, asked);
                     open.push((to, hook.clone(), sent));
                 }
@@ -196,7 +196,7 @@ impl Keeping {
 
     /// Which packets a rule asks, as far as that is in the packets.
     fn place(&self, space: &mut Space, table: TableName, chain: usize, step: &Step<'_>) -> Where {
-        let asked = step.condition.set(space, &Given::default()).may;
+        let asked = step.condition.set(space, &KnownBits::default()).may;
         let called = self.called.get(&(table, chain));
         let hooks = called.into_iter().flatten();
         hooks
@@ -212,10 +212,10 @@ impl Keeping {
         chain: usize,
         step: &Step<'_>,
         extension: &Match,
-    ) -> Thing {
+    ) -> CountedThing {
         let (memory, _) = memory_of_match(extension);
         let own = (memory == Some(Memory::Own)).then(|| self.place(space, table, chain, step));
-        Thing {
+        CountedThing {
             asks: asked(extension),
             own,
             kept: self.keepers(memory.as_ref()),
@@ -229,11 +229,11 @@ impl Keeping {
         chain: usize,
         step: &Step<'_>,
         target: &Target,
-    ) -> Thing {
+    ) -> CountedThing {
         let words = rule_text(&Rule::new(target.clone()));
         let connmark = words.contains(" CONNMARK ");
         let memory = connmark.then(|| Memory::Named("connmark", String::new()));
-        Thing {
+        CountedThing {
             asks: words,
             own: Some(self.place(space, table, chain, step)),
             kept: self.keepers(memory.as_ref()),

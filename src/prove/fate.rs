@@ -6,7 +6,7 @@
 
 use super::compare::as_they_came;
 use super::diagram::Set;
-use super::hook_path::{Way, after_routing, before_routing};
+use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, State};
 use super::program::{Effect, Program, Step, Table};
 use super::reach::Reach;
@@ -65,15 +65,15 @@ impl Kind {
     }
 
     /// The tables and chains in which it is changed on a way.
-    fn chains(self, way: Way) -> Vec<(TableName, &'static str)> {
+    fn chains(self, way: HookPath) -> Vec<(TableName, &'static str)> {
         let before = before_routing(way);
         match self {
             Kind::Destination => vec![(TableName::Nat, before)],
             Kind::Source => vec![(
                 TableName::Nat,
                 match way {
-                    Way::Input => "INPUT",
-                    Way::Forward | Way::Output => "POSTROUTING",
+                    HookPath::Input => "INPUT",
+                    HookPath::Forward | HookPath::Output => "POSTROUTING",
                 },
             )],
             Kind::Conntrack | Kind::ConntrackZone => vec![(TableName::Raw, before)],
@@ -102,7 +102,7 @@ pub fn in_conntrack_zone(
     space: &mut Space,
     program: &Program<'_>,
     reach: &Reach<'_, '_>,
-    way: Way,
+    way: HookPath,
     zone: u16,
 ) -> Set {
     let kind = Kind::ConntrackZone;
@@ -124,7 +124,7 @@ pub fn fates(
     space: &mut Space,
     program: &Program<'_>,
     reach: &mut Reach<'_, '_>,
-    way: Way,
+    way: HookPath,
     kind: Kind,
 ) -> Vec<(String, Set)> {
     let mut fates: Vec<(String, Set)> = Vec::new();

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use super::claim;
 use super::condition::address;
-use super::hook_path::Way;
+use super::hook_path::HookPath;
 use super::judge::{Verdict, judge};
-use super::networks::{self, Behind};
+use super::networks::{self, InterfaceNetworks};
 use super::packet::{Field, Packet, State};
 use super::program::Program;
 use super::space::Space;
@@ -19,7 +19,7 @@ use crate::policy::{Policy, ProxyWay};
 /// it now.
 pub struct FlowJudge<'a> {
     policy: &'a Policy,
-    behind: Vec<Behind>,
+    behind: Vec<InterfaceNetworks>,
     /// The router's addresses, those that came by DHCP too.
     own: BTreeSet<IpAddr>,
     /// Its link-local addresses, and the interface that each is on.
@@ -73,9 +73,9 @@ impl<'a> FlowJudge<'a> {
             || self.is_broadcast(flow.reaches);
         let way = match (is_local(&flow.source), to_router) {
             (true, true) => return false,
-            (true, false) => Way::Output,
-            (false, true) => Way::Input,
-            (false, false) => Way::Forward,
+            (true, false) => HookPath::Output,
+            (false, true) => HookPath::Input,
+            (false, false) => HookPath::Forward,
         };
         if is_link_local(&flow.source) || is_link_local(&flow.reaches) {
             return self.forbids_on_every_link(flow, way, conntrack_zone);
@@ -93,10 +93,10 @@ impl<'a> FlowJudge<'a> {
             // To which of its own addresses the router sends it does not matter.
             let goes_to = judged.packet.get(Field::Destination);
             let elsewhere = goes_to.is_some_and(|goes_to| goes_to != reaches);
-            judged.verdict == Verdict::Drop || (elsewhere && way == Way::Forward)
+            judged.verdict == Verdict::Drop || (elsewhere && way == HookPath::Forward)
         };
         // It leaves towards whom it reaches, or towards a proxy that stands in.
-        if way == Way::Input {
+        if way == HookPath::Input {
             return forbids("");
         }
         let Some(towards) = networks::interface_of(&self.behind, flow.reaches) else {
@@ -118,24 +118,24 @@ impl<'a> FlowJudge<'a> {
     fn forbids_on_every_link(
         &self,
         flow: &TrackedConnection,
-        way: Way,
+        way: HookPath,
         conntrack_zone: u16,
     ) -> bool {
         // An address that is none of the router's any more was once, of one end.
-        let ways: &[Way] = match way {
-            Way::Forward => &[Way::Input, Way::Output],
-            Way::Input => &[Way::Input],
-            Way::Output => &[Way::Output],
+        let ways: &[HookPath] = match way {
+            HookPath::Forward => &[HookPath::Input, HookPath::Output],
+            HookPath::Input => &[HookPath::Input],
+            HookPath::Output => &[HookPath::Output],
         };
         let (space, program) = self.families.get(flow.family());
-        let forbids = |way: Way, interface: &str| {
+        let forbids = |way: HookPath, interface: &str| {
             let packet = opening(space, way, flow, interface, interface);
             packet.is_some_and(|packet| judge(program, space, way, packet).verdict == Verdict::Drop)
         };
         ways.iter().all(|way| {
             let (own, other) = match way {
-                Way::Output => (flow.source, flow.reaches),
-                Way::Input | Way::Forward => (flow.reaches, flow.source),
+                HookPath::Output => (flow.source, flow.reaches),
+                HookPath::Input | HookPath::Forward => (flow.reaches, flow.source),
             };
             let links = match self.link_of(conntrack_zone) {
                 Some(link) => vec![link],
@@ -196,16 +196,16 @@ fn is_link_local(address: &IpAddr) -> bool {
 /// Its first packet, if it came now. Hardware address and mark are not known.
 fn opening(
     space: &Space,
-    way: Way,
+    way: HookPath,
     flow: &TrackedConnection,
     from: &str,
     out: &str,
 ) -> Option<Packet> {
     let mut packet = Packet::ZERO;
-    if way != Way::Output {
+    if way != HookPath::Output {
         packet.set(Field::In, space.interfaces.place(from)?);
     }
-    if way != Way::Input {
+    if way != HookPath::Input {
         packet.set(Field::Out, space.interfaces.place(out)?);
     }
     packet.set(Field::State, State::New as u128);
@@ -220,7 +220,7 @@ fn opening(
     packet.set(to, flow.to.into());
     packet.set(Field::Flags, TcpFlags::OPENING.set.into());
     packet.set(Field::Hops, 64);
-    if way == Way::Input {
+    if way == HookPath::Input {
         let inward = packet.value(Field::In);
         match space.is_local(inward, packet.value(Field::Destination)) {
             Some(local) => packet.set(Field::Local, local.into()),

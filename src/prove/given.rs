@@ -17,14 +17,14 @@ struct Bits {
 
 /// The known bits of a packet's addresses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Given {
+pub struct KnownBits {
     source: Bits,
     destination: Bits,
 }
 
 /// What is left to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum Residual {
     /// It holds.
     Nothing,
     /// No packet has it.
@@ -46,7 +46,7 @@ impl Bits {
     }
 }
 
-impl Given {
+impl KnownBits {
     fn bits(&self, field: Field) -> Option<Bits> {
         match field {
             Field::Source => Some(self.source),
@@ -56,7 +56,7 @@ impl Given {
     }
 
     /// What is known of the packets that meet a condition too.
-    pub fn and(mut self, condition: &Condition) -> Given {
+    pub fn and(mut self, condition: &Condition) -> KnownBits {
         for test in condition.addresses() {
             let Test::Range(field, first, last) = test else {
                 continue;
@@ -77,7 +77,7 @@ impl Given {
     }
 
     /// What is known of packets of which either is known.
-    pub fn or(self, other: Given) -> Given {
+    pub fn or(self, other: KnownBits) -> KnownBits {
         let both = |one: Bits, other: Bits| {
             let mask = one.mask & other.mask & !(one.value ^ other.value);
             Bits {
@@ -85,26 +85,26 @@ impl Given {
                 value: one.value & mask,
             }
         };
-        Given {
+        KnownBits {
             source: both(self.source, other.source),
             destination: both(self.destination, other.destination),
         }
     }
 
     /// What a test asks beyond what is known.
-    pub fn left(&self, test: Test) -> Left {
+    pub fn left(&self, test: Test) -> Residual {
         let Test::Range(field, first, last) = test else {
-            return Left::Ask(test);
+            return Residual::Ask(test);
         };
         let (Some(known), Some(asked)) = (self.bits(field), Bits::of_range(first, last)) else {
-            return Left::Ask(test);
+            return Residual::Ask(test);
         };
         if (known.value ^ asked.value) & known.mask & asked.mask != 0 {
-            return Left::Impossible;
+            return Residual::Impossible;
         }
         match asked.mask & !known.mask {
-            0 => Left::Nothing,
-            mask => Left::Ask(Test::Masked(field, mask, asked.value & mask)),
+            0 => Residual::Nothing,
+            mask => Residual::Ask(Test::Masked(field, mask, asked.value & mask)),
         }
     }
 }

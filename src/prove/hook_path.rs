@@ -4,7 +4,7 @@ use crate::netfilter::TableName;
 
 /// The ways that a packet may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
+pub enum HookPath {
     /// To the router.
     Input,
     /// Across it.
@@ -13,15 +13,15 @@ pub enum Way {
     Output,
 }
 
-impl Way {
+impl HookPath {
     /// Each.
-    pub const ALL: [Way; 3] = [Way::Input, Way::Forward, Way::Output];
+    pub const ALL: [HookPath; 3] = [HookPath::Input, HookPath::Forward, HookPath::Output];
 }
 
 /// The chains that packets of a way go through once it is known which, in order.
-const AFTER_ROUTING: [(Way, &[(TableName, &str)]); 3] = [
+const AFTER_ROUTING: [(HookPath, &[(TableName, &str)]); 3] = [
     (
-        Way::Input,
+        HookPath::Input,
         &[
             (TableName::Mangle, "INPUT"),
             (TableName::Filter, "INPUT"),
@@ -29,7 +29,7 @@ const AFTER_ROUTING: [(Way, &[(TableName, &str)]); 3] = [
         ],
     ),
     (
-        Way::Forward,
+        HookPath::Forward,
         &[
             (TableName::Mangle, "FORWARD"),
             (TableName::Filter, "FORWARD"),
@@ -38,7 +38,7 @@ const AFTER_ROUTING: [(Way, &[(TableName, &str)]); 3] = [
         ],
     ),
     (
-        Way::Output,
+        HookPath::Output,
         &[
             (TableName::Filter, "OUTPUT"),
             (TableName::Security, "OUTPUT"),
@@ -48,7 +48,7 @@ const AFTER_ROUTING: [(Way, &[(TableName, &str)]); 3] = [
 ];
 
 /// The chains after routing of one way.
-pub fn after_routing(way: Way) -> &'static [(TableName, &'static str)] {
+pub fn after_routing(way: HookPath) -> &'static [(TableName, &'static str)] {
     AFTER_ROUTING
         .into_iter()
         .find(|(known, _)| *known == way)
@@ -56,9 +56,9 @@ pub fn after_routing(way: Way) -> &'static [(TableName, &'static str)] {
 }
 
 /// The chain of a table before routing.
-pub fn before_routing(way: Way) -> &'static str {
+pub fn before_routing(way: HookPath) -> &'static str {
     match way {
-        Way::Output => "OUTPUT",
-        Way::Input | Way::Forward => "PREROUTING",
+        HookPath::Output => "OUTPUT",
+        HookPath::Input | HookPath::Forward => "PREROUTING",
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::hook_path::{Way, after_routing, before_routing};
+use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, NO_INTERFACE, Packet, State};
 use super::program::{Effect, Program, Step, Table};
 use super::space::Space;
@@ -34,7 +34,7 @@ impl fmt::Display for Verdict {
 
 /// A place in the tables: a rule, or the policy after the last.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct RulePlace<'a> {
     /// Its table.
     pub table: TableName,
     /// Its chain.
@@ -44,7 +44,7 @@ pub struct Place<'a> {
     step: Option<&'a Step<'a>>,
 }
 
-impl Place<'_> {
+impl RulePlace<'_> {
     /// `filter FORWARD 4`, or `filter FORWARD policy`.
     pub fn short(&self) -> String {
         let (table, chain) = (self.table.as_str(), self.chain);
@@ -55,7 +55,7 @@ impl Place<'_> {
     }
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for RulePlace<'_> {
     /// `filter FORWARD 4: ` and the rule's words, among them its comment with
     /// file and line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,9 +74,9 @@ impl fmt::Display for Place<'_> {
 }
 
 /// One rule that a packet met, or a policy.
-pub struct Met<'a> {
+pub struct RuleMet<'a> {
     /// Where.
-    pub place: Place<'a>,
+    pub place: RulePlace<'a>,
     /// Whether it surely did.
     pub surely: bool,
     /// What was done.
@@ -89,9 +89,9 @@ pub struct Judgement<'a> {
     pub verdict: Verdict,
     /// The rule or the policy that decided; the first that may have, where it
     /// depends.
-    pub by: Option<Place<'a>>,
+    pub by: Option<RulePlace<'a>>,
     /// Every rule that it met, in order.
-    pub path: Vec<Met<'a>>,
+    pub path: Vec<RuleMet<'a>>,
     /// As it is at the end, without what a rule rewrote to something that is not
     /// known.
     pub packet: Packet,
@@ -99,7 +99,7 @@ pub struct Judgement<'a> {
 
 /// What may become of a packet at a rule or in a chain; one of them does.
 #[derive(Debug, Clone, Copy, Default)]
-struct Fate {
+struct PacketOutcome {
     accept: bool,
     drop: bool,
     /// Sent back by RETURN.
@@ -108,27 +108,27 @@ struct Fate {
     on: bool,
 }
 
-impl Fate {
-    const ACCEPT: Fate = Fate {
+impl PacketOutcome {
+    const ACCEPT: PacketOutcome = PacketOutcome {
         accept: true,
         drop: false,
         back: false,
         on: false,
     };
-    const DROP: Fate = Fate {
+    const DROP: PacketOutcome = PacketOutcome {
         drop: true,
         accept: false,
-        ..Fate::ACCEPT
+        ..PacketOutcome::ACCEPT
     };
-    const ON: Fate = Fate {
+    const ON: PacketOutcome = PacketOutcome {
         on: true,
         accept: false,
-        ..Fate::ACCEPT
+        ..PacketOutcome::ACCEPT
     };
-    const BACK: Fate = Fate {
+    const BACK: PacketOutcome = PacketOutcome {
         back: true,
         accept: false,
-        ..Fate::ACCEPT
+        ..PacketOutcome::ACCEPT
     };
 
     fn is_certain(self) -> bool {
@@ -142,11 +142,11 @@ const DEPTH_MAX: usize = 64;
 
 pub(super) struct Judge<'p> {
     pub(super) packet: Packet,
-    path: Vec<Met<'p>>,
-    accepted: Option<Place<'p>>,
-    dropped: Option<Place<'p>>,
+    path: Vec<RuleMet<'p>>,
+    accepted: Option<RulePlace<'p>>,
+    dropped: Option<RulePlace<'p>>,
     /// Where it was copied to somewhere else, and whether it surely was.
-    copied: Option<(Place<'p>, bool)>,
+    copied: Option<(RulePlace<'p>, bool)>,
     /// Whether a copy surely leaves.
     copies_leave: bool,
     /// Whether all that it met so far it surely met.
@@ -156,13 +156,13 @@ pub(super) struct Judge<'p> {
 }
 
 /// Where packets to an address go: which way, and out by which interface.
-pub type Routes<'r> = &'r dyn Fn(u128) -> Option<(Way, u128)>;
+pub type Routes<'r> = &'r dyn Fn(u128) -> Option<(HookPath, u128)>;
 
 /// Judges a packet on a way.
 pub fn judge<'p>(
     program: &'p Program<'p>,
     space: &Space,
-    way: Way,
+    way: HookPath,
     packet: Packet,
 ) -> Judgement<'p> {
     judge_routed(program, space, way, packet, &|_| None)
@@ -172,7 +172,7 @@ pub fn judge<'p>(
 pub fn judge_routed<'p>(
     program: &'p Program<'p>,
     space: &Space,
-    way: Way,
+    way: HookPath,
     packet: Packet,
     routes: Routes<'_>,
 ) -> Judgement<'p> {
@@ -180,7 +180,7 @@ pub fn judge_routed<'p>(
     let mut judge = Judge::new(packet, program);
     // By which interface it leaves is known once it is routed.
     let mut out = packet.value(Field::Out);
-    if way == Way::Forward {
+    if way == HookPath::Forward {
         judge.packet.set(Field::Out, NO_INTERFACE);
     }
     let before = before_routing(way);
@@ -193,7 +193,7 @@ pub fn judge_routed<'p>(
             false => judge.rewritten_as_its_connection(program, space),
         };
     }
-    if way == Way::Forward && space.forwarding_counts {
+    if way == HookPath::Forward && space.forwarding_counts {
         let hops = judge.packet.get(Field::Hops);
         judge.set(Field::Hops, hops.map(|hops| hops.saturating_sub(1)), true);
     }
@@ -214,10 +214,10 @@ pub fn judge_routed<'p>(
 }
 
 /// The chain of nat for the source.
-fn source_rewritten_in(way: Way) -> &'static str {
+fn source_rewritten_in(way: HookPath) -> &'static str {
     match way {
-        Way::Input => "INPUT",
-        Way::Forward | Way::Output => "POSTROUTING",
+        HookPath::Input => "INPUT",
+        HookPath::Forward | HookPath::Output => "POSTROUTING",
     }
 }
 
@@ -294,7 +294,7 @@ impl<'p> Judge<'p> {
         let mut fate = self.chain(table, place, space, 0);
         if fate.back || fate.on {
             let drops = table.chains[place].policy == Some(Policy::Drop);
-            let end = Place {
+            let end = RulePlace {
                 table: table.name,
                 chain: table.chains[place].name,
                 number: 0,
@@ -317,21 +317,27 @@ impl<'p> Judge<'p> {
         fate.accept
     }
 
-    fn meet(&mut self, place: Place<'p>, what: String, holds: bool) {
+    fn meet(&mut self, place: RulePlace<'p>, what: String, holds: bool) {
         let surely = self.surely && holds;
-        self.path.push(Met {
+        self.path.push(RuleMet {
             place,
             surely,
             what,
         });
     }
 
-    fn chain(&mut self, table: &'p Table<'p>, place: usize, space: &Space, depth: usize) -> Fate {
+    fn chain(
+        &mut self,
+        table: &'p Table<'p>,
+        place: usize,
+        space: &Space,
+        depth: usize,
+    ) -> PacketOutcome {
         let chain = &table.chains[place];
-        let mut fate = Fate::default();
+        let mut fate = PacketOutcome::default();
         if depth > DEPTH_MAX {
             self.surely = false;
-            return Fate {
+            return PacketOutcome {
                 accept: true,
                 drop: true,
                 back: true,
@@ -344,7 +350,7 @@ impl<'p> Judge<'p> {
                 Some(true) => true,
                 None => false,
             };
-            let here = Place {
+            let here = RulePlace {
                 table: table.name,
                 chain: chain.name,
                 number: index + 1,
@@ -371,23 +377,23 @@ impl<'p> Judge<'p> {
     fn effect(
         &mut self,
         table: &'p Table<'p>,
-        here: Place<'p>,
+        here: RulePlace<'p>,
         step: &'p Step<'p>,
         space: &Space,
         holds: bool,
         depth: usize,
-    ) -> Fate {
+    ) -> PacketOutcome {
         match &step.effect {
-            Effect::Continue => Fate::ON,
+            Effect::Continue => PacketOutcome::ON,
             Effect::Accept => self.accept(here),
             Effect::Drop => self.drop(here),
-            Effect::Return => Fate::BACK,
+            Effect::Return => PacketOutcome::BACK,
             Effect::Jump(to) | Effect::Goto(to) => {
                 self.surely &= holds;
                 let called = self.chain(table, *to, space, depth + 1);
                 let returns = called.back || called.on;
                 let goes = matches!(step.effect, Effect::Goto(_));
-                Fate {
+                PacketOutcome {
                     accept: called.accept,
                     drop: called.drop,
                     back: returns && goes,
@@ -402,26 +408,26 @@ impl<'p> Judge<'p> {
                     false => before.map(|before| before & !mask),
                 };
                 self.set(Field::Mark, kept.map(|kept| kept | mark), holds);
-                Fate::ON
+                PacketOutcome::ON
             }
             Effect::Hops(hops) => {
                 self.set(Field::Hops, hops.map(u128::from), holds);
-                Fate::ON
+                PacketOutcome::ON
             }
             Effect::Rewrite(field) => {
                 self.set(*field, None, holds);
                 if *field == Field::Destination {
                     self.set(Field::Local, None, holds);
                 }
-                Fate::ON
+                PacketOutcome::ON
             }
             Effect::AnyMark => {
                 self.set(Field::Mark, None, holds);
-                Fate::ON
+                PacketOutcome::ON
             }
             Effect::Untrack => {
                 self.set(Field::State, Some(State::Untracked as u128), holds);
-                Fate::ON
+                PacketOutcome::ON
             }
             Effect::Dnat(to, port) => {
                 self.send_to(space, *to, *port, holds);
@@ -436,13 +442,13 @@ impl<'p> Judge<'p> {
                 if self.copied.is_none_or(|(_, already)| surely && !already) {
                     self.copied = Some((here, surely));
                 }
-                Fate::ON
+                PacketOutcome::ON
             }
             Effect::Unknown => {
                 self.set(Field::Mark, None, holds);
                 self.dropped = self.dropped.or(Some(here));
                 self.accepted = self.accepted.or(Some(here));
-                Fate {
+                PacketOutcome {
                     accept: true,
                     drop: true,
                     back: true,
@@ -452,16 +458,16 @@ impl<'p> Judge<'p> {
         }
     }
 
-    fn accept(&mut self, here: Place<'p>) -> Fate {
+    fn accept(&mut self, here: RulePlace<'p>) -> PacketOutcome {
         if here.table == TableName::Filter {
             self.accepted = self.accepted.or(Some(here));
         }
-        Fate::ACCEPT
+        PacketOutcome::ACCEPT
     }
 
-    fn drop(&mut self, here: Place<'p>) -> Fate {
+    fn drop(&mut self, here: RulePlace<'p>) -> PacketOutcome {
         self.dropped = self.dropped.or(Some(here));
-        Fate::DROP
+        PacketOutcome::DROP
     }
 
     /// Sets a field, if it is certain that this is done and what to.

@@ -10,8 +10,8 @@ use super::compare::as_they_came;
 use super::cover;
 use super::diagram::Set;
 use super::fate::{self, Kind};
-use super::hook_path::Way;
-use super::networks::Behind;
+use super::hook_path::HookPath;
+use super::networks::InterfaceNetworks;
 use super::packet::{Field, Interfaces, State};
 use super::program::{Program, interface_patterns};
 use super::reach::Reach;
@@ -22,7 +22,7 @@ use crate::netfilter::Ruleset;
 
 /// What connections the matrix is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct About {
+pub struct MatrixQuestion {
     /// Protocol; None is any.
     pub protocol: Option<u8>,
     /// Destination port; None is any.
@@ -61,8 +61,8 @@ const ROUTER: &str = "router";
 pub fn matrix(
     ruleset: &Ruleset,
     family: IpFamily,
-    behind: &[Behind],
-    about: About,
+    behind: &[InterfaceNetworks],
+    about: MatrixQuestion,
 ) -> Option<Matrix> {
     let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
     patterns.extend(behind.iter().map(|it| it.interface.clone()));
@@ -97,7 +97,7 @@ pub fn matrix(
     let from = ends(&mut space, behind, Field::In, Field::Source);
     let to = ends(&mut space, behind, Field::Out, Field::Destination);
 
-    let mut between = |space: &mut Space, way: Way, ends: &[Set], kept: &[Field]| {
+    let mut between = |space: &mut Space, way: HookPath, ends: &[Set], kept: &[Field]| {
         let accepted = reach.accepted(space, way).may;
         let mut sets = vec![accepted, asked];
         sets.extend(ends);
@@ -109,9 +109,9 @@ pub fn matrix(
         space.forget(set, &rest)
     };
     let both = [Field::Source, Field::Destination];
-    let across = between(&mut space, Way::Forward, &[from, to], &both);
-    let inward = between(&mut space, Way::Input, &[from], &[Field::Source]);
-    let outward = between(&mut space, Way::Output, &[to], &[Field::Destination]);
+    let across = between(&mut space, HookPath::Forward, &[from, to], &both);
+    let inward = between(&mut space, HookPath::Input, &[from], &[Field::Source]);
+    let outward = between(&mut space, HookPath::Output, &[to], &[Field::Destination]);
     let sent_on = sent_on(&mut space, &program, &mut reach, &[opened, from]);
     if !space.diagrams.is_complete() {
         return None;
@@ -219,7 +219,7 @@ fn sent_on(
     if !program.redirects {
         return told;
     }
-    for way in [Way::Forward, Way::Input] {
+    for way in [HookPath::Forward, HookPath::Input] {
         let accepted = reach.accepted(space, way).may;
         let accepted = as_they_came(space, program, accepted);
         let all = reach.everything(space, way);
@@ -245,7 +245,7 @@ fn sent_on(
 }
 
 /// Packets by an interface with an address behind it.
-fn ends(space: &mut Space, behind: &[Behind], by: Field, address: Field) -> Set {
+fn ends(space: &mut Space, behind: &[InterfaceNetworks], by: Field, address: Field) -> Set {
     let mut ends = Vec::new();
     for it in behind {
         let places = space.interfaces.matching(&it.interface);
@@ -256,7 +256,7 @@ fn ends(space: &mut Space, behind: &[Behind], by: Field, address: Field) -> Set 
     space.diagrams.union(&ends)
 }
 
-fn title(about: About) -> String {
+fn title(about: MatrixQuestion) -> String {
     let protocol = about.protocol.map(|number| {
         super::witness::protocol_name(number.into())
             .map_or_else(|| format!("protocol {number}"), str::to_owned)

@@ -42,16 +42,16 @@ mod spoof;
 mod trace;
 mod witness;
 
-pub use claim::{Answer, Claim, Counterexample, broken, claims, claims_of};
-pub use compare::{Change, Comparison, Outcome, compare, differ};
+pub use claim::{Claim, ClaimResult, Counterexample, broken, claims, claims_of};
+pub use compare::{Comparison, Outcome, VerdictChange, compare, differ};
 pub use described::{ConnectionHelper, DescribedPacket, PacketAddress, PacketError, SourceMac};
 pub use fate::Kind;
 pub use flow::FlowJudge;
-pub use hook_path::Way;
-pub use matrix::{About, Class, Matrix, matrix};
-pub use networks::{Behind, NetworksError, behind, parse as networks};
+pub use hook_path::HookPath;
+pub use matrix::{Class, Matrix, MatrixQuestion, matrix};
+pub use networks::{InterfaceNetworks, NetworksError, behind, parse as networks};
 pub use packet::State as ConntrackState;
 pub use spoof::{
-    Finding, ForeignClaim, Kept, Place as ChainPlace, family_of, family_of_dump, findings, unknown,
+    ChainPlace, Finding, ForeignClaim, SpoofVerdict, family_of, family_of_dump, findings, unknown,
 };
 pub use trace::Tracer;

@@ -32,7 +32,7 @@ pub struct Span {
 
 /// An interface and what is behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Behind {
+pub struct InterfaceNetworks {
     /// The interface.
     pub interface: String,
     /// These addresses.
@@ -56,8 +56,8 @@ pub struct NetworksError {
 ///
 /// # Errors
 /// The line that is none, with its number.
-pub fn parse(text: &str) -> Result<Vec<Behind>, NetworksError> {
-    let mut all: Vec<Behind> = Vec::new();
+pub fn parse(text: &str) -> Result<Vec<InterfaceNetworks>, NetworksError> {
+    let mut all: Vec<InterfaceNetworks> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default();
         let separators = |c: char| c.is_whitespace() || c == ',';
@@ -74,7 +74,7 @@ pub fn parse(text: &str) -> Result<Vec<Behind>, NetworksError> {
         }
         let place = all.iter().position(|known| known.interface == interface);
         let place = place.unwrap_or_else(|| {
-            all.push(Behind::new(interface, &[], &[]));
+            all.push(InterfaceNetworks::new(interface, &[], &[]));
             all.len() - 1
         });
         let before = all[place].inside.len();
@@ -126,13 +126,13 @@ fn span(word: &str) -> Option<Vec<Span>> {
 
 /// What is behind the interfaces of a policy: the networks of zones, and by an
 /// external one everything else.
-pub fn behind(policy: &Policy) -> Vec<Behind> {
+pub fn behind(policy: &Policy) -> Vec<InterfaceNetworks> {
     let zones = policy.zones.iter();
     zones
         .map(|zone| {
             let own = intent::networks_of(policy, zone);
             if zone.role != Role::External {
-                return Behind::new(zone.interface.as_str(), &own, &[]);
+                return InterfaceNetworks::new(zone.interface.as_str(), &own, &[]);
             }
             let others = policy.zones.iter();
             let others = others.filter(|other| other.name != zone.name);
@@ -141,13 +141,13 @@ pub fn behind(policy: &Policy) -> Vec<Behind> {
                 IpNet::V4(ipnet::Ipv4Net::default()),
                 IpNet::V6(ipnet::Ipv6Net::default()),
             ];
-            Behind::new(zone.interface.as_str(), &any, &others.collect::<Vec<_>>())
+            InterfaceNetworks::new(zone.interface.as_str(), &any, &others.collect::<Vec<_>>())
         })
         .collect()
 }
 
 /// The interface that an address is behind: the one with the fewest others.
-pub fn interface_of(behind: &[Behind], address: IpAddr) -> Option<&str> {
+pub fn interface_of(behind: &[InterfaceNetworks], address: IpAddr) -> Option<&str> {
     let (_, nearest) = behind
         .iter()
         .filter_map(|it| Some((it.distance(address)?, it)))
@@ -155,9 +155,9 @@ pub fn interface_of(behind: &[Behind], address: IpAddr) -> Option<&str> {
     Some(&nearest.interface)
 }
 
-impl Behind {
+impl InterfaceNetworks {
     /// What is behind an interface in these networks and not in those.
-    pub fn new(interface: &str, inside: &[IpNet], outside: &[IpNet]) -> Behind {
+    pub fn new(interface: &str, inside: &[IpNet], outside: &[IpNet]) -> InterfaceNetworks {
         let spans = |networks: &[IpNet]| {
             let spans = networks.iter().map(|network| Span {
                 first: network.network(),
@@ -165,7 +165,7 @@ impl Behind {
             });
             spans.collect()
         };
-        Behind {
+        InterfaceNetworks {
             interface: interface.to_owned(),
             inside: spans(inside),
             outside: spans(outside),

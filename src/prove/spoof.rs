@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use super::belongs;
-use super::bounds::Three;
+use super::bounds::Bounds;
 use super::claim::Counterexample;
 use super::diagram::Set;
-use super::hook_path::Way;
+use super::hook_path::HookPath;
 use super::judge::{judge, judge_chain};
-use super::networks::Behind;
+use super::networks::InterfaceNetworks;
 use super::packet::{Field, Interfaces, State};
 use super::program::{Program, interface_patterns};
 use super::reach::Reach;
@@ -21,7 +21,7 @@ use crate::family::IpFamily;
 use crate::netfilter::{Protocol, Ruleset, TableName};
 
 /// A chain to look at alone.
-pub type Place = (TableName, String);
+pub type ChainPlace = (TableName, String);
 
 /// What is claimed of anyone's rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl FromStr for ForeignClaim {
 
 /// Whether what a claim is about is kept out of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
+pub enum SpoofVerdict {
     /// Every one.
     Out,
     /// Every one, but for packets that conntrack takes for part of a connection,
@@ -72,13 +72,13 @@ pub struct Finding {
     /// The interface.
     pub interface: String,
     /// What is kept out of it.
-    pub kept: Kept,
+    pub kept: SpoofVerdict,
 }
 
 impl Finding {
     /// Whether the claim holds.
     pub fn holds(&self) -> bool {
-        matches!(self.kept, Kept::Out | Kept::OutOfNew(_))
+        matches!(self.kept, SpoofVerdict::Out | SpoofVerdict::OutOfNew(_))
     }
 }
 
@@ -97,33 +97,33 @@ impl std::fmt::Display for Finding {
             )
         };
         match (&self.kept, self.claim) {
-            (Kept::In(example), ForeignClaim::Related) => say(
+            (SpoofVerdict::In(example), ForeignClaim::Related) => say(
                 "by RELATED, anybody here can send to others: ICMP errors about connections that nobody here has are let through",
                 example,
             ),
-            (Kept::Unknown(example), ForeignClaim::Related) => say(
+            (SpoofVerdict::Unknown(example), ForeignClaim::Related) => say(
                 "whether ICMP errors about connections that nobody here has are let through cannot be told",
                 example,
             ),
-            (Kept::Out, ForeignClaim::Related) => write!(
+            (SpoofVerdict::Out, ForeignClaim::Related) => write!(
                 f,
                 "{interface}: ICMP errors are let through about connections of somebody here alone"
             ),
-            (Kept::OutOfNew(example), _) => say(
+            (SpoofVerdict::OutOfNew(example), _) => say(
                 "spoofed sources are kept out, but for what is taken for part of a connection",
                 example,
             ),
-            (Kept::Unknown(example), ForeignClaim::Spoofing) => say(
+            (SpoofVerdict::Unknown(example), ForeignClaim::Spoofing) => say(
                 "whether spoofed sources are kept out cannot be told",
                 example,
             ),
-            (Kept::In(example), ForeignClaim::Spoofing) => {
+            (SpoofVerdict::In(example), ForeignClaim::Spoofing) => {
                 say("spoofed sources are NOT kept out", example)
             }
-            (Kept::Out, ForeignClaim::Spoofing) => {
+            (SpoofVerdict::Out, ForeignClaim::Spoofing) => {
                 write!(f, "{interface}: spoofed sources are kept out")
             }
-            (Kept::TooLarge, _) => {
+            (SpoofVerdict::TooLarge, _) => {
                 write!(f, "{interface}: cannot be told: it takes too much memory")
             }
         }
@@ -136,8 +136,8 @@ impl std::fmt::Display for Finding {
 pub fn findings(
     ruleset: &Ruleset,
     family: IpFamily,
-    behind: &[Behind],
-    chain: Option<&Place>,
+    behind: &[InterfaceNetworks],
+    chain: Option<&ChainPlace>,
 ) -> Option<Vec<Finding>> {
     let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
     patterns.extend(behind.iter().map(|it| it.interface.clone()));
@@ -148,14 +148,14 @@ pub fn findings(
     }
     space.forwarding_counts = program.asked.hops;
     let mut reach = Reach::new(&program);
-    let accepted: Vec<(Way, Three)> = match chain {
+    let accepted: Vec<(HookPath, Bounds)> = match chain {
         Some((table, name)) => {
             program.chain(*table, name)?;
             // A chain of somebody's own may be called from either.
-            let ways: &[Way] = match name.as_str() {
-                "INPUT" | "PREROUTING" => &[Way::Input],
-                "FORWARD" | "POSTROUTING" => &[Way::Forward],
-                _ => &[Way::Forward, Way::Input],
+            let ways: &[HookPath] = match name.as_str() {
+                "INPUT" | "PREROUTING" => &[HookPath::Input],
+                "FORWARD" | "POSTROUTING" => &[HookPath::Forward],
+                _ => &[HookPath::Forward, HookPath::Input],
             };
             let mut accepted = Vec::new();
             for way in ways {
@@ -163,7 +163,7 @@ pub fn findings(
             }
             accepted
         }
-        None => [Way::Forward, Way::Input]
+        None => [HookPath::Forward, HookPath::Input]
             .map(|way| (way, reach.accepted(&mut space, way)))
             .to_vec(),
     };
@@ -202,7 +202,7 @@ pub fn findings(
     }
     if !space.diagrams.is_complete() {
         for finding in &mut findings {
-            finding.kept = Kept::TooLarge;
+            finding.kept = SpoofVerdict::TooLarge;
         }
     }
     Some(findings)
@@ -210,7 +210,7 @@ pub fn findings(
 
 /// ICMP errors by an interface to another, or to the router, from somebody behind
 /// it, about connections of which no end is behind it.
-fn about_strangers(space: &mut Space, behind: &Behind) -> Set {
+fn about_strangers(space: &mut Space, behind: &InterfaceNetworks) -> Set {
     let places = space.interfaces.matching(&behind.interface);
     let mut sets = vec![
         space.one_of(Field::In, &places),
@@ -235,37 +235,42 @@ fn about_strangers(space: &mut Space, behind: &Behind) -> Set {
 struct Prover<'s, 'p> {
     space: &'s mut Space,
     program: &'p Program<'p>,
-    chain: Option<&'s Place>,
+    chain: Option<&'s ChainPlace>,
 }
 
 impl Prover<'_, '_> {
-    fn kept(&mut self, accepted: &[(Way, Three)], spoofed: Set) -> Kept {
+    fn kept(&mut self, accepted: &[(HookPath, Bounds)], spoofed: Set) -> SpoofVerdict {
         let part = self.space.states(&[State::Established, State::Related]);
         let opening = self.space.diagrams.minus(spoofed, part);
         for (way, accepted) in accepted {
             let surely = self.space.diagrams.and(accepted.must, opening);
             if let Some(example) = self.example(*way, surely) {
-                return Kept::In(example);
+                return SpoofVerdict::In(example);
             }
         }
         for (way, accepted) in accepted {
             let perhaps = self.space.diagrams.and(accepted.may, opening);
             if let Some(example) = self.example(*way, perhaps) {
-                return Kept::Unknown(example);
+                return SpoofVerdict::Unknown(example);
             }
         }
         for (way, accepted) in accepted {
             let later = self.space.diagrams.and(accepted.may, spoofed);
             if let Some(example) = self.example(*way, later) {
-                return Kept::OutOfNew(example);
+                return SpoofVerdict::OutOfNew(example);
             }
         }
-        Kept::Out
+        SpoofVerdict::Out
     }
 
     /// Whether nothing of a set gets through, whatever it belongs to; shown by a
     /// packet that goes where its destination is.
-    fn kept_out(&mut self, accepted: &[(Way, Three)], set: Set, behind: &[Behind]) -> Kept {
+    fn kept_out(
+        &mut self,
+        accepted: &[(HookPath, Bounds)],
+        set: Set,
+        behind: &[InterfaceNetworks],
+    ) -> SpoofVerdict {
         let mut there = Vec::new();
         for it in behind {
             let places = self.space.interfaces.matching(&it.interface);
@@ -285,21 +290,21 @@ impl Prover<'_, '_> {
                 wishes.push(there);
                 wishes.extend(self::wishes(self.space));
                 match self.example_like(*way, through, &wishes) {
-                    Some(example) if surely => return Kept::In(example),
-                    Some(example) => return Kept::Unknown(example),
+                    Some(example) if surely => return SpoofVerdict::In(example),
+                    Some(example) => return SpoofVerdict::Unknown(example),
                     None => {}
                 }
             }
         }
-        Kept::Out
+        SpoofVerdict::Out
     }
 
-    fn example(&mut self, way: Way, set: Set) -> Option<Counterexample> {
+    fn example(&mut self, way: HookPath, set: Set) -> Option<Counterexample> {
         let wishes = wishes(self.space);
         self.example_like(way, set, &wishes)
     }
 
-    fn example_like(&mut self, way: Way, set: Set, wishes: &[Set]) -> Option<Counterexample> {
+    fn example_like(&mut self, way: HookPath, set: Set, wishes: &[Set]) -> Option<Counterexample> {
         let packet = belongs::pick(self.space, set, wishes)?;
         // Where one chain is looked at alone, the packet is as it comes there.
         let (came, judged) = match self.chain {

@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use super::bound;
 use super::claim;
 use super::described::{DescribedPacket, PacketAddress, PacketError, ROUTER};
-use super::hook_path::Way;
-use super::judge::{Judgement, Met, judge_routed};
-use super::networks::{self, Behind};
+use super::hook_path::HookPath;
+use super::judge::{Judgement, RuleMet, judge_routed};
+use super::networks::{self, InterfaceNetworks};
 use super::packet::{Interfaces, NO_INTERFACE, Packet};
 use super::program::{Program, interface_patterns};
 use super::space::Space;
@@ -31,12 +31,12 @@ pub struct Tracer {
     only: Option<IpFamily>,
     /// What is behind the interfaces; behind the loopback, the router's own
     /// addresses.
-    behind: Vec<Behind>,
+    behind: Vec<InterfaceNetworks>,
 }
 
 impl Tracer {
     /// Anyone's rules, and what is behind their interfaces, as far as it is known.
-    pub fn of_rules(rules: Ruleset, family: IpFamily, behind: Vec<Behind>) -> Tracer {
+    pub fn of_rules(rules: Ruleset, family: IpFamily, behind: Vec<InterfaceNetworks>) -> Tracer {
         let mut only = Families::default();
         *only.get_mut(family) = rules;
         Tracer {
@@ -56,7 +56,7 @@ impl Tracer {
             .flat_map(|zone| zone.own())
             .map(|own| IpNet::from(own.addr()))
             .collect();
-        behind.push(Behind::new(LOOPBACK, &own, &[]));
+        behind.push(InterfaceNetworks::new(LOOPBACK, &own, &[]));
         Tracer {
             rules,
             policy: Some(policy),
@@ -103,7 +103,7 @@ impl Tracer {
         &self,
         space: &Space,
         described: &DescribedPacket,
-    ) -> Result<(Way, Packet), PacketError> {
+    ) -> Result<(HookPath, Packet), PacketError> {
         if let Some(rules) = self.only
             && rules != space.family
         {
@@ -135,15 +135,15 @@ impl Tracer {
         &self,
         program: &'p Program<'p>,
         space: &Space,
-        way: Way,
+        way: HookPath,
         packet: Packet,
     ) -> Judgement<'p> {
         judge_routed(program, space, way, packet, &|to| {
             let name = self.place_of(witness::address(space.family, to))?;
             if name == ROUTER {
-                return Some((Way::Input, NO_INTERFACE));
+                return Some((HookPath::Input, NO_INTERFACE));
             }
-            Some((Way::Forward, space.interfaces.place(name)?))
+            Some((HookPath::Forward, space.interfaces.place(name)?))
         })
     }
 
@@ -187,7 +187,7 @@ impl Tracer {
                 .map_err(|error| (number, error))?;
             let judged = self.judged(program, space, way, packet);
             let by = judged.by.map_or(String::new(), |by| by.short());
-            let place = |met: &Met<'_>| match met.surely {
+            let place = |met: &RuleMet<'_>| match met.surely {
                 true => met.place.short(),
                 false => format!("perhaps {}", met.place.short()),
             };

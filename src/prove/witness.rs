@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::hook_path::Way;
+use super::hook_path::HookPath;
 use super::packet::{Field, NO_INTERFACE, Packet, State};
 use super::space::Space;
 use crate::family::IpFamily;
@@ -91,18 +91,18 @@ pub fn helper_name(code: u128) -> &'static str {
 }
 
 /// The options of `camfw trace` that describe a packet as it came.
-pub fn line(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String {
+pub fn line(space: &Space, naming: &Naming, way: HookPath, packet: &Packet) -> String {
     written(space, naming, way, &as_it_came(space, way, packet))
 }
 
 /// The options that describe a packet as it is.
-pub fn written(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> String {
+pub fn written(space: &Space, naming: &Naming, way: HookPath, packet: &Packet) -> String {
     let value = |field| packet.value(field);
     let interface = |field| naming.shown(space.interfaces.name(value(field)));
     let (from, to) = match way {
-        Way::Input => (interface(Field::In), "router"),
-        Way::Forward => (interface(Field::In), interface(Field::Out)),
-        Way::Output => ("router", interface(Field::Out)),
+        HookPath::Input => (interface(Field::In), "router"),
+        HookPath::Forward => (interface(Field::In), interface(Field::Out)),
+        HookPath::Output => ("router", interface(Field::Out)),
     };
     let mut line = format!(
         "--from {from} --to {to} --src {} --dst {}",
@@ -149,7 +149,7 @@ pub fn written(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> Str
         let _ = write!(line, " --mark {:#x}", value(Field::Mark));
     }
     let known = space.is_local(value(Field::In), value(Field::Destination));
-    if way == Way::Input && value(Field::Local) == 0 && known.is_none() {
+    if way == HookPath::Input && value(Field::Local) == 0 && known.is_none() {
         line.push_str(" --elsewhere");
     }
     for (field, option) in [(Field::Dnat, " --dnat"), (Field::Snat, " --snat")] {
@@ -176,7 +176,7 @@ pub fn written(space: &Space, naming: &Naming, way: Way, packet: &Packet) -> Str
 }
 
 /// A packet of a set, as it was before rules changed it.
-pub fn as_it_came(space: &Space, way: Way, packet: &Packet) -> Packet {
+pub fn as_it_came(space: &Space, way: HookPath, packet: &Packet) -> Packet {
     let mut came = *packet;
     let state = packet.value(Field::State);
     if packet.value(Field::Dnat) == 1 && state == State::New as u128 {
@@ -189,7 +189,7 @@ pub fn as_it_came(space: &Space, way: Way, packet: &Packet) -> Packet {
             came.set(field, 0);
         }
     }
-    if way == Way::Forward && space.forwarding_counts {
+    if way == HookPath::Forward && space.forwarding_counts {
         came.set(Field::Hops, packet.value(Field::Hops) + 1);
     }
     if packet.value(Field::In) != NO_INTERFACE {

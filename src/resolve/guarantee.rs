@@ -5,7 +5,9 @@ use toml::Spanned;
 
 use super::Resolver;
 use crate::config::{self, Config};
-use crate::policy::{self, Addresses, Endpoint, Exception, Flow, Origin, Promise, Vow, ZoneIndex};
+use crate::policy::{
+    self, Addresses, Endpoint, Exception, Flow, Guarantee, GuaranteeKind, Origin, ZoneIndex,
+};
 use crate::source::Refusal;
 
 impl Resolver<'_> {
@@ -39,7 +41,7 @@ impl Resolver<'_> {
     }
 
     /// What roles promise, and then the file's own guarantees.
-    pub(super) fn promises(&self, config: &Config) -> Result<Vec<Promise>, Refusal> {
+    pub(super) fn guarantees(&self, config: &Config) -> Result<Vec<Guarantee>, Refusal> {
         let mut promises = self.of_roles(&self.exceptions(config)?);
         for written in &config.guarantees {
             promises.extend(self.guarantee(written)?);
@@ -47,7 +49,7 @@ impl Resolver<'_> {
         Ok(promises)
     }
 
-    fn of_roles(&self, exceptions: &[Exception]) -> Vec<Promise> {
+    fn of_roles(&self, exceptions: &[Exception]) -> Vec<Guarantee> {
         let mut promises = Vec::new();
         for (from, zone) in self.zones.iter().enumerate() {
             for (to, other) in self.zones.iter().enumerate() {
@@ -58,8 +60,8 @@ impl Resolver<'_> {
                 let lifted = exceptions
                     .iter()
                     .filter(|exception| exception.from == from && exception.to == to);
-                promises.push(Promise {
-                    vow: Vow::Never,
+                promises.push(Guarantee {
+                    kind: GuaranteeKind::Never,
                     flow: Flow {
                         from: Endpoint::Zone(from),
                         to: Endpoint::Zone(to),
@@ -80,11 +82,11 @@ impl Resolver<'_> {
     fn guarantee(
         &self,
         written: &Spanned<config::GuaranteeEntry>,
-    ) -> Result<Vec<Promise>, Refusal> {
+    ) -> Result<Vec<Guarantee>, Refusal> {
         let config::GuaranteeEntry { never, always } = written.get_ref();
-        let (vow, promise) = match (never, always) {
-            (Some(promise), None) => (Vow::Never, promise),
-            (None, Some(promise)) => (Vow::Always, promise),
+        let (kind, promise) = match (never, always) {
+            (Some(promise), None) => (GuaranteeKind::Never, promise),
+            (None, Some(promise)) => (GuaranteeKind::Always, promise),
             _ => {
                 return Err(self.source.refuse(
                     written.span(),
@@ -97,7 +99,7 @@ impl Resolver<'_> {
             .as_ref()
             .map(|service| self.services_of(service))
             .transpose()?;
-        if vow == Vow::Always && services.is_none() {
+        if kind == GuaranteeKind::Always && services.is_none() {
             return Err(self.source.refuse(
                 promise.span(),
                 "not everything there is can always get through; say which service",
@@ -109,8 +111,8 @@ impl Resolver<'_> {
                 if from == to {
                     continue;
                 }
-                promises.push(Promise {
-                    vow,
+                promises.push(Guarantee {
+                    kind,
                     flow: Flow { from, to },
                     sources: sources.clone(),
                     destinations,

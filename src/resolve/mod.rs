@@ -105,7 +105,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
             hosts.push(host.clone());
         }
     }
-    let promises = resolver.promises(config)?;
+    let guarantees = resolver.guarantees(config)?;
     Ok(Policy {
         routes,
         mark_rules,
@@ -115,7 +115,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         keep: router.and_then(|router| router.keep).unwrap_or(true),
         log: resolver.log(config.log.as_ref().map(Spanned::get_ref))?,
         cameras: resolver.cameras,
-        promises,
+        guarantees,
         zones: resolver.zones,
         allows,
         masquerades: nat.masquerades,

@@ -5,7 +5,7 @@ use crate::cli::value::Port;
 use crate::cli::{CliError, Command, ExitCode, Flag, Given, print};
 use crate::family::IpFamily;
 use crate::netfilter::Protocol;
-use crate::prove::{self, About};
+use crate::prove::{self, MatrixQuestion};
 
 const DPORT: Flag = Flag::valued(
     "dport",
@@ -32,7 +32,7 @@ it may open a connection.",
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let port = given.value(&DPORT)?.map(|Port(port)| port);
     let protocol = given.value(&PROTO)?.or(port.map(|_| Protocol::Tcp));
-    let about = About {
+    let about = MatrixQuestion {
         protocol: protocol.map(Protocol::number),
         port,
     };

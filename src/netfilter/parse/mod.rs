@@ -154,7 +154,7 @@ pub fn read(text: &str) -> Result<Ruleset, ParseError> {
             );
         }
     }
-    scan(text).map(meant)
+    scan(text).map(interpret)
 }
 
 /// The family that the text of iptables-save says that it is of; up to 1.4.0, and
@@ -174,7 +174,7 @@ pub fn named_family(text: &str) -> Option<IpFamily> {
 /// The same rules with whatever can be understood of them typed, though iptables
 /// would print it in other words; the rest of their words are [`Match::Other`]
 /// or [`Target::Other`].
-pub fn meant(mut ruleset: Ruleset) -> Ruleset {
+pub fn interpret(mut ruleset: Ruleset) -> Ruleset {
     let chains = ruleset
         .tables
         .values_mut()
@@ -182,7 +182,7 @@ pub fn meant(mut ruleset: Ruleset) -> Ruleset {
     for rule in chains.flat_map(|chain| &mut chain.rules) {
         if let (None, [Match::Other(words)]) = (&rule.target, rule.matches.as_slice()) {
             let line = rule.line;
-            *rule = understood(words);
+            *rule = interpret_words(words);
             rule.line = line;
         }
     }
@@ -262,7 +262,7 @@ fn words(line: &str) -> Option<Vec<String>> {
 /// own rules can say, which is made sure by rendering it again; else kept.
 fn rule(mut as_found: Vec<String>, line: &str) -> Rule {
     without_end_of_time(&mut as_found);
-    let rule = understood(&as_found);
+    let rule = interpret_words(&as_found);
     if says(&rule, &as_found, line) {
         rule
     } else {
@@ -297,7 +297,7 @@ const STARTS: [&str; 9] = ["-s", "-d", "-i", "-o", "-p", "-f", "-m", "-j", "-g"]
 
 /// A rule of its words, as far as they are known; those that are not are kept
 /// where they stand.
-fn understood(as_found: &[String]) -> Rule {
+fn interpret_words(as_found: &[String]) -> Rule {
     let mut rule = Rule::untargeted();
     if as_found.len() > WORDS_MAX {
         rule.matches.push(Match::Other(as_found.to_vec()));

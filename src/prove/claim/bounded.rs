@@ -1,11 +1,11 @@
 //! That what a zone opens is counted, and no more of it than its bound.
 
-use super::{Answer, Proof};
+use super::{ClaimResult, Proof};
 use crate::family::IpFamily;
 use crate::policy::Endpoint;
 use crate::prove::bound;
 use crate::prove::diagram::Set;
-use crate::prove::hook_path::Way;
+use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, State};
 
 impl Proof<'_> {
@@ -20,8 +20,8 @@ impl Proof<'_> {
             }
             let here = self.intent().by(Field::In, Endpoint::Zone(index));
             let within = bound::within(&mut self.space);
-            let mut answer = Answer::Holds;
-            for way in [Way::Input, Way::Forward] {
+            let mut answer = ClaimResult::Holds;
+            for way in [HookPath::Input, HookPath::Forward] {
                 let new = self.space.states(&[State::New]);
                 let leases = self.intent().leases(way);
                 let opened = self.space.diagrams.minus(new, leases);
@@ -36,7 +36,7 @@ impl Proof<'_> {
                     .space
                     .diagrams
                     .and(self.accepted[way as usize].may, past);
-                if answer == Answer::Holds {
+                if answer == ClaimResult::Holds {
                     answer = self.none(way, past, Set::EMPTY);
                 }
             }

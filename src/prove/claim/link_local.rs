@@ -1,10 +1,10 @@
 //! That no connection of link-local addresses is part of another link's.
 
-use super::{Answer, Proof};
+use super::{ClaimResult, Proof};
 use crate::family::IpFamily;
 use crate::policy::Endpoint;
 use crate::prove::fate;
-use crate::prove::hook_path::Way;
+use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, State};
 use crate::prove::reach::Reach;
 use crate::registry::special_purpose::LINK_LOCAL;
@@ -19,10 +19,10 @@ impl Proof<'_> {
         }
         for (index, zone) in self.policy.indexed_zones() {
             let number = self.policy.conntrack_zone(index);
-            let mut answer = Answer::Holds;
+            let mut answer = ClaimResult::Holds;
             for (way, side, end) in [
-                (Way::Input, Field::In, Field::Source),
-                (Way::Output, Field::Out, Field::Destination),
+                (HookPath::Input, Field::In, Field::Source),
+                (HookPath::Output, Field::Out, Field::Destination),
             ] {
                 let reach = Reach::new(&self.program);
                 let apart =
@@ -35,7 +35,7 @@ impl Proof<'_> {
                 let accepted = self.noted[way as usize];
                 let may = self.space.diagrams.and(accepted.may, strange);
                 let must = self.space.diagrams.and(accepted.must, strange);
-                if answer == Answer::Holds {
+                if answer == ClaimResult::Holds {
                     answer = self.none(way, may, must);
                 }
             }

@@ -16,11 +16,11 @@ use ipnet::IpNet;
 
 use super::belongs;
 use super::bound;
-use super::bounds::Three;
+use super::bounds::Bounds;
 use super::condition::address;
 use super::diagram::{Diagrams, Set};
-use super::hook_path::Way;
-use super::intent::{self, Intent, Known};
+use super::hook_path::HookPath;
+use super::intent::{self, Intent, KnownSets};
 use super::judge::{Verdict, judge};
 use super::packet::{Field, Interfaces, NO_INTERFACE, State};
 use super::program::{Program, interface_patterns};
@@ -30,9 +30,11 @@ use super::witness::{self, Naming};
 use crate::family::{Families, IpFamily};
 use crate::field::PortRange;
 use crate::netfilter::{Protocol, Ruleset, TableName};
-use crate::policy::{Addresses, Allow, Endpoint, Ipv6Mode, Policy, Promise, Service, Vow};
+use crate::policy::{
+    Addresses, Allow, Endpoint, Guarantee, GuaranteeKind, Ipv6Mode, Policy, Service,
+};
 use crate::registry::multicast::DISCOVERY;
-pub use result::{Answer, Claim, Counterexample};
+pub use result::{Claim, ClaimResult, Counterexample};
 
 /// The first claim about a policy and its rules that does not hold, in words.
 pub fn broken(policy: &Policy, rules: &Families<Ruleset>) -> Option<String> {
@@ -83,7 +85,7 @@ fn claims_of_within(
         proof.related();
         proof.bounded();
         proof.links_apart();
-        for promise in &policy.promises {
+        for promise in &policy.guarantees {
             proof.promise(promise);
         }
     }
@@ -139,17 +141,17 @@ const SENT_ON: [Field; 3] = [Field::Dnat, Field::OriginalDestination, Field::Ori
 
 struct Proof<'a> {
     policy: &'a Policy,
-    known: Known,
+    known: KnownSets,
     space: Space,
     program: Program<'a>,
     naming: Naming,
     claims: Vec<Claim>,
     /// What gets through on each way, each packet as it was when that was
     /// decided.
-    accepted: [Three; 3],
+    accepted: [Bounds; 3],
     /// The same, over what a claim looks at: what may at all, and what does while
     /// the zones' bounds are not reached.
-    noted: [Three; 3],
+    noted: [Bounds; 3],
     /// The fields that are set and that claims do not look at.
     unseen: Vec<Field>,
 }
@@ -161,7 +163,7 @@ impl<'a> Proof<'a> {
         let mut program = Program::new(ruleset, &space);
         bound::ask_by_bits(&mut program, policy, family);
         let mut reach = Reach::new(&program);
-        let accepted = Way::ALL.map(|way| reach.accepted(&mut space, way));
+        let accepted = HookPath::ALL.map(|way| reach.accepted(&mut space, way));
         // What a forward sent on, and from where, is part of what is meant.
         let mut unseen = program.noted();
         unseen.retain(|field| !SENT_ON.contains(field));
@@ -176,11 +178,11 @@ impl<'a> Proof<'a> {
                 true => may,
                 false => space.forget(accepted.must, &unseen),
             };
-            Three { may, must }
+            Bounds { may, must }
         });
         Proof {
             policy,
-            known: Known::default(),
+            known: KnownSets::default(),
             space,
             program,
             naming: naming(policy),
@@ -196,7 +198,7 @@ impl<'a> Proof<'a> {
         if !self.space.diagrams.is_complete() {
             let most = largest_line(self.policy);
             for claim in &mut claims {
-                claim.answer = Answer::TooLarge(most.clone());
+                claim.answer = ClaimResult::TooLarge(most.clone());
             }
         }
         claims
@@ -213,7 +215,7 @@ impl<'a> Proof<'a> {
     }
 
     /// Every packet of a way, over what a claim looks at.
-    fn all(&mut self, way: Way) -> Set {
+    fn all(&mut self, way: HookPath) -> Set {
         let all = Reach::new(&self.program).everything(&mut self.space, way);
         let unseen = self.unseen.clone();
         self.space.forget(all, &unseen)
@@ -237,7 +239,7 @@ impl<'a> Proof<'a> {
 
     /// What gets through on a way, and every packet of it that there is, also those
     /// that a forward sent on.
-    fn compared(&mut self, way: Way) -> (Three, Set) {
+    fn compared(&mut self, way: HookPath) -> (Bounds, Set) {
         let accepted = self.noted[way as usize];
         let all = self.all(way);
         let new = self.space.states(&[State::New]);
@@ -251,25 +253,25 @@ impl<'a> Proof<'a> {
         // Nothing is sent on, and so the field is left open.
         let as_is = self.space.equal(Field::Dnat, 0);
         let real = self.space.diagrams.or(as_is, !new);
-        let accepted = self.space.and(accepted, Three::exactly(real));
+        let accepted = self.space.and(accepted, Bounds::exactly(real));
         (accepted, self.space.diagrams.and(all, real))
     }
 
     fn only(&mut self) {
-        for way in Way::ALL {
+        for way in HookPath::ALL {
             let (accepted, all) = self.compared(way);
             let opened = self.intent().opened(way);
             let opening = self.opening();
-            let opened = self.space.and(opened, Three::exactly(opening));
+            let opened = self.space.and(opened, Bounds::exactly(opening));
             let carried = self.intent().carried(way);
             let meant = self.space.or(opened, carried);
             let what = match way {
-                Way::Input => "to the router",
-                Way::Forward => "between zones",
-                Way::Output => "from the router",
+                HookPath::Input => "to the router",
+                HookPath::Forward => "between zones",
+                HookPath::Output => "from the router",
             };
             // Mostly they are one and the same set, and that is seen at once.
-            let meant = self.space.and(meant, Three::exactly(all));
+            let meant = self.space.and(meant, Bounds::exactly(all));
             let same = meant == accepted;
             let (more, surely) = match same {
                 true => (Set::EMPTY, Set::EMPTY),
@@ -315,12 +317,12 @@ impl<'a> Proof<'a> {
             let rewritten = self.space.diagrams.and(rewritten, part);
             let sources = self.space.diagrams.or(sources, rewritten);
             let spoofed = self.space.diagrams.minus(entering, sources);
-            let mut answer = Answer::Holds;
-            for way in [Way::Input, Way::Forward] {
+            let mut answer = ClaimResult::Holds;
+            for way in [HookPath::Input, HookPath::Forward] {
                 let accepted = self.noted[way as usize];
                 let may = self.space.diagrams.and(accepted.may, spoofed);
                 let must = self.space.diagrams.and(accepted.must, spoofed);
-                if answer == Answer::Holds {
+                if answer == ClaimResult::Holds {
                     answer = self.none(way, may, must);
                 }
             }
@@ -332,11 +334,11 @@ impl<'a> Proof<'a> {
         }
     }
 
-    fn promise(&mut self, promise: &Promise) {
+    fn promise(&mut self, promise: &Guarantee) {
         let Some(way) = intent::way_of(promise.flow) else {
             return;
         };
-        if promise.vow == Vow::Always
+        if promise.kind == GuaranteeKind::Always
             && let Some(answer) = self.asks_a_group(way, promise)
         {
             let what = self.words(promise);
@@ -347,15 +349,15 @@ impl<'a> Proof<'a> {
         let ends = intent.ends(promise.flow);
         let sources = intent.addresses(Field::Source, &promise.sources);
         let mut destinations = intent.addresses(Field::Destination, &promise.destinations);
-        if let (Vow::Always, Endpoint::Router) = (promise.vow, promise.flow.to) {
+        if let (GuaranteeKind::Always, Endpoint::Router) = (promise.kind, promise.flow.to) {
             // Where it is asked: at none of its addresses elsewhere.
             destinations = intent.routers_own();
         }
         let ends = intent.space.all(&[ends, sources, destinations]);
         let services = promise.services.as_deref();
         let what = self.words(promise);
-        let answer = match promise.vow {
-            Vow::Never => {
+        let answer = match promise.kind {
+            GuaranteeKind::Never => {
                 let mut intent = self.intent();
                 let of = services.map_or(Set::FULL, |of| intent.services(of, false));
                 let mut lifted = Vec::new();
@@ -371,7 +373,7 @@ impl<'a> Proof<'a> {
                 let must = self.space.diagrams.and(accepted.must, promised);
                 self.none(way, may, must)
             }
-            Vow::Always => {
+            GuaranteeKind::Always => {
                 let mut intent = self.intent();
                 let of = intent.services(services.unwrap_or_default(), true);
                 let source = intent.opening_sources(promise.flow.from);
@@ -387,7 +389,7 @@ impl<'a> Proof<'a> {
                 let less = self.space.diagrams.minus(promised, always);
                 let surely = self.space.diagrams.minus(less, accepted.may);
                 match self.none(way, less, surely) {
-                    Answer::Doubtful(example) => Answer::Rests(example),
+                    ClaimResult::Doubtful(example) => ClaimResult::Rests(example),
                     answer => answer,
                 }
             }
@@ -397,8 +399,8 @@ impl<'a> Proof<'a> {
 
     /// A packet of a promise that finds hosts by a group: whatever the rules are, no
     /// router forwards it.
-    fn asks_a_group(&mut self, way: Way, promise: &Promise) -> Option<Answer> {
-        if way != Way::Forward || promise.destinations != Addresses::Any {
+    fn asks_a_group(&mut self, way: HookPath, promise: &Guarantee) -> Option<ClaimResult> {
+        if way != HookPath::Forward || promise.destinations != Addresses::Any {
             return None;
         }
         let services = promise.services.iter().flatten();
@@ -428,7 +430,7 @@ impl<'a> Proof<'a> {
         let asking = self.space.all(&sets);
         let wishes = self.wishes();
         let packet = self.space.pick_like(asking, &wishes)?;
-        Some(Answer::Broken(Counterexample {
+        Some(ClaimResult::Broken(Counterexample {
             packet: witness::line(&self.space, &self.naming, way, &packet),
             verdict: Verdict::Drop,
             by: format!("the kernel, which forwards no multicast such as {group}"),
@@ -436,7 +438,7 @@ impl<'a> Proof<'a> {
     }
 
     /// A promise in words.
-    fn words(&self, promise: &Promise) -> String {
+    fn words(&self, promise: &Guarantee) -> String {
         let end = |end: Endpoint, addresses: &Addresses| {
             let name = match end {
                 Endpoint::Router => "router",
@@ -455,9 +457,9 @@ impl<'a> Proof<'a> {
         };
         let from = end(promise.flow.from, &promise.sources);
         let to = end(promise.flow.to, &promise.destinations);
-        let mut what = match promise.vow {
-            Vow::Never => format!("{from} never opens a connection to {to}"),
-            Vow::Always => format!("{from} always reaches {to}"),
+        let mut what = match promise.kind {
+            GuaranteeKind::Never => format!("{from} never opens a connection to {to}"),
+            GuaranteeKind::Always => format!("{from} always reaches {to}"),
         };
         if let Some(services) = &promise.services {
             what += &format!(" for {}", listed(services));
@@ -471,21 +473,21 @@ impl<'a> Proof<'a> {
 
     /// Nothing passes but on the loopback.
     fn loopback_only(&mut self) {
-        let (mut more, mut less) = (Answer::Holds, Answer::Holds);
+        let (mut more, mut less) = (ClaimResult::Holds, ClaimResult::Holds);
         let loopback = self.intent().loopback();
-        for way in Way::ALL {
-            let Three { may, must } = self.noted[way as usize];
+        for way in HookPath::ALL {
+            let Bounds { may, must } = self.noted[way as usize];
             let all = self.all(way);
             let meant = match way {
-                Way::Forward => Set::EMPTY,
+                HookPath::Forward => Set::EMPTY,
                 _ => self.space.diagrams.and(loopback, all),
             };
-            if more == Answer::Holds {
+            if more == ClaimResult::Holds {
                 let may = self.space.diagrams.minus(may, meant);
                 let must = self.space.diagrams.minus(must, meant);
                 more = self.none(way, may, must);
             }
-            if less == Answer::Holds {
+            if less == ClaimResult::Holds {
                 let perhaps = self.space.diagrams.minus(meant, must);
                 let surely = self.space.diagrams.minus(meant, may);
                 less = self.none(way, perhaps, surely);
@@ -495,7 +497,7 @@ impl<'a> Proof<'a> {
         self.claim("all passes on the loopback".into(), less);
     }
 
-    fn claim(&mut self, what: String, answer: Answer) {
+    fn claim(&mut self, what: String, answer: ClaimResult) {
         let what = match self.space.family {
             IpFamily::V4 => what,
             IpFamily::V6 => format!("IPv6: {what}"),
@@ -504,19 +506,19 @@ impl<'a> Proof<'a> {
     }
 
     /// That there is no packet in `may`; those in `must` surely break it.
-    fn none(&mut self, way: Way, may: Set, must: Set) -> Answer {
+    fn none(&mut self, way: HookPath, may: Set, must: Set) -> ClaimResult {
         let wishes = self.wishes();
         self.none_like(way, may, must, &wishes)
     }
 
     /// The same, shown by a packet that is as wished if one is.
-    fn none_like(&mut self, way: Way, may: Set, must: Set, wishes: &[Set]) -> Answer {
+    fn none_like(&mut self, way: HookPath, may: Set, must: Set, wishes: &[Set]) -> ClaimResult {
         let (broken, surely) = match must.is_empty() {
             true => (may, false),
             false => (must, true),
         };
         if broken.is_empty() {
-            return Answer::Holds;
+            return ClaimResult::Holds;
         }
         // The packet as it came: what was noted of it while it passed, if it did.
         let accepted = self.accepted[way as usize].may;
@@ -528,7 +530,7 @@ impl<'a> Proof<'a> {
             .find(|set| !set.is_empty());
         let picked = from.and_then(|set| belongs::pick(&mut self.space, set, wishes));
         let Some(packet) = picked else {
-            return Answer::TooLarge(largest_line(self.policy));
+            return ClaimResult::TooLarge(largest_line(self.policy));
         };
         let line = witness::line(&self.space, &self.naming, way, &packet);
         let came = witness::as_it_came(&self.space, way, &packet);
@@ -541,8 +543,8 @@ impl<'a> Proof<'a> {
                 .map_or_else(|| "no rule".into(), |by| by.to_string()),
         };
         match surely {
-            true => Answer::Broken(example),
-            false => Answer::Doubtful(example),
+            true => ClaimResult::Broken(example),
+            false => ClaimResult::Doubtful(example),
         }
     }
 
@@ -612,7 +614,7 @@ fn sealed(policy: &Policy, ipv4: &Ruleset) -> Claim {
     let before_filter = |name: &TableName| *name <= TableName::Mangle;
     for (name, table) in ipv4.tables().filter(|(name, _)| before_filter(name)) {
         loaded.set(name, table.clone());
-        if answer == Answer::Holds {
+        if answer == ClaimResult::Holds {
             answer = nothing_passes(policy, &loaded);
         }
     }
@@ -622,12 +624,12 @@ fn sealed(policy: &Policy, ipv4: &Ruleset) -> Claim {
     }
 }
 
-fn nothing_passes(policy: &Policy, ipv4: &Ruleset) -> Answer {
+fn nothing_passes(policy: &Policy, ipv4: &Ruleset) -> ClaimResult {
     let mut proof = Proof::new(policy, ipv4, IpFamily::V4, NODES_MAX);
-    let mut answer = Answer::Holds;
-    for way in Way::ALL {
-        let Three { may, must } = proof.accepted[way as usize];
-        if answer == Answer::Holds {
+    let mut answer = ClaimResult::Holds;
+    for way in HookPath::ALL {
+        let Bounds { may, must } = proof.accepted[way as usize];
+        if answer == ClaimResult::Holds {
             answer = proof.none(way, may, must);
         }
     }

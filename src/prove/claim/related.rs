@@ -4,10 +4,10 @@ use super::Proof;
 use crate::policy::Endpoint;
 use crate::prove::belongs;
 use crate::prove::diagram::Set;
-use crate::prove::hook_path::Way;
+use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, State};
 
-use super::Answer;
+use super::ClaimResult;
 
 impl Proof<'_> {
     /// From no zone does anything pass as part of a connection, or as an error
@@ -25,8 +25,8 @@ impl Proof<'_> {
             let fields = [Field::Destination, Field::DestinationPort];
             let sources = self.space.forget(sources, &fields);
             let errors = self.space.diagrams.and(errors, somebodys);
-            let mut answer = Answer::Holds;
-            for way in [Way::Forward, Way::Input] {
+            let mut answer = ClaimResult::Holds;
+            for way in [HookPath::Forward, HookPath::Input] {
                 let expected = self.intent().expected(way);
                 let related = self.space.states(&[State::Related]);
                 let established = self.space.states(&[State::Established]);
@@ -35,7 +35,7 @@ impl Proof<'_> {
                 let spoofed = self.space.diagrams.minus(established, sources);
                 let strange = self.space.diagrams.or(strange, spoofed);
                 let strange = self.space.diagrams.and(strange, here);
-                if answer == Answer::Holds {
+                if answer == ClaimResult::Holds {
                     let back = self.intent().by(Field::Out, Endpoint::Zone(index));
                     answer = self.no_stranger(way, strange, !back);
                 }
@@ -50,13 +50,13 @@ impl Proof<'_> {
         }
         let what = [
             self.intent().own_errors(),
-            self.intent().expected(Way::Output),
+            self.intent().expected(HookPath::Output),
             self.intent().loopback(),
         ];
         let what = self.space.diagrams.union(&what);
         let related = self.space.states(&[State::Related]);
         let strange = self.space.diagrams.minus(related, what);
-        let answer = self.no_stranger(Way::Output, strange, Set::FULL);
+        let answer = self.no_stranger(HookPath::Output, strange, Set::FULL);
         self.claim(
             "the router sends errors and resets only back to where the packet that they answer came from"
                 .into(),
@@ -69,14 +69,14 @@ impl Proof<'_> {
     fn own_errors_have_a_rate(&mut self) {
         let own = self.intent().own_errors();
         let loopback = self.intent().loopback();
-        let expected = self.intent().expected(Way::Output);
+        let expected = self.intent().expected(HookPath::Output);
         let others = self.space.diagrams.or(loopback, expected);
         let own = self.space.diagrams.minus(own, others);
-        let surely = self.noted[Way::Output as usize].must;
+        let surely = self.noted[HookPath::Output as usize].must;
         let surely = self.space.diagrams.and(surely, own);
         let mut wishes = belongs::example(&mut self.space);
         wishes.extend(self.wishes());
-        let answer = self.none_like(Way::Output, surely, surely, &wishes);
+        let answer = self.none_like(HookPath::Output, surely, surely, &wishes);
         self.claim(
             "the router sends errors and resets no faster than at a rate".into(),
             answer,
@@ -85,7 +85,7 @@ impl Proof<'_> {
 
     /// That nothing in a set gets through; shown by an ICMP error if it does, that
     /// is as wished.
-    fn no_stranger(&mut self, way: Way, strange: Set, wished: Set) -> Answer {
+    fn no_stranger(&mut self, way: HookPath, strange: Set, wished: Set) -> ClaimResult {
         let accepted = self.noted[way as usize];
         let may = self.space.diagrams.and(accepted.may, strange);
         let must = self.space.diagrams.and(accepted.must, strange);

@@ -8,12 +8,12 @@ pub struct Claim {
     /// In words.
     pub what: String,
     /// Whether it holds.
-    pub answer: Answer,
+    pub answer: ClaimResult,
 }
 
 /// Whether a claim holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum ClaimResult {
     /// For every packet.
     Holds,
     /// It does as long as a match that depends on more than the packet lets a
@@ -29,10 +29,10 @@ pub enum Answer {
     TooLarge(Option<String>),
 }
 
-impl Answer {
+impl ClaimResult {
     /// Whether the ruleset may be loaded.
     pub fn holds(&self) -> bool {
-        matches!(self, Answer::Holds | Answer::Rests(_))
+        matches!(self, ClaimResult::Holds | ClaimResult::Rests(_))
     }
 }
 
@@ -51,15 +51,15 @@ impl std::fmt::Display for Claim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let what = &self.what;
         match &self.answer {
-            Answer::Holds => write!(f, "holds: {what}"),
-            Answer::Rests(example) => write!(
+            ClaimResult::Holds => write!(f, "holds: {what}"),
+            ClaimResult::Rests(example) => write!(
                 f,
                 "holds: {what}; it rests on what depends on more than the packet, such as {}",
                 example.by
             ),
-            Answer::Broken(example) | Answer::Doubtful(example) => {
+            ClaimResult::Broken(example) | ClaimResult::Doubtful(example) => {
                 let grade = match self.answer {
-                    Answer::Broken(_) => "does not hold",
+                    ClaimResult::Broken(_) => "does not hold",
                     _ => "cannot be shown",
                 };
                 write!(
@@ -68,7 +68,7 @@ impl std::fmt::Display for Claim {
                     example.packet, example.verdict, example.by
                 )
             }
-            Answer::TooLarge(most) => {
+            ClaimResult::TooLarge(most) => {
                 write!(
                     f,
                     "cannot be shown: {what}: that takes more work than a proof may"

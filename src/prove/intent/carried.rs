@@ -5,9 +5,9 @@ use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::netfilter::{Protocol, TcpFlags};
 use crate::policy::{Allow, Egress, Endpoint};
-use crate::prove::bounds::Three;
+use crate::prove::bounds::Bounds;
 use crate::prove::diagram::Set;
-use crate::prove::hook_path::Way;
+use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, Interfaces, State};
 use crate::registry::{group, icmpv6};
 
@@ -23,7 +23,7 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// What the zones whose address comes by DHCP take and ask: what belongs to
     /// no connection yet, since answers may be broadcast.
-    pub fn leases(&mut self, way: Way) -> Set {
+    pub fn leases(&mut self, way: HookPath) -> Set {
         let mut sets = Vec::new();
         for (index, zone) in self.policy.indexed_zones() {
             if !zone.dhcp || self.space.family == IpFamily::V6 {
@@ -31,13 +31,13 @@ impl<'a, 's> Intent<'a, 's> {
             }
             let end = Endpoint::Zone(index);
             let parts = match way {
-                Way::Forward => continue,
-                Way::Input => [
+                HookPath::Forward => continue,
+                HookPath::Input => [
                     self.udp_between(DHCP_SERVER, DHCP_CLIENT),
                     self.by(Field::In, end),
                     self.known_sources(index),
                 ],
-                Way::Output => [
+                HookPath::Output => [
                     self.udp_between(DHCP_CLIENT, DHCP_SERVER),
                     self.by(Field::Out, end),
                     Set::FULL,
@@ -51,8 +51,8 @@ impl<'a, 's> Intent<'a, 's> {
     }
 
     /// The ICMPv6 without which there is no link, from where it can be.
-    pub(super) fn neighbours(&mut self, way: Way) -> Set {
-        if self.space.family == IpFamily::V4 || way == Way::Forward {
+    pub(super) fn neighbours(&mut self, way: HookPath) -> Set {
+        if self.space.family == IpFamily::V4 || way == HookPath::Forward {
             return Set::EMPTY;
         }
         let of = self.of(Protocol::Icmpv6);
@@ -63,7 +63,7 @@ impl<'a, 's> Intent<'a, 's> {
             kinds.push(self.space.all(&[hops, kind, of]));
         }
         let mut neighbours = self.space.diagrams.union(&kinds);
-        if way == Way::Input {
+        if way == HookPath::Input {
             for (index, _) in self.policy.indexed_zones() {
                 let here = self.by(Field::In, Endpoint::Zone(index));
                 let sources = self.known_sources(index);
@@ -77,9 +77,9 @@ impl<'a, 's> Intent<'a, 's> {
     }
 
     /// What the router may send if the file does not list it.
-    pub(super) fn egress(&mut self, way: Way) -> Set {
+    pub(super) fn egress(&mut self, way: HookPath) -> Set {
         match (way, self.policy.egress) {
-            (Way::Output, Egress::Open) => {
+            (HookPath::Output, Egress::Open) => {
                 let invalid = self.space.states(&[State::Invalid]);
                 let middle = self.picked_up_in_the_middle();
                 let unasked = self.unasked();
@@ -134,19 +134,19 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// What belongs to a connection that was let through, wherever it comes from
     /// that it can come from; and everything of the router to itself.
-    pub fn carried(&mut self, way: Way) -> Three {
+    pub fn carried(&mut self, way: HookPath) -> Bounds {
         let loopback = self.loopback();
         let loopback = self.not_sent_on(loopback);
         let established = self.space.states(&[State::Established]);
         let expected = self.expected(way);
-        if way == Way::Output {
+        if way == HookPath::Output {
             let surely = self
                 .space
                 .diagrams
                 .union(&[established, expected, loopback]);
             // At a rate, so that they may pass and need not.
             let answers = self.own_errors();
-            return Three {
+            return Bounds {
                 may: self.space.diagrams.or(surely, answers),
                 must: surely,
             };
@@ -178,10 +178,10 @@ impl<'a, 's> Intent<'a, 's> {
         let perhaps = self.space.diagrams.and(part, unsure);
         let perhaps = self.space.diagrams.or(perhaps, surely);
         let loopback = match way {
-            Way::Input => loopback,
+            HookPath::Input => loopback,
             _ => Set::EMPTY,
         };
-        Three {
+        Bounds {
             may: self.space.diagrams.or(perhaps, loopback),
             must: self.space.diagrams.or(surely, loopback),
         }

@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use super::bounds::Three;
+use super::bounds::Bounds;
 use super::condition::network_range;
 use super::diagram::Set;
-use super::hook_path::Way;
+use super::hook_path::HookPath;
 use super::packet::{Field, NO_INTERFACE, State};
 use super::space::Space;
 use crate::family::IpFamily;
@@ -29,22 +29,22 @@ pub struct Intent<'a, 's> {
     pub(super) policy: &'a Policy,
     /// Its packets.
     pub space: &'s mut Space,
-    known: &'s mut Known,
+    known: &'s mut KnownSets,
 }
 
 /// What was made once: the sources of zones, and the packets of services.
 #[derive(Default)]
-pub struct Known {
+pub struct KnownSets {
     sources: BTreeMap<ZoneIndex, Set>,
     services: Vec<(bool, Vec<Service>, Set)>,
 }
 
 /// Which way a flow takes; none inside one zone.
-pub fn way_of(flow: Flow) -> Option<Way> {
+pub fn way_of(flow: Flow) -> Option<HookPath> {
     match (flow.from, flow.to) {
-        (Endpoint::Zone(from), Endpoint::Zone(to)) => (from != to).then_some(Way::Forward),
-        (Endpoint::Zone(_), Endpoint::Router) => Some(Way::Input),
-        (Endpoint::Router, Endpoint::Zone(_)) => Some(Way::Output),
+        (Endpoint::Zone(from), Endpoint::Zone(to)) => (from != to).then_some(HookPath::Forward),
+        (Endpoint::Zone(_), Endpoint::Router) => Some(HookPath::Input),
+        (Endpoint::Router, Endpoint::Zone(_)) => Some(HookPath::Output),
         (Endpoint::Router, Endpoint::Router) => None,
     }
 }
@@ -67,7 +67,11 @@ pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
 
 impl<'a, 's> Intent<'a, 's> {
     /// A policy's packets in a space.
-    pub fn new(policy: &'a Policy, space: &'s mut Space, known: &'s mut Known) -> Intent<'a, 's> {
+    pub fn new(
+        policy: &'a Policy,
+        space: &'s mut Space,
+        known: &'s mut KnownSets,
+    ) -> Intent<'a, 's> {
         Intent {
             policy,
             space,
@@ -76,11 +80,11 @@ impl<'a, 's> Intent<'a, 's> {
     }
 
     /// The packets that may open a connection on a way, and those that surely can.
-    pub fn opened(&mut self, way: Way) -> Three {
+    pub fn opened(&mut self, way: HookPath) -> Bounds {
         let zones = self.policy.indexed_zones();
         let endpoints = zones.map(|(index, _)| Endpoint::Zone(index));
         let endpoints: Vec<Endpoint> = endpoints.chain([Endpoint::Router]).collect();
-        let mut sets: Vec<Three> = Vec::new();
+        let mut sets: Vec<Bounds> = Vec::new();
         for from in &endpoints {
             for to in &endpoints {
                 let flow = Flow {
@@ -98,22 +102,22 @@ impl<'a, 's> Intent<'a, 's> {
                 let ends = self.ends(flow);
                 let source = self.opening_sources(flow.from);
                 let between = self.space.diagrams.and(ends, source);
-                sets.push(self.space.and(lines, Three::exactly(between)));
+                sets.push(self.space.and(lines, Bounds::exactly(between)));
             }
         }
         let new = self.space.states(&[State::New]);
         let mut opened = self.union(&sets);
-        opened = self.space.and(opened, Three::exactly(new));
+        opened = self.space.and(opened, Bounds::exactly(new));
         let more = [self.leases(way), self.neighbours(way), self.egress(way)];
         let more = self.space.diagrams.union(&more);
         let more = self.not_sent_on(more);
-        self.space.or(opened, Three::exactly(more))
+        self.space.or(opened, Bounds::exactly(more))
     }
 
     /// The packets of allow lines on a flow. What a forward or a proxy sent on is
     /// there beside what came as it is; where it was sent to goes by that alone if
     /// the line names just that.
-    fn opened_by(&mut self, flow: Flow, allows: &[&Allow]) -> Three {
+    fn opened_by(&mut self, flow: Flow, allows: &[&Allow]) -> Bounds {
         let lines = self.lines(flow.to, allows);
         let lines = self.union(&lines);
         let redirects = self.redirects(flow);
@@ -131,19 +135,19 @@ impl<'a, 's> Intent<'a, 's> {
             let line = self.lines(flow.to, &[allow]);
             let line = self.union(&line);
             let alone = self.sent_on_alone(flow, allow);
-            direct.push(self.space.minus(line, Three::exactly(alone)));
+            direct.push(self.space.minus(line, Bounds::exactly(alone)));
         }
         let direct = self.union(&direct);
         let direct = self.as_they_came(direct);
         let rewritten = self.space.equal(Field::Dnat, 1);
         let sent_on = self.space.diagrams.and(sent_on, rewritten);
-        let redirected = self.space.and(lines, Three::exactly(sent_on));
+        let redirected = self.space.and(lines, Bounds::exactly(sent_on));
         self.space.or(direct, redirected)
     }
 
-    fn union(&mut self, sets: &[Three]) -> Three {
+    fn union(&mut self, sets: &[Bounds]) -> Bounds {
         match sets {
-            [] => Three::NONE,
+            [] => Bounds::NONE,
             [one] => *one,
             _ => {
                 let (left, right) = sets.split_at(sets.len() / 2);
@@ -155,7 +159,7 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// The packets of allow lines, on whatever flow: those with the same services
     /// and destinations together, since a thousand cameras differ by their source.
-    fn lines(&mut self, to: Endpoint, allows: &[&Allow]) -> Vec<Three> {
+    fn lines(&mut self, to: Endpoint, allows: &[&Allow]) -> Vec<Bounds> {
         let alike = |a: &Allow, b: &Allow| {
             always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
         };
@@ -181,7 +185,7 @@ impl<'a, 's> Intent<'a, 's> {
             let sources = self.space.diagrams.minus(sources, others);
             let may = self.space.all(&[services, destinations, sources]);
             let must = if always(allow) { may } else { Set::EMPTY };
-            lines.push(Three { may, must });
+            lines.push(Bounds { may, must });
         }
         lines
     }

@@ -9,7 +9,7 @@ use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, ProxyWay};
-use crate::prove::bounds::Three;
+use crate::prove::bounds::Bounds;
 use crate::prove::condition::{address, network_range};
 use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, State};
@@ -54,9 +54,9 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.and(set, real)
     }
 
-    pub(super) fn as_they_came(&mut self, packets: Three) -> Three {
+    pub(super) fn as_they_came(&mut self, packets: Bounds) -> Bounds {
         let as_is = self.space.equal(Field::Dnat, 0);
-        self.space.and(packets, Three::exactly(as_is))
+        self.space.and(packets, Bounds::exactly(as_is))
     }
 
     /// The forwards and the proxies on the router that send on the packets of a zone.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::Asked;
+use super::FieldsUsed;
 use crate::netfilter::Target;
 use crate::prove::condition::{self};
 use crate::prove::packet::Field;
@@ -50,7 +50,7 @@ pub enum Effect {
 
 impl Effect {
     /// Whether it changes what rules ask packets for.
-    pub fn changes(&self, asked: Asked) -> bool {
+    pub fn changes(&self, asked: FieldsUsed) -> bool {
         match self {
             Effect::Mark(..) | Effect::AnyMark | Effect::Unknown => asked.marks,
             Effect::Hops(_) => asked.hops,

@@ -8,7 +8,7 @@ mod effect;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{Condition, pattern};
-use super::given::Given;
+use super::given::KnownBits;
 use super::packet::Field;
 use super::space::Space;
 use crate::netfilter::{Match, Policy, Rule, Ruleset, TableName, Target};
@@ -18,7 +18,7 @@ use effect::effect;
 /// What the rules of a program ask packets for: what they do not ask for need not
 /// be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub struct FieldsUsed {
     /// Their mark.
     pub marks: bool,
     /// How many more routers they may pass.
@@ -83,7 +83,7 @@ pub struct Chain<'a> {
     /// Whether it, or a chain that it sends packets to, changes them.
     pub changes: bool,
     /// What all packets that get here have.
-    pub given: Given,
+    pub given: KnownBits,
 }
 
 /// One table.
@@ -107,7 +107,7 @@ pub struct Program<'a> {
     /// Whether packets may be kept from conntrack.
     pub untracks: bool,
     /// What packets are asked for.
-    pub asked: Asked,
+    pub asked: FieldsUsed,
     /// Whether packets may be copied to somewhere else.
     pub copies: bool,
     /// Whether no rule and no policy can drop a copy, which leaves like a packet
@@ -144,7 +144,7 @@ impl<'a> Program<'a> {
             let mut steps = tables.iter().flat_map(Table::steps);
             steps.any(|step| step.condition.asks_for(field))
         };
-        let asked = Asked {
+        let asked = FieldsUsed {
             marks: asks_for(&tables, Field::Mark),
             hops: asks_for(&tables, Field::Hops),
             local: asks_for(&tables, Field::Local),
@@ -306,7 +306,7 @@ impl<'a> Table<'a> {
                 policy: chain.policy,
                 steps: steps(&chain.rules),
                 changes: false,
-                given: Given::default(),
+                given: KnownBits::default(),
             })
             .collect();
         let mut table = Table { name, chains };
@@ -318,7 +318,7 @@ impl<'a> Table<'a> {
         self.chains.iter().flat_map(|chain| &chain.steps)
     }
 
-    fn note_changes(&mut self, asked: Asked) {
+    fn note_changes(&mut self, asked: FieldsUsed) {
         // Until nothing is new: a chain changes packets if one that it calls does.
         loop {
             let changing: Vec<bool> = self
@@ -366,8 +366,8 @@ impl<'a> Table<'a> {
         let is_called =
             |(place, chain): (usize, &Chain<'_>)| chain.policy.is_some() || Some(place) == entered;
         let begin = self.chains.iter().enumerate();
-        let begin: Vec<Option<Given>> = begin
-            .map(|chain| is_called(chain).then(Given::default))
+        let begin: Vec<Option<KnownBits>> = begin
+            .map(|chain| is_called(chain).then(KnownBits::default))
             .collect();
         // Less is given each time, until nothing changes. None: nothing gets there.
         let mut given = begin.clone();

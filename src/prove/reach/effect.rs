@@ -2,7 +2,7 @@
 
 use crate::family::IpFamily;
 use crate::netfilter::Protocol;
-use crate::prove::bounds::Three;
+use crate::prove::bounds::Bounds;
 use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, Interfaces, State};
 use crate::prove::program::Effect;
@@ -10,13 +10,13 @@ use crate::prove::space::Space;
 
 /// A set's way through a chain: let through, sent back, at its end.
 pub(super) struct Walked {
-    pub(super) accept: Three,
-    pub(super) back: Three,
-    pub(super) rest: Three,
+    pub(super) accept: Bounds,
+    pub(super) back: Bounds,
+    pub(super) rest: Bounds,
 }
 
 /// Packets that leave by any interface but the loopback, now that it is known.
-pub(super) fn routed(space: &mut Space, flow: Three) -> Three {
+pub(super) fn routed(space: &mut Space, flow: Bounds) -> Bounds {
     let last = space.interfaces.len() as u128 - 1;
     let outward = space.range(Field::Out, Interfaces::LOOPBACK + 1, last);
     let inward = space.range(Field::In, Interfaces::LOOPBACK + 1, last);
@@ -31,29 +31,29 @@ pub(super) fn routed(space: &mut Space, flow: Three) -> Three {
         false => one(flow.must),
     };
     match space.forwarding_counts {
-        true => passed_on(space, Three { may, must }),
-        false => Three { may, must },
+        true => passed_on(space, Bounds { may, must }),
+        false => Bounds { may, must },
     }
 }
 
 /// Packets whose hops are one less than they were (ip_forward in
 /// net/ipv4/ip_forward.c, before its hook). What was known of them is not kept
 /// bit by bit: it is any number, and surely so where it did not matter.
-pub(super) fn passed_on(space: &mut Space, flow: Three) -> Three {
+pub(super) fn passed_on(space: &mut Space, flow: Bounds) -> Bounds {
     let left = space.range(Field::Hops, 1, 254);
     let may = space.forget(flow.may, &[Field::Hops]);
     let must = !space.forget(!flow.must, &[Field::Hops]);
-    Three {
+    Bounds {
         may: space.diagrams.and(may, left),
         must: space.diagrams.and(must, left),
     }
 }
 
-pub(super) fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walked {
+pub(super) fn applied(space: &mut Space, effect: &Effect, taken: Bounds) -> Walked {
     let mut walked = Walked {
-        accept: Three::NONE,
-        back: Three::NONE,
-        rest: Three::NONE,
+        accept: Bounds::NONE,
+        back: Bounds::NONE,
+        rest: Bounds::NONE,
     };
     let mut both = |change: &mut dyn FnMut(&mut Space, Set) -> Set| {
         let may = change(space, taken.may);
@@ -61,9 +61,9 @@ pub(super) fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walke
             true => may,
             false => change(space, taken.must),
         };
-        Three { may, must }
+        Bounds { may, must }
     };
-    let forgotten = |space: &mut Space, field: Field| Three {
+    let forgotten = |space: &mut Space, field: Field| Bounds {
         may: space.forget(taken.may, &[field]),
         must: Set::EMPTY,
     };
@@ -120,7 +120,7 @@ pub(super) fn applied(space: &mut Space, effect: &Effect, taken: Three) -> Walke
             };
             // One that goes there already is not rewritten.
             let may = space.diagrams.or(may, taken.may);
-            walked.accept = Three {
+            walked.accept = Bounds {
                 may,
                 must: Set::EMPTY,
             };
@@ -194,15 +194,15 @@ pub(super) fn with_port(space: &mut Space, set: Set, to: Set, port: Option<u16>)
 
 /// To the router's own address on the interface that a packet came in by, or to
 /// the loopback's if it came from the router (nf_nat_redirect_ipv4).
-pub(super) fn to_router(space: &mut Space, taken: Three, port: Option<u16>) -> Three {
+pub(super) fn to_router(space: &mut Space, taken: Bounds, port: Option<u16>) -> Bounds {
     let mut known = Set::EMPTY;
-    let mut accept = Three::NONE;
+    let mut accept = Bounds::NONE;
     for (interface, address) in space.own_addresses.clone() {
         let here = space.equal(Field::In, interface);
         known = space.diagrams.or(known, here);
         let to = space.equal(Field::Destination, address);
-        let here = space.and(taken, Three::exactly(here));
-        let sent = Three {
+        let here = space.and(taken, Bounds::exactly(here));
+        let sent = Bounds {
             may: sent_to(space, here.may, to, port),
             must: sent_to(space, here.must, to, port),
         };
@@ -210,7 +210,7 @@ pub(super) fn to_router(space: &mut Space, taken: Three, port: Option<u16>) -> T
     }
     let elsewhere = space.diagrams.minus(taken.may, known);
     let sent = with_port(space, elsewhere, Set::FULL, port);
-    let maybe = Three {
+    let maybe = Bounds {
         may: space.diagrams.or(sent, elsewhere),
         must: Set::EMPTY,
     };

@@ -8,9 +8,9 @@
 
 mod effect;
 
-use super::bounds::Three;
+use super::bounds::Bounds;
 use super::diagram::Set;
-use super::hook_path::{Way, after_routing, before_routing};
+use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, Interfaces, NO_INTERFACE, State};
 use super::program::{Chain, Effect, Program, Step, Table};
 use super::space::Space;
@@ -21,17 +21,17 @@ use effect::{Walked, applied, expected, redirects_about_rewritten, routed};
 /// What becomes of a chain's packets: those let through, dropped, and sent back
 /// by RETURN. All others come to its end.
 #[derive(Debug, Clone, Copy)]
-struct Ends {
-    accept: Three,
-    drop: Three,
-    back: Three,
+struct ChainOutcome {
+    accept: Bounds,
+    drop: Bounds,
+    back: Bounds,
 }
 
-impl Ends {
-    const NONE: Ends = Ends {
-        accept: Three::NONE,
-        drop: Three::NONE,
-        back: Three::NONE,
+impl ChainOutcome {
+    const NONE: ChainOutcome = ChainOutcome {
+        accept: Bounds::NONE,
+        drop: Bounds::NONE,
+        back: Bounds::NONE,
     };
 }
 
@@ -42,11 +42,11 @@ const DEPTH_MAX: usize = 64;
 pub struct Reach<'p, 'a> {
     program: &'p Program<'a>,
     /// What became of the packets of chains that change none, by table and place.
-    known: std::collections::BTreeMap<(TableName, usize), Option<Ends>>,
+    known: std::collections::BTreeMap<(TableName, usize), Option<ChainOutcome>>,
     /// What got to routing, and what was copied until there, by the chain before.
-    routed: Vec<(&'static str, Three, Three)>,
+    routed: Vec<(&'static str, Bounds, Bounds)>,
     /// What was copied to somewhere else.
-    copied: Three,
+    copied: Bounds,
 }
 
 impl<'p, 'a> Reach<'p, 'a> {
@@ -56,16 +56,16 @@ impl<'p, 'a> Reach<'p, 'a> {
             program,
             known: std::collections::BTreeMap::new(),
             routed: Vec::new(),
-            copied: Three::NONE,
+            copied: Bounds::NONE,
         }
     }
 
     /// Every packet that there is on a way, as it comes.
-    pub fn all(&self, space: &mut Space, way: Way) -> Set {
+    pub fn all(&self, space: &mut Space, way: HookPath) -> Set {
         let last = space.interfaces.len() as u128 - 1;
         let (inward, outward) = match way {
-            Way::Output => (NO_INTERFACE..=NO_INTERFACE, 1..=last),
-            Way::Input | Way::Forward => (1..=last, NO_INTERFACE..=NO_INTERFACE),
+            HookPath::Output => (NO_INTERFACE..=NO_INTERFACE, 1..=last),
+            HookPath::Input | HookPath::Forward => (1..=last, NO_INTERFACE..=NO_INTERFACE),
         };
         let mut sets = vec![
             space.range(Field::In, *inward.start(), *inward.end()),
@@ -88,7 +88,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             sets.push(space.equal(Field::OriginalDestination, 0));
             sets.push(space.equal(Field::OriginalPort, 0));
         }
-        if self.program.asked.marks && way != Way::Output {
+        if self.program.asked.marks && way != HookPath::Output {
             sets.push(space.equal(Field::Mark, 0));
         }
         if self.program.asked.local {
@@ -101,11 +101,11 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 
     /// Every packet that there is on a way, as it is where filter sees it.
-    pub fn everything(&self, space: &mut Space, way: Way) -> Set {
+    pub fn everything(&self, space: &mut Space, way: HookPath) -> Set {
         let all = self.all(space, way);
         match way {
-            Way::Forward => routed(space, Three::exactly(all)).may,
-            Way::Input | Way::Output => all,
+            HookPath::Forward => routed(space, Bounds::exactly(all)).may,
+            HookPath::Input | HookPath::Output => all,
         }
     }
 
@@ -134,18 +134,18 @@ impl<'p, 'a> Reach<'p, 'a> {
 
     /// The packets of a way that get through every table, as they are at the end;
     /// or of which a copy does, wherever that goes.
-    pub fn accepted(&mut self, space: &mut Space, way: Way) -> Three {
+    pub fn accepted(&mut self, space: &mut Space, way: HookPath) -> Bounds {
         // Where a chain lets nothing through there is nothing to follow.
         for (table, chain) in after_routing(way) {
             if let Some(through) = self.let_through(space, *table, chain)
                 && through.may.is_empty()
                 && !self.program.copies
             {
-                return Three::NONE;
+                return Bounds::NONE;
             }
         }
         let mut flow = self.before(space, way);
-        if way == Way::Forward {
+        if way == HookPath::Forward {
             flow = routed(space, flow);
         }
         for (table, chain) in after_routing(way) {
@@ -156,22 +156,22 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 
     /// What was copied on a way, which leaves by any interface.
-    fn copies(&mut self, space: &mut Space, way: Way) -> Three {
-        let mut copies = std::mem::replace(&mut self.copied, Three::NONE);
+    fn copies(&mut self, space: &mut Space, way: HookPath) -> Bounds {
+        let mut copies = std::mem::replace(&mut self.copied, Bounds::NONE);
         if !self.program.copies_leave {
             copies.must = Set::EMPTY;
         }
         match way {
-            Way::Input => copies,
-            Way::Forward => routed(space, copies),
-            Way::Output => {
+            HookPath::Input => copies,
+            HookPath::Forward => routed(space, copies),
+            HookPath::Output => {
                 let mut elsewhere = |set| {
                     let set = space.forget(set, &[Field::Out]);
                     let last = space.interfaces.len() as u128 - 1;
                     let out = space.range(Field::Out, Interfaces::LOOPBACK, last);
                     space.diagrams.and(set, out)
                 };
-                Three {
+                Bounds {
                     may: elsewhere(copies.may),
                     must: elsewhere(copies.must),
                 }
@@ -180,8 +180,8 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 
     /// The packets of a way that get to nat's chain before routing.
-    pub fn before_nat(&mut self, space: &mut Space, way: Way) -> Three {
-        let mut flow = Three::exactly(self.all(space, way));
+    pub fn before_nat(&mut self, space: &mut Space, way: HookPath) -> Bounds {
+        let mut flow = Bounds::exactly(self.all(space, way));
         for table in [TableName::Raw, TableName::Mangle] {
             flow = self.through(space, table, before_routing(way), flow);
         }
@@ -189,9 +189,9 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 
     /// The packets of a way that get to where it is decided which way they take.
-    fn before(&mut self, space: &mut Space, way: Way) -> Three {
+    fn before(&mut self, space: &mut Space, way: HookPath) -> Bounds {
         let chain = before_routing(way);
-        self.copied = Three::NONE;
+        self.copied = Bounds::NONE;
         if let Some((_, flow, copied)) = self.routed.iter().find(|(known, ..)| *known == chain) {
             self.copied = *copied;
             return *flow;
@@ -206,14 +206,14 @@ impl<'p, 'a> Reach<'p, 'a> {
     pub fn accepted_by(
         &mut self,
         space: &mut Space,
-        way: Way,
+        way: HookPath,
         table: TableName,
         chain: &str,
-    ) -> Three {
+    ) -> Bounds {
         let flow = self.met_by(space, way);
         let flow = match way {
-            Way::Forward => routed(space, flow),
-            Way::Input | Way::Output => flow,
+            HookPath::Forward => routed(space, flow),
+            HookPath::Input | HookPath::Output => flow,
         };
         let through = self.through(space, table, chain, flow);
         let copies = self.copies(space, way);
@@ -222,7 +222,7 @@ impl<'p, 'a> Reach<'p, 'a> {
 
     /// The packets that a chain looked at alone may see: chains before it may have
     /// marked them, rewritten them or kept them from conntrack.
-    fn met_by(&self, space: &mut Space, way: Way) -> Three {
+    fn met_by(&self, space: &mut Space, way: HookPath) -> Bounds {
         let must = self.all(space, way);
         let mut may = must;
         if self.program.untracks {
@@ -246,26 +246,26 @@ impl<'p, 'a> Reach<'p, 'a> {
             changed.push(Field::Dnat);
         }
         let may = space.forget(may, &changed);
-        Three { may, must }
+        Bounds { may, must }
     }
 
     /// Nat's chain, which sees the first packet of each connection; what follows
     /// is rewritten as that was.
-    fn rewritten(&mut self, space: &mut Space, chain: &str, flow: Three) -> Three {
+    fn rewritten(&mut self, space: &mut Space, chain: &str, flow: Bounds) -> Bounds {
         if !self.program.rewrites {
             return flow;
         }
-        let new = Three::exactly(space.states(&[State::New]));
+        let new = Bounds::exactly(space.states(&[State::New]));
         let first = space.and(flow, new);
         let first = self.through(space, TableName::Nat, chain, first);
         let part = space.states(&[State::Established, State::Related]);
-        let later = space.and(flow, Three::exactly(part));
+        let later = space.and(flow, Bounds::exactly(part));
         let fields = [Field::Destination, Field::DestinationPort];
-        let later = Three {
+        let later = Bounds {
             may: space.forget(later.may, &fields),
             must: !space.forget(!later.must, &fields),
         };
-        let part = Three::exactly(part);
+        let part = Bounds::exactly(part);
         let mut later = space.and(later, part);
         if self.nat_drops() {
             // What a helper expected is the first of its connection there.
@@ -288,7 +288,13 @@ impl<'p, 'a> Reach<'p, 'a> {
         })
     }
 
-    fn through(&mut self, space: &mut Space, table: TableName, chain: &str, flow: Three) -> Three {
+    fn through(
+        &mut self,
+        space: &mut Space,
+        table: TableName,
+        chain: &str,
+        flow: Bounds,
+    ) -> Bounds {
         let Some((found, place)) = self.program.chain(table, chain) else {
             return flow;
         };
@@ -306,7 +312,7 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 
     /// What a built-in chain that changes no packet lets through of all there are.
-    fn let_through(&mut self, space: &mut Space, table: TableName, chain: &str) -> Option<Three> {
+    fn let_through(&mut self, space: &mut Space, table: TableName, chain: &str) -> Option<Bounds> {
         let (table, place) = self.program.chain(table, chain)?;
         if table.chains[place].changes {
             return None;
@@ -320,12 +326,18 @@ impl<'p, 'a> Reach<'p, 'a> {
 
     /// What becomes of every packet in a chain that changes none, as far as packets
     /// get there: of others, that lack what is given, it says nothing.
-    fn ends(&mut self, space: &mut Space, table: &Table<'a>, place: usize, depth: usize) -> Ends {
+    fn ends(
+        &mut self,
+        space: &mut Space,
+        table: &Table<'a>,
+        place: usize,
+        depth: usize,
+    ) -> ChainOutcome {
         match self.known.get(&(table.name, place)) {
             Some(Some(ends)) => return *ends,
             // It calls itself, which the kernel refuses.
-            Some(None) => return unknown(Three::exactly(Set::FULL)),
-            None if depth > DEPTH_MAX => return unknown(Three::exactly(Set::FULL)),
+            Some(None) => return unknown(Bounds::exactly(Set::FULL)),
+            None if depth > DEPTH_MAX => return unknown(Bounds::exactly(Set::FULL)),
             None => {}
         }
         self.known.insert((table.name, place), None);
@@ -344,9 +356,9 @@ impl<'p, 'a> Reach<'p, 'a> {
         chain: &Chain<'a>,
         steps: &[Step<'a>],
         depth: usize,
-    ) -> Ends {
+    ) -> ChainOutcome {
         match steps {
-            [] => Ends::NONE,
+            [] => ChainOutcome::NONE,
             [step] => self.step(space, table, chain, step, depth),
             _ => {
                 let (first, second) = steps.split_at(steps.len() / 2);
@@ -374,23 +386,23 @@ impl<'p, 'a> Reach<'p, 'a> {
         chain: &Chain<'a>,
         step: &Step<'a>,
         depth: usize,
-    ) -> Ends {
+    ) -> ChainOutcome {
         if self.goes_on(&step.effect) {
-            return Ends::NONE;
+            return ChainOutcome::NONE;
         }
         let matched = step.condition.set(space, &chain.given);
         match &step.effect {
-            Effect::Accept => Ends {
+            Effect::Accept => ChainOutcome {
                 accept: matched,
-                ..Ends::NONE
+                ..ChainOutcome::NONE
             },
-            Effect::Drop => Ends {
+            Effect::Drop => ChainOutcome {
                 drop: matched,
-                ..Ends::NONE
+                ..ChainOutcome::NONE
             },
-            Effect::Return => Ends {
+            Effect::Return => ChainOutcome {
                 back: matched,
-                ..Ends::NONE
+                ..ChainOutcome::NONE
             },
             Effect::Jump(to) | Effect::Goto(to) => {
                 let called = self.ends(space, table, *to, depth + 1);
@@ -401,9 +413,9 @@ impl<'p, 'a> Reach<'p, 'a> {
                         let decided = space.or(called.accept, called.drop);
                         space.minus(matched, decided)
                     }
-                    _ => Three::NONE,
+                    _ => Bounds::NONE,
                 };
-                Ends { accept, drop, back }
+                ChainOutcome { accept, drop, back }
             }
             _ => unknown(matched),
         }
@@ -415,17 +427,17 @@ impl<'p, 'a> Reach<'p, 'a> {
         space: &mut Space,
         table: &Table<'a>,
         place: usize,
-        flow: Three,
+        flow: Bounds,
         depth: usize,
     ) -> Walked {
         let mut walked = Walked {
-            accept: Three::NONE,
-            back: Three::NONE,
+            accept: Bounds::NONE,
+            back: Bounds::NONE,
             rest: flow,
         };
         if depth > DEPTH_MAX {
             // Too deep for a kernel to take: anything may become of them.
-            let may = Three {
+            let may = Bounds {
                 may: Set::FULL,
                 must: Set::EMPTY,
             };
@@ -452,7 +464,7 @@ impl<'p, 'a> Reach<'p, 'a> {
                     let decided = space.or(ends.accept, ends.drop);
                     Walked {
                         accept: space.and(taken, ends.accept),
-                        back: Three::NONE,
+                        back: Bounds::NONE,
                         rest: space.minus(taken, decided),
                     }
                 }
@@ -460,7 +472,7 @@ impl<'p, 'a> Reach<'p, 'a> {
                     let walked = self.walk(space, table, *to, taken, depth + 1);
                     Walked {
                         accept: walked.accept,
-                        back: Three::NONE,
+                        back: Bounds::NONE,
                         rest: space.or(walked.back, walked.rest),
                     }
                 }
@@ -480,12 +492,12 @@ impl<'p, 'a> Reach<'p, 'a> {
     }
 }
 
-fn unknown(matched: Three) -> Ends {
-    let maybe = Three {
+fn unknown(matched: Bounds) -> ChainOutcome {
+    let maybe = Bounds {
         may: matched.may,
         must: Set::EMPTY,
     };
-    Ends {
+    ChainOutcome {
         accept: maybe,
         drop: maybe,
         back: maybe,
@@ -494,12 +506,12 @@ fn unknown(matched: Three) -> Ends {
 
 /// One after the other. What the first only may let through is surely let through
 /// where the second surely does, unless the first may do something else with it.
-fn then(space: &mut Space, first: Ends, second: Ends) -> Ends {
+fn then(space: &mut Space, first: ChainOutcome, second: ChainOutcome) -> ChainOutcome {
     let decided = space.or(first.accept, first.drop);
     let decided = space.or(decided, first.back);
-    let mut add = |of: fn(&Ends) -> Three, others: [fn(&Ends) -> Three; 2]| {
+    let mut add = |of: fn(&ChainOutcome) -> Bounds, others: [fn(&ChainOutcome) -> Bounds; 2]| {
         let (before, after) = (of(&first), of(&second));
-        if after == Three::NONE || before == decided {
+        if after == Bounds::NONE || before == decided {
             // Rules that do the same, whose order does not matter.
             return space.or(before, after);
         }
@@ -512,10 +524,10 @@ fn then(space: &mut Space, first: Ends, second: Ends) -> Ends {
         }
         sum
     };
-    let accept: fn(&Ends) -> Three = |ends| ends.accept;
-    let drop: fn(&Ends) -> Three = |ends| ends.drop;
-    let back: fn(&Ends) -> Three = |ends| ends.back;
-    Ends {
+    let accept: fn(&ChainOutcome) -> Bounds = |ends| ends.accept;
+    let drop: fn(&ChainOutcome) -> Bounds = |ends| ends.drop;
+    let back: fn(&ChainOutcome) -> Bounds = |ends| ends.back;
+    ChainOutcome {
         accept: add(accept, [drop, back]),
         drop: add(drop, [accept, back]),
         back: add(back, [accept, drop]),

@@ -9,7 +9,7 @@ mod rewritten;
 
 use std::collections::BTreeMap;
 
-use super::bounds::Three;
+use super::bounds::Bounds;
 use super::diagram::{Diagrams, Set};
 use super::packet::{Field, Interfaces, Packet, State};
 use crate::family::IpFamily;
@@ -361,22 +361,22 @@ impl Space {
     }
 
     /// What is in both.
-    pub fn and(&mut self, a: Three, b: Three) -> Three {
+    pub fn and(&mut self, a: Bounds, b: Bounds) -> Bounds {
         let may = self.diagrams.and(a.may, b.may);
         let must = match a.is_exact() && b.is_exact() {
             true => may,
             false => self.diagrams.and(a.must, b.must),
         };
-        Three { may, must }
+        Bounds { may, must }
     }
 
     /// What is in either.
-    pub fn or(&mut self, a: Three, b: Three) -> Three {
+    pub fn or(&mut self, a: Bounds, b: Bounds) -> Bounds {
         self.and(a.complement(), b.complement()).complement()
     }
 
     /// What is in the first and not in the second.
-    pub fn minus(&mut self, a: Three, b: Three) -> Three {
+    pub fn minus(&mut self, a: Bounds, b: Bounds) -> Bounds {
         self.and(a, b.complement())
     }
 }

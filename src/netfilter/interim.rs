@@ -16,7 +16,7 @@ use crate::name::ChainName;
 /// the same name: the kernel forgets a list or a table that no rule names
 /// (recent_mt_destroy in net/netfilter/xt_recent.c, htable_put in xt_hashlimit.c), so
 /// there is always one, in a chain that no packet comes to.
-pub fn hold(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
+pub fn interim_filter(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
     let (old, new) = (
         found.table(TableName::Filter),
         wanted.table(TableName::Filter),
@@ -101,17 +101,17 @@ mod tests {
         let expected = filter(begin)?;
         let expected = text(&expected).replace(":OUTPUT ACCEPT", ":OUTPUT DROP");
         // Of OUTPUT, the new one accepts everything and the old one has rules.
-        assert_eq!(text(&hold(&old, &new)), expected);
+        assert_eq!(text(&interim_filter(&old, &new)), expected);
         assert_eq!(
-            text(&hold(&Ruleset::sealed(), &new)),
+            text(&interim_filter(&Ruleset::sealed(), &new)),
             text(&Ruleset::sealed())
         );
         assert_eq!(
-            text(&hold(&old, &Ruleset::sealed())),
+            text(&interim_filter(&old, &Ruleset::sealed())),
             text(&Ruleset::sealed())
         );
         let open = Ruleset::default();
-        assert_eq!(text(&hold(&open, &open)), text(&open));
+        assert_eq!(text(&interim_filter(&open, &open)), text(&open));
         Ok(())
     }
 
@@ -125,7 +125,7 @@ mod tests {
             ":block-1 - [0:0]\n:block-2 - [0:0]\n-A INPUT -i eth1 -j block-1\n-A block-1 {counting}-A block-1 -j ACCEPT\n-A block-2 {}",
             counting.replace("block-1", "block-2")
         ))?;
-        let text = text(&hold(&old, &new));
+        let text = text(&interim_filter(&old, &new));
         assert!(
             text.contains(&format!("-A block-1 {counting}COMMIT")),
             "{text}"
