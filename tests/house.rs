@@ -45,7 +45,6 @@ const ORDER: &[&str] = &[
     "name",
     "field",
     "family",
-    "port_set",
     "netfilter",
     "registry",
     "config",
@@ -132,6 +131,14 @@ fn no_room_names_one_above_it() -> Done {
         found.join("\n")
     );
     assert!(seen.len() > 15, "{seen:?}");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for room in ORDER {
+        let path = src.join(room);
+        assert!(
+            path.is_dir() || path.with_extension("rs").is_file(),
+            "there is no room {room}"
+        );
+    }
     Ok(())
 }
 
