@@ -85,6 +85,19 @@ class Parse(unittest.TestCase):
             with self.subTest(path.name):
                 recipe(path, DISTRO_FEATURES="camfw", CAMFW_IPTABLES="legacy")
 
+    def test_what_a_recipe_installs_is_in_its_package(self) -> None:
+        """do_package fails else, which needs OE-Core to be seen."""
+        # Of bitbake.conf's own FILES, those that are used here.
+        own = ("${sbindir}/", "${sysconfdir}/")
+        for path in metadata("bb"):
+            data = recipe(path, DISTRO_FEATURES="camfw", CAMFW_IPTABLES="legacy")
+            install = data.getVar("do_install", False) or ""
+            files = (*own, *(data.getVar(f"FILES:{data.getVar('PN')}") or "").split())
+            with self.subTest(path.name):
+                for place in re.findall(r"\$\{D\}(\$\{\w+\}/\S+)", install):
+                    # The folder that one in FILES is in comes along.
+                    self.assertTrue(any(place.startswith(file) or file.startswith(f"{place}/") for file in files), place)
+
     def test_the_distribution(self) -> None:
         data = configuration(LAYER / "conf/distro/camfw-router.conf", BBPATH=str(LAYER))
         # The override of that name would make RDEPENDS:camfw one of RDEPENDS.

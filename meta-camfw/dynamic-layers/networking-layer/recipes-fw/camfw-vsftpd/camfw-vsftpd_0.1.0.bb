@@ -24,5 +24,5 @@ do_install() {
     install -d -o ftp -g ftp ${D}${servicedir}/ftp/incoming
 }
 
-FILES:${PN} += "${servicedir}/ftp"
+FILES:${PN} += "${datadir}/camfw ${servicedir}/ftp"
 RDEPENDS:${PN} = "vsftpd"
