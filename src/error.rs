@@ -1,22 +1,22 @@
-//! What errors of every room have in common.
+//! Error helpers shared by all modules.
 
 use std::error::Error;
 
 use thiserror::Error;
 
-/// Why a word is not a value of the type that it was read as: what is wrong with
-/// it, and what to write.
+/// A word that cannot be parsed as a value of the requested type: what is wrong with
+/// it, and what to write instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct InvalidValue(pub &'static str);
 
-/// An error and its causes, from the outermost on, in one line.
+/// Renders an error and its chain of causes, outermost first, as one line.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let told = error.to_string();
-        // Some tell their cause themselves.
+        // Some errors already include their cause in their own text.
         if !text.contains(&told) {
             text += &format!(": {told}");
         }

@@ -1,22 +1,22 @@
-//! How a command ends, for whoever started it.
+//! The exit codes of every command.
 
-/// The exit code of every command.
+/// The exit code of a command, for the process that started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
-    /// Done.
+    /// The command did all of its work.
     Done = 0,
-    /// Not so, or not all of it.
+    /// A comparison does not hold, or the work was done only in part.
     DoesNotHold = 1,
-    /// Refused before anything was changed.
+    /// The request was refused before anything was changed.
     Refused = 2,
-    /// Nothing passes between zones.
+    /// The box is sealed: no packet passes between zones.
     Sealed = 3,
-    /// The box could not be closed.
+    /// Sealing the box failed.
     Unsealed = 4,
 }
 
 impl ExitCode {
-    /// Every one, in order.
+    /// All exit codes, in numeric order.
     pub const ALL: [ExitCode; 5] = [
         ExitCode::Done,
         ExitCode::DoesNotHold,
@@ -25,7 +25,7 @@ impl ExitCode {
         ExitCode::Unsealed,
     ];
 
-    /// `Done` or `DoesNotHold`.
+    /// `Done` if `holds`, else `DoesNotHold`.
     pub(crate) fn of(holds: bool) -> ExitCode {
         match holds {
             true => ExitCode::Done,
@@ -33,7 +33,7 @@ impl ExitCode {
         }
     }
 
-    /// What it means, in lines for help and manual.
+    /// What the code means, as lines for the help text and the manual.
     pub fn meaning(self) -> &'static str {
         match self {
             ExitCode::Done => "applied, or it holds",

@@ -1,8 +1,8 @@
-//! The two families of IP, and values that there is one of for each.
+//! IPv4 and IPv6, and values that exist once per family.
 
 use std::fmt;
 
-/// IPv4 or IPv6.
+/// An IP address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IpFamily {
     /// IPv4
@@ -12,7 +12,7 @@ pub enum IpFamily {
 }
 
 impl IpFamily {
-    /// Both, IPv4 first.
+    /// Both families, IPv4 first.
     pub const ALL: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
 }
 
@@ -25,17 +25,17 @@ impl fmt::Display for IpFamily {
     }
 }
 
-/// One value for each family.
+/// A pair of values, one per family.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Families<T> {
-    /// Of IPv4.
+    /// The value for IPv4.
     pub v4: T,
-    /// Of IPv6.
+    /// The value for IPv6.
     pub v6: T,
 }
 
 impl<T> Families<T> {
-    /// Makes each, IPv4's first.
+    /// Builds both values with `make`, IPv4 first.
     pub fn from_fn(mut make: impl FnMut(IpFamily) -> T) -> Families<T> {
         Families {
             v4: make(IpFamily::V4),
@@ -43,7 +43,7 @@ impl<T> Families<T> {
         }
     }
 
-    /// One family's.
+    /// The value for one family.
     pub fn get(&self, family: IpFamily) -> &T {
         match family {
             IpFamily::V4 => &self.v4,
@@ -51,7 +51,7 @@ impl<T> Families<T> {
         }
     }
 
-    /// One family's, to be changed.
+    /// Mutable access to the value for one family.
     pub fn get_mut(&mut self, family: IpFamily) -> &mut T {
         match family {
             IpFamily::V4 => &mut self.v4,
@@ -59,7 +59,7 @@ impl<T> Families<T> {
         }
     }
 
-    /// Each with its family, IPv4 first.
+    /// Iterates over both values with their families, IPv4 first.
     pub fn iter(&self) -> impl Iterator<Item = (IpFamily, &T)> {
         IpFamily::ALL
             .map(|family| (family, self.get(family)))

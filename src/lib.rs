@@ -1,4 +1,4 @@
-//! camfw stands between untrusted cameras and everything else.
+//! camfw is a firewall between untrusted cameras and all other networks.
 //!
 //! ```text
 //! camfw.toml --parse--> Config --resolve--> Policy --compile--> Plan { rules v4, rules v6, network, sysctls }
@@ -8,8 +8,8 @@
 //!      --> apply   host/* --> read the kernel back --> compare
 //! ```
 //!
-//! One rule: only [`host`] touches the world. It takes finished values and
-//! decides nothing. All else is pure, and is tested without privileges.
+//! One rule: only [`host`] has side effects. It takes finished values and makes no
+//! decisions. Everything else is pure and is tested without privileges.
 
 pub(crate) mod apply;
 pub mod cli;
@@ -41,21 +41,26 @@ use policy::{Answers, Policy};
 use resolved_hosts::ResolvedHosts;
 use source::{Refusal, Source};
 
-/// A configuration's text, and what the names in it resolved to -> the plan.
+/// Builds the plan of a configuration, given the addresses that its host names resolved
+/// to.
 ///
 /// # Errors
-/// The one line that refuses the file.
+/// Returns the first refusal, with its position in the file.
 pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
     let policy = policy(source, answers)?;
     Ok(Plan::new(policy, source.name()))
 }
 
-/// A configuration's text, what the names in it resolved to, now and before, and the
-/// UDP ports that the router has offered -> the plan, and where open connections go
-/// on that may no longer be opened, the plan that they are judged by.
+/// Builds the plan of a configuration whose host names may have former addresses.
+/// `hosts` has current and former addresses; `udp_once_offered` are the UDP ports that
+/// the router has offered since the kernel started.
+///
+/// If open connections may continue to addresses that no longer accept new ones, the
+/// plan carries a second plan, [`Plan::of_open_connections`], which decides about open
+/// connections.
 ///
 /// # Errors
-/// The one line that refuses the file.
+/// Returns the first refusal, with its position in the file.
 pub fn plan_with_past(
     source: &Source,
     hosts: &ResolvedHosts,
@@ -75,10 +80,11 @@ pub fn plan_with_past(
     Ok(wanted)
 }
 
-/// A configuration's text, and what the names in it resolved to -> the policy.
+/// Builds the policy of a configuration, given the addresses that its host names
+/// resolved to.
 ///
 /// # Errors
-/// The one line that refuses the file.
+/// Returns the first refusal, with its position in the file.
 pub fn policy(source: &Source, answers: &Answers) -> Result<Policy, Refusal> {
     resolve::resolve(&Config::parse(source)?, answers, source)
 }

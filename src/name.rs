@@ -1,13 +1,13 @@
-//! Names that the kernel and iptables take, valid by construction.
+//! Names accepted by the kernel and by iptables, valid by construction.
 //!
-//! Owns each limit and its source. A name that exists here can be rendered
-//! anywhere without quoting and without a further check.
+//! Owns each length limit, with its source. A value of these types can be rendered
+//! anywhere without quoting and without another check.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// Why a string is not such a name; says what to do.
+/// Why a string is not a valid name, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{what} {given:?} {problem}")]
 pub struct NameError {
@@ -68,9 +68,9 @@ pub const LOG_PREFIX_MAX: usize = 29;
 pub const COMMENT_MAX: usize = 255;
 
 name!(
-    /// A network interface. The kernel refuses `/`, white space, `.` and `..`
-    /// (dev_valid_name); iptables takes a last `+` for a wildcard, and quotes
-    /// and control characters are never meant.
+    /// The name of a network interface. The kernel refuses `/`, white space, `.` and
+    /// `..` (dev_valid_name); iptables treats a final `+` as a wildcard. Quotes and
+    /// control characters are refused because no sensible name has them.
     InterfaceName, "interface", |name| {
         length(name, INTERFACE_NAME_MAX)?;
         if name == "." || name == ".." {
@@ -89,7 +89,8 @@ name!(
 );
 
 name!(
-    /// A zone. No `_`, so that the chain `FROM_to_TO` names one pair only.
+    /// The name of a zone. It has no `_`, so that a chain `FROM_to_TO` identifies one
+    /// pair of zones.
     ZoneName, "zone name", |name| {
         length(name, ZONE_NAME_MAX)?;
         if matches!(name, "any" | "router") {
@@ -100,7 +101,7 @@ name!(
 );
 
 name!(
-    /// A service of the catalogue or of the file.
+    /// The name of a service, built in or defined in the file.
     ServiceName, "service name", |name| {
         length(name, 32)?;
         lower_case_word(name)
@@ -108,13 +109,13 @@ name!(
 );
 
 name!(
-    /// A chain, built-in or ours.
+    /// The name of a chain, built in or user-defined.
     ChainName, "chain name", |name| {
         length(name, CHAIN_NAME_MAX)?;
         if name.starts_with(['-', '!']) {
             return Err("begins with - or !; begin it otherwise".into());
         }
-        // What other tools name theirs: Shorewall's ~log0, Docker's DOCKER-USER.
+        // Accepts the names other tools use: Shorewall's ~log0, Docker's DOCKER-USER.
         characters(name, "printable ASCII without spaces, quotes and backslashes", |c| {
             plain(c) && c != ' '
         })
@@ -122,7 +123,7 @@ name!(
 );
 
 name!(
-    /// What LOG writes before the packet.
+    /// The text that the LOG target writes before the packet.
     LogPrefix, "log prefix", |prefix| {
         length(prefix, LOG_PREFIX_MAX)?;
         characters(prefix, "printable ASCII without quotes and backslashes", plain)
@@ -137,17 +138,17 @@ name!(
     }
 );
 
-/// An Ethernet hardware address.
+/// The Ethernet hardware address of a single device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddress([u8; 6]);
 
 impl MacAddress {
-    /// Its bytes as they are on the wire.
+    /// The six bytes in wire order.
     pub fn bytes(&self) -> &[u8; 6] {
         &self.0
     }
 
-    /// Its bytes as one number, the first one the highest.
+    /// The address as a number, first byte most significant.
     pub fn number(&self) -> u128 {
         let bytes = self.0.iter();
         bytes.fold(0, |number, byte| number << 8 | u128::from(*byte))
@@ -193,7 +194,7 @@ impl fmt::Display for MacAddress {
 }
 
 name!(
-    /// A camera. Allow lines name it where they else name a zone.
+    /// The name of a camera. An allow line accepts it wherever it accepts a zone.
     CameraName, "camera name", |name| {
         length(name, 32)?;
         if matches!(name, "any" | "router") {
@@ -204,7 +205,8 @@ name!(
 );
 
 name!(
-    /// A host's name (RFC 1123, section 2.1): labels of letters, digits and `-`.
+    /// The name of a host (RFC 1123, section 2.1): labels of letters, digits and `-`,
+    /// separated by dots.
     HostName, "host name", |name| {
         length(name, 253)?;
         characters(name, "letters, digits and any of . -", |c| {
@@ -216,7 +218,7 @@ name!(
         if !name.split('.').all(label) {
             return Err("has a part that is empty, over 63 long or begins or ends with -; write it as smtp.example.org".into());
         }
-        // All digits at the end is an address, or meant for one.
+        // A name whose last label is all digits is an IP address, or a mistyped one.
         if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
             return Err("ends in a number; write an address as address".into());
         }

@@ -1,7 +1,7 @@
-//! What names of hosts resolved to, now and before, and what the former addresses
-//! are still good for.
+//! The addresses that host names resolve to, now and earlier, and what the former
+//! addresses may still be used for.
 //!
-//! Owns the form in which it is kept, and its bounds. Asks nobody, and has no clock.
+//! Owns the stored form and its limits. Performs no lookups and reads no clock.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,68 +12,68 @@ use thiserror::Error;
 use crate::name::HostName;
 use crate::policy::Answers;
 
-/// The most addresses of one answer that are taken: each is a rule.
+/// The most addresses accepted from one answer: each becomes a rule.
 pub const MOST_ADDRESSES: usize = 64;
 
-/// The most former addresses of a name; the oldest go first.
+/// The most former addresses kept per name; the oldest are dropped first.
 pub const MOST_FORMER: usize = 64;
 
-/// Why an answer is not taken.
+/// Why an answer is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AnswerError {
-    /// Nothing in it.
+    /// The answer has no address.
     #[error("it has no address")]
     Empty,
-    /// Too much in it.
+    /// The answer has more than [`MOST_ADDRESSES`].
     #[error("it has {0} addresses, over the limit of {MOST_ADDRESSES}")]
     TooMany(usize),
 }
 
-/// The addresses of each name.
+/// The current and former addresses of each host name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResolvedHosts(BTreeMap<HostName, ResolvedHost>);
 
-/// The addresses of one name.
+/// The current and former addresses of one host name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolvedHost {
-    /// Those of the last answer.
+    /// The addresses in the last answer.
     pub current: Vec<IpAddr>,
-    /// Those of earlier answers, the oldest first.
+    /// Addresses from earlier answers, oldest first.
     pub former: Vec<FormerAddress>,
 }
 
-/// An address that a name had.
+/// An address that a name resolved to earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerAddress {
-    /// Which.
+    /// The address.
     pub address: IpAddr,
-    /// What it is good for.
+    /// What it may still be used for.
     #[serde(flatten)]
     pub good_for: GoodFor,
 }
 
-/// What a former address is good for.
+/// What a former address may still be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "good-for", rename_all = "kebab-case")]
 pub enum GoodFor {
-    /// Connections may be opened to it for a time, in seconds from 1970.
+    /// New connections are allowed until a deadline. Times are in seconds since 1970.
     NewConnections {
-        /// When an answer first came without it.
+        /// When an answer first lacked this address.
         since: u64,
-        /// Until when.
+        /// The deadline.
         until: u64,
     },
-    /// Those that are open go on.
+    /// Only open connections continue; new ones are not allowed.
     OpenConnections,
 }
 
 impl ResolvedHosts {
-    /// Where connections may be opened to.
+    /// The addresses to which new connections are allowed.
     pub fn for_new_connections(&self) -> Answers {
         self.addresses(|former| matches!(former.good_for, GoodFor::NewConnections { .. }))
     }
 
-    /// Where connections may have been opened to.
+    /// The addresses to which connections may still be open.
     pub fn for_open_connections(&self) -> Answers {
         self.addresses(|_| true)
     }
@@ -89,12 +89,12 @@ impl ResolvedHosts {
             .collect()
     }
 
-    /// The addresses of a name; None if it never resolved.
+    /// The addresses of a name; None if it has never resolved.
     pub fn get(&self, name: &HostName) -> Option<&ResolvedHost> {
         self.0.get(name)
     }
 
-    /// Whether a name has addresses to which open connections alone go on.
+    /// Whether a name has addresses to which only open connections continue.
     pub fn has_ended(&self, name: &HostName) -> bool {
         let former = self.get(name).into_iter().flat_map(|host| &host.former);
         former
@@ -102,11 +102,11 @@ impl ResolvedHosts {
             .any(|former| former.good_for == GoodFor::OpenConnections)
     }
 
-    /// Takes an answer. Addresses that are no longer in it may be connected to for
-    /// `keep` seconds from now.
+    /// Stores an answer. Addresses that are no longer in it accept new connections for
+    /// `keep` seconds after `now`.
     ///
     /// # Errors
-    /// There is nothing in it, or too much; the last answer stays.
+    /// Returns an error if the answer is empty or too long; the last answer then stays.
     pub fn take_answer(
         &mut self,
         name: HostName,
@@ -138,14 +138,15 @@ impl ResolvedHosts {
         Ok(())
     }
 
-    /// Ends the time of those former addresses whose time is over.
+    /// Ends the grace period of former addresses whose deadline has passed.
     pub fn expire(&mut self, now: u64) {
         let all = self.0.values_mut().flat_map(|host| &mut host.former);
         for former in all {
             if let GoodFor::NewConnections { since, until } = &mut former.good_for {
                 if now < *since {
-                    // The clock was set back, as where a box without one is switched
-                    // on: the time begins again, and is no longer than it was.
+                    // The clock was set back, as at power-on of a box without a
+                    // battery-backed clock: the period starts again at its original
+                    // length, and is never longer.
                     *until = now.saturating_add(until.saturating_sub(*since));
                     *since = now;
                 }
@@ -156,7 +157,7 @@ impl ResolvedHosts {
         }
     }
 
-    /// Forgets addresses to which open connections alone go on, where there are none.
+    /// Drops former addresses that accept no new connections and to which none is open.
     pub fn forget_closed(&mut self, is_open: impl Fn(IpAddr) -> bool) {
         for host in self.0.values_mut() {
             host.former.retain(|former| {
@@ -165,19 +166,19 @@ impl ResolvedHosts {
         }
     }
 
-    /// As it is kept.
+    /// The stored form, JSON.
     pub fn to_text(&self) -> String {
         let named: BTreeMap<&str, &ResolvedHost> = self
             .0
             .iter()
             .map(|(name, host)| (name.as_str(), host))
             .collect();
-        // Strings, numbers and lists of them: it does not fail.
+        // Only strings, numbers and lists of them: serialization cannot fail.
         serde_json::to_string(&named).unwrap_or_default() + "\n"
     }
 
-    /// From what `to_text` made, or version 0.1, which kept `NAME ADDRESS...` in each
-    /// line; what is neither is left out.
+    /// Parses the output of `to_text`, or the format of version 0.1 with one `NAME
+    /// ADDRESS...` per line. Skips entries that are malformed.
     pub fn from_text(text: &str) -> ResolvedHosts {
         let named: BTreeMap<String, ResolvedHost> = match serde_json::from_str(text) {
             Ok(named) => named,

@@ -1,6 +1,6 @@
-//! A policy as it is kept for later: the text of its files, under a digest.
+//! A stored policy: the text of its files with a digest.
 //!
-//! Owns the form. A file that was cut off or changed is not read as a policy.
+//! Owns the format. A file that was truncated or altered does not parse.
 
 use std::fmt::{self, Write};
 
@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::source::{Source, SourceFile};
 
-/// The first line.
+/// The first line of a stored policy.
 const HEAD: &str = "camfw kept policy 1";
 
-/// SHA-256 of a policy's files, in hexadecimal.
+/// The SHA-256 of a policy's files, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PolicyHash(String);
@@ -23,7 +23,7 @@ impl fmt::Display for PolicyHash {
     }
 }
 
-/// A policy's files.
+/// The configuration files of one policy.
 #[derive(Debug, Clone)]
 pub struct PolicySnapshot {
     /// The main file and its drop-ins.
@@ -31,7 +31,7 @@ pub struct PolicySnapshot {
 }
 
 impl PolicySnapshot {
-    /// SHA-256 of the files' texts one after the other, as `cat FILES | sha256sum`
+    /// The SHA-256 of the concatenated texts of the files, as `cat FILES | sha256sum`
     /// prints it.
     pub fn hash(&self) -> PolicyHash {
         let mut digest = Sha256::new();
@@ -41,7 +41,7 @@ impl PolicySnapshot {
         PolicyHash(hexadecimal(&digest.finalize()))
     }
 
-    /// As it is written to a disk.
+    /// The stored form.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for SourceFile { name, text: of, .. } in self.source.files() {
@@ -56,7 +56,7 @@ impl PolicySnapshot {
         format!("{HEAD}\n{digest}\n{text}")
     }
 
-    /// From what `to_text` made; None if it is not whole.
+    /// Parses the output of `to_text`; None if it is truncated or altered.
     pub fn from_text(text: &str) -> Option<PolicySnapshot> {
         let rest = text.strip_prefix(HEAD)?.strip_prefix('\n')?;
         let (digest, mut rest) = rest.split_once('\n')?;

@@ -1,13 +1,13 @@
-//! Places in the configuration files, and the one line that refuses them.
+//! Positions in the configuration files, and the one-line refusal of a file.
 //!
-//! Owns the texts as read and the way from a byte offset to `file:line:column`.
-//! Never reads a file.
+//! Owns the texts as read and the mapping from a byte offset to `file:line:column`.
+//! Reads no file itself.
 
 use std::fmt;
 use std::ops::Range;
 
-/// The configuration: the file and its drop-ins, in the order in which they
-/// are read. Offsets count through all of them, so that one number is one place.
+/// The configuration: the main file and its drop-ins, in reading order. Byte offsets
+/// run through all of them, so that one number identifies one position.
 #[derive(Debug, Clone)]
 pub struct Source {
     files: Vec<SourceFile>,
@@ -16,17 +16,17 @@ pub struct Source {
 /// One file of the configuration.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
-    /// The path as the user wrote it; it begins every refusal.
+    /// The path as the user gave it; every refusal begins with it.
     pub name: String,
     /// The whole text.
     pub text: String,
-    /// The offset of its first byte.
+    /// The offset of the file's first byte within the whole configuration.
     pub start: usize,
-    /// Where each line begins, in this text.
+    /// The byte offset of each line start, within this file.
     lines: Vec<usize>,
 }
 
-/// A place in a file, both counted from 1, columns in characters.
+/// A position in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FilePosition {
     /// Line, from 1.
@@ -36,17 +36,17 @@ pub struct FilePosition {
 }
 
 impl FilePosition {
-    /// Where a refusal points when it is about the file as a whole.
+    /// The position of a refusal that concerns the whole file.
     pub const START: FilePosition = FilePosition { line: 1, column: 1 };
 }
 
 impl Source {
-    /// Takes the main file's name and text.
+    /// Creates a configuration from the main file's name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
         Source { files: Vec::new() }.with(name, text)
     }
 
-    /// The same with one more file.
+    /// Appends a drop-in file.
     pub fn with(mut self, name: impl Into<String>, text: impl Into<String>) -> Source {
         let text = text.into();
         let starts = text.match_indices('\n').map(|(newline, _)| newline + 1);
@@ -59,18 +59,18 @@ impl Source {
         self
     }
 
-    /// Its files; the first is the main one.
+    /// All files; the first is the main one.
     pub fn files(&self) -> &[SourceFile] {
         &self.files
     }
 
-    /// The main file's name.
+    /// The name of the main file.
     pub fn name(&self) -> &str {
         self.files.first().map_or("", |file| &file.name)
     }
 
-    /// The file that an offset is in, as its number, and the place there; one
-    /// past the end is the end.
+    /// Finds the file that contains an offset, and the position within it. An offset
+    /// past the end gives the end. Returns the file's index.
     pub fn locate(&self, offset: usize) -> (usize, FilePosition) {
         let number = self
             .files
@@ -82,14 +82,15 @@ impl Source {
         }
     }
 
-    /// A refusal at the start of `span`, with what is wrong and what to do.
+    /// Creates a refusal at the start of `span`; `what` says what is wrong and what to
+    /// do.
     pub fn refuse(&self, span: Range<usize>, what: impl fmt::Display) -> Refusal {
         let (file, place) = self.locate(span.start);
         let name = self.files.get(file).map_or("", |file| &file.name);
         Refusal::new(name, place, what)
     }
 
-    /// `file:line` of an offset, to point at from elsewhere.
+    /// `file:line` of an offset, to refer to it from another message.
     pub fn pointer(&self, offset: usize) -> String {
         let (file, place) = self.locate(offset);
         let name = self.files.get(file).map_or("", |file| &file.name);
@@ -102,7 +103,7 @@ impl SourceFile {
         self.start + self.text.len()
     }
 
-    /// The place of a byte offset in this file's text.
+    /// The position of a byte offset of this file.
     fn place(&self, offset: usize) -> FilePosition {
         let mut end = offset.min(self.text.len());
         while !self.text.is_char_boundary(end) {
@@ -117,7 +118,7 @@ impl SourceFile {
     }
 }
 
-/// Why a configuration is not accepted: one line, `file:line:column: what`.
+/// Why a configuration is refused: one line, `file:line:column: what`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     file: String,
@@ -126,7 +127,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Makes a refusal; text of several lines is folded into one.
+    /// Creates a refusal; a text of several lines is folded into one.
     pub fn new(file: &str, place: FilePosition, what: impl fmt::Display) -> Refusal {
         Refusal {
             file: one_line(file),
@@ -135,7 +136,7 @@ impl Refusal {
         }
     }
 
-    /// The place it points to.
+    /// The position that it points to.
     pub fn place(&self) -> FilePosition {
         self.place
     }
@@ -150,8 +151,8 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Folds line ends into `; ` and shows other control characters escaped, so
-/// that no input can write a second line, or a terminal sequence, into a log.
+/// Folds line ends into `; ` and escapes other control characters, so that no input can
+/// write a second line, or a terminal escape sequence, into a log.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for part in text.split(['\n', '\r']).map(str::trim_end) {

@@ -1,9 +1,9 @@
-//! The type of an ICMP message, and its code if there is one.
+//! ICMP message types and codes.
 
 use std::fmt;
 
-/// An ICMP type, or just one code of it. Those with a name are the ones that a
-/// service may name (RFC 792).
+/// An ICMP type, or one code of a type. The named ones are those that a service may
+/// list (RFC 792).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IcmpType {
     number: u8,
@@ -22,10 +22,10 @@ const ICMP_TYPES: &[(&str, u8)] = &[
 ];
 
 impl IcmpType {
-    /// What `ping` sends.
+    /// Echo request, as `ping` sends it.
     pub const ECHO_REQUEST: IcmpType = IcmpType::by_number(8);
 
-    /// By the name that iptables has for it.
+    /// Looks a type up by its iptables name.
     pub fn by_name(name: &str) -> Option<IcmpType> {
         ICMP_TYPES
             .iter()
@@ -33,12 +33,12 @@ impl IcmpType {
             .map(|(_, number)| IcmpType::by_number(*number))
     }
 
-    /// By its number.
+    /// A type by its number, with any code.
     pub const fn by_number(number: u8) -> IcmpType {
         IcmpType { number, code: None }
     }
 
-    /// Just this code of it.
+    /// Narrows the type to one code.
     pub const fn with_code(self, code: u8) -> IcmpType {
         IcmpType {
             code: Some(code),
@@ -46,17 +46,17 @@ impl IcmpType {
         }
     }
 
-    /// Its number.
+    /// The type's number.
     pub const fn number(self) -> u8 {
         self.number
     }
 
-    /// The one code that is meant, if not every one is.
+    /// The code, or None for any code.
     pub const fn code(self) -> Option<u8> {
         self.code
     }
 
-    /// Every name, for a message.
+    /// All names, for a message.
     pub fn names() -> String {
         let names: Vec<&str> = ICMP_TYPES.iter().map(|(name, _)| *name).collect();
         names.join(", ")

@@ -1,7 +1,6 @@
-//! Values that a packet's fields are compared with, and rates.
+//! Values that packet fields are compared with, and rates.
 //!
-//! Owns their text forms: as a configuration writes them and as iptables-save
-//! prints them.
+//! Owns their text forms, in the configuration and in iptables-save output.
 
 mod icmp_type;
 mod port;

@@ -1,8 +1,9 @@
-//! Ports and ranges of them.
+//! TCP and UDP ports and port ranges.
 
 use std::fmt;
 
-/// One TCP or UDP port, or several in a row; never empty, never port 0.
+/// A contiguous range of one or more TCP or UDP ports. [`PortRange::new`] excludes port
+/// 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortRange {
     first: u16,
@@ -10,7 +11,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// One port, 1 to 65535.
+    /// A single port, 1 to 65535.
     pub const fn port(port: u16) -> PortRange {
         PortRange {
             first: port,
@@ -18,8 +19,8 @@ impl PortRange {
         }
     }
 
-    /// The ports `first` to `last`, both in it; None where it would be empty
-    /// or hold port 0, which no packet may use (RFC 6335, section 6).
+    /// The range `first` to `last`, both included; None if it would be empty or contain
+    /// port 0, which no packet may use (RFC 6335, section 6).
     pub const fn new(first: u16, last: u16) -> Option<PortRange> {
         if first == 0 || first > last {
             None
@@ -28,7 +29,7 @@ impl PortRange {
         }
     }
 
-    /// Reads `21`, or a range with `separator` between its ends.
+    /// Parses `21`, or a range with `separator` between its ends.
     pub fn parse(text: &str, separator: char) -> Option<PortRange> {
         let (first, last) = text.split_once(separator).unwrap_or((text, text));
         let number = |text: &str| {
@@ -38,8 +39,8 @@ impl PortRange {
         PortRange::new(number(first.trim())?, number(last.trim())?)
     }
 
-    /// Reads a port or a range as rules have them: `:` between its ends, of
-    /// which one may be left out, and port 0 among them.
+    /// Parses a port or range as rules have them: separated by `:`, with either end
+    /// optional, and port 0 allowed.
     pub fn parse_any(text: &str) -> Option<PortRange> {
         let (first, last) = text.split_once(':').unwrap_or((text, text));
         let number = |text: &str, missing: u16| match text {
@@ -61,12 +62,12 @@ impl PortRange {
         self.last
     }
 
-    /// Whether it is more than one port.
+    /// Whether it has more than one port.
     pub fn is_range(self) -> bool {
         self.first != self.last
     }
 
-    /// What is left of it without one port.
+    /// The remainder of the range without one port: none, one or two ranges.
     pub fn without(self, port: u16) -> impl Iterator<Item = PortRange> {
         let before = PortRange::new(self.first, port.saturating_sub(1).min(self.last));
         let after = port
@@ -75,12 +76,12 @@ impl PortRange {
         [before, after].into_iter().flatten()
     }
 
-    /// Whether every port of `other` is in it.
+    /// Whether it contains every port of `other`.
     pub fn contains(self, other: PortRange) -> bool {
         self.first <= other.first && other.last <= self.last
     }
 
-    /// The range of both together; None where a port between them is in neither.
+    /// The union of both; None if a port between them is in neither.
     pub fn joined_with(self, other: PortRange) -> Option<PortRange> {
         let apart = |low: PortRange, high: PortRange| low.last.saturating_add(1) < high.first;
         if apart(self, other) || apart(other, self) {
@@ -91,7 +92,7 @@ impl PortRange {
 }
 
 impl fmt::Display for PortRange {
-    /// As iptables writes it: `21` or `50000:50100`.
+    /// The iptables notation: `21` or `50000:50100`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_range() {
             write!(f, "{}:{}", self.first, self.last)

@@ -1,35 +1,35 @@
-//! A set of ports, as ranges.
+//! Sets of ports, stored as ranges.
 //!
-//! Owns that equal sets are equal values, whatever they were put together of, and
-//! how a set is kept. Knows no protocol.
+//! Guarantees that equal sets are equal values, however they were built. Owns the
+//! stored form. Independent of any protocol.
 
 use serde::{Deserialize, Serialize};
 
 use super::PortRange;
 
-/// Ports; in order, and no range touches the next.
+/// A set of ports, as sorted ranges with gaps between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<(u16, u16)>", into = "Vec<(u16, u16)>")]
 pub struct PortSet(Vec<PortRange>);
 
 impl PortSet {
-    /// Its ranges, in order.
+    /// The ranges, in ascending order.
     pub fn ranges(&self) -> &[PortRange] {
         &self.0
     }
 
-    /// Whether no port is in it.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether one port is in it.
+    /// Whether the set contains a port.
     pub fn contains(&self, port: u16) -> bool {
         let port = PortRange::port(port);
         self.0.iter().any(|range| range.contains(port))
     }
 
-    /// The ports of either.
+    /// The union of two sets.
     pub fn union(&self, other: &PortSet) -> PortSet {
         self.0.iter().chain(&other.0).copied().collect()
     }
@@ -58,7 +58,7 @@ impl From<PortSet> for Vec<(u16, u16)> {
     }
 }
 
-/// A range in a file that ends before it begins, or begins at 0.
+/// A stored range that ends before it begins, or begins at port 0.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} to {1} is no range of ports")]
 pub struct NotARange(u16, u16);

@@ -1,8 +1,8 @@
-//! How often: so many a second, minute, hour or day.
+//! Rates: a count per second, minute, hour or day.
 
 use std::fmt;
 
-/// A time unit of a rate, longest first, as the extensions' tables have them.
+/// A time unit of a rate, longest first, like the tables in the iptables extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
     /// 86,400 seconds
@@ -18,7 +18,7 @@ pub enum Unit {
 impl Unit {
     const ALL: [Unit; 4] = [Unit::Day, Unit::Hour, Unit::Minute, Unit::Second];
 
-    /// By its name: `minute`, `min` or `m`.
+    /// Parses `minute`, `min` or `m`, and so for each unit.
     pub fn by_name(name: &str) -> Option<Unit> {
         match name {
             "second" | "sec" | "s" => Some(Unit::Second),
@@ -29,7 +29,7 @@ impl Unit {
         }
     }
 
-    /// How long it is.
+    /// The length of the unit in seconds.
     pub fn seconds(self) -> u64 {
         match self {
             Unit::Day => 86_400,
@@ -49,24 +49,24 @@ impl Unit {
     }
 }
 
-/// So many in a unit of time, `6/minute`; never 0.
+/// A count per unit of time, such as `6/minute`; never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u64,
     unit: Unit,
-    /// Where it is another than that which goes with the rate.
+    /// The burst, if it is not the default for this rate.
     burst: Option<u64>,
 }
 
 impl Rate {
-    /// The highest count: XT_LIMIT_SCALE, over which the limit match's period
-    /// is 0 (include/uapi/linux/netfilter/xt_limit.h).
+    /// The highest count: XT_LIMIT_SCALE. With more, the period of the limit match
+    /// would be 0 (include/uapi/linux/netfilter/xt_limit.h).
     pub const COUNT_MAX: u64 = 10_000;
 
-    /// The default burst of both matches.
+    /// The default burst of the limit and hashlimit matches.
     pub const BURST: u64 = 5;
 
-    /// So many in a unit; None for 0 or more than [`Rate::COUNT_MAX`].
+    /// A count per unit; None for 0 or more than [`Rate::COUNT_MAX`].
     pub const fn new(count: u64, unit: Unit) -> Option<Rate> {
         if count == 0 || count > Rate::COUNT_MAX {
             None
@@ -79,7 +79,7 @@ impl Rate {
         }
     }
 
-    /// So many a second, for one that is written here: at least 1.
+    /// A count per second, for constants in the code: at least 1.
     pub const fn a_second(count: u8) -> Rate {
         Rate {
             count: if count == 0 { 1 } else { count as u64 },
@@ -88,7 +88,7 @@ impl Rate {
         }
     }
 
-    /// The same, of which so many may come at once.
+    /// The same rate with another burst.
     pub fn with_burst(self, burst: u64) -> Rate {
         let usual = Rate {
             burst: None,
@@ -103,21 +103,21 @@ impl Rate {
         }
     }
 
-    /// How many a second, where that is its unit.
+    /// The count, if the unit is a second.
     pub fn per_second(self) -> Option<u64> {
         (self.unit == Unit::Second).then_some(self.count)
     }
 
-    /// How many the limit match lets through in so many seconds, once its burst is
-    /// used up: the time between two is a whole number of its ticks, and no longer
-    /// than the rate says (xt_limit.h).
+    /// The most packets that the limit match lets through in so many seconds, once its
+    /// burst is used up. The kernel rounds the interval between two packets down to
+    /// whole ticks, so that it is never longer than the rate says (xt_limit.h).
     pub fn most_within(self, seconds: u64) -> u64 {
         let ticks = Rate::COUNT_MAX;
         let period = ticks * self.unit.seconds() / self.count;
         (ticks * seconds).div_ceil(period)
     }
 
-    /// Reads `6/minute`, `6/min` or `6/m`.
+    /// Parses `6/minute`, `6/min` or `6/m`.
     pub fn parse(text: &str) -> Option<Rate> {
         let (count, unit) = text.split_once('/')?;
         if count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit()) {
@@ -126,15 +126,15 @@ impl Rate {
         Rate::new(count.parse().ok()?, Unit::by_name(unit)?)
     }
 
-    /// In seven letters at most, for a name: `6m`.
+    /// At most seven characters, for use in a name: `6m`.
     pub fn short(self) -> String {
         let unit: String = self.unit.short().chars().take(1).collect();
         format!("{}{unit}", self.count)
     }
 
-    /// How many may come at once before the rate holds: 5, the extensions' own
-    /// default, or what a day lets through where that is less. Both matches
-    /// count in credits that a day's worth just fits (user2credits in
+    /// The burst: how many packets may pass at once before the rate applies. The
+    /// default is 5, as in the extensions, or the count of one day if that is less.
+    /// Both matches count in credits of which a day's worth just fits (user2credits in
     /// net/netfilter/xt_limit.c, xt_hashlimit.c); more is ERANGE.
     pub fn burst(self) -> u64 {
         if let Some(burst) = self.burst {
@@ -143,10 +143,10 @@ impl Rate {
         (self.count * Unit::Day.seconds() / self.unit.seconds()).min(Rate::BURST)
     }
 
-    /// The rate as the kernel keeps it, a whole number of ticks between two
-    /// packets, and as iptables-save prints that: in the longest unit that
-    /// loses little (print_rate in extensions/libxt_limit.c, libxt_hashlimit.c).
-    /// `ticks` is how many the match counts a second.
+    /// The rate as the kernel stores it, a whole number of ticks between two packets,
+    /// and as iptables-save prints that: in the longest unit that loses little
+    /// (print_rate in extensions/libxt_limit.c, libxt_hashlimit.c). `ticks` is the
+    /// resolution of the match, in ticks per second.
     pub fn canonical(self, ticks: u64) -> Rate {
         let period = ticks * self.unit.seconds() / self.count;
         let mut shown = Unit::Day;

@@ -1,18 +1,18 @@
-//! A time of the day, and days of the week.
+//! Times of day on days of the week.
 
 use std::fmt;
 
-/// Days of the week, the lowest bit Monday; never none.
+/// A non-empty set of days of the week; bit 0 is Monday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weekdays(u8);
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 impl Weekdays {
-    /// Every day.
+    /// All seven days.
     pub const ALL: Weekdays = Weekdays(0b111_1111);
 
-    /// Reads `mon-fri`, `sat,sun` or `Mon,Tue`; a range may go over Sunday.
+    /// Parses `mon-fri`, `sat,sun` or `Mon,Tue`; a range may wrap around Sunday.
     pub fn parse(text: &str) -> Option<Weekdays> {
         let day = |name: &str| {
             let known = |known: &&str| known.eq_ignore_ascii_case(name.trim());
@@ -33,7 +33,7 @@ impl Weekdays {
 }
 
 impl fmt::Display for Weekdays {
-    /// As iptables writes it: `Mon,Tue`.
+    /// The iptables notation: `Mon,Tue`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days = WEEKDAYS.iter().enumerate();
         let named: Vec<&str> = days
@@ -44,8 +44,8 @@ impl fmt::Display for Weekdays {
     }
 }
 
-/// A part of each day, of some days of the week, in UTC as the kernel's own
-/// clock counts (iptables-extensions(8), time). Seconds from midnight.
+/// A time of day on certain days of the week, in seconds from midnight. In UTC, as the
+/// kernel's clock (iptables-extensions(8), time).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeWindow {
     start: u32,
@@ -53,18 +53,19 @@ pub struct TimeWindow {
     days: Weekdays,
 }
 
-/// 23:59:59, which the extension takes for no end.
+/// 23:59:59, which the extension treats as having no end.
 const LAST_SECOND: u32 = 86_399;
 
 impl TimeWindow {
-    /// From `start` to `stop`, `"08:00"` or `"08:00:30"`, the second of `stop` in
-    /// it; over midnight where `stop` is before `start`. None where one is no time of day or both are the same.
+    /// From `start` to `stop`, such as `"08:00"` or `"08:00:30"`, both seconds
+    /// included. Wraps around midnight if `stop` is before `start`. None if either is
+    /// not a time of day or both are equal.
     pub fn new(start: &str, stop: &str, days: Weekdays) -> Option<TimeWindow> {
         let (start, stop) = (time_of_day(start)?, time_of_day(stop)?);
         (start != stop).then_some(TimeWindow { start, stop, days })
     }
 
-    /// Of these days, the whole day.
+    /// The whole day, on these days.
     pub fn on(days: Weekdays) -> TimeWindow {
         TimeWindow {
             start: 0,
@@ -73,7 +74,7 @@ impl TimeWindow {
         }
     }
 
-    /// From the values that iptables prints, which leaves out what is no limit.
+    /// From the values that iptables prints, which omits those that do not restrict.
     pub fn as_printed(
         start: Option<&str>,
         stop: Option<&str>,
@@ -86,19 +87,19 @@ impl TimeWindow {
         })
     }
 
-    /// What tells it from every other, in words that are never changed: names of
-    /// what the kernel counts are made of them.
+    /// A unique and stable identifier; it must never change, because the names of
+    /// kernel counters are derived from it.
     pub(crate) fn identity(self) -> String {
         let (start, stop, Weekdays(days)) = (self.start, self.stop, self.days);
         format!("Some(TimeWindow {{ start: {start}, stop: {stop}, days: Weekdays({days}) }})")
     }
 
-    /// Whether it is every second of every day.
+    /// Whether it covers every second of every day.
     pub fn is_always(self) -> bool {
         (self.start, self.stop, self.days) == (0, LAST_SECOND, Weekdays::ALL)
     }
 
-    /// Whether it goes over midnight.
+    /// Whether it wraps around midnight.
     pub fn is_over_midnight(self) -> bool {
         self.stop < self.start
     }
@@ -121,7 +122,7 @@ fn time_of_day(text: &str) -> Option<u32> {
 }
 
 impl fmt::Display for TimeWindow {
-    /// As iptables-save writes it.
+    /// The iptables-save notation.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words: Vec<String> = Vec::new();
         if (self.start, self.stop) != (0, LAST_SECOND) {
@@ -134,7 +135,8 @@ impl fmt::Display for TimeWindow {
             words.push(format!("--weekdays {}", self.days));
         }
         if self.is_over_midnight() {
-            // The hours after midnight belong to the day on which it began.
+            // The hours after midnight count as part of the day on which the window
+            // began.
             words.push("--contiguous".into());
         }
         f.write_str(&words.join(" "))

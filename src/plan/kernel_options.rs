@@ -1,7 +1,7 @@
-//! Plan -> the lines of the kernel's configuration that it needs.
+//! The kernel configuration options that a plan needs.
 //!
-//! Owns the options that no single rule names; those of tables, matches and
-//! targets are `netfilter::Feature`'s. Asks no kernel.
+//! Owns the options that do not follow from a single rule; those of tables, matches and
+//! targets belong to `netfilter::Feature`. Does not query the kernel.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use crate::net::{Device, Wanted};
 use crate::netfilter::{Feature, TableName, features};
 use crate::plan::Plan;
 
-/// Which of the two the image's iptables is.
+/// The iptables variant of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
-    /// iptables-legacy: ip_tables of the kernel.
+    /// iptables-legacy: uses the kernel's ip_tables.
     Legacy,
-    /// iptables-nft: nf_tables of the kernel, with x_tables' extensions.
+    /// iptables-nft: uses the kernel's nf_tables, with the x_tables extensions.
     Nft,
 }
 
-/// One line, and what it is for.
+/// One kernel option, and what needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
     /// `CONFIG_NAME`
     pub option: &'static str,
-    /// What for, in words.
+    /// What needs it, in words.
     pub why: Vec<String>,
 }
 
-/// What a part of the network needs that a kernel may be without.
+/// A kind of link that a kernel may lack support for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkKind {
     /// A VLAN on another link.
@@ -38,7 +38,7 @@ pub enum LinkKind {
 }
 
 impl LinkKind {
-    /// The kernel's option.
+    /// The kernel option for this kind.
     pub fn option(self) -> &'static str {
         match self {
             LinkKind::Vlan => "CONFIG_VLAN_8021Q",
@@ -47,7 +47,7 @@ impl LinkKind {
     }
 }
 
-/// Rules that send a mark to a routing table of its own.
+/// The option for rules that look up marked packets in a routing table of their own.
 pub const MULTIPLE_TABLES: &str = "CONFIG_IP_MULTIPLE_TABLES";
 
 const ALWAYS: &[(&str, &str)] = &[
@@ -67,8 +67,8 @@ const ALWAYS: &[(&str, &str)] = &[
     ),
 ];
 
-/// From 6.17 on the legacy tables have to be asked for
-/// (net/netfilter/Kconfig); older kernels do not know the first two.
+/// Since Linux 6.17 the legacy tables must be enabled explicitly
+/// (net/netfilter/Kconfig); older kernels do not have the first two options.
 const LEGACY: &[(&str, &str)] = &[
     (
         "CONFIG_NETFILTER_XTABLES_LEGACY",
@@ -97,7 +97,7 @@ const NFT: &[(&str, &str)] = &[
 
 const NFT_IPV6: &[(&str, &str)] = &[("CONFIG_NF_TABLES_IPV6", "ip6tables-nft")];
 
-/// Every line, once, in the order in which it is first needed.
+/// All required options, each once, in the order in which they are first needed.
 pub fn requirements(plan: &Plan, backend: Backend) -> Vec<Requirement> {
     let mut needs = Needs::default();
     needs.all(ALWAYS);
@@ -106,7 +106,7 @@ pub fn requirements(plan: &Plan, backend: Backend) -> Vec<Requirement> {
         Backend::Nft => (NFT, NFT_IPV6),
     };
     needs.all(ipv4);
-    // A kernel without IPv6 needs no rules for it; one with it does.
+    // A kernel without IPv6 needs no IPv6 rules; any other does.
     needs.all(ipv6);
     for (family, ruleset) in plan.rules.iter() {
         for feature in features(ruleset) {
@@ -130,7 +130,7 @@ pub fn requirements(plan: &Plan, backend: Backend) -> Vec<Requirement> {
     needs.0
 }
 
-/// The kinds of link that the plan makes.
+/// The kinds of link that the plan creates.
 pub fn devices(wanted: &Wanted) -> Vec<LinkKind> {
     let mut kinds: Vec<LinkKind> = wanted
         .links
@@ -170,7 +170,8 @@ impl Needs {
     fn feature(&mut self, feature: Feature, family: IpFamily, backend: Backend) {
         let why = format!("{feature}, {family}");
         match (feature, backend) {
-            // In nf_tables a table is no module of its own, but for nat's chains.
+            // In nf_tables a table needs no module of its own, except for the nat
+            // chains.
             (Feature::Table(TableName::Nat), Backend::Nft) => {
                 self.add("CONFIG_NF_NAT", why.clone());
                 self.add("CONFIG_NFT_NAT", why);
@@ -180,7 +181,7 @@ impl Needs {
             (Feature::Table(TableName::Nat), Backend::Legacy) => {
                 self.add("CONFIG_NF_NAT", why.clone());
             }
-            // iptables-nft writes its own expression for these.
+            // iptables-nft translates these matches to native nftables expressions.
             (Feature::Match("limit"), Backend::Nft) => self.add("CONFIG_NFT_LIMIT", why.clone()),
             (Feature::Target("LOG"), _) => self.add("CONFIG_NF_LOG_SYSLOG", why.clone()),
             (Feature::Helper("ftp"), _) => self.add("CONFIG_NF_NAT_FTP", why.clone()),
@@ -192,7 +193,8 @@ impl Needs {
     }
 }
 
-/// Features by the option that brings them, for a message: `CONFIG_X (match x)`.
+/// Groups features by the option that provides them, for a message: `CONFIG_X (match
+/// x)`.
 pub fn told(lacking: &[(Feature, IpFamily)]) -> Vec<String> {
     let mut lines: BTreeMap<&str, String> = BTreeMap::new();
     for (feature, family) in lacking {

@@ -1,4 +1,4 @@
-//! The plan: finished values for each part of the kernel, and nothing to decide.
+//! The plan: final values for each part of the kernel, with no decisions left.
 
 pub mod kernel_options;
 mod network;
@@ -13,36 +13,39 @@ use crate::plan::sysctl::Setting;
 use crate::policy::Policy;
 use crate::{compile, net};
 
-/// What the kernel is to hold.
+/// The state that the kernel is to be brought to.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The rules of each family.
+    /// The ruleset of each family.
     pub rules: Families<Ruleset>,
-    /// Settings that tighten, written before the rules.
+    /// Settings that restrict; written before the rules are loaded.
     pub sysctls: Vec<Setting>,
-    /// Settings that tighten and are not there before the rules, written after them.
+    /// Settings that restrict but exist only once the rules are loaded; written after
+    /// them.
     pub with_rules: Vec<Setting>,
-    /// The size that the kernel's table of connections needs, where zones have a bound.
+    /// The required size of the connection table, if a zone has a bound.
     pub room: Option<Setting>,
-    /// IPv6 on at interfaces, after the rules and before the addresses.
+    /// Settings that enable IPv6 on interfaces; written after the rules and before the
+    /// addresses.
     pub ipv6_on: Vec<Setting>,
-    /// Forwarding, which is the last step.
+    /// Forwarding; turned on as the last step.
     pub last: Vec<Setting>,
-    /// Links, addresses and routes.
+    /// The desired links, addresses and routes.
     pub network: net::Wanted,
-    /// What it was made of.
+    /// The policy that the plan implements.
     pub policy: Policy,
-    /// What connections that are open are judged by, where it is wider than what new
-    /// ones are: by addresses that names had.
+    /// The plan that decides about open connections, if it allows more than this one
+    /// does for new connections: it includes former addresses of host names.
     pub of_open_connections: Option<Box<Plan>>,
-    /// The file's path as it was given, for the DHCP client's hook.
+    /// The configuration's path as given on the command line, for the DHCP client's
+    /// hook.
     pub file: String,
-    /// How long a boot waits for links that are not there yet.
+    /// How long a boot waits for links that do not exist yet.
     pub wait: Duration,
 }
 
 impl Plan {
-    /// The same plan after the router has offered these UDP ports too.
+    /// The same plan, with these UDP ports marked as once offered by the router.
     pub(crate) fn with_udp_once_offered(&self, ports: &PortSet) -> Plan {
         let mut policy = self.policy.clone();
         policy.udp_once_offered = policy.udp_once_offered.union(ports);
@@ -53,7 +56,7 @@ impl Plan {
         }
     }
 
-    /// Makes a policy into a plan.
+    /// Derives the plan from a policy.
     pub fn new(policy: Policy, file: &str) -> Plan {
         Plan {
             file: file.to_owned(),

@@ -1,4 +1,4 @@
-//! Policy -> what the network ought to be.
+//! Policy -> desired links, addresses, routes, rules and neighbours.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::net::{
 };
 use crate::policy::{Ipv6Mode, Policy, Zone};
 
-/// What a policy wants of the network.
+/// The network state that a policy requires.
 pub fn wanted(policy: &Policy) -> Wanted {
     let link = |zone: &Zone| WantedLink {
         name: zone.interface.clone(),
@@ -58,10 +58,10 @@ pub fn wanted(policy: &Policy) -> Wanted {
     }
 }
 
-/// Behind each zone's network and each route of the file one to the same
-/// destination that leads nowhere: what belongs to an interface that went, such
-/// as a VPN's, does not follow the default route out in clear, nor does what is
-/// marked for a table whose own default is gone.
+/// Adds, behind each zone's network and each route of the file, an unreachable route to
+/// the same destination. If an interface disappears, such as a VPN's, its traffic does
+/// not leave unencrypted by the default route; nor do marked packets whose table has
+/// lost its default route.
 fn unreachable(policy: &Policy) -> Vec<Route> {
     let networks = policy.zones.iter().flat_map(Zone::own);
     let networks = networks.map(|own| (own.trunc(), MAIN_TABLE));

@@ -1,81 +1,82 @@
-//! The kernel settings that camfw keeps, and why each.
+//! The kernel settings that camfw controls, with the reason for each.
 //!
-//! Owns the list. Writes nothing: `host::sysctl` does.
-//! Meanings are the kernel's Documentation/networking/ip-sysctl.rst.
+//! Owns the list; `host::sysctl` writes them. Their meanings are in the kernel's
+//! Documentation/networking/ip-sysctl.rst.
 
 use std::fmt;
 
 use crate::name::InterfaceName;
 use crate::policy::{self, Ipv6Mode, Policy, ProxyWay};
 
-/// A setting's path under /proc/sys, part by part: an interface's name may
-/// hold a dot, so no dot can stand for the slash.
+/// A setting's path under /proc/sys, as components. A dot cannot stand for the slash,
+/// because an interface name may contain dots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(Vec<String>);
 
 impl Key {
-    /// From a path whose parts hold no slash: `net/ipv4/ip_forward`.
+    /// From a path whose components contain no slash: `net/ipv4/ip_forward`.
     fn new(path: &str) -> Key {
         Key(path.split('/').map(str::to_owned).collect())
     }
 
-    /// That of one interface, or of `all` or `default`; an interface's name has
-    /// no slash, and may have a dot.
+    /// The key for one interface, or for `all` or `default`. An interface name has no
+    /// slash, but may have dots.
     fn of(family: &str, scope: &str, name: &str) -> Key {
         Key(["net", family, "conf", scope, name]
             .map(str::to_owned)
             .to_vec())
     }
 
-    /// The parts below /proc/sys.
+    /// The components below /proc/sys.
     pub fn parts(&self) -> &[String] {
         &self.0
     }
 }
 
 impl fmt::Display for Key {
-    /// As sysctl(8) writes it: dots between the parts, a slash for a dot in one.
+    /// The notation of sysctl(8): dots between the components, and a slash for a dot
+    /// within one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<String> = self.0.iter().map(|part| part.replace('.', "/")).collect();
         f.write_str(&parts.join("."))
     }
 }
 
-/// What to do where the kernel has no such setting.
+/// What it means if the kernel has no such setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// It is an error.
+    /// An error.
     Required,
-    /// It is as well: what it would switch is not there.
+    /// Not an error: the feature that this setting controls is absent from the kernel.
     IfPresent,
 }
 
-/// One setting.
+/// One kernel setting and its desired value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// Where.
+    /// Its path.
     pub key: Key,
-    /// What.
+    /// The desired value.
     pub value: String,
-    /// Why, for `show sysctls`.
+    /// The reason, for `show sysctls`.
     pub why: &'static str,
     /// Whether the kernel must have it.
     pub need: Need,
-    /// Which other values are as good.
+    /// Which other values are acceptable.
     pub good: Good,
 }
 
-/// Which values of a setting are good.
+/// Which values of a setting are acceptable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Good {
-    /// The one that is wanted.
+    /// Only the desired value.
     Same,
-    /// It, and any larger number.
+    /// The desired value, and any larger number.
     SameOrMore,
 }
 
 impl Setting {
-    /// Whether what the kernel has is good.
+    /// Whether the value found in the kernel is acceptable.
     pub fn is_met_by(&self, found: &str) -> bool {
         let more = || {
             let (found, wanted) = (found.parse::<u64>().ok()?, self.value.parse().ok()?);
@@ -106,19 +107,19 @@ fn setting(path: &str, value: &'static str, need: Need, why: &'static str) -> Se
 
 const LAST: &str = "packets pass between zones only once everything else holds";
 
-/// IPv4 forwarding: off in the seal, on as the last step.
+/// IPv4 forwarding: off in a sealed box, turned on as the last step of an apply.
 pub fn forwarding(on: bool) -> Setting {
     let value = if on { "1" } else { "0" };
     setting("net/ipv4/ip_forward", value, Need::Required, LAST)
 }
 
-/// What the last step of a policy turns on: the forwarding of each family that
-/// may pass.
+/// The settings that the last step turns on: forwarding for each family that the policy
+/// lets pass.
 pub fn last(policy: &Policy) -> Vec<Setting> {
     let ipv6 = (policy.ipv6 == Ipv6Mode::Same)
         .then(|| setting("net/ipv6/conf/all/forwarding", "1", Need::Required, LAST));
     let all = ipv6.into_iter().chain([forwarding(true)]);
-    // It is set for each with that, and may be turned off again for one alone.
+    // Writing `all` sets each interface, but one alone may have been turned off since.
     let each = policy.zones.iter().map(|zone| Setting {
         key: Key::of("ipv4", zone.interface.as_str(), "forwarding"),
         value: "1".to_owned(),
@@ -129,8 +130,8 @@ pub fn last(policy: &Policy) -> Vec<Setting> {
     all.chain(each).collect()
 }
 
-/// IPv6 on where the policy has addresses of it, whatever turned it off: it
-/// opens, so it comes after the rules and before the addresses.
+/// Enables IPv6 where the policy has IPv6 addresses, whatever disabled it. This permits
+/// traffic, so it comes after the rules and before the addresses.
 pub fn ipv6_on(policy: &Policy) -> Vec<Setting> {
     let zones = policy.zones.iter().filter(|zone| zone.has_ipv6());
     zones
@@ -138,25 +139,25 @@ pub fn ipv6_on(policy: &Policy) -> Vec<Setting> {
             key: Key::of("ipv6", zone.interface.as_str(), "disable_ipv6"),
             value: "0".to_owned(),
             why: "the zone has an IPv6 address",
-            // An interface that is not there is told by the network's own step.
+            // The network step reports an interface that does not exist.
             need: Need::IfPresent,
             good: Good::Same,
         })
         .collect()
 }
 
-/// What must hold once the rules are loaded, and is not there before: it comes
-/// with the kernel's module of conntrack.
+/// Settings that must hold once the rules are loaded but may not exist before: they
+/// come with the kernel's conntrack module.
 pub fn with_rules(policy: &Policy) -> Vec<Setting> {
     let mut settings = of_conntrack();
     replace(&mut settings, policy);
     settings
 }
 
-/// How many connections the kernel must have room for. In a namespace that is not the
-/// machine's own it cannot be set (nf_conntrack_standalone_init_sysctl in
-/// net/netfilter/nf_conntrack_standalone.c): it is short of something then, and no less
-/// closed.
+/// The required size of the connection table. Outside the initial network namespace it
+/// cannot be written (nf_conntrack_standalone_init_sysctl in
+/// net/netfilter/nf_conntrack_standalone.c); the table may then fill up, but the box is
+/// no less closed.
 pub fn room(policy: &Policy) -> Option<Setting> {
     policy::table_size(policy).map(size_of_table)
 }
@@ -202,7 +203,7 @@ fn of_conntrack() -> Vec<Setting> {
     ]
 }
 
-/// The file's own values in place of ours.
+/// Replaces our values with those set in the file.
 fn replace(settings: &mut [Setting], policy: &Policy) {
     for setting in settings {
         if let Some(value) = policy.sysctls.get(&setting.key.to_string()) {
@@ -211,7 +212,7 @@ fn replace(settings: &mut [Setting], policy: &Policy) {
     }
 }
 
-/// IPv6 forwarding off: in the seal, and where the policy lets none pass.
+/// IPv6 forwarding off: in a sealed box, and where the policy lets no IPv6 pass.
 pub fn ipv6_forwarding_off() -> Setting {
     setting(
         "net/ipv6/conf/all/forwarding",
@@ -221,11 +222,12 @@ pub fn ipv6_forwarding_off() -> Setting {
     )
 }
 
-/// Forwarding off for all and for each of the scopes (`all`, `default` and the
-/// interfaces) that a family has.
+/// Turns forwarding off for `all`, `default` and each interface. `scopes` lists these
+/// for a family.
 pub fn forwarding_off(scopes: &dyn Fn(&str) -> Vec<String>) -> Vec<Setting> {
     let mut settings = vec![forwarding(false), ipv6_forwarding_off()];
-    // force_forwarding is that of one interface, whatever it is for all (Linux 6.17).
+    // force_forwarding enables forwarding on one interface, whatever `all` says (Linux
+    // 6.17).
     for (family, name) in [
         ("ipv4", "forwarding"),
         ("ipv6", "forwarding"),
@@ -242,7 +244,7 @@ pub fn forwarding_off(scopes: &dyn Fn(&str) -> Vec<String>) -> Vec<Setting> {
     settings
 }
 
-/// IPv6 off, for a kernel that has it and an image without ip6tables.
+/// Disables IPv6, for a kernel that supports it in an image without ip6tables.
 pub fn ipv6_off() -> Vec<Setting> {
     ["all", "default"]
         .into_iter()
@@ -275,10 +277,10 @@ const GLOBAL: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Per interface. The kernel takes the higher of `all` and the interface's own
-/// for rp_filter, arp_ignore and arp_announce; either for log_martians,
-/// accept_source_route needs both, and redirects differ by forwarding: so
-/// `all`, `default` (for interfaces to come) and each interface are all set.
+/// Settings per interface. The kernel takes the higher of `all` and the interface's own
+/// value for rp_filter, arp_ignore and arp_announce, and either for log_martians;
+/// accept_source_route requires both, and redirects depend on forwarding. So `all`,
+/// `default` (for future interfaces) and each interface are all set.
 const PER_INTERFACE: &[(&str, &str, &str)] = &[
     (
         "rp_filter",
@@ -319,8 +321,8 @@ const PER_INTERFACE: &[(&str, &str, &str)] = &[
     ("proxy_arp", "0", "the router answers ARP for nobody else"),
 ];
 
-/// The same, where the kernel has it; each would let in, or send on, what the rules
-/// take for kept out by the kernel.
+/// Settings per interface that not every kernel has. Each would accept or forward
+/// traffic that the rules rely on the kernel to drop.
 const PER_INTERFACE_IF_PRESENT: &[(&str, &str, &str)] = &[
     (
         "proxy_arp_pvlan",
@@ -361,15 +363,15 @@ const PER_INTERFACE_IPV6: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Where IPv6 passes: what else it takes.
+/// Global settings where IPv6 passes.
 const GLOBAL_IPV6_SAME: &[(&str, &str, &str)] = &[(
     "icmp/echo_ignore_multicast",
     "1",
     "no answer to an IPv6 ping to everybody (smurf)",
 )];
 
-/// The same, per interface. Neighbour discovery's own checks, such as the hop
-/// limit of 255, are the kernel's always (RFC 4861, 6.1 and 7.1).
+/// Settings per interface where IPv6 passes. The checks built into neighbour discovery,
+/// such as the hop limit of 255, are always on in the kernel (RFC 4861, 6.1 and 7.1).
 const PER_INTERFACE_IPV6_SAME: &[(&str, &str, &str)] = &[
     (
         "seg6_enabled",
@@ -398,12 +400,13 @@ const PER_INTERFACE_IPV6_SAME: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Whether it is the IPv4 forwarding of one interface, which goes with that of all.
+/// Whether the key is the IPv4 forwarding of one interface, which follows that of
+/// `all`.
 pub fn is_forwarding_of_one(key: &Key) -> bool {
     matches!(key.parts(), [_, family, _, _, name] if family == "ipv4" && name == "forwarding")
 }
 
-/// The keys of all settings for these interfaces, which a file may set otherwise.
+/// All keys for these interfaces that a file may override.
 pub fn keys<'a>(
     interfaces: impl Iterator<Item = &'a InterfaceName>,
     ipv6: Ipv6Mode,
@@ -415,13 +418,13 @@ pub fn keys<'a>(
         .collect()
 }
 
-/// All settings of a policy that tighten, in order of writing: but for
+/// All restricting settings of a policy, in writing order; without those of
 /// [`with_rules`], [`ipv6_on`] and [`last`].
 pub fn wanted(policy: &Policy) -> Vec<Setting> {
     let mut settings = settings(policy.zones.iter().map(|zone| &zone.interface), policy.ipv6);
     for key in proxied(policy) {
         for setting in settings.iter_mut().filter(|setting| setting.key == key) {
-            // Loose: the larger of this and that of all interfaces holds.
+            // Loose mode: the larger of this value and that of `all` applies.
             setting.value = "2".to_owned();
             setting.why = "a transparent proxy answers with the addresses of others";
         }
@@ -430,7 +433,7 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
     settings
 }
 
-/// The reverse path filter of each zone with a proxy host.
+/// The rp_filter key of each zone with a proxy host.
 fn proxied(policy: &Policy) -> impl Iterator<Item = Key> {
     policy.proxies.iter().filter_map(|proxy| match proxy.way {
         ProxyWay::Host { zone, .. } => {
@@ -478,7 +481,7 @@ fn add_scope(settings: &mut Vec<Setting>, scope: &str, ipv6: Ipv6Mode) {
             good: Good::Same,
         }));
     };
-    // An interface that is not there is told by the network's own step.
+    // The network step reports an interface that does not exist.
     let need = match scope {
         "all" | "default" => Need::Required,
         _ => Need::IfPresent,

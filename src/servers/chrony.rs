@@ -1,4 +1,4 @@
-//! chrony.conf(5): the time, for the zones that may ask the router for it.
+//! chrony.conf(5): an NTP server for the zones that may query the router.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::registry::port;
 /// The lines for chrony.conf.
 ///
 /// # Errors
-/// No allow line lets NTP reach the router.
+/// Returns an error if no allow line lets NTP reach the router.
 pub fn chrony(policy: &Policy) -> Result<String, NothingToServe> {
     let mut allowed = String::new();
     for (index, zone) in policy.indexed_zones() {

@@ -1,5 +1,5 @@
-//! dnsmasq(8): a lease for each camera that the file lists, and none for anybody
-//! else; no DNS.
+//! dnsmasq(8): a DHCP server that gives a lease to each camera in the file and to no
+//! other host; without DNS.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::registry::port;
 /// The lines for dnsmasq.conf.
 ///
 /// # Errors
-/// No allow line lets DHCP reach the router.
+/// Returns an error if no allow line lets DHCP reach the router.
 pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
     let served: Vec<(ZoneIndex, &Zone)> = policy
         .indexed_zones()
@@ -50,7 +50,7 @@ fn zone_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone)
         return;
     };
     let _ = writeln!(text, "dhcp-option=tag:{name},option:router,{own}");
-    // Without a value the option is not sent: there is no DNS to ask.
+    // Without a value the option is not sent: there is no DNS server to offer.
     let _ = writeln!(text, "dhcp-option=tag:{name},option:dns-server");
     if policy.offers_udp(index, port::NTP).next().is_some() {
         let _ = writeln!(text, "dhcp-option=tag:{name},option:ntp-server,{own}");

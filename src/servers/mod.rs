@@ -1,7 +1,7 @@
-//! What other programs on the router have to be told so that they agree with
-//! the policy: their configuration lines, from the same file.
+//! Configuration for other programs on the router, derived from the same file so that
+//! they agree with the policy.
 //!
-//! Text alone. Starts and writes nothing.
+//! Renders text only. Starts no program and writes no file.
 
 mod chrony;
 mod dnsmasq;
@@ -13,7 +13,7 @@ pub use chrony::chrony;
 pub use dnsmasq::dnsmasq;
 pub use vsftpd::vsftpd;
 
-/// Why there is nothing to tell a program.
+/// Why a server has nothing to serve under this policy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct NothingToServe(String);

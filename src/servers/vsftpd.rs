@@ -1,4 +1,4 @@
-//! vsftpd.conf(5): the ports of the FTP server's data connections.
+//! vsftpd.conf(5): the ports for FTP data connections.
 
 use crate::policy::{Endpoint, Policy, Service};
 use crate::registry::port;
@@ -8,8 +8,8 @@ use super::NothingToServe;
 /// The lines for vsftpd.conf.
 ///
 /// # Errors
-/// No allow line lets FTP reach the router, or two give different passive
-/// ranges, of which the server can have but one.
+/// Returns an error if no allow line lets FTP reach the router, or if two lines give
+/// different passive ranges: the server supports only one.
 pub fn vsftpd(policy: &Policy) -> Result<String, NothingToServe> {
     let to_router = policy.allows.iter().filter(|allow| {
         let mut flows = allow.flows.iter();
