@@ -19,7 +19,7 @@ pub struct Log {
 pub struct LogPrefixes {
     /// Packets that conntrack calls INVALID.
     pub invalid: LogPrefix,
-    /// Packets that cannot come from a zone, per zone, as [`Policy::zones`].
+    /// Packets that cannot come from a zone, per zone, as [`Policy::zones`](super::Policy::zones).
     pub zones: Vec<ZonePrefixes>,
     /// Packets to the router that nothing allows.
     pub input: LogPrefix,

@@ -9,7 +9,7 @@ use crate::config::Role;
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
 
-/// Which zone, as its place in [`Policy::zones`].
+/// Which zone, as its place in [`Policy::zones`](super::Policy::zones).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ZoneIndex(pub(crate) usize);
 

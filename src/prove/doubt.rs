@@ -1,12 +1,13 @@
-//! What depends on more than the packet, in two rulesets that are compared: one
-//! unknown for each thing that both ask, so that it has one answer in both.
+//! Conditions that depend on more than the packet, in two rulesets that are compared: each
+//! condition that both rulesets have becomes one bit, so that it has the same value in
+//! both.
 //!
-//! Owns when two such conditions are the same thing: if they ask the same, and
-//! what they ask is kept by the same rules for the same packets. A list of
-//! addresses (recent), a count (limit, hashlimit, connlimit), a mark or a label
-//! of a connection, a set: whoever reads it depends on whoever writes it. Neither
-//! names of lists nor comments nor the order of chains count, and a name that is
-//! somebody else's (a set's) does.
+//! Owns when two such conditions count as the same: if they ask the same question, and the
+//! same rules change what they ask about, for the same packets. The outcome of a list of
+//! addresses (recent), a count (limit, hashlimit, connlimit), a mark or label of a
+//! connection, or a set depends on every rule that writes to it. Names of lists, comments
+//! and the order of chains do not matter; a name that other programs define (an ipset's)
+//! does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,41 +19,42 @@ use super::program::{Effect, Program, Step};
 use super::space::Space;
 use crate::netfilter::{Match, RecentCheck, Rule, TableName, Target, match_text, rule_text};
 
-/// So many unknowns are told apart; two more are for what only one of the rulesets
-/// asks, each.
+/// The most conditions that are told apart; two more bits stand for everything that only
+/// the first, or only the second, ruleset asks.
 const SHARED: usize = 94;
 
-/// The places from which a rule's packets come: table, built-in chain, and which.
+/// Which packets reach a rule: for each table and built-in chain, the packets that get from
+/// there to the rule.
 type Where = BTreeMap<(TableName, String), Set>;
 
-/// Something that rules keep and other rules ask for.
+/// State that rules write and other rules read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Memory {
-    /// A rule's own.
+    /// State that belongs to a single rule.
     Own,
-    /// A list, count or set by its kind and name; a kind that there is once has
-    /// an empty name.
+    /// A list, counter or set, by kind and name; the name is empty if there is only one of
+    /// its kind.
     Named(&'static str, String),
 }
 
-/// What makes a condition that is in doubt the same thing as another.
+/// The identity of a condition that is in doubt: equal values mean the same condition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct CountedThing {
     asks: String,
-    /// Where, if each rule asks for something of its own.
+    /// The packets that reach the rule, if its state belongs to it alone.
     own: Option<Where>,
-    /// Who keeps it: the words of each, and of which packets.
+    /// The rules that write the state: the text of each, and the packets that reach it.
     kept: BTreeMap<String, Where>,
 }
 
-/// What one program keeps and where its chains are called from.
+/// For one program, which rules write which state, and where its chains are called from.
 struct Keeping {
     called: BTreeMap<(TableName, usize), BTreeMap<String, Set>>,
     writers: BTreeMap<Memory, BTreeMap<String, Where>>,
 }
 
-/// Has each thing that is in doubt asked as one unknown, in both programs. Returns
-/// whether what is in doubt for another reason is the same in both.
+/// Turns each condition in doubt into one bit, in both programs. Returns whether the
+/// conditions that remain in doubt for another reason are the same in both.
 pub fn share(space: &mut Space, programs: &mut [Program<'_>; 2]) -> bool {
     let keeping = [0, 1].map(|number| Keeping::new(space, &programs[number]));
     let mut things: [BTreeSet<CountedThing>; 2] = Default::default();
@@ -104,7 +106,7 @@ pub fn share(space: &mut Space, programs: &mut [Program<'_>; 2]) -> bool {
     alike[0] == alike[1]
 }
 
-/// Every rule with its table and the place of its chain there.
+/// Every rule with its table and the index of its chain.
 fn places<'p, 'a>(
     program: &'p Program<'a>,
 ) -> impl Iterator<Item = (TableName, usize, &'p Step<'a>)> {
@@ -166,7 +168,7 @@ impl Keeping {
         keeping
     }
 
-    /// Finds from which packets of which built-in chains each chain is called.
+    /// Finds which packets, from which built-in chains, each chain is called with.
     fn note_calls(&mut self, space: &mut Space, table: &super::program::Table<'_>) {
         let mut open: Vec<(usize, String, Set)> = Vec::new();
         for (place, chain) in table.chains.iter().enumerate() {
@@ -174,8 +176,8 @@ impl Keeping {
                 open.push((place, chain.name.to_owned(), Set::FULL));
             }
         }
-        // Until nothing is new: a chain that is called from two has the packets of
-        // both, and so have those that it calls.
+        // Until nothing changes: a chain that is called from two others gets the packets of
+        // both, and so do the chains that it calls.
         while let Some((place, hook, set)) = open.pop() {
             let called = self.called.entry((table.name, place)).or_default();
             let known = called.entry(hook.clone()).or_insert(Set::EMPTY);
@@ -194,7 +196,7 @@ impl Keeping {
         }
     }
 
-    /// Which packets a rule asks, as far as that is in the packets.
+    /// The packets that a rule matches, as far as the packet decides it, by built-in chain.
     fn place(&self, space: &mut Space, table: TableName, chain: usize, step: &Step<'_>) -> Where {
         let asked = step.condition.set(space, &KnownBits::default()).may;
         let called = self.called.get(&(table, chain));
@@ -246,7 +248,7 @@ impl Keeping {
     }
 }
 
-/// What a match asks, without the name of a list that is the rules' own.
+/// The text of a match, without the name of a list that only rules write.
 fn asked(extension: &Match) -> String {
     let text = match extension {
         Match::Other(words) => words.clone(),
@@ -269,7 +271,7 @@ fn asked(extension: &Match) -> String {
     kept.join(" ")
 }
 
-/// What a match asks for that rules keep, and whether asking changes it.
+/// The state that a match reads, and whether matching also writes it.
 fn memory_of_match(extension: &Match) -> (Option<Memory>, bool) {
     let named = |kind, name: &str| Some(Memory::Named(kind, name.to_owned()));
     match extension {
@@ -323,7 +325,7 @@ fn memory_of_match(extension: &Match) -> (Option<Memory>, bool) {
     }
 }
 
-/// What a target keeps that other rules may ask for, each with its words.
+/// The state that a target writes and other rules may read, each with the rule's text.
 fn memories_of_target(target: Option<&Target>) -> Vec<(Memory, String)> {
     let Some(target) = target else {
         return Vec::new();

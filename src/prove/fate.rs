@@ -1,8 +1,8 @@
-//! What becomes of the packets that get through: who else gets them, from where
-//! they seem to come, where they go.
+//! What happens to packets that get through: whether they are copied, and how their source
+//! and destination are rewritten.
 //!
-//! Owns the targets that change that without letting anything through or not, in
-//! words, and which packets they change.
+//! Owns the targets that change packets or their connections without deciding whether they
+//! pass: their text, and which packets they change.
 
 use super::compare::as_they_came;
 use super::diagram::Set;
@@ -16,23 +16,23 @@ use crate::netfilter::{Rule, TableName, Target, rule_text};
 /// What a target changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Where the packets go.
+    /// The destination of the connection (DNAT).
     Destination,
-    /// From where they seem to come.
+    /// The source of the connection (SNAT).
     Source,
-    /// Which of conntrack's helpers and zones their connection has.
+    /// The conntrack settings of the connection: helper and zone.
     Conntrack,
-    /// In which of conntrack's zones their connection is, as its number.
+    /// The conntrack zone of the connection alone, as a number.
     ConntrackZone,
-    /// Where copies of them go.
+    /// Where copies of the packet go.
     Copy,
 }
 
 impl Kind {
-    /// Each of which `compare` tells.
+    /// The kinds that `compare` reports.
     pub const ALL: [Kind; 4] = [Kind::Destination, Kind::Source, Kind::Conntrack, Kind::Copy];
 
-    /// In words, before what it is.
+    /// The phrase that introduces the change.
     pub fn words(self) -> &'static str {
         match self {
             Kind::Destination => "destination",
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// What a rule makes of it, in words; None where it leaves it.
+    /// The change that a rule makes, as its target's text; None if it makes none.
     fn label(self, step: &Step<'_>) -> Option<String> {
         let target = step.rule.target.as_ref()?;
         let words = match target {
@@ -64,7 +64,7 @@ impl Kind {
         is_it.then(|| text.trim_start_matches("-j ").to_owned())
     }
 
-    /// The tables and chains in which it is changed on a way.
+    /// The tables and chains that can make this change on a path.
     fn chains(self, way: HookPath) -> Vec<(TableName, &'static str)> {
         let before = before_routing(way);
         match self {
@@ -88,8 +88,8 @@ impl Kind {
     }
 }
 
-/// The number of conntrack's zone that a target says; none known where that depends on
-/// more, or there is no connection at all.
+/// The conntrack zone that a target sets: an empty string if it depends on more than the
+/// rule, or if the packet is not tracked.
 fn conntrack_zone(target: &Target, words: &str) -> Option<String> {
     match target {
         Target::Conntrack { zone, .. } => Some(zone.unwrap_or_default().to_string()),
@@ -97,7 +97,7 @@ fn conntrack_zone(target: &Target, words: &str) -> Option<String> {
     }
 }
 
-/// The packets of a way whose connections are in this zone of conntrack's.
+/// The packets of a path whose connections are in this conntrack zone.
 pub fn in_conntrack_zone(
     space: &mut Space,
     program: &Program<'_>,
@@ -118,8 +118,8 @@ pub fn in_conntrack_zone(
     found.map_or(Set::EMPTY, |(_, set)| set)
 }
 
-/// For each thing that a kind becomes, in words, the packets of a way of which it
-/// does, as they came.
+/// For each change of this kind, as text, the packets of a path that it applies to, as they
+/// were before NAT.
 pub fn fates(
     space: &mut Space,
     program: &Program<'_>,
@@ -143,7 +143,7 @@ pub fn fates(
             (false, _) => reach.accepted(space, way).may,
         };
         let flow = match table.name {
-            // Only the first packet of a connection comes there.
+            // Only the first packet of a connection traverses nat.
             TableName::Nat => {
                 let new = space.states(&[State::New]);
                 space.diagrams.and(flow, new)
@@ -157,7 +157,7 @@ pub fn fates(
         walk.chain(space, table, place, flow, 0);
         for (label, set) in walk.fates {
             let set = match is_before {
-                // By which interface they leave is not known there.
+                // Before routing the outgoing interface is not known.
                 true => {
                     let mut forgotten = program.noted();
                     forgotten.push(Field::Out);
@@ -179,11 +179,11 @@ struct Walk {
     fates: Vec<(String, Set)>,
 }
 
-/// How deep chains may call chains; the kernel takes no such depth.
+/// The deepest chain of jumps that is followed; the kernel accepts none as deep.
 const DEPTH_MAX: usize = 64;
 
 impl Walk {
-    /// The packets that come to the end of a chain, or are sent back from it.
+    /// The packets that reach the end of a chain or return from it.
     fn chain(
         &mut self,
         space: &mut Space,
@@ -221,7 +221,8 @@ impl Walk {
         space.diagrams.or(rest, back)
     }
 
-    /// The first that does it does it for good, but for copies.
+    /// Records a change. The first rule to set conntrack's settings wins; a packet can be
+    /// copied more than once.
     fn note(&mut self, space: &mut Space, label: String, taken: Set) {
         let mut taken = taken;
         if matches!(self.kind, Kind::Conntrack | Kind::ConntrackZone) {

@@ -1,4 +1,4 @@
-//! Which connections that are open a ruleset would not let be opened.
+//! Judges which open connections could no longer be opened under a ruleset.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,20 +15,20 @@ use crate::family::Families;
 use crate::netfilter::{Ruleset, TcpFlags, TrackedConnection};
 use crate::policy::{Policy, ProxyWay};
 
-/// Judges flows under the rules of a policy, each as the packet that would open
-/// it now.
+/// Judges tracked connections under the rules of a policy, each by the packet that would
+/// open it now.
 pub struct FlowJudge<'a> {
     policy: &'a Policy,
     behind: Vec<InterfaceNetworks>,
-    /// The router's addresses, those that came by DHCP too.
+    /// The router's addresses, including those assigned by DHCP.
     own: BTreeSet<IpAddr>,
-    /// Its link-local addresses, and the interface that each is on.
+    /// The router's link-local addresses, each with its interface.
     link_local: Vec<(IpAddr, String)>,
     families: Families<(Space, Program<'a>)>,
 }
 
 impl<'a> FlowJudge<'a> {
-    /// Makes the rules, of IPv4 and IPv6, ready.
+    /// Prepares the rules of IPv4 and IPv6.
     pub fn new(
         policy: &'a Policy,
         rules: &'a Families<Ruleset>,
@@ -49,25 +49,25 @@ impl<'a> FlowJudge<'a> {
         }
     }
 
-    /// Says which link-local addresses the router has, and on which interface: an
-    /// entry of conntrack does not have the interface, and these tell it.
+    /// Adds the router's link-local addresses with their interfaces. A conntrack entry does
+    /// not record the interface; these addresses tell which it was.
     pub fn with_link_local(mut self, own: impl IntoIterator<Item = (IpAddr, String)>) -> Self {
         self.link_local.extend(own);
         self.own.extend(self.link_local.iter().map(|(own, _)| *own));
         self
     }
 
-    /// Whether the router is who answers.
+    /// Whether the router itself answers the connection.
     pub fn is_served(&self, flow: &TrackedConnection) -> bool {
         self.own.contains(&flow.reaches) && !self.own.contains(&flow.source)
     }
 
-    /// Whether the rules surely do not let this connection be opened. What
-    /// depends on more than the packet, as a limit or the time of day, is not
-    /// forbidden; nor is what never leaves the router.
+    /// Whether the rules certainly do not let this connection be opened. A connection is
+    /// not forbidden if that depends on more than the packet (a limit, or the time of day),
+    /// or if it never leaves the router.
     pub fn forbids(&self, flow: &TrackedConnection, conntrack_zone: u16) -> bool {
         let is_local = |address: &IpAddr| address.is_loopback() || self.own.contains(address);
-        // A group, or everybody on a wire, has the router in it.
+        // The router is a member of a multicast or broadcast group.
         let to_router = is_local(&flow.reaches)
             || flow.reaches.is_multicast()
             || self.is_broadcast(flow.reaches);
@@ -90,12 +90,13 @@ impl<'a> FlowJudge<'a> {
             };
             let judged = judge(program, space, way, packet);
             let reaches = address(flow.reaches);
-            // To which of its own addresses the router sends it does not matter.
+            // Which of its own addresses the router connects to does not matter.
             let goes_to = judged.packet.get(Field::Destination);
             let elsewhere = goes_to.is_some_and(|goes_to| goes_to != reaches);
             judged.verdict == Verdict::Drop || (elsewhere && way == HookPath::Forward)
         };
-        // It leaves towards whom it reaches, or towards a proxy that stands in.
+        // It leaves towards the host that answers, or towards the proxy that stands in for
+        // it.
         if way == HookPath::Input {
             return forbids("");
         }
@@ -110,18 +111,18 @@ impl<'a> FlowJudge<'a> {
         [towards].into_iter().chain(proxies).all(forbids)
     }
 
-    /// The same of a flow on one link, which is never forwarded (RFC 4291, 2.5.6).
-    /// The zone of conntrack's tells which link; of one that is older than camfw's rules
-    /// the router's own address does. Where it does not, since several
-    /// have it, or another end is link-local alone, what some zone allows is
-    /// not surely forbidden.
+    /// The same for a connection on one link, which is never forwarded (RFC 4291, 2.5.6).
+    /// Its conntrack zone says which link; for an entry older than camfw's rules the
+    /// router's own address does. If neither does, because several interfaces have that
+    /// address or only the other end is link-local, then the connection is not certainly
+    /// forbidden as long as some zone allows it.
     fn forbids_on_every_link(
         &self,
         flow: &TrackedConnection,
         way: HookPath,
         conntrack_zone: u16,
     ) -> bool {
-        // An address that is none of the router's any more was once, of one end.
+        // An address that the router no longer has was once the address of one of the ends.
         let ways: &[HookPath] = match way {
             HookPath::Forward => &[HookPath::Input, HookPath::Output],
             HookPath::Input => &[HookPath::Input],
@@ -145,7 +146,7 @@ impl<'a> FlowJudge<'a> {
         })
     }
 
-    /// The interface whose link-local connections are in a zone of conntrack's.
+    /// The interface whose link-local connections are kept in this conntrack zone.
     fn link_of(&self, conntrack_zone: u16) -> Option<&str> {
         let mut zones = self.policy.indexed_zones();
         let (_, zone) =
@@ -153,8 +154,7 @@ impl<'a> FlowJudge<'a> {
         Some(zone.interface.as_str())
     }
 
-    /// The interfaces of zones by which the router's own address has to do with the
-    /// other end.
+    /// The interfaces of zones on which the router's own address can talk to the other end.
     fn links_of(&self, own: IpAddr, other: IpAddr) -> Vec<&str> {
         let zones = self.policy.zones.iter();
         let all = zones.map(|zone| zone.interface.as_str());
@@ -193,7 +193,8 @@ fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-/// Its first packet, if it came now. Hardware address and mark are not known.
+/// The packet that would open the connection now. Its hardware address and mark are
+/// unknown.
 fn opening(
     space: &Space,
     way: HookPath,
@@ -238,7 +239,8 @@ mod tests {
     use crate::policy::Answers;
     use crate::source::Source;
 
-    /// Whether TCP connections are forbidden: source, destination, port, reached.
+    /// Whether each of these TCP connections is forbidden: source, destination, port, and
+    /// who answers.
     fn forbidden(case: &str, flows: &[(&str, &str, u16, &str)]) -> Vec<bool> {
         let path = format!(
             "{}/tests/golden/{case}/config.toml",
@@ -291,10 +293,10 @@ mod tests {
         let judged = forbidden(
             "proxy",
             &[
-                // A host stands in, and does not for this port.
+                // Another host answers in its place, though not on this port.
                 ("192.168.6.10", server, 80, server),
                 ("192.168.6.10", server, 443, server),
-                // The router stands in.
+                // The router answers in its place.
                 ("192.168.5.10", server, 80, "192.168.5.200"),
                 ("192.168.5.10", server, 80, server),
             ],
@@ -315,7 +317,7 @@ mod tests {
         assert_eq!(judged, [false, true, true]);
     }
 
-    /// Whether flows of link-local addresses are forbidden by tests/golden/ipv6-same.
+    /// Whether each of these link-local connections is forbidden by tests/golden/ipv6-same.
     fn forbidden_on_a_link(own: &[(&str, &str)], flows: &[(&str, &str, u16)]) -> Vec<bool> {
         let path = format!(
             "{}/tests/golden/ipv6-same/config.toml",
@@ -358,11 +360,11 @@ mod tests {
                 (host, hall, 21),
                 (host, hall, 22),
                 (host, external, 21),
-                // One address of several links, or none of the router's any more: the
-                // zone hall allows it, and nobody this.
+                // An address that several links have, or that the router no longer has:
+                // zone `hall` allows the first connection, and no zone the second.
                 (host, gone, 21),
                 (host, gone, 22),
-                // The router itself, to a name server outside and elsewhere.
+                // From the router itself to a name server outside, and to one elsewhere.
                 (external, host, 53),
                 (external, host, 80),
                 (hall, host, 53),
@@ -380,7 +382,8 @@ mod tests {
         let bridge = [("fe80::4", "eth3"), ("fe80::4", "eth0")];
         let flows = [("fe80::9", "fe80::4", 21), ("fe80::9", "fe80::4", 80)];
         assert_eq!(forbidden_on_a_link(&bridge, &flows), [false, true]);
-        // By the address of a zone's network the other end tells nothing.
+        // The router's address is of a zone's network, which does not tell the other end's
+        // link.
         let flows = [("fe80::9", "fd00:9::1", 21), ("fe80::9", "fd00:9::1", 80)];
         assert_eq!(forbidden_on_a_link(&[], &flows), [false, true]);
     }

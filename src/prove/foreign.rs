@@ -1,5 +1,5 @@
-//! What the matches of other people's rules mean that ours never hold, by their
-//! words. Each meaning is the kernel's (net/netfilter/xt_*.c, named beside it).
+//! The meaning of matches that occur only in other people's rules, by their text. Each is
+//! the kernel's (net/netfilter/xt_*.c, named at each).
 
 use super::condition::{Clause, Test, address};
 use super::packet::{Field, State};
@@ -7,14 +7,14 @@ use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
 
-/// What some words ask of a packet.
+/// What the words of a match test.
 #[derive(Debug, Default)]
 pub struct Meaning {
-    /// All of these must hold.
+    /// The clauses, which must all hold.
     pub clauses: Vec<Clause>,
-    /// Whether nothing else must.
+    /// Whether the clauses are the whole condition.
     pub certain: bool,
-    /// Whether the transport header is looked at.
+    /// Whether the match reads the transport header.
     pub header: bool,
 }
 
@@ -39,21 +39,21 @@ impl Meaning {
     }
 }
 
-/// The meaning of a condition or of an extension with its options; None where
-/// nothing is known of it.
+/// The meaning of a condition, or of an extension with its options; None if the words are
+/// unknown.
 pub fn meaning(words: &[String], family: IpFamily) -> Option<Meaning> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["!", side @ ("-s" | "-d"), text] => masked(side, text, true),
         [side @ ("-s" | "-d"), text] => masked(side, text, false),
-        // Every interface, and no packet's: iptables(8).
+        // Matches every interface, and thus every packet: iptables(8).
         ["-i" | "-o", "+"] => Some(Meaning::default().certainly()),
         ["!", "-i" | "-o", "+"] => Some(Meaning::never()),
         ["-m", "comment", "--comment", _] => Some(Meaning::default().certainly()),
         ["-m", "ttl", rest @ ..] if family == IpFamily::V4 => hops("--ttl-", rest),
         ["-m", "hl", rest @ ..] if family == IpFamily::V6 => hops("--hl-", rest),
         ["-m", "addrtype", rest @ ..] => address_types(rest, family),
-        // Which is looked at is said by -p.
+        // Which of these protocols it is, `-p` says.
         ["-m", "sctp" | "dccp" | "udplite", rest @ ..] => ports(rest),
         ["-m", "ah" | "esp" | "ipcomp" | "mh"] => Some(Meaning::default().certainly().in_header()),
         [option, ..] if option.starts_with("--ct") => connection(&words),
@@ -63,7 +63,7 @@ pub fn meaning(words: &[String], family: IpFamily) -> Option<Meaning> {
     }
 }
 
-/// Whether the next option is negated, and the words from it on.
+/// Whether the next option is negated, and the words from that option on.
 fn negation<'w, 's>(words: &'w [&'s str]) -> (bool, &'w [&'s str]) {
     match words {
         ["!", rest @ ..] => (true, rest),
@@ -71,7 +71,7 @@ fn negation<'w, 's>(words: &'w [&'s str]) -> (bool, &'w [&'s str]) {
     }
 }
 
-/// An address under a mask that is no prefix (ip_packet_match in
+/// An address with a mask that is no prefix (ip_packet_match in
 /// net/ipv4/netfilter/ip_tables.c).
 fn masked(side: &str, text: &str, negated: bool) -> Option<Meaning> {
     let (at, mask) = text.split_once('/')?;
@@ -105,8 +105,8 @@ fn hops(prefix: &str, words: &[&str]) -> Option<Meaning> {
     Some(Meaning::default().with(negated, tests).certainly())
 }
 
-/// xt_addrtype.c. Which addresses are local, broadcast or reached is in the
-/// routing table; which are multicast is in the address.
+/// xt_addrtype.c. Which addresses are local, broadcast or routed is in the routing table;
+/// which are multicast is in the address itself.
 fn address_types(words: &[&str], family: IpFamily) -> Option<Meaning> {
     let mut meaning = Meaning::default().certainly();
     let mut words = words;
@@ -128,7 +128,7 @@ fn address_types(words: &[&str], family: IpFamily) -> Option<Meaning> {
                     meaning = meaning.with(negated, vec![multicast]);
                 } else {
                     meaning.certain = false;
-                    // What is of another type is not multicast.
+                    // An address of another type is not multicast.
                     if !negated && family == IpFamily::V4 && !types.contains(&"MULTICAST") {
                         meaning = meaning.with(true, vec![multicast]);
                     }
@@ -161,7 +161,7 @@ fn ports(words: &[&str]) -> Option<Meaning> {
                 meaning = meaning.with(negated, vec![test]);
                 rest
             }
-            // Chunks, types: their values are passed over with them.
+            // Chunks and types: skipped with their values.
             [_, rest @ ..] => {
                 meaning.certain = false;
                 rest
@@ -170,8 +170,8 @@ fn ports(words: &[&str]) -> Option<Meaning> {
     }
 }
 
-/// xt_conntrack.c. What a connection's packets were when it began is not known;
-/// but its protocol is theirs, save for the ICMP errors about it.
+/// xt_conntrack.c. What the connection's first packet looked like is unknown, but its
+/// protocol is that of its packets, except for ICMP errors about it.
 fn connection(words: &[&str]) -> Option<Meaning> {
     let mut meaning = Meaning::default();
     let mut words = words;

@@ -1,14 +1,14 @@
-//! What every packet of a chain has, since whatever sends packets to it asks for
+//! What is already known of every packet in a chain, because every jump to the chain tests
 //! it.
 //!
-//! Owns the address bits that are known where a chain begins. A tree of chains by
-//! prefix asks for each bit once on the way to a leaf, and so do the sets that are
-//! made of it: a leaf's rules are then a few bits and not whole addresses.
+//! Owns the address bits known at the start of a chain. In a tree of chains by prefix, each
+//! bit is tested once on the way to a leaf; the sets built from the rules use that too, so
+//! that a leaf's rules are tests of a few bits and not of whole addresses.
 
 use super::condition::{Condition, Test};
 use super::packet::Field;
 
-/// Some bits of a field and what they are.
+/// Some bits of a field, and their values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Bits {
     mask: u128,
@@ -22,20 +22,20 @@ pub struct KnownBits {
     destination: Bits,
 }
 
-/// What is left to ask.
+/// What a test still has to check once some bits are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residual {
-    /// It holds.
+    /// Nothing: it always holds.
     Nothing,
-    /// No packet has it.
+    /// It never holds.
     Impossible,
-    /// This.
+    /// This test.
     Ask(Test),
 }
 
 impl Bits {
-    /// The bits that all numbers of a range have, if it is all the numbers that
-    /// have them.
+    /// The bits common to all numbers of a range, if the range is exactly the numbers with
+    /// these bits.
     fn of_range(first: u128, last: u128) -> Option<Bits> {
         let differing = first ^ last;
         let is_aligned = differing & differing.wrapping_add(1) == 0 && first & differing == 0;
@@ -55,7 +55,7 @@ impl KnownBits {
         }
     }
 
-    /// What is known of the packets that meet a condition too.
+    /// What is known of packets that also satisfy a condition.
     pub fn and(mut self, condition: &Condition) -> KnownBits {
         for test in condition.addresses() {
             let Test::Range(field, first, last) = test else {
@@ -67,8 +67,8 @@ impl KnownBits {
                 _ => continue,
             };
             if let Some(bits) = Bits::of_range(first, last) {
-                // Where the two are at odds there is no packet, of which
-                // anything may be said.
+                // If the two contradict each other no packet is left, and anything may be
+                // claimed of it.
                 known.value |= bits.value & bits.mask & !known.mask;
                 known.mask |= bits.mask;
             }
@@ -76,7 +76,7 @@ impl KnownBits {
         self
     }
 
-    /// What is known of packets of which either is known.
+    /// What is known of packets for which one of two things is known.
     pub fn or(self, other: KnownBits) -> KnownBits {
         let both = |one: Bits, other: Bits| {
             let mask = one.mask & other.mask & !(one.value ^ other.value);
@@ -91,7 +91,7 @@ impl KnownBits {
         }
     }
 
-    /// What a test asks beyond what is known.
+    /// What a test still has to check.
     pub fn left(&self, test: Test) -> Residual {
         let Test::Range(field, first, last) = test else {
             return Residual::Ask(test);

@@ -1,24 +1,24 @@
-//! The three ways that a packet takes through the hooks, and the tables on each.
+//! The three paths of packets through the netfilter hooks, and the tables on each.
 
 use crate::netfilter::TableName;
 
-/// The ways that a packet may take.
+/// The path of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HookPath {
-    /// To the router.
+    /// To the router itself.
     Input,
-    /// Across it.
+    /// Through the router (forwarded).
     Forward,
-    /// From it.
+    /// From the router itself.
     Output,
 }
 
 impl HookPath {
-    /// Each.
+    /// All three.
     pub const ALL: [HookPath; 3] = [HookPath::Input, HookPath::Forward, HookPath::Output];
 }
 
-/// The chains that packets of a way go through once it is known which, in order.
+/// The chains that packets traverse after the routing decision, in order.
 const AFTER_ROUTING: [(HookPath, &[(TableName, &str)]); 3] = [
     (
         HookPath::Input,
@@ -47,7 +47,7 @@ const AFTER_ROUTING: [(HookPath, &[(TableName, &str)]); 3] = [
     ),
 ];
 
-/// The chains after routing of one way.
+/// The chains of a path after the routing decision.
 pub fn after_routing(way: HookPath) -> &'static [(TableName, &'static str)] {
     AFTER_ROUTING
         .into_iter()
@@ -55,7 +55,7 @@ pub fn after_routing(way: HookPath) -> &'static [(TableName, &'static str)] {
         .map_or(&[], |(_, chains)| chains)
 }
 
-/// The chain of a table before routing.
+/// The built-in chain of a path before the routing decision.
 pub fn before_routing(way: HookPath) -> &'static str {
     match way {
         HookPath::Output => "OUTPUT",

@@ -1,7 +1,7 @@
-//! One packet's way through the tables, rule by rule, to a verdict.
+//! Follows one packet through the tables, rule by rule, to a verdict.
 //!
-//! Owns the same order as `reach`, for one packet: what it met, what was done
-//! with it, and by which rule.
+//! Owns, for one packet, the same order of hooks that `reach` has for sets: which rules it
+//! matched, what they did, and which one decided.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use super::program::{Effect, Program, Step, Table};
 use super::space::Space;
 use crate::netfilter::{Policy, TableName, rule_text};
 
-/// What becomes of a packet.
+/// The verdict on a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// It gets through.
     Accept,
-    /// It does not.
+    /// It is dropped.
     Drop,
-    /// That depends on more than the packet.
+    /// Undecided: it depends on more than the packet.
     Depends,
 }
 
@@ -32,14 +32,14 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A place in the tables: a rule, or the policy after the last.
+/// A position in the tables: a rule, or a chain's policy.
 #[derive(Clone, Copy)]
 pub struct RulePlace<'a> {
-    /// Its table.
+    /// The table.
     pub table: TableName,
-    /// Its chain.
+    /// The chain.
     pub chain: &'a str,
-    /// Its number in the chain, from 1; 0 is the policy.
+    /// The rule's number in the chain, from 1; 0 is the policy.
     pub number: usize,
     step: Option<&'a Step<'a>>,
 }
@@ -56,8 +56,8 @@ impl RulePlace<'_> {
 }
 
 impl fmt::Display for RulePlace<'_> {
-    /// `filter FORWARD 4: ` and the rule's words, among them its comment with
-    /// file and line.
+    /// `filter FORWARD 4: `, then the rule's text with its comment, which has file and
+    /// line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.short())?;
         match self.step {
@@ -73,38 +73,37 @@ impl fmt::Display for RulePlace<'_> {
     }
 }
 
-/// One rule that a packet met, or a policy.
+/// A rule that a packet matched, or a policy that it met.
 pub struct RuleMet<'a> {
-    /// Where.
+    /// Its position.
     pub place: RulePlace<'a>,
-    /// Whether it surely did.
+    /// Whether it certainly matched.
     pub surely: bool,
-    /// What was done.
+    /// What it did, in words.
     pub what: String,
 }
 
-/// What became of a packet, and how.
+/// The verdict on one packet, and how it came about.
 pub struct Judgement<'a> {
-    /// At the end.
+    /// The final verdict.
     pub verdict: Verdict,
-    /// The rule or the policy that decided; the first that may have, where it
-    /// depends.
+    /// The rule or policy that decided; if the verdict depends on more than the packet, the
+    /// first that may have decided.
     pub by: Option<RulePlace<'a>>,
-    /// Every rule that it met, in order.
+    /// Every rule that the packet matched, in order.
     pub path: Vec<RuleMet<'a>>,
-    /// As it is at the end, without what a rule rewrote to something that is not
-    /// known.
+    /// The packet in the end; fields that were rewritten to something unknown are absent.
     pub packet: Packet,
 }
 
-/// What may become of a packet at a rule or in a chain; one of them does.
+/// The possible outcomes for a packet at a rule or in a chain; one of them happens.
 #[derive(Debug, Clone, Copy, Default)]
 struct PacketOutcome {
     accept: bool,
     drop: bool,
-    /// Sent back by RETURN.
+    /// It returns to the calling chain.
     back: bool,
-    /// Goes on to the next rule.
+    /// It continues with the next rule.
     on: bool,
 }
 
@@ -137,7 +136,7 @@ impl PacketOutcome {
     }
 }
 
-/// How deep chains may call chains; the kernel takes no such depth.
+/// The deepest chain of jumps that is followed; the kernel accepts none as deep.
 const DEPTH_MAX: usize = 64;
 
 pub(super) struct Judge<'p> {
@@ -145,20 +144,20 @@ pub(super) struct Judge<'p> {
     path: Vec<RuleMet<'p>>,
     accepted: Option<RulePlace<'p>>,
     dropped: Option<RulePlace<'p>>,
-    /// Where it was copied to somewhere else, and whether it surely was.
+    /// The rule that copied it elsewhere, and whether that is certain.
     copied: Option<(RulePlace<'p>, bool)>,
-    /// Whether a copy surely leaves.
+    /// Whether a copy certainly leaves the router.
     copies_leave: bool,
-    /// Whether all that it met so far it surely met.
+    /// Whether every match so far was certain.
     surely: bool,
-    /// Whether its destination was rewritten, and so its way may be another.
+    /// Whether its destination was rewritten, so that it may take another path.
     pub(super) redirected: bool,
 }
 
-/// Where packets to an address go: which way, and out by which interface.
+/// A routing lookup: for an address the path, and the outgoing interface.
 pub type Routes<'r> = &'r dyn Fn(u128) -> Option<(HookPath, u128)>;
 
-/// Judges a packet on a way.
+/// Judges a packet on a path.
 pub fn judge<'p>(
     program: &'p Program<'p>,
     space: &Space,
@@ -168,7 +167,7 @@ pub fn judge<'p>(
     judge_routed(program, space, way, packet, &|_| None)
 }
 
-/// Judges a packet whose way is another once its destination is rewritten.
+/// Judges a packet, and looks its path up again if its destination is rewritten.
 pub fn judge_routed<'p>(
     program: &'p Program<'p>,
     space: &Space,
@@ -178,7 +177,7 @@ pub fn judge_routed<'p>(
 ) -> Judgement<'p> {
     let mut way = way;
     let mut judge = Judge::new(packet, program);
-    // By which interface it leaves is known once it is routed.
+    // The outgoing interface is known only after routing.
     let mut out = packet.value(Field::Out);
     if way == HookPath::Forward {
         judge.packet.set(Field::Out, NO_INTERFACE);
@@ -213,7 +212,7 @@ pub fn judge_routed<'p>(
     judge.judgement(goes_on)
 }
 
-/// The chain of nat for the source.
+/// The chain of nat that rewrites sources on a path.
 fn source_rewritten_in(way: HookPath) -> &'static str {
     match way {
         HookPath::Input => "INPUT",
@@ -231,7 +230,7 @@ pub fn judge_chain<'p>(
 ) -> Judgement<'p> {
     let mut judge = Judge::new(packet, program);
     let goes_on = judge.table(program, space, table, chain);
-    // Here a verdict of any table is one.
+    // In this mode the verdict of any table counts.
     judge.accepted = judge.accepted.or_else(|| {
         let last = judge.path.last()?;
         Some(last.place)
@@ -257,14 +256,14 @@ impl<'p> Judge<'p> {
         let (verdict, by) = match (goes_on, self.dropped) {
             (true, None) => (Verdict::Accept, self.accepted),
             (true, dropped) => {
-                // A rule in doubt tells more than the policy that follows it.
+                // A rule in doubt is a better explanation than the policy after it.
                 let mut either = [self.accepted, dropped].into_iter().flatten();
                 let rule = either.find(|place| place.number > 0);
                 (Verdict::Depends, rule.or(dropped))
             }
             (false, dropped) => (Verdict::Drop, dropped),
         };
-        // What arrives somewhere else got through.
+        // A packet of which a copy arrives elsewhere got through.
         let (verdict, by) = match (verdict, self.copied) {
             (Verdict::Drop | Verdict::Depends, Some((copied, true))) => {
                 (Verdict::Accept, Some(copied))
@@ -280,7 +279,7 @@ impl<'p> Judge<'p> {
         }
     }
 
-    /// Whether a table may let it through.
+    /// Whether the table may let the packet through.
     fn table(
         &mut self,
         program: &'p Program<'p>,
@@ -300,7 +299,7 @@ impl<'p> Judge<'p> {
                 number: 0,
                 step: None,
             };
-            // A table that nobody wrote a rule for is not worth a line.
+            // A table without rules is not worth a line.
             if drops || table.name == TableName::Filter {
                 let what = if drops { "DROP" } else { "ACCEPT" };
                 self.meet(end, what.to_owned(), true);
@@ -360,7 +359,7 @@ impl<'p> Judge<'p> {
             let what = done(table, step);
             self.meet(here, what, holds);
             let mut met = self.effect(table, here, step, space, holds, depth);
-            // It may not match, and then goes on.
+            // The match is in doubt, so the packet may also continue.
             met.on |= !holds;
             self.surely = before && met.is_certain();
             fate.accept |= met.accept;
@@ -470,7 +469,7 @@ impl<'p> Judge<'p> {
         PacketOutcome::DROP
     }
 
-    /// Sets a field, if it is certain that this is done and what to.
+    /// Sets a field, or marks it unknown unless both the match and the value are certain.
     pub(super) fn set(&mut self, field: Field, value: Option<u128>, holds: bool) {
         match value {
             Some(value) if self.surely && holds => self.packet.set(field, value),

@@ -1,5 +1,5 @@
-//! Who reaches whom: addresses that are treated alike, merged to the fewest
-//! classes, and between which of them a connection may be opened.
+//! The reachability matrix: groups addresses that are treated alike into the fewest
+//! classes, and shows which class may open a connection to which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -20,44 +20,44 @@ use super::spoof::wishes;
 use crate::family::IpFamily;
 use crate::netfilter::Ruleset;
 
-/// What connections the matrix is about.
+/// The connections that a matrix covers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MatrixQuestion {
-    /// Protocol; None is any.
+    /// The protocol number; None means any.
     pub protocol: Option<u8>,
-    /// Destination port; None is any.
+    /// The destination port; None means any.
     pub port: Option<u16>,
 }
 
-/// Addresses that are treated alike.
+/// A class of addresses that are treated alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// a, b, c, in the order of the addresses.
+    /// a, b, c, ... in the order of the addresses.
     pub name: String,
-    /// The addresses, as ranges.
+    /// Its addresses, as ranges.
     pub ranges: Vec<String>,
 }
 
-/// Who reaches whom.
+/// The matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matrix {
-    /// What connections it is about, in words.
+    /// The connections that it covers, in words.
     pub title: String,
-    /// The classes; the router comes after them.
+    /// The classes; the router is an additional last row and column.
     pub classes: Vec<Class>,
-    /// For each class, and the router last, whether it may open a connection to
-    /// each class, and to the router last.
+    /// For each class, and last the router: whether it may open a connection to each class,
+    /// and last to the router.
     pub reaches: Vec<Vec<bool>>,
-    /// Which of these connections are sent on to somewhere else than they were
-    /// opened to, in words, and by which target.
+    /// The connections that are redirected to another destination, in words, each with the
+    /// target that does so.
     pub sent_on: Vec<(String, String)>,
 }
 
-/// The name of the router in a matrix.
+/// The router's name in a matrix.
 const ROUTER: &str = "router";
 
-/// The matrix of a ruleset, with these addresses behind its interfaces. None if
-/// there was no room for it.
+/// The matrix of a ruleset, with these networks behind its interfaces. None if it reached
+/// the limit of memory or steps.
 pub fn matrix(
     ruleset: &Ruleset,
     family: IpFamily,
@@ -82,7 +82,7 @@ pub fn matrix(
     let asked = space.all(&asked);
     let port = port.unwrap_or(Set::FULL);
     let opened = space.diagrams.and(asked, port);
-    // The port is the one that the connection was opened to.
+    // The port is the one that the connection was opened to, before NAT.
     let port = match (about.port, program.redirects) {
         (Some(number), true) => {
             let rewritten = space.equal(Field::Dnat, 1);
@@ -117,7 +117,7 @@ pub fn matrix(
         return None;
     }
 
-    // Sources that reach the same destinations, and destinations alike.
+    // Groups sources that reach the same destinations, and then destinations likewise.
     let rows = space.rows(across);
     let targets: Vec<Set> = rows.keys().copied().collect();
     let mut sources: Vec<(Vec<(u128, u128)>, usize)> = Vec::new();
@@ -131,7 +131,7 @@ pub fn matrix(
     let to_router = space.ranges(inward, Field::Source);
     let from_router = space.ranges(outward, Field::Destination);
 
-    // Where anything changes, from address to address.
+    // The boundaries between classes, from address to address.
     let highest = space.highest(Field::Source);
     let mut starts: BTreeSet<u128> = BTreeSet::from([0]);
     let lists = sources.iter().map(|(ranges, _)| ranges);
@@ -206,8 +206,8 @@ pub fn matrix(
     })
 }
 
-/// Whose destination is rewritten among the packets in all of some sets, and that
-/// get through.
+/// The packets in all of the given sets that get through and whose destination is
+/// rewritten.
 fn sent_on(
     space: &mut Space,
     program: &Program<'_>,
@@ -228,7 +228,7 @@ fn sent_on(
             let mut sets = vec![set, accepted, all];
             sets.extend(asked);
             let set = space.all(&sets);
-            // By which interface they leave is for the matrix to say.
+            // The matrix itself considers the outgoing interface.
             let set = space.forget(set, &[Field::Out]);
             let set = space.diagrams.and(set, all);
             let wishes = wishes(space);
@@ -244,7 +244,7 @@ fn sent_on(
     told
 }
 
-/// Packets by an interface with an address behind it.
+/// The packets by an interface with an address behind it.
 fn ends(space: &mut Space, behind: &[InterfaceNetworks], by: Field, address: Field) -> Set {
     let mut ends = Vec::new();
     for it in behind {
@@ -286,7 +286,7 @@ impl Matrix {
 
     /// The addresses of each class, in words.
     fn shown(&self) -> Vec<(&str, String)> {
-        // The one that is all over the place is better known by what it is not.
+        // A class with very many ranges is easier to describe by what it excludes.
         const MANY: usize = 8;
         let most = self.classes.iter().map(|class| class.ranges.len()).max();
         let classes = self.classes.iter().map(|class| {
@@ -299,7 +299,7 @@ impl Matrix {
         classes.collect()
     }
 
-    /// As text.
+    /// The matrix as text.
     pub fn text(&self) -> String {
         let names = self.names();
         let width = names
@@ -333,9 +333,9 @@ impl Matrix {
         text
     }
 
-    /// As JSON.
+    /// The matrix as JSON.
     pub fn json(&self) -> String {
-        // Names and ranges have no character that JSON would have escaped.
+        // Names and ranges contain no character that JSON escapes.
         let list = |values: &[String]| format!("[\"{}\"]", values.join("\",\""));
         let classes: Vec<String> = self
             .classes
@@ -367,7 +367,7 @@ impl Matrix {
         )
     }
 
-    /// As a picture: a grid with the classes below.
+    /// The matrix as an SVG image: a grid, with the classes listed below.
     pub fn svg(&self) -> String {
         const CELL: usize = 24;
         const LEFT: usize = 64;
@@ -419,7 +419,7 @@ impl Matrix {
     }
 }
 
-/// Text as it stands between the tags of a picture.
+/// Escapes text for use in SVG.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

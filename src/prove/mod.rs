@@ -1,16 +1,17 @@
-//! Is a ruleset what the policy says, and nothing else?
+//! Proves that a ruleset lets through what the policy says, and nothing else.
 //!
 //! ```text
-//! Ruleset --program--> tests and effects --reach--> the packets that get through, every one
-//!                                        --judge--> one packet's way, rule by rule
-//! Policy  --intent--> the packets that it means to let through
-//! claim: the two are the same; and, where they are not, a packet that shows it
+//! Ruleset --program--> tests and effects --reach--> the set of all packets that get
+//! through
+//!                                        --judge--> one packet's path, rule by rule
+//! Policy  --intent--> the set of packets that it intends to let through claim: the two
+//! sets are equal; if they are not, a packet that shows it
 //! ```
 //!
-//! A match has one meaning, in `condition`, for `reach` and `judge` alike. What
-//! depends on more than the packet is kept in doubt: what may get through and
-//! what surely does are two sets, and every claim holds for the one that is
-//! worse. Nothing here has effects.
+//! `condition` gives each match one meaning, which `reach` and `judge` share. What depends
+//! on more than the packet stays in doubt: the packets that may get through and those that
+//! certainly do are two sets, and every claim is proven for the worse one. Nothing here has
+//! effects.
 
 #[cfg(test)]
 mod agreement;

@@ -1,13 +1,13 @@
-//! Which addresses are behind which interface, as a file says it: an interface
-//! and its networks, one a line.
+//! Which addresses are behind which interface, read from a file with an interface and its
+//! networks on each line:
 //!
 //! ```text
-//! eth0 any !192.168.0.0/16                  # all but these
-//! eth1 192.168.8.0/24, 10.0.0.1-10.0.0.9
+//! eth0 any !192.168.0.0/16                  # all but these eth1 192.168.8.0/24,
+//! 10.0.0.1-10.0.0.9
 //! ```
 //!
-//! Whatever else is in it is refused: what is taken for another interface than
-//! was meant gives a wrong answer.
+//! Anything else in the file is refused: a misread interface name would give a wrong
+//! answer.
 
 use std::net::IpAddr;
 
@@ -23,39 +23,39 @@ use crate::family::IpFamily;
 use crate::name::InterfaceName;
 use crate::policy::{Policy, Role};
 
-/// Some addresses in a row.
+/// A range of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     first: IpAddr,
     last: IpAddr,
 }
 
-/// An interface and what is behind it.
+/// An interface and the addresses behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceNetworks {
-    /// The interface.
+    /// The interface's name, or a wildcard such as `eth+`.
     pub interface: String,
-    /// These addresses.
+    /// The addresses behind it,
     pub inside: Vec<Span>,
-    /// But not these.
+    /// except for these.
     pub outside: Vec<Span>,
 }
 
-/// Why a file does not say what is behind the interfaces.
+/// Why a file of networks is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "{line}: {problem}; write an interface and its networks, as in: eth1 192.168.8.0/24 10.0.0.1-10.0.0.9"
 )]
 pub struct NetworksError {
-    /// Its line, from 1.
+    /// The line number, from 1.
     line: usize,
     problem: String,
 }
 
-/// Reads the file; several lines of one interface add up.
+/// Parses the file; several lines for one interface are merged.
 ///
 /// # Errors
-/// The line that is none, with its number.
+/// The first malformed line, with its number.
 pub fn parse(text: &str) -> Result<Vec<InterfaceNetworks>, NetworksError> {
     let mut all: Vec<InterfaceNetworks> = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -96,8 +96,8 @@ pub fn parse(text: &str) -> Result<Vec<InterfaceNetworks>, NetworksError> {
     Ok(all)
 }
 
-/// Whether the kernel could have an interface of this name (dev_valid_name in
-/// net/core/dev.c), or several of a wildcard.
+/// Whether this can be the name of an interface (dev_valid_name in net/core/dev.c) or a
+/// wildcard for several.
 fn is_interface(word: &str) -> bool {
     let name = word.strip_suffix('+').unwrap_or(word);
     let named = name.is_empty() || name == "lo" || InterfaceName::try_from(name).is_ok();
@@ -124,8 +124,8 @@ fn span(word: &str) -> Option<Vec<Span>> {
     Some(vec![of(network)])
 }
 
-/// What is behind the interfaces of a policy: the networks of zones, and by an
-/// external one everything else.
+/// What is behind the interfaces of a policy: each zone's networks; behind an external
+/// zone's, every other address too.
 pub fn behind(policy: &Policy) -> Vec<InterfaceNetworks> {
     let zones = policy.zones.iter();
     zones
@@ -146,7 +146,7 @@ pub fn behind(policy: &Policy) -> Vec<InterfaceNetworks> {
         .collect()
 }
 
-/// The interface that an address is behind: the one with the fewest others.
+/// The interface that an address is behind; if several, the most specific one.
 pub fn interface_of(behind: &[InterfaceNetworks], address: IpAddr) -> Option<&str> {
     let (_, nearest) = behind
         .iter()
@@ -156,7 +156,7 @@ pub fn interface_of(behind: &[InterfaceNetworks], address: IpAddr) -> Option<&st
 }
 
 impl InterfaceNetworks {
-    /// What is behind an interface in these networks and not in those.
+    /// An interface with the addresses in `inside` and not in `outside` behind it.
     pub fn new(interface: &str, inside: &[IpNet], outside: &[IpNet]) -> InterfaceNetworks {
         let spans = |networks: &[IpNet]| {
             let spans = networks.iter().map(|network| Span {
@@ -172,14 +172,14 @@ impl InterfaceNetworks {
         }
     }
 
-    /// Whether any address of a family is said to be behind the interface.
+    /// Whether any address of this family is behind the interface.
     pub fn has_any_of(&self, family: IpFamily) -> bool {
         let ours = family == IpFamily::V4;
         self.inside.iter().any(|span| span.first.is_ipv4() == ours)
     }
 
-    /// In how large a part of what is behind the interface an address is; None if
-    /// in none.
+    /// The size of the range around an address behind the interface, to tell which
+    /// interface is the most specific; None if the address is not behind it.
     pub fn distance(&self, at: IpAddr) -> Option<u128> {
         let within = |span: &&Span| {
             span.first.is_ipv4() == at.is_ipv4() && (span.first..=span.last).contains(&at)
@@ -193,7 +193,7 @@ impl InterfaceNetworks {
             .min()
     }
 
-    /// The packets with an address behind the interface.
+    /// The packets whose field is an address behind the interface.
     pub fn set(&self, space: &mut Space, field: Field) -> Set {
         let mut sets = |spans: &[Span]| {
             let ours = space.family == IpFamily::V4;
@@ -228,8 +228,8 @@ mod tests {
         Ok(())
     }
 
-    /// What looks like a file of another kind was taken for interfaces of that
-    /// name, and the rules were proven for them and not for those that are there.
+    /// A file of another kind was once read as lines for interfaces with odd names; the
+    /// rules were then proven for these and not for the interfaces that exist.
     #[test]
     fn whatever_else_is_refused_with_its_line() {
         for (bad, problem) in [

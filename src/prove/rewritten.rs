@@ -1,7 +1,8 @@
-//! What address translation does with one packet: with the first of a connection by
-//! the rules, with what belongs to one as with its first.
+//! Address translation of one packet: the first packet of a connection by the rules, a
+//! later one like its connection's first.
 //!
-//! Knows destinations alone: a source is rewritten when no rule looks any more.
+//! Handles destinations only: sources are rewritten after the last rule has seen the
+//! packet.
 
 use super::judge::Judge;
 use super::packet::{Field, State};
@@ -11,8 +12,8 @@ use crate::family::IpFamily;
 use crate::netfilter::{CtDirection, TableName};
 
 impl Judge<'_> {
-    /// Whether rules say how its connection is rewritten: it is the first packet of
-    /// one, be it expected by a helper or not (nf_nat_inet_fn in
+    /// Whether rules decide how its connection is rewritten: it is the connection's first
+    /// packet, whether or not a helper expected it (nf_nat_inet_fn in
     /// net/netfilter/nf_nat_core.c).
     pub(super) fn is_first(&self) -> bool {
         match self.packet.get(Field::State) {
@@ -35,12 +36,12 @@ impl Judge<'_> {
             .contains(&Some(1))
     }
 
-    /// Rewrites the destination of what belongs to a connection, as that is: of its
-    /// own packets to who answers where rules sent them elsewhere, on the way back to
-    /// who opened it where the source was another's; of an ICMP error as of a packet
-    /// that goes the same way (nf_nat_icmp_reply_translation in
-    /// net/netfilter/nf_nat_proto.c), but that a redirect about it is dropped. Whether
-    /// it goes on.
+    /// Rewrites the destination of a packet of a connection as the connection is rewritten:
+    /// in the original direction to the host that answers, if rules redirected it; in the
+    /// reply direction to the host that opened it, if its source was rewritten. An ICMP
+    /// error is rewritten like a packet of its direction (nf_nat_icmp_reply_translation in
+    /// net/netfilter/nf_nat_proto.c), except that a redirect about such a connection is
+    /// dropped. Returns whether the packet goes on.
     pub(super) fn rewritten_as_its_connection(
         &mut self,
         program: &Program<'_>,
@@ -57,7 +58,7 @@ impl Judge<'_> {
         };
         let is_error = self.is_icmp() && state == Some(State::Related as u128);
         let is_redirect = is_error && self.packet.get(Field::IcmpType) == Some(redirect);
-        // Without nat's table it is not known who rewrote it, and who does.
+        // If the ruleset has no nat table, it is unknown what rewrites the connection.
         let rewrites = program.table(TableName::Nat).is_some();
         if is_redirect && rewrites {
             return false;
@@ -85,20 +86,20 @@ impl Judge<'_> {
         true
     }
 
-    /// Sends it to another address; None to one that nobody knows.
+    /// Sends the packet to another address; None means to an unknown one.
     fn redirect(&mut self, space: &Space, to: Option<u128>, holds: bool) {
         self.set(Field::Destination, to, holds);
         let inward = self.packet.get(Field::In);
         let local = to.zip(inward).map(|(to, inward)| {
-            // One that nobody knows is a host's, to which it is passed on.
+            // An unknown address is taken for a host's, to which the packet is forwarded.
             u128::from(space.is_local(inward, to) == Some(true))
         });
         self.set(Field::Local, local, holds);
         self.redirected = true;
     }
 
-    /// What DNAT does: an address, or the router's own where it is none, and a port.
-    /// One that goes there already is not rewritten (nf_nat_setup_info in
+    /// Applies DNAT to an address, or without one to the router's own, and to a port. A
+    /// packet that already goes there is not rewritten (nf_nat_setup_info in
     /// net/netfilter/nf_nat_core.c).
     pub(super) fn send_to(
         &mut self,
@@ -129,7 +130,7 @@ impl Judge<'_> {
         self.set(Field::Dnat, rewrites.map(u128::from), holds);
     }
 
-    /// The same with one of several addresses and ports.
+    /// Applies DNAT to one of several addresses and ports.
     pub(super) fn send_to_any(
         &mut self,
         space: &Space,
@@ -139,7 +140,7 @@ impl Judge<'_> {
     ) {
         let goes_to = self.packet.get(Field::Destination);
         let elsewhere = to.zip(goes_to).is_some_and(|((first, last), goes_to)| {
-            // One that goes there already may stay as it is.
+            // A packet that already goes to one of them may stay as it is.
             !(first..=last).contains(&goes_to)
         });
         self.redirect(space, None, holds);

@@ -1,5 +1,6 @@
-//! Anyone's rules: are spoofed sources kept out, interface by interface, and ICMP
-//! errors about connections that nobody behind the interface has?
+//! Checks any ruleset, also one that camfw did not write, interface by interface: are
+//! spoofed sources dropped, and ICMP errors about connections of nobody behind the
+//! interface?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -20,16 +21,15 @@ use crate::error::InvalidValue;
 use crate::family::IpFamily;
 use crate::netfilter::{Protocol, Ruleset, TableName};
 
-/// A chain to look at alone.
+/// A chain to check alone.
 pub type ChainPlace = (TableName, String);
 
-/// What is claimed of anyone's rules.
+/// A claim about any ruleset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForeignClaim {
-    /// No source that is not behind an interface opens a connection by it.
+    /// No packet opens a connection through an interface that its source is not behind.
     Spoofing,
-    /// From no interface does an ICMP error pass about a connection that nobody
-    /// behind it has.
+    /// No interface lets an ICMP error in about a connection that no host behind it has.
     Related,
 }
 
@@ -47,31 +47,30 @@ impl FromStr for ForeignClaim {
     }
 }
 
-/// Whether what a claim is about is kept out of an interface.
+/// The result of a claim for one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpoofVerdict {
-    /// Every one.
+    /// All such packets are dropped.
     Out,
-    /// Every one, but for packets that conntrack takes for part of a connection,
-    /// such as this one.
+    /// All such packets are dropped, except those that conntrack assigns to an existing
+    /// connection, such as this one.
     OutOfNew(Counterexample),
-    /// This one comes in unless a match that depends on more than the packet
-    /// keeps it out.
+    /// This packet gets in, unless a match that depends on more than the packet drops it.
     Unknown(Counterexample),
-    /// This one comes in.
+    /// This packet gets in.
     In(Counterexample),
-    /// There was no room to tell.
+    /// Undecided: the proof reached its limit of memory or steps.
     TooLarge,
 }
 
-/// What is found about one interface.
+/// The result of one claim for one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What is claimed.
+    /// The claim.
     pub claim: ForeignClaim,
     /// The interface.
     pub interface: String,
-    /// What is kept out of it.
+    /// The result.
     pub kept: SpoofVerdict,
 }
 
@@ -130,9 +129,8 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// What is found about each interface of a file, in all that a packet goes
-/// through; or in one chain alone, and then of spoofing alone. None if there is no
-/// such chain.
+/// The results for each interface of a file: for everything that a packet traverses, or for
+/// one chain alone, and then for spoofing only. None if there is no such chain.
 pub fn findings(
     ruleset: &Ruleset,
     family: IpFamily,
@@ -151,7 +149,7 @@ pub fn findings(
     let accepted: Vec<(HookPath, Bounds)> = match chain {
         Some((table, name)) => {
             program.chain(*table, name)?;
-            // A chain of somebody's own may be called from either.
+            // A user-defined chain may be called from any built-in one.
             let ways: &[HookPath] = match name.as_str() {
                 "INPUT" | "PREROUTING" => &[HookPath::Input],
                 "FORWARD" | "POSTROUTING" => &[HookPath::Forward],
@@ -208,8 +206,8 @@ pub fn findings(
     Some(findings)
 }
 
-/// ICMP errors by an interface to another, or to the router, from somebody behind
-/// it, about connections of which no end is behind it.
+/// ICMP errors from an interface to another or to the router, sent by a host behind it,
+/// about connections that have no end behind it.
 fn about_strangers(space: &mut Space, behind: &InterfaceNetworks) -> Set {
     let places = space.interfaces.matching(&behind.interface);
     let mut sets = vec![
@@ -218,7 +216,7 @@ fn about_strangers(space: &mut Space, behind: &InterfaceNetworks) -> Set {
         behind.set(space, Field::Source),
         belongs::error_types(space),
         space.states(&[State::Related]),
-        // Conntrack puts fragments together first.
+        // Conntrack reassembles fragments first.
         space.equal(Field::Fragment, 0),
     ];
     for field in [
@@ -263,8 +261,8 @@ impl Prover<'_, '_> {
         SpoofVerdict::Out
     }
 
-    /// Whether nothing of a set gets through, whatever it belongs to; shown by a
-    /// packet that goes where its destination is.
+    /// Checks that no packet of a set gets through, whichever connection it belongs to; the
+    /// counterexample leaves by the interface that its destination is behind.
     fn kept_out(
         &mut self,
         accepted: &[(HookPath, Bounds)],
@@ -306,7 +304,7 @@ impl Prover<'_, '_> {
 
     fn example_like(&mut self, way: HookPath, set: Set, wishes: &[Set]) -> Option<Counterexample> {
         let packet = belongs::pick(self.space, set, wishes)?;
-        // Where one chain is looked at alone, the packet is as it comes there.
+        // If one chain is checked alone, the packet is shown as it arrives there.
         let (came, judged) = match self.chain {
             Some((table, name)) => {
                 let judged = judge_chain(self.program, self.space, *table, name, packet);
@@ -327,7 +325,7 @@ impl Prover<'_, '_> {
     }
 }
 
-/// What an example should look like where nothing is known of the network.
+/// What a counterexample should look like if nothing is known of the network.
 pub fn wishes(space: &mut Space) -> Vec<Set> {
     let tcp = space.equal(Field::Protocol, 6);
     let udp = space.equal(Field::Protocol, 17);
@@ -363,7 +361,7 @@ pub fn wishes(space: &mut Space) -> Vec<Set> {
     wishes
 }
 
-/// The family of anyone's rules: IPv6 if something in them is of it.
+/// The family of a ruleset: IPv6 if anything in it is of IPv6.
 pub fn family_of(ruleset: &Ruleset) -> IpFamily {
     match families(ruleset) {
         [_, true] => IpFamily::V6,
@@ -371,10 +369,10 @@ pub fn family_of(ruleset: &Ruleset) -> IpFamily {
     }
 }
 
-/// The family of a dump that names one or not.
+/// The family of a dump, given by the dump or found from its rules.
 ///
 /// # Errors
-/// Its rules are not of the family that it names, or of both.
+/// Its rules are of both families, or not of the family that it gives.
 pub fn family_of_dump(
     ruleset: &Ruleset,
     named: Option<IpFamily>,
@@ -393,7 +391,7 @@ pub fn family_of_dump(
     }
 }
 
-/// Whether something in some rules is of IPv4, and of IPv6.
+/// Whether any rule is of IPv4, and whether any is of IPv6.
 fn families(ruleset: &Ruleset) -> [bool; 2] {
     let mut found = [false; 2];
     let chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
@@ -413,7 +411,8 @@ fn families(ruleset: &Ruleset) -> [bool; 2] {
     found
 }
 
-/// What in some rules is not known here, each with the number of rules.
+/// The matches and targets that camfw does not know, each with the number of rules that
+/// have it.
 pub fn unknown(ruleset: &Ruleset, family: IpFamily) -> BTreeMap<String, usize> {
     let space = Space::new(family, Interfaces::new(&interface_patterns(ruleset)));
     let program = Program::new(ruleset, &space);

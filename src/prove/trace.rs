@@ -1,4 +1,4 @@
-//! What becomes of single packets, in words.
+//! Traces single packets through rules, in words.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -23,19 +23,19 @@ use crate::policy::Policy;
 /// The interface that the router's own addresses are behind.
 const LOOPBACK: &str = "lo";
 
-/// Rules to hold packets against.
+/// Rules to trace packets through.
 pub struct Tracer {
     rules: Families<Ruleset>,
     policy: Option<Policy>,
-    /// The one family that there are rules of, if not both.
+    /// The only family that there are rules for; None if there are rules for both.
     only: Option<IpFamily>,
-    /// What is behind the interfaces; behind the loopback, the router's own
-    /// addresses.
+    /// The networks behind the interfaces; behind the loopback, the router's own addresses.
     behind: Vec<InterfaceNetworks>,
 }
 
 impl Tracer {
-    /// Anyone's rules, and what is behind their interfaces, as far as it is known.
+    /// Traces through any ruleset, with the networks behind its interfaces as far as they
+    /// are known.
     pub fn of_rules(rules: Ruleset, family: IpFamily, behind: Vec<InterfaceNetworks>) -> Tracer {
         let mut only = Families::default();
         *only.get_mut(family) = rules;
@@ -47,7 +47,7 @@ impl Tracer {
         }
     }
 
-    /// A policy's, by the names of its zones.
+    /// Traces through a policy's rules, with interfaces called by the names of their zones.
     pub fn of_policy(policy: Policy, rules: Families<Ruleset>) -> Tracer {
         let mut behind = networks::behind(&policy);
         let own: Vec<IpNet> = policy
@@ -65,7 +65,7 @@ impl Tracer {
         }
     }
 
-    /// The rules, for a packet that is within its zone's bound.
+    /// The rules, for a packet within its zone's bound.
     fn program(&self, family: IpFamily, space: &Space) -> Program<'_> {
         let mut program = Program::new(self.rules.get(family), space);
         if let Some(policy) = &self.policy {
@@ -78,7 +78,7 @@ impl Tracer {
         self.policy.as_ref().map(claim::naming).unwrap_or_default()
     }
 
-    /// The space of packets by these interfaces too.
+    /// The packet space, with the interfaces that the packets name.
     fn space<'o>(
         &self,
         family: IpFamily,
@@ -97,8 +97,7 @@ impl Tracer {
         Space::new(family, Interfaces::new(&patterns))
     }
 
-    /// The packet, with the ends that the policy's networks give it where its
-    /// description does not.
+    /// The packet; ends that its description leaves open follow from the policy's networks.
     fn packet(
         &self,
         space: &Space,
@@ -121,7 +120,7 @@ impl Tracer {
         described.packet(space, &self.naming())
     }
 
-    /// Which end an address is at: the router, or the interface that it is behind.
+    /// The end that an address belongs to: the router, or the interface that it is behind.
     fn place_of(&self, address: IpAddr) -> Option<&str> {
         match networks::interface_of(&self.behind, address)? {
             LOOPBACK => Some(ROUTER),
@@ -129,8 +128,7 @@ impl Tracer {
         }
     }
 
-    /// What becomes of a packet; where it goes is found anew if its destination is
-    /// rewritten.
+    /// Judges a packet, and looks up its route again if its destination is rewritten.
     fn judged<'p>(
         &self,
         program: &'p Program<'p>,
@@ -147,10 +145,10 @@ impl Tracer {
         })
     }
 
-    /// The way of one packet, a line for each rule that it met.
+    /// The path of one packet, one line per rule that it matched.
     ///
     /// # Errors
-    /// Why the packet cannot be.
+    /// Why there can be no such packet.
     pub fn path(&self, described: &DescribedPacket) -> Result<String, PacketError> {
         let family = described.family();
         let mut space = self.space(family, [described]);
@@ -167,11 +165,11 @@ impl Tracer {
         Ok(text)
     }
 
-    /// The verdict on each packet, a line each: the verdict, the rule that gave
-    /// it, and the rules that it met, with tabs between.
+    /// The verdict on each packet, one line each: the verdict, the rule that gave it, and
+    /// the rules that it matched, separated by tabs.
     ///
     /// # Errors
-    /// The first packet that cannot be, by its place from 0.
+    /// The index, from 0, of the first packet that is not possible, and why.
     pub fn verdicts(&self, packets: &[DescribedPacket]) -> Result<String, (usize, PacketError)> {
         let families = Families::from_fn(|family| {
             let mut space = self.space(family, packets);

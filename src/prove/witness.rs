@@ -1,6 +1,6 @@
-//! A packet as the flags that `camfw trace` takes.
+//! Writes a packet as the options that `camfw trace` takes.
 //!
-//! Owns the words for a packet's fields.
+//! Owns the names of packet fields and values in that form.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +12,7 @@ use crate::family::IpFamily;
 use crate::name::MacAddress;
 use crate::netfilter::{CtDirection, TcpFlags};
 
-/// What interfaces are called: by the zone they belong to, if there is one.
+/// The names of interfaces: of the zone they belong to, if any.
 #[derive(Debug, Clone, Default)]
 pub struct Naming {
     /// Interface and zone.
@@ -25,14 +25,14 @@ impl Naming {
         zone.map_or(interface, |(_, zone)| zone)
     }
 
-    /// The interface that is shown so.
+    /// The interface that this name stands for.
     pub fn interface<'n>(&'n self, shown: &'n str) -> &'n str {
         let zone = self.zones.iter().find(|(_, zone)| zone == shown);
         zone.map_or(shown, |(interface, _)| interface)
     }
 }
 
-/// An address of a number.
+/// An address from its number.
 pub fn address(family: IpFamily, number: u128) -> IpAddr {
     match family {
         IpFamily::V4 => Ipv4Addr::from(number as u32).into(),
@@ -40,7 +40,7 @@ pub fn address(family: IpFamily, number: u128) -> IpAddr {
     }
 }
 
-/// A hardware address of a number.
+/// A hardware address from its number.
 pub fn hardware(number: u128) -> MacAddress {
     let bytes = number.to_be_bytes();
     let mut address = [0; 6];
@@ -48,7 +48,7 @@ pub fn hardware(number: u128) -> MacAddress {
     MacAddress::from(address)
 }
 
-/// A protocol that has a name here.
+/// The name of a protocol, if `camfw trace` knows one.
 pub fn protocol_name(number: u128) -> Option<&'static str> {
     match number {
         1 => Some("icmp"),
@@ -59,8 +59,8 @@ pub fn protocol_name(number: u128) -> Option<&'static str> {
     }
 }
 
-/// The options of `camfw trace` for what is known of a packet by its connection;
-/// of iptables where it has one.
+/// The options of `camfw trace` for the fields of a packet's connection; those of iptables,
+/// where it has one.
 const CONNECTION: [(Field, &str); 9] = [
     (Field::CtDirection, "ctdir"),
     (Field::CtOriginalSource, "ctorigsrc"),
@@ -73,7 +73,7 @@ const CONNECTION: [(Field, &str); 9] = [
     (Field::CtHelper, "helper"),
 ];
 
-/// `--ctdir` of a number.
+/// The `--ctdir` value of a direction's number.
 pub fn direction_name(number: u128) -> &'static str {
     match number {
         0 => CtDirection::Original.as_str(),
@@ -81,7 +81,7 @@ pub fn direction_name(number: u128) -> &'static str {
     }
 }
 
-/// A helper of a code.
+/// The name of a helper's code.
 pub fn helper_name(code: u128) -> &'static str {
     match code {
         0 => "none",
@@ -90,7 +90,7 @@ pub fn helper_name(code: u128) -> &'static str {
     }
 }
 
-/// The options of `camfw trace` that describe a packet as it came.
+/// The options of `camfw trace` that describe a packet as it arrived.
 pub fn line(space: &Space, naming: &Naming, way: HookPath, packet: &Packet) -> String {
     written(space, naming, way, &as_it_came(space, way, packet))
 }
@@ -119,7 +119,7 @@ pub fn written(space: &Space, naming: &Naming, way: HookPath, packet: &Packet) -
             let (kind, code) = (value(Field::IcmpType), value(Field::IcmpCode));
             let _ = write!(line, " --icmp-type {kind}/{code}");
         }
-        // Other protocols have no ports, or those that have look the same.
+        // Other protocols have no ports; these protocols have them in the same place.
         6 | 17 | 33 | 132 | 136 => {
             let (from, to) = (value(Field::SourcePort), value(Field::DestinationPort));
             let _ = write!(line, " --sport {from} --dport {to}");
@@ -175,7 +175,7 @@ pub fn written(space: &Space, naming: &Naming, way: HookPath, packet: &Packet) -
     line
 }
 
-/// A packet of a set, as it was before rules changed it.
+/// A packet of a set as it was before rules changed it.
 pub fn as_it_came(space: &Space, way: HookPath, packet: &Packet) -> Packet {
     let mut came = *packet;
     let state = packet.value(Field::State);
@@ -183,7 +183,7 @@ pub fn as_it_came(space: &Space, way: HookPath, packet: &Packet) -> Packet {
         came.set(Field::Destination, packet.value(Field::OriginalDestination));
         came.set(Field::DestinationPort, packet.value(Field::OriginalPort));
     }
-    // What belongs to a connection is rewritten as that is.
+    // A packet of a connection is rewritten as the connection is.
     if state != State::Established as u128 && state != State::Related as u128 {
         for field in [Field::Dnat, Field::Snat] {
             came.set(field, 0);
@@ -196,7 +196,7 @@ pub fn as_it_came(space: &Space, way: HookPath, packet: &Packet) -> Packet {
         came.set(Field::Mark, 0);
     }
     if state == State::Untracked as u128 && packet.value(Field::Protocol) != 58 {
-        // It is a rule that keeps it from conntrack.
+        // It is a rule that exempts it from conntrack.
         came.set(Field::State, State::New as u128);
     }
     came

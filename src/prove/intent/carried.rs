@@ -1,4 +1,5 @@
-//! What passes beside the allow lines: the loopback, leases, neighbours, the router's own packets.
+//! Packets that pass without an allow line of their own: loopback, DHCP, neighbour
+//! discovery, packets of the router, and packets of connections that exist.
 
 use super::{DHCP_CLIENT, DHCP_SERVER, Intent};
 use crate::family::IpFamily;
@@ -21,8 +22,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.all(&sets)
     }
 
-    /// What the zones whose address comes by DHCP take and ask: what belongs to
-    /// no connection yet, since answers may be broadcast.
+    /// The DHCP packets of zones whose address comes by DHCP, in state NEW: an answer may
+    /// be broadcast, and then belongs to no connection.
     pub fn leases(&mut self, way: HookPath) -> Set {
         let mut sets = Vec::new();
         for (index, zone) in self.policy.indexed_zones() {
@@ -50,7 +51,7 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.and(leases, new)
     }
 
-    /// The ICMPv6 without which there is no link, from where it can be.
+    /// The ICMPv6 messages that a link needs to work, from sources that can send them.
     pub(super) fn neighbours(&mut self, way: HookPath) -> Set {
         if self.space.family == IpFamily::V4 || way == HookPath::Forward {
             return Set::EMPTY;
@@ -76,7 +77,7 @@ impl<'a, 's> Intent<'a, 's> {
         neighbours
     }
 
-    /// What the router may send if the file does not list it.
+    /// What the router may send unless the file lists it (`egress = "listed"`).
     pub(super) fn egress(&mut self, way: HookPath) -> Set {
         match (way, self.policy.egress) {
             (HookPath::Output, Egress::Open) => {
@@ -89,8 +90,8 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
-    /// What would bring a TCP connection back to life that has ended, if the router
-    /// sent it: a segment that opens none.
+    /// TCP segments that do not open a connection but have no connection either. Sending
+    /// one would make conntrack pick up a connection that has ended.
     pub(super) fn picked_up_in_the_middle(&mut self) -> Set {
         let of_tcp = self.of(Protocol::Tcp);
         let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
@@ -100,8 +101,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.and(new, middle)
     }
 
-    /// The same of UDP: a datagram to nobody who asked, from the port of a service
-    /// that the router offers, or once did.
+    /// The same for UDP: datagrams in state NEW from the port of a service that the router
+    /// offers, or once offered, as if in answer to a request that conntrack does not know.
     pub(super) fn unasked(&mut self) -> Set {
         let offers = |allow: &&Allow| allow.flows.iter().any(|flow| flow.to == Endpoint::Router);
         let services = self.policy.allows.iter().filter(offers);
@@ -132,8 +133,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.and(new, served)
     }
 
-    /// What belongs to a connection that was let through, wherever it comes from
-    /// that it can come from; and everything of the router to itself.
+    /// The packets of connections that were let through, as far as their sources are valid,
+    /// and the router's packets to itself.
     pub fn carried(&mut self, way: HookPath) -> Bounds {
         let loopback = self.loopback();
         let loopback = self.not_sent_on(loopback);
@@ -144,7 +145,7 @@ impl<'a, 's> Intent<'a, 's> {
                 .space
                 .diagrams
                 .union(&[established, expected, loopback]);
-            // At a rate, so that they may pass and need not.
+            // Limited by a rate, so they may or may not pass.
             let answers = self.own_errors();
             return Bounds {
                 may: self.space.diagrams.or(surely, answers),
@@ -159,8 +160,8 @@ impl<'a, 's> Intent<'a, 's> {
             let sources = self.sources(index);
             let other = self.space.diagrams.minus(here, sources);
             spoofed = self.space.diagrams.or(spoofed, other);
-            // Where it was going before nat is not known, and whether a host may
-            // be without an address depends on it.
+            // The destination before NAT is not known, and whether a host may be without an
+            // address depends on it.
             let fields = [Field::Destination, Field::DestinationPort];
             let wherever = self.space.forget(sources, &fields);
             let other = self.space.diagrams.minus(wherever, sources);
@@ -187,8 +188,8 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
-    /// Sources of zones by an interface that is not theirs. For IPv4 rp_filter keeps
-    /// them out, which no rule says.
+    /// Packets with a source in a zone's network that arrive by another interface. For IPv4
+    /// it is rp_filter, not a rule, that drops them.
     pub(super) fn by_another_interface(&mut self) -> Set {
         let loopback = self.space.equal(Field::In, Interfaces::LOOPBACK);
         let mut all = Set::EMPTY;
@@ -202,7 +203,7 @@ impl<'a, 's> Intent<'a, 's> {
         all
     }
 
-    /// The packets of the router to itself.
+    /// The router's packets to itself.
     pub fn loopback(&mut self) -> Set {
         let inward = self.space.equal(Field::In, Interfaces::LOOPBACK);
         let outward = self.space.equal(Field::Out, Interfaces::LOOPBACK);

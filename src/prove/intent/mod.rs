@@ -1,7 +1,8 @@
-//! The packets that a policy means to let through, straight from its lines.
+//! The packets that a policy intends to let through, computed from its allow lines.
 //!
-//! Owns the meaning of zones, cameras and allow lines as sets. Knows nothing of
-//! rules: what the compiler makes of the same policy is held against this.
+//! Owns the meaning of zones, cameras and allow lines as sets of packets. Knows nothing of
+//! rules: the rules that the compiler makes of the same policy are checked against these
+//! sets.
 
 mod carried;
 mod rewritten;
@@ -24,22 +25,22 @@ use crate::netfilter::{Protocol, TcpFlags};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Policy, Service, Zone, ZoneIndex};
 use crate::registry::{group, icmpv6, port};
 
-/// A policy's meaning in one family.
+/// The meaning of a policy for one address family.
 pub struct Intent<'a, 's> {
     pub(super) policy: &'a Policy,
-    /// Its packets.
+    /// The space of its packets.
     pub space: &'s mut Space,
     known: &'s mut KnownSets,
 }
 
-/// What was made once: the sources of zones, and the packets of services.
+/// Results that are needed repeatedly: the sources of zones, and the packets of services.
 #[derive(Default)]
 pub struct KnownSets {
     sources: BTreeMap<ZoneIndex, Set>,
     services: Vec<(bool, Vec<Service>, Set)>,
 }
 
-/// Which way a flow takes; none inside one zone.
+/// The path that a flow takes; None within one zone.
 pub fn way_of(flow: Flow) -> Option<HookPath> {
     match (flow.from, flow.to) {
         (Endpoint::Zone(from), Endpoint::Zone(to)) => (from != to).then_some(HookPath::Forward),
@@ -49,16 +50,16 @@ pub fn way_of(flow: Flow) -> Option<HookPath> {
     }
 }
 
-/// The place of a zone's interface.
+/// The number of a zone's interface.
 pub fn place(space: &Space, zone: &Zone) -> u128 {
-    // It is there: a proof names every zone's interface.
+    // It is always found: a proof's space has the interface of every zone.
     space
         .interfaces
         .place(zone.interface.as_str())
         .unwrap_or(u128::MAX)
 }
 
-/// The networks of both families that a zone's hosts are in.
+/// The networks, of both families, that a zone's hosts are in.
 pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
     let ipv4 = policy.networks_of(zone).into_iter().map(IpNet::V4);
     let ipv6 = policy.networks6_of(zone).into_iter().map(IpNet::V6);
@@ -66,7 +67,7 @@ pub fn networks_of(policy: &Policy, zone: &Zone) -> Vec<IpNet> {
 }
 
 impl<'a, 's> Intent<'a, 's> {
-    /// A policy's packets in a space.
+    /// The meaning of a policy in a packet space.
     pub fn new(
         policy: &'a Policy,
         space: &'s mut Space,
@@ -79,7 +80,7 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
-    /// The packets that may open a connection on a way, and those that surely can.
+    /// The packets that may open a connection on a path, and those that certainly can.
     pub fn opened(&mut self, way: HookPath) -> Bounds {
         let zones = self.policy.indexed_zones();
         let endpoints = zones.map(|(index, _)| Endpoint::Zone(index));
@@ -114,9 +115,9 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.or(opened, Bounds::exactly(more))
     }
 
-    /// The packets of allow lines on a flow. What a forward or a proxy sent on is
-    /// there beside what came as it is; where it was sent to goes by that alone if
-    /// the line names just that.
+    /// The packets of these allow lines on a flow: those that arrive as they are, and those
+    /// that a forward or a proxy redirected. A destination that only a redirect leads to,
+    /// because the line names just that host, counts for redirected packets alone.
     fn opened_by(&mut self, flow: Flow, allows: &[&Allow]) -> Bounds {
         let lines = self.lines(flow.to, allows);
         let lines = self.union(&lines);
@@ -157,8 +158,9 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
-    /// The packets of allow lines, on whatever flow: those with the same services
-    /// and destinations together, since a thousand cameras differ by their source.
+    /// The packets of allow lines, whatever their flow. Lines with the same services and
+    /// destinations are handled together, since a thousand cameras differ only by their
+    /// source.
     fn lines(&mut self, to: Endpoint, allows: &[&Allow]) -> Vec<Bounds> {
         let alike = |a: &Allow, b: &Allow| {
             always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
@@ -190,8 +192,8 @@ impl<'a, 's> Intent<'a, 's> {
         lines
     }
 
-    /// Packets from 0.0.0.0 of others than the cameras whose own lines these are, where
-    /// all of them are known by a hardware address.
+    /// Packets from 0.0.0.0 of hosts other than the cameras that these lines belong to, if
+    /// all of these cameras have a hardware address in the file.
     fn unaddressed_others(&mut self, lines: &[&Allow]) -> Set {
         if self.space.family == IpFamily::V6 {
             return Set::EMPTY;
@@ -211,9 +213,9 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.minus(none, macs)
     }
 
-    /// The packets to the router where a line to it says no more: to its address on
-    /// the interface that they came in by, or to a group at which their service is
-    /// asked.
+    /// The packets to the router that a line without an address covers: to its address on
+    /// the incoming interface, or to the multicast group on which the service is
+    /// discovered.
     pub fn routers_own(&mut self) -> Set {
         let mut sets = vec![self.space.equal(Field::Local, 1)];
         for service in group::services() {
@@ -229,8 +231,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.union(&sets)
     }
 
-    /// The packets of any of these services; of TCP those that open a connection,
-    /// or all.
+    /// The packets of any of these services; of TCP only those that open a connection, or
+    /// all.
     pub fn services(&mut self, services: &[Service], opening: bool) -> Set {
         let mut known = self.known.services.iter();
         let same = known.find(|(how, of, _)| *how == opening && of == services);
@@ -291,7 +293,7 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.equal(Field::Protocol, protocol.number().into())
     }
 
-    /// The packets with one of these addresses.
+    /// The packets whose field is one of these addresses.
     pub fn addresses(&mut self, field: Field, addresses: &Addresses) -> Set {
         match addresses {
             Addresses::Any => Set::FULL,
@@ -299,7 +301,8 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
-    /// The packets with an address in one of these networks, of this family.
+    /// The packets whose field is in one of these networks, as far as they are of this
+    /// family.
     pub fn networks(&mut self, field: Field, networks: &[IpNet]) -> Set {
         let ours = self.space.family == IpFamily::V4;
         let ours = networks.iter().filter(|net| net.addr().is_ipv4() == ours);
@@ -314,7 +317,7 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.and(inward, outward)
     }
 
-    /// The packets by an end's interface; the router has none.
+    /// The packets by the interface of an endpoint; for the router, those by none.
     pub fn by(&mut self, field: Field, end: Endpoint) -> Set {
         let place = match end {
             Endpoint::Router => NO_INTERFACE,
@@ -328,7 +331,7 @@ impl<'a, 's> Intent<'a, 's> {
     }
 }
 
-/// Whether a line lets packets through whenever and however many they are.
+/// Whether a line applies at any time and without a limit.
 fn always(allow: &Allow) -> bool {
     allow.limit.is_none()
         && allow.connections.is_none()

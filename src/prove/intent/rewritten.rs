@@ -14,26 +14,26 @@ use crate::prove::condition::{address, network_range};
 use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, State};
 
-/// A forward, or a proxy on the router.
+/// A forward, or a proxy that runs on the router.
 pub(super) struct Redirect {
     pub(super) to: SentTo,
-    /// Whether where it sends packets is open to others as well.
+    /// Whether its target can also be reached directly.
     pub(super) direct: bool,
-    /// All packets there.
+    /// All packets to its target.
     pub(super) there: Set,
-    /// Where they were going before.
+    /// Where these packets were going before.
     pub(super) came: Set,
 }
 
-/// Where packets are sent.
+/// The target of a redirect.
 pub(super) enum SentTo {
-    /// To a host of a zone.
+    /// A host in a zone.
     Host(Endpoint, Ipv4Addr),
-    /// To a TCP port of the router itself.
+    /// A TCP port of the router itself.
     Port(u16),
 }
 
-/// Whether addresses hold a host by itself and in no network of theirs.
+/// Whether the addresses list this host individually, and in no wider network.
 pub(super) fn names(addresses: &Addresses, host: Ipv4Addr) -> bool {
     let host = IpNet::from(IpAddr::V4(host));
     match addresses {
@@ -46,7 +46,7 @@ pub(super) fn names(addresses: &Addresses, host: Ipv4Addr) -> bool {
 }
 
 impl<'a, 's> Intent<'a, 's> {
-    /// Those of a set that no forward has sent on to open a connection.
+    /// The packets of a set, without connections that a forward redirected.
     pub(super) fn not_sent_on(&mut self, set: Set) -> Set {
         let as_is = self.space.equal(Field::Dnat, 0);
         let new = self.space.states(&[State::New]);
@@ -59,15 +59,15 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.and(packets, Bounds::exactly(as_is))
     }
 
-    /// The forwards and the proxies on the router that send on the packets of a zone.
-    /// Routing is left open, so that each may go any way.
+    /// The forwards, and the proxies on the router, that redirect packets of a flow's
+    /// source zone. Routing is left open: a redirected packet may take any path.
     pub(super) fn redirects(&mut self, flow: Flow) -> Vec<Redirect> {
         let mut all = Vec::new();
         let Endpoint::Zone(from) = flow.from else {
             return all;
         };
         let policy = self.policy;
-        // What IPv6 has addresses enough for is not sent on.
+        // IPv6 has enough addresses, and so has no redirects.
         let rewrites = self.space.family == IpFamily::V4;
         let here = |it: &&Forward| it.from == from && rewrites;
         for forward in policy.forwards.iter().filter(here) {
@@ -136,14 +136,14 @@ impl<'a, 's> Intent<'a, 's> {
         all
     }
 
-    /// What of a line is there only for what is sent on: it names the host of a
-    /// forward, or is for the router's port of a proxy.
+    /// The part of a line that applies to redirected packets only: the line names the host
+    /// of a forward, or is for the router's port of a proxy.
     pub(super) fn sent_on_alone(&mut self, flow: Flow, allow: &Allow) -> Set {
         let mut alone = Vec::new();
         let mut open = Vec::new();
         for redirect in self.redirects(flow) {
             let set = match redirect.to {
-                // At whichever address of the router.
+                // At any address of the router.
                 SentTo::Port(port)
                     if flow.to == Endpoint::Router && allow.destinations == Addresses::Any =>
                 {
@@ -166,8 +166,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.minus(alone, open)
     }
 
-    /// The packets that a forward or a transparent proxy on the router sends
-    /// elsewhere than where they were going.
+    /// The packets that a forward, or a transparent proxy on the router, sends to another
+    /// destination.
     pub fn redirected(&mut self) -> Set {
         let mut sets = Vec::new();
         if self.space.family == IpFamily::V6 {
@@ -204,8 +204,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.union(&sets)
     }
 
-    /// Hosts of the zones, the router not among them: what a packet that shows
-    /// something should be from or to.
+    /// Addresses of hosts in the zones, without the router's: what a counterexample should
+    /// have as its source or destination.
     pub fn hosts(&mut self, field: Field) -> Set {
         let side = match field {
             Field::Source => Field::In,

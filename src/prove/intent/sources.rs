@@ -1,4 +1,5 @@
-//! Who may send from each zone: its networks, its cameras, and who has no address yet.
+//! Who may send from each zone: hosts in its networks, its cameras, and hosts that have no
+//! address yet.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -14,7 +15,7 @@ use crate::prove::packet::{Field, State};
 use crate::registry::{icmpv6, special_purpose};
 
 impl<'a, 's> Intent<'a, 's> {
-    /// The packets with a source that an end can have when it opens a connection.
+    /// The packets whose source an endpoint can have when it opens a connection.
     pub fn opening_sources(&mut self, end: Endpoint) -> Set {
         let Endpoint::Zone(index) = end else {
             return !self.picked_up_in_the_middle();
@@ -28,8 +29,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.minus(known, reserved)
     }
 
-    /// The packets with a source that a zone can have. An answer of a transparent
-    /// proxy has that of the server it stands for.
+    /// The packets whose source a zone can have. The answer of a transparent proxy has the
+    /// address of the server that it stands in for.
     pub fn sources(&mut self, index: ZoneIndex) -> Set {
         let mut sets = vec![self.known_sources(index)];
         if self.space.family == IpFamily::V4 {
@@ -48,7 +49,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.union(&sets)
     }
 
-    /// Sources beyond a zone's networks, from no camera that the file lists in it.
+    /// Sources outside a zone's networks, except for the cameras that the file lists in
+    /// that zone.
     pub(super) fn neither_near_nor_a_cameras(&mut self, index: ZoneIndex) -> Set {
         let near = self.networks_of(self.policy.zone(index));
         let near = self.networks(Field::Source, &near);
@@ -58,8 +60,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.minus(!near, macs)
     }
 
-    /// In one of the zone's networks; in an external zone, in none of another's
-    /// and none of the router's own.
+    /// Sources in one of the zone's networks; for an external zone, every source that is in
+    /// no other zone's networks and is not the router's own.
     pub(super) fn known_sources(&mut self, index: ZoneIndex) -> Set {
         if let Some(set) = self.known.sources.get(&index) {
             return *set;
@@ -91,7 +93,7 @@ impl<'a, 's> Intent<'a, 's> {
         }
         let ipv4 = self.space.family == IpFamily::V4;
         if zone.known_only && !ipv4 {
-            // No camera is known by an IPv6 address.
+            // Cameras are not listed by IPv6 address.
             return Set::EMPTY;
         }
         let cameras: Vec<&Camera> = match ipv4 {
@@ -102,8 +104,8 @@ impl<'a, 's> Intent<'a, 's> {
         if !zone.known_only {
             networks.extend(self.networks_of(zone));
         }
-        // Address and hardware address of a camera belong together, and to no
-        // other camera: policy refuses that.
+        // A camera's address and hardware address belong together, and to no other camera:
+        // `resolve` refuses anything else.
         let mut bound = Vec::new();
         let mut taken = [Vec::new(), Vec::new()];
         for camera in cameras {
@@ -122,7 +124,7 @@ impl<'a, 's> Intent<'a, 's> {
         let others = self.space.all(&[inside, !addresses, !macs]);
         let mut inside = self.space.diagrams.or(bound, others);
         if !ipv4 {
-            // The router's own address is nobody's else.
+            // No other host has the router's own address.
             let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
             let own = self.networks(Field::Source, &own);
             let claims = self.claims_of_an_address();
@@ -133,7 +135,8 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.or(inside, unnumbered)
     }
 
-    /// What a host says to all when the router asks who has its address.
+    /// The messages by which a host claims an address, sent to all, when the router asks
+    /// who has it.
     pub(super) fn claims_of_an_address(&mut self) -> Set {
         let kind = icmpv6::NEIGHBOUR_ADVERTISEMENT.into();
         let parts = [
@@ -144,7 +147,7 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.all(&parts)
     }
 
-    /// From a link-local address to where its link does not lead.
+    /// Packets from a link-local address to a destination beyond its link.
     pub(super) fn link_local_elsewhere(&mut self, index: ZoneIndex) -> Set {
         if self.space.family == IpFamily::V4 {
             return Set::EMPTY;
@@ -158,11 +161,11 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.minus(link, reached)
     }
 
-    /// What hosts send before they have an address, or on their link alone.
+    /// Packets that hosts send before they have an address, or only on their link.
     pub(super) fn without_address(&mut self, zone: ZoneIndex) -> Set {
         if self.space.family == IpFamily::V6 {
             let link = self.networks(Field::Source, &[special_purpose::LINK_LOCAL.into()]);
-            // Duplicate address detection asks from :: (RFC 4862, 5.4.2).
+            // Duplicate address detection is sent from :: (RFC 4862, 5.4.2).
             let none = self.space.equal(Field::Source, 0);
             let icmp = self.of(Protocol::Icmpv6);
             let groups = self.networks(Field::Destination, &[special_purpose::GROUPS.into()]);
@@ -186,10 +189,10 @@ impl<'a, 's> Intent<'a, 's> {
         if !serves {
             return Set::EMPTY;
         }
-        // From 0.0.0.0 (RFC 2131, 4.1).
+        // DHCP requests are sent from 0.0.0.0 (RFC 2131, 4.1).
         let everybody = address(Ipv4Addr::BROADCAST.into());
-        // Where cameras alone send that are listed, each by its hardware address, no
-        // other one asks.
+        // If only listed cameras may send, and each has a hardware address, no other host
+        // may ask.
         let macs: Option<Vec<u128>> = self
             .policy
             .cameras_of(zone)
@@ -208,14 +211,14 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.all(&sets)
     }
 
-    /// Sources that nobody on the internet has, but for those that the file takes.
+    /// Sources that nobody on the internet has, without those that the file accepts.
     pub(super) fn reserved(&mut self, zone: &Zone) -> Set {
         let listed = match self.space.family {
             IpFamily::V4 => special_purpose::IPV4,
             IpFamily::V6 => special_purpose::IPV6,
         };
         let ipv4 = self.space.family == IpFamily::V4;
-        // Behind another router the zone's own network is one of them.
+        // Behind another router the zone's own network may be one of them.
         let own = self.networks_of(zone).into_iter();
         let own = own.filter(|own| listed.iter().any(|row| row.network.contains(own)));
         let accepted: Vec<IpNet> = own.chain(zone.accept_bogons.iter().copied()).collect();

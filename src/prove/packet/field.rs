@@ -1,75 +1,74 @@
-//! The fields of a packet, and what the kernel notes beside it.
+//! The fields of a packet, including what the kernel records about it.
 
 use crate::family::IpFamily;
 use crate::netfilter::TupleAddress;
 
-/// A field of a packet, or what the kernel notes beside it. The order is that
-/// of the diagrams: what splits packets into few kinds comes first, addresses
-/// before ports, and what few rules ask for last. A hardware address is bound to
-/// a source address and so stands right below it.
+/// A field of a packet, or something that the kernel records about it. The order is the
+/// variable order of the diagrams: fields that split packets into few kinds come first,
+/// addresses before ports, and rarely tested fields last. A hardware address is tied to a
+/// source address, and so comes right below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Field {
-    /// What conntrack takes it for, a [`State`].
+    /// The conntrack state, a [`State`].
     State,
-    /// Whether its connection's destination is rewritten.
+    /// Whether the connection's destination is rewritten (DNAT).
     Dnat,
-    /// Whether its connection's source is rewritten.
+    /// Whether the connection's source is rewritten (SNAT).
     Snat,
-    /// The interface it came in by, by [`Interfaces`].
+    /// The incoming interface, as numbered by [`Interfaces`].
     In,
-    /// The interface it goes out by.
+    /// The outgoing interface.
     Out,
-    /// Source address.
+    /// The source address.
     Source,
-    /// Who opened its connection, as conntrack's tuple has it (`--ctorigsrc`).
+    /// The source of the connection's original direction (`--ctorigsrc`).
     CtOriginalSource,
-    /// Who answers in its connection (`--ctreplsrc`).
+    /// The source of the connection's reply direction (`--ctreplsrc`).
     CtReplySource,
-    /// Source hardware address.
+    /// The source hardware address.
     Mac,
-    /// Destination address.
+    /// The destination address.
     Destination,
-    /// The destination address before it was rewritten, 0 if it was not.
+    /// The destination address before DNAT; 0 if it was not rewritten.
     OriginalDestination,
-    /// Whether the destination is an address of the router's own on the interface
-    /// that the packet came in by.
+    /// Whether the destination is one of the router's own addresses on the incoming
+    /// interface.
     Local,
-    /// Protocol number.
+    /// The protocol number.
     Protocol,
-    /// Destination port.
+    /// The destination port.
     DestinationPort,
-    /// The destination port before the destination was rewritten, 0 if it was not.
+    /// The destination port before DNAT; 0 if it was not rewritten.
     OriginalPort,
-    /// Source port.
+    /// The source port.
     SourcePort,
-    /// ICMP type.
+    /// The ICMP type.
     IcmpType,
-    /// ICMP code.
+    /// The ICMP code.
     IcmpCode,
-    /// TCP flags, as in the header.
+    /// The TCP flags, as in the header.
     Flags,
-    /// Whether it is a fragment and not the first.
+    /// Whether it is a fragment other than the first.
     Fragment,
-    /// How many more routers it may pass.
+    /// The time to live (IPv4) or hop limit (IPv6).
     Hops,
-    /// The mark that rules give it.
+    /// The firewall mark.
     Mark,
-    /// Which way it takes in its connection, a [`CtDirection`].
+    /// The packet's direction in its connection, a [`CtDirection`].
     CtDirection,
-    /// Whether a helper expected its connection (`--ctstatus EXPECTED`).
+    /// Whether a helper expected the connection (`--ctstatus EXPECTED`).
     CtExpected,
-    /// The helper that did, by [`helper_code`].
+    /// The helper that expected it, see [`helper_code`].
     CtHelper,
-    /// To whom its connection was opened (`--ctorigdst`).
+    /// The destination of the connection's original direction (`--ctorigdst`).
     CtOriginalDestination,
-    /// To whom its connection is answered (`--ctrepldst`).
+    /// The destination of the connection's reply direction (`--ctrepldst`).
     CtReplyDestination,
-    /// From which port its connection was opened (`--ctorigsrcport`).
+    /// The source port of the connection's original direction (`--ctorigsrcport`).
     CtOriginalSourcePort,
-    /// From which port its connection is answered (`--ctreplsrcport`).
+    /// The source port of the connection's reply direction (`--ctreplsrcport`).
     CtReplySourcePort,
-    /// What cannot be told from the packet, a bit for each thing that rules ask
-    /// (see `doubt`).
+    /// One bit for each condition that the packet does not decide (see `doubt`).
     Undecided,
 }
 
@@ -108,7 +107,7 @@ impl Field {
         Field::Undecided,
     ];
 
-    /// What is known of a packet by its connection alone.
+    /// The fields that describe the packet's connection.
     pub const OF_CONNECTION: [Field; 9] = [
         Field::CtOriginalSource,
         Field::CtReplySource,
@@ -121,7 +120,7 @@ impl Field {
         Field::CtReplySourcePort,
     ];
 
-    /// The field of an address of the connection.
+    /// The field for an address of the connection.
     pub const fn of_tuple(address: TupleAddress) -> Field {
         match address {
             TupleAddress::OriginalSource => Field::CtOriginalSource,
@@ -158,11 +157,11 @@ impl Field {
         }
     }
 
-    /// The fields whose bits lie between this one's, so that they can be compared
-    /// with it, or it be moved to them, at little cost.
+    /// The fields whose bits are interleaved with this one's, so that comparing them with
+    /// it, or moving it to them, costs little.
     pub(in crate::prove) fn beside(self) -> &'static [Field] {
         match self {
-            // An ICMP error's sender is held against an end of the connection.
+            // The sender of an ICMP error is compared with the ends of the connection.
             Field::Source => &[Field::CtOriginalSource, Field::CtReplySource],
             Field::Destination => &[Field::OriginalDestination],
             Field::DestinationPort => &[Field::OriginalPort],
@@ -170,7 +169,7 @@ impl Field {
         }
     }
 
-    /// Whether its bits lie between another's.
+    /// Whether its bits are interleaved with another field's.
     pub(in crate::prove) fn is_beside(self) -> bool {
         Field::ALL
             .iter()

@@ -1,24 +1,24 @@
-//! The interfaces that a proof tells apart.
+//! The interfaces that a proof distinguishes.
 
 use std::collections::BTreeSet;
 
-/// The interfaces that a proof tells apart: those that somebody names, one for
-/// each wildcard and one for all others. Place 0 is no interface at all.
+/// The interfaces that a proof distinguishes, each with a number: every named one, one for
+/// each wildcard, and one that stands for all others. Number 0 is "no interface".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interfaces {
     names: Vec<String>,
 }
 
-/// No interface: a packet from the router has come in by none.
+/// No interface: the incoming interface of a packet from the router.
 pub const NO_INTERFACE: u128 = 0;
 
 impl Interfaces {
-    /// From the names and wildcards (`eth+`) that rules and networks hold.
+    /// Numbers the interfaces by the names and wildcards (`eth+`) in rules and networks.
     pub fn new(patterns: &BTreeSet<String>) -> Interfaces {
         let mut names = vec![String::new(), "lo".to_owned()];
         for pattern in patterns {
-            // A wildcard stands for an interface of its own that nobody names:
-            // no name of an interface ends in a plus.
+            // A wildcard also stands for an interface that is not named anywhere; no
+            // interface's name ends in a plus.
             if !names.contains(pattern) {
                 names.push(pattern.clone());
             }
@@ -29,26 +29,26 @@ impl Interfaces {
         Interfaces { names }
     }
 
-    /// The places of the interfaces that a name or a wildcard means.
+    /// The numbers of the interfaces that a name or a wildcard matches.
     pub fn matching(&self, pattern: &str) -> Vec<u128> {
         let places = self.names.iter().enumerate();
         let found = places.filter(|(_, name)| match pattern.strip_suffix('+') {
-            // "+" alone is no condition (iptables(8)); "eth+" is also met by
-            // the interface that stands for "eth1+".
+            // "+" alone matches everything (iptables(8)); "eth+" also matches the interface
+            // that stands for "eth1+".
             Some(prefix) => name.trim_end_matches('+').starts_with(prefix),
             None => *name == pattern,
         });
         found.map(|(place, _)| place as u128).collect()
     }
 
-    /// The place of one interface.
+    /// The number of an interface.
     pub fn place(&self, name: &str) -> Option<u128> {
         let place = self.names.iter().position(|known| known == name)?;
         Some(place as u128)
     }
 
-    /// The place of the interface that stands for one that nobody names: the one
-    /// of the longest wildcard that means it.
+    /// The number that stands for an interface named nowhere: that of the longest wildcard
+    /// that matches it.
     pub fn like(&self, name: &str) -> Option<u128> {
         let wildcards = self.names.iter().enumerate().filter(|(_, known)| {
             known
@@ -64,11 +64,11 @@ impl Interfaces {
         self.names.get(place as usize).map_or("+", String::as_str)
     }
 
-    /// How many places there are.
+    /// How many numbers there are.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The place of the loopback.
+    /// The number of the loopback interface.
     pub const LOOPBACK: u128 = 1;
 }

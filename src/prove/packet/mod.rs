@@ -1,4 +1,4 @@
-//! What a packet is made of.
+//! A packet: its fields, the interfaces and the conntrack states.
 
 mod field;
 mod interfaces;
@@ -8,7 +8,7 @@ pub use field::Field;
 pub use interfaces::{Interfaces, NO_INTERFACE};
 pub use state::{HELPER_OTHERS, State, helper_code};
 
-/// One packet: a value for each field.
+/// One packet, with a value for each field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
     pub(in crate::prove) values: [u128; Field::ALL.len()],
@@ -16,19 +16,19 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Every field is 0.
+    /// A packet with every field 0.
     pub const ZERO: Packet = Packet {
         values: [0; Field::ALL.len()],
         unknown: 0,
     };
 
-    /// A field's value; None where a rule rewrote it and nobody can say to what.
+    /// The value of a field; None if a rule rewrote it to something unknown.
     pub fn get(&self, field: Field) -> Option<u128> {
         let known = self.unknown >> (field as u32) & 1 == 0;
         known.then_some(self.values[field as usize])
     }
 
-    /// A field's last known value.
+    /// The last known value of a field.
     pub fn value(&self, field: Field) -> u128 {
         self.values[field as usize]
     }
@@ -39,7 +39,7 @@ impl Packet {
         self.unknown &= !(1 << field as u32);
     }
 
-    /// Nobody can say what the field is now.
+    /// Marks a field as unknown.
     pub fn forget(&mut self, field: Field) {
         self.unknown |= 1 << field as u32;
     }

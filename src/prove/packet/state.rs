@@ -1,8 +1,8 @@
-//! What conntrack takes a packet for.
+//! The conntrack states and helpers that a proof distinguishes.
 
 use crate::netfilter::CtStates;
 
-/// The code of the helper that expected a connection: 0 is none.
+/// The code of the helper that expected a connection; 0 is none.
 pub fn helper_code(name: &str) -> u128 {
     match name {
         "" => 0,
@@ -11,26 +11,27 @@ pub fn helper_code(name: &str) -> u128 {
     }
 }
 
-/// Any helper but those that have a code of their own.
+/// Stands for every helper without a code of its own.
 pub const HELPER_OTHERS: u128 = 2;
 
-/// The values of [`Field::State`]; a packet has one of them.
+/// A conntrack state, the value of [`Field::State`](super::Field::State); a packet has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// No state can be given to it.
+    /// Conntrack could not assign the packet to a connection.
     Invalid,
     /// The first packet of a connection.
     New,
-    /// Brought about by a connection that was let through.
+    /// Caused by a connection that exists: an ICMP error, or a connection that a helper
+    /// expected.
     Related,
-    /// Part of a connection that was let through.
+    /// Part of a connection that exists.
     Established,
-    /// Kept from conntrack.
+    /// Exempted from conntrack.
     Untracked,
 }
 
 impl State {
-    /// Each with the name and the bit that rules have for it.
+    /// Each state with the bit and the name that rules use for it.
     pub const ALL: [(State, CtStates, &'static str); 5] = [
         (State::Invalid, CtStates::INVALID, "INVALID"),
         (State::New, CtStates::NEW, "NEW"),

@@ -1,4 +1,4 @@
-//! What a target does to a packet, of our own rules and of others.
+//! What targets do to packets, camfw's own and others.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,45 +11,45 @@ use crate::prove::packet::Field;
 /// What a rule does with the packets that it matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Lets them through, as far as its table goes.
+    /// Lets them through this table.
     Accept,
     /// Drops them.
     Drop,
-    /// Sends them back to the calling chain, or to the policy.
+    /// Returns them to the calling chain or, in a built-in chain, to its policy.
     Return,
-    /// Sends them to a chain of this table.
+    /// Sends them to a chain of the same table, by its index.
     Jump(usize),
-    /// The same, and from its end to where this chain was called from.
+    /// As `Jump`, but packets that reach that chain's end return to this chain's caller.
     Goto(usize),
-    /// Nothing that decides.
+    /// Decides nothing.
     Continue,
-    /// Sets the bits of their mark that the second number has to those of the
-    /// first.
+    /// Sets those bits of the mark that are set in the second number (the mask) to those of
+    /// the first.
     Mark(u32, u32),
-    /// Gives them a mark that cannot be told.
+    /// Sets the mark to an unknown value.
     AnyMark,
-    /// Sets how many more routers they may pass; None to what cannot be told.
+    /// Sets the time to live or hop limit; None means to an unknown value.
     Hops(Option<u8>),
-    /// Keeps them from conntrack.
+    /// Exempts them from conntrack.
     Untrack,
-    /// Rewrites the destination: address, port. Where the address is none, to the
-    /// router's own on the interface that they came in by.
+    /// Rewrites the destination address and port. Without an address (REDIRECT), the new
+    /// one is the router's own on the incoming interface.
     Dnat(Option<u128>, Option<u16>),
-    /// Rewrites the destination to one of these addresses, and the port to one of
-    /// these where there are any.
+    /// Rewrites the destination to an address of this range and, if given, a port of that
+    /// range.
     AnyDnat(Option<(u128, u128)>, Option<(u16, u16)>),
-    /// Rewrites the source or the destination of this packet alone, whatever
-    /// connection it is part of, to what cannot be told.
+    /// Rewrites the source or destination of this packet alone, independent of its
+    /// connection, to an unknown value.
     Rewrite(Field),
-    /// Sends a copy elsewhere, outside of the tables that the packet goes on
-    /// through (nf_dup_ipv4 in net/ipv4/netfilter/nf_dup_ipv4.c).
+    /// Sends a copy elsewhere, past the tables that the packet itself goes on through
+    /// (nf_dup_ipv4 in net/ipv4/netfilter/nf_dup_ipv4.c).
     Copy,
-    /// Nobody can tell: not its verdict, and not its mark.
+    /// Unknown: neither the verdict nor the mark can be told.
     Unknown,
 }
 
 impl Effect {
-    /// Whether it changes what rules ask packets for.
+    /// Whether it changes something that rules match on.
     pub fn changes(&self, asked: FieldsUsed) -> bool {
         match self {
             Effect::Mark(..) | Effect::AnyMark | Effect::Unknown => asked.marks,
@@ -63,7 +63,7 @@ impl Effect {
         }
     }
 
-    /// Whether what it does cannot be told from the rule.
+    /// Whether the rule alone does not tell what it does.
     pub(in crate::prove) fn is_in_doubt(&self) -> bool {
         matches!(
             self,
@@ -96,10 +96,9 @@ pub(super) fn effect(target: Option<&Target>, places: &BTreeMap<&str, usize>) ->
     }
 }
 
-/// The targets of other people's rules. One that is not here may do anything:
-/// those that hand packets to a program (NFQUEUE, QUEUE) or send them back (MIRROR,
-/// ECHO) among them. What only tells a program of them (NFLOG, ULOG) lets nothing
-/// through.
+/// Targets of other people's rules. One that is not listed may do anything, including those
+/// that hand packets to a program (NFQUEUE, QUEUE) or send them back (MIRROR, ECHO). Those
+/// that only notify a program (NFLOG, ULOG) let nothing through.
 fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
     let name = words.get(1).map_or("", String::as_str);
     if let Some(place) = places.get(name) {
@@ -114,7 +113,7 @@ fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
     };
     let has = |wanted: &str| words.iter().any(|word| word == wanted);
     match name {
-        // Some of them answer, none passes anything on.
+        // Some of these answer; none passes the packet on.
         "REJECT" | "TARPIT" | "DELUDE" | "CHAOS" | "STEAL" => Effect::Drop,
         "TEE" => Effect::Copy,
         "SNAT" | "MASQUERADE" | "SAME" => Effect::Accept,
@@ -128,7 +127,7 @@ fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
             Some(Some((first, last))) if first == last => Effect::Dnat(None, Some(first)),
             Some(ports) => Effect::AnyDnat(None, ports.or(Some((0, u16::MAX)))),
         },
-        // Prefixes are translated, and raw addresses, outside of any connection.
+        // These translate prefixes and raw addresses, outside of any connection.
         "DNPT" | "RAWDNAT" => Effect::Rewrite(Field::Destination),
         "SNPT" | "RAWSNAT" => Effect::Rewrite(Field::Source),
         "NOTRACK" => Effect::Untrack,
@@ -139,7 +138,7 @@ fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
         }
         "MARK" => mark(words).map_or(Effect::AnyMark, |(value, mask)| Effect::Mark(value, mask)),
         "HMARK" => Effect::AnyMark,
-        // It may bring a mark to the packet: a connection's, a set's.
+        // May restore a mark to the packet, from its connection or from a set.
         "CONNMARK" if has("--restore-mark") => Effect::AnyMark,
         "SET" if has("--map-mark") => Effect::AnyMark,
         "CONNMARK" | "CT" | "LOG" | "ULOG" | "NFLOG" | "TRACE" | "CLASSIFY" | "TOS" | "DSCP"
@@ -149,8 +148,8 @@ fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
     }
 }
 
-/// The bits that MARK sets, and which (mark_tg in xt_mark.c); None where they
-/// depend on those that were there.
+/// The value and the mask that MARK sets (mark_tg in xt_mark.c); None if the result depends
+/// on the previous mark.
 fn mark(words: &[String]) -> Option<(u32, u32)> {
     let [_, _, option, text] = words else {
         return None;
@@ -172,15 +171,15 @@ fn mark(words: &[String]) -> Option<(u32, u32)> {
     }
 }
 
-/// To where DNAT sends: one address or several in a row, in IPv6 with ports
-/// between brackets, and one port or several.
+/// The new destination of DNAT: one address or a range (in IPv6 with a port, within
+/// brackets), and one port or a range.
 fn destination(words: &[String]) -> Effect {
     let unknown = Effect::AnyDnat(None, Some((0, u16::MAX)));
     let mut texts = words
         .windows(2)
         .filter(|pair| pair[0] == "--to-destination")
         .map(|pair| pair[1].as_str());
-    // Up to Linux 2.6.10 there may be several.
+    // Until Linux 2.6.10 there could be several.
     let (Some(text), None) = (texts.next(), texts.next()) else {
         return unknown;
     };
@@ -211,8 +210,8 @@ fn addresses(text: &str) -> Option<Addresses> {
     ordered.then(|| ((condition::address(first), condition::address(last)), None))
 }
 
-/// `80`, or `80-90`; with `/` and the port that is mapped to the first, any of
-/// these.
+/// Parses `80`, or `80-90`; with `/` and a base port, which shifts the mapping, it can be
+/// any port of the range.
 fn port_range(text: &str) -> Option<(u16, u16)> {
     let text = text.split('/').next()?;
     let (first, last) = text.split_once('-').unwrap_or((text, text));

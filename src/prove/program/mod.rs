@@ -1,7 +1,7 @@
-//! A ruleset made ready to be judged: conditions as tests on fields, jumps as
-//! places.
+//! A ruleset prepared for proofs: conditions as tests on fields, jumps as indices of
+//! chains.
 //!
-//! Owns what each target does with a packet.
+//! Owns the tables, chains and rules in this form, and what holds for the whole ruleset.
 
 mod effect;
 
@@ -15,38 +15,37 @@ use crate::netfilter::{Match, Policy, Rule, Ruleset, TableName, Target};
 pub use effect::Effect;
 use effect::effect;
 
-/// What the rules of a program ask packets for: what they do not ask for need not
-/// be kept.
+/// Which packet properties the rules match on; others need not be modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldsUsed {
-    /// Their mark.
+    /// The firewall mark.
     pub marks: bool,
-    /// How many more routers they may pass.
+    /// The time to live or hop limit.
     pub hops: bool,
-    /// Whether their destination is the router's own on the interface they came by.
+    /// Whether the destination is the router's own address on the incoming interface.
     pub local: bool,
 }
 
 /// One rule.
 pub struct Step<'a> {
-    /// Its place in its chain, from 0.
+    /// Its index in the chain, from 0.
     pub place: usize,
-    /// As it stands.
+    /// The rule itself.
     pub rule: &'a Rule,
-    /// What it asks.
+    /// Which packets it matches.
     pub condition: Condition,
-    /// What it does.
+    /// What it does with them.
     pub effect: Effect,
 }
 
 impl Step<'_> {
-    /// The target, if what it does cannot be told from the rule.
+    /// The target, if the rule alone does not tell what it does.
     pub fn target_in_doubt(&self) -> Option<&Target> {
         let target = self.rule.target.as_ref();
         target.filter(|_| self.effect.is_in_doubt())
     }
 
-    /// Whether it says what a connection's source becomes.
+    /// Whether it rewrites the source of connections.
     pub fn rewrites_source(&self) -> bool {
         match &self.rule.target {
             Some(Target::Masquerade | Target::Snat(_)) => true,
@@ -58,12 +57,12 @@ impl Step<'_> {
         }
     }
 
-    /// What in it is not known, and so is judged both ways.
+    /// The parts of the rule that are unknown; both outcomes are considered.
     pub fn unknown(&self) -> Vec<String> {
         let mut unknown = self.condition.doubts.clone();
         let target = self.target_in_doubt();
         let target = target.map(|it| crate::netfilter::rule_text(&Rule::new(it.clone())));
-        // A rule that decides nothing is in nobody's way.
+        // A rule without an effect cannot matter.
         if self.effect == Effect::Continue {
             unknown.clear();
         }
@@ -74,48 +73,47 @@ impl Step<'_> {
 
 /// One chain.
 pub struct Chain<'a> {
-    /// Its name.
+    /// The name.
     pub name: &'a str,
-    /// For a built-in chain.
+    /// The policy of a built-in chain; None for others.
     pub policy: Option<Policy>,
-    /// In order.
+    /// The rules, in order.
     pub steps: Vec<Step<'a>>,
-    /// Whether it, or a chain that it sends packets to, changes them.
+    /// Whether it, or a chain that it jumps to, changes packets.
     pub changes: bool,
-    /// What all packets that get here have.
+    /// What is known of all packets in this chain.
     pub given: KnownBits,
 }
 
 /// One table.
 pub struct Table<'a> {
-    /// Its name.
+    /// The name.
     pub name: TableName,
-    /// Its chains.
+    /// The chains.
     pub chains: Vec<Chain<'a>>,
 }
 
 /// The tables of one family.
 pub struct Program<'a> {
     tables: Vec<Table<'a>>,
-    /// Whether conntrack is at work, which puts fragments together before any
-    /// rule sees them.
+    /// Whether conntrack is active, which reassembles fragments before any rule sees them.
     pub tracks: bool,
-    /// Whether addresses may be rewritten, or rules ask for it.
+    /// Whether rules rewrite addresses, or match on whether they were rewritten.
     pub rewrites: bool,
-    /// Whether the destinations of new connections may be.
+    /// Whether rules may rewrite the destination of new connections.
     pub redirects: bool,
-    /// Whether packets may be kept from conntrack.
+    /// Whether rules may exempt packets from conntrack.
     pub untracks: bool,
-    /// What packets are asked for.
+    /// Which packet properties the rules match on.
     pub asked: FieldsUsed,
-    /// Whether packets may be copied to somewhere else.
+    /// Whether rules may copy packets elsewhere.
     pub copies: bool,
-    /// Whether no rule and no policy can drop a copy, which leaves like a packet
-    /// of the router's own.
+    /// Whether no rule and no policy can drop a copy, which leaves like one of the router's
+    /// own packets.
     pub copies_leave: bool,
 }
 
-/// The interfaces that a ruleset names.
+/// The interface names and wildcards in a ruleset.
 pub fn interface_patterns(ruleset: &Ruleset) -> BTreeSet<String> {
     let chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
     let rules = chains.flat_map(|chain| &chain.rules);
@@ -124,7 +122,7 @@ pub fn interface_patterns(ruleset: &Ruleset) -> BTreeSet<String> {
 }
 
 impl<'a> Program<'a> {
-    /// Makes a ruleset ready.
+    /// Prepares a ruleset.
     pub fn new(ruleset: &'a Ruleset, space: &Space) -> Program<'a> {
         let nat = ruleset
             .tables()
@@ -177,8 +175,8 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Has packets enter one chain that may be no built-in one, so that nothing is
-    /// given there.
+    /// Makes packets enter at this chain, which need not be a built-in one, so that nothing
+    /// is known of them there.
     pub fn enter(&mut self, table: TableName, chain: &str) {
         let place = self.chain(table, chain).map(|(_, place)| place);
         if let Some(table) = self.tables.iter_mut().find(|known| known.name == table) {
@@ -186,7 +184,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Makes both start from the same packets, so that they can be compared.
+    /// Makes two programs start from the same packets, so that they can be compared.
     pub fn agree(&mut self, other: &mut Program<'_>) {
         for (own, others) in [
             (&mut self.tracks, &mut other.tracks),
@@ -208,7 +206,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// The fields that say what became of a packet on its way.
+    /// The fields that record how a packet was changed on its way.
     pub fn noted(&self) -> Vec<Field> {
         let mut noted = Vec::new();
         if self.rewrites {
@@ -229,7 +227,7 @@ impl<'a> Program<'a> {
         chains.flat_map(|chain| &chain.steps)
     }
 
-    /// Every rule, with its table and the place of its chain there.
+    /// Every rule, with its table and the index of its chain.
     pub fn steps_mut(&mut self) -> impl Iterator<Item = (TableName, usize, &mut Step<'a>)> {
         self.tables.iter_mut().flat_map(|table| {
             let name = table.name;
@@ -246,12 +244,12 @@ impl<'a> Program<'a> {
         &self.tables
     }
 
-    /// A table, if it is there.
+    /// The table of this name, if present.
     pub fn table(&self, name: TableName) -> Option<&Table<'a>> {
         self.tables.iter().find(|table| table.name == name)
     }
 
-    /// A chain of a table, if both are there.
+    /// The chain of a table, if both are present.
     pub fn chain(&self, table: TableName, chain: &str) -> Option<(&Table<'a>, usize)> {
         let table = self.table(table)?;
         let place = table.chains.iter().position(|known| known.name == chain)?;
@@ -319,7 +317,7 @@ impl<'a> Table<'a> {
     }
 
     fn note_changes(&mut self, asked: FieldsUsed) {
-        // Until nothing is new: a chain changes packets if one that it calls does.
+        // Until nothing changes: a chain changes packets if a chain that it calls does.
         loop {
             let changing: Vec<bool> = self
                 .chains
@@ -342,11 +340,11 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Finds what is given in each chain: what every jump to it asks for, and what
-    /// is given where that stands. Nothing is in those that the kernel calls, nor
-    /// in one that packets are held against alone.
+    /// Finds what is known of packets in each chain: what every jump to it tests, and what
+    /// is known where the jump stands. Nothing is known in built-in chains, nor in a chain
+    /// that packets enter directly.
     fn give(&mut self, entered: Option<usize>) {
-        // Where a packet's addresses change on its way nothing is given for good.
+        // If rules rewrite addresses, nothing known of them stays true.
         if self
             .steps()
             .any(|it| matches!(it.effect, Effect::Rewrite(_)))
@@ -369,7 +367,7 @@ impl<'a> Table<'a> {
         let begin: Vec<Option<KnownBits>> = begin
             .map(|chain| is_called(chain).then(KnownBits::default))
             .collect();
-        // Less is given each time, until nothing changes. None: nothing gets there.
+        // Each round knows less, until nothing changes. None: no packet gets there.
         let mut given = begin.clone();
         loop {
             let mut next = begin.clone();
@@ -390,7 +388,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Whether a match gives the packet a mark (xt_socket.c).
+/// Whether a match also sets the packet's mark (xt_socket.c).
 fn sets_mark(extension: &Match) -> bool {
     matches!(extension, Match::Other(words) if words.iter().any(|word| word == "--restore-skmark"))
 }

@@ -1,4 +1,4 @@
-//! What a target and the routing make of the packets that come to them.
+//! The effect of targets and of routing on sets of packets.
 
 use crate::family::IpFamily;
 use crate::netfilter::Protocol;
@@ -8,14 +8,15 @@ use crate::prove::packet::{Field, Interfaces, State};
 use crate::prove::program::Effect;
 use crate::prove::space::Space;
 
-/// A set's way through a chain: let through, sent back, at its end.
+/// What a chain does with a set of packets: those it accepts, those that return, and those
+/// that reach its end.
 pub(super) struct Walked {
     pub(super) accept: Bounds,
     pub(super) back: Bounds,
     pub(super) rest: Bounds,
 }
 
-/// Packets that leave by any interface but the loopback, now that it is known.
+/// Packets with their outgoing interface open: any but the loopback.
 pub(super) fn routed(space: &mut Space, flow: Bounds) -> Bounds {
     let last = space.interfaces.len() as u128 - 1;
     let outward = space.range(Field::Out, Interfaces::LOOPBACK + 1, last);
@@ -36,9 +37,9 @@ pub(super) fn routed(space: &mut Space, flow: Bounds) -> Bounds {
     }
 }
 
-/// Packets whose hops are one less than they were (ip_forward in
-/// net/ipv4/ip_forward.c, before its hook). What was known of them is not kept
-/// bit by bit: it is any number, and surely so where it did not matter.
+/// Packets with the hop count lowered by one (ip_forward in net/ipv4/ip_forward.c, before
+/// its hook). The exact value is not tracked: it becomes any number, and `must` keeps only
+/// packets for which the old one did not matter.
 pub(super) fn passed_on(space: &mut Space, flow: Bounds) -> Bounds {
     let left = space.range(Field::Hops, 1, 254);
     let may = space.forget(flow.may, &[Field::Hops]);
@@ -118,7 +119,7 @@ pub(super) fn applied(space: &mut Space, effect: &Effect, taken: Bounds) -> Walk
                 }
                 None => space.redirected(taken.may, to, &[Field::DestinationPort]),
             };
-            // One that goes there already is not rewritten.
+            // A packet that already goes there is not rewritten.
             let may = space.diagrams.or(may, taken.may);
             walked.accept = Bounds {
                 may,
@@ -137,8 +138,8 @@ pub(super) fn applied(space: &mut Space, effect: &Effect, taken: Bounds) -> Walk
     walked
 }
 
-/// Those that go there already are not rewritten (nf_nat_setup_info in
-/// net/netfilter/nf_nat_core.c).
+/// Rewrites destinations. A packet that already goes there is not rewritten
+/// (nf_nat_setup_info in net/netfilter/nf_nat_core.c).
 pub(super) fn sent_to(space: &mut Space, set: Set, to: Set, port: Option<u16>) -> Set {
     let mut there = space.diagrams.and(set, to);
     if let Some(port) = port {
@@ -150,7 +151,8 @@ pub(super) fn sent_to(space: &mut Space, set: Set, to: Set, port: Option<u16>) -
     space.diagrams.or(sent, there)
 }
 
-/// What belongs to a connection and is no ICMP error about it.
+/// RELATED packets that are not ICMP errors: first packets of connections that a helper
+/// expected.
 pub(super) fn expected(space: &mut Space) -> Set {
     let related = space.states(&[State::Related]);
     let protocol = match space.family {
@@ -161,9 +163,8 @@ pub(super) fn expected(space: &mut Space) -> Set {
     space.diagrams.minus(related, icmp)
 }
 
-/// Redirects of ICMP about connections whose addresses are rewritten, which are
-/// dropped where that is done (nf_nat_icmp_reply_translation in
-/// net/netfilter/nf_nat_proto.c).
+/// ICMP redirects about connections with rewritten addresses: the kernel drops them in nat
+/// (nf_nat_icmp_reply_translation in net/netfilter/nf_nat_proto.c).
 pub(super) fn redirects_about_rewritten(space: &mut Space) -> Set {
     let (protocol, redirect) = match space.family {
         IpFamily::V4 => (Protocol::Icmp, 5),
@@ -192,8 +193,8 @@ pub(super) fn with_port(space: &mut Space, set: Set, to: Set, port: Option<u16>)
     }
 }
 
-/// To the router's own address on the interface that a packet came in by, or to
-/// the loopback's if it came from the router (nf_nat_redirect_ipv4).
+/// Redirects packets to the router's own address on the incoming interface, or to the
+/// loopback address if they come from the router (nf_nat_redirect_ipv4).
 pub(super) fn to_router(space: &mut Space, taken: Bounds, port: Option<u16>) -> Bounds {
     let mut known = Set::EMPTY;
     let mut accept = Bounds::NONE;

@@ -1,10 +1,11 @@
-//! Which packets get through: every packet at once, through every table.
+//! Computes which packets get through: the set of all packets, followed through every
+//! table.
 //!
-//! Owns the order of the hooks and the way of a set through chains. The order is
-//! the kernel's: raw, conntrack, mangle, nat for the destination, routing,
-//! mangle, filter, security, and mangle again on the way out (enum
-//! nf_ip_hook_priorities in include/uapi/linux/netfilter_ipv4.h). Routing is left
-//! open: what is said holds whatever way a packet takes.
+//! Owns the order of the hooks, and how a set passes a chain. The order is the kernel's:
+//! raw, conntrack, mangle, nat (destination), routing, mangle, filter, security, and mangle
+//! again on the way out (enum nf_ip_hook_priorities in
+//! include/uapi/linux/netfilter_ipv4.h). Routing is left open: the result holds for any
+//! routing decision.
 
 mod effect;
 
@@ -18,8 +19,8 @@ use crate::family::IpFamily;
 use crate::netfilter::{Policy, Protocol, TableName};
 use effect::{Walked, applied, expected, redirects_about_rewritten, routed};
 
-/// What becomes of a chain's packets: those let through, dropped, and sent back
-/// by RETURN. All others come to its end.
+/// What a chain does with its packets: accepts, drops, or returns them. All others reach
+/// its end.
 #[derive(Debug, Clone, Copy)]
 struct ChainOutcome {
     accept: Bounds,
@@ -35,22 +36,24 @@ impl ChainOutcome {
     };
 }
 
-/// How deep chains may call chains; what is deeper is not judged but doubted.
+/// The deepest chain of jumps that is followed; beyond it every outcome is considered
+/// possible.
 const DEPTH_MAX: usize = 64;
 
-/// Which packets get through a program.
+/// Computes which packets get through a program.
 pub struct Reach<'p, 'a> {
     program: &'p Program<'a>,
-    /// What became of the packets of chains that change none, by table and place.
+    /// Results for chains that do not change packets, by table and chain index.
     known: std::collections::BTreeMap<(TableName, usize), Option<ChainOutcome>>,
-    /// What got to routing, and what was copied until there, by the chain before.
+    /// For each chain before routing: the packets that reach routing, and the copies made
+    /// until there.
     routed: Vec<(&'static str, Bounds, Bounds)>,
-    /// What was copied to somewhere else.
+    /// The packets of which a copy was sent elsewhere.
     copied: Bounds,
 }
 
 impl<'p, 'a> Reach<'p, 'a> {
-    /// Begins.
+    /// Starts with no results.
     pub fn new(program: &'p Program<'a>) -> Reach<'p, 'a> {
         Reach {
             program,
@@ -60,7 +63,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
-    /// Every packet that there is on a way, as it comes.
+    /// Every possible packet of a path, as it arrives.
     pub fn all(&self, space: &mut Space, way: HookPath) -> Set {
         let last = space.interfaces.len() as u128 - 1;
         let (inward, outward) = match way {
@@ -72,9 +75,9 @@ impl<'p, 'a> Reach<'p, 'a> {
             space.range(Field::Out, *outward.start(), *outward.end()),
             self.states(space),
         ];
-        // What nothing sets and nothing asks for is left open, which is less work.
+        // Fields that nothing sets and nothing tests are left open, which is cheaper.
         if self.program.rewrites {
-            // Only what belongs to a connection can be part of one that is.
+            // Only a packet of a connection can have a connection with rewritten addresses.
             let part = space.states(&[State::Established, State::Related]);
             let dnat = space.equal(Field::Dnat, 0);
             let snat = space.equal(Field::Snat, 0);
@@ -100,7 +103,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.all(&sets)
     }
 
-    /// Every packet that there is on a way, as it is where filter sees it.
+    /// Every possible packet of a path, as it arrives at filter.
     pub fn everything(&self, space: &mut Space, way: HookPath) -> Set {
         let all = self.all(space, way);
         match way {
@@ -109,8 +112,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
-    /// The states that conntrack gives. It leaves neighbour discovery alone, but
-    /// for what has a wrong checksum (nf_conntrack_icmpv6_error in
+    /// The possible conntrack states. Conntrack does not track neighbour discovery, except
+    /// for packets with a wrong checksum (nf_conntrack_icmpv6_error in
     /// net/netfilter/nf_conntrack_proto_icmpv6.c).
     fn states(&self, space: &mut Space) -> Set {
         let tracked = space.range(
@@ -132,10 +135,10 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.diagrams.or(alone, others)
     }
 
-    /// The packets of a way that get through every table, as they are at the end;
-    /// or of which a copy does, wherever that goes.
+    /// The packets of a path that get through every table, as they are in the end; also
+    /// those of which only a copy gets through.
     pub fn accepted(&mut self, space: &mut Space, way: HookPath) -> Bounds {
-        // Where a chain lets nothing through there is nothing to follow.
+        // If a later chain accepts nothing, there is nothing to follow.
         for (table, chain) in after_routing(way) {
             if let Some(through) = self.let_through(space, *table, chain)
                 && through.may.is_empty()
@@ -155,7 +158,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.or(flow, copies)
     }
 
-    /// What was copied on a way, which leaves by any interface.
+    /// The copies made on a path; they leave by any interface.
     fn copies(&mut self, space: &mut Space, way: HookPath) -> Bounds {
         let mut copies = std::mem::replace(&mut self.copied, Bounds::NONE);
         if !self.program.copies_leave {
@@ -179,7 +182,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
-    /// The packets of a way that get to nat's chain before routing.
+    /// The packets of a path that reach nat's chain before routing.
     pub fn before_nat(&mut self, space: &mut Space, way: HookPath) -> Bounds {
         let mut flow = Bounds::exactly(self.all(space, way));
         for table in [TableName::Raw, TableName::Mangle] {
@@ -188,7 +191,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         flow
     }
 
-    /// The packets of a way that get to where it is decided which way they take.
+    /// The packets of a path that reach the routing decision.
     fn before(&mut self, space: &mut Space, way: HookPath) -> Bounds {
         let chain = before_routing(way);
         self.copied = Bounds::NONE;
@@ -202,7 +205,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         flow
     }
 
-    /// The packets of a way that one chain lets through.
+    /// The packets of a path that one chain accepts.
     pub fn accepted_by(
         &mut self,
         space: &mut Space,
@@ -220,8 +223,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.or(through, copies)
     }
 
-    /// The packets that a chain looked at alone may see: chains before it may have
-    /// marked them, rewritten them or kept them from conntrack.
+    /// The packets that a chain may see if it is considered alone: earlier chains may have
+    /// marked them, rewritten them or exempted them from conntrack.
     fn met_by(&self, space: &mut Space, way: HookPath) -> Bounds {
         let must = self.all(space, way);
         let mut may = must;
@@ -249,8 +252,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         Bounds { may, must }
     }
 
-    /// Nat's chain, which sees the first packet of each connection; what follows
-    /// is rewritten as that was.
+    /// A chain of nat: it sees the first packet of each connection, and later packets are
+    /// rewritten in the same way.
     fn rewritten(&mut self, space: &mut Space, chain: &str, flow: Bounds) -> Bounds {
         if !self.program.rewrites {
             return flow;
@@ -268,7 +271,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         let part = Bounds::exactly(part);
         let mut later = space.and(later, part);
         if self.nat_drops() {
-            // What a helper expected is the first of its connection there.
+            // A connection that a helper expected also traverses nat with its first packet.
             let expected = expected(space);
             later.must = space.diagrams.minus(later.must, expected);
         }
@@ -278,7 +281,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.or(tracked, others)
     }
 
-    /// Whether nat's chains may drop packets, which they are not for.
+    /// Whether chains of nat may drop packets, although they are not meant for it.
     fn nat_drops(&self) -> bool {
         let chains = self.program.table(TableName::Nat).map(|nat| &nat.chains);
         chains.into_iter().flatten().any(|chain| {
@@ -311,7 +314,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
-    /// What a built-in chain that changes no packet lets through of all there are.
+    /// The packets that a built-in chain accepts, of all possible ones, if it changes none.
     fn let_through(&mut self, space: &mut Space, table: TableName, chain: &str) -> Option<Bounds> {
         let (table, place) = self.program.chain(table, chain)?;
         if table.chains[place].changes {
@@ -324,8 +327,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         })
     }
 
-    /// What becomes of every packet in a chain that changes none, as far as packets
-    /// get there: of others, that lack what is given, it says nothing.
+    /// The outcome for every packet in a chain that changes none. Says nothing about
+    /// packets that cannot reach the chain, because they lack what is known there.
     fn ends(
         &mut self,
         space: &mut Space,
@@ -335,7 +338,7 @@ impl<'p, 'a> Reach<'p, 'a> {
     ) -> ChainOutcome {
         match self.known.get(&(table.name, place)) {
             Some(Some(ends)) => return *ends,
-            // It calls itself, which the kernel refuses.
+            // A loop, which the kernel refuses.
             Some(None) => return unknown(Bounds::exactly(Set::FULL)),
             None if depth > DEPTH_MAX => return unknown(Bounds::exactly(Set::FULL)),
             None => {}
@@ -347,8 +350,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         ends
     }
 
-    /// The same for some rules in a row: halves first, then both, so that no set
-    /// that grows with the chain is walked once for each of its rules.
+    /// The outcome of several consecutive rules: computed for each half and then combined,
+    /// so that a set that grows with the chain is not traversed once per rule.
     fn segment(
         &mut self,
         space: &mut Space,
@@ -421,7 +424,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
     }
 
-    /// The way of a set through a chain that changes packets, rule by rule.
+    /// Follows a set through a chain that changes packets, rule by rule.
     fn walk(
         &mut self,
         space: &mut Space,
@@ -436,7 +439,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             rest: flow,
         };
         if depth > DEPTH_MAX {
-            // Too deep for a kernel to take: anything may become of them.
+            // Deeper than any kernel accepts: every outcome is considered possible.
             let may = Bounds {
                 may: Set::FULL,
                 must: Set::EMPTY,
@@ -504,15 +507,15 @@ fn unknown(matched: Bounds) -> ChainOutcome {
     }
 }
 
-/// One after the other. What the first only may let through is surely let through
-/// where the second surely does, unless the first may do something else with it.
+/// One outcome after another. A packet that the first only may accept is certainly accepted
+/// if the second certainly accepts it, unless the first may also do something else with it.
 fn then(space: &mut Space, first: ChainOutcome, second: ChainOutcome) -> ChainOutcome {
     let decided = space.or(first.accept, first.drop);
     let decided = space.or(decided, first.back);
     let mut add = |of: fn(&ChainOutcome) -> Bounds, others: [fn(&ChainOutcome) -> Bounds; 2]| {
         let (before, after) = (of(&first), of(&second));
         if after == Bounds::NONE || before == decided {
-            // Rules that do the same, whose order does not matter.
+            // Both do the same, so their order does not matter.
             return space.or(before, after);
         }
         let later = space.minus(after, decided);

@@ -1,6 +1,6 @@
-//! Sets of packets, by their fields.
+//! Sets of packets, addressed by field.
 //!
-//! Owns where each field is in the decision diagrams. Knows nothing of rules.
+//! Owns which variables of the decision diagrams each field has. Knows nothing of rules.
 
 mod hardware;
 mod own;
@@ -17,17 +17,17 @@ pub(super) use hardware::HARDWARE_BITS;
 use hardware::Hardware;
 pub use own::OwnAddresses;
 
-/// The packets of one family, and sets of them.
+/// The packets of one address family, and sets of them.
 pub struct Space {
-    /// The sets.
+    /// The diagrams that hold the sets.
     pub diagrams: Diagrams,
-    /// Which addresses.
+    /// The address family.
     pub family: IpFamily,
-    /// Which interfaces.
+    /// The interfaces.
     pub interfaces: Interfaces,
-    /// Whether it matters that a packet that is passed on has one hop less left.
+    /// Whether forwarding must be modelled as lowering the hop count.
     pub forwarding_counts: bool,
-    /// The router's own address on an interface, where it is known.
+    /// The router's own address on each interface, where known.
     pub own_addresses: BTreeMap<u128, u128>,
     /// What is known of the addresses on each interface.
     own: OwnAddresses,
@@ -35,11 +35,11 @@ pub struct Space {
     layout: [(u32, u32, u32); Field::ALL.len()],
 }
 
-/// The most nodes of one proof: about 200 MiB.
+/// The most diagram nodes of one proof: about 200 MiB.
 pub(super) const NODES_MAX: usize = 6 << 20;
 
 impl Space {
-    /// Every packet of a family over these interfaces.
+    /// A space for a family and these interfaces.
     pub fn new(family: IpFamily, interfaces: Interfaces) -> Space {
         let interface_bits = usize::BITS - (interfaces.len() - 1).leading_zeros();
         let mut layout = [(0, 1, 0); Field::ALL.len()];
@@ -68,13 +68,12 @@ impl Space {
         }
     }
 
-    /// Notes what is known of the addresses on each interface.
+    /// Sets what is known of the addresses on each interface.
     pub fn know_own(&mut self, own: OwnAddresses) {
         self.own = own;
     }
 
-    /// Whether a destination is the router's own on an interface; None where that is
-    /// not known.
+    /// Whether a destination is the router's own on an interface; None if unknown.
     pub fn is_local(&self, interface: u128, destination: u128) -> Option<bool> {
         if self.is_nobodys(destination) {
             return Some(false);
@@ -91,7 +90,7 @@ impl Space {
         }
     }
 
-    /// Whether an address is no single host's: a group, or everybody.
+    /// Whether an address is not a single host's: multicast or broadcast.
     fn is_nobodys(&self, address: u128) -> bool {
         let (first, last) = self.groups();
         (first..=last).contains(&address)
@@ -105,8 +104,9 @@ impl Space {
         }
     }
 
-    /// The packets in which what is known of the router's own addresses is so; of
-    /// packets of a connection it is left open, as their destination may be.
+    /// The packets whose [`Field::Local`] agrees with what is known of the router's own
+    /// addresses. For packets of existing connections it is left open, since their
+    /// destinations may be rewritten.
     pub fn local_as_known(&mut self) -> Set {
         let all: Vec<u128> = self
             .own
@@ -114,8 +114,8 @@ impl Space {
             .values()
             .flat_map(|it| it.own.clone())
             .collect();
-        // A group's type is MULTICAST, and everybody's BROADCAST, on whichever interface
-        // (__inet_dev_addr_type in net/ipv4/fib_frontend.c, ipv6_addr_type).
+        // Multicast addresses have type MULTICAST and broadcast ones BROADCAST, on any
+        // interface (__inet_dev_addr_type in net/ipv4/fib_frontend.c, ipv6_addr_type).
         let (first, last) = self.groups();
         let groups = self.range(Field::Destination, first, last);
         let everybody = match self.family {
@@ -141,7 +141,7 @@ impl Space {
         !self.diagrams.and(wrong, new)
     }
 
-    /// How wide a field is, in bits.
+    /// The width of a field in bits.
     pub fn bits_of(&self, field: Field) -> u32 {
         self.layout[field as usize].2
     }
@@ -151,14 +151,13 @@ impl Space {
         u128::MAX >> (128 - self.bits_of(field))
     }
 
-    /// The variables of a field from its highest bit, each with that bit's
-    /// weight.
+    /// The variables of a field from its highest bit down, each with the bit's weight.
     fn variables(&self, field: Field) -> impl DoubleEndedIterator<Item = (u32, u128)> + use<> {
         let (start, stride, bits) = self.layout[field as usize];
         (0..bits).map(move |bit| (start + bit * stride, 1 << (bits - 1 - bit)))
     }
 
-    /// The field that a variable is a bit of.
+    /// The field that a variable belongs to.
     fn field_of(&self, variable: u32) -> Option<Field> {
         Field::ALL.into_iter().find(|field| {
             let (start, stride, bits) = self.layout[*field as usize];
@@ -168,13 +167,13 @@ impl Space {
         })
     }
 
-    /// The packets whose field is from `first` to `last`; of hardware addresses,
-    /// one alone.
+    /// The packets whose field is between `first` and `last`, both included; for hardware
+    /// addresses the two must be equal.
     pub fn range(&mut self, field: Field, first: u128, last: u128) -> Set {
         self.range_within(Set::FULL, field, first, last)
     }
 
-    /// The packets of a set whose field is from `first` to `last`.
+    /// The packets of a set whose field is between `first` and `last`, both included.
     pub fn range_within(&mut self, set: Set, field: Field, first: u128, last: u128) -> Set {
         if field == Field::Mac {
             return match self.hardware_code(first, last) {
@@ -188,15 +187,15 @@ impl Space {
         let last = last.min(self.highest(field));
         let differing = first ^ last;
         if differing & differing.wrapping_add(1) == 0 && first & differing == 0 {
-            // All that begin with the same bits.
+            // All values that begin with the same bits.
             return self.masked_within(set, field, !differing, first);
         }
         let range = self.between(field, first, last);
         self.diagrams.and(set, range)
     }
 
-    /// What stands for one hardware address; for several, and for one too many,
-    /// there is none, and no set says anything from then on.
+    /// The code of one hardware address. If this is a range, or there are no codes left,
+    /// returns None and makes every set invalid from then on.
     fn hardware_code(&mut self, first: u128, last: u128) -> Option<u128> {
         let code = self.hardware.code(first).filter(|_| first == last);
         if code.is_none() {
@@ -220,17 +219,17 @@ impl Space {
         self.diagrams.and(from, to)
     }
 
-    /// The packets whose field, which is not that of hardware addresses, is
-    /// `value` in the bits of `mask`.
+    /// The packets whose field has the bits of `value` where `mask` is set. Not for
+    /// hardware addresses.
     pub fn masked(&mut self, field: Field, mask: u128, value: u128) -> Set {
         self.masked_within(Set::FULL, field, mask, value)
     }
 
-    /// The same, of the packets of a set.
+    /// Like `masked`, among the packets of a set.
     pub fn masked_within(&mut self, set: Set, field: Field, mask: u128, value: u128) -> Set {
         let (start, stride, bits) = self.layout[field as usize];
         let is_below = self.diagrams.top(set) >= start + stride * bits;
-        // What lies below is put under the new nodes as it is.
+        // What lies below is attached to the new nodes unchanged.
         let mut masked = if is_below { set } else { Set::FULL };
         for (variable, weight) in self.variables(field).rev() {
             if mask & weight != 0 {
@@ -251,8 +250,8 @@ impl Space {
         self.range(field, value, value)
     }
 
-    /// The packets whose field is as in this one; of hardware addresses that nobody
-    /// names, such a one.
+    /// The packets whose field is that of this packet; an unnamed hardware address stands
+    /// for all unnamed ones.
     pub fn like(&mut self, field: Field, packet: &Packet) -> Set {
         match field {
             Field::Mac => {
@@ -263,9 +262,8 @@ impl Space {
         }
     }
 
-    /// The hardware addresses that somebody names and packets of a set, which is
-    /// over them alone, have, and those that they do not; and whether they have
-    /// those that nobody names.
+    /// For a set over hardware addresses alone: the named addresses in it, the named ones
+    /// not in it, and whether it has the unnamed ones.
     pub fn hardware_of(&self, set: Set) -> (Vec<u128>, Vec<u128>, bool) {
         let has = |code: u128| {
             let mut at = set;
@@ -281,13 +279,13 @@ impl Space {
         (addresses(inside), addresses(outside), has(Hardware::OTHERS))
     }
 
-    /// The packets whose field is one of these.
+    /// The packets whose field is one of these values.
     pub fn one_of(&mut self, field: Field, values: &[u128]) -> Set {
         self.in_ranges(field, values.iter().map(|value| (*value, *value)))
     }
 
-    /// The packets whose field is in one of these ranges; of hardware addresses,
-    /// each of them one.
+    /// The packets whose field is in one of these ranges; for hardware addresses each must
+    /// be a single one.
     pub fn in_ranges(
         &mut self,
         field: Field,
@@ -299,10 +297,10 @@ impl Space {
         self.by_value(field, parts.collect())
     }
 
-    /// The packets that are in the set that goes with their field's value: sets of
-    /// fields below it, each with the first and the last of its values. Of values
-    /// in several ranges, all that go with them. The diagram is made at once and
-    /// not range by range, so that nothing is made that is not part of it.
+    /// The packets that are in the set that belongs to their field's value. Each part is a
+    /// set over lower fields with the first and last value that it belongs to; if ranges
+    /// overlap, their sets are united. Builds the diagram in one pass and not range by
+    /// range, so that it makes no node that is not part of the result.
     pub fn by_value(&mut self, field: Field, mut parts: Vec<(u128, u128, Set)>) -> Set {
         if field == Field::Mac {
             for (first, last, _) in &mut parts {
@@ -316,7 +314,7 @@ impl Space {
         self.by_value_below(field, (0, highest), &parts)
     }
 
-    /// The same for the values that begin with the same bits.
+    /// Like `by_value`, for the values that begin with the same bits.
     fn by_value_below(
         &mut self,
         field: Field,
@@ -336,8 +334,8 @@ impl Space {
             return Set::FULL;
         }
         let middle = first + (last - first) / 2;
-        // In order of their beginnings, so those of the lower half come first; some
-        // of them may reach into the upper one.
+        // Sorted by their starts, so those of the lower half come first; some of these may
+        // extend into the upper half.
         let below = parts.partition_point(|(begin, ..)| *begin <= middle);
         let low = self.by_value_below(field, (first, middle), &parts[..below]);
         let reaching = parts.iter().filter(|(_, end, _)| *end > middle);
@@ -348,19 +346,19 @@ impl Space {
         self.diagrams.make(start + bit * stride, low, high)
     }
 
-    /// The packets in these states.
+    /// The packets in one of these states.
     pub fn states(&mut self, states: &[State]) -> Set {
         let values: Vec<u128> = states.iter().map(|state| *state as u128).collect();
         self.one_of(Field::State, &values)
     }
 
-    /// Those of all sets.
+    /// The packets that are in all of these sets.
     pub fn all(&mut self, sets: &[Set]) -> Set {
         sets.iter()
             .fold(Set::FULL, |all, set| self.diagrams.and(all, *set))
     }
 
-    /// What is in both.
+    /// The intersection.
     pub fn and(&mut self, a: Bounds, b: Bounds) -> Bounds {
         let may = self.diagrams.and(a.may, b.may);
         let must = match a.is_exact() && b.is_exact() {
@@ -370,12 +368,12 @@ impl Space {
         Bounds { may, must }
     }
 
-    /// What is in either.
+    /// The union.
     pub fn or(&mut self, a: Bounds, b: Bounds) -> Bounds {
         self.and(a.complement(), b.complement()).complement()
     }
 
-    /// What is in the first and not in the second.
+    /// The difference: what is in the first and not in the second.
     pub fn minus(&mut self, a: Bounds, b: Bounds) -> Bounds {
         self.and(a, b.complement())
     }

@@ -1,8 +1,8 @@
-//! What is known of the router's own addresses, interface by interface.
+//! The router's own addresses, by interface, as far as they are known.
 
 use std::collections::BTreeMap;
 
-/// What is known of the router's own addresses.
+/// The router's own addresses, as far as they are known.
 #[derive(Debug, Clone, Default)]
 pub struct OwnAddresses {
     pub(super) there: BTreeMap<u128, OwnOnInterface>,
@@ -16,8 +16,8 @@ pub(super) struct OwnOnInterface {
 }
 
 impl OwnAddresses {
-    /// Adds an interface with the router's addresses on it and the broadcast
-    /// addresses of their networks.
+    /// Adds an interface with the router's addresses on it and the broadcast addresses of
+    /// their networks.
     pub fn add(&mut self, interface: u128, own: Vec<u128>, nobodys: Vec<u128>) {
         let there = OwnOnInterface { own, nobodys };
         self.there.insert(interface, there);

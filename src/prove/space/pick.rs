@@ -1,4 +1,4 @@
-//! Looking into a set: a packet of it, its rows, its ranges of a field.
+//! Reading a set: a packet in it, its rows, the values of a field.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ impl Space {
         at == Set::FULL
     }
 
-    /// A packet of the set, 0 wherever it may be; None if the set is empty.
+    /// A packet of the set, with 0 for every bit that can be 0; None if the set is empty.
     pub fn pick(&self, set: Set) -> Option<Packet> {
         if set.is_empty() {
             return None;
@@ -51,8 +51,8 @@ impl Space {
         Some(packet)
     }
 
-    /// A packet of the set that is also in as many of the wished-for sets as can
-    /// be, the first ones first.
+    /// A packet of the set that is also in as many of the wished-for sets as possible;
+    /// earlier wishes take precedence.
     pub fn pick_like(&mut self, set: Set, wishes: &[Set]) -> Option<Packet> {
         let wished = wishes.iter().fold(set, |set, wish| {
             let both = self.diagrams.and(set, *wish);
@@ -61,8 +61,8 @@ impl Space {
         self.pick(wished)
     }
 
-    /// The destinations that sources reach, in a set over these two fields: each
-    /// set of destinations with the sources that reach just those.
+    /// For a set over source and destination: each distinct set of destinations, with the
+    /// sources that reach exactly these.
     pub fn rows(&mut self, set: Set) -> BTreeMap<Set, Set> {
         let (start, stride, bits) = self.layout[Field::Source as usize];
         let mut known: BTreeMap<Set, BTreeMap<Set, Set>> = BTreeMap::new();
@@ -100,8 +100,7 @@ impl Space {
         rows
     }
 
-    /// The values of a field that packets of a set have, as ranges in order. The
-    /// set must be over this field alone.
+    /// The values of a field in a set over this field alone, as ranges in ascending order.
     pub fn ranges(&self, set: Set, field: Field) -> Vec<(u128, u128)> {
         let mut ranges: Vec<(u128, u128)> = Vec::new();
         let highest = self.highest(field);

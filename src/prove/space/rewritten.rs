@@ -1,11 +1,11 @@
-//! What becomes of a set when a field of its packets is rewritten.
+//! Sets of packets with a field rewritten.
 
 use super::Space;
 use crate::prove::diagram::Set;
 use crate::prove::packet::Field;
 
 impl Space {
-    /// The set with any value in these fields.
+    /// The set with these fields set to any value.
     pub fn forget(&mut self, set: Set, fields: &[Field]) -> Set {
         match fields {
             [] => set,
@@ -13,8 +13,8 @@ impl Space {
         }
     }
 
-    /// The set with some fields forgotten and others moved to their twins,
-    /// which must be among the forgotten.
+    /// Moves fields to their twins. The `forgotten` fields, which must include the twins,
+    /// lose their values first.
     pub(super) fn moved(&mut self, set: Set, forgotten: &[Field], to_twin: &[Field]) -> Set {
         let spans = |fields: &[Field]| -> Vec<(u32, u32, u32)> {
             fields.iter().map(|f| self.layout[*f as usize]).collect()
@@ -38,8 +38,8 @@ impl Space {
         })
     }
 
-    /// What becomes of a set when the bits of a mask, in each packet's field, are
-    /// set to those of a value.
+    /// The set after those bits of each packet's field that are set in `mask` are set to
+    /// those of `value`.
     pub fn assigned(&mut self, set: Set, field: Field, mask: u128, value: u128) -> Set {
         let bits: Vec<u32> = self
             .variables(field)
@@ -53,8 +53,8 @@ impl Space {
         self.diagrams.and(free, value)
     }
 
-    /// What becomes of a set when each packet's destination is rewritten to one
-    /// in `to`, a set over destination and its port. The fields of `kept` stay.
+    /// The set after each packet's destination is rewritten to one in `to`, a set over the
+    /// destination and its port. The fields of `kept` stay as they are.
     pub fn redirected(&mut self, set: Set, to: Set, kept: &[Field]) -> Set {
         let set = self.moved(
             set,
@@ -76,7 +76,7 @@ impl Space {
         changed
     }
 
-    /// The destinations of a set as they were before they were rewritten.
+    /// The set with the destinations as they were before they were rewritten.
     pub fn back(&mut self, set: Set) -> Set {
         let layout = |field: Field| self.layout[field as usize];
         let within = |(start, stride, bits): (u32, u32, u32), variable: u32| {
@@ -97,8 +97,7 @@ impl Space {
         })
     }
 
-    /// The packets whose source is an address of the connection that they are
-    /// about.
+    /// The packets whose source is this address of the connection that they are about.
     pub fn source_is(&mut self, address: Field) -> Set {
         let (start, ..) = self.layout[Field::Source as usize];
         let (other, ..) = self.layout[address as usize];
