@@ -179,6 +179,40 @@ fn rules_and_labels_are_not_made_of_debug() -> Done {
 }
 
 /// The reader itself: groups over lines, `super` and comments.
+/// One word for one thing: a reader who meets a type need not ask which it is.
+#[test]
+fn no_type_name_stands_twice() -> Done {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in texts()? {
+        for (number, line) in text.lines().enumerate() {
+            let declared = line.strip_prefix("pub").map_or(line, |rest| {
+                let rest = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+                rest.map_or(&line[3..], |(_, rest)| rest)
+            });
+            let mut words = declared.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let is_type = |word: &str| ["struct", "enum", "trait", "type"].contains(&word);
+            let Some(keyword) = words.find(|word| !word.is_empty()) else {
+                continue;
+            };
+            if let Some(name) = words.next().filter(|_| is_type(keyword)) {
+                let place = format!("{file}:{}", number + 1);
+                places.entry(name.to_owned()).or_default().push(place);
+            }
+        }
+    }
+    assert!(places.len() > 200, "{} types", places.len());
+    let twice = places.iter().filter(|(_, places)| places.len() > 1);
+    let twice: Vec<String> = twice
+        .map(|(name, places)| format!("{name}: {}", places.join(", ")))
+        .collect();
+    assert!(
+        twice.is_empty(),
+        "give each type a name of its own:\n{}",
+        twice.join("\n")
+    );
+    Ok(())
+}
+
 #[test]
 fn paths_are_read_with_their_lines() {
     let text = "//! std::fs\nuse std::{\n    io,\n    fs::{self, File as F},\n};\n\

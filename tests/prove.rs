@@ -95,7 +95,7 @@ fn the_example_differs_from_the_article_as_it_is_said() -> Result<(), Box<dyn Er
         found
             .changes
             .iter()
-            .all(|change| change.outcome != prove::Outcome::LetThrough)
+            .all(|change| change.outcome != prove::VerdictOutcome::LetThrough)
     );
     // The router's own errors have a rate, and what cameras open has a bound.
     let ways = found.doubts.iter().map(|change| change.way);

@@ -218,7 +218,7 @@ impl fmt::Display for Outcome {
 }
 
 fn applied(f: &mut fmt::Formatter<'_>, made: &[Made], missing: &[String]) -> fmt::Result {
-    let count = Count(made.len());
+    let count = Counted(made.len());
     match missing {
         [] => write!(f, "Applied: {count}"),
         _ => write!(f, "Applied, incomplete: {}; {count}", missing.join("; ")),
@@ -226,9 +226,9 @@ fn applied(f: &mut fmt::Formatter<'_>, made: &[Made], missing: &[String]) -> fmt
 }
 
 /// A number of changes, in words.
-struct Count(usize);
+struct Counted(usize);
 
-impl fmt::Display for Count {
+impl fmt::Display for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => f.write_str("nothing had to change"),

@@ -26,7 +26,7 @@ source, or a copy, and gives an example of each. Exit code 1 if there are any.",
 );
 
 /// The rules of each family that a file has.
-type Rules = Vec<(IpFamily, Ruleset)>;
+type ComparedRules = Vec<(IpFamily, Ruleset)>;
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let [old, new] = given.operands() else {
@@ -46,7 +46,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(report(&from, &to))
 }
 
-fn rules(path: &str) -> Result<Rules, CliError> {
+fn rules(path: &str) -> Result<ComparedRules, CliError> {
     let text = text_file::read(path)?;
     if is_dump(&text) {
         let (rules, family) = dump_of(path, &text)?;
@@ -69,7 +69,7 @@ fn is_dump(text: &str) -> bool {
         .is_none_or(|line| line.starts_with(['*', ':', '-']))
 }
 
-fn report(old: &Rules, new: &Rules) -> ExitCode {
+fn report(old: &ComparedRules, new: &ComparedRules) -> ExitCode {
     let mut same = true;
     for (family, before) in old {
         let Some((_, after)) = new.iter().find(|(known, _)| known == family) else {

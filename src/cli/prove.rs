@@ -58,7 +58,7 @@ fn of_policy(given: &Given) -> Result<ExitCode, CliError> {
 
 fn of_dump(given: &Given, file: &str) -> Result<ExitCode, CliError> {
     let mut claims: Vec<ForeignClaim> = given.every(&CLAIM)?;
-    let chain = given.value(&CHAIN)?.map(|Chain(place)| place);
+    let chain = given.value(&CHAIN)?.map(|ChainArgument(place)| place);
     let (ruleset, family) = dump(file)?;
     let behind = needed_networks(given)?;
     let from = given.file(&NETWORKS).unwrap_or_default();
@@ -101,12 +101,12 @@ fn of_dump(given: &Given, file: &str) -> Result<ExitCode, CliError> {
 }
 
 /// A chain, as `--chain` names it.
-struct Chain(ChainPlace);
+struct ChainArgument(ChainPlace);
 
-impl FromStr for Chain {
+impl FromStr for ChainArgument {
     type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Chain, InvalidValue> {
+    fn from_str(text: &str) -> Result<ChainArgument, InvalidValue> {
         let wrong = InvalidValue("write a table and its chain: filter/FORWARD");
         let (table, chain) = text.split_once('/').ok_or(wrong)?;
         let mut tables = TableName::ALL.into_iter();
@@ -116,6 +116,6 @@ impl FromStr for Chain {
                 "what goes through it came in by no interface; name a chain that it does go through, as filter/FORWARD",
             ));
         }
-        Ok(Chain((table.ok_or(wrong)?, chain.to_owned())))
+        Ok(ChainArgument((table.ok_or(wrong)?, chain.to_owned())))
     }
 }

@@ -28,8 +28,8 @@ use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
 use crate::netfilter::{
-    CtStates, Interface, MULTIPORT_MAX, Match, Multiport, Negatable, Policy, PortSide, Protocol,
-    Rule, Ruleset, Table, TableName, Target, TcpFlags,
+    ChainPolicy, CtStates, Interface, MULTIPORT_MAX, Match, Multiport, Negatable, PortSide,
+    Protocol, Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
 use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, RulePurpose, Service, Zone};
 use crate::registry::icmpv6::counterpart;
@@ -158,14 +158,14 @@ impl<'a> Compiler<'a> {
     fn filter(&mut self) -> Table {
         let policy = self.policy;
         let output = match policy.egress {
-            Egress::Open => Policy::Accept,
-            Egress::Listed => Policy::Drop,
+            Egress::Open => ChainPolicy::Accept,
+            Egress::Listed => ChainPolicy::Drop,
         };
         let mut table = Table::with_policies(
             TableName::Filter,
             &[
-                ("INPUT", Policy::Drop),
-                ("FORWARD", Policy::Drop),
+                ("INPUT", ChainPolicy::Drop),
+                ("FORWARD", ChainPolicy::Drop),
                 ("OUTPUT", output),
             ],
         );
@@ -208,7 +208,7 @@ impl<'a> Compiler<'a> {
                 (Direction::Input, &prefixes.input),
                 (Direction::Forward, &prefixes.forward),
             ];
-            if output == Policy::Drop {
+            if output == ChainPolicy::Drop {
                 ends.push((Direction::Output, &prefixes.output));
             }
             for (direction, prefix) in ends {

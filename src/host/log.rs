@@ -53,9 +53,9 @@ pub fn start(verbose: bool) {
 /// a time: both stamp the line, and the crate's own formatters panic where the
 /// local time is not to be had.
 #[derive(Clone)]
-struct Line;
+struct LogLine;
 
-impl<T: Display> LogFormat<T> for Line {
+impl<T: Display> LogFormat<T> for LogLine {
     fn format<W: Write>(&self, w: &mut W, severity: Severity, message: T) -> syslog::Result<()> {
         let priority = Facility::LOG_DAEMON as u8 | severity as u8;
         // One write: a datagram, and a record of the kernel's log, is one line.
@@ -65,7 +65,7 @@ impl<T: Display> LogFormat<T> for Line {
 }
 
 struct SystemLog {
-    syslog: Mutex<Option<Logger<LoggerBackend, Line>>>,
+    syslog: Mutex<Option<Logger<LoggerBackend, LogLine>>>,
 }
 
 impl Log for SystemLog {
@@ -105,7 +105,7 @@ impl SystemLog {
         *slot = None;
         // A syslogd that does not accept, or does not read, must not hold up a boot.
         let mut logger =
-            time_limit::run(PATIENCE, || syslog::unix(Line)).map_err(syslog::Error::Io)??;
+            time_limit::run(PATIENCE, || syslog::unix(LogLine)).map_err(syslog::Error::Io)??;
         match &logger.backend {
             LoggerBackend::Unix(socket) => socket.set_write_timeout(Some(PATIENCE))?,
             LoggerBackend::UnixStream(stream) => {
@@ -141,10 +141,14 @@ fn to_kmsg(level: Level, message: &str) -> syslog::Result<()> {
         .custom_flags(libc::O_NONBLOCK)
         .open("/dev/kmsg")
         .map_err(syslog::Error::Io)?;
-    send(&mut Logger::new(kmsg, Line), level, message)
+    send(&mut Logger::new(kmsg, LogLine), level, message)
 }
 
-fn send<W: Write>(logger: &mut Logger<W, Line>, level: Level, message: &str) -> syslog::Result<()> {
+fn send<W: Write>(
+    logger: &mut Logger<W, LogLine>,
+    level: Level,
+    message: &str,
+) -> syslog::Result<()> {
     match level {
         Level::Error => logger.err(message),
         Level::Warn => logger.warning(message),

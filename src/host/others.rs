@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::nfnetlink::{Netfilter, Request};
 use super::process;
-use crate::netfilter::{Policy, parse};
+use crate::netfilter::{ChainPolicy, parse};
 
 /// A table that is not seen through our iptables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +139,8 @@ fn legacy(family: &str, program: &str) -> Vec<OtherTable> {
             .chains
             .iter()
             .filter_map(|chain| match chain.policy? {
-                Policy::Accept => Some(chain.name.to_string()),
-                Policy::Drop => Some(format!("{} DROP", chain.name)),
+                ChainPolicy::Accept => Some(chain.name.to_string()),
+                ChainPolicy::Drop => Some(format!("{} DROP", chain.name)),
             })
             .collect(),
         rules: table.chains.iter().map(|chain| chain.rules.len()).sum(),

@@ -85,14 +85,14 @@ impl Folder {
     /// As [`Folder::open`].
     pub(crate) fn folder(self, path: &OsStr) -> Result<Folder, TrustError> {
         match walk(self, path)? {
-            End::Folder(folder) => {
+            PathEnd::Folder(folder) => {
                 // On the way a sticky folder of everybody's will do, where each keeps
                 // what is his; in the last one even a name that is not there counts.
                 let mode = folder.look_at_itself()?.st_mode;
                 not_writable("folder", &folder.path, mode)?;
                 Ok(folder)
             }
-            End::Other { folder, name, .. } => Err(folder.cannot_open(&name, Errno::ENOTDIR)),
+            PathEnd::Other { folder, name, .. } => Err(folder.cannot_open(&name, Errno::ENOTDIR)),
         }
     }
 
@@ -102,13 +102,13 @@ impl Folder {
     /// It cannot be opened, is something else, or somebody else can change it.
     pub(crate) fn file(&self, name: &OsStr) -> Result<File, TrustError> {
         match walk(self.again()?, name)? {
-            End::Folder(folder) => Err(TrustError::NotAFile { path: folder.path }),
-            End::Other { kind, folder, name } if kind != SFlag::S_IFREG => {
+            PathEnd::Folder(folder) => Err(TrustError::NotAFile { path: folder.path }),
+            PathEnd::Other { kind, folder, name } if kind != SFlag::S_IFREG => {
                 Err(TrustError::NotAFile {
                     path: folder.path.join(name),
                 })
             }
-            End::Other { folder, name, .. } => folder.regular_file(&name),
+            PathEnd::Other { folder, name, .. } => folder.regular_file(&name),
         }
     }
 
@@ -224,7 +224,7 @@ impl Folder {
 }
 
 /// Where a path ends.
-enum End {
+enum PathEnd {
     Folder(Folder),
     Other {
         folder: Folder,
@@ -234,22 +234,22 @@ enum End {
 }
 
 /// One step of a path.
-enum Step {
+enum PathStep {
     ToRoot,
     Into(OsString),
 }
 
-fn walk(start: Folder, path: &OsStr) -> Result<End, TrustError> {
+fn walk(start: Folder, path: &OsStr) -> Result<PathEnd, TrustError> {
     let mut folder = start;
     let mut left = steps(Path::new(path));
     let mut links = 0;
     while let Some(step) = left.pop() {
         let name = match step {
-            Step::ToRoot => {
+            PathStep::ToRoot => {
                 folder = Folder::root()?;
                 continue;
             }
-            Step::Into(name) => name,
+            PathStep::Into(name) => name,
         };
         let (handle, found) = folder.look(&name)?;
         match kind(&found) {
@@ -270,22 +270,22 @@ fn walk(start: Folder, path: &OsStr) -> Result<End, TrustError> {
                 folder = Folder { handle, path };
                 folder.look_at_itself()?;
             }
-            kind if left.is_empty() => return Ok(End::Other { folder, name, kind }),
+            kind if left.is_empty() => return Ok(PathEnd::Other { folder, name, kind }),
             _ => return Err(folder.cannot_open(&name, Errno::ENOTDIR)),
         }
     }
-    Ok(End::Folder(folder))
+    Ok(PathEnd::Folder(folder))
 }
 
 /// The steps of a path, the first one last.
-fn steps(path: &Path) -> Vec<Step> {
+fn steps(path: &Path) -> Vec<PathStep> {
     let steps = path.components().filter_map(|component| match component {
-        Component::RootDir | Component::Prefix(_) => Some(Step::ToRoot),
+        Component::RootDir | Component::Prefix(_) => Some(PathStep::ToRoot),
         Component::CurDir => None,
-        Component::ParentDir => Some(Step::Into("..".into())),
-        Component::Normal(name) => Some(Step::Into(name.to_owned())),
+        Component::ParentDir => Some(PathStep::Into("..".into())),
+        Component::Normal(name) => Some(PathStep::Into(name.to_owned())),
     });
-    let mut steps: Vec<Step> = steps.collect();
+    let mut steps: Vec<PathStep> = steps.collect();
     steps.reverse();
     steps
 }

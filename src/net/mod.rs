@@ -253,7 +253,8 @@ impl Current {
     pub fn earlier_bridge_of(&self, link: &Link) -> Option<&str> {
         let controller = link.controller.as_ref().filter(|_| link.isolated)?;
         let mut links = self.links.iter();
-        let bridge = links.find(|there| there.name == *controller && there.kind == Kind::Bridge)?;
+        let bridge =
+            links.find(|there| there.name == *controller && there.kind == LinkType::Bridge)?;
         Some(&bridge.name)
     }
 }
@@ -303,7 +304,7 @@ pub fn own_ports(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
         let mut links = current.links.iter();
         links.any(|link| {
             let is_ours = link.addresses.iter().any(|held| held.ours);
-            link.name == bridge && link.kind == Kind::Bridge && (is_ours || named(bridge))
+            link.name == bridge && link.kind == LinkType::Bridge && (is_ours || named(bridge))
         })
     };
     let ports = current
@@ -327,7 +328,7 @@ pub struct Link {
     /// Where its device is under /sys/devices; virtual links have none.
     pub path: Option<String>,
     /// What kind it is.
-    pub kind: Kind,
+    pub kind: LinkType,
     /// Its type as `ip link add type` has it; a device has none.
     pub link_type: Option<String>,
     /// The link that it is a port of: a bridge, a bond, an Open vSwitch.
@@ -360,7 +361,7 @@ pub struct Link {
 
 /// The kinds of link that matter here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum LinkType {
     /// A device, or a kind that we do not make.
     #[default]
     Other,

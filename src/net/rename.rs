@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Current, Device, Diff, Kind, Link, NetworkChange, NetworkError, Wanted};
+use super::{Current, Device, Diff, Link, LinkType, NetworkChange, NetworkError, Wanted};
 use crate::name::InterfaceName;
 
 /// Finds the devices that go by hardware address or path and renames them; what
@@ -65,7 +65,7 @@ pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) ->
 /// Whether a link is the device that a file means, whatever it is called.
 pub(super) fn is_device(there: &Link, device: &Device) -> bool {
     // A VLAN or bridge has the hardware address of the device below it.
-    let is_physical = there.kind == Kind::Other;
+    let is_physical = there.kind == LinkType::Other;
     match device {
         Device::Named => true,
         Device::Mac(mac) => is_physical && there.mac == Some(*mac),

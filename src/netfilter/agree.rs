@@ -10,7 +10,7 @@ use super::{Rule, Ruleset, Table, TableName};
 /// stands in it. Where it is not, what differs is for `differences` to tell,
 /// which also knows words that mean the same.
 pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
-    let mut wanted = Wanted::default();
+    let mut wanted = WantedText::default();
     let mut seen: Vec<TableName> = Vec::new();
     for line in text.lines() {
         if line.is_empty() || line.starts_with('#') {
@@ -21,7 +21,7 @@ pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
                 return false;
             };
             seen.push(name);
-            wanted = Wanted::of(ruleset.table(name));
+            wanted = WantedText::of(ruleset.table(name));
         } else if line == "COMMIT" {
             if !wanted.is_met() {
                 return false;
@@ -39,24 +39,24 @@ pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
 
 /// What is still to come of one table.
 #[derive(Default)]
-struct Wanted {
-    chains: HashMap<String, Chain>,
+struct WantedText {
+    chains: HashMap<String, WantedChain>,
     declared: usize,
 }
 
-struct Chain {
+struct WantedChain {
     policy: &'static str,
     rules: std::vec::IntoIter<Rule>,
 }
 
-impl Wanted {
-    fn of(table: Table) -> Wanted {
+impl WantedText {
+    fn of(table: Table) -> WantedText {
         let chains = table.chains.into_iter().map(|chain| {
             let policy = chain.policy.map_or("-", policy_word);
             let rules = chain.rules.into_iter();
-            (chain.name.to_string(), Chain { policy, rules })
+            (chain.name.to_string(), WantedChain { policy, rules })
         });
-        Wanted {
+        WantedText {
             chains: chains.collect(),
             declared: 0,
         }
@@ -83,7 +83,7 @@ impl Wanted {
     }
 
     fn is_met(&self) -> bool {
-        let empty = |chain: &Chain| chain.rules.len() == 0;
+        let empty = |chain: &WantedChain| chain.rules.len() == 0;
         self.declared == self.chains.len() && self.chains.values().all(empty)
     }
 }

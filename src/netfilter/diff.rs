@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::render::{policy_word, rule_text};
-use super::{Chain, Policy, Rule, Ruleset, Table, TableName};
+use super::{Chain, ChainPolicy, Rule, Ruleset, Table, TableName};
 use crate::name::ChainName;
 
 /// One difference; its text names the rule and, by the rule's comment, the
@@ -20,9 +20,9 @@ pub struct Difference {
 enum What {
     ChainMissing,
     ChainUnexpected,
-    Policy {
-        wanted: Option<Policy>,
-        found: Option<Policy>,
+    ChainPolicy {
+        wanted: Option<ChainPolicy>,
+        found: Option<ChainPolicy>,
     },
     RuleMissing(String),
     RuleUnexpected(String),
@@ -39,11 +39,11 @@ impl Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (table, chain) = (self.table.as_str(), &self.chain);
-        let word = |policy: &Option<Policy>| policy.map_or("none", policy_word);
+        let word = |policy: &Option<ChainPolicy>| policy.map_or("none", policy_word);
         match &self.what {
             What::ChainMissing => write!(f, "table {table}: chain {chain} is missing"),
             What::ChainUnexpected => write!(f, "table {table}: chain {chain} is not ours"),
-            What::Policy { wanted, found } => write!(
+            What::ChainPolicy { wanted, found } => write!(
                 f,
                 "table {table}: the policy of {chain} is {}, not {}",
                 word(found),
@@ -88,7 +88,7 @@ fn table(name: TableName, wanted: &Table, found: &Table, differences: &mut Vec<D
         };
         if chain.policy != there.policy {
             let (wanted, found) = (chain.policy, there.policy);
-            add(chain, What::Policy { wanted, found });
+            add(chain, What::ChainPolicy { wanted, found });
         }
         for what in rules(&chain.rules, &there.rules) {
             add(chain, what);

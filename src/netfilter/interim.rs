@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::count::same_but_for_comment;
-use super::{Chain, Match, Policy, Rule, Ruleset, Table, TableName, Target};
+use super::{Chain, ChainPolicy, Match, Rule, Ruleset, Table, TableName, Target};
 use crate::name::ChainName;
 
 /// A filter table that passes nothing that not both rulesets pass: the rules
@@ -39,11 +39,15 @@ pub fn interim_filter(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
         chain.rules = both.map(|(rule, _)| rule).collect();
         let accepts = |table: &Table| {
             let is_open =
-                |chain: &Chain| chain.policy == Some(Policy::Accept) && chain.rules.is_empty();
+                |chain: &Chain| chain.policy == Some(ChainPolicy::Accept) && chain.rules.is_empty();
             table.chain(name).is_none_or(is_open)
         };
         let open = accepts(&old) && accepts(&new);
-        chain.policy = Some(if open { Policy::Accept } else { Policy::Drop });
+        chain.policy = Some(if open {
+            ChainPolicy::Accept
+        } else {
+            ChainPolicy::Drop
+        });
     }
     let counted: BTreeSet<&ChainName> = counts(&old).map(|(_, name)| name).collect();
     for chain in &new.chains {

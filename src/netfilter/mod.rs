@@ -101,14 +101,14 @@ pub struct Chain {
     /// Its name.
     pub name: ChainName,
     /// What becomes of a packet that no rule decides; None for a chain of our own.
-    pub policy: Option<Policy>,
+    pub policy: Option<ChainPolicy>,
     /// First match decides.
     pub rules: Vec<Rule>,
 }
 
 /// The policy of a built-in chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
+pub enum ChainPolicy {
     /// Let it through.
     Accept,
     /// Drop it.
@@ -160,21 +160,21 @@ pub struct Rule {
     /// What becomes of the packet; None counts and goes on.
     pub target: Option<Target>,
     /// Where it stands in somebody's text.
-    pub line: Line,
+    pub line: TextLine,
 }
 
 /// A line of a text, from 1; 0 where there is none. It is no part of what a rule
 /// says: rules on different lines are the same.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Line(pub usize);
+pub struct TextLine(pub usize);
 
-impl PartialEq for Line {
-    fn eq(&self, _: &Line) -> bool {
+impl PartialEq for TextLine {
+    fn eq(&self, _: &TextLine) -> bool {
         true
     }
 }
 
-impl Eq for Line {}
+impl Eq for TextLine {}
 
 /// An interface as a rule names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,7 +234,7 @@ impl Rule {
             protocol: None,
             matches: Vec::new(),
             target: None,
-            line: Line::default(),
+            line: TextLine::default(),
         }
     }
 
@@ -262,12 +262,12 @@ impl Rule {
 impl Table {
     /// A table with its built-in chains, empty, with these policies. A chain
     /// that is not in `policies` accepts.
-    pub fn with_policies(name: TableName, policies: &[(&str, Policy)]) -> Table {
+    pub fn with_policies(name: TableName, policies: &[(&str, ChainPolicy)]) -> Table {
         let chains = name.builtin_chains().iter().filter_map(|builtin| {
             let policy = policies
                 .iter()
                 .find(|(chain, _)| chain == builtin)
-                .map_or(Policy::Accept, |(_, policy)| *policy);
+                .map_or(ChainPolicy::Accept, |(_, policy)| *policy);
             Some(Chain {
                 name: ChainName::try_from(*builtin).ok()?,
                 policy: Some(policy),
@@ -310,7 +310,7 @@ impl Table {
 impl Ruleset {
     /// The closed box: all of filter drops, and there is no rule.
     pub fn sealed() -> Ruleset {
-        let drop = |chain| (chain, Policy::Drop);
+        let drop = |chain| (chain, ChainPolicy::Drop);
         let mut ruleset = Ruleset::default();
         ruleset.set(
             TableName::Filter,
@@ -347,7 +347,7 @@ impl Ruleset {
         ["INPUT", "FORWARD"].iter().all(|name| {
             filter
                 .chain(name)
-                .is_some_and(|chain| chain.policy == Some(Policy::Drop))
+                .is_some_and(|chain| chain.policy == Some(ChainPolicy::Drop))
         })
     }
 }

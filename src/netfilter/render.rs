@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::{
-    Count, Counters, Interface, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table,
+    ChainPolicy, Count, Counters, Interface, Match, Negatable, Protocol, Rule, Ruleset, Table,
     TableName, Target,
 };
 
@@ -52,10 +52,10 @@ fn table(text: &mut String, name: TableName, table: &Table, counters: Option<&Co
 }
 
 /// A policy as iptables writes it.
-pub(super) fn policy_word(policy: Policy) -> &'static str {
+pub(super) fn policy_word(policy: ChainPolicy) -> &'static str {
     match policy {
-        Policy::Accept => "ACCEPT",
-        Policy::Drop => "DROP",
+        ChainPolicy::Accept => "ACCEPT",
+        ChainPolicy::Drop => "DROP",
     }
 }
 

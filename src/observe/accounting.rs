@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::netfilter::{
-    Count, CountedTogether, Counters, Match, Policy, Rule, Ruleset, Table, TableName, Target,
+    ChainPolicy, Count, CountedTogether, Counters, Match, Rule, Ruleset, Table, TableName, Target,
 };
 use crate::policy::{RuleLabel, RulePurpose};
 
@@ -20,7 +20,7 @@ pub struct Accounting {
     /// In the order of the file.
     pub allow: Vec<AllowLine>,
     /// In the order of the file.
-    pub cameras: Vec<Camera>,
+    pub cameras: Vec<CameraCount>,
     /// By reason.
     pub drops: Vec<Drop>,
 }
@@ -40,7 +40,7 @@ pub struct AllowLine {
 
 /// A camera that the file names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Camera {
+pub struct CameraCount {
     /// `FILE:LINE`
     pub line: String,
     /// Its name.
@@ -65,7 +65,7 @@ pub struct Drop {
 }
 
 /// Where a rule is, and the services that come to its chain for their limits.
-type RulePlace<'a> = (TableName, &'a str, Option<&'a str>);
+type CountedRule<'a> = (TableName, &'a str, Option<&'a str>);
 
 impl Accounting {
     /// What these rulesets counted, families added up.
@@ -90,7 +90,7 @@ impl Accounting {
                         };
                         accounting.rule(&mut places, place, rule, lets_through, count);
                     }
-                    if chain.policy == Some(Policy::Drop) {
+                    if chain.policy == Some(ChainPolicy::Drop) {
                         let count = counters.policy(name, called);
                         accounting.drop(&mut places, "not allowed", called, count);
                     }
@@ -103,7 +103,7 @@ impl Accounting {
     fn rule(
         &mut self,
         places: &mut Places,
-        place: RulePlace<'_>,
+        place: CountedRule<'_>,
         rule: &Rule,
         lets_through: bool,
         count: Count,
@@ -144,7 +144,7 @@ impl Accounting {
                 }),
             ) if table == TableName::Raw => {
                 let index = *places.cameras.entry(comment.to_owned()).or_insert_with(|| {
-                    self.cameras.push(Camera {
+                    self.cameras.push(CameraCount {
                         line,
                         name,
                         packets: 0,

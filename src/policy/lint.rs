@@ -14,12 +14,12 @@ use crate::name::CameraName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     origin: Origin,
-    kind: Kind,
+    kind: WarningKind,
     what: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum WarningKind {
     /// Probably a mistake.
     Warning,
     /// As it should be, and good to know.
@@ -29,8 +29,8 @@ enum Kind {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Warning => "warning",
-            Kind::Note => "note",
+            WarningKind::Warning => "warning",
+            WarningKind::Note => "note",
         };
         write!(f, "{}: {kind}: {}", self.origin, self.what)
     }
@@ -44,7 +44,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
         let mut add = |what: String| {
             warnings.push(Warning {
                 origin: allow.origin.clone(),
-                kind: Kind::Warning,
+                kind: WarningKind::Warning,
                 what,
             });
         };
@@ -78,7 +78,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
         warnings.extend(
             unreachable::without_gateway(policy, zone).map(|what| Warning {
                 origin: zone.origin.clone(),
-                kind: Kind::Warning,
+                kind: WarningKind::Warning,
                 what,
             }),
         );
@@ -201,7 +201,7 @@ fn bogons_left_out(zone: &Zone) -> Option<Warning> {
     };
     Some(Warning {
         origin: zone.origin.clone(),
-        kind: Kind::Note,
+        kind: WarningKind::Note,
         what,
     })
 }
@@ -227,7 +227,7 @@ fn unmanaged(policy: &Policy) -> Option<Warning> {
         .or(policy.zones.first())?;
     (!managed).then(|| Warning {
         origin: zone.origin.clone(),
-        kind: Kind::Warning,
+        kind: WarningKind::Warning,
         what: "from no zone can the router be managed, neither by ssh nor by https; add an allow line to router if its console is not enough".into(),
     })
 }

@@ -7,7 +7,7 @@ use super::claim::Counterexample;
 use super::cover::cover;
 use super::diagram::Set;
 use super::doubt;
-use super::fate::{self, Kind};
+use super::fate::{self, FateKind};
 use super::hook_path::HookPath;
 use super::judge::judge;
 use super::packet::{Field, Interfaces, Packet, State};
@@ -21,7 +21,7 @@ use crate::netfilter::{Protocol, Ruleset};
 
 /// What becomes of packets that became something else before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum VerdictOutcome {
     /// They get through.
     LetThrough,
     /// They do not.
@@ -29,7 +29,7 @@ pub enum Outcome {
     /// They get through as before, and are changed otherwise on their way.
     Changed {
         /// What of them.
-        kind: Kind,
+        kind: FateKind,
         /// What it was made.
         before: Option<String>,
         /// What it is made.
@@ -43,7 +43,7 @@ pub struct VerdictChange {
     /// Which way they take.
     pub way: HookPath,
     /// What becomes of them now.
-    pub outcome: Outcome,
+    pub outcome: VerdictOutcome,
     /// Which they are, in words.
     pub packets: String,
     /// One of them and what became of it.
@@ -86,8 +86,8 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
         } in differing(&mut space, &programs, way, alike)
         {
             let outcome = match accepted {
-                true => Outcome::LetThrough,
-                false => Outcome::Dropped,
+                true => VerdictOutcome::LetThrough,
+                false => VerdictOutcome::Dropped,
             };
             told.push((outcome.clone(), surely, true));
             told.push((outcome, perhaps, false));
@@ -242,7 +242,7 @@ fn changed(
     space: &mut Space,
     programs: &[Program<'_>; 2],
     way: HookPath,
-) -> Vec<(Outcome, Set, bool)> {
+) -> Vec<(VerdictOutcome, Set, bool)> {
     let mut reaches = programs.each_ref().map(Reach::new);
     let mut changed = Vec::new();
     let (mut both, mut surely) = (Set::FULL, Set::FULL);
@@ -254,7 +254,7 @@ fn changed(
         both = space.diagrams.and(both, may);
         surely = space.diagrams.and(surely, must);
     }
-    for kind in Kind::ALL {
+    for kind in FateKind::ALL {
         let [before, after] = [0, 1].map(|number| {
             let (program, reach) = (&programs[number], &mut reaches[number]);
             let mut labelled: Vec<(Option<String>, Set)> = Vec::new();
@@ -272,7 +272,7 @@ fn changed(
                     continue;
                 }
                 let set = space.all(&[*before, *after, both]);
-                let outcome = Outcome::Changed {
+                let outcome = VerdictOutcome::Changed {
                     kind,
                     before: was.clone(),
                     after: is.clone(),
@@ -292,7 +292,7 @@ fn change(
     space: &Space,
     programs: &[Program<'_>; 2],
     way: HookPath,
-    outcome: Outcome,
+    outcome: VerdictOutcome,
     packets: String,
     example: Packet,
 ) -> VerdictChange {
@@ -319,9 +319,9 @@ fn change(
 impl std::fmt::Display for VerdictChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let what = match &self.outcome {
-            Outcome::LetThrough => "let through",
-            Outcome::Dropped => "dropped",
-            Outcome::Changed { .. } => "let through otherwise",
+            VerdictOutcome::LetThrough => "let through",
+            VerdictOutcome::Dropped => "dropped",
+            VerdictOutcome::Changed { .. } => "let through otherwise",
         };
         let way = match self.way {
             HookPath::Input => "to the router",
@@ -331,7 +331,7 @@ impl std::fmt::Display for VerdictChange {
         let (before, after) = (&self.before, &self.after);
         writeln!(f, "{what}, {way}: {}", self.packets)?;
         writeln!(f, "    camfw trace {}", after.packet)?;
-        if let Outcome::Changed {
+        if let VerdictOutcome::Changed {
             kind,
             before,
             after,

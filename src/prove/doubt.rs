@@ -169,7 +169,7 @@ impl Keeping {
     }
 
     /// Finds which packets, from which built-in chains, each chain is called with.
-    fn note_calls(&mut self, space: &mut Space, table: &super::program::Table<'_>) {
+    fn note_calls(&mut self, space: &mut Space, table: &super::program::ProgramTable<'_>) {
         let mut open: Vec<(usize, String, Set)> = Vec::new();
         for (place, chain) in table.chains.iter().enumerate() {
             if chain.policy.is_some() || table.name.builtin_chains().contains(&chain.name) {

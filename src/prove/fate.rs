@@ -8,14 +8,14 @@ use super::compare::as_they_came;
 use super::diagram::Set;
 use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, State};
-use super::program::{Effect, Program, Step, Table};
+use super::program::{Effect, Program, ProgramTable, Step};
 use super::reach::Reach;
 use super::space::Space;
 use crate::netfilter::{Rule, TableName, Target, rule_text};
 
 /// What a target changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FateKind {
     /// The destination of the connection (DNAT).
     Destination,
     /// The source of the connection (SNAT).
@@ -28,18 +28,23 @@ pub enum Kind {
     Copy,
 }
 
-impl Kind {
+impl FateKind {
     /// The kinds that `compare` reports.
-    pub const ALL: [Kind; 4] = [Kind::Destination, Kind::Source, Kind::Conntrack, Kind::Copy];
+    pub const ALL: [FateKind; 4] = [
+        FateKind::Destination,
+        FateKind::Source,
+        FateKind::Conntrack,
+        FateKind::Copy,
+    ];
 
     /// The phrase that introduces the change.
     pub fn words(self) -> &'static str {
         match self {
-            Kind::Destination => "destination",
-            Kind::Source => "source",
-            Kind::Conntrack => "conntrack",
-            Kind::ConntrackZone => "conntrack zone",
-            Kind::Copy => "copied",
+            FateKind::Destination => "destination",
+            FateKind::Source => "source",
+            FateKind::Conntrack => "conntrack",
+            FateKind::ConntrackZone => "conntrack zone",
+            FateKind::Copy => "copied",
         }
     }
 
@@ -51,14 +56,14 @@ impl Kind {
             _ => "",
         };
         let is_it = match self {
-            Kind::Destination => matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat(..)),
-            Kind::Source => {
+            FateKind::Destination => matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat(..)),
+            FateKind::Source => {
                 matches!(target, Target::Masquerade | Target::Snat(_))
                     || matches!(words, "SNAT" | "MASQUERADE" | "SAME" | "NETMAP")
             }
-            Kind::Conntrack => matches!(target, Target::Conntrack { .. }) || words == "CT",
-            Kind::ConntrackZone => return conntrack_zone(target, words),
-            Kind::Copy => step.effect == Effect::Copy,
+            FateKind::Conntrack => matches!(target, Target::Conntrack { .. }) || words == "CT",
+            FateKind::ConntrackZone => return conntrack_zone(target, words),
+            FateKind::Copy => step.effect == Effect::Copy,
         };
         let text = rule_text(&Rule::new(target.clone()));
         is_it.then(|| text.trim_start_matches("-j ").to_owned())
@@ -68,16 +73,16 @@ impl Kind {
     fn chains(self, way: HookPath) -> Vec<(TableName, &'static str)> {
         let before = before_routing(way);
         match self {
-            Kind::Destination => vec![(TableName::Nat, before)],
-            Kind::Source => vec![(
+            FateKind::Destination => vec![(TableName::Nat, before)],
+            FateKind::Source => vec![(
                 TableName::Nat,
                 match way {
                     HookPath::Input => "INPUT",
                     HookPath::Forward | HookPath::Output => "POSTROUTING",
                 },
             )],
-            Kind::Conntrack | Kind::ConntrackZone => vec![(TableName::Raw, before)],
-            Kind::Copy => {
+            FateKind::Conntrack | FateKind::ConntrackZone => vec![(TableName::Raw, before)],
+            FateKind::Copy => {
                 let first = [(TableName::Raw, before), (TableName::Mangle, before)];
                 first
                     .into_iter()
@@ -105,7 +110,7 @@ pub fn in_conntrack_zone(
     way: HookPath,
     zone: u16,
 ) -> Set {
-    let kind = Kind::ConntrackZone;
+    let kind = FateKind::ConntrackZone;
     let Some((table, place)) = program.chain(TableName::Raw, before_routing(way)) else {
         return Set::EMPTY;
     };
@@ -125,7 +130,7 @@ pub fn fates(
     program: &Program<'_>,
     reach: &mut Reach<'_, '_>,
     way: HookPath,
-    kind: Kind,
+    kind: FateKind,
 ) -> Vec<(String, Set)> {
     let mut fates: Vec<(String, Set)> = Vec::new();
     for (table, chain) in kind.chains(way) {
@@ -175,7 +180,7 @@ pub fn fates(
 }
 
 struct Walk {
-    kind: Kind,
+    kind: FateKind,
     fates: Vec<(String, Set)>,
 }
 
@@ -187,7 +192,7 @@ impl Walk {
     fn chain(
         &mut self,
         space: &mut Space,
-        table: &Table<'_>,
+        table: &ProgramTable<'_>,
         place: usize,
         flow: Set,
         depth: usize,
@@ -225,7 +230,7 @@ impl Walk {
     /// copied more than once.
     fn note(&mut self, space: &mut Space, label: String, taken: Set) {
         let mut taken = taken;
-        if matches!(self.kind, Kind::Conntrack | Kind::ConntrackZone) {
+        if matches!(self.kind, FateKind::Conntrack | FateKind::ConntrackZone) {
             for (_, set) in &self.fates {
                 taken = space.diagrams.minus(taken, *set);
             }

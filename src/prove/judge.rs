@@ -7,9 +7,9 @@ use std::fmt;
 
 use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, NO_INTERFACE, Packet, State};
-use super::program::{Effect, Program, Step, Table};
+use super::program::{Effect, Program, ProgramTable, Step};
 use super::space::Space;
-use crate::netfilter::{Policy, TableName, rule_text};
+use crate::netfilter::{ChainPolicy, TableName, rule_text};
 
 /// The verdict on a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -292,7 +292,7 @@ impl<'p> Judge<'p> {
         };
         let mut fate = self.chain(table, place, space, 0);
         if fate.back || fate.on {
-            let drops = table.chains[place].policy == Some(Policy::Drop);
+            let drops = table.chains[place].policy == Some(ChainPolicy::Drop);
             let end = RulePlace {
                 table: table.name,
                 chain: table.chains[place].name,
@@ -327,7 +327,7 @@ impl<'p> Judge<'p> {
 
     fn chain(
         &mut self,
-        table: &'p Table<'p>,
+        table: &'p ProgramTable<'p>,
         place: usize,
         space: &Space,
         depth: usize,
@@ -375,7 +375,7 @@ impl<'p> Judge<'p> {
 
     fn effect(
         &mut self,
-        table: &'p Table<'p>,
+        table: &'p ProgramTable<'p>,
         here: RulePlace<'p>,
         step: &'p Step<'p>,
         space: &Space,
@@ -479,7 +479,7 @@ impl<'p> Judge<'p> {
 }
 
 /// What a rule does, in words.
-fn done(table: &Table<'_>, step: &Step<'_>) -> String {
+fn done(table: &ProgramTable<'_>, step: &Step<'_>) -> String {
     match &step.effect {
         Effect::Accept if step.rewrites_source() => "source rewritten".into(),
         Effect::Accept => "ACCEPT".into(),

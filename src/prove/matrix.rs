@@ -9,7 +9,7 @@ use serde_json::json;
 use super::compare::as_they_came;
 use super::cover;
 use super::diagram::Set;
-use super::fate::{self, Kind};
+use super::fate::{self, FateKind};
 use super::hook_path::HookPath;
 use super::networks::InterfaceNetworks;
 use super::packet::{Field, Interfaces, State};
@@ -224,7 +224,7 @@ fn sent_on(
         let accepted = as_they_came(space, program, accepted);
         let all = reach.everything(space, way);
         let all = as_they_came(space, program, all);
-        for (target, set) in fate::fates(space, program, reach, way, Kind::Destination) {
+        for (target, set) in fate::fates(space, program, reach, way, FateKind::Destination) {
             let mut sets = vec![set, accepted, all];
             sets.extend(asked);
             let set = space.all(&sets);

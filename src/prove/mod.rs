@@ -44,9 +44,9 @@ mod trace;
 mod witness;
 
 pub use claim::{Claim, ClaimResult, Counterexample, broken, claims, claims_of};
-pub use compare::{Comparison, Outcome, VerdictChange, compare, differ};
+pub use compare::{Comparison, VerdictChange, VerdictOutcome, compare, differ};
 pub use described::{ConnectionHelper, DescribedPacket, PacketAddress, PacketError, SourceMac};
-pub use fate::Kind;
+pub use fate::FateKind;
 pub use flow::FlowJudge;
 pub use hook_path::HookPath;
 pub use matrix::{Class, Matrix, MatrixQuestion, matrix};

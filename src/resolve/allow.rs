@@ -27,7 +27,7 @@ use crate::source::Refusal;
 const MOST_RULES: usize = 1 << 18;
 
 /// An allow line, wherever it is written.
-struct Line<'a> {
+struct WrittenAllow<'a> {
     from: From<'a>,
     to: &'a Spanned<String>,
     service: &'a Spanned<Services>,
@@ -48,10 +48,10 @@ enum From<'a> {
     Camera(&'a Camera),
 }
 
-impl<'a> Line<'a> {
-    fn of_file(written: &'a Spanned<config::AllowEntry>) -> Line<'a> {
+impl<'a> WrittenAllow<'a> {
+    fn of_file(written: &'a Spanned<config::AllowEntry>) -> WrittenAllow<'a> {
         let allow = written.get_ref();
-        Line {
+        WrittenAllow {
             from: From::Written(&allow.from),
             to: &allow.to,
             service: &allow.service,
@@ -66,9 +66,12 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn of_camera(camera: &'a Camera, written: &'a Spanned<config::CameraAllowEntry>) -> Line<'a> {
+    fn of_camera(
+        camera: &'a Camera,
+        written: &'a Spanned<config::CameraAllowEntry>,
+    ) -> WrittenAllow<'a> {
         let allow = written.get_ref();
-        Line {
+        WrittenAllow {
             from: From::Camera(camera),
             to: &allow.to,
             service: &allow.service,
@@ -93,7 +96,7 @@ impl<'a> Line<'a> {
 }
 
 /// One end of a line: which zone or the router, and which of its addresses.
-struct End<'a> {
+struct AllowEnd<'a> {
     endpoint: Endpoint,
     camera: Option<&'a Camera>,
 }
@@ -120,10 +123,11 @@ impl Resolver<'_> {
     /// Every allow line, the file's first, then camera by camera.
     pub(super) fn allows(&self, config: &Config) -> Result<Vec<Allow>, Refusal> {
         let exceptions = self.exceptions(config)?;
-        let mut lines: Vec<Line<'_>> = config.allow.iter().map(Line::of_file).collect();
+        let mut lines: Vec<WrittenAllow<'_>> =
+            config.allow.iter().map(WrittenAllow::of_file).collect();
         for (camera, written) in self.cameras.iter().zip(&config.cameras) {
             let own = written.allow.iter();
-            lines.extend(own.map(|allow| Line::of_camera(camera, allow)));
+            lines.extend(own.map(|allow| WrittenAllow::of_camera(camera, allow)));
         }
         let mut allows = Vec::new();
         let mut rules: usize = 0;
@@ -151,7 +155,7 @@ impl Resolver<'_> {
         self.cameras.get(*place)
     }
 
-    fn allow(&self, line: &Line<'_>, exceptions: &[Exception]) -> Result<Allow, Refusal> {
+    fn allow(&self, line: &WrittenAllow<'_>, exceptions: &[Exception]) -> Result<Allow, Refusal> {
         let to = self.to(line)?;
         let (flows, camera) = self.flows(line, &to)?;
         let services = self.services_of(line.service)?;
@@ -201,7 +205,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn to(&self, line: &Line<'_>) -> Result<End<'_>, Refusal> {
+    fn to(&self, line: &WrittenAllow<'_>) -> Result<AllowEnd<'_>, Refusal> {
         let camera = self.find_camera(line.to.get_ref());
         let endpoint = match (line.to.get_ref().as_str(), camera) {
             (_, Some(camera)) => Endpoint::Zone(camera.zone),
@@ -214,14 +218,14 @@ impl Resolver<'_> {
             }
             _ => Endpoint::Zone(self.find_zone(line.to, ", a camera, router")?),
         };
-        Ok(End { endpoint, camera })
+        Ok(AllowEnd { endpoint, camera })
     }
 
     /// The flows of a line, and the camera that it is from.
     fn flows(
         &self,
-        line: &Line<'_>,
-        to: &End<'_>,
+        line: &WrittenAllow<'_>,
+        to: &AllowEnd<'_>,
     ) -> Result<(Vec<Flow>, Option<&Camera>), Refusal> {
         let target = to.endpoint;
         let flow = |from| Flow { from, to: target };
@@ -286,7 +290,7 @@ impl Resolver<'_> {
 
     fn sources(
         &self,
-        line: &Line<'_>,
+        line: &WrittenAllow<'_>,
         flows: &[Flow],
         camera: Option<&Camera>,
     ) -> Result<Addresses, Refusal> {
@@ -310,8 +314,8 @@ impl Resolver<'_> {
 
     fn destinations(
         &self,
-        line: &Line<'_>,
-        to: &End<'_>,
+        line: &WrittenAllow<'_>,
+        to: &AllowEnd<'_>,
         hosts: &[HostName],
     ) -> Result<Addresses, Refusal> {
         let written = address::networks(line.address, self.ipv6, self.source)?;

@@ -4,7 +4,7 @@ use iptables::IPTables;
 
 use super::super::process::{self, ProcessError, Running};
 use super::{TablesError, lock_file};
-use crate::netfilter::{Policy, Ruleset, TableName, rule_text};
+use crate::netfilter::{ChainPolicy, Ruleset, TableName, rule_text};
 
 /// Whole tables at a time, beside the crate's single rules.
 pub(super) trait WholeTables {
@@ -57,8 +57,8 @@ impl WholeTables for IPTables {
             // nat has no policy to set: iptables refuses DROP there.
             for chain in content.chains.iter().filter(|_| name != TableName::Nat) {
                 let policy = match chain.policy {
-                    Some(Policy::Accept) => "ACCEPT",
-                    Some(Policy::Drop) => "DROP",
+                    Some(ChainPolicy::Accept) => "ACCEPT",
+                    Some(ChainPolicy::Drop) => "DROP",
                     None => continue,
                 };
                 call(self.set_policy(table, chain.name.as_str(), policy))?;

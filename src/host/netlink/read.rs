@@ -25,7 +25,7 @@ use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, unmanaged};
 use crate::name::MacAddress;
 use crate::net::{
-    Current, Held, Kind, Link, MarkRule, Neighbour, NextHop, OtherRoute, OtherRule, Route,
+    Current, Held, Link, LinkType, MarkRule, Neighbour, NextHop, OtherRoute, OtherRule, Route,
 };
 
 /// All of it.
@@ -143,7 +143,7 @@ fn link(message: &LinkMessage, name: &str, names: &Names) -> Link {
     if elsewhere {
         link.lower.clear();
     }
-    if let Kind::Vlan { parent, .. } = &mut link.kind {
+    if let LinkType::Vlan { parent, .. } = &mut link.kind {
         *parent = link.lower.first().cloned();
     }
     link
@@ -154,7 +154,7 @@ fn kind(link: &mut Link, info: &LinkInfo, names: &Names) {
         LinkInfo::Kind(kind) => {
             link.link_type = Some(kind.to_string());
             if *kind == InfoKind::Bridge {
-                link.kind = Kind::Bridge;
+                link.kind = LinkType::Bridge;
             }
         }
         // It is on two or three links, of which IFLA_LINK tells one.
@@ -172,7 +172,7 @@ fn kind(link: &mut Link, info: &LinkInfo, names: &Names) {
                 _ => None,
             });
             if let Some(id) = id {
-                link.kind = Kind::Vlan { id, parent: None };
+                link.kind = LinkType::Vlan { id, parent: None };
             }
         }
         LinkInfo::PortData(InfoPortData::BridgePort(port)) => {
@@ -226,11 +226,11 @@ fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-type Routes = (Vec<Held<Route>>, Vec<OtherRoute>);
+type ReadRoutes = (Vec<Held<Route>>, Vec<OtherRoute>);
 
 /// Those of the kinds that we make, and others that the kernel did not make.
 /// Without a family a dump has every family that the kernel has.
-async fn routes(handle: &Handle, names: &Names) -> Result<Routes, rtnetlink::Error> {
+async fn routes(handle: &Handle, names: &Names) -> Result<ReadRoutes, rtnetlink::Error> {
     let request = RouteMessageBuilder::<IpAddr>::new().build();
     let messages: Vec<RouteMessage> = handle.route().get(request).execute().try_collect().await?;
     let mut others = Vec::new();
@@ -315,10 +315,10 @@ pub fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-type Rules = (Vec<Held<MarkRule>>, Vec<OtherRule>);
+type ReadRules = (Vec<Held<MarkRule>>, Vec<OtherRule>);
 
 /// Those that look at a mark alone, and others that the kernel did not make.
-async fn rules(handle: &Handle) -> Result<Rules, rtnetlink::Error> {
+async fn rules(handle: &Handle) -> Result<ReadRules, rtnetlink::Error> {
     // A kernel without policy routing for a family refuses to dump that one's.
     let messages = rule_messages(handle, AddressFamily::Unspec).await?;
     let (mut marks, mut others) = (Vec::new(), Vec::new());

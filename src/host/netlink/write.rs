@@ -25,14 +25,14 @@ pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), Netli
     for change in changes {
         match links.make(change).await {
             Ok(()) => {}
-            Err(Error::Kernel(error)) if is_gone_already(change, &error) => {}
-            Err(Error::Kernel(error)) => {
+            Err(RequestError::Kernel(error)) if is_gone_already(change, &error) => {}
+            Err(RequestError::Kernel(error)) => {
                 return Err(NetlinkError::NetworkChange {
                     change: Box::new(change.clone()),
                     error,
                 });
             }
-            Err(Error::NoLink(name)) => {
+            Err(RequestError::NoLink(name)) => {
                 return Err(NetlinkError::NoLink {
                     change: Box::new(change.clone()),
                     name,
@@ -87,14 +87,14 @@ pub async fn set_down(handle: &Handle, links: &[String]) -> Result<(), NetlinkEr
     failed.map_or(Ok(()), Err)
 }
 
-enum Error {
+enum RequestError {
     Kernel(rtnetlink::Error),
     NoLink(String),
 }
 
-impl From<rtnetlink::Error> for Error {
-    fn from(error: rtnetlink::Error) -> Error {
-        Error::Kernel(error)
+impl From<rtnetlink::Error> for RequestError {
+    fn from(error: rtnetlink::Error) -> RequestError {
+        RequestError::Kernel(error)
     }
 }
 
@@ -104,14 +104,14 @@ struct Links<'a> {
 }
 
 impl Links<'_> {
-    fn index(&self, name: &str) -> Result<u32, Error> {
+    fn index(&self, name: &str) -> Result<u32, RequestError> {
         self.indexes
             .get(name)
             .copied()
-            .ok_or_else(|| Error::NoLink(name.to_owned()))
+            .ok_or_else(|| RequestError::NoLink(name.to_owned()))
     }
 
-    async fn make(&self, change: &NetworkChange) -> Result<(), Error> {
+    async fn make(&self, change: &NetworkChange) -> Result<(), RequestError> {
         let link = self.handle.link();
         match change {
             NetworkChange::Rename { from, to } => {
@@ -207,7 +207,7 @@ impl Links<'_> {
         Ok(())
     }
 
-    async fn add_address(&self, name: &str, address: IpNet) -> Result<(), Error> {
+    async fn add_address(&self, name: &str, address: IpNet) -> Result<(), RequestError> {
         let index = self.index(name)?;
         let own = address.addr();
         let mut request = self.handle.address().add(index, own, address.prefix_len());
@@ -216,7 +216,7 @@ impl Links<'_> {
         Ok(request.execute().await?)
     }
 
-    fn route(&self, route: &Route) -> Result<RouteMessage, Error> {
+    fn route(&self, route: &Route) -> Result<RouteMessage, RequestError> {
         let mut message = RouteMessageBuilder::<IpAddr>::new()
             .priority(route.metric)
             .table_id(route.table)

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use crate::name::InterfaceName;
 use crate::net::rename::{is_device, rename_all};
 use crate::net::{
-    Current, Device, Held, Kind, LOOPBACK, Link, MAIN_TABLE, Neighbour, NetworkChange,
+    Current, Device, Held, LOOPBACK, Link, LinkType, MAIN_TABLE, Neighbour, NetworkChange,
     NetworkError, NextHop, Route, Wanted, WantedLink,
 };
 
@@ -155,7 +155,7 @@ impl<'a> World<'a> {
             }
             Device::Vlan { id, parent } => {
                 self.find(parent.as_str()).ok_or_else(|| missing(parent))?;
-                let wanted = Kind::Vlan {
+                let wanted = LinkType::Vlan {
                     id: *id,
                     parent: Some(parent.to_string()),
                 };
@@ -175,7 +175,7 @@ impl<'a> World<'a> {
                 }
                 match found {
                     None => changes.push(NetworkChange::AddBridge { name }),
-                    Some(found) if found.kind == Kind::Bridge => {}
+                    Some(found) if found.kind == LinkType::Bridge => {}
                     Some(_) => return Err(other_kind("a bridge".into())),
                 }
                 for port in ports {

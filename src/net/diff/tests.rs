@@ -336,11 +336,11 @@ fn vlans_and_bridges_are_made_once() -> Result {
         },
     )?;
     current.links.push(Link {
-        kind: Kind::Bridge,
+        kind: LinkType::Bridge,
         ..link("br0")
     });
     current.links.push(Link {
-        kind: Kind::Vlan {
+        kind: LinkType::Vlan {
             id: 21,
             parent: Some("eth1".into()),
         },

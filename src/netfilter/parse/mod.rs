@@ -11,8 +11,8 @@ use crate::name::{ChainName, InterfaceName};
 use crate::netfilter::extension::Words;
 use crate::netfilter::render::rule_text;
 use crate::netfilter::{
-    Chain, Interface, Line, Match, Negatable, Policy, Protocol, Rule, Ruleset, Table, TableName,
-    Target,
+    Chain, ChainPolicy, Interface, Match, Negatable, Protocol, Rule, Ruleset, Table, TableName,
+    Target, TextLine,
 };
 
 /// A line that is not iptables-save's.
@@ -48,7 +48,7 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
     let mut ruleset = scan(text)?;
     for table in ruleset.tables.values_mut() {
         let rules = table.chains.iter_mut().flat_map(|chain| &mut chain.rules);
-        rules.for_each(|rule| rule.line = Line::default());
+        rules.for_each(|rule| rule.line = TextLine::default());
     }
     Ok(ruleset)
 }
@@ -94,7 +94,7 @@ fn scan(text: &str) -> Result<Ruleset, ParseError> {
             Some("-A") => {
                 let name = chain(words.get(1))?;
                 let mut rule = rule(words.split_off(2), line);
-                rule.line = Line(number);
+                rule.line = TextLine(number);
                 table.rules_mut(&name).push(rule);
             }
             Some("-P" | "-N") => {
@@ -109,7 +109,7 @@ fn scan(text: &str) -> Result<Ruleset, ParseError> {
             Some(first) if first.starts_with('[') && words.get(1).is_some_and(|w| w == "-A") => {
                 let name = chain(words.get(2))?;
                 let mut rule = rule(words.split_off(3), line);
-                rule.line = Line(number);
+                rule.line = TextLine(number);
                 table.rules_mut(&name).push(rule);
             }
             _ => {
@@ -199,8 +199,8 @@ fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
     Chain {
         name,
         policy: match policy.map(String::as_str) {
-            Some("ACCEPT") => Some(Policy::Accept),
-            Some("DROP") => Some(Policy::Drop),
+            Some("ACCEPT") => Some(ChainPolicy::Accept),
+            Some("DROP") => Some(ChainPolicy::Drop),
             _ => None,
         },
         rules: Vec::new(),

@@ -201,9 +201,9 @@ fn destination(words: &[String]) -> Effect {
     }
 }
 
-type Addresses = ((u128, u128), Option<(u16, u16)>);
+type AddressRange = ((u128, u128), Option<(u16, u16)>);
 
-fn addresses(text: &str) -> Option<Addresses> {
+fn addresses(text: &str) -> Option<AddressRange> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last): (IpAddr, IpAddr) = (first.parse().ok()?, last.parse().ok()?);
     let ordered = first.is_ipv4() == last.is_ipv4() && first <= last;

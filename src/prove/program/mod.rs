@@ -11,7 +11,7 @@ use super::condition::{Condition, pattern};
 use super::given::KnownBits;
 use super::packet::Field;
 use super::space::Space;
-use crate::netfilter::{Match, Policy, Rule, Ruleset, TableName, Target};
+use crate::netfilter::{ChainPolicy, Match, Rule, Ruleset, TableName, Target};
 pub use effect::Effect;
 use effect::effect;
 
@@ -72,11 +72,11 @@ impl Step<'_> {
 }
 
 /// One chain.
-pub struct Chain<'a> {
+pub struct ProgramChain<'a> {
     /// The name.
     pub name: &'a str,
     /// The policy of a built-in chain; None for others.
-    pub policy: Option<Policy>,
+    pub policy: Option<ChainPolicy>,
     /// The rules, in order.
     pub steps: Vec<Step<'a>>,
     /// Whether it, or a chain that it jumps to, changes packets.
@@ -86,16 +86,16 @@ pub struct Chain<'a> {
 }
 
 /// One table.
-pub struct Table<'a> {
+pub struct ProgramTable<'a> {
     /// The name.
     pub name: TableName,
     /// The chains.
-    pub chains: Vec<Chain<'a>>,
+    pub chains: Vec<ProgramChain<'a>>,
 }
 
 /// The tables of one family.
 pub struct Program<'a> {
-    tables: Vec<Table<'a>>,
+    tables: Vec<ProgramTable<'a>>,
     /// Whether conntrack is active, which reassembles fragments before any rule sees them.
     pub tracks: bool,
     /// Whether rules rewrite addresses, or match on whether they were rewritten.
@@ -134,12 +134,12 @@ impl<'a> Program<'a> {
             || rules
                 .flat_map(|chain| &chain.rules)
                 .any(|rule| rule.matches.iter().any(needs_conntrack));
-        let mut tables: Vec<Table<'a>> = ruleset
+        let mut tables: Vec<ProgramTable<'a>> = ruleset
             .tables()
-            .map(|(name, table)| Table::new(name, table, space, tracks))
+            .map(|(name, table)| ProgramTable::new(name, table, space, tracks))
             .collect();
-        let asks_for = |tables: &[Table<'a>], field| {
-            let mut steps = tables.iter().flat_map(Table::steps);
+        let asks_for = |tables: &[ProgramTable<'a>], field| {
+            let mut steps = tables.iter().flat_map(ProgramTable::steps);
             steps.any(|step| step.condition.asks_for(field))
         };
         let asked = FieldsUsed {
@@ -150,7 +150,7 @@ impl<'a> Program<'a> {
         for table in &mut tables {
             table.note_changes(asked);
         }
-        let steps = || tables.iter().flat_map(Table::steps);
+        let steps = || tables.iter().flat_map(ProgramTable::steps);
         let redirects =
             steps().any(|step| matches!(step.effect, Effect::Dnat(..) | Effect::AnyDnat(..)));
         let asks = steps().any(|step| {
@@ -160,7 +160,7 @@ impl<'a> Program<'a> {
         let untracks = steps().any(|step| step.effect == Effect::Untrack);
         let copies = steps().any(|step| step.effect == Effect::Copy);
         let copies_leave = tables.iter().flat_map(|table| &table.chains).all(|chain| {
-            let passes = chain.policy != Some(Policy::Drop) && chain.steps.is_empty();
+            let passes = chain.policy != Some(ChainPolicy::Drop) && chain.steps.is_empty();
             passes || !matches!(chain.name, "OUTPUT" | "POSTROUTING")
         });
         Program {
@@ -240,17 +240,17 @@ impl<'a> Program<'a> {
     }
 
     /// Every table.
-    pub fn tables(&self) -> &[Table<'a>] {
+    pub fn tables(&self) -> &[ProgramTable<'a>] {
         &self.tables
     }
 
     /// The table of this name, if present.
-    pub fn table(&self, name: TableName) -> Option<&Table<'a>> {
+    pub fn table(&self, name: TableName) -> Option<&ProgramTable<'a>> {
         self.tables.iter().find(|table| table.name == name)
     }
 
     /// The chain of a table, if both are present.
-    pub fn chain(&self, table: TableName, chain: &str) -> Option<(&Table<'a>, usize)> {
+    pub fn chain(&self, table: TableName, chain: &str) -> Option<(&ProgramTable<'a>, usize)> {
         let table = self.table(table)?;
         let place = table.chains.iter().position(|known| known.name == chain)?;
         Some((table, place))
@@ -270,13 +270,13 @@ fn needs_conntrack(extension: &Match) -> bool {
     }
 }
 
-impl<'a> Table<'a> {
+impl<'a> ProgramTable<'a> {
     fn new(
         name: TableName,
         table: &'a crate::netfilter::Table,
         space: &Space,
         tracks: bool,
-    ) -> Table<'a> {
+    ) -> ProgramTable<'a> {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (place, chain) in table.chains.iter().enumerate() {
             places.entry(chain.name.as_str()).or_insert(place);
@@ -299,7 +299,7 @@ impl<'a> Table<'a> {
         let chains = table
             .chains
             .iter()
-            .map(|chain| Chain {
+            .map(|chain| ProgramChain {
                 name: chain.name.as_str(),
                 policy: chain.policy,
                 steps: steps(&chain.rules),
@@ -307,7 +307,7 @@ impl<'a> Table<'a> {
                 given: KnownBits::default(),
             })
             .collect();
-        let mut table = Table { name, chains };
+        let mut table = ProgramTable { name, chains };
         table.give(None);
         table
     }
@@ -361,8 +361,9 @@ impl<'a> Table<'a> {
                 _ => None,
             })
             .collect();
-        let is_called =
-            |(place, chain): (usize, &Chain<'_>)| chain.policy.is_some() || Some(place) == entered;
+        let is_called = |(place, chain): (usize, &ProgramChain<'_>)| {
+            chain.policy.is_some() || Some(place) == entered
+        };
         let begin = self.chains.iter().enumerate();
         let begin: Vec<Option<KnownBits>> = begin
             .map(|chain| is_called(chain).then(KnownBits::default))

@@ -13,10 +13,10 @@ use super::bounds::Bounds;
 use super::diagram::Set;
 use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, Interfaces, NO_INTERFACE, State};
-use super::program::{Chain, Effect, Program, Step, Table};
+use super::program::{Effect, Program, ProgramChain, ProgramTable, Step};
 use super::space::Space;
 use crate::family::IpFamily;
-use crate::netfilter::{Policy, Protocol, TableName};
+use crate::netfilter::{ChainPolicy, Protocol, TableName};
 use effect::{Walked, applied, expected, redirects_about_rewritten, routed};
 
 /// What a chain does with its packets: accepts, drops, or returns them. All others reach
@@ -286,7 +286,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         let chains = self.program.table(TableName::Nat).map(|nat| &nat.chains);
         chains.into_iter().flatten().any(|chain| {
             let mut steps = chain.steps.iter();
-            chain.policy == Some(Policy::Drop)
+            chain.policy == Some(ChainPolicy::Drop)
                 || steps.any(|step| matches!(step.effect, Effect::Drop | Effect::Unknown))
         })
     }
@@ -309,7 +309,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         let walked = self.walk(space, table, place, flow, 0);
         let rest = space.or(walked.back, walked.rest);
         match policy {
-            Some(Policy::Drop) => walked.accept,
+            Some(ChainPolicy::Drop) => walked.accept,
             _ => space.or(walked.accept, rest),
         }
     }
@@ -322,7 +322,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
         let ends = self.ends(space, table, place, 0);
         Some(match table.chains[place].policy {
-            Some(Policy::Drop) => ends.accept,
+            Some(ChainPolicy::Drop) => ends.accept,
             _ => ends.drop.complement(),
         })
     }
@@ -332,7 +332,7 @@ impl<'p, 'a> Reach<'p, 'a> {
     fn ends(
         &mut self,
         space: &mut Space,
-        table: &Table<'a>,
+        table: &ProgramTable<'a>,
         place: usize,
         depth: usize,
     ) -> ChainOutcome {
@@ -355,8 +355,8 @@ impl<'p, 'a> Reach<'p, 'a> {
     fn segment(
         &mut self,
         space: &mut Space,
-        table: &Table<'a>,
-        chain: &Chain<'a>,
+        table: &ProgramTable<'a>,
+        chain: &ProgramChain<'a>,
         steps: &[Step<'a>],
         depth: usize,
     ) -> ChainOutcome {
@@ -385,8 +385,8 @@ impl<'p, 'a> Reach<'p, 'a> {
     fn step(
         &mut self,
         space: &mut Space,
-        table: &Table<'a>,
-        chain: &Chain<'a>,
+        table: &ProgramTable<'a>,
+        chain: &ProgramChain<'a>,
         step: &Step<'a>,
         depth: usize,
     ) -> ChainOutcome {
@@ -428,7 +428,7 @@ impl<'p, 'a> Reach<'p, 'a> {
     fn walk(
         &mut self,
         space: &mut Space,
-        table: &Table<'a>,
+        table: &ProgramTable<'a>,
         place: usize,
         flow: Bounds,
         depth: usize,
