@@ -1,7 +1,7 @@
 //! The house: only src/host touches the world, and no room leans on one that leans
 //! on it. Read from the source, so that a break names its file and line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
