@@ -1,4 +1,4 @@
-"""Owns tcpdump on an interface: counts and keeps what arrives there."""
+"""Owns tcpdump on an interface: counts and keeps the packets that arrive there."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ DRAIN_SECONDS = 0.2
 
 
 class Capture:
-    """Packets that come in at `interface` and match the filter, from now to `stop`.
+    """Captures the packets that arrive at `interface` and match the filter, until
+    `stop`.
 
-    A context manager. Sees packets before any firewall of that namespace.
+    A context manager. It sees packets before any firewall of that namespace does.
     """
 
     def __init__(self, namespace: Namespace, matching: str = "", interface: str = INTERFACE) -> None:
-        """`matching` is a pcap filter, as in `icmp and src 192.168.8.110`."""
-        # -l and --immediate-mode: a line for each packet as it comes, so that
-        # a count is true at the time of asking.
+        """`matching` is a pcap filter, such as `icmp and src 192.168.8.110`."""
+        # -l and --immediate-mode: tcpdump prints a line for each packet as it arrives,
+        # so that a count is current whenever it is asked for.
         self._process = namespace.start(
             ["tcpdump", "-i", interface, "-Q", "in", "-n", "-l", "--immediate-mode", "-p", matching],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -49,11 +50,12 @@ class Capture:
 
     @property
     def packets(self) -> list[str]:
-        """A line of tcpdump for each packet so far."""
+        """The packets so far, as lines of tcpdump."""
         return list(self._lines)
 
     def count(self, expected: int = 0, seconds: float = PATIENCE) -> int:
-        """How many so far; waits until there are `expected`, at most `seconds`."""
+        """The number of packets so far; waits up to `seconds` until there are
+        `expected`."""
         if expected:
             wait_until(lambda: len(self._lines) >= expected, seconds)
         else:
@@ -61,7 +63,7 @@ class Capture:
         return len(self._lines)
 
     def stop(self) -> list[str]:
-        """End tcpdump, after what it still has to print: all the packets."""
+        """Stops tcpdump after it has printed all packets, and returns them."""
         if self._process.poll() is None:
             time.sleep(DRAIN_SECONDS)
             self._process.send_signal(signal.SIGINT)
@@ -76,8 +78,8 @@ class Capture:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            # A line that is indented belongs to the packet above it; an empty
-            # one is what tcpdump says to an interrupt.
+            # An indented line belongs to the packet above it; tcpdump prints an empty
+            # line when it is interrupted.
             if line.strip() and not line.startswith((b" ", b"\t")):
                 self._lines.append(line.decode(errors="replace").rstrip())
 

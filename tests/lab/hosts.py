@@ -1,7 +1,7 @@
 """Owns the hosts around the router: one namespace each, with one interface.
 
-Knows nothing of what the router is. A host is wired to another namespace with
-`plug`, or to an emulated machine with `tap`.
+Independent of what the router is: a host is wired to another namespace with `plug`, or
+to an emulated machine with `tap`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ INTERFACE = "eth0"
 
 
 class Host:
-    """A host in a namespace of its own; everything but its network is via the router.
+    """A host in a namespace of its own; it reaches all other networks through the
+    router.
 
     Wire it exactly once, with `plug` or `tap`.
     """
@@ -41,8 +42,8 @@ class Host:
         self.namespace.delete()
 
     def plug(self, router: Namespace) -> None:
-        """A veth pair to the router's namespace. The router's end is left down
-        and without address: those are the router's to set."""
+        """Connects the host to the router's namespace with a veth pair. The router's
+        end is left down and without an address, for the router to configure."""
         ip(
             "-n", router.name, "link", "add", self.wiring.interface, "type", "veth",
             "peer", "name", INTERFACE, "address", self.wiring.mac, "netns", self.namespace.name,
@@ -50,9 +51,9 @@ class Host:
         self._configure()
 
     def tap(self) -> int:
-        """A tap device as the host's interface. The file descriptor returned is
-        the other end of the wire: `-netdev tap,fd=N` of qemu-system takes it,
-        where it is passed on (pass_fds). The device is there until it is closed."""
+        """Creates a tap device as the host's interface. Returns a file descriptor for
+        the other end, for `-netdev tap,fd=N` of qemu-system; pass it on with pass_fds.
+        The device exists until it is closed."""
         with self.namespace.entered():
             fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
             fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", INTERFACE.encode(), IFF_TAP | IFF_NO_PI))
@@ -62,8 +63,8 @@ class Host:
 
     def _configure(self) -> None:
         wiring = self.wiring
-        # nodad: an address is of use at once, not a second later. Offloads stay
-        # on: checksums are left to the veth peer, which hands them on.
+        # nodad: addresses are usable at once, not a second later. Offloads stay on:
+        # checksums are left to the veth peer, which passes them on.
         self.namespace.ip(batch=f"""
             link set {INTERFACE} up
             address add {wiring.address}/{wiring.prefix} dev {INTERFACE}

@@ -1,8 +1,8 @@
-"""Owns the exact count of the packets of a TCP flow that were lost between two hosts.
+"""Owns the exact number of packets of a TCP flow that were lost between two hosts.
 
-They are counted where they leave and where they arrive, by rules in the hosts'
-own namespaces. How often a sender sends again says less: on a busy machine its
-timers take what is late for lost.
+Rules in the hosts' own namespaces count them where they leave and where they arrive.
+The number of retransmissions would say less: on a busy machine, the sender's timers
+mistake delay for loss.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ THERE, BACK = 0, 1
 
 
 class Lost(NamedTuple):
-    """What is missing, which while the flow goes on is what is under way too; without
-    what a wire of the lab had no room for, which is no fault of the router's."""
+    """The packets missing at the receiver. While a flow is active, this includes
+    packets in transit. Packets that a wire of the lab dropped for want of room are
+    excluded: they are not the router's fault."""
 
-    # Packets from the client to the server, and back.
+    # Packets from the client to the server, and in the other direction.
     there: int
     back: int
-    # Segments that the client had to send again: not those that were only late.
+    # Segments that the client had to retransmit, without those that were only late.
     sent_again: int
 
 
@@ -33,11 +34,11 @@ NOTHING = Lost(0, 0, 0)
 
 
 class Losses:
-    """Counts what goes over TCP from a client to a port of a server, and back, from
-    now on. One for each pair of hosts."""
+    """Counts TCP packets between a client and a port of a server, in both directions,
+    from now on. Use one per pair of hosts."""
 
     def __init__(self, iptables: str, client: Host, server: Host, port: int, router: Namespace) -> None:
-        """`iptables` is the program, of either backend, that is all its commands."""
+        """`iptables` is the multi-call program of either backend."""
         self._iptables = iptables
         self._client, self._server, self._router, self._port = client, server, router, port
         ways = (
@@ -45,21 +46,22 @@ class Losses:
             ("-s", server.address, "--sport", str(port), "-d", client.address),
         )
         for host in (client, server):
-            # A segment is a packet of its own from where TCP makes it, and no two are made one.
+            # Disable segmentation offload and merging, so that each segment is one
+            # packet everywhere.
             host.namespace.ip("link", "set", INTERFACE, "gso_max_segs", "1")
-            # The last place on a packet's way out, and the first on its way in.
+            # The last hook on a packet's way out, and the first on its way in.
             for table, chain in (("mangle", "POSTROUTING"), ("raw", "PREROUTING")):
                 for way in ways:
                     self._run(host, "-t", table, "-A", chain, "-p", "tcp", *way)
-        # What was sent before the far end of a wire was up.
+        # Packets sent before the far end of a wire was up.
         self._dropped_before = [self._dropped(way) for way in (THERE, BACK)]
 
     def arrived(self) -> int:
-        """How many packets of the client's came to the server."""
+        """The number of packets from the client that reached the server."""
         return self._counted(self._server, "raw", "PREROUTING", THERE)
 
     def lost(self) -> Lost:
-        """What was lost so far."""
+        """What has been lost so far."""
         dropped = [self._dropped(way) - self._dropped_before[way] for way in (THERE, BACK)]
         there, back = (
             self._counted(source, "mangle", "POSTROUTING", way)
@@ -69,9 +71,10 @@ class Losses:
         return Lost(there, back, max(0, self._needed_again() - sum(dropped)))
 
     def _needed_again(self) -> int:
-        """How many segments the client sent again, of the flows that are open, but for
-        those that the server had already, by its own count: some it does not tell, where
-        one acknowledgment is for several (tcp_dsack_set in net/ipv4/tcp_input.c)."""
+        """The number of segments that the client retransmitted on open flows, without
+        those that the server reports as duplicates. The server does not report all
+        duplicates, because one acknowledgment may cover several (tcp_dsack_set in
+        net/ipv4/tcp_input.c)."""
         flows = self._client.namespace.run(
             ["ss", "-tinHO", f"dst {self._server.address}:{self._port}"], check=True).stdout
         counters = ("TcpExtTCPDSACKOldSent", "TcpExtTCPDSACKOfoSent")
@@ -80,14 +83,14 @@ class Losses:
         return again - sum(json.loads(had)["kernel"].values())
 
     def _dropped(self, way: int) -> int:
-        # What finds the backlog of a veth's peer full is counted by its sender
+        # The sender counts packets that found the backlog of its veth peer full
         # (veth_xmit in drivers/net/veth.c).
         source, target = (self._client, self._server) if way == THERE else (self._server, self._client)
         wires = ((source.namespace, INTERFACE), (self._router, target.wiring.interface))
         return sum(_transmit_drops(*wire) for wire in wires)
 
     def _counted(self, host: Host, table: str, chain: str, way: int) -> int:
-        # After two lines of headings a line for each rule, its packets first.
+        # Two lines of headings, then one line per rule, with the packet count first.
         lines = self._run(host, "-t", table, "-nvxL", chain).splitlines()
         return int(lines[2 + way].split()[0])
 

@@ -1,7 +1,7 @@
 """Owns network namespaces and the processes in them, from creation to deletion.
 
-Never touches the machine's own namespace, and ends no process but those that
-live in a namespace that it made.
+Never touches the machine's own namespace, and ends only processes inside namespaces
+that it created.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _serial = itertools.count(1)
 
 
 class LabError(Exception):
-    """The laboratory itself failed: not a finding about the router."""
+    """A failure of the laboratory itself, as opposed to a finding about the router."""
 
 
 def ip(*arguments: str, batch: str | None = None) -> None:
-    """Run `ip`; with `batch`, its commands come from that text, one a line."""
+    """Runs `ip`; with `batch`, reads its commands from that text, one per line."""
     done = subprocess.run(
         ["ip", *arguments, *(["-batch", "-"] if batch is not None else [])],
         input=batch, capture_output=True, text=True, check=False,
@@ -40,9 +40,9 @@ def ip(*arguments: str, batch: str | None = None) -> None:
 
 
 class Namespace:
-    """A network namespace with a name of its own, `camfw-PID-N-ROLE`.
+    """A network namespace with a unique name, `camfw-PID-N-ROLE`.
 
-    A context manager: leaving it ends every process inside and deletes it.
+    A context manager: leaving it ends every process inside and deletes the namespace.
     """
 
     def __init__(self, role: str) -> None:
@@ -51,8 +51,8 @@ class Namespace:
         ip("netns", "add", self.name)
         self._fd = os.open(NAMESPACES / self.name, os.O_RDONLY | os.O_CLOEXEC)
         self.ip(batch="link set lo up\n")
-        # Duplicate address detection would keep each IPv6 address from use for
-        # a second or two; interfaces made later take this over.
+        # Duplicate address detection would make each IPv6 address unusable for a second
+        # or two; interfaces that are created later inherit this setting.
         self.write_sysctl("net.ipv6.conf.default.accept_dad", "0")
 
     def __enter__(self) -> Namespace:
@@ -70,10 +70,10 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Move this thread in, and back out at the end.
+        """Moves this thread into the namespace, and back out at the end.
 
-        Sockets made and processes started inside stay there; so do reads and
-        writes of /proc/sys/net, which shows the namespace of the reader.
+        Sockets created and processes started inside stay there. Reads and writes of
+        /proc/sys/net also refer to it, because that shows the namespace of the reader.
         """
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -86,7 +86,7 @@ class Namespace:
             os.close(home)
 
     def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A socket that lives in this namespace."""
+        """A socket in this namespace."""
         with self.entered():
             return socket.socket(family, kind)
 
@@ -99,7 +99,8 @@ class Namespace:
         input: str | None = None,
         check: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run to the end, with stdout and stderr as text. A timeout is an error."""
+        """Runs a command to its end, with stdout and stderr as text. A timeout is an
+        error."""
         with self.entered():
             done = subprocess.run(
                 command, timeout=timeout, env=env, input=input,
@@ -120,9 +121,10 @@ class Namespace:
         stderr: int | None = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
-        """Start in the background. It ends with the namespace, and dies with this thread.
+        """Starts a command in the background. It ends with the namespace or with this
+        thread.
 
-        setpriv replaces itself by the command, so the pid is the command's own.
+        setpriv execs the command, so the pid is the command's own.
         """
         with self.entered():
             return subprocess.Popen(
@@ -132,26 +134,26 @@ class Namespace:
             )
 
     def read_sysctl(self, key: str) -> str:
-        """The value of net.*, e.g. `net.ipv4.ip_forward`."""
+        """The value of a net.* setting, such as `net.ipv4.ip_forward`."""
         with self.entered():
             return _sysctl_path(key).read_text().strip()
 
     def write_sysctl(self, key: str, value: str) -> None:
-        """Set a net.* value in this namespace alone."""
+        """Writes a net.* setting in this namespace only."""
         if not key.startswith("net."):
             raise LabError(f"{key} does not belong to a network namespace")
         with self.entered():
             _sysctl_path(key).write_text(value)
 
     def pids(self) -> list[int]:
-        """The processes inside, by pid."""
+        """The pids of the processes inside."""
         listed = subprocess.run(
             ["ip", "netns", "pids", self.name], capture_output=True, text=True, check=False
         )
         return [int(pid) for pid in listed.stdout.split() if int(pid) != os.getpid()]
 
     def delete(self) -> None:
-        """End the processes inside and delete the namespace; again is harmless."""
+        """Ends the processes inside and deletes the namespace; may be called again."""
         if self._fd < 0:
             return
         _end(self.name)
@@ -160,7 +162,7 @@ class Namespace:
 
 
 def sweep() -> None:
-    """Delete the namespaces of runs that were killed before they could clean up."""
+    """Deletes namespaces left by runs that were killed before they could clean up."""
     for entry in NAMESPACES.glob(f"{PREFIX}-*-*-*"):
         owner = entry.name.split("-")[1]
         if owner.isdigit() and not Path("/proc", owner).exists():
@@ -190,5 +192,5 @@ def _setns(fd: int) -> None:
 
 
 def _sysctl_path(key: str) -> Path:
-    # sysctl(8): a slash stands for a dot inside a name, as in eth0.100.
+    # sysctl(8) writes a slash for a dot within a name such as eth0.100.
     return Path("/proc/sys", *key.replace("/", "\0").replace(".", "/").replace("\0", ".").split("/"))

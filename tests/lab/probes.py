@@ -1,8 +1,8 @@
-"""Owns the clients: each tries to reach one service and says whether it did.
+"""Owns the clients: each tries to reach one service and reports whether it did.
 
-Decides nothing about what is right. A probe got through only when the service
-answered as it should (the page, the file, the command's output), so that a
-half-open path does not pass for an open one.
+Does not decide what is right. A probe succeeds only if the service answered correctly
+(the page, the file, the command's output), so that a half-open path does not count as
+open.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ from pathlib import Path
 from lab.facts import TCP_PORTS, UDP_PORTS
 from lab.namespace import LabError, Namespace
 
-# How long to wait for what must come: reached on a machine that is too busy alone,
-# so that it costs nothing.
+# How long to wait for an answer that must come. It is needed in full only on a very
+# busy machine, so a large value costs nothing.
 PATIENCE = 60.0
 
-# How long a probe waits that is to find a service unreachable: long beside a round
-# trip (an emulated router takes tens of milliseconds), and the price of each.
+# How long a probe waits before it reports a service as unreachable: long compared with
+# a round trip (tens of milliseconds through an emulated router), but each such probe
+# takes this long.
 WAIT_SECONDS = 2.0
 
-# After which a probe sends again what has no transport that does.
+# The retransmission interval of probes whose transport does not retransmit.
 AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What one attempt came to. `detail` is for a reader: what the client saw."""
+    """The result of one attempt. `detail` is for the reader: what the client saw."""
 
     reached: bool
     detail: str
@@ -46,8 +47,9 @@ class Reach:
 
 
 def ping(source: Namespace, target: str, wait: float = PATIENCE, *options: str) -> Reach:
-    """ICMP echo, v4 or v6 by the address; with time, one each second until it is answered.
-    `options` are ping's own, such as the address to ask from."""
+    """Sends an ICMP echo request, IPv4 or IPv6 depending on the address; while there is
+    time, one per second until it is answered. `options` are passed to ping, such as the
+    source address."""
     until = ["-w", f"{wait:.0f}"] if wait > AGAIN_SECONDS else ["-W", f"{wait:g}"]
     done = source.run(["ping", "-n", "-c", "1", *until, *options, target], timeout=wait + PATIENCE)
     return Reach(done.returncode == 0, _last_line(done.stdout if done.returncode else "answered"))
@@ -56,7 +58,7 @@ def ping(source: Namespace, target: str, wait: float = PATIENCE, *options: str) 
 def http(
     source: Namespace, target: str, page: str, port: int = 80, wait: float = PATIENCE
 ) -> Reach:
-    """curl gets `/`, which must be the text `page`."""
+    """Fetches `/` with curl; it must be the text `page`."""
     done = source.run(
         ["curl", "-q", "-sS", "--noproxy", "*", "--connect-timeout", f"{wait:g}",
          "--max-time", f"{wait * 5:g}", f"http://{_bracketed(target)}:{port}/"],
@@ -83,13 +85,12 @@ def ftp_upload(
     transfer_seconds: float = 60,
     received: Callable[[str], bytes] | None = None,
 ) -> Reach:
-    """curl uploads a file of `size` random bytes in passive mode, as cameras do;
-    with `active` the server opens the data connection.
+    """Uploads a file of `size` random bytes with curl in passive mode, as cameras do;
+    with `active`, the server opens the data connection.
 
-    The upload counts only when it arrived whole: `received(name)` gives the
-    server's copy; without it the file is downloaded again. `epsv` asks for the
-    data port as curl does first (EPSV, EPRT), without it only as old cameras do
-    (PASV, PORT).
+    Succeeds only if the file arrived complete: `received(name)` returns the server's
+    copy; without it, the file is downloaded again. With `epsv`, curl first tries EPSV
+    or EPRT, its default; without it only PASV or PORT, as old cameras do.
     """
     content = os.urandom(size)
     name = f"picture-{secrets.token_hex(6)}.jpg"
@@ -102,8 +103,8 @@ def ftp_upload(
     with tempfile.TemporaryDirectory(prefix="camfw-lab-") as scratch:
         upload, download = Path(scratch, "upload"), Path(scratch, "download")
         upload.write_bytes(content)
-        # Without a wait of its own for the data connection, curl waits for as
-        # long as the whole transfer may take.
+        # Without a separate limit for the data connection, curl waits for it as long as
+        # for the whole transfer.
         done = source.run([*curl, "--ftp-method", "singlecwd", "-T", upload, url], timeout=limit)
         if done.returncode != 0:
             return Reach(False, _last_line(done.stderr))
@@ -123,7 +124,7 @@ def ssh(
     source: Namespace, target: str, key: Path, user: str = "root", port: int = 22,
     wait: float = PATIENCE,
 ) -> Reach:
-    """ssh logs in with `key` and runs a command, whose output must come back."""
+    """Logs in with ssh and `key` and runs a command whose output must come back."""
     token = secrets.token_hex(8)
     done = source.run(
         ["ssh", "-F", "none", "-i", key, "-p", str(port), "-o", "BatchMode=yes",
@@ -138,7 +139,7 @@ def ssh(
 
 
 def tcp(source: Namespace, target: str, port: int, wait: float = PATIENCE) -> Reach:
-    """A TCP connection is made. The detail tells refused from no answer at all."""
+    """Opens a TCP connection. The detail distinguishes a refusal from no answer."""
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
     with source.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(wait)
@@ -158,9 +159,9 @@ def udp(
     received: Callable[[bytes], bool] | None = None,
     wait: float = PATIENCE,
 ) -> Reach:
-    """A datagram arrives: `received` asks the listener (services.Listener.received);
-    without it, the datagram must come back from an echo. Sent again each second, as
-    clients of UDP do: a server on a busy machine may have had no room for it."""
+    """Sends a UDP datagram and checks that it arrived: `received` asks the listener
+    (services.Listener.received); without it, an echo server must return the datagram.
+    Sent again each second, as UDP clients do: a busy server may have dropped it."""
     token = secrets.token_bytes(16)
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
     with source.socket(family, socket.SOCK_DGRAM) as sender:
@@ -185,11 +186,11 @@ def udp(
 def scan(
     source: Namespace, target: str, ports: str = "-", expected: Collection[int] = ()
 ) -> frozenset[int]:
-    """nmap's SYN scan, all TCP ports by default: the ports found open.
+    """Runs nmap's SYN scan, by default of all TCP ports. Returns the open ports.
 
-    At a rate at which all ports do not take long, each tried three times. Those that
-    are `expected` to be open and were not found are asked again, with time for each
-    answer: a busy machine hides no open port.
+    The rate is high enough to scan all ports quickly, with three tries each. Ports in
+    `expected` that were not found are scanned again with more time per answer, so that
+    a busy machine does not hide an open port.
     """
     found = _scan(source, target, ports, "--min-rate", "15000", "--max-retries", "2",
                   "--max-rtt-timeout", "200ms", "--initial-rtt-timeout", "100ms")
@@ -212,7 +213,7 @@ def _scan(source: Namespace, target: str, ports: str, *pace: str) -> frozenset[i
 
 @dataclass(frozen=True)
 class Target:
-    """What a probe has to know of the far side."""
+    """What a probe needs to know about the target."""
 
     address: str
     page: str = ""
@@ -253,7 +254,7 @@ PROBES: Mapping[str, Probe] = {
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    """Ask again and again until it holds or the time is up."""
+    """Polls until the condition holds or the time is up."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""Owns the router where it is a namespace, wired to hosts by veth pairs.
+"""Owns a router that is a namespace, wired to the hosts by veth pairs.
 
-Sets nothing that the program under test is to set: its interfaces are down,
-its tables empty, its ip_forward 0.
+Configures nothing that the program under test should configure: the interfaces are
+down, the tables empty, and ip_forward is 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from lab.namespace import Namespace, sweep
 
 
 class Lab:
-    """The hosts and a router namespace, wired. A context manager that leaves nothing behind."""
+    """The hosts and a router namespace, wired. A context manager that cleans up
+    completely."""
 
     def __init__(self, wirings: Iterable[Wiring]) -> None:
         sweep()
@@ -34,16 +35,16 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        """Delete everything; again is harmless."""
+        """Deletes everything; may be called again."""
         self._stack.close()
 
     def address(self, source: str, target: str) -> str:
-        """Where `source` finds `target`, which may be "router"."""
+        """The address at which `source` reaches `target`, which may be "router"."""
         return self.hosts[source].wiring.router if target == "router" else self.hosts[target].address
 
     def configure_router(self, *, ipv6: bool = False) -> None:
-        """The interfaces up, with their addresses and forwarding on: what the
-        program does on its own, for cases that need a router without it."""
+        """Sets the interfaces up with their addresses and turns forwarding on, as the
+        program does, for cases that need a router without the program."""
         lines: list[str] = []
         for host in self.hosts.values():
             wiring = host.wiring
@@ -57,7 +58,7 @@ class Lab:
             self.configure_router6()
 
     def configure_router6(self) -> None:
-        """IPv6 addresses and forwarding, as a user may have left them."""
+        """Sets IPv6 addresses and forwarding, as a user may have done before."""
         self.router.write_sysctl("net.ipv6.conf.all.forwarding", "1")
         self.router.ip(batch="\n".join(
             f"address replace {host.wiring.router6}/64 dev {host.wiring.interface} nodad"

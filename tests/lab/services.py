@@ -1,7 +1,7 @@
 """Owns the servers behind the probes, each in a namespace, until they are stopped.
 
-Each is ready for clients when its constructor returns, and is a context
-manager. Knows nothing of who may reach it.
+Each is ready for clients when its constructor returns, and is a context manager.
+Independent of who may reach it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ READY_SECONDS = 60
 
 
 class Server:
-    """A server process, ready when its TCP port accepts on the loopback address."""
+    """A server process; ready when its TCP port accepts connections on the loopback
+    address."""
 
     def __init__(self, namespace: Namespace, command: Sequence[str | Path], port: int) -> None:
         self.namespace = namespace
@@ -64,7 +65,7 @@ class Server:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End the server and what it started (its process group is its own)."""
+        """Ends the server and everything it started (it has a process group of its own)."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -73,18 +74,18 @@ class Server:
 
 
 class FtpServer(Server):
-    """vsftpd: anyone may upload into, and download from, the folder `incoming`."""
+    """vsftpd; anyone may upload to and download from the folder `incoming`."""
 
     def __init__(
         self, namespace: Namespace, folder: Path, passive: range = range(50000, 50101), port: int = 21
     ) -> None:
-        """`folder` is made, and `passive` is the range of the data ports."""
+        """Creates `folder`. `passive` is the range of data ports."""
         user = pwd.getpwnam("ftp")
         root = folder / "ftp"
         self.incoming = root / "incoming"
         self.incoming.mkdir(parents=True)
         os.chown(self.incoming, user.pw_uid, user.pw_gid)
-        # The way in must be open to the server's user.
+        # The server's user must be able to reach the folder.
         for parent in (root, *root.parents):
             if not parent.stat().st_mode & 0o001:
                 parent.chmod(parent.stat().st_mode | 0o011)
@@ -98,15 +99,15 @@ class FtpServer(Server):
             "anon_umask=022", "anon_world_readable_only=NO",
             "pasv_enable=YES", f"pasv_min_port={passive.start}", f"pasv_max_port={passive.stop - 1}",
             f"secure_chroot_dir={empty}", f"xferlog_file={folder / 'xfer.log'}",
-            # Its own sandboxes, which a test has no use for: a new network
-            # namespace for each connection among them.
+            # Its own sandboxes, which tests do not need; one is a new network namespace
+            # per connection.
             "isolate=NO", "isolate_network=NO", "seccomp_sandbox=NO", "",
         )))
         super().__init__(namespace, ["vsftpd", config], port)
 
 
 class SshServer(Server):
-    """sshd that lets root in by `key`, a throwaway key made for this server."""
+    """sshd, which accepts root with `key`, a temporary key for this server."""
 
     def __init__(self, namespace: Namespace, folder: Path, port: int = 22) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,8 @@ class SshServer(Server):
             "PermitRootLogin prohibit-password", "PasswordAuthentication no",
             "UseDNS no", "",
         )))
-        # sshd starts only by its full path, and wants its privilege separation folder.
+        # sshd must be started by its full path, and needs its privilege separation
+        # folder.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         super().__init__(namespace, ["/usr/sbin/sshd", "-D", "-e", "-f", config], port)
 
@@ -138,9 +140,9 @@ class HttpServer(Server):
 class Listener:
     """Listens on many TCP and UDP ports, in a thread of this process.
 
-    A TCP connection is accepted and what it sends is sent back; so is a UDP
-    datagram. Datagrams are kept: that one got through is known on the receiving
-    side even where the answer does not find its way back.
+    Returns to the sender what it receives over accepted TCP connections and in UDP
+    datagrams. It stores the datagrams, so that the receiving side can tell that one
+    arrived even if the reply does not.
     """
 
     def __init__(
@@ -178,12 +180,12 @@ class Listener:
         self.stop()
 
     def received(self, token: bytes) -> bool:
-        """Did a datagram arrive that is just this token?"""
+        """Whether a datagram arrived that consists of this token."""
         with self._lock:
             return token in self._received
 
     def stop(self) -> None:
-        """Close every port and connection."""
+        """Closes every port and connection."""
         self._waker.send(b"x")
         self._thread.join()
         self._close()
@@ -205,7 +207,7 @@ class Listener:
     def _serve(self) -> None:
         while self._running:
             for key, _ in self._selector.select():
-                # A client that goes away in between is no concern of the rest.
+                # A client that disconnects must not disturb the others.
                 with contextlib.suppress(BlockingIOError, ConnectionError, OSError):
                     key.data(key.fileobj)
 

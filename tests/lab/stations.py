@@ -1,7 +1,7 @@
 """Owns one set of every service that a table tries, on one host or router.
 
-So that an attempt which must fail fails because of the router, and not for
-want of a server on the far side.
+With these, an attempt that must fail fails because of the router and not because the
+target has no server.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from lab.services import FtpServer, HttpServer, Listener, SshServer
 
 
 class Station:
-    """FTP, SSH, HTTP and a listener on the other ports. A context manager."""
+    """FTP, SSH, HTTP, and a listener on the other ports. A context manager."""
 
     def __init__(
         self, namespace: Namespace, folder: Path, passive: range = range(50000, 50101)
     ) -> None:
-        """`folder` is the station's own, and must not exist."""
+        """`folder` is for this station only, and must not exist yet."""
         folder.mkdir()
         self.page = f"the page of {namespace.role}\n"
         with contextlib.ExitStack() as stack:
@@ -39,7 +39,7 @@ class Station:
         self._stack.close()
 
     def at(self, address: str) -> Target:
-        """The station as a probe's target, by one of its addresses."""
+        """The station as the target of a probe, at one of its addresses."""
         return Target(
             address, page=self.page, ssh_key=self.ssh.key, udp_received=self.listener.received
         )

@@ -1,6 +1,6 @@
-"""Owns the table of who reached whom, beside what the policy says.
+"""Owns the table of who reached whom, compared with the policy.
 
-Runs the attempts and renders them; what is expected comes in with them.
+Runs the attempts and renders the table; the caller says what is expected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lab.probes import PATIENCE, PROBES, WAIT_SECONDS, Reach, Target
 
 @dataclass(frozen=True)
 class Row:
-    """One attempt: what the policy says, and what came of it."""
+    """One attempt: what the policy says, and the result."""
 
     flow: Flow
     allowed: bool
@@ -34,9 +34,9 @@ def try_all(
     *,
     parallel: int = 48,
 ) -> list[Row]:
-    """Try every flow, many at a time: nearly all of the time is waiting for
-    answers that must not come; for those that must there is more time. `target`
-    says where a flow's far side is."""
+    """Tries every flow, many in parallel: nearly all of the time goes into waiting for
+    answers that must not come; those that must come get more time. `target` returns the
+    target of a flow."""
 
     def attempt(expected: tuple[Flow, bool]) -> Row:
         flow, allowed = expected
@@ -48,12 +48,12 @@ def try_all(
 
 
 def wrong(rows: Iterable[Row]) -> list[Row]:
-    """The rows that are not as the policy says."""
+    """The rows that deviate from the policy."""
     return [row for row in rows if not row.holds]
 
 
 def deviations(rows: Iterable[Row]) -> list[str]:
-    """A line for each row that is not as the policy says, with what its client saw."""
+    """A line for each row that deviates from the policy, with what the client saw."""
     came = {True: "got through and must not", False: "is allowed and did not get through"}
     return [
         f"{row.flow.source} -> {row.flow.target} {row.flow.service}: "
@@ -63,7 +63,8 @@ def deviations(rows: Iterable[Row]) -> list[str]:
 
 
 def render(rows: Iterable[Row]) -> str:
-    """The table, a line for each pair, then each deviation, then the verdict."""
+    """The table as text: a line per pair of hosts, then the deviations, then the
+    verdict."""
     rows = list(rows)
     pairs = list(dict.fromkeys((row.flow.source, row.flow.target) for row in rows))
     lines = [("from", "to", "reached", "the policy allows", "tried and stopped", "")]
@@ -85,7 +86,7 @@ def render(rows: Iterable[Row]) -> str:
 
 
 def verdict(rows: Iterable[Row]) -> str:
-    """One line: how many attempts, and whether all went as the policy says."""
+    """One line: the number of attempts, and whether all agree with the policy."""
     rows = list(rows)
     reached = sum(1 for row in rows if row.reach)
     counts = f"{len(rows)} attempts, {reached} got through, {len(rows) - reached} were stopped"

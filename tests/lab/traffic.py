@@ -1,4 +1,4 @@
-"""Owns packets that no ordinary client sends: forged ones, and a stream without pause."""
+"""Owns packets that no ordinary client sends: spoofed ones, and continuous streams."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def send(
     count: int = 5,
     more: Sequence[str] = (),
 ) -> None:
-    """hping3 sends `count` packets, from the address `source` where it is given.
+    """Sends `count` packets with hping3, from the address `source` if given.
 
-    Says nothing of what arrived: ask a Capture, a Listener or a rule's counter.
+    Does not report what arrived: for that, use a Capture, a Listener or a rule's
+    counter.
     """
     command = ["hping3", "-n", "-q", "-I", INTERFACE, "-c", str(count), "-i", "u10000", *kind]
     if source is not None:
@@ -39,17 +40,17 @@ def send(
     if port is not None:
         command += ["-p", str(port)]
     if source_port is not None:
-        # -k: the same source port for each packet.
+        # -k: keep the same source port for all packets.
         command += ["-s", str(source_port), "-k"]
     done = sender.run([*command, *more, target])
-    # hping3 exits 1 where no answer came.
+    # hping3 exits with 1 if no answer came.
     if f"{count} packets transmitted" not in done.stderr + done.stdout:
         raise LabError(f"hping3: {done.stderr.strip() or done.stdout.strip()}")
 
 
 class Stream:
-    """Sends packets to a target without pause (one each millisecond or so), from
-    now to `stop`. A context manager."""
+    """Sends packets to a target continuously, about one per millisecond, until `stop`.
+    A context manager."""
 
     def __init__(
         self, sender: Namespace, target: str, *, kind: Sequence[str] = UDP, port: int = 9,
@@ -71,7 +72,8 @@ class Stream:
         return self._process.poll() is None
 
     def stop(self) -> int:
-        """End it; how many packets it sent. That it ended before is an error."""
+        """Stops the stream and returns the number of packets sent. It is an error if it
+        has already ended."""
         ended = not self.running
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Owns what every test case stands on: a fresh lab, the program, one backend."""
+"""Owns the base of every test case: a fresh lab, the program, and one backend."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Case = TypeVar("Case", bound=unittest.TestCase)
 
 
 class RouterTest(unittest.TestCase):
-    """A router namespace and three hosts, made for each test and gone after it."""
+    """A router namespace and three hosts, created for each test and deleted after it."""
 
     backend: ClassVar[str]
     wirings: ClassVar[tuple[Wiring, ...]] = example.WIRINGS
@@ -45,24 +45,24 @@ class RouterTest(unittest.TestCase):
     # -- the program --
 
     def camfw(self, *arguments: str, expect: int = 0, **options: object) -> Result:
-        """Run it (see Program.run); its exit code must be `expect`."""
+        """Runs the program (see Program.run) and checks that its exit code is `expect`."""
         result = self.program.run(*arguments, **options)  # type: ignore[arg-type]
         self.assertEqual(result.code, expect, f"camfw {' '.join(arguments)}: {result}")
         return result
 
     def change_config(self, old: str, new: str) -> None:
-        """Replace one part of the configuration, which must be there once."""
+        """Replaces a part of the configuration that must occur exactly once."""
         text = self.program.config.read_text()
         self.assertEqual(text.count(old), 1, f"{old!r} in the example")
         self.program.configure(text.replace(old, new))
 
     def boot(self, *parts: str) -> None:
-        """Boot with a configuration that is put together of these parts."""
+        """Boots with a configuration built from these parts."""
         self.program.configure("\n".join(parts))
         self.camfw("boot")
 
     def open_router(self) -> None:
-        """A router that believes any source and lets everything through, for controls."""
+        """Makes the router accept any source and let everything through, as a control."""
         self.lab.configure_router()
         for interface in ("all", *(wiring.interface for wiring in self.wirings)):
             self.router.write_sysctl(f"net.ipv4.conf.{interface}.rp_filter", "0")
@@ -74,8 +74,8 @@ class RouterTest(unittest.TestCase):
         return self.router.read_sysctl("net.ipv4.ip_forward")
 
     def assert_closed_tables(self, *, loopback: bool = False) -> None:
-        """Policy DROP in each chain of both families, and no rule; with `loopback`
-        none but for the loopback."""
+        """Checks that every chain of both families has policy DROP and no rules; with
+        `loopback`, none except those for the loopback."""
         for family in FAMILIES:
             for chain in ("INPUT", "FORWARD", "OUTPUT"):
                 self.assertEqual(self.tables.policy(family, chain), "DROP", f"{family} {chain}")
@@ -86,9 +86,10 @@ class RouterTest(unittest.TestCase):
             self.assertEqual(rules, [], f"{family}: rules in the filter table")
 
     def assert_sealed(self, *, loopback: bool = False) -> None:
-        """The tables are closed, forwarding is off, and no packet gets anywhere.
+        """Checks that the tables are closed, forwarding is off, and no packet arrives
+        anywhere.
 
-        That the same packets get through an open router is `assert_open`'s.
+        `assert_open` shows that the same packets pass an open router.
         """
         self.assert_closed_tables(loopback=loopback)
         self.assertEqual(self.forwarding(), "0", "ip_forward")
@@ -96,12 +97,12 @@ class RouterTest(unittest.TestCase):
             self.assertFalse(reach, f"{name}: {reach.detail}")
 
     def assert_open(self) -> None:
-        """Every crossing gets through: the control of `assert_sealed`."""
+        """Checks that every crossing gets through: the control of `assert_sealed`."""
         for name, reach in self.crossings(wait=probes.PATIENCE).items():
             self.assertTrue(reach, f"{name}: {reach.detail}")
 
     def crossings(self, wait: float) -> dict[str, Reach]:
-        """A ping on each way there is: to the router from each side, and across it."""
+        """Pings on every path: to the router from each side, and across it."""
         ways: dict[str, Future[Reach]] = {}
         with ThreadPoolExecutor(9) as pool:
             for source in self.lab.hosts.values():
@@ -114,8 +115,7 @@ class RouterTest(unittest.TestCase):
 
 
 def both_backends(case: type[Case]) -> dict[str, type[Case]]:
-    """Class decorator: a class for each backend, CaseLegacy and CaseNft, in the
-    place of the class itself, which would run with none."""
+    """Class decorator: replaces the class by one per backend, CaseLegacy and CaseNft."""
     module = sys.modules[case.__module__]
     made: dict[str, type[Case]] = {}
     for backend in BACKENDS:

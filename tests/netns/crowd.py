@@ -1,5 +1,5 @@
-"""Owns packets that neither of two policies lets through, sent without pause, and
-the count of those that got through all the same."""
+"""Owns continuous streams of packets that neither of two policies lets through, and the
+number of those that got through anyway."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from lab.probes import PATIENCE
 from lab.router import Lab
 from lab.traffic import UDP, Stream
 
-# Nothing listens there in either policy, nor in what the hosts do by themselves.
+# Neither policy uses this port, nor do the hosts on their own.
 PORT = 7007
 BETWEEN_MICROSECONDS = 5000
 
 
 class Crowd:
-    """A stream of datagrams on every way across the router and to it.
+    """Streams of datagrams on every path across the router and to it.
 
-    A context manager; `got_through` is how many arrived so far.
+    A context manager; `got_through` returns how many have arrived so far.
     """
 
     def __init__(self, lab: Lab, microseconds: int = BETWEEN_MICROSECONDS) -> None:
-        """`microseconds` are between two packets of one stream."""
+        """`microseconds` is the interval between two packets of one stream."""
         self._lab = lab
         self._microseconds = microseconds
         self._stack = contextlib.ExitStack()
@@ -50,8 +50,8 @@ class Crowd:
         self._stack.close()
 
     def got_through(self) -> dict[str, int]:
-        """How many arrived since the start, by the host that they came to, or
-        since the last time at the router; only hosts with any."""
+        """The number of packets that arrived, by receiving host, since the start; at
+        the router, since the last call. Only hosts with any are included."""
         arrived = 0
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -61,7 +61,7 @@ class Crowd:
         return {name: count for name, count in {**found, "router": arrived}.items() if count}
 
     def packets(self) -> list[str]:
-        """Those that came to hosts, as tcpdump has them."""
+        """The packets that arrived at hosts, as tcpdump prints them."""
         return [packet for capture in self._captures for packet in capture.packets]
 
     def is_everywhere(self, seconds: float = PATIENCE) -> bool:

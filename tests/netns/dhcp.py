@@ -1,4 +1,4 @@
-"""Owns a DHCP server on the internet host, and how the router boots as its client."""
+"""Owns a DHCP server on the internet host, and a router that boots as its client."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from netns.program import Result
 
 
 class DhcpTest(RouterTest):
-    """The external zone's address comes by DHCP."""
+    """A router whose external zone gets its address by DHCP."""
 
     @contextlib.contextmanager
     def dhcp_server(self, own: str, first: str, last: str) -> Iterator[Path]:
-        """dnsmasq on the internet host; its leases."""
+        """Runs dnsmasq on the internet host, giving out leases."""
         leases = self.scratch / "leases"
         leases.touch(mode=0o666)
         self.scratch.chmod(0o755)

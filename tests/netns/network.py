@@ -1,5 +1,5 @@
-"""Owns what the tests of the network half stand on: its messages to the kernel,
-wires that come and go."""
+"""Owns the base of the tests of network configuration: its netlink messages, and wires
+that are plugged and unplugged."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from netns.case import RouterTest
 
 
 class NetworkTest(RouterTest):
-    """A base without tests."""
+    """A base class without tests."""
 
-    # The tables are beside the point here; the other files run on both.
+    # One backend suffices, because the tables do not matter here; the other files test
+    # both.
     backend = "legacy"
 
     def extend(self, text: str) -> None:
-        """Add to the configuration."""
+        """Appends to the configuration."""
         self.program.configure(self.program.config.read_text() + text)
 
     def traced(self, *arguments: str, also: str | None = None, expect: int = 0) -> list[str]:
-        """The change messages that a run sends to the kernel, in order; with the
-        files opened for writing whose line matches `also`."""
+        """The netlink change messages that a run sends to the kernel, in order; and the
+        files opened for writing whose trace line matches `also`."""
         output = self.scratch / "netlink"
         strace = str(shutil.which("strace"))
         self.camfw(*arguments, before=[strace, "-f", "-o", output, "-e", "trace=sendto,sendmsg,openat"],
@@ -36,7 +37,7 @@ class NetworkTest(RouterTest):
         return [line for line in output.read_text().splitlines() if re.search(wanted, line)]
 
     def hears(self, words: str) -> bool:
-        """Whether the words come in its log, from now on."""
+        """Whether the words appear in its log from now on."""
         said = ""
 
         def heard() -> bool:
@@ -48,7 +49,7 @@ class NetworkTest(RouterTest):
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[subprocess.Popen[bytes]]:
-        """camfw watch, in the background."""
+        """Runs camfw watch in the background."""
         process = self.program.start("watch")
         try:
             yield process
@@ -58,7 +59,7 @@ class NetworkTest(RouterTest):
             process.communicate()
 
     def replug(self, name: str) -> None:
-        """A host's wire, pulled out (unplug) and put back in."""
+        """Unplugs a host's wire and plugs it back in."""
         self.lab.hosts[name].plug(self.router)
 
     def unplug(self, name: str) -> None:

@@ -1,5 +1,5 @@
-"""Owns the points at which a run changes something, as strace sees them, and how
-a run is made to end, or a call to fail, at one of them."""
+"""Owns the points at which a run changes something, as seen by strace, and how to end a
+run, or make a call fail, at one of them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 
 from netns.trace import STRACE
 
-# What can change a file, a setting, the kernel's network, or another process.
-# Waiting for a child is among them: the child is at work then.
+# The calls that can change a file, a setting, the kernel's network state, or another
+# process. Waiting for a child is included, because the child works meanwhile.
 CALLS = (
     "write", "pwrite64", "ftruncate", "fsync", "rename", "renameat", "renameat2", "unlink", "unlinkat",
     "mkdir", "mkdirat", "sendto", "sendmsg", "clone", "clone3", "vfork", "fork", "wait4", "openat",
 )
-# What reads answers.
+# The calls that read answers.
 ANSWERS = ("recvfrom",)
-# To the log, a terminal or the runtime's own wake-up: no change of the box.
+# Writes to the log or a terminal, or wake-ups of the runtime: no change to the box.
 IDLE = re.compile(r"^write\((?:[12]<|\d+</dev/kmsg>|\d+<anon_inode:\[eventfd\]>)")
 READS = re.compile(r"RTM_GET|_GET,|NLM_F_DUMP|nlmsg_flags=NLM_F_REQUEST\|0x300")
-# The file, or the folder of an openat, that strace's -P knows a call by.
+# The file, or the folder of an openat, by which strace's -P selects a call.
 PATH = re.compile(r"^\w+\(\w+<(/[^>]*)>")
-# The program's threads, but not the commands that it runs.
+# The threads of the program, without the commands that it runs.
 THREADS = ("-f", "-b", "execve")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of one of the program's threads, as strace prints it."""
+    """A call of one of the program's threads, as printed by strace."""
 
     thread: int
     line: str
@@ -47,15 +47,15 @@ class Call:
 
 @dataclass(frozen=True)
 class Point:
-    """The `number`-th call of that name in a thread of the program, not in its
-    children; with a path, of those for that path."""
+    """The `number`-th call of this name in a thread of the program, not in its
+    children; with a path, among the calls for that path."""
 
     call: str
     number: int
     what: str
-    # What the call returned.
+    # The return value of the call.
     result: str = ""
-    # In the main thread or another one.
+    # Whether it was in the main thread or in another one.
     main: bool = True
     path: str = ""
 
@@ -64,7 +64,7 @@ class Point:
 
 
 def tracing(output: Path) -> list[str | Path]:
-    """The command that runs another one and writes its calls to `output`."""
+    """The command prefix that runs a command and writes its calls to `output`."""
     return [STRACE[0], *THREADS, "-y", "-q", "-s", "64", "-e", "signal=none",
             "-e", f"trace={','.join(CALLS + ANSWERS)}", "-o", output, "--"]
 
@@ -78,7 +78,7 @@ def calls(output: Path) -> list[Call]:
         number, _, text = line.partition(" ")
         thread, text = int(number), text.strip()
         if not threads:
-            # The first call is the main thread's.
+            # The first call is from the main thread.
             threads.add(thread)
         if match := re.match(r"<\.\.\. \w+ resumed>", text):
             index = under_way.pop(thread)
@@ -90,14 +90,14 @@ def calls(output: Path) -> list[Call]:
             found.append(Call(thread, text))
     threads.update(int(call.line.rpartition("= ")[2]) for call in found
                    if "CLONE_THREAD" in call.line and call.line.rpartition("= ")[2].isdecimal())
-    # One that finds another's hand on the network's settings is made again by the
-    # kernel (restart_syscall), in this run and perhaps in no other.
+    # The kernel restarts a call that finds the lock of the network settings taken
+    # (restart_syscall); this may happen in this run and in no other.
     return [call for call in found if call.thread in threads and "= ? ERESTART" not in call.line]
 
 
 def points(output: Path, wanted: Callable[[str], bool] | None = None) -> list[Point]:
-    """The points of a traced run, in order: those that change something, or those
-    that `wanted` says of a line of the trace."""
+    """The points of a traced run, in order: the calls that change something, or those
+    whose trace line `wanted` selects."""
     made = calls(output)
     main = made[0].thread
     threads_of: dict[tuple[str, str], set[int]] = {}
@@ -111,8 +111,8 @@ def points(output: Path, wanted: Callable[[str], bool] | None = None) -> list[Po
             seen[call.thread, call.name, path] += 1
         if not (wanted or changes)(call.line):
             continue
-        # strace counts for each thread, but makes the same of the number of each: where
-        # others make such calls as well, the path has to tell them apart.
+        # strace counts per thread, but applies the number to every thread: if other
+        # threads make the same calls, the path must distinguish them.
         path = "" if call.thread == main or len(threads_of[call.name, ""]) == 1 else call.path
         if call.thread != main and len(threads_of[call.name, path]) > 1:
             raise AssertionError(f"more than one thread makes such calls: {call.line}")
@@ -122,7 +122,7 @@ def points(output: Path, wanted: Callable[[str], bool] | None = None) -> list[Po
 
 
 def changes(line: str) -> bool:
-    """Whether a call, as strace prints it, changes anything."""
+    """Whether a call, as printed by strace, changes anything."""
     if IDLE.match(line) or line.startswith(ANSWERS):
         return False
     if line.startswith("openat("):
@@ -133,8 +133,8 @@ def changes(line: str) -> bool:
 
 
 def injecting(point: Point, how: str) -> list[str | Path]:
-    """The command that runs another one in which this happens at the point, before
-    the call: `signal=KILL`, or `error=EPERM` in place of it, as strace has it."""
+    """The command prefix that runs a command with a fault injected at the point, before
+    the call: `signal=KILL`, or `error=EPERM` instead of the call, in strace's notation."""
     threads = () if point.main else THREADS
     path = ("-P", point.path) if point.path else ()
     return [STRACE[0], *threads, *path, "-qqq", "-e", f"trace={point.call}", "-e", "signal=none", "-o", "/dev/null",

@@ -1,6 +1,6 @@
-"""Owns the parts that the tests' configurations are put together of.
+"""Owns the parts from which the tests build their configurations.
 
-The zones are those of lab.example; written by hand, as a user would.
+The zones are those of lab.example, written by hand, as a user would.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ PING = '[[allow]]\nfrom = "any"\nto = "router"\nservice = "ping"\n'
 
 
 def allow(source: str, target: str, service: str, *more: str) -> str:
-    """An allow line; `service` as TOML, or a service's name."""
+    """An allow line; `service` is TOML or the name of a service."""
     written = service if service[0] in '{["' else f'"{service}"'
     lines = ("[[allow]]", f'from = "{source}"', f'to = "{target}"', f"service = {written}", *more)
     return "\n".join(lines) + "\n"
 
 
 def camera(name: str, address: str, mac: str | None = None, *lines: str) -> str:
-    """A camera with its own allow lines, each the inside of a TOML table."""
+    """A camera with its own allow lines, each given as the content of a TOML inline
+    table."""
     bound = [] if mac is None else [f'mac = "{mac}"']
     own = [f"allow = [{', '.join(f'{{ {line} }}' for line in lines)}]"] if lines else []
     return "\n".join(("[[cameras]]", f'name = "{name}"', f'address = "{address}"', *bound, *own)) + "\n"

@@ -1,8 +1,9 @@
-"""Owns how the program under test is run: where, with which iptables, seeing what.
+"""Owns how the program under test is run: where, with which iptables, and what it can
+see.
 
-Never lets it see the machine: it runs in the router's network namespace and in
-a mount namespace with a /dev, a /run and a /var/lib of its own, so that its lines do not
-end in the machine's log and no two runs share a lock or state.
+The program never sees the machine: it runs in the router's network namespace and in a
+mount namespace with its own /dev, /run and /var/lib, so that its log lines stay out of
+the machine's log and no two runs share a lock or state.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SECONDS = 120
 
 
 def multi(backend: str) -> Path:
-    """The one program that is all the iptables commands of a backend."""
+    """The multi-call program that implements all iptables commands of a backend."""
     found = shutil.which(BACKENDS[backend], path="/usr/sbin:/sbin:/usr/bin")
     if found is None:
         raise LabError(f"no {BACKENDS[backend]}: tests/lab/install installs it")
@@ -50,13 +51,13 @@ def tools(folder: Path, backend: str, without: Sequence[str] = ()) -> Path:
 
 
 def wrap(folder: Path, name: str, script: str, backend: str) -> None:
-    """Put a shell script in the place of a command in a folder of `tools`.
+    """Replaces a command in a folder of `tools` with a shell script.
 
     In the script, `real` runs the command itself, with the arguments it is given.
     """
     wrapper = folder / name
     wrapper.unlink(missing_ok=True)
-    # The multi-call program goes by the name it is called by.
+    # The multi-call program depends on the name by which it is called.
     wrapper.write_text(
         f"#!/bin/bash\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
         f"real() {{ (exec -a {name} {multi(backend)} \"$@\"); }}\n{script}\n"
@@ -66,7 +67,7 @@ def wrap(folder: Path, name: str, script: str, backend: str) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """How one run ended. `log` is what it wrote to the kernel's log."""
+    """The result of one run. `log` is what it wrote to the kernel's log."""
 
     code: int
     stdout: str
@@ -75,7 +76,7 @@ class Result:
 
     @property
     def said(self) -> str:
-        """All it said, wherever."""
+        """All output, from every channel."""
         return self.stdout + self.stderr + self.log
 
     def __str__(self) -> str:
@@ -83,10 +84,10 @@ class Result:
 
 
 class Program:
-    """The program with a configuration, as one router would have it."""
+    """The program with a configuration, as on one router."""
 
     def __init__(self, namespace: Namespace, scratch: Path, backend: str) -> None:
-        """`scratch` is a folder of its own; everything it may write is below it."""
+        """`scratch` is a folder for this program; everything it may write is below it."""
         self.namespace = namespace
         self.backend = backend
         self.tools = tools(scratch / "tools", backend)
@@ -95,25 +96,25 @@ class Program:
         self.dev = scratch / "dev"
         self.kmsg = self.dev / "kmsg"
         self.run_folder = scratch / "run"
-        # Whom it asks for names: nobody, unless a test says so.
+        # The name servers that it queries: none, unless a test sets them.
         self.resolv = scratch / "resolv.conf"
         self.resolv.touch()
-        # What is kept over a boot.
+        # What survives a reboot.
         self.var = scratch / "var"
         for folder in (self.dev, self.run_folder, self.var):
             folder.mkdir()
         for device in DEVICES:
             (self.dev / device).touch()
-        # A pipe, as the kernel's log: each write is a record of its own, added.
+        # A pipe works like the kernel's log: each write is a separate record.
         os.mkfifo(self.kmsg)
         self._reader = os.open(self.kmsg, os.O_RDONLY | os.O_NONBLOCK)
 
     def close(self) -> None:
-        """No more runs."""
+        """Releases the resources; no run may follow."""
         os.close(self._reader)
 
     def configure(self, text: str) -> None:
-        """Replace the configuration."""
+        """Replaces the configuration."""
         self.config.write_text(text)
         self.config.chmod(0o644)
 
@@ -121,9 +122,10 @@ class Program:
         self, *arguments: str, path: Path | None = None, config: Path | None = None,
         before: Sequence[str | Path] = (), binary: Path = BINARY, seconds: float = SECONDS,
     ) -> Result:
-        """`camfw --config FILE ARGUMENTS`, with PATH the folder `path` alone.
+        """Runs `camfw --config FILE ARGUMENTS`, with PATH set to the folder `path`
+        alone.
 
-        `before` is a command that runs it, as in `strace -f`.
+        `before` is a command prefix, such as `strace -f`.
         """
         self.logged()
         process = self.start(*arguments, path=path, config=config, before=before, binary=binary)
@@ -146,13 +148,14 @@ class Program:
         before: Sequence[str | Path] = (), binary: Path = BINARY,
         stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
-        """The same in the background; the pid is the program's own (or `before`'s)."""
+        """Starts the same in the background; the pid is that of the program (or of
+        `before`)."""
         binds = "".join(f"mount --bind /dev/{name} {self.dev}/{name}\n" for name in DEVICES)
-        # exec all the way down: a signal to the pid reaches the program.
+        # exec throughout: a signal to the pid reaches the program.
         script = (
             f"set -e\n{binds}mount --rbind {self.dev} /dev\nmount --bind {self.run_folder} /run\n"
             f"mount --bind {self.var} /var/lib\nmount --bind {self.resolv} /etc/resolv.conf\n"
-            # /sys shows the interfaces of the namespace that it is mounted from.
+            # /sys shows the interfaces of the namespace in which it is mounted.
             "mount -t sysfs sysfs /sys\n"
             'path=$1; shift; exec env -i PATH="$path" "$@"\n'
         )
@@ -166,20 +169,20 @@ class Program:
         )
 
     def forget(self, *folders: Path) -> None:
-        """Nothing is kept of earlier runs: in /run, as after a boot, and in
-        /var/lib, or in just these of the two folders."""
+        """Deletes the state of earlier runs: in /run, as a reboot does, and in
+        /var/lib, or in only one of the two."""
         for folder in folders or (self.run_folder, self.var):
             shutil.rmtree(folder / "camfw", ignore_errors=True)
 
     def syslog(self) -> socket.socket:
-        """A /dev/log of the program's own, as syslogd would make it; read from it."""
+        """A /dev/log for the program, as syslogd would create it, to read from."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         listening.bind(str(self.dev / "log"))
         listening.setblocking(False)
         return listening
 
     def logged(self) -> str:
-        """The records of its /dev/kmsg since the last time, a line each."""
+        """The records written to its /dev/kmsg since the last call, one per line."""
         records = b""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._reader, 65536):

@@ -1,4 +1,4 @@
-"""Apply on a running box: what changes, what does not, and who notices."""
+"""Apply on a running box: what changes, what stays, and which traffic is affected."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ service = "http"'''
 
 @both_backends
 class Apply(RouterTest):
-    """From one policy to the same, to another, and by another way."""
+    """Applies the same policy again, another policy, and one with other routes."""
 
     def recording(self) -> tuple[Path, Path]:
-        """A folder for PATH whose commands also write down that they ran, and where."""
+        """A folder for PATH whose commands also record that they ran, and in which
+        namespace."""
         folder = tools(self.scratch / "recording", self.backend)
         record = self.scratch / "record"
         record.touch()
@@ -38,7 +39,7 @@ class Apply(RouterTest):
         return folder, record
 
     def network(self) -> str:
-        """The links that are set up, addresses and routes, as ip shows them."""
+        """The links that are up, the addresses and the routes, as printed by ip."""
         shown = (("-o", "-4", "address", "show", "up"), ("-4", "route", "show", "table", "all"))
         return "\n".join(self.router.run(["ip", *what], check=True).stdout for what in shown)
 
@@ -121,8 +122,9 @@ class Apply(RouterTest):
         self.assertEqual(self.forwarding(), "1")
 
     def test_a_boot_ends_what_is_under_way_and_opens_the_box(self) -> None:
-        # A boot closes the box whoever is at work. Who began before that opens it
-        # no more, and says so; who came last does.
+        # A boot closes the box even if other commands are running. A command that
+        # started before the boot must not open it, and must say so; the last command
+        # wins.
         running = [self.program.start(command) for command in ("boot", "apply", "apply", "boot")]
         codes = []
         for process in running:
@@ -136,7 +138,7 @@ class Apply(RouterTest):
         self.assertEqual(self.forwarding(), "1")
 
     def test_an_established_flow_survives_a_changed_policy(self) -> None:
-        # The flow is allowed before and after; what changes is beside it.
+        # The flow is allowed before and after the change, which is to other rules.
         self.camfw("boot")
         with Listener(self.camera, tcp=[80]), Listener(self.router, tcp=[22, 443]):
             self.assertTrue(probes.tcp(self.laptop, example.LAPTOP.router, 22), "control")
@@ -189,7 +191,7 @@ class Apply(RouterTest):
         self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
 
     def test_hosts_beyond_the_gateway(self) -> None:
-        # A host of the internet, behind the one that is the gateway.
+        # A host on the internet, beyond the host that is the gateway.
         beyond = "9.9.9.9"
         self.internet.ip("address", "add", f"{beyond}/32", "dev", "lo")
         self.camfw("boot")
@@ -210,14 +212,14 @@ class Apply(RouterTest):
         self.assertEqual(self.network(), network)
 
 
-# Multicast groups of rtnetlink (linux/rtnetlink.h, RTMGRP_*): links, and the
-# addresses, routes and rules of both families.
+# Multicast groups of rtnetlink (linux/rtnetlink.h, RTMGRP_*): links, and addresses,
+# routes and rules of both families.
 CHANGE_GROUPS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400
 
 
 class Changes:
-    """What the kernel announces of changed links, addresses and routes, from now
-    on. A context manager."""
+    """The kernel's notifications of changed links, addresses and routes, from now on. A
+    context manager."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._socket = namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW)
@@ -231,7 +233,7 @@ class Changes:
         self._socket.close()
 
     def seen(self) -> list[str]:
-        """The type of each message, by its number in linux/rtnetlink.h."""
+        """The type of each message, as a number of linux/rtnetlink.h."""
         types: list[str] = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -241,9 +243,9 @@ class Changes:
 
 
 class Talk:
-    """A TCP flow that says something and waits for its echo, again and again.
+    """A TCP flow that repeatedly sends data and waits for the echo.
 
-    A context manager; at its end the flow is closed.
+    A context manager, which closes the flow at its end.
     """
 
     def __init__(self, source: Namespace, target: str, port: int) -> None:
@@ -264,12 +266,12 @@ class Talk:
         self._flow.close()
 
     def stop(self) -> None:
-        """Say no more; the flow stays open."""
+        """Stops sending; the flow stays open."""
         self._running = False
         self._thread.join()
 
     def assert_goes_on(self, case: RouterTest) -> None:
-        """There are exchanges after this call."""
+        """Checks that further exchanges take place after this call."""
         enough = self.exchanged + 10
         case.assertTrue(probes.wait_until(lambda: self.exchanged > enough), self.error)
 

@@ -1,4 +1,4 @@
-"""Sources that nobody on the internet has, from the external side."""
+"""Packets from the external side whose source cannot occur on the internet."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ COUNT = 5
 ROUTER = example.INTERNET.router
 OPEN = allow("external", "router", "https") + allow(
     "external", "private", "https", f'address = "{example.LAPTOP.address}"')
-# One of each reserved network that the kernel itself lets in.
+# One address of each reserved network that the kernel itself accepts.
 BOGONS = (
     "10.1.2.3", "100.64.1.2", "169.254.1.2", "172.16.1.2", "192.0.0.8", "192.0.2.1", "192.168.77.1",
     "198.18.0.1", "198.51.100.1", "203.0.113.1", "240.0.0.1",
 )
-# These the kernel takes for martians before INPUT and FORWARD, firewall or none
-# (ip_route_input_slow in net/ipv4/route.c).
+# Addresses that the kernel drops as martians before INPUT and FORWARD, with or without
+# a firewall (ip_route_input_slow in net/ipv4/route.c).
 MARTIANS = ("0.1.2.3", "127.1.2.3", "224.0.0.9")
 
 
 @both_backends
 class Bogons(RouterTest):
-    """The router and the laptop answer 443; answers to strangers go to the gateway, a host here."""
+    """The router and the laptop answer on port 443; answers to unknown addresses go to
+    the gateway, which is a host here."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -36,13 +37,13 @@ class Bogons(RouterTest):
             self.addCleanup(listener.stop)
 
     def answers(self, target: str, *sources: str, answered: Collection[str] = ()) -> dict[str, int]:
-        """How many of COUNT connections in the name of each source are answered. Waits
-        for those of the sources that are to be `answered`."""
+        """How many of COUNT connections from each spoofed source are answered. Waits
+        for the answers to the sources in `answered`."""
         with Capture(self.internet, "tcp src port 443 and tcp[tcpflags] & tcp-syn != 0") as answers:
             def send(source: str) -> None:
                 traffic.send(self.internet, target, port=443, source=source, count=COUNT)
 
-            # hping3 waits a second for answers, each time.
+            # hping3 waits a second for answers in each run.
             with ThreadPoolExecutor() as pool:
                 list(pool.map(send, sources))
 

@@ -1,4 +1,4 @@
-"""Closed before it is anything else: the order of boot, and what seal and open do."""
+"""The box is closed first: the order of the steps of a boot, and what seal and open do."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FORWARDING = "net.ipv4.ip_forward"
 
 @both_backends
 class Boot(RouterTest):
-    """Boot, seal and open."""
+    """Tests of boot, seal and open."""
 
     def trace(self, *arguments: str, path: Path | None = None, expect: int = 0) -> list[Event]:
-        """What a run does, in order."""
+        """The events of a run, in order."""
         output = self.scratch / "trace"
         self.camfw(*arguments, path=path, before=tracing(output), expect=expect)
         return events(output, self.program.config)
 
     def test_boot_seals_first_and_forwards_last(self) -> None:
-        # A box that was left open, so that each step has something to do.
+        # Start from an open box, so that each step has something to change.
         self.lab.configure_router(ipv6=True)
         for flush in self.lab.hosts.values():
             self.router.ip("address", "flush", "dev", flush.wiring.interface)
@@ -58,7 +58,7 @@ class Boot(RouterTest):
             event.detail for event in seen[:on] if event.detail.startswith(FORWARDING)), text)
 
     def test_the_box_is_sealed_while_the_policy_is_loaded(self) -> None:
-        # At every command that runs after the seal: DROP, and no forwarding.
+        # Every command after the seal sees policy DROP and forwarding off.
         path = tools(self.scratch / "looking", self.backend)
         record = self.scratch / "looks"
         wrap(path, "iptables-restore", f"""
@@ -117,7 +117,7 @@ real "$@" <<<"$input"
         self.assertNotIn("MARK", self.tables.snapshot())
 
     def test_boot_on_a_box_whose_rules_read_oddly(self) -> None:
-        # Comments are any text, and iptables-save prints a newline as it is.
+        # A comment may contain any text, and iptables-save prints a newline unescaped.
         self.lab.configure_router()
         for table, chain in (("raw", "PREROUTING"), ("mangle", "FORWARD"), ("filter", "INPUT")):
             self.tables.run("iptables", "-t", table, "-A", chain, "-m", "comment",
@@ -126,7 +126,7 @@ real "$@" <<<"$input"
         self.camfw("status")
 
     def test_boot_where_run_cannot_be_written(self) -> None:
-        # As early as S01 the root file system may still be read-only.
+        # At S01, the root file system may still be read-only.
         read_only = "/bin/mount -t tmpfs -o ro none /run; exec \"$@\""
         result = self.camfw("boot", before=["/bin/sh", "-c", read_only, "sh"], expect=1)
         self.assertIn("Applied: ", result.stderr)
@@ -148,7 +148,7 @@ real "$@" <<<"$input"
         self.assertTrue(probes.wait_until(reached.exists), "boot comes to the load")
         process.kill()
         process.communicate()
-        # The IPv6 tables are loaded beside: those let the loopback through.
+        # The IPv6 tables are loaded in parallel; they let the loopback through.
         self.assert_sealed(loopback=True)
 
     def test_seal_closes_everything(self) -> None:

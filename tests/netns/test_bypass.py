@@ -1,4 +1,5 @@
-"""What carries frames past the firewall is told, refused, and closed by seal."""
+"""What carries frames past the firewall is reported, refused by apply, and shut down by
+seal."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def bpf(command: int, attributes: bytes) -> int:
 
 
 class BypassLegacy(NetworkTest):
-    """Each way that this kernel has, put there by somebody else."""
+    """Every bypass that this kernel supports, created by another program."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -38,7 +39,8 @@ class BypassLegacy(NetworkTest):
         self.camfw("status")
 
     def assert_told(self, *words: str) -> None:
-        """status and apply name it, and say what to do; apply changes nothing."""
+        """Checks that status and apply name it with advice, and that apply changes
+        nothing."""
         lines = [line for line in self.camfw("status", expect=1).stdout.splitlines() if "past the firewall" in line
                  or "before the firewall" in line]
         self.assertTrue(any(all(word in line for word in words) for line in lines), f"{words}: {lines}")
@@ -55,7 +57,7 @@ class BypassLegacy(NetworkTest):
         self.camfw("status")
 
     def crosses(self, wait: float = 2) -> bool:
-        """Whether a frame of the camera's own making arrives at the internet host."""
+        """Whether a frame built by the camera arrives at the internet host."""
         with Capture(self.internet, "udp and dst port 4242") as internet, \
                 self.camera.socket(kind=socket.SOCK_DGRAM) as sender:
             self.camera.ip("neigh", "replace", "192.168.8.77", "lladdr", example.INTERNET.mac, "dev", "eth0")
@@ -69,8 +71,8 @@ class BypassLegacy(NetworkTest):
             link set eth0 master br9
             link set eth1 master br9
         """)
-        # Frames through a bridge meet the FORWARD chain where br_netfilter is
-        # loaded; here it is about the bridge alone.
+        # Bridged frames pass the FORWARD chain if br_netfilter is loaded; this test is
+        # about the bridge alone.
         with contextlib.suppress(OSError):
             self.router.write_sysctl("net.bridge.bridge-nf-call-iptables", "0")
         yield
@@ -90,7 +92,7 @@ class BypassLegacy(NetworkTest):
             self.assertIn("br9", self.camfw("seal").said)
             self.assertFalse(self.crosses(0.5))
             self.assertIn("SEALED", self.camfw("status", expect=3).stdout)
-            # Somebody sets the links up again.
+            # Another program sets the links up again.
             self.router.ip(batch="link set eth0 up\nlink set eth1 up")
             self.assertTrue(self.crosses(), "control: they carry it")
             said = self.camfw("status", expect=4).stdout

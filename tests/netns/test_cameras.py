@@ -1,4 +1,5 @@
-"""Cameras by name: address and hardware address bound, lines of their own, no others."""
+"""Named cameras: bound to an address and a hardware address, with allow lines of their
+own."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ KNOWN_ONLY = CAMERA + "known-only = true\n"
 
 @both_backends
 class Cameras(RouterTest):
-    """One host on the cameras' wire, which takes the address and hardware address it likes."""
+    """One host on the cameras' wire, which uses any address and hardware address it
+    likes."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -27,23 +29,23 @@ class Cameras(RouterTest):
         self.addCleanup(listener.stop)
 
     def be(self, address: str, mac: str) -> None:
-        """The host takes an address and a hardware address, and no other."""
+        """Gives the host this address and hardware address, and no other."""
         self.camera.ip(batch=f"""
             address flush dev eth0 scope global
             link set eth0 address {mac}
             address add {address}/24 dev eth0
             route replace default via {ROUTER}
         """)
-        # What others remember of it is of its last hardware address.
+        # Other hosts remember the previous hardware address, so make them forget it.
         self.router.ip("neigh", "flush", "dev", "eth1")
 
     def dropped(self, chain: str) -> tuple[int, int]:
-        """What the LOG and DROP rules of a chain of table raw counted."""
+        """The packets counted by the LOG and DROP rules of a chain of the raw table."""
         return self.tables.packets("raw", chain, "LOG"), self.tables.packets("raw", chain, "DROP")
 
     def assert_dropped(self, chain: str, address: str, mac: str) -> None:
-        """Packets with them are logged and dropped in that chain, and a router
-        without the firewall answers the same packets."""
+        """Checks that packets with these addresses are logged and dropped in that
+        chain, and that a router without the firewall answers the same packets."""
         logged, dropped = self.dropped(chain)
         self.be(address, mac)
         traffic.send(self.camera, ROUTER, port=21, count=COUNT)
@@ -96,7 +98,7 @@ class Cameras(RouterTest):
         self.boot(EXTERNAL, KNOWN_ONLY, PRIVATE, PING, PORCH_LINE, camera("gate", "192.168.8.112"))
         self.assert_dropped("source-camera", NEIGHBOUR, OTHER_MAC)
         self.assert_dropped("spoofed-camera", PORCH, OTHER_MAC)
-        # Its own hardware address does not make another address known.
+        # A known hardware address does not make another IP address acceptable.
         self.assert_dropped("spoofed-camera", NEIGHBOUR, example.CAMERA.mac)
         for address, mac in ((PORCH, example.CAMERA.mac), ("192.168.8.112", OTHER_MAC)):
             self.be(address, mac)

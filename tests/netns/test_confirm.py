@@ -1,4 +1,5 @@
-"""apply --confirm, confirm, and the last good policy: never locked out, never open."""
+"""apply --confirm, confirm, and the last good policy: the owner is never locked out,
+and the box never left open."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ from netns.tables import meant
 
 SSH = 'service = "ssh"'
 HTTPS = 'service = "https"'
-# Until it is taken back: time to look at what is in force until then.
+# The time to confirm: long enough to check what is in force before it ends.
 SECONDS = 8
 
 
 class ConfirmTest(RouterTest):
-    """The example is in force; the new policy has HTTPS to the router, not SSH."""
+    """The example is in force; the new policy allows HTTPS to the router instead of SSH."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -39,7 +40,7 @@ class ConfirmTest(RouterTest):
         self.change_config(SSH, HTTPS)
 
     def held(self) -> list[str]:
-        """The tables that do something, in any order."""
+        """The tables that have an effect, in any order."""
         return sorted(meant(self.tables.snapshot()))
 
     def reaches(self, port: int, wait: float = 0.5) -> bool:
@@ -56,7 +57,7 @@ class ConfirmTest(RouterTest):
 
     def wait_for_old(self) -> None:
         self.assertTrue(wait_until(lambda: self.held() == self.old), self.program.logged())
-        # The note of it is written after.
+        # The record is written after the rules are loaded.
         self.assertTrue(wait_until(lambda: self.report()["state"] == "last-good"))
         self.assert_old()
 
@@ -75,8 +76,9 @@ class ConfirmTest(RouterTest):
         return found
 
     def power_cut(self, *, wipe: bool = True) -> None:
-        """What the kernel and /run held is gone, and every process of the box."""
-        # Stopped first, so that neither sees the other's end and starts it again.
+        """Loses the kernel's state, /run and every process of the box, as a power cut
+        does."""
+        # Stop both first, so that neither sees the other's end and restarts it.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in self.watchdogs():
                 os.kill(pid, number)
@@ -93,7 +95,7 @@ class ConfirmTest(RouterTest):
 
 @both_backends
 class Confirm(ConfirmTest):
-    """A policy for a while."""
+    """A policy on trial."""
 
     def test_what_is_not_confirmed_is_taken_back(self) -> None:
         result = self.camfw("apply", "--confirm", str(SECONDS))
@@ -119,7 +121,7 @@ class Confirm(ConfirmTest):
         time.sleep(SECONDS)
         self.assert_new()
         self.camfw("confirm", expect=1)
-        # It is the last good one now: a file that is bad does not bring the old one.
+        # It is now the last good policy: a bad file does not bring the old one back.
         self.program.configure("nonsense")
         self.power_cut()
         self.camfw("boot", expect=1)
@@ -145,7 +147,7 @@ class Confirm(ConfirmTest):
         self.wait_for_old()
 
     def test_the_end_of_the_session_does_not_reach_the_watchdog(self) -> None:
-        # A shell on a terminal that goes away, as that of an SSH session.
+        # A shell on a terminal that disappears, like that of an SSH session.
         main, terminal = pty.openpty()
         script = self.scratch / "session"
         script.write_text("#!/bin/sh\n\"$@\"\necho applied\nread -r _\n")
@@ -166,7 +168,7 @@ class Confirm(ConfirmTest):
         self.wait_for_old()
 
     def test_a_kill_of_the_apply_in_its_midst_is_taken_back(self) -> None:
-        # It is killed while its rules are being loaded, which it does not live to see.
+        # Killed while its rules are being loaded, so it does not see the load complete.
         path = tools(self.scratch / "slow", self.backend)
         loaded, go = self.scratch / "loaded", self.scratch / "go"
         wrap(path, "iptables-restore", f'input=$(cat)\nreal "$@" <<<"$input"\ntouch {loaded}\n'
@@ -191,7 +193,7 @@ class Confirm(ConfirmTest):
                 self.assertIn("never confirmed", result.stderr)
                 self.assert_old()
                 self.assertEqual(self.report()["state"], "last-good")
-        # An apply without --confirm is a confirmation.
+        # An apply without --confirm confirms the policy.
         self.camfw("apply")
         self.power_cut()
         self.camfw("boot")
@@ -248,7 +250,7 @@ class Confirm(ConfirmTest):
 
 @both_backends
 class LastGood(ConfirmTest):
-    """What a boot takes when the file cannot be used, and where it cannot be kept."""
+    """The policy a boot uses if the file is unusable, and where it is stored."""
 
     def test_a_bad_file_at_boot_brings_the_last_good_policy(self) -> None:
         self.program.configure("nonsense")
@@ -288,7 +290,7 @@ class LastGood(ConfirmTest):
 
     @contextlib.contextmanager
     def disk(self, options: str) -> Any:
-        """A file system of its own at /var/lib, with mount options."""
+        """Mounts a separate file system at /var/lib, with these mount options."""
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.program.var], check=True)
         try:
             yield
@@ -334,17 +336,17 @@ class LastGood(ConfirmTest):
 
 @both_backends
 class Overdue(ConfirmTest):
-    """A deadline that nobody was left to hold."""
+    """A deadline that passed while no waiter was left."""
 
     def end(self, pids: list[int]) -> None:
-        # Stopped first, so that none sees the other's end and starts it again.
+        # Stop them first, so that none sees the other's end and restarts it.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
                 os.kill(pid, number)
         self.assertTrue(wait_until(lambda: not set(pids) & set(self.watchdogs())))
 
     def overdue(self, seconds: int = 1) -> None:
-        """The new policy is in force, and its time is over."""
+        """The new policy is in force, and its deadline has passed."""
         self.camfw("apply", "--confirm", str(seconds))
         self.end(self.watchdogs())
         self.assertTrue(wait_until(lambda: self.report()["overdue"] is not None))

@@ -1,4 +1,5 @@
-"""Who may ask for an address where only listed cameras send: their hardware addresses, each with a limit of its own."""
+"""Which hosts may request an address if only listed cameras may send: their hardware
+addresses, each with its own limit."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ LINE = 'to = "router", service = "dhcp", limit = "6/hour"'
 
 @both_backends
 class WhoAsksForAnAddress(RouterTest):
-    """dnsmasq on the router, udhcpc on the cameras' wire. A limit lets five through at once."""
+    """dnsmasq on the router, and udhcpc on the cameras' wire. The limit lets a burst of
+    five through."""
 
     def serve(self) -> None:
         process = self.router.start([
@@ -28,7 +30,7 @@ class WhoAsksForAnAddress(RouterTest):
         self.addCleanup(process.kill)
 
     def has_lease(self, mac: str, tries: int) -> bool:
-        """Whether udhcpc with this hardware address gets one."""
+        """Whether udhcpc gets a lease with this hardware address."""
         self.camera.ip(batch=f"""
             address flush dev eth0 scope global
             link set eth0 address {mac}

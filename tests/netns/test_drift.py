@@ -1,4 +1,4 @@
-"""What others change behind the program's back is seen and named."""
+"""Changes that other programs make to the rules are detected and named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADDED = ("-p", "tcp", "--dport", "2323", "-j", "ACCEPT")
 
 @dataclass(frozen=True)
 class Change:
-    """One iptables command, and what `status` must say about it: all these words."""
+    """One iptables command, and the words that `status` must use to report it."""
 
     what: str
     command: tuple[str, ...]
@@ -22,7 +22,7 @@ class Change:
 
 
 def additions(family: str) -> list[Change]:
-    """A rule put into each table, at the end, at the start, and in a chain of its own."""
+    """Adds a rule to each table: at the end, at the start, and in a chain of its own."""
     changes = [
         Change(f"{family}: a rule at the end of {chain}", (family, "-A", chain, *ADDED), (chain, "2323"))
         for chain in ("INPUT", "FORWARD", "OUTPUT")
@@ -57,7 +57,7 @@ def additions(family: str) -> list[Change]:
 
 @both_backends
 class Drift(RouterTest):
-    """`status` exits 1 and names the difference; after an `apply` it exits 0."""
+    """`status` exits with 1 and names the difference; after an `apply` it exits with 0."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -65,13 +65,13 @@ class Drift(RouterTest):
         self.camfw("status")
 
     def assert_named(self, *words: str, expect: int = 1) -> None:
-        """status exits 1, and one of its lines has all the words."""
+        """Checks that status exits with 1 and that one of its lines has all the words."""
         said = self.camfw("status", expect=expect).said
         found = any(all(word in line for word in words) for line in said.splitlines())
         self.assertTrue(found, f"{words} in one line of: {said}")
 
     def assert_mended(self) -> None:
-        """An apply puts it right."""
+        """Checks that an apply restores the policy."""
         self.camfw("apply")
         self.camfw("status")
 
@@ -92,7 +92,7 @@ class Drift(RouterTest):
         self._try(additions("ip6tables"))
 
     def test_comments_of_several_lines(self) -> None:
-        # iptables-save prints a newline inside the quotes as it is.
+        # iptables-save prints a newline within quotes unescaped.
         for family in FAMILIES:
             for table, comment in (
                 ("filter", "two\nlines"), ("nat", "a\nCOMMIT\n*b"), ("raw", "a\n:b - [0:0]"),
@@ -104,7 +104,7 @@ class Drift(RouterTest):
                         self.assert_named(table, "OUTPUT")
                         self.assert_mended()
                     finally:
-                        # One that is not mended does not stand in the way of the next.
+                        # A change that is not undone must not affect the next one.
                         self.tables.run(family, "-t", table, "-F", "OUTPUT")
                         self.camfw("apply")
 
@@ -134,7 +134,7 @@ class Drift(RouterTest):
         self.assertGreater(tried, 20, "rules of the example")
 
     def test_a_rule_changed(self) -> None:
-        # Each keeps its place; one word of it is another.
+        # Each rule keeps its position, with one word changed.
         for table, word, other in (
             ("filter", "--dport 22", "--dport 2222"),
             ("filter", "50000:50100", "50000:60000"),
@@ -149,7 +149,8 @@ class Drift(RouterTest):
                 self.assert_mended()
 
     def test_two_rules_in_another_order(self) -> None:
-        # Accepted before the source is looked at: the same rules, another firewall.
+        # Accepts packets before their source is checked: the same rules, but another
+        # firewall.
         log = next(
             counted.rule for counted in self.tables.rules("iptables", "raw")
             if counted.rule.startswith("-A source-camera ") and " -j LOG " in counted.rule
@@ -186,7 +187,8 @@ class Drift(RouterTest):
         ):
             with self.subTest(key):
                 self.router.write_sysctl(key, value)
-                # Without forwarding it is another state, not only a difference.
+                # A box that does not forward is in another state, which is more than a
+                # difference.
                 self.assert_named(key, value, expect=3 if key.endswith("ip_forward") else 1)
                 self.assert_mended()
 
@@ -215,10 +217,10 @@ class Drift(RouterTest):
 
 
 def as_arguments(rule: str) -> list[str]:
-    """A line of iptables-save as arguments; it quotes by double quotes alone."""
+    """Splits a line of iptables-save into arguments; it uses only double quotes."""
     return [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', rule)]
 
 
 def as_delete(rule: str) -> list[str]:
-    """The command that deletes the rule of a line of iptables-save."""
+    """The command that deletes the rule in a line of iptables-save."""
     return ["-D", *as_arguments(rule)[1:]]

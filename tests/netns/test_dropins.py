@@ -1,4 +1,4 @@
-"""Drop-ins: camfw.d/*.toml beside camfw.toml, in the order of their names."""
+"""Drop-ins: camfw.d/*.toml beside camfw.toml, read in the order of their names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOBODY = 65534
 
 @both_backends
 class DropIns(RouterTest):
-    """One policy of several files, or a refusal that says which."""
+    """One policy in several files, or a refusal that names the file."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -33,7 +33,8 @@ class DropIns(RouterTest):
         return path
 
     def assert_refused(self, path: Path, *words: str, commands: tuple[str, ...] = ("check", "apply")) -> None:
-        """Each command refuses it in one line at `path`, and changes nothing."""
+        """Checks that every command refuses with one line about `path` and changes
+        nothing."""
         before = self.tables.snapshot()
         for command in commands:
             result = self.camfw(command, expect=2)
@@ -49,11 +50,11 @@ class DropIns(RouterTest):
         self.drop_in("10-zone.toml", CAMERA)
         self.drop_in("20-lines.toml", allow("private", "camera", "web"))
         self.drop_in("90-services.toml", "[services.web]\ntcp = [80, 8080]\n", "[services.ftp]\ntcp = [21]\n")
-        # None is read: another ending, hidden, and what editors leave.
+        # Files that are not read: with another suffix, hidden, or left by editors.
         for name in ("30-old.toml.bak", "README", ".30-hidden.toml", "20-lines.toml~", "#20-lines.toml#",
                      "#20-lines.toml", ".20-lines.toml.swp", "20-lines.toml.dpkg-new"):
             self.drop_in(name, "nonsense")
-        # The lock of an editor: a link that leads nowhere.
+        # An editor's lock file: a dangling link.
         (self.folder / ".#20-lines.toml").symlink_to("root@box.1:2")
         with Listener(self.router, tcp=[21, 22]), Listener(self.camera, tcp=[80, 81, 8080]):
             self.camfw("boot")
@@ -63,11 +64,11 @@ class DropIns(RouterTest):
                 self.assertEqual(bool(probes.tcp(self.laptop, example.CAMERA.address, port, 0.9)), passes, port)
             self.assertTrue(probes.ping(self.camera, example.CAMERA.router), "by the main file")
         self.camfw("status")
-        # The rules name the file that they are of.
+        # The rules name the file that they come from.
         rules = self.tables.save("iptables")
         self.assertIn('--comment "20-lines.toml:1 web"', rules)
         self.assertIn('--comment "50-cameras.toml:4 porch ftp"', rules)
-        # One that is gone is drift, and an apply takes its rules out.
+        # A deleted drop-in is drift, and an apply removes its rules.
         (self.folder / "20-lines.toml").unlink()
         self.camfw("status", expect=1)
         self.camfw("apply")
@@ -109,7 +110,7 @@ class DropIns(RouterTest):
                 os.chown(broken, owner, -1)
                 broken.chmod(mode)
                 self.assert_refused(broken, commands=("apply", "status"))
-                # Who only asks whether it is good, as in a clone, is not asked whose it is.
+                # `check` of another file, such as in a clone, does not check the owner.
                 self.camfw("check")
                 self.camfw("show", "rules")
                 os.chown(broken, 0, -1)
@@ -129,7 +130,8 @@ class DropIns(RouterTest):
         self.assert_refused(path)
 
     def test_a_folder_that_is_there_and_cannot_be_used_is_refused(self) -> None:
-        """What was in it may be what closes: it counts as none only where there is none."""
+        """Its drop-ins might restrict traffic: it counts as empty only if it does not
+        exist."""
         closes = '[router]\negress = "listed"\n'
         self.drop_in("10-egress.toml", closes)
         self.camfw("boot")
@@ -147,7 +149,7 @@ class DropIns(RouterTest):
                 self.folder.unlink()
         self.camfw("check")
         away.rename(self.folder)
-        # Root reads everything; one who asks and may not read it is told.
+        # Root can read everything; any other user gets an error.
         self.folder.chmod(0o700)
         self.scratch.chmod(0o755)
         binary = self.scratch / "camfw"
@@ -157,7 +159,8 @@ class DropIns(RouterTest):
         self.assertIn(f"{self.folder}:1:1: ", result.stderr)
 
     def test_each_folder_on_the_way_is_looked_at(self) -> None:
-        """Who can rename in one of them can move camfw.d away, or put another file in its place."""
+        """Whoever can rename in one of them can move camfw.d away, or replace a file in
+        it."""
         place = self.scratch / "etc" / "camfw"
         place.mkdir(parents=True, mode=0o755)
         for path in (self.program.config, self.folder):
@@ -176,7 +179,7 @@ class DropIns(RouterTest):
                 self.camfw("check")
                 os.chown(broken, 0, -1)
                 broken.chmod(0o755)
-        # Where each keeps what is his, as in /tmp.
+        # A folder in which users own their entries, such as /tmp.
         place.parent.chmod(0o1777)
         self.camfw("apply")
 
@@ -193,12 +196,12 @@ class DropIns(RouterTest):
         os.chown(place, NOBODY, -1, follow_symlinks=False)
         self.assert_refused(self.program.config, str(place), commands=("apply",))
         os.chown(place, 0, -1, follow_symlinks=False)
-        # What the link leads to counts as well.
+        # The target of the link is checked as well.
         real.chmod(0o777)
         self.assert_refused(self.program.config, str(real), commands=("apply",))
         real.chmod(0o755)
         self.camfw("apply")
-        # And a drop-in that is a link into somebody else's folder.
+        # Likewise for a drop-in that is a link into another user's folder.
         others = self.scratch / "others"
         others.mkdir()
         (others / "x.toml").write_text(allow("camera", "router", "ssh"))
@@ -210,7 +213,7 @@ class DropIns(RouterTest):
         self.assert_refused(place / self.folder.name / link.name, str(others), commands=("apply",))
 
     def test_a_link_in_place_of_the_folder(self) -> None:
-        # As in an image whose /etc is made of links: what it leads to counts.
+        # In an image whose /etc consists of links, the targets are what is checked.
         elsewhere = self.scratch / "elsewhere"
         self.folder.rename(elsewhere)
         self.folder.symlink_to(elsewhere)

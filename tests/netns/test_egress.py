@@ -1,4 +1,4 @@
-"""What the router itself may open: anything, or what the file lists."""
+"""What the router itself may connect to: anything, or only what the file lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LISTED = '[router]\negress = "listed"\n'
 
 @both_backends
 class Egress(RouterTest):
-    """The internet has two addresses, of which the file names one."""
+    """The internet host has two addresses; the file names one of them."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -29,7 +29,7 @@ class Egress(RouterTest):
         return any(listener.received(token) for listener in self.listeners)
 
     def reached(self, wait: float) -> set[str]:
-        """What the router gets through to, by name."""
+        """The destinations that the router reaches, by name."""
         tried: dict[str, probes.Reach] = {}
         for name, address in (("named", NAMED), ("another", ANOTHER), ("camera", example.CAMERA.address)):
             for port in (53, 80, 443):

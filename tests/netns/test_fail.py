@@ -1,5 +1,5 @@
-"""Each program and each netlink answer made to fail, one after the other: the outcome
-is a documented one, the box is closed or on a policy, and nothing hangs for ever."""
+"""Makes each program and each netlink answer fail in turn: the outcome is a documented
+one, the box is closed or has a policy in force, and nothing hangs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from netns.points import ANSWERS, Point, calls, injecting, points, tracing
 from netns.program import COMMANDS, Program, Result, multi, tools, wrap
 from netns.tables import Tables, meant
 
-# What the n-th program that is started does in place of its work.
+# What the n-th program does instead of its work.
 FAILURES = {
     "exits with 1": "exit 1",
     "is killed": "kill -KILL $$",
@@ -28,7 +28,7 @@ FAILURES = {
     "says nonsense": "printf 'x\\n*\\xff\\n:'; exit 0",
 }
 HANG = "sleep 3000 & wait"
-# What strace puts in the place of a call to netlink, or of what it answers.
+# The faults that strace injects into netlink calls, or into their answers.
 NETLINK = {
     "is refused": ("sendto", "error=EPERM"),
     "has no memory": ("sendto", "error=ENOBUFS"),
@@ -39,7 +39,8 @@ LONGEST = 600
 
 
 class Box:
-    """A lab with a program of its own, on the old policy with the new file."""
+    """A lab with its own program: the old policy is in force, and the file has the new
+    one."""
 
     def __init__(self, lab: Lab, program: Program, tables: Tables, old: str, new: str) -> None:
         self.lab, self.program, self.tables = lab, program, tables
@@ -53,7 +54,7 @@ class Box:
         self.program.configure(self._new)
 
     def judge(self, result: Result, what: str) -> str:
-        """What is wrong with how it ended; empty if nothing is."""
+        """What is wrong with the outcome; empty if nothing is."""
         held = sorted(meant(self.tables.snapshot()))
         forwards = self.lab.router.read_sysctl("net.ipv4.ip_forward") == "1"
         closed = all(self.tables.policy(family, chain) == "DROP"
@@ -79,13 +80,13 @@ class Box:
         return f"{what}: {problem}: {result}" if problem else ""
 
 
-# What is made to fail, and how.
+# What fails, and how.
 Case = tuple[str, Callable[[Path, Box], Result]]
 
 
 @both_backends
 class Fail(RouterTest):
-    """One failure in each run."""
+    """One failure per run."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -96,12 +97,12 @@ class Fail(RouterTest):
         self.box = Box(self.lab, self.program, self.tables, self.old, self.new)
 
     def failing(self, folder: Path, number: int, script: str) -> Path:
-        """Commands of which the `number`-th that is started runs the script."""
+        """A folder of commands; the `number`-th that is started runs the script instead."""
         path = tools(folder, self.backend)
         counter = folder.with_name(folder.name + ".count")
         counter.touch()
         for name in COMMANDS:
-            # One line each, appended at once: the number of lines is the order.
+            # Each appends one line atomically, so the number of lines is the order.
             wrap(path, name, f'echo {name} >>{counter}\n[[ $(wc -l <{counter}) -ne {number} ]] || {{ {script}; }}\n'
                  f'exec -a {name} {multi(self.backend)} "$@"', self.backend)
         return path
@@ -113,7 +114,7 @@ class Fail(RouterTest):
         return len((self.scratch / f"count-{command}.count").read_text().splitlines())
 
     def netlink_points(self, command: str) -> list[Point]:
-        """Every request over netlink, those that only read too."""
+        """Every netlink request, including those that only read."""
         self.box.prepare()
         output = self.scratch / "trace"
         self.camfw(command, before=tracing(output))
@@ -121,7 +122,7 @@ class Fail(RouterTest):
         self.assertGreater(len(found), 15)
         changing = [point for point in found if "RTM_NEW" in point.what]
         self.assertGreaterEqual(len(changing), 1, [str(point) for point in found])
-        # So that the n-th answer is that of one thread alone.
+        # So that the n-th answer belongs to one thread only.
         self.assertEqual(len({call.thread for call in calls(output) if call.name in ANSWERS}), 1)
         return found
 
@@ -146,8 +147,9 @@ class Fail(RouterTest):
         print(f"\n{self.backend}: {serial} programs failed, exit codes {dict(outcomes)}", flush=True)
 
     def in_labs(self, cases: Sequence[Case]) -> list[tuple[float, int]]:
-        """Each case in a lab of its own, many at a time since most of what they do
-        is wait: how long each took, and how it ended, which must be right."""
+        """Runs each case in a lab of its own, many in parallel because most of the time
+        is spent waiting. Returns how long each took and how it ended, after checking
+        the outcome."""
 
         def run(case: Case) -> tuple[str, float, int]:
             what, act = case
@@ -172,7 +174,7 @@ class Fail(RouterTest):
         for command in ("boot", "apply"):
             for point in self.netlink_points(command):
                 for what, (call, how) in NETLINK.items():
-                    # As many answers are read as there are requests, or more.
+                    # There are at least as many reads of answers as requests.
                     at = replace(point, call=call)
                     cases.append((f"{command}, {point} {what}", lambda _, box, c=command, p=at, h=how: (
                         box.program.run(c, before=injecting(p, h), seconds=LONGEST))))
@@ -186,7 +188,7 @@ class Fail(RouterTest):
             for number in range(1, self.count_programs(command) + 1):
                 cases.append((f"{command}, program {number} hangs", lambda folder, box, c=command, n=number: (
                     box.program.run(c, path=self.failing(folder / "hanging", n, HANG), seconds=LONGEST))))
-            # One that reads, and each that changes.
+            # One that reads, and every one that makes a change.
             found = self.netlink_points(command)
             changing = [point for point in found if re.search(r"RTM_(NEW|DEL|SET)", point.what)]
             for point in [found[0], *changing]:

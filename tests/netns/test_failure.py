@@ -1,4 +1,5 @@
-"""What the machine lacks: a clear error that names it, and never an open box."""
+"""Missing parts of the machine: a clear error names what is missing, and the box is
+never open."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ NOBODY = "65534"
 
 @both_backends
 class Failure(RouterTest):
-    """Exit code 3, the box is sealed: by its tables, or by its links that are down."""
+    """Exit code 3, with the box sealed by its tables or by setting its links down."""
 
     def failing(self, script: str, names: tuple[str, ...] = RESTORES) -> Path:
-        """A folder for PATH in which these commands are a script; in it `input`
-        is what a restore was given, `$*` its arguments."""
+        """A folder for PATH in which a script replaces these commands. In the script,
+        `input` has the input of a restore, and `$*` its arguments."""
         folder = tools(self.scratch / "failing", self.backend)
         for name in names:
             read = "input=$(cat)" if name.endswith("-restore") else "input="
@@ -31,7 +32,7 @@ class Failure(RouterTest):
         return folder
 
     def without_raw(self) -> Path:
-        """A kernel without the raw table (CONFIG_IP_NF_RAW), as its tools tell it."""
+        """A kernel without the raw table (CONFIG_IP_NF_RAW), as its tools report it."""
         if self.backend == "legacy":
             complaint = "$name v1.8.9 (legacy): $name: unable to initialize table 'raw'"
         else:
@@ -53,7 +54,7 @@ if [[ "$input $*" == *"-m conntrack"* ]]; then
 fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
 
     def assert_closed(self, said: str) -> None:
-        """Sealed in the way that it says: no packet gets anywhere."""
+        """Checks that the box is sealed in the reported way: no packet arrives anywhere."""
         if "Sealed: the interfaces are down" not in said:
             self.assert_sealed()
             return
@@ -65,7 +66,7 @@ fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
             self.assertFalse(reach, f"{way}: {reach.detail}")
 
     def boot_fails(self, path: Path, *words: str) -> None:
-        """boot on an open box ends with 3 and names what is missing."""
+        """Checks that boot on an open box exits with 3 and names what is missing."""
         self.lab.configure_router()
         self.assert_open()
         result = self.program.run("boot", path=path)
@@ -76,12 +77,12 @@ fi""", tuple(name for name in COMMANDS if not name.endswith("-save")))
         self.assert_closed(result.stderr)
 
     def apply_fails(self, path: Path, *words: str) -> None:
-        """apply of a changed policy on a running box names what is missing; the
-        box is sealed, or on the policy it had."""
+        """Checks that apply of a changed policy on a running box names what is missing,
+        and that the box is sealed or still on the previous policy."""
         self.camfw("boot")
         before = self.tables.snapshot()
         self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
-        # So that raw has to be loaded too.
+        # A change that makes a load of the raw table necessary.
         self.change_config('rate = "10/minute"', 'rate = "20/minute"')
         result = self.program.run("apply", path=path)
         self.assertIn(result.code, (1, 2, 3), str(result))
@@ -136,7 +137,7 @@ exit 3''', ("ip6tables", "ip6tables-restore", "ip6tables-save"))
         self.boot_fails(path, "ip6tables")
 
     def test_boot_where_a_rule_is_lost_on_the_way(self) -> None:
-        # iptables-restore says it is done, and one rule is not there.
+        # iptables-restore reports success, but one rule is missing.
         path = self.failing("input=$(grep -v 'ctstate INVALID' <<<\"$input\")")
         self.boot_fails(path, "INVALID")
 
@@ -155,7 +156,7 @@ exit 3''', ("ip6tables", "ip6tables-restore", "ip6tables-save"))
     def test_without_root(self) -> None:
         self.camfw("boot")
         before = self.tables.snapshot()
-        # Where anybody can reach and read it, so that nothing but root is missing.
+        # A place that every user can reach and read, so that only root is missing.
         home = self.scratch / "home"
         home.mkdir()
         self.scratch.chmod(0o755)
@@ -171,7 +172,7 @@ exit 3''', ("ip6tables", "ip6tables-restore", "ip6tables-save"))
                 self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
                 self.assertEqual(self.tables.snapshot(), before)
                 self.assertEqual(self.forwarding(), "1")
-        # What only reads the file needs no privilege.
+        # Commands that only read the file need no privileges.
         self.assertEqual(self.program.run("check", before=become, binary=binary).code, 0)
         status = self.program.run("status", before=become, binary=binary)
         self.assertNotEqual(status.code, 0, "status cannot see, and does not say that it holds")

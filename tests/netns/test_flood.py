@@ -1,4 +1,5 @@
-"""A camera that opens connections without end fills its bound of the kernel's table, and no more."""
+"""A camera that opens connections endlessly fills only its share of the kernel's
+connection table."""
 
 from __future__ import annotations
 
@@ -18,36 +19,36 @@ from netns.policies import CAMERA, EXTERNAL, PING, PRIVATE, ZONES, allow
 OWN = example.CAMERA.address
 ANOTHER = "192.168.8.111"
 ROUTER = example.CAMERA.router
-# What an address may have open, and all of the zone, unless the file says otherwise; how many
-# may come at once and how many a second. Written from docs/configuration.md.
+# The default limits of open connections, per address and per zone; and the burst and
+# rate of new ones. Written from docs/configuration.md.
 OPEN, ZONE_OPEN = 256, 4096
 AT_ONCE, A_SECOND = 100, 20
 ZONE_AT_ONCE, ZONE_A_SECOND = 1000, 125
 PAGE = "a page of the internet"
-# Connections of others that the lab makes, and rounding of rates.
+# A margin for other connections in the lab, and for the rounding of rates.
 SLACK = 50
 
 
 def pings(sources: Iterable[str]) -> Iterator[bytes]:
-    """Each a connection of its own, as conntrack has it."""
+    """Pings, each of which is a connection of its own to conntrack."""
     for number, source in enumerate(itertools.cycle(sources)):
         yield frames.echo_request(source, ROUTER, number % 65536)
 
 
 def queries(sources: Iterable[str]) -> Iterator[bytes]:
-    """To a name server, from ever another port."""
+    """DNS queries, each from a different port."""
     for number, source in enumerate(itertools.cycle(sources)):
         yield frames.udp(source, ROUTER, 1024 + number % 64000, 53)
 
 
 def syns(sources: Iterable[str]) -> Iterator[bytes]:
-    """To the FTP server, from ever another port."""
+    """SYNs to the FTP server, each from a different port."""
     for number, source in enumerate(itertools.cycle(sources)):
         yield frames.tcp_syn(source, ROUTER, 1024 + number % 64000, 21)
 
 
 class Flood:
-    """Packets sent by a host as fast as it can, until stopped. A context manager."""
+    """Packets that a host sends as fast as it can, until stopped. A context manager."""
 
     def __init__(self, host: Namespace, router_mac: str, packets: Iterator[bytes]) -> None:
         self._socket = host.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -67,14 +68,14 @@ class Flood:
         self.stop()
 
     def stop(self) -> None:
-        """No more; again is harmless."""
+        """Stops the flood; may be called again."""
         self._stop.set()
         self._thread.join()
         self._socket.close()
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """The duration so far, in seconds."""
         return time.monotonic() - self._began
 
     def _send(self) -> None:
@@ -109,16 +110,17 @@ class FloodTest(RouterTest):
         return flood
 
     def entries(self) -> int:
-        """How many connections the router's kernel has."""
+        """The number of entries in the router's connection table."""
         return int(self.router.read_sysctl("net.netfilter.nf_conntrack_count"))
 
     def house_works(self) -> None:
-        """What the private network opens during it."""
+        """Checks that connections of the private network work during the flood."""
         self.assertTrue(probes.http(self.laptop, example.INTERNET.address, PAGE))
         self.assertTrue(probes.ping(self.laptop, example.LAPTOP.router))
 
     def opens(self, source: str, port: int, target: str = ROUTER) -> bool:
-        """Whether a TCP connection from one of the camera's addresses is answered; it is closed again."""
+        """Whether a TCP connection from one of the camera's addresses is answered; it
+        is then closed."""
         with self.camera.socket() as connection:
             connection.settimeout(0.9)
             connection.bind((source, 0))
@@ -130,7 +132,8 @@ class FloodTest(RouterTest):
         return done.returncode == 0
 
     def assert_bounded(self, flood: Flood, at_once: int, a_second: int) -> None:
-        """No more entries at any time than so many and so many a second, and many more packets."""
+        """Checks that the entries never exceed the burst plus the rate, while far more
+        packets are sent."""
         most = 0
         with flood:
             while flood.seconds < 3 or flood.sent < 10 * at_once:
@@ -146,7 +149,7 @@ class FloodTest(RouterTest):
     def test_a_cameras_flood_fills_its_bound_and_no_more(self) -> None:
         self.boot(ZONES, PING, allow("camera", "router", "ftp"), allow("camera", "router", "dns"),
                   allow("private", "external", "http"))
-        # Each flood from an address of its own, whose rate is not used up.
+        # Each flood comes from an address of its own, whose rate is not used up.
         for number, (name, kind) in enumerate({"ping": pings, "udp": queries, "syn": syns}.items()):
             with self.subTest(name):
                 source = f"192.168.8.{120 + number}"
@@ -193,7 +196,7 @@ class FloodTest(RouterTest):
         self.assertLessEqual(self.entries(), before + 150 + 10)
         self.assertFalse(self.pinged(ANOTHER), "forged sources use up what is the zone's")
         self.house_works()
-        # What has ended is not counted.
+        # Connections that have ended do not count.
         self.router.run(["conntrack", "-F"])
         self.assertTrue(probes.wait_until(lambda: self.pinged(ANOTHER)))
 
@@ -220,7 +223,7 @@ class FloodTest(RouterTest):
             began, opened = time.monotonic(), 0
             while self.opens(OWN, 21):
                 opened += 1
-                # The kernel looks for closed ones once a tick.
+                # The kernel looks for closed connections once per tick.
                 time.sleep(0.02)
                 seconds = time.monotonic() - began
                 self.assertLess(seconds, 60, "it never ends")
@@ -261,7 +264,7 @@ class FloodTest(RouterTest):
         size = int(self.router.read_sysctl("net.netfilter.nf_conntrack_max"))
         self.assertLess(size, 10_000 * 120, "the control: this machine's table is smaller than that")
         self.program.configure("\n".join((EXTERNAL, CAMERA + bound, PRIVATE, PING)))
-        # In a namespace it cannot be made larger.
+        # In a namespace the table cannot be enlarged.
         said = self.camfw("boot", expect=1).said
         self.assertIn("nf_conntrack_max", said)
         self.assertTrue(self.pinged(OWN), "and everything else is in force")

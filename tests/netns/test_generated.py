@@ -1,4 +1,4 @@
-"""Generated policies, loaded into the kernel: what it holds is what was rendered."""
+"""Loads generated policies into the kernel: what it holds is what was rendered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERFACES = ("enp3s0f1np1", "br-cam", "a@b_c.20", "eth5")
 
 @both_backends
 class Generated(RouterTest):
-    """One router after the other policy, without a seal in between."""
+    """Applies one policy after the other to a router, without sealing in between."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -44,7 +44,7 @@ class Generated(RouterTest):
                 for family, text in zip(FAMILIES, shown, strict=True):
                     wanted = blocks(text)
                     held = blocks(self.tables.save(family).replace(END_OF_TIME, ""))
-                    # A table that a policy before had stays, empty.
+                    # A table that an earlier policy used remains, empty.
                     held = {name: lines for name, lines in held.items() if name in wanted or any(
                         line.startswith("-A ") for line in lines)}
                     self.assertEqual(held, wanted)

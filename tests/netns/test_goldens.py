@@ -1,5 +1,5 @@
-"""Every golden is taken by iptables-restore, and iptables-save prints it back
-word for word: what camfw compares with the kernel is in the kernel's own form."""
+"""iptables-restore accepts every golden file, and iptables-save prints it back word for
+word: camfw compares the kernel with text in the kernel's own form."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from netns.program import ROOT, multi
 from netns.tables import Tables
 
 GOLDENS = sorted((ROOT / "tests/golden").iterdir())
-# Where a rule names days alone, iptables 1.8.9 prints the end of the extension's
-# clock as if the rule had said so (date_stop in extensions/libxt_time.c).
+# If a rule names only days, iptables 1.8.9 prints the end of the extension's time range
+# as if the rule had set it (date_stop in extensions/libxt_time.c).
 END_OF_TIME = " --datestop 2038-01-19T03:14:07"
 FILES = {"iptables": "v4.rules", "ip6tables": "v6.rules"}
 
@@ -38,7 +38,7 @@ class Goldens(unittest.TestCase):
                     self.assertEqual(self.printed(namespace, family), blocks(text))
 
     def printed(self, namespace: Namespace, family: str) -> dict[str, list[str]]:
-        """What iptables-save prints, without tables that hold nothing."""
+        """The output of iptables-save, without tables that contain nothing."""
         tables = blocks(Tables(namespace, self.backend).save(family).replace(END_OF_TIME, ""))
         return {
             name: lines for name, lines in tables.items()
@@ -47,7 +47,7 @@ class Goldens(unittest.TestCase):
 
 
 def blocks(text: str) -> dict[str, list[str]]:
-    """The tables of a dump: chains in any order, then the rules of each in theirs."""
+    """The tables of a dump: chains in any order, then the rules of each chain in order."""
     tables: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():
@@ -58,5 +58,5 @@ def blocks(text: str) -> dict[str, list[str]]:
             tables[name].append(" ".join(line.split()[:2]))
         elif line.startswith("-A "):
             tables[name].append(line)
-    # Only the order within a chain means anything.
+    # Order matters only within a chain.
     return {name: sorted(lines, key=lambda line: line.split()[:2]) for name, lines in tables.items()}

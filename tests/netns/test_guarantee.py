@@ -1,11 +1,11 @@
-"""A file whose rules do not keep what it promises is not loaded."""
+"""A file whose rules break one of its guarantees is not loaded."""
 
 from __future__ import annotations
 
 from lab import example
 from netns.case import RouterTest, both_backends
 
-# The example lets the laptop look at the cameras.
+# The example allows the laptop to connect to the cameras.
 BROKEN = '\n[[guarantees]]\nnever = { from = "private", to = "camera", service = "http" }\n'
 KEPT = '\n[[guarantees]]\nalways = { from = "private", to = "router", service = "ssh" }\n'
 
@@ -23,12 +23,12 @@ class Guarantee(RouterTest):
         for command in ("check", "apply"):
             said = self.camfw(command, expect=1).said
             self.assertIn("private never opens a connection to camera for http", said)
-            # The packet that shows it, and the rule that lets it through.
+            # The counterexample, and the rule that lets it through.
             self.assertIn("--dport 80", said)
             self.assertIn("private_to_camera", said)
         self.assertEqual(self.tables.save("iptables"), before)
         self.assertEqual(self.forwarding(), "1")
-        # The control: what is kept is applied.
+        # The control: a guarantee that holds.
         self.program.configure(self.program.config.read_text().replace(BROKEN, ""))
         self.camfw("apply")
 

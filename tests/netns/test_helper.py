@@ -1,4 +1,4 @@
-"""FTP whose data connections conntrack's helper lets through, one by one."""
+"""FTP with conntrack's helper, which lets through each announced data connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netns.policies import ZONES, allow
 
 INTERNET = example.INTERNET.address
 ANOTHER = "192.168.0.77"
-# No range that any line names.
+# A range that no allow line names.
 PASSIVE = range(60000, 60011)
 HELPED = "{ tcp = [21], helper = true }"
 PLAIN = "{ tcp = [21] }"
@@ -19,7 +19,7 @@ PLAIN = "{ tcp = [21] }"
 
 @both_backends
 class Helper(RouterTest):
-    """vsftpd on the internet, at two addresses; the laptop uploads, both ways."""
+    """vsftpd on the internet host, at two addresses; the laptop uploads in both modes."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -44,7 +44,7 @@ class Helper(RouterTest):
                 self.assertTrue(reach, reach.detail)
 
     def test_none_pass_without_the_helper(self) -> None:
-        # The control connection alone: there is no automatic helper.
+        # Only the control connection: helpers are not assigned automatically.
         self.boot(ZONES, allow("private", "external", PLAIN))
         self.assertTrue(probes.tcp(self.laptop, INTERNET, 21))
         for active in (False, True):
@@ -79,7 +79,7 @@ class Helper(RouterTest):
                 self.assertFalse(probes.tcp(self.laptop, INTERNET, 60005, wait=0.5))
 
     def test_masqueraded(self) -> None:
-        # The helper rewrites the address that PORT tells.
+        # The helper rewrites the address in the PORT command.
         self.boot(ZONES, allow("private", "external", HELPED),
                   '[[masquerade]]\nfrom = "private"\nto = "external"\n')
         for active, epsv in itertools.product((False, True), (False, True)):
@@ -90,7 +90,8 @@ class Helper(RouterTest):
 
 @both_backends
 class HelperToTheRouter(RouterTest):
-    """vsftpd on the router, as the cameras have it; the router opens only what is listed."""
+    """vsftpd on the router, which the cameras use; the router itself connects only to
+    what is listed."""
 
     def test_data_connections_of_both_modes_pass(self) -> None:
         self.boot(ZONES, allow("camera", "router", HELPED), '[router]\negress = "listed"\n')

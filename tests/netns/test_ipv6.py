@@ -1,4 +1,5 @@
-"""IPv6 gets nowhere: not to the router, not from it, not across it."""
+"""With IPv6 dropped, no IPv6 packet passes: neither to the router, from it, nor across
+it."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ class Ipv6(RouterTest):
         return {way: reach.result() for way, reach in tried.items()}
 
     def ways(self) -> Iterator[tuple[str, str, Namespace, str]]:
-        """Source and target by name, the source's namespace, the target's address."""
+        """Source and target by name, the source's namespace, and the target's address."""
         for host in self.lab.hosts.values():
             yield host.name, "router", host.namespace, host.wiring.router6
             yield "router", host.name, self.router, host.wiring.address6

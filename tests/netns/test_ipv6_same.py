@@ -1,4 +1,4 @@
-"""IPv6 by the same policy as IPv4, and what IPv6 cannot live without."""
+"""IPv6 with the same policy as IPv4, and with the ICMPv6 that IPv6 depends on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUTER = {wiring.name: wiring.router6 for wiring in example.WIRINGS}
 
 
 def zones(camera: str = "") -> str:
-    """The example's zones with both families; the camera's with more keys."""
+    """The example's zones with both families; the camera's zone with further keys."""
     return f"""
 [ipv6]
 mode = "same"
@@ -51,7 +51,7 @@ PORTS = (21, 22, 80, 443)
 
 @both_backends
 class Ipv6Same(RouterTest):
-    """Everybody listens on all ports; hosts have addresses and routes of IPv6."""
+    """All hosts listen on all ports, and have IPv6 addresses and routes."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -72,11 +72,11 @@ class Ipv6Same(RouterTest):
         return self.tables.packets(table, chain, "DROP", "ip6tables")
 
     def ping_as(self, sender: Namespace, source: str, target: str, wait: float = 0.5) -> bool:
-        """A ping from this address of the sender's is answered."""
+        """Checks that a ping from this source address is answered."""
         return bool(probes.ping(sender, target, wait, "-I", source))
 
     def assert_dropped(self, chain: str, table: str, sender: Namespace, source: str, target: str) -> None:
-        """A ping from this address is not answered, since the chain drops it."""
+        """Checks that a ping from this source address is dropped by the chain."""
         before = self.dropped(chain, table)
         self.assertFalse(self.ping_as(sender, source, target))
         self.assertTrue(probes.wait_until(lambda: self.dropped(chain, table) > before), "it came as far as this")
@@ -141,7 +141,7 @@ class Ipv6Same(RouterTest):
             self.assertTrue(self.ping_as(sender, self.lab.hosts[name].wiring.address6, ROUTER[name], probes.PATIENCE), "control")
 
     def know_router(self, name: str) -> None:
-        """The host asks no more where the router is, in whatever name."""
+        """Lets the host cache the router's hardware address for every source address."""
         interface = self.lab.hosts[name].wiring.interface
         shown = self.router.run(["ip", "-br", "link", "show", "dev", interface], check=True).stdout
         self.namespaces[name].ip(
@@ -181,7 +181,7 @@ class Ipv6Same(RouterTest):
         advertise(self.camera)
         time.sleep(0.5)
         self.assertFalse(default_by_link_local())
-        # Nor where somebody turned the setting back: the filter lets none in.
+        # Nor if another program resets the setting: the filter drops them.
         self.router.write_sysctl("net.ipv6.conf.eth1.accept_ra", "2")
         advertise(self.camera)
         time.sleep(0.5)
@@ -203,8 +203,9 @@ class Ipv6Same(RouterTest):
             self.assertTrue(probes.wait_until(known), "the error came to who sent it")
 
     def test_an_error_from_inside_gets_back_across_the_router(self) -> None:
-        # Port unreachable of the camera, to the laptop, which asked; of a camera
-        # that no line names, none: it tells of nobody's connections.
+        # The camera sends "port unreachable" to the laptop, which sent the request;
+        # errors from a camera without allow lines are dropped, because it has no
+        # connections.
         for more, passes in ((f'address = "{CAMERA}"', True), ("", False)):
             with self.subTest(more):
                 self.boot(zones(), allow("private", "camera", "{ udp = [9] }", *filter(None, [more])))
@@ -245,14 +246,15 @@ class Ipv6Same(RouterTest):
 
     def connects(self, source: str) -> bool:
         with self.laptop.socket(socket.AF_INET6) as connection:
-            # Less than a second, after which the SYN would be sent again.
+            # Less than a second, after which the SYN would be retransmitted.
             connection.settimeout(0.9)
             connection.bind((source, 0))
             return connection.connect_ex((ROUTER["laptop"], 22)) == 0
 
 
 def advertise(sender: Namespace) -> None:
-    """A router advertisement to all nodes, from a host that is none (RFC 4861, 4.2)."""
+    """A router advertisement to all nodes from a host that is not a router (RFC 4861,
+    4.2)."""
     lifetime = 1800
     message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, lifetime, 0, 0)
     with sender.entered():

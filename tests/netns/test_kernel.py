@@ -31,7 +31,7 @@ table = 107
 
 
 def kernel_config() -> str:
-    """The running kernel's configuration."""
+    """The configuration of the running kernel."""
     for path in (Path("/proc/config.gz"), Path(f"/boot/config-{platform.release()}")):
         if path.is_file():
             data = path.read_bytes()
@@ -41,7 +41,7 @@ def kernel_config() -> str:
 
 @both_backends
 class Kernel(RouterTest):
-    """`show kernel`, and what apply and boot say of a kernel that lacks something."""
+    """`show kernel`, and how apply and boot report a kernel that lacks something."""
 
     def options(self, *arguments: str) -> list[str]:
         shown = self.camfw("show", "kernel", *arguments).stdout
@@ -63,7 +63,8 @@ class Kernel(RouterTest):
         return folder
 
     def test_this_kernel_which_holds_the_rules_has_each_line(self) -> None:
-        # The names are right: the kernel that takes the rules is built with them.
+        # The option names are right: the kernel that accepts the rules is built with
+        # them.
         self.camfw("boot")
         config = kernel_config()
         for golden in sorted((ROOT / "tests/golden").iterdir()):
@@ -108,7 +109,7 @@ class Kernel(RouterTest):
         self.assertEqual(self.tables.snapshot(), before)
         self.assertEqual(self.links(), links)
         self.assertEqual(self.forwarding(), "1")
-        # The last policy is one that this kernel can hold.
+        # This kernel supports the last good policy.
         result = self.camfw("boot", expect=1)
         self.assertIn("CONFIG_VLAN_8021Q", result.stderr)
         self.assertEqual(self.tables.snapshot(), before)
@@ -118,7 +119,7 @@ class Kernel(RouterTest):
         self.assert_sealed()
 
     def test_a_bridge_that_the_kernel_can_make_is_not_in_the_way(self) -> None:
-        # The question to the kernel leaves nothing behind.
+        # Asking the kernel leaves nothing behind.
         self.router.ip("link", "add", "eth8", "type", "veth", "peer", "name", "eth8p")
         self.program.configure(self.program.config.read_text() + BRIDGE_AND_MARK)
         self.camfw("boot")

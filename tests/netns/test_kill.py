@@ -1,5 +1,5 @@
-"""A kill before each thing that boot and apply do: nothing passes that neither the
-old nor the new policy passes, and the next boot brings a policy up."""
+"""Kills boot and apply before each of their changes: only packets that the old or the
+new policy allows get through, and the next boot puts a policy in force."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from netns.crowd import Crowd
 from netns.points import Point, injecting, points, tracing
 from netns.tables import meant
 
-# What else the new policy has, so that each part of the kernel changes: raw, nat
-# and filter, settings, addresses, routes, rules and neighbours.
+# Additions in the new policy, so that each part of the kernel changes: raw, nat and
+# filter, settings, addresses, routes, rules and neighbours.
 MORE = '''
 [[masquerade]]
 from = "private"
@@ -44,7 +44,7 @@ address = "192.168.8.110"
 mac = "02:00:00:00:00:11"
 '''
 
-# How many points of a kind any of the commands has.
+# The upper limit of points per kind, over all commands.
 AT_LEAST = {
     r"rename": 4,
     r"fsync": 4,
@@ -60,7 +60,7 @@ AT_LEAST = {
 
 @both_backends
 class Kill(RouterTest):
-    """SIGKILL at each point, one run each."""
+    """SIGKILL at each point, one run per point."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -76,20 +76,21 @@ class Kill(RouterTest):
         self.camfw("boot")
 
     def find_points(self, *command: str) -> list[Point]:
-        """Those of the command on a box with the old policy and the new file."""
+        """The points of the command on a box with the old policy and the new file."""
         self.bring(self.old)
         self.program.configure(self.new)
         output = self.scratch / "trace"
         self.camfw(*command, before=tracing(output))
         found = points(output)
-        # None of what changes the box is overlooked, whichever thread does it.
+        # Nothing that changes the box is overlooked, in any thread.
         for what, at_least in AT_LEAST.items():
             times = sum(bool(re.match(what, f"{point.call}{point.what}")) for point in found)
             self.assertGreaterEqual(times, at_least, f"{what}: {[str(point) for point in found]}")
         return found
 
     def kill_at(self, point: Point, *command: str) -> bool:
-        """On a box with the old policy; whether it came to the point."""
+        """Kills the command on a box with the old policy; returns whether it reached
+        the point."""
         self.bring(self.old)
         self.program.configure(self.new)
         result = self.program.run(*command, before=injecting(point, "signal=KILL"))
@@ -125,7 +126,7 @@ class Kill(RouterTest):
               f"in {time.monotonic() - started:.0f} s", flush=True)
 
     def end_watchdogs(self) -> None:
-        # Stopped first, so that neither sees the other's end and starts it again.
+        # Stop both first, so that neither sees the other's end and restarts it.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in self.router.pids():
                 with contextlib.suppress(OSError):
@@ -142,7 +143,7 @@ class Kill(RouterTest):
         with Crowd(self.lab) as crowd:
             for point in found:
                 came = self.kill_at(point, *command)
-                # As after a power cut: what the box was about to do is not done.
+                # Like a power cut: the pending change is not made.
                 self.end_watchdogs()
                 if not came:
                     continue
@@ -151,7 +152,8 @@ class Kill(RouterTest):
                 result = self.program.run("boot")
                 self.assertIn(result.code, (0, 1), f"{point}: {result}")
                 self.assertIn("Applied", result.stderr, str(point))
-                # Until it is noted as unconfirmed nothing of it is in force.
+                # Nothing of the policy is in force before it is recorded as
+                # unconfirmed.
                 if result.code == 1:
                     self.assertEqual(sorted(meant(self.tables.snapshot())), old, str(point))
                 self.assert_nothing_through(crowd, f"in the boot after a kill at {point}")

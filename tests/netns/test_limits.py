@@ -1,4 +1,4 @@
-"""Programs that hang, and commands that hold the lock: nothing waits for ever."""
+"""Programs that hang, and commands that hold the lock: every wait is limited."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lab.probes import wait_until
 from netns.case import RouterTest, both_backends
 from netns.program import COMMANDS, tools, wrap
 
-# The program's own limit is 10 s and a little for each rule; what hangs, hangs
-# for longer than a test waits.
+# The program's own limit is 10 s and a little per rule; a hanging program hangs longer
+# than a test waits.
 HANG = "sleep 3000 & wait"
 SECONDS = 300
 
@@ -49,7 +49,7 @@ class Limits(LimitsTest):
     """A hang ends in a documented outcome, and leaves no process behind."""
 
     def test_restore_hangs_at_boot(self) -> None:
-        # Only what has rules hangs: the seal is loaded.
+        # Only loads with rules hang, so the seal is loaded.
         path = self.hanging("iptables-restore", when='[[ $input == *SPOOFED* ]]')
         self.run_with("boot", path, 3, "iptables-restore")
         self.assert_sealed()
@@ -81,7 +81,7 @@ class Limits(LimitsTest):
 
 
 class LockLegacy(LimitsTest):
-    """One at a time, whatever the tables are."""
+    """One command at a time, regardless of the tables."""
 
     backend = "legacy"
 
@@ -95,7 +95,7 @@ class LockLegacy(LimitsTest):
         self.assertTrue(wait_until(lambda: held in lock.read_text()), lock.read_text())
         self.assertTrue(wait_until(lambda: bool(self.sleeping())))
         slow.kill()
-        # The programs that it started hold it still, for a while.
+        # The programs that it started still hold the lock for a while.
         waiting = self.program.start("apply")
         time.sleep(1)
         self.assertIsNone(waiting.poll(), "it waits")
@@ -112,7 +112,7 @@ class LockLegacy(LimitsTest):
             note.write_text("camfw apply, process 4711\n")
             waiting = self.program.start("apply")
             time.sleep(15)
-            # Another one has it now: its 30 seconds begin.
+            # Another command has the lock now, so its 30 seconds start.
             note.write_text("camfw apply, process 4712\n")
             time.sleep(20)
             self.assertIsNone(waiting.poll(), "a queue that moves is waited for")

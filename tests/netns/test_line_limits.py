@@ -1,4 +1,4 @@
-"""How much of what a line allows: connections open, attempts in a time."""
+"""Limits of an allow line: open connections, and attempts in a period."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ class LineLimits(RouterTest):
         self.addCleanup(self.stack.close)
 
     def opened(self, port: int, source: str = example.LAPTOP.address, target: str = ROUTER) -> socket.socket | None:
-        """A connection that answers, or None. It stays open to the test's end."""
+        """A connection that is answered, or None. It stays open until the end of the
+        test."""
         connection = self.stack.enter_context(self.laptop.socket())
-        # Less than a second, after which the SYN would be sent again: one more attempt.
+        # Less than a second, after which a retransmitted SYN would count as another
+        # attempt.
         connection.settimeout(0.9)
         connection.bind((source, 0))
         if connection.connect_ex((target, port)) != 0:

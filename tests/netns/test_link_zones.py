@@ -1,5 +1,6 @@
-"""Interfaces with one hardware address give the router one link-local address on both,
-as VLANs of one device do: what one link's hosts have opened is nothing to the other's."""
+"""Interfaces with the same hardware address, such as VLANs of one device, give the
+router the same link-local address on each: the hosts of one link must not benefit from
+connections of the other's."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from netns.case import RouterTest, both_backends
 from netns.policies import allow
 from netns.test_ipv6_same import zones
 
-# As the two veths are given it before they come up, and what the kernel makes of it.
+# The hardware address given to both veths before they are up, and the resulting
+# link-local address.
 MAC, ROUTER = "02:00:00:00:00:77", "fe80::ff:fe00:77"
 HOST = "fe80::1234"
 OFFERED = allow("private", "router", "{ udp = [5000] }")
@@ -22,7 +24,7 @@ OFFERED = allow("private", "router", "{ udp = [5000] }")
 
 @both_backends
 class LinkZones(RouterTest):
-    """The laptop has a link-local address, and the camera gives itself the same."""
+    """The laptop has a link-local address, and the camera assigns itself the same one."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -34,7 +36,7 @@ class LinkZones(RouterTest):
 
     @contextmanager
     def bound(self, namespace: Namespace, interface: str, address: str, port: int) -> Iterator[socket.socket]:
-        """A UDP socket at an address of one link."""
+        """A UDP socket bound to an address on one link."""
         with namespace.entered():
             scope = socket.if_nametoindex(interface)
         with namespace.socket(socket.AF_INET6, socket.SOCK_DGRAM) as made:
@@ -66,12 +68,13 @@ class LinkZones(RouterTest):
                 self.assertEqual(self.hears(laptop, PATIENCE), b"answer")
             self.send(camera, ROUTER, 5000, b"camera")
             self.assertEqual(self.hears(server), b"")
-            # An unrelated change ends none, and the laptop's goes on.
+            # An unrelated change ends no connection, and the laptop's continues.
             self.program.configure("\n".join((zones(), OFFERED, allow("private", "camera", "http"))))
             self.camfw("apply")
             self.send(laptop, ROUTER, 5000, b"laptop")
             self.assertEqual(self.hears(server, PATIENCE), b"laptop")
-            # The camera is offered it, and the laptop no more: which of the two it was is known.
+            # The camera's line is added and the laptop's removed: this shows whose
+            # connection it was.
             self.program.configure("\n".join((zones(), allow("camera", "router", "{ udp = [5000] }"))))
             self.assertIn("ended 1 connection", self.camfw("apply").log)
             self.send(laptop, ROUTER, 5000, b"laptop")
@@ -96,7 +99,8 @@ class LinkZones(RouterTest):
             self.assertEqual(self.hears(client, PATIENCE), b"laptop", "control")
 
     def test_the_ftp_helper_looks_at_a_link_too(self) -> None:
-        """The router opens the data connection to where the laptop asks for it."""
+        """The router opens the data connection on the link from which the laptop
+        requested it."""
         listed = '[router]\negress = "listed"\n'
         for helper in ("true", "false"):
             with self.subTest(helper=helper):
@@ -106,7 +110,8 @@ class LinkZones(RouterTest):
                 self.assertEqual(self.data_connection(), helper == "true")
 
     def data_connection(self) -> bool:
-        """Whether the laptop gets the one that it asked for by EPRT (RFC 2428)."""
+        """Whether the laptop gets the data connection that it requested with EPRT (RFC
+        2428)."""
         with self.laptop.entered():
             scope = socket.if_nametoindex("eth0")
         with self.router.entered():
@@ -124,7 +129,7 @@ class LinkZones(RouterTest):
             control.connect((ROUTER, 21, 0, scope))
             with listening.accept()[0] as server:
                 server.settimeout(PATIENCE)
-                # The helper looks at what follows a line's end.
+                # The helper inspects what follows the end of a line.
                 for line in ("USER camera", f"EPRT |2|{HOST}|{port}|"):
                     control.sendall(f"{line}\r\n".encode())
                     self.assertIn(line.encode(), server.recv(100))

@@ -1,4 +1,4 @@
-"""Where the lines go: syslog, before syslogd is up the kernel's log, else stderr."""
+"""Where log lines go: syslog; before syslogd runs, the kernel's log; otherwise stderr."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from netns.program import tools, wrap
 
 @both_backends
 class Logging(RouterTest):
-    """Each line arrives in one place, and all of them arrive."""
+    """Each line arrives in exactly one place, and none is lost."""
 
     def assert_boot_lines(self, lines: list[str]) -> None:
-        """The lines of a boot that went well, in order, and nothing twice."""
+        """Checks the lines of a successful boot, in order and without duplicates."""
         self.assertTrue(all(line.startswith("camfw: ") for line in lines), lines)
         self.assertEqual([line for line in lines if line.startswith("camfw: Sealed")], lines[:1])
         self.assertEqual([line for line in lines if line.startswith("camfw: Applied")], lines[-1:])
@@ -56,7 +56,7 @@ class Logging(RouterTest):
         self.assertEqual(without_counts(on_stderr), without_counts(in_kernel))
 
     def test_no_line_is_lost_when_syslogd_starts_in_the_middle(self) -> None:
-        # The load waits until syslogd is there.
+        # The load waits until syslogd is running.
         path = tools(self.scratch / "waiting", self.backend)
         reached, go = self.scratch / "reached", self.scratch / "go"
         wrap(path, "iptables-restore", f"""
@@ -91,7 +91,7 @@ real "$@" <<<"$input"
             self.assert_boot_lines(records(self.camfw("boot", seconds=30).log))
 
     def test_a_syslogd_that_accepts_nothing_holds_nothing_up(self) -> None:
-        # rsyslog, or another program, that listens and hangs.
+        # rsyslog, or another program, that listens but hangs.
         path = str(self.program.dev / "log")
         with contextlib.ExitStack() as sockets:
             listening = sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
@@ -105,7 +105,7 @@ real "$@" <<<"$input"
             self.assert_boot_lines(records(self.camfw("boot", seconds=60).log))
 
     def test_a_stderr_that_nobody_reads_holds_nothing_up(self) -> None:
-        # A serial console that was stopped, or a pipe into a program that hangs.
+        # A stopped serial console, or a pipe into a program that hangs.
         self.program.kmsg.unlink()
         reader, writer = os.pipe()
         try:
@@ -173,5 +173,5 @@ def unprefixed(line: str) -> str:
 
 
 def without_counts(lines: list[str]) -> list[str]:
-    """How much had to change depends on what was there."""
+    """Removes the counts of changes, which depend on the initial state."""
     return [re.sub(r"\d+ changes? made|nothing had to change", "N changes made", line) for line in lines]

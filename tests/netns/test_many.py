@@ -1,5 +1,4 @@
-"""Many applies at the same time, beside somebody else who uses iptables; and many
-one after the other."""
+"""Many applies in parallel, while another program uses iptables; and many in sequence."""
 
 from __future__ import annotations
 
@@ -17,17 +16,17 @@ from netns.case import RouterTest, both_backends
 from netns.program import multi
 
 APPLIES = 20
-# Of the soak; tests/nightly runs 10,000.
+# The number of reloads in the soak test; tests/nightly runs 10,000.
 RELOADS = int(os.environ.get("CAMFW_RELOADS", "100"))
 SAMPLES = 10
 
 
 @both_backends
 class Many(RouterTest):
-    """Real programs, all at once."""
+    """Real programs, all in parallel."""
 
     def policy(self, number: int) -> str:
-        """The example, in which the laptop reaches a port of its own number."""
+        """The example, with a port that identifies the policy open to the laptop."""
         text = self.program.config.read_text()
         return text.replace('service = "ssh"', f"service = {{ tcp = [{2000 + number}] }}")
 
@@ -41,7 +40,7 @@ class Many(RouterTest):
         iptables = f"exec -a iptables {multi(self.backend)} -w"
         rule = "INPUT -p tcp --dport 23 -j ACCEPT"
         loop = f"while :; do ({iptables} -I {rule}); ({iptables} -D {rule}); echo; sleep 0.01; done"
-        # The program's /run is its own; the lock of the tables is for both.
+        # The program has its own /run, but shares the lock of the tables.
         env = {**os.environ, "XTABLES_LOCKFILE": str(self.program.run_folder / "xtables.lock")}
         user = self.router.start(["bash", "-c", loop], stdout=subprocess.PIPE, env=env)
         running = {path: self.program.start("apply", config=path) for path in paths}
@@ -51,7 +50,7 @@ class Many(RouterTest):
         user.kill()
         output, _ = user.communicate()
         self.assertGreater(output.count(b"\n"), 10, "control: the other one was at work")
-        # What it left half done is not ours, and an apply takes it out.
+        # What the other program left incomplete is not ours, and an apply removes it.
         held = (self.program.run_folder / "camfw.lock").read_text()
         last = int(re.search(r"process (\d+)", held)[1])  # type: ignore[index]
         (path,) = (path for path, process in running.items() if process.pid == last)
@@ -68,13 +67,13 @@ class Many(RouterTest):
             self.assertFalse(probes.tcp(self.laptop, example.LAPTOP.router, other, 0.5))
 
     def sample(self, watch: int) -> dict[str, int]:
-        """What must not grow, from the watch process and from the kernel."""
+        """Resources of the watch process and the kernel that must not grow."""
         status = Path(f"/proc/{watch}/status").read_text()
         resident = re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)
         assert resident
         return {
             "watch KiB": int(resident[1]),
-            # At rest: while it looks it has sockets and pipes.
+            # When idle: during a check it has additional sockets and pipes.
             "watch descriptors": min(self.descriptors(watch) for _ in range(75)),
             "processes": len(self.router.pids()),
             "files": sum(1 for folder in (self.program.run_folder, self.program.var) for _ in folder.rglob("*")),
@@ -100,7 +99,7 @@ class Many(RouterTest):
         started = time.monotonic()
         try:
             for number in range(1, RELOADS + 1):
-                # Each second apply is of the first policy again.
+                # Every second apply is of the first policy.
                 self.program.configure(second if number % 2 else first)
                 result = self.camfw("apply", "--verbose")
                 peaks += [int(peak) for peak in re.findall(r"peak memory (\d+) KiB", result.log)]
@@ -118,17 +117,17 @@ class Many(RouterTest):
         for what in ("files", "hashlimits", "rules"):
             self.assertLessEqual(end[what], begin[what], what)
         for what in ("watch descriptors", "processes"):
-            # watch may be at work at the time; what leaks does so at each reload.
+            # watch may be busy at that moment; a real leak grows with each reload.
             self.assertLessEqual(end[what], begin[what] + 5, what)
         self.assertLess(end["watch KiB"], begin["watch KiB"] * 1.1 + 64, "memory of watch")
         self.assertLess(max(peaks[-10:]), max(peaks[:10]) * 1.1 + 64, "memory of an apply")
-        # The machine's other work is in this one, and gives back what it takes.
+        # Other work of the machine is included, but it returns what it uses.
         most = begin["slab KiB"] + 64 * 1024
         self.assertTrue(probes.wait_until(lambda: slab_kib() < most), "memory of the kernel")
 
 
 def slab_kib() -> int:
-    """What the kernel's own objects take that it cannot give back at will."""
+    """The kernel's unreclaimable slab memory, in KiB."""
     slab = re.search(r"^SUnreclaim: +(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
     assert slab
     return int(slab[1])

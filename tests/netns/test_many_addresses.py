@@ -1,4 +1,5 @@
-"""A line of many sources and many addresses: each source reaches each address, and nobody else any."""
+"""A line with many sources and many addresses: each source reaches each address, and no
+other host reaches any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Names of hosts: looked up by apply and refresh, never by boot, kept when a lookup fails."""
+"""Host names: looked up by apply and refresh but never by boot; a failed lookup keeps
+the last answer."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ class Names(RouterTest):
     def setUp(self) -> None:
         super().setUp()
         for address in (FIRST, SECOND):
-            # ARP answers for it on the wire too.
+            # Accept ARP replies for it from the wire as well.
             self.internet.ip("address", "add", f"{address}/32", "dev", "lo")
         self.enterContext(Listener(self.internet, tcp=[25]))
         self.program.resolv.write_text(f"nameserver {example.INTERNET.address}\noptions timeout:5 attempts:1\n")
@@ -36,7 +37,7 @@ class Names(RouterTest):
         self.addCleanup(self.stop)
 
     def serve(self, address: str | None) -> None:
-        """Answers with this address, or does not answer at all."""
+        """Answers queries with this address, or not at all."""
         self.stop()
         if address is None:
             return
@@ -48,7 +49,7 @@ class Names(RouterTest):
         self.assertTrue(probes.wait_until(self.asked), "the name server is there")
 
     def stop(self) -> None:
-        """No answers any more."""
+        """Stops answering queries."""
         if self.server is not None:
             self.server.kill()
             self.server.wait()
@@ -70,7 +71,7 @@ class Names(RouterTest):
             yield connection
 
     def goes_on(self, stream: socket.socket, wait: float = probes.PATIENCE) -> bool:
-        """Whether what is sent comes back."""
+        """Whether sent data is echoed."""
         stream.settimeout(wait)
         try:
             stream.sendall(b"picture")
@@ -79,7 +80,7 @@ class Names(RouterTest):
             return False
 
     def former(self) -> list[dict[str, object]]:
-        """What status tells of the addresses that the name had."""
+        """The former addresses of the name, as reported by status."""
         (name,) = json.loads(self.camfw("status", "--json").stdout)["names"]
         self.assertEqual(name["name"], NAME)
         return name["former"]
@@ -101,7 +102,7 @@ class Names(RouterTest):
         self.assertFalse(self.reaches(FIRST, 0.5))
         self.assertTrue(self.reaches(SECOND))
         self.camfw("status")
-        # A boot uses the last answers.
+        # A boot uses the stored answers.
         self.serve(None)
         self.program.forget(self.program.run_folder)
         self.camfw("boot")
@@ -156,7 +157,7 @@ class Names(RouterTest):
         self.assert_sealed()
 
     def test_an_open_stream_goes_on_when_the_address_rotates(self) -> None:
-        # From the camera, as the guarantee of its role lets it.
+        # From the camera, to which the guarantee of its role allows this.
         self.add('[[allow]]', 'from = "camera"', 'to = "external"', 'service = "smtp"', f'host = "{NAME}"',
                  '[[exceptions]]', 'from = "camera"', 'to = "external"', 'service = "smtp"',
                  '[names]', 'keep = "1 second"')
@@ -174,7 +175,7 @@ class Names(RouterTest):
             self.assertIsInstance(former["until"], int)
             self.assertGreaterEqual(former["open_connections"], 2)
             self.camfw("prove", "--live")
-            # Its time ends with the first refresh after it.
+            # Its grace period ends with the first refresh after the deadline.
             time.sleep(1.1)
             self.camfw("refresh")
             self.assertFalse(self.reaches(FIRST, 0.5), "no connection may be opened to it any more")
@@ -185,7 +186,7 @@ class Names(RouterTest):
             status = self.camfw("status").stdout
             self.assertIn(f"{NAME} {SECOND}; 1 former", status)
             self.assertIn(f"{FIRST}: open connections alone, ", status)
-            # It is the line that lets them go on, and not that they are old.
+            # They continue because of the line, not just because they are established.
             text = self.program.config.read_text()
             line = f'[[allow]]\nfrom = "private"\nto = "external"\nservice = "smtp"\nhost = "{NAME}"\n'
             self.assertIn(line, text)

@@ -1,4 +1,4 @@
-"""Rewritten addresses: masquerade, SNAT, port forwards."""
+"""Address translation: masquerading, SNAT and port forwards."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ OUT = allow("private", "external", "http")
 
 @both_backends
 class SourceNat(RouterTest):
-    """The web server on the internet sees who asks."""
+    """The web server on the internet host sees the source address."""
 
     def seen(self) -> set[str]:
-        """The sources of what arrives there when the laptop gets its page."""
+        """The sources of the packets that arrive there when the laptop fetches its page."""
         with HttpServer(self.internet, self.scratch / "www", PAGE), \
                 Capture(self.internet, "tcp dst port 80") as arrived:
             reach = probes.http(self.laptop, INTERNET, PAGE)
@@ -64,7 +64,7 @@ class SourceNat(RouterTest):
 
 @both_backends
 class Forwards(RouterTest):
-    """Ports of the router that lead to the camera."""
+    """Ports of the router that are forwarded to the camera."""
 
     policy = "\n".join((
         ZONES, camera("porch", example.CAMERA.address),
@@ -99,7 +99,7 @@ to = "porch"
         self.addCleanup(at_router.stop)
 
     def reached(self, port: int) -> int:
-        """How many connections the camera has had on a port."""
+        """The number of connections to a port of the camera."""
         return self.at_camera.accepted[port]
 
     def test_forwards_lead_to_the_camera(self) -> None:
@@ -128,11 +128,11 @@ to = "porch"
         for port in (443, 554, 8080):
             with self.subTest(port=port):
                 self.assertFalse(probes.tcp(self.internet, ROUTER, port, wait=0.5))
-        # By the camera's own address nothing, the forwarded port included.
+        # The camera's own address is not reachable, not even on the forwarded port.
         for port in (443, 554, 8080, 8443):
             self.assertFalse(probes.tcp(self.internet, example.CAMERA.address, port, wait=0.5))
         self.assertFalse(probes.udp(self.internet, ROUTER, 5005, wait=0.5))
-        # From another zone than the forward's, and to another address of the router.
+        # From a zone other than the forward's, and to another address of the router.
         self.assertFalse(probes.tcp(self.laptop, example.LAPTOP.router, 8443, wait=0.5))
         self.assertFalse(probes.tcp(self.internet, example.LAPTOP.router, 8443, wait=0.5))
 
@@ -146,7 +146,7 @@ to = "porch"
         self.assertFalse(probes.tcp(self.internet, example.CAMERA.address, 443, wait=0.5))
         self.assertFalse(probes.udp(self.internet, example.CAMERA.address, 5004, wait=0.5))
         self.assertTrue(probes.tcp(self.internet, ROUTER, 8443))
-        # A line that names no host says what it says.
+        # A line without a host applies to the whole zone.
         self.assertTrue(probes.tcp(self.laptop, example.CAMERA.address, 554))
 
     def test_a_range_is_open_but_for_the_forwarded_port(self) -> None:
@@ -164,7 +164,8 @@ to = "porch"
 
 @both_backends
 class SentToWhereItGoes(RouterTest):
-    """Anyone's rules: what goes there already is not rewritten, and no rule finds it to be."""
+    """Rules not written by camfw: packets already addressed to the target are not
+    rewritten, and no rule treats them as rewritten."""
 
     def test_it_is_not_said_to_be_rewritten(self) -> None:
         laptop, another = example.LAPTOP.address, "192.168.5.77"

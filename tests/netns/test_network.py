@@ -18,7 +18,7 @@ SECOND = Wiring("second", "eth3", "192.168.8.111", 24, router="192.168.8.1",
                 address6="fd00:8::111", router6="fd00:8::1")
 
 
-# Packets with mark 3 go by the laptop.
+# Packets with mark 3 are routed through the laptop.
 MARKED = """
 [[routes]]
 to = "0.0.0.0/0"
@@ -90,7 +90,7 @@ mac = "02:00:00:00:00:11"
     # -- interfaces --
 
     def test_interfaces_by_hardware_address_get_their_names(self) -> None:
-        """eth1 and eth2 came up the other way round; the file sorts it out."""
+        """eth1 and eth2 have swapped names; the file restores them."""
         macs = {"eth1": "02:00:00:00:01:02", "eth2": "02:00:00:00:01:01"}
         for interface, mac in macs.items():
             self.router.ip("link", "set", interface, "address", mac)
@@ -134,7 +134,7 @@ mac = "02:00:00:00:00:11"
         self.assert_not_forwarding(self.camfw("boot", expect=3), "eth0", "192.168.8.1/24")
 
     def assert_refused(self, *names: str) -> None:
-        """apply changes nothing, and says what is wrong."""
+        """Checks that apply changes nothing and reports the problem."""
         before = meant(self.tables.snapshot())
         self.assertEqual(self.traced("apply", expect=2), [])
         said = self.camfw("apply", expect=2).stderr
@@ -143,7 +143,8 @@ mac = "02:00:00:00:00:11"
         self.assertEqual(meant(self.tables.snapshot()), before)
 
     def assert_not_forwarding(self, result: Result, *names: str) -> None:
-        """Forwarding is off, the rules are loaded, and it says what is wrong."""
+        """Checks that forwarding is off, the rules are loaded, and the problem is
+        reported."""
         self.assertIn("Not forwarding: ", result.stderr)
         self.assertRegex(self.camfw("status", expect=3).stdout, "^NOT FORWARDING for ")
         for name in names:
@@ -166,15 +167,15 @@ mac = "02:00:00:00:00:11"
             second.plug(self.router)
             self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1", "eth3"], name = "br-cam" }')
             self.camfw("boot")
-            # Bridged frames meet the FORWARD chain too, which drops them; here
-            # it is about the ports alone.
+            # Bridged frames also pass the FORWARD chain, which drops them; this test is
+            # about the ports alone.
             self.router.write_sysctl("net.bridge.bridge-nf-call-iptables", "0")
             for host in (self.camera, second.namespace):
                 self.assertTrue(probes.ping(host, "192.168.8.1"), "each reaches the router")
             self.assertFalse(probes.ping(self.camera, SECOND.address, 1))
             self.assertFalse(probes.ping(second.namespace, "192.168.8.110", 1))
             self.assertEqual(self.traced("apply"), [])
-            # They would, were the ports not isolated.
+            # Without port isolation, they would.
             self.router.run(["bridge", "link", "set", "dev", "eth3", "isolated", "off"], check=True)
             self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, SECOND.address, 1))))
             drift = self.camfw("status", expect=1)
@@ -212,7 +213,7 @@ mac = "02:00:00:00:00:11"
         self.program.configure(example + camera.format("02:00:00:00:00:11"))
         self.camfw("boot")
         self.assertTrue(probes.ping(self.router, "192.168.8.110"))
-        # Whoever answers for it on the wire, its packets go to its own device.
+        # Packets go to the device in the file, whatever host answers ARP requests.
         self.program.configure(example + camera.format("02:00:00:00:00:99"))
         self.camfw("apply")
         self.assertFalse(probes.ping(self.router, "192.168.8.110", 1))
@@ -227,7 +228,7 @@ mac = "02:00:00:00:00:11"
         self.assertIsNone(process.poll(), "it waits")
         self.assertEqual(self.forwarding(), "0")
         self.replug("camera")
-        # Long before the end of that time.
+        # Well before that time is up.
         process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 0)
         self.assertTrue(probes.ping(self.camera, "192.168.8.1"))
@@ -298,7 +299,7 @@ mac = "02:00:00:00:00:11"
             self.assertIn("overlaps", self.camfw("status", expect=1).stdout)
 
     def hook(self, event: str, *lease: str, expect: int = 0) -> Result:
-        """What udhcpc runs, with a lease in its environment."""
+        """Runs the hook as udhcpc does, with a lease in the environment."""
         environment = " ".join((f"CAMFW_CONFIG={self.program.config}", "interface=eth0", *lease))
         return self.camfw(before=["/bin/sh", "-c", f'export {environment}; exec "$0" {event}'], expect=expect)
 
@@ -326,7 +327,7 @@ mac = "02:00:00:00:00:11"
     def test_a_refusal_that_cannot_be_forgotten_is_exit_1(self) -> None:
         self.boot_with_dhcp()
         good = ("ip=10.9.0.7", "mask=24", "router=10.9.0.1")
-        # In place of the file that tells of a lease that was refused.
+        # In place of the file that records a refused lease.
         (self.program.run_folder / "camfw/lease-refused-eth0").mkdir()
         self.assertIn("cannot remove", self.hook("bound", *good, expect=1).said)
         self.assertIn("10.9.0.7/24", self.links(), "the lease is in")
@@ -348,7 +349,7 @@ mac = "02:00:00:00:00:11"
         self.assertIn("10.8.0.0/24", behind()[0])
         self.assertEqual(self.traced("apply"), [])
         self.camfw("status")
-        # The zone has a fixed address again.
+        # The zone has a static address again.
         text = self.program.config.read_text()
         self.program.configure(text.replace('"dhcp"', '"192.168.0.2/24"\ngateway = "192.168.0.1"'))
         self.end_dhcp()

@@ -1,6 +1,6 @@
 """IPv6 addresses, routes and forwarding from the same file, with mode = "same".
 
-What passes is not looked at here: tables and network are two halves.
+Does not test what passes: tables and network are tested separately.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Network6Legacy(NetworkTest):
         return self.router.run(["ip", "-6", *arguments], check=True).stdout
 
     def addresses(self) -> set[tuple[str, str]]:
-        """Interface and address, without the kernel's own."""
+        """Interface and address pairs, without those that the kernel assigned."""
         lines = self.ip6("-o", "address", "show", "scope", "global").splitlines()
         return {(line.split()[1], line.split()[3]) for line in lines}
 
     def way(self, destination: str, *arguments: str) -> str:
-        """The gateway and the interface that the kernel sends by."""
+        """The gateway and the interface that the kernel uses."""
         shown = self.ip6("route", "get", destination, *arguments)
         found = re.search(r"via (\S+) dev (\S+)", shown)
         return " ".join(found.groups()) if found else shown
@@ -71,7 +71,7 @@ class Network6Legacy(NetworkTest):
         return self.router.read_sysctl(FORWARDING)
 
     def assert_drift(self, *words: str, expect: int = 1) -> Result:
-        """`status` has a line with all these words."""
+        """Checks that a line of `status` has all these words."""
         drift = self.camfw("status", expect=expect)
         found = [line for line in drift.said.splitlines() if all(word in line for word in words)]
         self.assertTrue(found, f"{words} in one line of: {drift}")
@@ -102,7 +102,7 @@ class Network6Legacy(NetworkTest):
         done = self.traced("boot", also=r"(all/forwarding|ip_forward)\"")
         opened = [index for index, line in enumerate(done) if "openat" in line]
         messages = [index for index, line in enumerate(done) if "openat" not in line]
-        # Off and on again, each if it was not so; at least on.
+        # Off and on again if it was on; otherwise just on.
         self.assertGreaterEqual(len(opened), 2)
         self.assertTrue(any("RTM_NEWROUTE" in done[index] for index in messages))
         after = [done[index] for index in opened if index > messages[-1]]
@@ -195,7 +195,7 @@ class Network6Legacy(NetworkTest):
         ):
             with self.subTest(key):
                 self.router.write_sysctl(key, value)
-                # Without forwarding is a state of its own.
+                # A box that does not forward is in a state of its own.
                 self.assert_drift(key, value, expect=3 if key == FORWARDING else 1)
                 self.camfw("apply")
                 self.camfw("status")
@@ -207,7 +207,7 @@ class Network6Legacy(NetworkTest):
         self.camfw("status")
         self.assertEqual(self.traced("apply"), [])
         self.assertIn("2001:db8:7::/48", self.ip6("route"))
-        # Another's is drift: the control.
+        # A route of another program is drift: the control.
         self.router.ip(batch="route add 2001:db8:8::/48 via fe80::7 dev eth1 proto static")
         self.assert_drift("2001:db8:8::/48", "not ours")
 
@@ -232,7 +232,8 @@ class Network6Legacy(NetworkTest):
         self.assertNotIn("table 300", routes)
         self.assertIn("fd00:78::/48", routes)
         self.assertNotIn("0x3", self.ip6("rule"))
-        # With IPv6 dropped, ours goes as well, and theirs is nobody's business.
+        # With IPv6 dropped, our routes are removed as well, and those of others are
+        # ignored.
         text = self.program.config.read_text()
         for old, new in CONFIG.items():
             text = text.replace(new, old)
@@ -244,7 +245,7 @@ class Network6Legacy(NetworkTest):
         self.camfw("status")
 
     def test_a_path_mtu_that_was_learnt_is_no_drift(self) -> None:
-        """It shows as a route of its own, with the protocol number of ours."""
+        """It appears as a route, with the protocol number of the route that camfw added."""
         self.camfw("boot")
         self.camfw("open")
         self.internet.write_sysctl("net.ipv6.conf.all.forwarding", "1")
@@ -280,7 +281,8 @@ class Network6Legacy(NetworkTest):
         failed = ("-o", "address", "show", "dev", "eth1", "dadfailed")
         self.assertTrue(wait_until(lambda: "fd00:8::1/64" in self.ip6(*failed)), "control")
         self.assert_drift("eth1", "fd00:8::1/64", "another host")
-        # As the line says to: with the claim gone, set down and applied, it is used.
+        # Following the advice in the line: with the conflict gone, set down and applied
+        # again, the address is used.
         self.camera.ip("address", "del", "fd00:8::1/64", "dev", "eth0")
         self.router.ip("link", "set", "eth1", "down")
         self.camfw("apply")

@@ -1,5 +1,5 @@
-"""What others do behind its back beside rules: seen, or harmless for the reason that
-docs/configuration.md gives."""
+"""Changes that others make besides rules: detected, or harmless for the reason given in
+docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DOCS = ROOT / "docs/configuration.md"
 
 @dataclass(frozen=True)
 class Change:
-    """Commands of `ip`, or of what `command` says, and what takes them back."""
+    """Commands, of `ip` unless `command` says otherwise, and those that undo them."""
 
     what: str
     done: str
     undone: str
-    # Words of one line of `status`; none where it is harmless.
+    # Words of a line of `status`; empty if the change is harmless.
     told: tuple[str, ...] = ()
-    # What docs/configuration.md says of a harmless one, a part of its line.
+    # For a harmless change, part of the line in docs/configuration.md that says so.
     why: str = ""
     command: str = "ip"
 
@@ -71,7 +71,7 @@ HARMLESS = (
     Change("a chain without a hook", "", "ip", why="a chain of nftables without a hook", command="nft"),
 )
 
-# Setting, what it is set to, and whether it is seen and mended.
+# A setting, its changed value, and whether that is detected and corrected.
 SETTINGS = (
     *((f"net.ipv4.conf.{scope}.{name}", "1", True)
       for name in ("proxy_arp", "proxy_arp_pvlan", "route_localnet", "accept_local", "arp_accept", "bc_forwarding")
@@ -123,7 +123,7 @@ class NotSeenLegacy(NetworkTest):
                     said = self.camfw("status", expect=1).stdout
                     found = [line for line in said.splitlines() if all(word in line for word in change.told)]
                     self.assertEqual(len(found), 1, f"{change.told}: {said}")
-                    # It is not ours to take away, and stays told.
+                    # It is not ours to remove, and is still reported.
                     self.camfw("apply")
                     self.camfw("status", expect=1)
                 finally:

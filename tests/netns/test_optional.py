@@ -1,5 +1,5 @@
-"""Interfaces that are missing: refused before anything is changed, forwarded without
-at a boot and later, and not waited for where the file says that they may be absent."""
+"""Missing interfaces: apply refuses before it changes anything; boot and later commands
+forward without them; and optional ones are not waited for."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Optional(RouterTest):
         self.assertIn("Applied, incomplete: interface wg0 of zone vpn does not exist", said)
         self.assertTrue(self.crosses())
         self.assertRegex(self.camfw("status", expect=1).stdout, "^APPLIED, INCOMPLETE for ")
-        # It comes, and watch brings it up.
+        # When the interface appears, watch sets it up.
         process = self.program.start("watch")
         try:
             self.router.ip("link", "add", "wg0", "type", "veth", "peer", "name", "wg0-peer")

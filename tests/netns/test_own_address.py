@@ -1,4 +1,4 @@
-"""`to = "router"` is the router's address on the interface that a packet came in by."""
+"""`to = "router"` is the router's address on the interface on which a packet arrived."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ADDED = "192.168.8.77"
 
 @both_backends
 class OwnAddress(RouterTest):
-    """The camera knows all of the router's addresses, and has a route to each."""
+    """The camera knows all addresses of the router, and has a route to each."""
 
     def arrives(self, listener: Listener, target: str, port: int, *, wait: float) -> bool:
-        """Whether a datagram from the camera does."""
+        """Whether a datagram from the camera arrives."""
         token = b"%d" % port + target.encode()
 
         def sent() -> bool:
@@ -33,7 +33,7 @@ class OwnAddress(RouterTest):
         return probes.wait_until(sent, wait)
 
     def join(self, group: str) -> None:
-        """The router listens to a group on the cameras' side."""
+        """Makes the router join a multicast group on the cameras' side."""
         membership = self.router.socket(kind=socket.SOCK_DGRAM)
         self.addCleanup(membership.close)
         here = socket.inet_aton(group) + socket.inet_aton(OWN)
@@ -94,7 +94,7 @@ class OwnAddress(RouterTest):
                                  ("192.168.8.255", 3702), ("192.168.8.255", 5000)):
                 with self.subTest(target=target, port=port):
                     self.assertFalse(self.arrives(listener, target, port, wait=0.5))
-            # The control: all of it reaches an open router.
+            # The control: all of them reach an open router.
             self.camfw("open")
             for target, port in ((OTHER_GROUP, 3702), (DISCOVERY, 5000), ("255.255.255.255", 5000),
                                  ("192.168.8.255", 3702)):

@@ -1,4 +1,4 @@
-"""The example's policy, by real clients and a scan of every port."""
+"""The example's policy, tested with real clients and a scan of every port."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lab.stations import Station
 from netns.case import RouterTest, both_backends
 
 MEGABYTE = 1 << 20
-# Beside the ports that the policy names: services that are often left running,
-# the neighbours of what is allowed, and both ends of the range.
+# Ports besides those in the policy: services that are often left running, the
+# neighbours of allowed ports, and both ends of the range.
 LISTENING = frozenset({
     1, 20, 21, 22, 23, 25, 53, 80, 111, 139, 443, 445, 554, 631, 1883, 2222, 3306, 5060, 8080,
     8554, 49152, 49999, *example.PASSIVE, 50101, 65535,
@@ -24,7 +24,7 @@ LISTENING = frozenset({
 
 @both_backends
 class Policy(RouterTest):
-    """Every flow that is allowed passes, and no other."""
+    """Every allowed flow passes, and no other."""
 
     def test_every_allowed_flow_passes_and_every_other_flow_does_not(self) -> None:
         with contextlib.ExitStack() as stack:
@@ -70,7 +70,7 @@ class Policy(RouterTest):
                     self.assertEqual(ports.result(), example.OPEN_PORTS[name])
 
     def test_scan_of_the_routers_other_addresses_finds_no_more(self) -> None:
-        # The router answers on each of its addresses whatever side they are of.
+        # The router answers on all its addresses, whatever side they are on.
         with Listener(self.router, tcp=LISTENING):
             self.camfw("boot")
             ports = ",".join(map(str, sorted(LISTENING)))
@@ -135,14 +135,14 @@ class Policy(RouterTest):
             self.assertTrue(probes.wait_until(lambda: listener.accepted[22] == kept + 1))
 
     def _connected(self, source: str, tries: int) -> int:
-        """How many of so many attempts, all at once, get through."""
+        """How many of these attempts get through, all in parallel."""
         with contextlib.ExitStack() as stack:
             tried = [stack.enter_context(self.laptop.socket()) for _ in range(tries)]
             for connection in tried:
                 connection.bind((source, 0))
                 connection.setblocking(False)
                 connection.connect_ex((example.LAPTOP.router, 22))
-            # Less than a second, after which a SYN would be sent again.
+            # Less than a second, after which a SYN would be retransmitted.
             time.sleep(0.9)
             return sum(is_connected(connection) for connection in tried)
 
@@ -158,7 +158,7 @@ class Policy(RouterTest):
                 self.assertIn(f"IP {example.LAPTOP.address}.", packet)
 
     def test_udp_to_a_broadcast_address_is_stopped(self) -> None:
-        # ONVIF discovery and DHCP come this way.
+        # ONVIF discovery and DHCP take this path.
         tries = 3
         broadcast = "192.168.8.255"
         with Listener(self.router, udp=[3702]) as listener:
@@ -170,7 +170,7 @@ class Policy(RouterTest):
             self.assertFalse(probes.wait_until(lambda: listener.received(b"stopped"), 1))
 
     def test_icmp_other_than_echo_is_stopped(self) -> None:
-        # A timestamp request (13), answered (14) where nothing stops it.
+        # A timestamp request (13), which is answered (14) unless it is blocked.
         request = ("--icmp", "-C", "13")
         with Capture(self.camera, "icmp[icmptype] == 14") as answers:
             self.lab.configure_router()
@@ -187,7 +187,7 @@ class Policy(RouterTest):
         self.assertTrue(reach, reach.detail)
 
     def test_tcp_that_does_not_begin_with_syn_is_stopped(self) -> None:
-        # Where nothing stops them, a closed port answers each with a reset.
+        # Unless they are blocked, a closed port answers each with a reset.
         scans = {"ACK": "-A", "FIN": "-F", "Xmas": "-FPU"}
         count = 3
         for firewall in (False, True):
@@ -210,7 +210,7 @@ class Policy(RouterTest):
 
 
 def is_connected(connection: socket.socket) -> bool:
-    """Whether a connect that was not waited for is done."""
+    """Whether a non-blocking connect has succeeded."""
     try:
         connection.getpeername()
     except OSError:

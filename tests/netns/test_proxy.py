@@ -1,4 +1,4 @@
-"""The transparent proxy: a port of the router, or a host that the packets are taken to."""
+"""The transparent proxy: a port of the router, or a host to which packets are routed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netns.case import RouterTest, both_backends
 from netns.policies import ZONES, allow
 from netns.program import multi
 
-# A web server that is nowhere but by the proxy.
+# A web server that is reachable only through the proxy.
 FOREIGN = "203.0.113.80"
 PAGE = "by the proxy\n"
 OTHER_PAGE = "not by the proxy\n"
@@ -26,7 +26,7 @@ role = "private"
 
 @both_backends
 class ProxyHere(RouterTest):
-    """A web server in place of a proxy, on the router's port 3128."""
+    """A web server in place of a proxy, on port 3128 of the router."""
 
     lines = allow("private", "router", "{ tcp = [3128] }") + """
 [[proxy]]
@@ -67,7 +67,8 @@ port = 3128
             self.assertTrue(other_port, other_port.detail)
             other_source = probes.http(self.camera, example.CAMERA.router, OTHER_PAGE)
             self.assertTrue(other_source, other_source.detail)
-            # The router's own port 80 is no server outside, and nobody may reach it.
+            # Port 80 of the router itself is not part of the proxied internet, and no
+            # one may reach it.
             self.assertFalse(probes.http(self.laptop, example.LAPTOP.router, PAGE, wait=0.5))
 
     def test_without_it_they_go_nowhere(self) -> None:
@@ -78,7 +79,7 @@ port = 3128
 
 @both_backends
 class ProxyHost(RouterTest):
-    """A host in a zone of its own, which takes port 80 to a web server of its own."""
+    """A host in a zone of its own, which redirects port 80 to its own web server."""
 
     wirings = (*example.WIRINGS, PROXY)
     lines = PROXIES + allow("private", "proxies", "http") + """
@@ -124,7 +125,8 @@ via = "192.168.9.5"
             self.assertTrue(reach, reach.detail)
 
     def test_its_zone_is_no_way_to_spoof(self) -> None:
-        # It answers in others' names from port 80; it opens nothing in them.
+        # It answers from port 80 with spoofed sources, but cannot open connections with
+        # them.
         open_line = allow("proxies", "private", "{ tcp = [5000] }") + allow("proxies", "router", "{ tcp = [5000] }")
         targets = ((self.laptop, example.LAPTOP.address), (self.router, PROXY.router))
         self.open_router()

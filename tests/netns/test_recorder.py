@@ -1,4 +1,5 @@
-"""The recorder's example, unchanged: who reaches whom, and which errors pass."""
+"""The recorder's example, unchanged: which hosts reach which, and which ICMP errors
+pass."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ class Recorder(DhcpTest, RelatedTest):
             self.assertTrue(probes.udp(self.camera, CAMERA.router, 123), "control")
 
     def become(self, address: str, mac: str) -> None:
-        """The camera has this address and this hardware address alone."""
+        """Gives the camera only this address and this hardware address."""
         self.camera.ip(batch=f"""
             address flush dev eth0 scope global
             link set eth0 address {mac}
@@ -102,11 +103,11 @@ class Recorder(DhcpTest, RelatedTest):
             back = tcp_packet(RECORDER.address, HOME.address, 443, port)
             self.assert_passing(self.camera, [PORCH], self.laptop, forth)
             self.assert_passing(self.camera, [PORCH], self.recorder, back)
-        # Of the connection that it has itself it may tell, and what it may tell.
+        # About its own connection it may send errors, of the permitted types.
         with self.connection(self.camera, PORCH, 554, self.recorder) as port:
             forth = tcp_packet(RECORDER.address, PORCH, port, 554)
             self.assert_passing(self.camera, [PORCH], self.recorder, forth, PASS)
-            # And nobody else about it.
+            # No other host may send errors about it.
             self.assert_passing(self.laptop, [HOME.address], self.recorder, forth)
             self.assert_passing(self.internet, [INTERNET.address], self.recorder, forth)
 
@@ -115,7 +116,8 @@ class Recorder(DhcpTest, RelatedTest):
             client.settimeout(probes.PATIENCE)
             client.connect((self.own(), 8443))
             port = client.getsockname()[1]
-            # As the recorder sees it; it is told of by the recorder, and by no camera.
+            # As the recorder sees it: the recorder may send errors about it, but no
+            # camera.
             forth = tcp_packet(INTERNET.address, RECORDER.address, port, 443)
             self.assert_passing(self.recorder, [RECORDER.address], self.internet, forth, PASS, self.rewritten)
             self.assert_passing(self.camera, [PORCH], self.internet, forth, kinds=self.rewritten)
@@ -123,5 +125,5 @@ class Recorder(DhcpTest, RelatedTest):
             back = tcp_packet(self.own(), INTERNET.address, 8443, port)
             self.assert_passing(self.internet, [INTERNET.address], self.recorder, back, PASS, self.rewritten)
 
-    # The kernel passes on no redirect about what it rewrites.
+    # The kernel forwards no redirect about packets that it rewrites.
     rewritten = tuple(kind for kind in KINDS if kind[0] != 5)

@@ -1,4 +1,4 @@
-"""Bad configurations: refused in one line, and nothing of them is carried out."""
+"""Invalid configurations are refused with one line, and nothing of them is applied."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def replaced(old: str, new: str) -> Callable[[str], bytes]:
 
 
 def appended(text: str) -> Callable[[str], bytes]:
-    """The example with something at its end."""
+    """The example with something appended."""
     return lambda example: f"{example}\n{text}\n".encode()
 
 
 def service(ports: str) -> Callable[[str], bytes]:
-    """The example with one more service, of these ports."""
+    """The example with an additional service on these ports."""
     return appended(f"[services.mine]\n{ports}")
 
 
 CAMERA_ADDRESS = 'address   = "192.168.8.1/24"'
 
-# Files that are one thing or another, but not a policy.
+# Files that are not a policy.
 BAD: dict[str, Callable[[str], bytes]] = {
     "an unknown key": appended("[ipv7]\nmode = 1"),
     "an unknown key in a zone": replaced('role      = "camera"', 'role      = "camera"\nrules = "none"'),
@@ -94,14 +94,14 @@ BAD: dict[str, Callable[[str], bytes]] = {
 
 @both_backends
 class Refuse(RouterTest):
-    """Exit code 2, one line, and the kernel as it was."""
+    """Exit code 2, one line, and an unchanged kernel."""
 
     def setUp(self) -> None:
         super().setUp()
         self.bad = self.scratch / "bad.toml"
 
     def assert_refused(self, result: Result, path: Path) -> None:
-        """One line on stderr, and it says where."""
+        """Checks for one line on stderr, with a position."""
         lines = result.stderr.splitlines()
         self.assertEqual(len(lines), 1, result.stderr[:2000])
         self.assertRegex(lines[0], rf"{re.escape(str(path))}:\d+:\d+: \S.*")
@@ -109,8 +109,8 @@ class Refuse(RouterTest):
         self.assertEqual(result.stdout, "")
 
     def state(self) -> str:
-        """Everything that a refused file must leave alone. With the IPv4 counters,
-        which stay while nothing is sent and no table is loaded again."""
+        """The state that a refused file must leave unchanged. Includes the IPv4
+        counters, which do not change while nothing is sent and no table is reloaded."""
         network = self.router.run(["ip", "-4", "route", "show", "table", "all"], check=True).stdout
         keys = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", "eth0", "eth1", "eth2")]
         values = [self.router.read_sysctl(key) for key in ("net.ipv4.ip_forward", *keys)]
@@ -149,7 +149,7 @@ class Refuse(RouterTest):
                 self.assert_leaves_everything(self.write(BAD[what](EXAMPLE.read_text())))
 
     def test_the_example_itself_is_good(self) -> None:
-        # The control: what is refused above is refused for its one change.
+        # The control: each file above is refused only because of its one change.
         path = self.write(EXAMPLE.read_bytes())
         self.camfw("check", config=path)
         self.camfw("apply", config=path)
@@ -178,7 +178,7 @@ class Refuse(RouterTest):
                 before = self.state()
                 self.assert_refused(self.camfw("apply", config=path, expect=2), path)
                 self.assertEqual(self.state(), before)
-                # Who only asks whether it is good is not asked whose it is.
+                # `check` of another file does not check the owner.
                 self.camfw("check", config=path)
                 self.camfw("prove", config=path)
                 self.camfw("compare", str(path), str(EXAMPLE))

@@ -1,7 +1,8 @@
-"""What belongs to a connection without being part of it: ICMP errors.
+"""Packets that are related to a connection but not part of it: ICMP errors.
 
-An error quotes the packet that it is about, so it carries bytes of its sender's
-choice to that packet's sender; the kernel asks where it is sent, not who sends it.
+An error quotes the packet that it is about, and so carries bytes chosen by its sender
+to that packet's sender. The kernel checks only where the error is sent, not who sends
+it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from netns.policies import EXTERNAL, PING, PRIVATE, ZONES, allow, camera
 from netns.test_ipv6_same import zones as zones_of_both_families
 
 INTERNET, CAMERA, LAPTOP = example.INTERNET, example.CAMERA, example.LAPTOP
-# Neighbours of theirs, and a router on the way to the internet's servers.
+# Neighbours of these hosts, and a router on the path to the internet's servers.
 ANOTHER_CAMERA, ANOTHER_LAPTOP, FAR_ROUTER = "192.168.8.77", "192.168.5.77", "1.2.3.4"
 
 # Type and code: unreachable (host, port, too big), redirect, time exceeded,
@@ -41,7 +42,8 @@ _numbers = itertools.count(os.getpid() << 12 & 0x7FFFFFFF)
 
 
 class Sniffer:
-    """Which marked packets come to a host, before any firewall of its own. A context manager."""
+    """The marked packets that arrive at a host, captured before any firewall there. A
+    context manager."""
 
     def __init__(self, namespace: Namespace, interface: str = INTERFACE) -> None:
         with namespace.entered():
@@ -69,12 +71,12 @@ class Sniffer:
                     self.seen |= forge.numbers_in(data)
 
     def wait(self, numbers: set[int]) -> bool:
-        """Until all of these have come."""
+        """Waits until all of these have arrived."""
         return probes.wait_until(lambda: numbers <= self.seen)
 
 
 def raw_send(namespace: Namespace, packets: Sequence[bytes]) -> None:
-    """IP packets as they are, with any source, by the host's routes."""
+    """Sends raw IP packets, with any source, using the host's routes."""
     for packet in packets:
         six = packet[0] >> 4 == 6
         family = socket.AF_INET6 if six else socket.AF_INET
@@ -84,24 +86,24 @@ def raw_send(namespace: Namespace, packets: Sequence[bytes]) -> None:
 
 
 def error(kind: tuple[int, int], source: str, quoted: bytes) -> tuple[int, bytes]:
-    """An error to who sent the quoted packet, with a number of its own in it."""
+    """An ICMP error to the sender of the quoted packet, with a unique number in it."""
     number = next(_numbers)
     six = quoted[0] >> 4 == 6
     family = socket.AF_INET6 if six else socket.AF_INET
     target = socket.inet_ntop(family, quoted[8:24] if six else quoted[12:16])
-    # The next hop's MTU, where it is told.
+    # The MTU of the next hop, if the type has one.
     rest = struct.pack("!HH", 0, 1280) if not six else struct.pack("!I", 1280)
     message = forge.icmp(source, target, *kind, rest, quoted + forge.marker(number, 4))
     return number, forge.ip(source, target, forge.icmp_protocol(source), message)
 
 
 def tcp_packet(source: str, target: str, sport: int, dport: int) -> bytes:
-    """A packet of a connection, as an error quotes it."""
+    """A packet of a connection, as quoted by an error."""
     return forge.ip(source, target, forge.TCP, forge.tcp(source, target, sport, dport, forge.ACK, b""))
 
 
 class RelatedTest(RouterTest):
-    """Sends errors and sees which arrive."""
+    """Sends errors and checks which of them arrive."""
 
     tool = "iptables"
 
@@ -117,8 +119,8 @@ class RelatedTest(RouterTest):
         self, sender: Namespace, sources: Sequence[str], receiver: Namespace, quoted: bytes,
         passing: frozenset[tuple[int, int]] = frozenset(), kinds: Sequence[tuple[int, int]] = KINDS,
     ) -> None:
-        """Of these errors just those arrive. That each would is shown by the rule that
-        nearly everybody has, put before all of ours."""
+        """Checks that exactly these errors arrive. A control shows that all of them
+        would arrive with the common rule for related packets inserted before ours."""
         everybody = ["FORWARD", "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"]
         with Sniffer(receiver) as sniffer:
             first: dict[int, tuple[int, int]] = {}
@@ -132,7 +134,7 @@ class RelatedTest(RouterTest):
             self.tables.run(self.tool, "-D", *everybody)
             missing = {kind for number, kind in control.items() if number not in sniffer.seen}
             self.assertTrue(arrived, f"control: {missing}")
-            # They were sent before the control, which has come.
+            # They were sent before the control, which has arrived.
             came = {kind for number, kind in first.items() if number in sniffer.seen}
             self.assertEqual(came, set(passing) & set(kinds))
 
@@ -140,7 +142,8 @@ class RelatedTest(RouterTest):
     def connection(
         self, server: Namespace, address: str, port: int, opener: Namespace | None = None,
     ) -> Iterator[int]:
-        """The laptop's TCP connection to a server, or another opener's; its own port."""
+        """The laptop's TCP connection to a server, or that of another opener, with its
+        port."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with Listener(server, tcp=[port], family=family), (opener or self.laptop).socket(family) as client:
             client.settimeout(probes.PATIENCE)
@@ -150,7 +153,7 @@ class RelatedTest(RouterTest):
             yield client.getsockname()[1]
 
     def pinged(self, host: Namespace, source: str, target: str, identifier: int) -> bytes:
-        """A ping that the router answered; the request as an error quotes it."""
+        """A ping that the router answered; returns the request as an error quotes it."""
         request = forge.echo(source, target, identifier, b"ping")
         family, size = (socket.AF_INET6, 0) if ":" in source else (socket.AF_INET, 20)
         protocol = socket.IPPROTO_ICMPV6 if size == 0 else socket.IPPROTO_ICMP
@@ -174,7 +177,7 @@ class RelatedTest(RouterTest):
 
 @both_backends
 class Related(RelatedTest):
-    """The example, unchanged but for lines that name hosts."""
+    """The example, unchanged except for lines that name hosts."""
 
     def test_camera_and_external_that_both_pinged_the_router(self) -> None:
         self.camfw("boot")
@@ -192,15 +195,15 @@ class Related(RelatedTest):
             sources = [CAMERA.address, ANOTHER_CAMERA]
             self.assert_passing(self.camera, sources, self.laptop, forth)
             self.assert_passing(self.camera, sources, self.internet, back)
-        # Nor about the connection that it has itself, as no line names it.
+        # Nor about its own connection, since no line names it.
         with self.connection(self.camera, CAMERA.address, 80) as port:
             forth = tcp_packet(LAPTOP.address, CAMERA.address, port, 80)
             self.assert_passing(self.camera, sources, self.laptop, forth)
-            # And nobody else about it.
+            # No other host may send errors about it.
             self.assert_passing(self.internet, [INTERNET.address, FAR_ROUTER], self.laptop, forth)
             back = tcp_packet(CAMERA.address, LAPTOP.address, 80, port)
             self.assert_passing(self.internet, [FAR_ROUTER], self.camera, back)
-            # Those who are with the laptop may tell its camera.
+            # Hosts in the laptop's zone may send errors to its camera.
             self.assert_passing(self.laptop, [LAPTOP.address, ANOTHER_LAPTOP], self.camera, back, PASS)
 
     def test_a_camera_with_lines_tells_of_its_own_connections(self) -> None:
@@ -223,12 +226,12 @@ class Related(RelatedTest):
                     kinds = [kind for kind in KINDS if not more or kind[0] != 5]
                     self.assert_passing(
                         self.internet, [INTERNET.address, FAR_ROUTER], self.laptop, forth, PASS, kinds)
-                    # A camera that forges its way out by the router's own address.
+                    # A camera that pretends to send from the router's own address.
                     back = tcp_packet(INTERNET.address, LAPTOP.address, 80, port)
                     self.assert_passing(self.camera, [CAMERA.address], self.internet, back, kinds=kinds)
 
     def translated(self, port: int) -> int:
-        """The port that a masqueraded connection has outside."""
+        """The translated source port of a masqueraded connection."""
         listed = self.router.run(["conntrack", "-L", "-p", "tcp", "--sport", str(port)], check=True).stdout
         found = re.findall(r"dport=(\d+)", listed)
         return int(found[-1])
@@ -251,7 +254,7 @@ class KnownCameras(RelatedTest):
 
 @both_backends
 class Related6(RelatedTest):
-    """ICMPv6 by the same policy."""
+    """ICMPv6 errors with the same policy."""
 
     tool = "ip6tables"
 
@@ -270,7 +273,7 @@ class Related6(RelatedTest):
 
 @both_backends
 class OwnErrors(RelatedTest):
-    """Of the router, and to it."""
+    """Errors that the router sends, and errors to it."""
 
     def test_to_the_routers_own_queries(self) -> None:
         for egress in ("open", "listed"):
@@ -285,7 +288,8 @@ class OwnErrors(RelatedTest):
                         query.recv(100)
 
     def test_the_router_is_seen_on_the_way(self) -> None:
-        """Traceroute: the first packet goes no further, and was never let through."""
+        """Traceroute: the first packet expires at the router, before any rule has let
+        it through."""
         masquerade = '[[masquerade]]\nfrom = "private"\nto = "external"\n'
         for egress, more in itertools.product(("open", "listed"), ("", masquerade)):
             with self.subTest(egress, more=more):
@@ -298,7 +302,7 @@ class OwnErrors(RelatedTest):
                     self.assertEqual(probe.recv(10), b"here")
 
     def hop(self, hops: int) -> str:
-        """Who says that a packet with so many hops left got no further."""
+        """The host that reports that a packet with this hop limit has expired."""
         with self.laptop.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
             probe.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR (linux/in.h)
@@ -318,10 +322,11 @@ class OwnErrors(RelatedTest):
         return said[0]
 
     def test_a_camera_that_brings_many_about_takes_nobodys(self) -> None:
-        """Packets that go no further, of many addresses, as the kernel limits its errors
-        to each: so many a second go back, and the laptop is told of its own."""
+        """The kernel limits its errors per address, so packets from many addresses that
+        all expire cause only a limited number of errors, and the laptop still receives
+        its own."""
         sources = [f"192.168.8.{host}" for host in range(2, 250)]
-        # All of them are the camera: what goes back arrives.
+        # All addresses belong to the camera, so the errors arrive.
         known = "".join(f"neigh replace {source} lladdr {CAMERA.mac} dev eth1 nud permanent\n" for source in sources)
         self.boot(ZONES, PING, allow("private", "external", "{ udp = [33434] }"))
         self.router.ip(batch=known)
@@ -333,8 +338,8 @@ class OwnErrors(RelatedTest):
         self.assertGreater(came, 150 * sent + 20, "control: without the rules more go back")
 
     def flood(self, sources: Sequence[str]) -> tuple[float, int]:
-        """For how long the camera flooded, while the laptop asked and was told; and how
-        many errors came back to it."""
+        """How long the camera flooded while the laptop sent packets and received
+        errors, and how many errors came back to the camera."""
         packets = [forge.ip(it, LAPTOP.address, forge.UDP, forge.udp(it, LAPTOP.address, 9, 9, b""), hops=1) for it in sources]
         running = True
 
@@ -357,7 +362,7 @@ class OwnErrors(RelatedTest):
             finally:
                 running = False
                 flood.join()
-                    # Those that are on their way come first.
+                    # Packets in transit come first.
             return time.monotonic() - begun, errors.count()
 
     def test_too_big_for_the_way_out(self) -> None:
@@ -381,7 +386,8 @@ class OwnErrors(RelatedTest):
                 self.lab.hosts["laptop"].namespace.ip("route", "flush", "cache")
 
     def test_about_connections_that_the_router_proxies(self) -> None:
-        """A client's error, and nobody else's, comes to the router that stands in."""
+        """An error from a client, and from no other host, reaches the router that acts
+        as the server."""
         self.boot(
             ZONES, allow("private", "router", "{ tcp = [3128] }"), allow("private", "external", "http"), PING,
             '[[proxy]]\nfrom = "private"\nto = "external"\nservice = "http"\nport = 3128\n')

@@ -1,4 +1,4 @@
-"""A reload of a running box: atomic, and nobody whose flow is allowed notices."""
+"""Reloads on a running box are atomic, and do not disturb allowed flows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MASQUERADE = 'from    = "camera"\nto      = "external"\nenabled = false'
 TO_EXTERNAL = 'from    = "private"\nto      = "external"\nservice = "http"'
 
 
-# A chain of filter that drops what no rule accepts, and does not.
+# A chain of the filter table that should drop what no rule accepts, but does not.
 LETS_GO = re.compile(
     r"delete (table|chain) ip6? filter( (INPUT|FORWARD|OUTPUT)|$)"
     r"|chain ip6? filter (INPUT|FORWARD) .*policy accept|chain ip6 filter OUTPUT .*policy accept")
@@ -35,10 +35,10 @@ LETS_GO = re.compile(
 
 @both_backends
 class Reload(RouterTest):
-    """From one policy to another and back, with real streams across the box."""
+    """Switches between two policies, with real streams across the box."""
 
     def variants(self) -> tuple[str, str]:
-        """Two policies of which each table differs: raw, filter and nat."""
+        """Two policies that differ in every table: raw, filter and nat."""
         first = self.program.config.read_text()
         second = first.replace('rate = "10/minute"', 'rate = "20/minute"')
         second = second.replace('service = "ssh"', 'service = ["ssh", "https"]')
@@ -47,7 +47,7 @@ class Reload(RouterTest):
         return first, second
 
     def stream(self) -> subprocess.Popen[bytes]:
-        """From the laptop to the camera, until it is ended."""
+        """A stream from the laptop to the camera, until it is stopped."""
         server = self.camera.start(["iperf3", "--server", "--port", str(PORT)])
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
@@ -67,7 +67,7 @@ class Reload(RouterTest):
 
         def assert_lost(expected: Lost, when: str) -> None:
             self.assertIsNone(stream.poll(), "the flow goes on")
-            # Nothing is under way while the sender is held.
+            # While the sender is stopped, no packet is in transit.
             os.kill(stream.pid, signal.SIGSTOP)
             wait_until(lambda: losses.lost() == expected, 10)
             self.assertEqual(losses.lost(), expected, when)
@@ -89,7 +89,7 @@ class Reload(RouterTest):
         packets = losses.arrived() - before
         assert_lost(NOTHING, f"after {reloads} reloads")
         self.assertGreater(packets, 20 * reloads, "control: it flowed the while")
-        # The control: a single packet of all these, dropped by the router, is seen.
+        # The control: the loss of a single packet, dropped by the router, is detected.
         one = ("FORWARD", "-p", "tcp", "--dport", str(PORT), "-m", "statistic", "--mode", "nth",
                "--every", "1000000000", "--packet", "0", "-j", "DROP")
         self.tables.run("iptables", "-I", *one)
@@ -109,7 +109,7 @@ class Reload(RouterTest):
         self.assertEqual([event for event in seen if "forward" in event.detail], [])
 
     def slowly(self) -> Path:
-        """iptables-restore that takes its time after each table."""
+        """An iptables-restore that pauses after each table."""
         folder = tools(self.scratch / "slow", self.backend)
         wrap(folder, "iptables-restore",
              'while IFS= read -r line; do echo "$line"; [[ $line != COMMIT ]] || sleep 0.3; done | real "$@"',
@@ -121,7 +121,7 @@ class Reload(RouterTest):
         closed = first.replace(TO_EXTERNAL, TO_EXTERNAL.replace("http", "https"))
         rewriting = first.replace(MASQUERADE, 'from = "private"\nto = "external"')
         bare = "src net 192.168.5.0/24 and tcp dst port 80"
-        # A stream of new connections, each from another port.
+        # A stream of new connections, each from a different port.
         for before, after in ((closed, rewriting), (rewriting, closed)):
             with self.subTest(opens=after is rewriting):
                 self.program.configure(before)
@@ -134,7 +134,7 @@ class Reload(RouterTest):
                                else self.scratch / "slow")
                     self.assertGreater(time.monotonic() - started, 0.8, "control: there was time for a leak")
                     self.assertEqual(seen.count(), 0, "packets that neither policy lets out")
-        # The control: a policy that lets them out as they are.
+        # The control: a policy that lets them out without translation.
         self.program.configure(first)
         self.camfw("apply")
         with Capture(self.internet, bare) as seen, \
@@ -142,8 +142,8 @@ class Reload(RouterTest):
             self.assertGreater(seen.count(expected=10), 9)
 
     def test_nothing_slips_through_while_tables_are_exchanged(self) -> None:
-        # Deleting a table and making it anew, as iptables-nft-restore does by
-        # itself, let some ten packets through in 150 reloads of this test.
+        # Deleting and recreating the table, as iptables-nft-restore does by default,
+        # let some ten packets through in 150 reloads of this test.
         self.camfw("boot")
         variants = self.variants()
         with Crowd(self.lab, microseconds=300) as crowd:
@@ -157,15 +157,15 @@ class Reload(RouterTest):
 
 
 class CommitNft(RouterTest):
-    """What becomes of the built-in chains within a commit, as the kernel tells it: the
-    rules of its new generation are in force before it comes to policies and chains, one
-    after the other (nf_tables_commit in net/netfilter/nf_tables_api.c)."""
+    """The events of the built-in chains within a commit: the rules of the new
+    generation are in force before the kernel processes policies and chains, one after
+    the other (nf_tables_commit in net/netfilter/nf_tables_api.c)."""
 
     backend = "nft"
 
     @contextlib.contextmanager
     def monitored(self, events: list[str]) -> Iterator[None]:
-        """The events of nf_tables that the body brings about, all of them."""
+        """All nf_tables events that the body causes."""
         monitor = self.router.start(["nft", "monitor"], stdout=subprocess.PIPE)
         assert monitor.stdout is not None
         output, told = monitor.stdout, b""
@@ -189,9 +189,9 @@ class CommitNft(RouterTest):
         events += told.decode().splitlines()
 
     def test_no_chain_that_drops_lets_go_for_a_moment(self) -> None:
-        # Told to delete all chains, iptables-nft-restore makes the built-in ones anew over
-        # those that are there, with policy ACCEPT: where the kernel had somebody to tell
-        # the events to, of the packets of a Crowd six got through in 300 boots.
+        # When all chains are to be deleted, iptables-nft-restore recreates the existing
+        # built-in chains with policy ACCEPT: while the kernel was delivering events to
+        # a listener, six packets of a Crowd got through in 300 boots.
         self.camfw("boot")
         first = self.program.config.read_text()
         second = first.replace('rate = "10/minute"', 'rate = "20/minute"')
@@ -203,7 +203,7 @@ class CommitNft(RouterTest):
             for path in (None, without):
                 for command, policy in (("apply", second), ("apply", first), ("boot", second), ("seal", second),
                                         ("apply", first), ("seal", first), ("boot", first)):
-                    # Chains of others are taken out too.
+                    # Chains of other programs are removed too.
                     for family in FAMILIES:
                         self.tables.run(family, "-N", "theirs")
                     self.program.configure(policy)

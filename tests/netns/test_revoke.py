@@ -1,4 +1,4 @@
-"""A connection that the new policy forbids ends now; every other goes on."""
+"""Connections that a new policy forbids end at once; all others continue."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ to-port = 80
 
 @both_backends
 class Revoke(RouterTest):
-    """Real connections through the box, and conntrack as another program sees it."""
+    """Real connections through the box, and the connection table as another program
+    prints it."""
 
     def entries(self, *words: str) -> list[str]:
         listed = self.router.run(["conntrack", "-L"]).stdout.splitlines()
-        # Without the seconds that are left.
+        # Without the remaining seconds.
         listed = [re.sub(r"^(\S+\s+\d+) \d+", r"\1", line) for line in listed]
         return [line for line in listed if all(word in line for word in words)]
 
@@ -65,7 +66,7 @@ class Revoke(RouterTest):
                 self.flow(self.laptop, example.CAMERA.address, 80) as camera, \
                 self.flow(self.laptop, example.INTERNET.address, 80) as internet, \
                 self.flow(self.laptop, example.LAPTOP.router, 22) as router:
-            # Nothing ends while all of it is allowed.
+            # Nothing ends while everything is allowed.
             self.change_config('rate = "10/minute"', 'rate = "20/minute"')
             self.assertNotIn("ended", self.camfw("apply").log)
             for flow in (camera, internet, router):
@@ -132,8 +133,8 @@ class Revoke(RouterTest):
             before = self.entries("dport=80")
             self.assertEqual(len(before), 1)
             self.change_config(TO_CAMERA, TO_CAMERA.replace('"http"', '"https"'))
-            # Killed where the rules are loaded and it begins to look: that is the
-            # second time that iptables-save runs.
+            # Killed when the rules are loaded and it starts to check connections: at
+            # the second run of iptables-save.
             path = tools(self.scratch / "killing", self.backend)
             wrap(path, "iptables-save", f'n={self.scratch}/n; echo >>$n\n'
                  '[[ $(wc -l <$n) -lt 2 ]] || kill -KILL $PPID\nreal "$@"', self.backend)

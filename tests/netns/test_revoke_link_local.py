@@ -1,4 +1,5 @@
-"""Connections of link-local addresses end with the line that allowed them, and not before."""
+"""Connections of link-local addresses end when the line that allowed them is removed,
+and not before."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ FTP = allow("camera", "router", "{ tcp = [21] }")
 
 @both_backends
 class RevokeLinkLocal(RouterTest):
-    """By conntrack alone nobody can tell on which interface fe80::1 is."""
+    """The connection table alone does not say on which interface fe80::1 is."""
 
     def link_local(self, namespace: Namespace, interface: str) -> str:
         show = ["ip", "-6", "-o", "address", "show", "dev", interface, "scope", "link"]
@@ -51,7 +52,7 @@ class RevokeLinkLocal(RouterTest):
             self.program.configure("\n".join((zones(), SSH, FTP, allow("private", "camera", "http"))))
             self.camfw("apply")
             self.assertTrue(self.echoes(ssh) and self.echoes(ftp), "an unrelated change ends none")
-            # The camera may ssh now, and the laptop may not.
+            # Now the camera may use SSH, and the laptop may not.
             self.program.configure("\n".join((zones(), allow("camera", "router", "ssh"), FTP)))
             self.assertIn("ended 1 connection", self.camfw("apply").log)
             self.assertFalse(self.echoes(ssh, 1))

@@ -1,4 +1,5 @@
-"""Closing asks nobody: not the lock, not the tables' own lock, not an apply under way."""
+"""Closing waits for nobody: not for the lock, the lock of the tables, or an apply in
+progress."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from netns.case import RouterTest, both_backends
 from netns.program import tools, wrap
 from netns.test_network import SECOND
 
-# Seal says so within this, whatever else goes on: twice the limit of its programs,
-# the wait for the lock, and room for a busy machine.
+# The time limit for seal under any circumstances: twice the limit of its programs, the
+# wait for the lock, and a margin for a busy machine.
 STATED = 60
 BRIDGE = 'interface = { bridge = ["eth1", "eth3"], name = "br-cam" }'
 
@@ -28,7 +29,7 @@ BRIDGE = 'interface = { bridge = ["eth1", "eth3"], name = "br-cam" }'
 class SealTest(RouterTest):
     @contextlib.contextmanager
     def holding(self, name: str) -> Iterator[None]:
-        """Another program has the lock of that name in /run."""
+        """Another program holds the lock of that name in /run."""
         with (self.program.run_folder / name).open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -50,7 +51,7 @@ class Seal(SealTest):
         with self.holding("camfw.lock"):
             started = time.monotonic()
             process = self.program.start("seal")
-            # Long before it gives up waiting for the lock.
+            # Well before it gives up waiting for the lock.
             self.assertTrue(wait_until(lambda: self.forwarding() == "0" and self.mark().exists()))
             process.communicate(timeout=STATED)
             self.assertEqual(process.returncode, 0)
@@ -62,8 +63,9 @@ class Seal(SealTest):
         self.assertEqual(self.state(), "applied")
 
     def slow(self, where: str) -> tuple[Path, Path, Path]:
-        """Commands whose load of a policy waits, before or after it is done: the
-        folder, the file that it makes when it waits, the one that lets it go on."""
+        """Commands that pause a load of a policy, before or after it is done. Returns
+        the folder, the file that appears when the load pauses, and the file that lets
+        it continue."""
         path = tools(self.scratch / f"slow-{where}", self.backend)
         waits, go = self.scratch / f"waits-{where}", self.scratch / f"go-{where}"
         wait = f"touch {waits}; until [ -e {go} ]; do sleep 0.05; done"
@@ -84,7 +86,7 @@ class Seal(SealTest):
                 self.assertTrue(wait_until(waits.exists))
                 seal = self.program.start("seal")
                 self.assertTrue(wait_until(self.mark().exists))
-                # While the other one still has the lock.
+                # While the other command still has the lock.
                 self.assertTrue(wait_until(lambda: self.forwarding() == "0"))
                 go.touch()
                 _, said = apply.communicate(timeout=STATED)
@@ -112,12 +114,12 @@ class Seal(SealTest):
         apply.communicate(timeout=STATED)
         self.assertEqual(apply.returncode, 3)
         self.assert_sealed()
-        # Nor does watch or refresh open it.
+        # Neither watch nor refresh opens it.
         self.camfw("refresh", expect=1)
         self.assert_sealed()
 
     def waits_for_lock(self, process: subprocess.Popen[bytes]) -> bool:
-        """Whether it has read the mark, which it does before it opens the lock."""
+        """Whether it has read the mark, which it does before it opens the lock file."""
         def opened(link: Path) -> str:
             with contextlib.suppress(OSError):
                 return os.readlink(link)
@@ -140,7 +142,8 @@ class Seal(SealTest):
                 _, said = boot.communicate(timeout=STATED)
                 self.assertEqual(boot.returncode, 0, said)
                 if command == "watch":
-                    # It has had its turn when another one can take the lock again and again.
+                    # It has had its turn once another command can take the lock
+                    # repeatedly.
                     for _ in range(3):
                         self.camfw("refresh")
                     waiting.terminate()
@@ -172,8 +175,9 @@ class Seal(SealTest):
         self.assert_sealed()
 
 
-# socket(AF_NETLINK, ..., NETLINK_NETFILTER) fails with EIO, by a filter of seccomp(2):
-# the parts of struct seccomp_data are the call's number at 0 and its arguments from 16.
+# A seccomp(2) filter makes socket(AF_NETLINK, ..., NETLINK_NETFILTER) fail with EIO. In
+# struct seccomp_data, the system call's number is at offset 0 and its arguments start
+# at 16.
 WITHOUT_NFNETLINK = """
 import ctypes, os, platform, struct, sys
 number = {"x86_64": 41, "aarch64": 198}[platform.machine()]
@@ -191,12 +195,12 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def without_nfnetlink() -> list[str]:
-    """Runs a program for which nfnetlink is out of order."""
+    """Runs a program that cannot use nfnetlink."""
     return [sys.executable, "-c", WITHOUT_NFNETLINK]
 
 
 class SealLegacy1(SealTest):
-    """What only legacy iptables has, or where the backend is beside the point."""
+    """Tests that need legacy iptables, or for which the backend does not matter."""
 
     backend = "legacy"
 
@@ -235,7 +239,7 @@ class SealLegacy1(SealTest):
             self.camfw("boot")
             for host in (self.camera, second.namespace):
                 self.assertTrue(probes.ping(host, "192.168.8.1"), "control")
-            # Ports that another program lets reach each other do on layer 2.
+            # Ports that another program allows to reach each other do so on layer 2.
             self.router.write_sysctl("net.bridge.bridge-nf-call-iptables", "0")
             for port in ("eth1", "eth3"):
                 self.router.run(["bridge", "link", "set", "dev", port, "isolated", "off"], check=True)

@@ -1,4 +1,4 @@
-"""Allow lines that are for some addresses alone, at either end."""
+"""Allow lines restricted to certain addresses, at either end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sources(RouterTest):
             self.addCleanup(listener.stop)
 
     def connects(self, source: str, target: str, port: int, expected: bool) -> bool:
-        """Whether it does; there is more time where it is expected to."""
+        """Whether a connection succeeds; waits longer if that is expected."""
         with self.laptop.socket() as connection:
             connection.settimeout(probes.PATIENCE if expected else 0.5)
             connection.bind((source, 0))
@@ -74,7 +74,7 @@ class Sources(RouterTest):
         self.assertFalse(probes.tcp(self.camera, example.CAMERA.router, 22, wait=0.4))
 
     def test_many_destinations(self) -> None:
-        # More than are compared one after another: a tree.
+        # Too many for a linear search: the rules form a tree.
         listed = [f"192.168.8.{number}" for number in (3, 19, 20, 67, 110, 131, 140, 201, 250)]
         self.boot(ZONES, allow("private", "camera", "http", f"address = {listed!r}".replace("'", '"')))
         found = [self.connects(example.LAPTOP.address, camera, 80, camera in listed) for camera in CAMERAS]

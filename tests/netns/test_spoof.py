@@ -1,4 +1,4 @@
-"""Packets with a source that their interface cannot have."""
+"""Packets with a source address that is impossible on their interface."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ from lab.services import Listener
 from netns.case import RouterTest, both_backends
 
 COUNT = 5
-# For each zone, sources that a packet from its side cannot have.
+# Per zone, source addresses that are impossible from its side.
 FOREIGN = {
     "internet": (example.LAPTOP.address, example.CAMERA.address),
     "camera": (example.LAPTOP.address, example.INTERNET.address, "10.1.2.3", "8.8.8.8"),
     "laptop": (example.CAMERA.address, example.INTERNET.address, "10.1.2.3"),
 }
 ZONE = {"internet": "external", "camera": "camera", "laptop": "private"}
-# A port of the router that the zone may use, so that the source alone is wrong;
-# external has none, and a ping will do.
+# A port of the router that the zone may use, so that only the source is wrong; external
+# has none, so it uses ping.
 ALLOWED_PORT = {"camera": 21, "laptop": 22}
 
 
 @both_backends
 class Spoof(RouterTest):
-    """Dropped and logged before anything else looks at them."""
+    """Such packets are dropped and logged before any other rule."""
 
     def counted(self, zone: str) -> tuple[int, int]:
-        """What the LOG and DROP rules of the zone's source check counted."""
+        """The packets counted by the LOG and DROP rules of the zone's source check."""
         chain = f"source-{zone}"
         return self.tables.packets("raw", chain, "LOG"), self.tables.packets("raw", chain, "DROP")
 
     @contextlib.contextmanager
     def assert_spoofed(self, zone: str, packets: int) -> Iterator[None]:
-        """The body sends so many packets that are to be logged and dropped.
+        """Checks that the body sends this many packets that are logged and dropped.
 
-        LOG is rate limited: it is to write some line, while a burst is left.
+        LOG is rate limited: at least one line must appear while the burst is not used
+        up.
         """
         logged, dropped = self.counted(zone)
         yield
@@ -83,7 +84,7 @@ class Spoof(RouterTest):
         self.assertEqual(self.counted(ZONE[wiring.name]), before)
 
     def test_the_router_answers_no_spoofed_packet(self) -> None:
-        # The camera asks in the name of the laptop, which the answer would reach.
+        # The camera spoofs the laptop as the source; the answer would reach the laptop.
         answer = f"tcp src port 21 and src host {example.CAMERA.router}"
         for firewall in (False, True):
             with self.subTest(firewall=firewall), Listener(self.router, tcp=[21]), \
@@ -99,7 +100,8 @@ class Spoof(RouterTest):
                     self.assertGreaterEqual(answers.count(expected=COUNT), COUNT, "control")
 
     def test_spoofed_packets_across_the_router_are_dropped_and_logged(self) -> None:
-        # Each asks for what the laptop may have, in the laptop's name or another's.
+        # Each requests what the laptop may use, from the laptop's address or another
+        # one.
         crossings = [
             (self.camera, "camera", example.LAPTOP.address, example.INTERNET.address, self.internet),
             (self.camera, "camera", "10.1.2.3", example.INTERNET.address, self.internet),
@@ -131,7 +133,8 @@ class Spoof(RouterTest):
             self.assertEqual(arrived.count(expected=COUNT), COUNT)
 
     def test_nothing_is_injected_into_an_established_flow(self) -> None:
-        # The camera knows all four numbers of a flow between laptop and internet.
+        # The camera knows the addresses and ports of a flow between the laptop and the
+        # internet.
         for firewall in (False, True):
             with self.subTest(firewall=firewall), Listener(self.internet, tcp=[80]):
                 if firewall:
@@ -143,7 +146,7 @@ class Spoof(RouterTest):
                     flow.connect((example.INTERNET.address, 80))
                     self.assert_echoes(flow, b"before")
                     port = flow.getsockname()[1]
-                    # Of a length that the flow itself does not send.
+                    # Of a length that the flow itself does not use.
                     forged = f"src host {example.LAPTOP.address} and tcp dst port 80 and ip[2:2] = 140"
                     with Capture(self.internet, forged) as arrived:
                         if firewall:
@@ -170,7 +173,8 @@ class Spoof(RouterTest):
             self.camfw("boot")
             for wiring in example.WIRINGS:
                 zone = ZONE[wiring.name]
-                # A source port tells this test's packet from any other's.
+                # The source port distinguishes the packets of this test from all
+                # others.
                 port = 20000 + os.getpid() % 10000
                 with self.subTest(zone=zone):
                     traffic.send(
@@ -187,16 +191,16 @@ class Spoof(RouterTest):
                     self.assertTrue(found, f"{wanted} in the kernel's log: {lines()[-5:]}")
 
 
-# Namespaces other than the first are silent in the kernel's log without it; the
-# one switch is for all of them (net/netfilter/nf_log_syslog.c).
+# Without this switch, other namespaces than the initial one do not write to the
+# kernel's log; it applies to all of them (net/netfilter/nf_log_syslog.c).
 LOG_ALL = Path("/proc/sys/net/netfilter/nf_log_all_netns")
 
 
 @contextlib.contextmanager
 def kernel_log() -> Iterator[Callable[[], list[str]]]:
-    """The kernel's own log, of which the body gets the lines since its start.
+    """The kernel's log: gives the body the lines since its start.
 
-    The switch is set for that time alone, by one test at a time.
+    The switch is set only during that time, by one test at a time.
     """
     with open(__file__) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What status tells: since when, which policy, and what was counted."""
+"""What status reports: since when, which policy, and the counters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Status(RouterTest):
         return report
 
     def counted(self, what: str) -> int:
-        """New connections of the example's allow lines for a service."""
+        """The new connections counted by the example's allow lines for a service."""
         lines = self.status()["accounting"]["allow"]
         found = [line["new_connections"] for line in lines if line["what"] == what]
         self.assertNotEqual(found, [], f"{what} in {lines}")
@@ -48,7 +48,7 @@ class Status(RouterTest):
         self.assertIn(report["since"], range(before - 1, after + 2))
         self.assertIsNone(report["seconds_left"])
         self.assertEqual(report["drift"], [])
-        # An apply that changes nothing is no new beginning.
+        # An apply that changes nothing does not change the time.
         self.camfw("apply")
         self.assertGreaterEqual(self.status()["seconds"], 1)
         text = self.camfw("status").stdout
@@ -78,7 +78,7 @@ class Status(RouterTest):
                 self.assertTrue(probes.tcp(self.laptop, example.CAMERA.address, 80))
             self.assertTrue(probes.tcp(self.laptop, example.LAPTOP.router, 22))
             self.assertEqual((self.counted("http"), self.counted("ssh")), (3, 1))
-            # Every table is loaded again, and every line of the file has moved.
+            # Every table is reloaded, and every line of the file has moved.
             text = self.program.config.read_text()
             text = text.replace('rate = "10/minute"', 'rate = "20/minute"')
             text = text.replace('service = "ssh"', 'service = ["ssh", "https"]')
@@ -98,7 +98,7 @@ class Status(RouterTest):
         traffic.send(self.camera, example.CAMERA.router, kind=traffic.UDP, port=53, source="10.1.2.3", count=COUNT)
         traffic.send(self.camera, example.CAMERA.router, kind=traffic.UDP, port=53, count=COUNT)
         self.assertEqual(self.dropped(*spoofed), COUNT)
-        # Multicast of the hosts' own meets the same policy.
+        # Multicast sent by the hosts themselves is subject to the same policy.
         self.assertGreaterEqual(self.dropped(*refused) - before, COUNT)
         after = self.dropped(*refused)
         self.change_config('service = "ssh"', 'service = ["ssh", "https"]')

@@ -1,5 +1,5 @@
-"""What is forbidden has ended, and stays so: a server that goes on sending does
-not bring a connection back to life."""
+"""Forbidden connections stay ended: a server that continues to send does not revive
+them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ROUTER_PRIVATE = example.LAPTOP.router
 LOOSE = "net.netfilter.nf_conntrack_tcp_loose"
 SSH = allow("private", "router", "ssh")
 FTP = allow("private", "router", "ftp")
-# Without it the router could not be managed, which is beside the point.
+# Without this, the router could not be managed; it does not matter for the test.
 HTTPS = allow("private", "router", "https")
-# Long beside the server's pace, and beside a segment that is sent again.
+# Long compared with the server's interval, and with a retransmission.
 QUIET_SECONDS = 3.0
 
 
 class Sender:
-    """A UDP server that, once it was asked, sends to whom asked without pause."""
+    """A UDP server that, once queried, continuously sends to the client."""
 
     def __init__(self, server: socket.socket) -> None:
         self._server = server
@@ -50,14 +50,15 @@ class Sender:
 
 @both_backends
 class StayEnded(RouterTest):
-    """Real ssh and ftp with servers on the router that go on sending, and a policy
-    that forbids them meanwhile."""
+    """Real SSH and FTP connections with servers on the router that continue to send,
+    while a new policy forbids them."""
 
     def assert_comes(self, stream: socket.socket, *, comes: bool) -> None:
-        """Something new comes, or nothing does."""
+        """Checks that new data arrives, or that none does."""
         stream.setblocking(False)
         with contextlib.suppress(BlockingIOError):
-            # What came before; of what goes on there is no end.
+            # Discard what arrived before; while the flow continues, there is always
+            # more.
             for _ in range(1000):
                 stream.recv(65536)
         stream.settimeout(probes.PATIENCE if comes else QUIET_SECONDS)
@@ -70,7 +71,7 @@ class StayEnded(RouterTest):
 
     @contextlib.contextmanager
     def ssh(self) -> Iterator[socket.socket]:
-        """A shell on the router that says something all the time."""
+        """A shell on the router that prints continuously."""
         with SshServer(self.router, self.scratch / "sshd") as server:
             ours, theirs = socket.socketpair()
             client = self.laptop.start(
@@ -90,13 +91,13 @@ class StayEnded(RouterTest):
 
     @contextlib.contextmanager
     def download(self) -> Iterator[socket.socket]:
-        """A file that comes from the router by FTP, as fast as it is read."""
+        """A file downloaded from the router by FTP, as fast as it is read."""
         with FtpServer(self.router, self.scratch / "ftp") as server:
             with (server.incoming / "film").open("wb") as film:
                 film.truncate(1 << 34)
             with self.laptop.entered():
                 client = ftplib.FTP(ROUTER_PRIVATE, timeout=probes.PATIENCE)
-            # Without a good-bye that would be waited for.
+            # Without an orderly close, which would block.
             with self.laptop.entered(), contextlib.closing(client):
                 client.login()
                 with client.transfercmd("RETR incoming/film") as data:
@@ -157,7 +158,8 @@ class StayEnded(RouterTest):
 
     @contextlib.contextmanager
     def stream(self, port: int = 5000, family: int = socket.AF_INET) -> Iterator[socket.socket]:
-        """Datagrams without pause from a server on the router that the laptop asked."""
+        """A continuous stream of datagrams from a server on the router that the laptop
+        queried."""
         target = ROUTER_PRIVATE if family == socket.AF_INET else str(example.LAPTOP.router6)
         with self.router.socket(family, socket.SOCK_DGRAM) as server, \
                 self.laptop.socket(family, socket.SOCK_DGRAM) as viewer:
@@ -180,7 +182,7 @@ class StayEnded(RouterTest):
             self.assert_comes(viewer, comes=False)
             self.camfw("status")
             self.assertIn("nothing had to change", self.camfw("apply").said)
-            # What another policy offers does not make it forget.
+            # The offers of another policy do not make it forget.
             self.program.configure("\n".join((ZONES, HTTPS, allow("private", "router", "{ udp = [6000] }"))))
             self.camfw("apply")
             self.assert_comes(viewer, comes=False)
@@ -209,7 +211,7 @@ class StayEnded(RouterTest):
     def test_datagrams_of_what_was_asked_while_the_box_was_open(self) -> None:
         self.boot(ZONES, HTTPS)
         self.camfw("open")
-        # Without a rule of anybody's that asks for it, the kernel tracks no connection.
+        # Without a rule that requires it, the kernel tracks no connections.
         tracks = ["-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW"]
         self.router.run([multi(self.backend), "iptables", *tracks], check=True)
         with self.stream() as viewer:
@@ -227,7 +229,7 @@ class StayEnded(RouterTest):
             self.assert_comes(viewer, comes=False)
 
     def test_a_line_says_where_the_router_may_send_from_such_a_port(self) -> None:
-        # A peer of a VPN that was the server before, and is the client now.
+        # A VPN peer that was the server before, and is the client now.
         listed = '[router]\negress = "listed"\n'
         self.boot(ZONES, HTTPS, allow("private", "router", "{ udp = [5000] }"), listed)
         with self.stream() as viewer:
@@ -247,7 +249,7 @@ class StayEnded(RouterTest):
         self.assertIn("nothing had to change", self.camfw("apply").said)
 
     def test_the_router_opens_what_it_likes(self) -> None:
-        # The control of the rule that ends things.
+        # The control of the rule that ends connections.
         self.boot(ZONES, HTTPS, allow("camera", "router", "{ udp = [5000] }"))
         with Listener(self.internet, tcp=[80], udp=[5000]) as internet:
             self.assertTrue(probes.tcp(self.router, example.INTERNET.address, 80))

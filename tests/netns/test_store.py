@@ -1,5 +1,6 @@
-"""What is kept in /run/camfw and /var/lib/camfw: files of another kind, of somebody else's or
-on a disk that does not answer hold nothing up, and are never believed."""
+"""Stored files in /run/camfw and /var/lib/camfw: those that are not regular files,
+belong to another user, or are on a disk that does not answer never block a command, and
+are never trusted."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from netns.case import RouterTest
 
 NOBODY = 65534
 KEPT = ("last-good", "unconfirmed", "hosts", "last-good.new", "hosts.new")
-# Long beside a boot, short beside a wait without a limit.
+# Long compared with a boot, short compared with an unlimited wait.
 SECONDS = 90
 
 
@@ -43,7 +44,8 @@ KINDS: dict[str, Callable[[Path], None]] = {
 
 
 class Store(RouterTest):
-    """The tables are beside the point here; the other files run on both."""
+    """One backend suffices, because the tables do not matter here; the other files test
+    both."""
 
     backend = "legacy"
 
@@ -53,7 +55,7 @@ class Store(RouterTest):
         self.memory = self.program.run_folder / "camfw"
 
     def fresh(self, place: Path) -> Path:
-        """An empty folder in a box that was just switched on."""
+        """An empty folder on a box that was just switched on."""
         self.program.forget()
         place.mkdir(mode=0o700)
         return place
@@ -64,10 +66,10 @@ class Store(RouterTest):
                 for what, make in KINDS.items():
                     with self.subTest(place=place.parent.name, name=name, kind=what):
                         make(self.fresh(place) / name)
-                        # Whether a policy waits to be confirmed cannot be told, and
-                        # there is no last good one: it stays sealed.
+                        # Whether a policy waits to be confirmed cannot be determined,
+                        # and there is no last good one: the box stays sealed.
                         unknown = name == "unconfirmed"
-                        # A folder is not replaced, so that the policy cannot be kept.
+                        # A folder is not replaced, so the policy cannot be stored.
                         unkept = what == "folder" and name.startswith("last-good")
                         self.camfw("boot", expect=3 if unknown else int(unkept), seconds=SECONDS)
                         self.assertEqual(self.forwarding(), "0" if unknown else "1")
@@ -88,7 +90,7 @@ class Store(RouterTest):
         self.assert_sealed()
 
     def test_what_others_can_write_is_not_believed(self) -> None:
-        """A last good policy that somebody else put, or can change, is none."""
+        """A last good policy that another user wrote, or can change, counts as absent."""
         self.camfw("boot")
         kept = (self.disk / "last-good").read_bytes()
         self.program.configure("nonsense")
@@ -97,7 +99,7 @@ class Store(RouterTest):
             ("the file's mode", "last-good", 0o602, 0),
             ("the folder's owner", "", 0o700, NOBODY),
             ("the folder's mode", "", 0o770, 0),
-            # Sticky keeps what is there, and not what is not.
+            # The sticky bit protects existing entries, but not missing ones.
             ("the sticky folder's mode", "", 0o1777, 0),
         ):
             with self.subTest(what):
@@ -111,13 +113,13 @@ class Store(RouterTest):
                 self.assertEqual(self.forwarding(), "0")
                 os.chown(changed, 0, -1)
                 changed.chmod(0o700 if changed.is_dir() else 0o600)
-                # The control: without that it is used.
+                # The control: otherwise it is used.
                 self.program.forget(self.program.run_folder)
                 self.camfw("boot", expect=1)
                 self.assertEqual(self.forwarding(), "1")
 
     def test_a_link_to_another_folder(self) -> None:
-        """As where what is kept lies on a disk of its own: the whole way counts."""
+        """As when stored files are on a disk of their own: the whole path is checked."""
         elsewhere = self.scratch / "elsewhere" / "camfw"
         elsewhere.mkdir(parents=True, mode=0o700)
         self.disk.symlink_to(elsewhere)

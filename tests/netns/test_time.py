@@ -1,4 +1,4 @@
-"""Lines that hold at some times: UTC, as the kernel's clock has it."""
+"""Lines restricted to certain times, in UTC as the kernel's clock."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def window(start: timedelta, end: timedelta, days: str = "") -> str:
-    """A `when` so long from now, to the minute."""
+    """A `when` table, relative to now, in minutes."""
     now = datetime.now(UTC)
     first, last = ((now + ahead).strftime("%H:%M") for ahead in (start, end))
     return f'when = {{ from = "{first}", to = "{last}"{days} }}'
 
 
 def on(*ahead: int) -> str:
-    """The names of the days so many days from today."""
+    """The names of the days at these distances from today."""
     today = datetime.now(UTC).weekday()
     return ",".join(DAYS[(today + number) % 7] for number in ahead)
 
 
 def away_from_midnight() -> None:
-    """Wait until today is today for another minute."""
+    """Waits until the current day lasts for at least another minute."""
     now = datetime.now(UTC)
     if (now.hour, now.minute) == (23, 59):
         time.sleep(61 - now.second)
@@ -39,7 +39,8 @@ MINUTES = timedelta(minutes=1)
 
 @both_backends
 class Time(RouterTest):
-    """The same connection with windows around now and beside it, some minutes apart."""
+    """The same connection with time windows around the present and beside it, minutes
+    apart."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -52,7 +53,7 @@ class Time(RouterTest):
         return bool(probes.tcp(self.laptop, ROUTER, 22, wait))
 
     def test_part_of_a_day(self) -> None:
-        # Over midnight wherever now is near it.
+        # Wraps around midnight if the present is near it.
         self.assertTrue(self.reaches(window(-5 * MINUTES, 5 * MINUTES)))
         self.assertTrue(self.reaches(window(-5 * MINUTES, 23 * 60 * MINUTES)))
         self.assertFalse(self.reaches(window(5 * MINUTES, 60 * MINUTES), 0.5))
@@ -68,7 +69,7 @@ class Time(RouterTest):
     def test_part_of_some_days(self) -> None:
         away_from_midnight()
         now = datetime.now(UTC)
-        # All of today but for the minutes that are gone, or to come.
+        # All of today except the past or the coming minutes.
         today, others = f', days = "{on(0)}"', f', days = "{on(2, 3, 4)}"'
         whole = 'when = {{ from = "00:00", to = "23:59:59"{} }}'
         self.assertTrue(self.reaches(whole.format(today)))

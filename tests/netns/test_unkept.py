@@ -1,5 +1,5 @@
-"""What had to be done and was not is never exit 0; what is taken away of other
-programs is named."""
+"""Required work that was not done never gives exit code 0; removed rules of other
+programs are named."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Unkept(RouterTest):
                 mount = f'/bin/mount -t tmpfs -o {options} none /run/camfw; exec "$@"'
                 before = ["/bin/sh", "-c", mount, "sh"] if options else []
                 self.program.configure(without)
-                # The state that is there is none, so the rules of before are camfw's own.
+                # There is no recorded state, so the existing rules are camfw's own.
                 result = self.camfw("apply", expect=1, before=before)
                 self.assertIn("Applied: ", result.stderr)
                 self.assertIn("cannot keep", result.stderr)
@@ -127,7 +127,7 @@ class Taken(RouterTest):
 
 @both_backends
 class FirstLine(RouterTest):
-    """The first line of status is the state's word."""
+    """The first line of status is the name of the state."""
 
     def first(self, expect: int) -> str:
         return self.camfw("status", expect=expect).stdout.splitlines()[0]
@@ -152,7 +152,7 @@ class FirstLine(RouterTest):
         self.program.configure("nonsense")
         self.camfw("boot", expect=1)
         self.assertRegex(self.first(1), r"^LAST GOOD for \d+ s; .*camfw.toml:1:")
-        # Whether it is closed or open needs no file.
+        # Whether the box is closed or open can be determined without the file.
         self.camfw("seal")
         self.assertRegex(self.first(3), r"^SEALED for \d+ s$")
 

@@ -1,4 +1,4 @@
-"""What belongs to an interface that went away never follows the default route out."""
+"""Traffic for an interface that disappeared never follows the default route out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ table = 300
 
 @both_backends
 class Unreachable(RouterTest):
-    """An open flow from inside, whose interface is deleted under it."""
+    """An open flow from inside, whose interface is then deleted."""
 
     def try_flow(self, family: socket.AddressFamily, camera: str, *removal: str) -> None:
         with Listener(self.camera, (), (5004,), family), \
@@ -43,7 +43,7 @@ class Unreachable(RouterTest):
             while sent < 20:
                 sent += self.sends(flow)
             self.assertEqual(internet.count(), 0, internet.packets)
-            # It would, without the route.
+            # Without the route it would.
             self.router.ip(*removal)
 
             def leaves() -> bool:
@@ -54,7 +54,7 @@ class Unreachable(RouterTest):
 
     def sends(self, flow: socket.socket) -> int:
         try:
-            # A host is told (EHOSTUNREACH), and tries on.
+            # A host gets an error (EHOSTUNREACH) and tries again.
             flow.send(b"secret")
         except OSError:
             pass
@@ -88,7 +88,7 @@ class UnreachableRoutesLegacy(NetworkTest):
         self.assertTrue(any("default" in line and "table 300" in line for line in found), found)
         self.camfw("status")
         self.assertEqual(self.traced("apply"), [])
-        # Drift, and mended.
+        # Drift, which is corrected.
         self.router.ip("route", "del", "unreachable", "10.1.0.0/16")
         self.assertIn("set route 10.1.0.0/16 unreachable", self.camfw("status", expect=1).stdout)
         self.camfw("apply")

@@ -1,4 +1,5 @@
-"""What the kernel may hold up for ever: each call has its time, and what could not be done is told."""
+"""Calls that the kernel may block forever: each has a time limit, and what could not be
+done is reported."""
 
 from __future__ import annotations
 
@@ -13,19 +14,21 @@ from lab.probes import wait_until
 from netns.case import RouterTest
 
 STRACE = str(shutil.which("strace"))
-# Long beside a boot, short beside ten minutes.
+# Long compared with a boot, short compared with ten minutes.
 SECONDS = 120
-# What comes of a box of which not all can be closed: with its links down nothing passes.
+# The outcome if a box cannot be closed completely: with its links down, nothing passes.
 NOT_CLOSED = r"camfw: (Unsealed|Sealed: the interfaces are down)"
 
 
 class Waits(RouterTest):
-    """The tables are beside the point here; the other files run on both."""
+    """One backend suffices, because the tables do not matter here; the other files test
+    both."""
 
     backend = "legacy"
 
     def says(self, words: str, *arguments: str, held_up: Sequence[str]) -> str:
-        """What it logs, up to what matches these words, while some of its calls take ten minutes."""
+        """The log up to the text that matches these words, while some of its calls take
+        ten minutes."""
         process = self.program.start(
             *arguments, before=[STRACE, "-f", "-qq", "-o", "/dev/null", *held_up])
         said = ""
@@ -53,7 +56,7 @@ class Waits(RouterTest):
         self.assertGreater(time.monotonic() - started, 9, "control: it is waited for")
         self.assertIn("ip_forward", said)
         self.assertNotIn("tables could not be closed", said)
-        # What could be closed is.
+        # Whatever could be closed is closed.
         self.assert_closed_tables()
 
     def test_a_setting_that_cannot_be_read_is_told(self) -> None:
@@ -64,7 +67,7 @@ class Waits(RouterTest):
         self.assert_closed_tables()
 
     def test_a_file_that_cannot_be_read_is_refused(self) -> None:
-        """As on a disk that died since: the box is closed, or on its last good policy."""
+        """As on a disk that has failed: the box is closed, or on its last good policy."""
         self.camfw("boot")
         said = self.says("camfw: Applied", "boot", held_up=(
             "-P", str(self.program.config), "-e", "trace=read",
@@ -72,7 +75,7 @@ class Waits(RouterTest):
         self.assertIn("the last good policy", said)
 
     def test_a_netlink_that_does_not_return_opens_nothing(self) -> None:
-        """As above: the kernel carries a request out before it returns from the call."""
+        """As above: the kernel carries a request out before the call returns."""
         self.camfw("boot")
         started = time.monotonic()
         said = self.says("netlink: no answer after", "boot", held_up=(

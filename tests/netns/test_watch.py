@@ -1,4 +1,5 @@
-"""camfw watch, and rules that another program made: seen, told, mended where the file says so."""
+"""camfw watch: detects and reports rules of other programs, and corrects drift if the
+file says so."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ HINT = "camfw apply brings"
 
 @both_backends
 class Watch(RouterTest):
-    """What it does on a running box."""
+    """Its work on a running box."""
 
     @contextlib.contextmanager
     def watching(self, more: str = "\n[watch]\ninterval = 1\n") -> Iterator[None]:
@@ -91,9 +92,9 @@ class Watch(RouterTest):
             self.assertTrue(wait_until(lambda: self.tables.snapshot() == before))
 
     def test_an_address_a_route_and_a_setting_come_back(self) -> None:
-        # By the event: a day is not waited for.
+        # Triggered by the notification, since the interval is a day.
         with self.watching("\n[watch]\ninterval = 86400\n"):
-            # Time for its first look, which would mend it too.
+            # Time for its first check, which would correct it too.
             time.sleep(1)
             self.router.ip("address", "flush", "dev", "eth1")
             self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, example.CAMERA.router, 0.5))))
@@ -101,7 +102,7 @@ class Watch(RouterTest):
             self.assertTrue(wait_until(
                 lambda: "default via 192.168.0.1" in self.router.run(["ip", "route"]).stdout))
             self.camfw("status")
-        # A setting has no event.
+        # Settings have no notifications.
         self.change_config("interval = 86400", "interval = 1")
         with self.watching(""):
             self.router.write_sysctl("net.ipv4.conf.eth1.rp_filter", "0")
@@ -114,7 +115,7 @@ class Watch(RouterTest):
         good = self.program.var / "camfw/last-good"
         with self.watching():
             good.parent.rename(good.parent.with_name("away"))
-            # As a disk that is not mounted yet: a file is in the way.
+            # Like a disk that is not mounted yet: a file is in the way.
             good.parent.touch()
             self.assertTrue(self.hears("cannot keep the last good policy in /var/lib/camfw"))
             time.sleep(2.5)
@@ -132,14 +133,14 @@ class Others(RouterTest):
         super().setUp()
         self.other = next(name for name in BACKENDS if name != self.backend)
         for name in ("iptables", "ip6tables"):
-            # What an image has that has both.
+            # What an image with both variants has.
             (self.program.tools / f"{name}-{self.other}-save").symlink_to(multi(self.other))
         self.camfw("boot")
         self.theirs = Tables(self.router, self.other)
 
     def test_none_is_told_where_there_is_none(self) -> None:
         self.camfw("status")
-        # Tables that were looked at and do nothing.
+        # Tables that were inspected and have no effect.
         self.theirs.run("iptables", "-L", "-n")
         self.theirs.run("iptables", "-t", "nat", "-L", "-n")
         self.camfw("status")

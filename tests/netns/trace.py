@@ -1,4 +1,4 @@
-"""Owns the order of what a run does to the kernel, as strace saw it."""
+"""Owns the order of a run's changes to the kernel, as seen by strace."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ STRACE = (
     "-e", "trace=execve,open,openat,write,pwrite64,sendto,sendmsg,exit_group",
 )
 
-# In one line, or in two where another thread's call came between.
+# In one line, or in two if a call of another thread came in between.
 OPENED = re.compile(r"open|<\.\.\. open")
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that was done: what, and to what."""
+    """One event: what was done, and to what."""
 
     what: str
     detail: str
 
 
 def tracing(output: Path) -> list[str | Path]:
-    """The command that runs another one and writes what it does to `output`."""
+    """The command prefix that runs a command and writes its events to `output`."""
     return [*STRACE, "-o", output, "--"]
 
 
 def events(output: Path, config: Path) -> list[Event]:
-    """In order of time:
+    """The events, in order of time:
 
-    `sysctl` KEY=VALUE was written, `read` the configuration was opened, `run`
-    a command was started, `done` it ended with that status, `network` a link,
-    address or route was changed over netlink.
+    `sysctl`: KEY=VALUE was written; `read`: the configuration was opened; `run`: a
+    command was started; `done`: it ended with that status; `network`: a link, address
+    or route was changed over netlink.
     """
     found: list[Event] = []
     commands: dict[str, str] = {}
@@ -50,8 +50,8 @@ def events(output: Path, config: Path) -> list[Event]:
             continue
         elif match := re.match(r'p?write(?:64)?\(\d+</proc/sys/([^>]*)>, "([^"]*)"', call):
             event = Event("sysctl", f"{match[1].replace('/', '.')}={match[2].strip()}")
-            # A write that finds another's hand on the network's settings is made again
-            # by the kernel (restart_syscall): strace shows each try.
+            # The kernel restarts a write that finds the lock of the network settings
+            # taken (restart_syscall): strace shows each try.
             if found[-1:] != [event]:
                 found.append(event)
         elif OPENED.match(call) and f"<{config}>" in call.rpartition("= ")[2]:

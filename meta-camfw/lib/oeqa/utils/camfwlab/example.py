@@ -1,7 +1,7 @@
 """Owns the facts about examples/camera-router.toml that tests compare with.
 
-Written by hand and read by nobody but tests: never derived from the
-configuration or from the program under test, or it would agree with both.
+Written by hand and used only by tests. Never derived from the configuration or from the
+program under test, which would make it agree with both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WIRINGS = (INTERNET, CAMERA, LAPTOP)
 PASSIVE = range(50000, 50101)
 
 
-# What the example allows, and nothing else.
+# What the example allows; nothing else is allowed.
 ALLOWED = frozenset({
     Flow("internet", "router", "ping"),
     Flow("camera", "router", "ping"),
@@ -30,23 +30,23 @@ ALLOWED = frozenset({
     Flow("laptop", "internet", "http"),
 })
 
-# The open TCP ports of the router that a scan from each host must find, where
-# something listens on all of them.
+# The TCP ports of the router that a scan from each host must find open, given a
+# listener on every port.
 OPEN_PORTS: dict[str, frozenset[int]] = {
     "internet": frozenset(),
     "camera": frozenset({21, *PASSIVE}),
     "laptop": frozenset({22}),
 }
 
-# What is tried between each pair, by the names of lab.probes.PROBES.
+# The services tried between each pair of hosts, by their names in lab.probes.PROBES.
 SERVICES = (
     "ping", "ftp", "ssh", "http", "telnet", "https", "rtsp", "http-alt", "dns", "snmp", "onvif",
 )
 
 
 def attempts(services: tuple[str, ...] = SERVICES) -> list[tuple[Flow, bool]]:
-    """Each service from each host to the router and to each other host,
-    and whether the example allows it."""
+    """Every service from each host to the router and to each other host, with whether
+    the example allows it."""
     names = [wiring.name for wiring in WIRINGS]
     flows = (
         Flow(source, target, service)

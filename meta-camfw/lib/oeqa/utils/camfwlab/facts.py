@@ -1,11 +1,11 @@
-"""Owns what a host, a flow and a service's port are; needs no privilege and no network."""
+"""Owns the types for hosts, flows and service ports; needs no privileges and no network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Services that answer with what was sent to them.
+# Services that echo what was sent to them.
 TCP_PORTS: Mapping[str, int] = {"telnet": 23, "https": 443, "rtsp": 554, "http-alt": 8080}
 UDP_PORTS: Mapping[str, int] = {"dns": 53, "snmp": 161, "onvif": 3702}
 
@@ -24,13 +24,13 @@ class Wiring:
 
     @property
     def mac(self) -> str:
-        """A locally administered address, the same in each run."""
+        """A locally administered hardware address, the same in every run."""
         return "02:00:00:00:00:%02x" % (16 + int(self.interface.removeprefix("eth")))
 
 
 @dataclass(frozen=True)
 class Flow:
-    """One service, from a host to a host or to "router"."""
+    """A service, from a host to another host or to "router"."""
 
     source: str
     target: str

@@ -1,6 +1,7 @@
-"""Owns Ethernet frames, made and read by hand: what no kernel here sends or tells.
+"""Owns Ethernet frames that are built and parsed by hand, for what no kernel here sends
+or reports.
 
-No checks beyond what tells one packet from another.
+Checks only what distinguishes one packet from another.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 @dataclass(frozen=True)
 class Packet:
-    """An IPv4 packet that came in a frame. `ports` are source and destination,
-    or for ICMP the message's type and identifier."""
+    """An IPv4 packet received in a frame. `ports` are source and destination; for ICMP,
+    the type and the identifier of the message."""
 
     source: str
     target: str
     protocol: int
     ports: tuple[int, int]
-    # The sender's, in the packet that an ICMP error is about.
+    # The source of the packet that an ICMP error reports on.
     about: Packet | None = None
 
 
@@ -44,7 +45,8 @@ def frame(to: str, sender: str, vlan: int | None, packet: bytes, kind: bytes = I
 
 
 def arp(operation: int, sender: tuple[str, str], target: tuple[str, str]) -> bytes:
-    """An ARP packet (RFC 826) between two pairs of hardware and IPv4 address; 1 asks, 2 answers."""
+    """An ARP packet (RFC 826) between two pairs of hardware and IPv4 addresses;
+    operation 1 is a request, 2 a reply."""
     return struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + b"".join(
         address(mac) + socket.inet_aton(ip) for mac, ip in (sender, target))
 
@@ -57,7 +59,7 @@ def echo_request(source: str, target: str, identifier: int = 0x6361) -> bytes:
 
 
 def tcp_syn(source: str, target: str, source_port: int, port: int) -> bytes:
-    """An IPv4 packet that asks for a TCP connection (RFC 793)."""
+    """An IPv4 packet with a TCP SYN (RFC 793)."""
     tcp = struct.pack("!HHIIBBHHH", source_port, port, 1, 0, 5 << 4, 0x02, 1024, 0, 0)
     tcp = tcp[:16] + struct.pack("!H", _transport_checksum(source, target, TCP, tcp)) + tcp[18:]
     return _ipv4(source, target, TCP, tcp)
@@ -71,19 +73,20 @@ def udp(source: str, target: str, source_port: int, port: int, data: bytes = b"c
 
 
 def read(data: bytes) -> Packet | None:
-    """The IPv4 packet of an untagged frame; None for any other."""
+    """The IPv4 packet of an untagged frame; None for any other frame."""
     return _read_ipv4(data[14:]) if data[12:14] == IPV4 else None
 
 
 def asked(data: bytes) -> tuple[str, str, str] | None:
-    """Who asks for whose hardware address: its own, its IPv4 address, and the one it asks for."""
+    """The addresses of an ARP request: the sender's hardware and IPv4 address, and the
+    IPv4 address asked for."""
     if data[12:14] != ARP or data[20:22] != b"\x00\x01":
         return None
     return data[22:28].hex(":"), socket.inet_ntoa(data[28:32]), socket.inet_ntoa(data[38:42])
 
 
 def checksum(data: bytes) -> int:
-    """RFC 1071."""
+    """The Internet checksum (RFC 1071)."""
     data += b"\0" * (len(data) % 2)
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
@@ -112,6 +115,6 @@ def _read_ipv4(packet: bytes) -> Packet | None:
     content = packet[(packet[0] & 15) * 4:]
     if protocol != ICMP:
         return Packet(source, target, protocol, struct.unpack("!HH", content[:4]))
-    # Type 3: destination unreachable, and the packet that it is about.
+    # Type 3, destination unreachable, with the packet that it reports on.
     about = _read_ipv4(content[8:]) if content[0] == 3 else None
     return Packet(source, target, protocol, (content[0], struct.unpack("!H", content[4:6])[0]), about)

@@ -1,8 +1,8 @@
-"""Owns hosts that are nothing but frames, where no namespace can be had.
+"""Owns hosts that consist only of frames, for places where no namespace is available.
 
-Each is the far end of an emulated machine's `-netdev dgram`: one UDP datagram
-on the loopback is one frame. It answers ARP and nothing else; a probe has got
-through when its first packet arrives, or the router answers it.
+Each is the far end of an emulated machine's `-netdev dgram`: one UDP datagram on the
+loopback is one frame. It answers only ARP. A probe succeeds when its first packet
+arrives, or when the router answers it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from . import frames
 from .facts import TCP_PORTS, UDP_PORTS, Flow, Wiring
 from .frames import Packet
 
-# Long beside what an emulated router takes, and the price of each round.
+# Long compared with the delay of an emulated router, but each round takes this long.
 WAIT_SECONDS = 4.0
 
-# Between the packets of a stream.
+# The interval between the packets of a stream.
 STREAM_SECONDS = 0.02
 
 TCP_SERVICES: Mapping[str, int] = {"ftp": 21, "ssh": 22, "http": 80, **TCP_PORTS}
 
-# Where each attempt's own source port, or identifier, starts.
+# The first of the source ports, or identifiers, that distinguish the attempts.
 _FIRST_PORT = 40000
 
 
@@ -35,7 +35,7 @@ class Wire:
     """One host. A context manager."""
 
     def __init__(self, wiring: Wiring, router_mac: str, machine_port: int) -> None:
-        """`machine_port` is the machine's end; the port above it is this one."""
+        """`machine_port` is the machine's end; this end uses the port above it."""
         self.wiring = wiring
         self.router_mac = router_mac
         self._machine = ("127.0.0.1", machine_port)
@@ -57,12 +57,12 @@ class Wire:
 
     @property
     def packets(self) -> list[Packet]:
-        """What came, so far."""
+        """The packets received so far."""
         return list(self._packets)
 
     def send(self, packet: bytes) -> None:
-        """An IPv4 packet, to the router's network card."""
-        # Nobody listens while the machine is off: not this host's concern.
+        """Sends an IPv4 packet to the router's network card."""
+        # While the machine is off, no one listens; ignore that.
         with contextlib.suppress(ConnectionRefusedError):
             self._socket.sendto(
                 frames.frame(self.router_mac, self.wiring.mac, None, packet), self._machine)
@@ -85,7 +85,7 @@ class Wire:
 
 
 class Stream:
-    """Packets that a host sends again and again, from now to the end. A context manager."""
+    """Packets that a host sends repeatedly until `stop`. A context manager."""
 
     def __init__(self, wire: Wire, packets: Iterable[bytes]) -> None:
         self._wire = wire
@@ -102,7 +102,7 @@ class Stream:
         self.stop()
 
     def stop(self) -> int:
-        """End it; how many were sent."""
+        """Stops the stream and returns the number of packets sent."""
         self._open = False
         self._sender.join()
         return self._sent
@@ -117,7 +117,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One packet of a flow, told from all others by its port (or identifier)."""
+    """One packet of a flow, identified by its port (or ICMP identifier)."""
 
     flow: Flow
     source: str
@@ -127,20 +127,21 @@ class Attempt:
     own_port: int
 
     def packet(self) -> bytes:
-        """What the source sends."""
+        """The packet that the source sends."""
         if self.protocol == frames.ICMP:
             return frames.echo_request(self.source, self.target, self.own_port)
         make = frames.tcp_syn if self.protocol == frames.TCP else frames.udp
         return make(self.source, self.target, self.own_port, self.port)
 
     def is_it(self, packet: Packet) -> bool:
-        """Is this the packet, at the target?"""
+        """Whether this is the packet, seen at the target."""
         ports = (8, self.own_port) if self.protocol == frames.ICMP else (self.own_port, self.port)
         return (packet.source, packet.target, packet.protocol, packet.ports) == (
             self.source, self.target, self.protocol, ports)
 
     def is_answer(self, packet: Packet) -> bool:
-        """Is this what the target answered? A refusal is an answer too: the packet was there."""
+        """Whether this is the target's answer. A refusal counts as one: the packet did
+        arrive."""
         if packet.about and self.is_it(packet.about):
             return packet.source == self.target
         ports = (0, self.own_port) if self.protocol == frames.ICMP else (self.port, self.own_port)
@@ -148,7 +149,7 @@ class Attempt:
             self.target, self.source, self.protocol, ports)
 
     def is_logged(self, log: str) -> bool:
-        """Is it among the packets that a LOG rule wrote into the kernel's log?"""
+        """Whether the packet is among those that a LOG rule wrote to the kernel's log."""
         ends = rf"SRC={re.escape(self.source)} DST={re.escape(self.target)} "
         key = (rf"PROTO=ICMP TYPE=8 CODE=0 ID={self.own_port}\b" if self.protocol == frames.ICMP
                else rf"SPT={self.own_port} DPT={self.port}\b")
@@ -157,7 +158,8 @@ class Attempt:
 
 def attempts(flows: Iterable[Flow], wires: Mapping[str, Wire], addresses: Mapping[str, str],
              first_port: int = _FIRST_PORT) -> list[Attempt]:
-    """The attempts of those flows that begin at a wire; `addresses` has every host's."""
+    """The attempts of the flows that begin at a wire; `addresses` has the address of
+    every host."""
     made = []
     for number, flow in enumerate(flow for flow in flows if flow.source in wires):
         wiring = wires[flow.source].wiring
@@ -174,11 +176,10 @@ def attempts(flows: Iterable[Flow], wires: Mapping[str, Wire], addresses: Mappin
 
 def try_all(tried: Iterable[Attempt], wires: Mapping[str, Wire], log: Callable[[], str],
             seconds: float = WAIT_SECONDS) -> dict[Flow, bool]:
-    """Sends them all, twice, and says which got through.
+    """Sends all attempts twice and returns which of them got through.
 
-    What goes to a host that is on no wire is looked up in the router's kernel
-    log, which `log` reads: a LOG rule of the caller's is to write it there as it
-    leaves the router.
+    A packet to a host without a wire is looked up in the router's kernel log, which
+    `log` reads. The caller must add a LOG rule for packets that leave the router.
     """
     tried = list(tried)
     for _ in range(2):
