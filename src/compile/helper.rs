@@ -55,6 +55,15 @@ impl Compiler<'_> {
                     table.rules_mut(&chain(hook)).push(on_link);
                 }
             }
+            // What is link-local got its link's zone with the helper above, or gets the zone
+            // alone below: it is never forwarded.
+            if self.family == IpFamily::V6 {
+                let not_on_link = Some(Negatable::not(IpNet::V6(LINK_LOCAL)));
+                match flow.from {
+                    Endpoint::Zone(_) => jump.source = not_on_link,
+                    Endpoint::Router => jump.destination = not_on_link,
+                }
+            }
             let target = Target::Conntrack {
                 helper: Some(ftp.clone()),
                 zone: None,
