@@ -59,7 +59,12 @@ impl Compiler<'_> {
             within.matches = self.within(zone, bound).into();
             let within = within.matching(purpose("within the bound"));
             let past = Rule::new(Target::Drop).matching(purpose("too many connections"));
-            let mut rules = self.without_own_count(index);
+            // Until it is answered each packet of a connection is NEW, as those of a
+            // stream that nobody answers are (nf_conntrack_in in
+            // net/netfilter/nf_conntrack_core.c).
+            let open = Rule::new(Target::Accept).matching(Match::InTable);
+            let mut rules = vec![open.matching(purpose("open already"))];
+            rules.extend(self.without_own_count(index));
             rules.extend([within, past]);
             *table.rules_mut(&name) = rules;
         }

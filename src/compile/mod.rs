@@ -25,7 +25,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::family::IpFamily;
-use crate::field::PortRange;
+use crate::field::{PortRange, Rate, Unit};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
 use crate::netfilter::{
     ChainPolicy, CtStates, Interface, MULTIPORT_MAX, Match, Multiport, Negatable, PortSide,
@@ -271,22 +271,28 @@ impl<'a> Compiler<'a> {
 const DHCP_SERVER: PortRange = PortRange::port(port::DHCP_SERVER);
 const DHCP_CLIENT: PortRange = PortRange::port(port::DHCP_CLIENT);
 
+/// How often a DHCP server is heard that conntrack knows nothing of: whoever sends so,
+/// from any address, makes a connection of each in the kernel's table.
+const LEASES: Option<Rate> = Rate::new(10, Unit::Second);
+
 /// What a DHCP client on the router sends, and the answers it gets: those may
 /// be broadcast, which conntrack takes for no answer.
 fn dhcp_client(table: &mut Table, zone: &Zone) {
-    let between = |source, destination| {
-        let rule = Rule::new(Target::Accept).of(Protocol::Udp);
-        rule.matching(Match::Udp {
-            sport: Some(Negatable::is(source)),
-            dport: Some(Negatable::is(destination)),
-        })
-        .matching(Match::Conntrack(Negatable::is(CtStates::NEW)))
-        .matching(zone_comment(zone))
+    let between = |source, destination, limit: Option<Rate>| {
+        let mut rule = Rule::new(Target::Accept)
+            .of(Protocol::Udp)
+            .matching(Match::Udp {
+                sport: Some(Negatable::is(source)),
+                dport: Some(Negatable::is(destination)),
+            })
+            .matching(Match::Conntrack(Negatable::is(CtStates::NEW)));
+        rule.matches.extend(limit.map(Match::Limit));
+        rule.matching(zone_comment(zone))
     };
-    let mut answer = between(DHCP_SERVER, DHCP_CLIENT);
+    let mut answer = between(DHCP_SERVER, DHCP_CLIENT, LEASES);
     answer.in_interface = interface(&zone.interface);
     table.rules_mut(&Direction::Input.chain()).push(answer);
-    let mut question = between(DHCP_CLIENT, DHCP_SERVER);
+    let mut question = between(DHCP_CLIENT, DHCP_SERVER, None);
     question.out_interface = interface(&zone.interface);
     table.rules_mut(&Direction::Output.chain()).push(question);
 }

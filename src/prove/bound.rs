@@ -1,5 +1,6 @@
 //! A zone's bound in the proof: each of its four counts is one bit of what cannot be
-//! told from a packet, set where the count is exceeded.
+//! told from a packet, set where the count is exceeded; one more is set where its
+//! connection has its entry already.
 //!
 //! Owns which rules carry the bound of a zone: those of the one chain that is named
 //! for it. Other counts stay in doubt.
@@ -21,6 +22,9 @@ const COUNTS: u32 = 4;
 /// all zones share them.
 const EXCEEDED: u128 = (1 << COUNTS) - 1;
 
+/// The bit of packets whose connection is in the kernel's table.
+const IN_TABLE: u128 = 1 << COUNTS;
+
 /// Has the counts of zones' bounds asked as bits.
 pub fn ask_by_bits(program: &mut Program<'_>, policy: &Policy, family: IpFamily) {
     for zone in &policy.zones {
@@ -35,14 +39,17 @@ pub fn ask_by_bits(program: &mut Program<'_>, policy: &Policy, family: IpFamily)
             if table != TableName::Filter || chain != place {
                 continue;
             }
-            for (bit, count) in counts.iter().enumerate() {
+            let bits = counts.iter().enumerate();
+            let bits = bits.map(|(bit, count)| (count.clone(), 1 << bit, 0));
+            let in_table = (match_text(&Match::InTable), IN_TABLE, IN_TABLE);
+            for (asked, mask, value) in bits.chain([in_table]) {
                 let doubts = &mut step.condition.doubts;
-                let Some(known) = doubts.iter().position(|doubt| doubt == count) else {
+                let Some(known) = doubts.iter().position(|doubt| *doubt == asked) else {
                     continue;
                 };
                 doubts.remove(known);
                 step.condition.clauses.push(Clause {
-                    any: vec![Test::Masked(Field::Undecided, 1 << bit, 0)],
+                    any: vec![Test::Masked(Field::Undecided, mask, value)],
                     negated: false,
                 });
             }
@@ -72,9 +79,16 @@ fn counts(zone: &Zone, family: IpFamily) -> Option<[String; COUNTS as usize]> {
     Some(all.map(|count| match_text(&count)))
 }
 
-/// The packets with which no count is exceeded.
+/// The packets that open a connection while no count is exceeded.
 pub fn within(space: &mut Space) -> Set {
-    space.masked(Field::Undecided, EXCEEDED, 0)
+    space.masked(Field::Undecided, EXCEEDED | IN_TABLE, 0)
+}
+
+/// Those that open one while a count is.
+pub fn past(space: &mut Space) -> Set {
+    let opening = space.masked(Field::Undecided, IN_TABLE, 0);
+    let within = within(space);
+    space.diagrams.minus(opening, within)
 }
 
 /// What may be whether a count is exceeded or not, and what surely is while none is.

@@ -416,7 +416,8 @@ impl Condition {
             } => {}
             Match::OwnAddress => self.number(Field::Local, false, 1),
             Match::HopLimit(hops) => self.number(Field::Hops, false, (*hops).into()),
-            Match::Limit(_)
+            Match::InTable
+            | Match::Limit(_)
             | Match::HashlimitPerSource { .. }
             | Match::Recent { .. }
             | Match::OpenConnections { .. }

@@ -3,6 +3,7 @@ connection table."""
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import json
 import socket
@@ -14,6 +15,7 @@ from lab import example, frames, probes
 from lab.namespace import Namespace
 from lab.services import HttpServer, Listener
 from netns.case import RouterTest, both_backends
+from netns.dhcp import DhcpTest
 from netns.policies import CAMERA, EXTERNAL, PING, PRIVATE, ZONES, allow
 
 OWN = example.CAMERA.address
@@ -246,6 +248,31 @@ class FloodTest(RouterTest):
                 stream.sendall(b"still open")
                 self.assertEqual(stream.recv(100), b"still open")
 
+    def test_a_stream_that_nobody_answers_goes_on(self) -> None:
+        """Each of its packets is NEW to conntrack, and one connection all the same."""
+        bound = 'bound = { connections = 4, limit = "1/second" }\n'
+        self.boot(EXTERNAL, CAMERA + bound, PRIVATE, allow("camera", "router", "{ udp = [5000] }"),
+                  allow("private", "external", "http"))
+        sent = AT_ONCE * 4
+        with self.router.socket(kind=socket.SOCK_DGRAM) as recorder, \
+                self.camera.socket(kind=socket.SOCK_DGRAM) as stream:
+            recorder.settimeout(5)
+            recorder.bind((ROUTER, 5000))
+            stream.bind((OWN, 0))
+            for _ in range(sent):
+                stream.sendto(b"a picture", (ROUTER, 5000))
+                self.assertEqual(recorder.recv(100), b"a picture")
+            # The control: as many connections are refused.
+            for number in range(sent):
+                with self.camera.socket(kind=socket.SOCK_DGRAM) as another:
+                    another.bind((OWN, 10000 + number))
+                    another.sendto(b"another", (ROUTER, 5000))
+            stream.sendto(b"the last", (ROUTER, 5000))
+            heard: list[bytes] = []
+            while b"the last" not in heard:
+                heard.append(recorder.recv(100))
+            self.assertLessEqual(len(heard), 4 + 1)
+
     def test_who_has_no_address_yet_asks_whatever_others_do(self) -> None:
         self.boot(ZONES, allow("camera", "router", "dhcp"), allow("private", "external", "http"))
         asks = frames.udp("0.0.0.0", "255.255.255.255", 68, 67)
@@ -270,3 +297,23 @@ class FloodTest(RouterTest):
         self.assertTrue(self.pinged(OWN), "and everything else is in force")
         status = self.camfw("status", expect=1).stdout
         self.assertRegex(status, rf"nf_conntrack_max is {size}, not \d+ or more")
+
+
+@both_backends
+class LeaseFloodTest(DhcpTest):
+    """Whoever says to be a DHCP server, on the side that the router has its address from."""
+
+    def test_answers_from_ever_another_address_fill_nothing(self) -> None:
+        with self.dhcp_server("192.168.0.1", "192.168.0.50", "192.168.0.60"):
+            self.boot_with_dhcp()
+        addresses = json.loads(self.router.run(["ip", "-json", "address", "show", "eth0"]).stdout)
+        own = addresses[0]["addr_info"][0]["local"]
+        servers = (str(ipaddress.IPv4Address("11.0.0.1") + number) for number in itertools.count())
+        answers = (frames.udp(server, own, 67, 68) for server in servers)
+        flood = Flood(self.internet, addresses[0]["address"], answers)
+        self.addCleanup(flood.stop)
+        with flood:
+            self.assertTrue(probes.wait_until(lambda: flood.sent > 5000))
+            entries = int(self.router.read_sysctl("net.netfilter.nf_conntrack_count"))
+            self.assertLessEqual(entries, 10 * flood.seconds + SLACK)
+            self.assertGreater(entries, 4, "the control: some get in")

@@ -166,10 +166,16 @@ pub(super) fn print(connection: &Connection) -> String {
     text
 }
 
+/// Set when the first packet has been let through (IPS_CONFIRMED).
+pub(super) const IN_TABLE: &str = " --ctstatus CONFIRMED";
+
 /// A state alone, or with more of the connection; None where it is more than we
 /// ever ask.
 fn read(words: &mut Words<'_>) -> Option<Match> {
-    let states = words.negatable("--ctstate", |text, _| CtStates::by_names(text))??;
+    let Some(states) = words.negatable("--ctstate", |text, _| CtStates::by_names(text)) else {
+        return (words.option("--ctstatus")? == "CONFIRMED").then_some(Match::InTable);
+    };
+    let states = states?;
     let mut end = None;
     for (which, name) in TupleAddress::OPTIONS {
         if let Some(text) = words.option(name) {

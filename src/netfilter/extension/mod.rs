@@ -71,6 +71,9 @@ pub enum Match {
     Conntrack(Negatable<CtStates>),
     /// `-m conntrack --ctstate` with more of the connection that it belongs to
     Connection(Connection),
+    /// `-m conntrack --ctstatus CONFIRMED`: of a connection that the kernel's table
+    /// has, answered or not
+    InTable,
     /// `-m helper --helper`: a connection that this helper expected
     ExpectedBy(ServiceName),
     /// `-m iprange`
@@ -226,7 +229,7 @@ impl Match {
             Match::Multiport(_) => &multiport::MULTIPORT,
             Match::Icmp(_) => &icmp::ICMP,
             Match::Icmpv6(_) => &icmp::ICMP6,
-            Match::Conntrack(_) | Match::Connection(_) => &conntrack::CONNTRACK,
+            Match::Conntrack(_) | Match::Connection(_) | Match::InTable => &conntrack::CONNTRACK,
             Match::ExpectedBy(_) => &helper::HELPER,
             Match::Addresses { .. } => &iprange::IPRANGE,
             Match::Mac(_) => &mac::MAC,
@@ -262,6 +265,7 @@ impl Match {
             Match::Icmpv6(kind) => icmp::print("--icmpv6-type", *kind),
             Match::Conntrack(states) => conntrack::print_states(*states),
             Match::Connection(connection) => conntrack::print(connection),
+            Match::InTable => conntrack::IN_TABLE.into(),
             Match::ExpectedBy(helper) => format!(" --helper {helper}"),
             Match::Addresses {
                 source,

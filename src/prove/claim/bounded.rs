@@ -7,19 +7,21 @@ use crate::prove::bound;
 use crate::prove::diagram::Set;
 use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, State};
+use crate::registry::port;
 
 impl Proof<'_> {
     /// Nothing that makes an entry in the kernel's table of connections gets through
     /// while a count of its zone's bound is exceeded. An answer of a DHCP server may
-    /// be no part of a connection, and is let in without; so are all who have no
+    /// be no part of a connection, and is let in without, at a rate; so are all who have no
     /// address yet, and one entry together.
     pub(super) fn bounded(&mut self) {
+        self.leases_limited();
         for (index, zone) in self.policy.indexed_zones() {
             if zone.bound.is_none() {
                 continue;
             }
             let here = self.intent().by(Field::In, Endpoint::Zone(index));
-            let within = bound::within(&mut self.space);
+            let past_it = bound::past(&mut self.space);
             let mut answer = ClaimResult::Holds;
             for way in [HookPath::Input, HookPath::Forward] {
                 let new = self.space.states(&[State::New]);
@@ -31,7 +33,7 @@ impl Proof<'_> {
                     IpFamily::V4 => self.space.equal(Field::Source, 0),
                     IpFamily::V6 => Set::EMPTY,
                 };
-                let past = self.space.all(&[opened, here, !nobody, !within]);
+                let past = self.space.all(&[opened, here, !nobody, past_it]);
                 let past = self
                     .space
                     .diagrams
@@ -47,6 +49,30 @@ impl Proof<'_> {
                 ),
                 answer,
             );
+        }
+    }
+
+    /// Each answer of a DHCP server that belongs to no connection is one of its own in
+    /// the kernel's table, from whatever address it is said to come.
+    fn leases_limited(&mut self) {
+        if self.space.family == IpFamily::V6 {
+            return;
+        }
+        for (index, zone) in self.policy.indexed_zones() {
+            let mut offered = self.policy.offers_udp(index, port::DHCP_CLIENT);
+            if !zone.dhcp || offered.next().is_some() {
+                continue;
+            }
+            let here = self.intent().by(Field::In, Endpoint::Zone(index));
+            let leases = self.intent().leases(HookPath::Input);
+            let accepted = self.accepted[HookPath::Input as usize].must;
+            let without_limit = self.space.all(&[accepted, here, leases]);
+            let answer = self.none(HookPath::Input, without_limit, without_limit);
+            let text = format!(
+                "answers of DHCP servers in {} are let in at a rate",
+                zone.name
+            );
+            self.claim(text, answer);
         }
     }
 }

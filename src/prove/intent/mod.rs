@@ -109,10 +109,16 @@ impl<'a, 's> Intent<'a, 's> {
         let new = self.space.states(&[State::New]);
         let mut opened = self.union(&sets);
         opened = self.space.and(opened, Bounds::exactly(new));
-        let more = [self.leases(way), self.neighbours(way), self.egress(way)];
+        let leases = self.leases(way);
+        let more = [leases, self.neighbours(way), self.egress(way)];
         let more = self.space.diagrams.union(&more);
-        let more = self.not_sent_on(more);
-        self.space.or(opened, Bounds::exactly(more))
+        let may = self.not_sent_on(more);
+        let must = match way {
+            // At a rate, so that they may pass and need not.
+            HookPath::Input => self.space.diagrams.minus(may, leases),
+            HookPath::Forward | HookPath::Output => may,
+        };
+        self.space.or(opened, Bounds { may, must })
     }
 
     /// The packets of these allow lines on a flow: those that arrive as they are, and those
