@@ -1,6 +1,6 @@
-//! Sources that nobody on the internet has, on external zones.
+//! Drops, on external zones, sources that no host on the internet can have.
 //!
-//! Looked for in new connections alone: what answers the router was asked by it.
+//! Only new connections are checked: answers were asked for by the router.
 
 use ipnet::IpNet;
 
@@ -11,7 +11,7 @@ use crate::policy::{Role, Zone, ZoneIndex};
 use crate::registry::special_purpose::{self, SpecialPurpose};
 
 impl Compiler<'_> {
-    /// The checks of each external zone, in INPUT and FORWARD.
+    /// Adds the checks of each external zone to INPUT and FORWARD.
     pub(super) fn bogons(&self, table: &mut Table) {
         for (index, zone) in self.policy.indexed_zones() {
             if zone.role != Role::External {
@@ -34,7 +34,7 @@ impl Compiler<'_> {
             IpFamily::V6 => special_purpose::IPV6,
         };
         let is_listed = |network: &IpNet| listed.iter().any(|row| row.network.contains(network));
-        // Behind another router the zone's own network is a private one.
+        // If the router is behind another router, the zone's own network is a private one.
         let mut rules: Vec<Rule> = Vec::new();
         let own = self.networks_of(zone).into_iter();
         for own in own.filter(is_listed) {
@@ -52,7 +52,7 @@ impl Compiler<'_> {
             private,
         } in listed
         {
-            // Which network DHCP will give is not known: it may be any of these.
+            // It is not known which network DHCP will assign: it may be any of these.
             if zone.dhcp && *private && self.family == IpFamily::V4 {
                 continue;
             }

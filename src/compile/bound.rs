@@ -1,12 +1,11 @@
-//! What lets a connection through, where the zone that opens it has a bound.
+//! Limits the connections that a zone with a bound can open.
 //!
-//! Owns one chain for each such zone, which INPUT and FORWARD share: connlimit
-//! counts for each rule by itself (net/netfilter/xt_connlimit.c). Lines lead there
-//! as their last step, so what is not allowed is not counted; it leaves no entry in
-//! the kernel's table either, since what is dropped is never confirmed. The rates
-//! come first: connlimit keeps each packet that it looks at until it next cleans
-//! up, a few of them at a time (CONNCOUNT_GC_MAX_NODES in
-//! net/netfilter/nf_conncount.c).
+//! Owns one chain for each such zone. INPUT and FORWARD share it, because connlimit counts
+//! separately for each rule (net/netfilter/xt_connlimit.c). Allow lines jump there as their
+//! last step, so only allowed connections are counted; one that is dropped there leaves no
+//! conntrack entry, since it is never confirmed. The rates are checked first: connlimit
+//! remembers each packet that it checks until it next cleans up, a few at a time
+//! (CONNCOUNT_GC_MAX_NODES in net/netfilter/nf_conncount.c).
 
 use std::net::Ipv4Addr;
 
@@ -20,7 +19,8 @@ use crate::policy::{Allow, Bound, Endpoint, Zone, ZoneIndex};
 use crate::registry::port;
 
 impl Compiler<'_> {
-    /// What the rule does that lets a connection of this end through.
+    /// The target of a rule that accepts a connection opened by this endpoint: ACCEPT, or
+    /// the chain of the zone's bound.
     pub(super) fn accepting(&self, table: &mut Table, from: Endpoint) -> Target {
         match self.bounded(from) {
             Some((index, bound)) => Target::Jump(self.bound_chain(table, index, bound)),
@@ -28,7 +28,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The same for a rule that packets of all of a line's flows come to.
+    /// The same for a rule that serves all flows of a line.
     pub(super) fn accepting_from_any(&self, table: &mut Table, allow: &Allow) -> Target {
         let ends = allow.flows.iter().map(|flow| flow.from);
         let (bounded, free): (Vec<Endpoint>, Vec<Endpoint>) =
@@ -42,7 +42,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The bound of an end, which the router has none of.
+    /// The bound of an endpoint; the router has none.
     fn bounded(&self, end: Endpoint) -> Option<(ZoneIndex, Bound)> {
         match end {
             Endpoint::Zone(index) => Some((index, self.policy.zone(index).bound?)),
@@ -50,7 +50,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// Lets through, or drops, and sends nothing back.
+    /// The chain that accepts packets within the bound and drops all others; none returns
+    /// from it.
     fn bound_chain(&self, table: &mut Table, index: ZoneIndex, bound: Bound) -> ChainName {
         let zone = self.policy.zone(index);
         let name = chain(format_args!("bound-{}", zone.name));
@@ -71,9 +72,9 @@ impl Compiler<'_> {
         name
     }
 
-    /// All who ask for an address do so from the same one (RFC 2131, 4.1) and have one
-    /// entry in the kernel's table together, since their packets are alike: who asks
-    /// too often would use up what the others may, and fills nothing.
+    /// Hosts that ask for an address all use the same source (RFC 2131, 4.1) and share one
+    /// conntrack entry, since their packets are alike. So these packets are not counted:
+    /// they cannot fill the table, and one host could use up the count of all others.
     fn without_own_count(&self, index: ZoneIndex) -> Vec<Rule> {
         let mut served = self.policy.offers_udp(index, port::DHCP_SERVER);
         if self.family == IpFamily::V6 || served.next().is_none() {
@@ -98,7 +99,7 @@ impl Compiler<'_> {
         name
     }
 
-    /// All that a connection of the zone has to meet, in this order.
+    /// What a connection of the zone must satisfy, in this order.
     fn within(&self, zone: &Zone, bound: Bound) -> [Match; 4] {
         let Bound {
             connections,

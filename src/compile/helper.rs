@@ -1,9 +1,9 @@
-//! Which connections get conntrack's FTP helper.
+//! Assigns conntrack's FTP helper to connections.
 //!
-//! Just those that the file names: given to all by itself, any packet to port 21
-//! could open ports (nf_conntrack_helper in
-//! Documentation/networking/nf_conntrack-sysctl.rst). What another line allows
-//! without the helper has its data connections by that line alone.
+//! Only connections that the file names get the helper. With automatic assignment any
+//! packet to port 21 could open ports (nf_conntrack_helper in
+//! Documentation/networking/nf_conntrack-sysctl.rst). For a connection that a line allows
+//! without the helper, data connections pass only if a line allows them.
 
 use ipnet::IpNet;
 
@@ -18,7 +18,7 @@ use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, Role, ZoneIndex};
 use crate::registry::special_purpose::LINK_LOCAL;
 
 impl Compiler<'_> {
-    /// A chain for each flow that has a line with the helper.
+    /// Adds a chain for each flow that has a line with the helper.
     pub(super) fn helpers(&self, table: &mut Table, names: &mut ChainNames) {
         let Ok(ftp) = ServiceName::try_from("ftp") else {
             return;
@@ -43,7 +43,8 @@ impl Compiler<'_> {
                 }
                 (Endpoint::Router, Endpoint::Router) => continue,
             };
-            // First, since the first CT target that a packet meets holds.
+            // Placed first, since the first CT target that a packet meets is the one that
+            // counts.
             if let Some((mut on_link, zone)) = self.on_link(flow, &jump) {
                 let name = chain(format_args!("helper-{number}-link"));
                 on_link.target = Some(Target::Jump(name.clone()));
@@ -75,7 +76,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// The packets of a jump that are link-local: to and from the router alone.
+    /// The part of a jump's packets that is link-local; these only go to or come from the
+    /// router.
     fn on_link(&self, flow: Flow, jump: &Rule) -> Option<(Rule, ZoneIndex)> {
         let link_local = Some(Negatable::is(IpNet::V6(LINK_LOCAL)));
         let mut rule = jump.clone();
@@ -92,8 +94,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// The chain of a flow's lines; whether there is anything in it, since a line may
-    /// be of the other family alone.
+    /// The chain for a flow's lines, and whether it has any rules: a line may be for the
+    /// other family only.
     fn helper_chain(
         &self,
         table: &mut Table,
@@ -126,8 +128,8 @@ impl Compiler<'_> {
         true
     }
 
-    /// Destinations that are not the flow's, where those that are cannot be
-    /// listed: an external zone's.
+    /// Destinations that do not belong to the flow, if those that do cannot be listed: for
+    /// an external zone.
     fn elsewhere(&self, flow: Flow) -> Vec<IpNet> {
         match flow.to {
             Endpoint::Zone(to) if self.policy.zone(to).role == Role::External => self.not_in(to),
@@ -165,7 +167,7 @@ impl Compiler<'_> {
         placed
     }
 
-    /// Connections that a forward sends on come to the router's own address.
+    /// Connections that a forward redirects arrive at the router's own address.
     fn forwarded(&self, flow: Flow, allow: &Allow, target: &Target) -> Vec<Placed> {
         let helps = |forward: &Forward| {
             let port = PortRange::port(forward.to_port);
@@ -196,10 +198,10 @@ impl Compiler<'_> {
         placed
     }
 
-    /// Where a flow goes; None is anywhere.
+    /// The destinations of a flow; None means any.
     fn of_flow(&self, flow: Flow) -> Vec<Option<IpNet>> {
         let networks: Vec<IpNet> = match flow.to {
-            // One that comes by DHCP is not known here.
+            // An address assigned by DHCP is not known here.
             Endpoint::Router if self.policy.zones.iter().any(|zone| zone.dhcp) => Vec::new(),
             Endpoint::Router => {
                 let own = self.policy.zones.iter().flat_map(|zone| zone.own());

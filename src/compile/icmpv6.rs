@@ -1,17 +1,17 @@
-//! Lets through the ICMPv6 that IPv6 cannot live without.
+//! Accepts the ICMPv6 messages that IPv6 needs to work.
 
 use super::{Direction, chain, purpose};
 use crate::field::IcmpType;
 use crate::netfilter::{Match, Negatable, Protocol, Rule, Table, Target};
 use crate::registry::icmpv6::NEIGHBOURS;
 
-/// Lets them in, and out where the router may not send just anything.
+/// Accepts them on input and, if the router may not send everything, on output.
 pub(super) fn neighbours(table: &mut Table) {
     let neighbours = chain("neighbours");
     for direction in [Direction::Input, Direction::Output] {
         let jump = Rule::new(Target::Jump(neighbours.clone())).of(Protocol::Icmpv6);
-        // Before INVALID and right after the loopback: conntrack leaves them
-        // untracked, and without them there is no link.
+        // Right after the loopback and before INVALID: conntrack does not track these
+        // messages, and no link works without them.
         table.rules_mut(&direction.chain()).insert(1, jump);
     }
     let rules = NEIGHBOURS.iter().map(|message| {

@@ -1,4 +1,4 @@
-//! One allow line -> its rules, each with the prefix that it is for.
+//! Compiles one allow line into rules, each with the prefix that it is for.
 
 use std::net::Ipv4Addr;
 
@@ -15,17 +15,17 @@ use crate::netfilter::{
 use crate::policy::{Addresses, Allow, Endpoint, Flow, RulePurpose, Service};
 use crate::registry::group;
 
-/// Some of what an allow line opens.
+/// A part of what an allow line opens.
 struct Way {
     destinations: Vec<Option<IpNet>>,
     service: Service,
-    /// What its rules ask for besides.
+    /// Further conditions of its rules.
     asks: Vec<Match>,
 }
 
 impl Compiler<'_> {
-    /// The rules of an allow line on one of its flows. What they need of chains of
-    /// their own is put into the table.
+    /// The rules of an allow line on one of its flows. Chains that they need are added to
+    /// the table.
     pub(super) fn line(
         &self,
         table: &mut Table,
@@ -62,12 +62,13 @@ impl Compiler<'_> {
         }
         let sources = self.prefixes(&allow.sources);
         let mut placed = from_sources(table, names, &allow.label, sources, placed);
-        // From 0.0.0.0 asks anybody: whose line it is tells the hardware address, so
-        // that nobody else uses up what the line allows.
+        // Any host may send from 0.0.0.0. The hardware address shows whose line it is, so
+        // that no other host uses up the line's limits.
         if let Some(mac) = self.policy.mac_without_address(allow) {
             let unspecified = Some(host(Ipv4Addr::UNSPECIFIED));
             for placed in placed.iter_mut().filter(|it| it.source == unspecified) {
-                // Before a limit, which counts what meets all above it.
+                // It goes before a limit, which counts every packet that satisfies the
+                // matches before it.
                 let matches = &mut placed.rule.matches;
                 matches.insert(0, Match::Mac(Negatable::is(mac)));
             }
@@ -75,7 +76,7 @@ impl Compiler<'_> {
         placed
     }
 
-    /// What an allow line opens on a flow, and where.
+    /// What an allow line opens on a flow, by destination.
     fn ways(&self, flow: Flow, allow: &Allow) -> Vec<Way> {
         let mut ways = Vec::new();
         let to_router = flow.to == Endpoint::Router && allow.destinations == Addresses::Any;
@@ -107,7 +108,8 @@ impl Compiler<'_> {
         ways
     }
 
-    /// A line to the router whose service is asked at a group, or by broadcast.
+    /// For a line to the router: the multicast or broadcast addresses at which its service
+    /// is asked for.
     fn at_groups(&self, allow: &Allow) -> Vec<Way> {
         let mut ways = Vec::new();
         for service in &allow.services {
@@ -136,7 +138,7 @@ impl Compiler<'_> {
         ways
     }
 
-    /// The family's own of some addresses; a None in it is any.
+    /// The networks that are of this family; None among them means any address.
     pub(super) fn prefixes(&self, addresses: &Addresses) -> Vec<Option<IpNet>> {
         match addresses {
             Addresses::Any => vec![None],
@@ -147,8 +149,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// How much of it: connections open and connections new, per source. The
-    /// rate comes last, so that only what passes otherwise uses it up.
+    /// The line's limits on open and on new connections, per source. The rate comes last,
+    /// so that only packets that satisfy everything else use it up.
     fn limits(&self, allow: &Allow) -> Vec<Match> {
         let mut limits = Vec::new();
         limits.extend(allow.connections.map(|most| Match::OpenConnections {
@@ -156,9 +158,9 @@ impl Compiler<'_> {
             of: CountedTogether::Source(self.family),
         }));
         limits.extend(allow.limit.map(|rate| {
-            // The kernel finds a hashlimit table by its name alone and then
-            // keeps its old settings (htable_find_get in
-            // net/netfilter/xt_hashlimit.c), so a new rate needs a new name.
+            // The kernel finds a hashlimit table by its name alone and then keeps its old
+            // settings (htable_find_get in net/netfilter/xt_hashlimit.c), so a new rate
+            // needs a new name.
             Match::HashlimitPerSource {
                 rate,
                 name: chain(format_args!("line-{}-{}", allow.label, rate.short())),
@@ -167,16 +169,16 @@ impl Compiler<'_> {
         limits
     }
 
-    /// The chain that counts each source's attempts and open connections: one for
-    /// all rules of the line, since connlimit counts for each rule by itself
-    /// (net/netfilter/xt_connlimit.c). Who tried too often goes back, to what
-    /// other lines may allow.
+    /// The chain that counts each source's attempts and open connections. All rules of the
+    /// line share it, since connlimit counts separately for each rule
+    /// (net/netfilter/xt_connlimit.c). Sources over the limit return, because another line
+    /// may still allow them.
     fn counting_chain(&self, table: &mut Table, allow: &Allow) -> Option<ChainName> {
         let what = match (allow.block_after, allow.connections, self.family) {
             (None, None, _) => return None,
             (None, Some(_), _) => "count",
-            // Both families' lists have one space of names, and the mask of the
-            // first that is made (recent_mt_check in net/netfilter/xt_recent.c).
+            // The lists of both families share one namespace, and the mask of the list that
+            // is made first (recent_mt_check in net/netfilter/xt_recent.c).
             (Some(_), _, IpFamily::V4) => "block",
             (Some(_), _, IpFamily::V6) => "block6",
         };
@@ -213,9 +215,9 @@ impl Compiler<'_> {
     }
 }
 
-/// Rules for wherever a line leads to -> the same for each of its sources. Where
-/// there are many of both, the sources share one chain of them: the rules are as
-/// many as addresses are written, and never one for each pair.
+/// Restricts rules for destinations to each of the line's sources. If there are many of
+/// both, the sources share one chain with the rules, so that the number of rules is the sum
+/// of sources and destinations and never their product.
 pub(super) fn from_sources(
     table: &mut Table,
     names: &mut ChainNames,
@@ -245,7 +247,7 @@ pub(super) fn from_sources(
     placed
 }
 
-/// The line's place, the camera that it is for, and what it does.
+/// The rule's comment: the line's place, the camera that it is for, and what the rule does.
 pub(super) fn comment(allow: &Allow, what: &str) -> Option<Match> {
     let what = match &allow.camera {
         Some(camera) => format!("{camera} {what}"),

@@ -1,11 +1,10 @@
-//! Policy -> rulesets, total: every policy has its rules.
+//! Compiles a policy into rulesets. This cannot fail: every policy has its rules.
 //!
-//! Owns the order of the rules. In raw, one chain per zone drops sources that
-//! cannot be, before conntrack sees them and so before ESTABLISHED could let
-//! them through. In filter: loopback, ESTABLISHED (a running stream goes no
-//! further), RELATED, INVALID, sources that nobody on the internet has,
-//! then one jump per zone or pair of zones to a chain of its own. What is left
-//! meets the policy, DROP.
+//! Owns the order of the rules. In raw, one chain per zone drops impossible sources; that
+//! is before conntrack, so that ESTABLISHED cannot let them through. In filter: loopback,
+//! ESTABLISHED (where a running stream ends), RELATED, INVALID, sources that no host on the
+//! internet can have, then one jump per zone or pair of zones to a chain of its own. All
+//! other packets get the chain policy, DROP.
 
 mod bogon;
 mod bound;
@@ -62,9 +61,10 @@ fn loopback_alone() -> Ruleset {
     ruleset
 }
 
-/// Before the kernel looks for a route: what it finds none for it answers, and to a
-/// packet with the router's own address as its source, by the loopback
-/// (ip6_pkt_discard in net/ipv6/route.c). The answer quotes what the sender likes.
+/// Drops everything but the loopback before the kernel looks for a route. The kernel
+/// answers packets for which it finds none, and to a packet with the router's own address
+/// as its source it does so over the loopback (ip6_pkt_discard in net/ipv6/route.c). The
+/// sender chooses what that answer quotes.
 fn loopback_alone_comes_in() -> Table {
     let mut table = Table::untouched(TableName::Raw);
     let mut rule = Rule::new(Target::Drop).matching(purpose("IPv6 from outside"));
@@ -103,11 +103,11 @@ impl Direction {
     }
 }
 
-/// One family's rules in the making.
+/// Builds the rules of one family.
 struct Compiler<'a> {
     policy: &'a policy::Policy,
     family: IpFamily,
-    /// Those of filter, made for the trees.
+    /// The names of filter's tree chains.
     names: ChainNames,
 }
 
@@ -133,7 +133,7 @@ impl<'a> Compiler<'a> {
         ruleset
     }
 
-    /// The networks whose sources a zone can have.
+    /// The networks whose addresses a zone's hosts can have.
     fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
         match self.family {
             IpFamily::V4 => {
@@ -147,7 +147,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Whether an address or network is of the family that is being made.
+    /// Whether an address or network is of the family being compiled.
     fn is_ours(&self, network: &IpNet) -> bool {
         matches!(
             (self.family, network),
@@ -219,7 +219,7 @@ impl<'a> Compiler<'a> {
         table
     }
 
-    /// The jump to a flow's chain and the chain.
+    /// Adds a flow's chain, and the jump to it.
     fn add_flow(&mut self, table: &mut Table, flow: Flow) {
         let policy = self.policy;
         let name = |endpoint: Endpoint| match endpoint {
@@ -242,11 +242,11 @@ impl<'a> Compiler<'a> {
                 rule.out_interface = interface(&policy.zone(to).interface);
                 (Direction::Output, rule)
             }
-            // The loopback is open; resolve makes no such flow.
+            // Loopback traffic is always accepted; `resolve` makes no such flow.
             (Endpoint::Router, Endpoint::Router) => return,
         };
         table.rules_mut(&direction.chain()).push(jump);
-        // It is there even where no line of this family is in it.
+        // The chain exists even if no line of this family adds a rule to it.
         table.rules_mut(&allowed);
         let mut lines = Vec::new();
         let mut names = std::mem::take(&mut self.names);
@@ -261,7 +261,7 @@ impl<'a> Compiler<'a> {
         Rule::new(Target::Log(prefix.clone())).matching(Match::Limit(self.policy.log.rate))
     }
 
-    /// Logs and drops, with the reason as comment.
+    /// Two rules that log and drop, with the reason as their comment.
     fn refusal(&self, prefix: &LogPrefix, why: &str) -> [Rule; 2] {
         let drop = Rule::new(Target::Drop).matching(purpose(why));
         [self.limited_log(prefix), drop]
@@ -271,12 +271,12 @@ impl<'a> Compiler<'a> {
 const DHCP_SERVER: PortRange = PortRange::port(port::DHCP_SERVER);
 const DHCP_CLIENT: PortRange = PortRange::port(port::DHCP_CLIENT);
 
-/// How often a DHCP server is heard that conntrack knows nothing of: whoever sends so,
-/// from any address, makes a connection of each in the kernel's table.
+/// How many packets a second a DHCP client accepts that belong to no known connection:
+/// whoever sends them, from any address, makes an entry of each in the conntrack table.
 const LEASES: Option<Rate> = Rate::new(10, Unit::Second);
 
-/// What a DHCP client on the router sends, and the answers it gets: those may
-/// be broadcast, which conntrack takes for no answer.
+/// Accepts what a DHCP client on the router sends, and the answers: these may be broadcast,
+/// and then conntrack does not assign them to the request.
 fn dhcp_client(table: &mut Table, zone: &Zone) {
     let between = |source, destination, limit: Option<Rate>| {
         let mut rule = Rule::new(Target::Accept)
@@ -297,7 +297,7 @@ fn dhcp_client(table: &mut Table, zone: &Zone) {
     table.rules_mut(&Direction::Output.chain()).push(question);
 }
 
-/// Each flow that some line allows, once, in the order of the file.
+/// Every flow that an allow line has, once, in the order of the file.
 fn flows(policy: &policy::Policy) -> Vec<Flow> {
     let mut flows: Vec<Flow> = Vec::new();
     for flow in policy.allows.iter().flat_map(|allow| &allow.flows) {
@@ -308,8 +308,8 @@ fn flows(policy: &policy::Policy) -> Vec<Flow> {
     flows
 }
 
-/// One rule's protocol and matches per protocol of the service, or more where
-/// it has more ports than a multiport match takes.
+/// The protocol and matches of each rule for a service: one rule per protocol, or several
+/// if it has more ports than one multiport match takes.
 fn service_matches(service: &Service, family: IpFamily) -> Vec<(Protocol, Vec<Match>)> {
     let mut matches = Vec::new();
     for ports in port_groups(&service.tcp) {
@@ -354,7 +354,7 @@ fn several(ports: Vec<PortRange>, side: PortSide) -> Match {
     Match::Multiport(Negatable::is(Multiport { side, ports }))
 }
 
-/// Ports in groups that one multiport match takes.
+/// Ports in groups that fit into one multiport match.
 fn port_groups(ports: &[PortRange]) -> Vec<Vec<PortRange>> {
     let mut groups: Vec<Vec<PortRange>> = Vec::new();
     let mut room = 0;
@@ -402,8 +402,8 @@ fn zone_comment(zone: &Zone) -> Match {
     }
 }
 
-// The names below are made of words that are written here and of zone names,
-// which are short enough by construction; `tests::longest_names` holds them to it.
+// The names below consist of literals and of zone names, whose length is limited so that
+// every name is short enough; `tests::longest_names` checks this.
 
 #[allow(clippy::expect_used)]
 fn chain(name: impl fmt::Display) -> ChainName {
@@ -428,7 +428,7 @@ mod tests {
         chain(format_args!("reserved-{zone}"));
         chain(format_args!("own-errors-{zone}"));
         chain(format_args!("bound-{zone}-10000s"));
-        // As many lines that say the same as fit into 1 MiB.
+        // As many similar lines as fit into 1 MiB.
         let label = "0123456789_35000";
         chain(format_args!("line-{label}-10000h"));
         chain(format_args!("block6-{label}"));

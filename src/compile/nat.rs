@@ -1,6 +1,6 @@
-//! Tables nat and mangle: masquerade, SNAT, port forwards, the transparent proxy.
+//! Tables nat and mangle: masquerade, SNAT, port forwards and the transparent proxy.
 //!
-//! IPv4 alone: what IPv6 has addresses enough for is not rewritten.
+//! For IPv4 only: IPv6 has enough addresses, and nothing is rewritten.
 
 use ipnet::IpNet;
 
@@ -11,7 +11,7 @@ use crate::netfilter::{Match, Negatable, PortSide, Protocol, Rule, Table, TableN
 use crate::policy::{Forward, Origin, Proxy, ProxyWay, RulePurpose, ZoneIndex};
 
 impl Compiler<'_> {
-    /// None where nothing is rewritten.
+    /// Table nat; None if nothing is rewritten.
     pub(super) fn nat(&self) -> Option<Table> {
         let policy = self.policy;
         let here = |proxy: &&Proxy| matches!(proxy.way, ProxyWay::Here(_));
@@ -45,7 +45,7 @@ impl Compiler<'_> {
         Some(table)
     }
 
-    /// None where nothing is marked.
+    /// Table mangle; None if nothing is marked.
     pub(super) fn mangle(&self) -> Option<Table> {
         let mut table = Table::untouched(TableName::Mangle);
         let mut number = 0;
@@ -77,8 +77,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// The router's own addresses that a forward is of; any, where they are not
-    /// known because they come by DHCP.
+    /// The router's own addresses that a forward applies to; None among them means any, if
+    /// DHCP assigns them and they are not known.
     pub(super) fn forwarded_from(&self, forward: &Forward) -> Vec<Option<IpNet>> {
         let zone = self.policy.zone(forward.from);
         let own = zone.addresses.iter().map(|own| Some(host(own.addr())));
@@ -110,9 +110,9 @@ impl Compiler<'_> {
             .collect()
     }
 
-    /// Connections to the zone in question alone: what goes to the router or to
-    /// another zone goes its way. By which interface a packet leaves is not
-    /// known in PREROUTING, so the other networks are told by their addresses.
+    /// Redirects connections to the given zone only, and none to the router or another
+    /// zone. The outgoing interface is not known in PREROUTING, so other networks are
+    /// excluded by address.
     fn to_proxy(&self, table: &mut Table, number: usize, proxy: &Proxy, target: Target) {
         let name: ChainName = chain(format_args!("proxy-{number}"));
         for ports in port_groups(&proxy.ports) {
@@ -132,7 +132,7 @@ impl Compiler<'_> {
             table.rules_mut(&name).push(rule);
         }
         let rule = with_comment(Rule::new(target), &proxy.origin, "proxy");
-        // The extension that redirects or marks wants no protocol, but ports do.
+        // The extension itself needs no protocol, but its ports do.
         table.rules_mut(&name).push(rule.of(Protocol::Tcp));
     }
 }

@@ -1,9 +1,9 @@
-//! Which ports of an allow line are there for a forward or a proxy alone.
+//! Finds the ports of an allow line that only redirected packets may reach.
 //!
-//! A line that names the host of a forward lets in to the forwarded port what came
-//! by the forward, and not who asks the host itself; the same for the port of a
-//! proxy on the router. A line that names a network, or no address, is for more
-//! than the forward and stays as it is.
+//! A line that names the host of a forward allows, on the forwarded port, only connections
+//! that the forward redirected, and none made to the host directly. The same holds for the
+//! port of a proxy on the router. A line with a network, or without an address, is about
+//! more than the forward and is left as it is.
 
 use ipnet::IpNet;
 
@@ -13,7 +13,7 @@ use crate::field::PortRange;
 use crate::netfilter::Protocol;
 use crate::policy::{Allow, Endpoint, Flow, Forward, Proxy, ProxyWay, Service};
 
-/// Ports to which packets come by a forward or a proxy alone.
+/// Ports that packets may reach only through a forward or a proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Redirected {
     tcp: Vec<u16>,
@@ -33,7 +33,7 @@ impl Redirected {
         }
     }
 
-    /// Services without these ports, those that are left with something.
+    /// The services without these ports; services that become empty are left out.
     pub(super) fn left_of(&self, services: &[Service]) -> Vec<Service> {
         let left = |ranges: &[PortRange], ports: &[u16]| {
             let mut left = ranges.to_vec();
@@ -56,7 +56,7 @@ impl Redirected {
         services.filter(opens_something).collect()
     }
 
-    /// Just these ports of services.
+    /// The services with only these ports.
     pub(super) fn part_of(&self, services: &[Service]) -> Vec<Service> {
         if !self.comes {
             return Vec::new();
@@ -82,8 +82,8 @@ fn opens_something(service: &Service) -> bool {
 }
 
 impl Compiler<'_> {
-    /// The destinations of a line, those together to which the same ports come by
-    /// a forward or a proxy alone.
+    /// The destinations of a line, grouped by the ports that only redirected packets may
+    /// reach.
     pub(super) fn by_redirected(
         &self,
         flow: Flow,

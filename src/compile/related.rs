@@ -1,23 +1,22 @@
-//! What belongs to a connection that is open, without being part of it: ICMP
-//! errors about it, the router's own answers, and what a helper expects.
+//! Accepts packets that belong to a connection without being part of it: ICMP errors about
+//! it, the router's own answers, and what a helper expects.
 //!
-//! ESTABLISHED is one rule, so that a running stream costs the same whatever the
-//! policy's size. It suffices, since table raw holds each packet's source against
-//! its interface, a new policy ends the connections that it forbids, and what
-//! belongs to an interface that went follows no other route.
+//! ESTABLISHED is one rule, so that a running stream costs the same whatever the size of
+//! the policy. This is sound because table raw checks each packet's source against its
+//! interface, because a new policy ends the connections that it forbids, and because
+//! traffic of an interface that went away has no other route to follow.
 //!
-//! RELATED is not like it. An ICMP error carries bytes of its sender's choice, and
-//! the kernel asks whether it is sent to the sender of the packet that it quotes,
-//! not who sends it (nf_conntrack_inet_error in
-//! net/netfilter/nf_conntrack_proto_icmp.c): whoever can name a connection could
-//! send through it. Here an error passes only from where the packets of its
-//! direction come from: in the direction in which the connection was opened the
-//! source of the original tuple must be reached by the interface that the error
-//! came in by, in the other the source of the reply tuple. Those are the addresses
-//! on the wire beyond the router, whatever NAT does between: the conntrack match
-//! reads the tuples, which no rewriting changes. Several ends in one match are
-//! ANDed (conntrack_mt in net/netfilter/xt_conntrack.c), so each end and network
-//! has a rule of its own, in a chain for each zone.
+//! RELATED needs more. An ICMP error carries bytes that its sender chose, and the kernel
+//! checks that it goes to the sender of the packet that it quotes, but not who sends it
+//! (nf_conntrack_inet_error in net/netfilter/nf_conntrack_proto_icmp.c): anyone who can
+//! name a connection could send data through it. So an error may pass only from where the
+//! packets of its direction come from: in the original direction the source of the original
+//! tuple must be behind the interface that the error came in by, in the reply direction the
+//! source of the reply tuple. These are the addresses on the wire outside the router,
+//! whatever NAT does in between: the conntrack match reads the tuples, which NAT does not
+//! change. Several addresses in one match are ANDed (conntrack_mt in
+//! net/netfilter/xt_conntrack.c), so each end and network has a rule of its own, in a chain
+//! for each zone.
 
 use std::collections::BTreeSet;
 
@@ -37,23 +36,23 @@ use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
 use crate::registry::icmp_error::errors;
 use crate::registry::special_purpose::LINK_LOCAL;
 
-/// How many errors and resets of its own the router sends into a zone at the
-/// most, beside the kernel's own limits (icmp_ratelimit, icmp_msgs_per_sec).
+/// The most errors and resets that the router itself sends into a zone, in addition to the
+/// kernel's own limits (icmp_ratelimit, icmp_msgs_per_sec).
 const OWN_ERRORS: Option<Rate> = Rate::new(100, Unit::Second);
 
 /// The addresses that an interface leads to.
 enum Reached {
-    /// These, but for the router's own.
+    /// These networks, without the router's own addresses.
     Networks {
         networks: Vec<IpNet>,
         own: Vec<IpNet>,
     },
-    /// All but these: by the default route.
+    /// All but these networks: the interface has the default route.
     AllBut(Vec<IpNet>),
 }
 
 impl Compiler<'_> {
-    /// The rules of one direction, up to INVALID.
+    /// Adds one direction's rules, up to INVALID.
     pub(super) fn established(&self, table: &mut Table, direction: Direction) {
         let state = |states| Match::Conntrack(Negatable::is(states));
         let rules = table.rules_mut(&direction.chain());
@@ -68,15 +67,15 @@ impl Compiler<'_> {
         }
         let related = chain(match direction {
             Direction::Input | Direction::Forward => "related",
-            // The kernel's errors belong to the connection of the packet that they
-            // answer, even if that was not let through (icmp_glue_bits in
-            // net/ipv4/icmp.c, nf_send_reset in net/ipv4/netfilter/nf_reject_ipv4.c).
+            // The kernel's errors belong to the connection of the packet that they answer,
+            // even if that packet was dropped (icmp_glue_bits in net/ipv4/icmp.c,
+            // nf_send_reset in net/ipv4/netfilter/nf_reject_ipv4.c).
             Direction::Output => "own-errors",
         });
         rules.push(Rule::new(Target::Jump(related)).matching(state(CtStates::RELATED)));
     }
 
-    /// The chains that those rules jump to.
+    /// Adds the chains that these rules jump to.
     pub(super) fn related(&mut self, table: &mut Table) {
         self.expected(table);
         let related = chain("related");
@@ -134,13 +133,13 @@ impl Compiler<'_> {
         let others = others.filter(|other| other.name != zone.name);
         let others = others.flat_map(|other| self.networks_of(other));
         let mut elsewhere: Vec<IpNet> = own.into_iter().chain(others).collect();
-        // It is on every link, and behind none.
+        // The link-local network is on every link, and behind no interface in particular.
         elsewhere.extend(ipv6.then_some(IpNet::V6(LINK_LOCAL)));
         Reached::AllBut(elsewhere)
     }
 
-    /// Errors about connections with an end that is reached by this zone's
-    /// interface, from any router on the way.
+    /// Errors about connections with an end behind this zone's interface; any router on the
+    /// path may send them.
     fn errors_by(&self, zone: &Zone) -> Vec<Rule> {
         let both = |target: &Target, network: IpNet, what: &str| {
             [CtDirection::Original, CtDirection::Reply].map(|direction| {
@@ -173,10 +172,10 @@ impl Compiler<'_> {
         rules
     }
 
-    /// A camera tells of its own connections alone: each host that a line names,
-    /// or a listed camera that a line is for, in the direction of that line. That
-    /// a packet's source is an end of its connection no match can ask in general,
-    /// so errors from other hosts of a camera zone do not pass.
+    /// Errors from cameras, only about their own connections: those of each host that a
+    /// line names, and of each listed camera that a line is for, in the direction of that
+    /// line. No match can ask in general whether a packet's source is an end of its
+    /// connection, so errors from other hosts of a camera zone do not pass.
     fn errors_of_cameras(&self, index: ZoneIndex, zone: &Zone) -> Vec<Placed> {
         let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
         let mut placed = Vec::new();
@@ -231,10 +230,10 @@ impl Compiler<'_> {
         hosts
     }
 
-    /// The kernel's own errors, and what REJECT sends, go back into the zone that
-    /// the packet which they answer came from. To its sender, since the kernel
-    /// sends them to the source of that packet (icmp_send, nf_send_reset), and
-    /// table raw let no other source in. Nothing else RELATED leaves the router.
+    /// The kernel's own errors, and what REJECT sends, may go back into the zone that the
+    /// packet which they answer came from. They go to its sender, since the kernel
+    /// addresses them to the source of that packet (icmp_send, nf_send_reset), and table
+    /// raw let no other source in. No other RELATED packet leaves the router.
     fn own_errors(&mut self, table: &mut Table) {
         let own = chain("own-errors");
         let back = chain("own-errors-to");
@@ -284,8 +283,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// The flows on which lines with the helper let its data connections be, and
-    /// whether from who opened the line's own connection (passive FTP) or to them
+    /// The flows with lines that use the FTP helper, and the direction of the data
+    /// connections: from the host that opened the control connection (passive FTP) or to it
     /// (active).
     fn helped_flows(&self) -> Vec<(Flow, &Allow, CtDirection)> {
         let mut all = Vec::new();
@@ -306,7 +305,7 @@ impl Compiler<'_> {
         ways.any(|way| way == Some(direction))
     }
 
-    /// What a helper expects passes between the ends of the line that has it.
+    /// Accepts what a helper expects between the two ends of the line that uses it.
     fn expected(&mut self, table: &mut Table) {
         let mut placed: Vec<(Direction, Placed)> = Vec::new();
         let mut names = std::mem::take(&mut self.names);
@@ -359,8 +358,8 @@ impl Compiler<'_> {
     }
 }
 
-/// Packets of a connection in this direction whose other end, where they come
-/// from, is in a network.
+/// Matches packets of a connection in this direction whose sender, as a connection's end,
+/// is in a network.
 fn about(direction: CtDirection, network: Option<IpNet>) -> Match {
     let end = match direction {
         CtDirection::Original => TupleAddress::OriginalSource,
@@ -374,9 +373,9 @@ fn about(direction: CtDirection, network: Option<IpNet>) -> Match {
     })
 }
 
-/// The first packet of a connection that the FTP helper expected: of TCP alone,
-/// and the helper's own (helper_mt in net/netfilter/xt_helper.c looks at the
-/// connection that expected it).
+/// Matches the first packet of a connection that the FTP helper expected: only TCP, and
+/// only that helper (helper_mt in net/netfilter/xt_helper.c looks at the connection that
+/// expected it).
 fn helped(rule: Rule) -> Rule {
     let rule = rule
         .of(Protocol::Tcp)
@@ -400,7 +399,7 @@ fn expected_chain(direction: Direction) -> ChainName {
     })
 }
 
-/// Where a flow's packets in a direction are judged.
+/// The chain that decides about a flow's packets in a direction.
 fn hook(flow: Flow, way: CtDirection) -> Option<Direction> {
     let (from, to) = match way {
         CtDirection::Original => (flow.from, flow.to),

@@ -1,7 +1,8 @@
-//! Table raw: which sources each zone can have.
+//! Table raw: the sources that each zone can have.
 //!
-//! A camera with a hardware address has its address to itself: with another
-//! hardware address nobody uses it, and the camera uses no other.
+//! A camera with a hardware address owns its address: packets with its address and another
+//! hardware address are dropped, and so are packets with its hardware address and another
+//! address.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -28,8 +29,8 @@ impl Compiler<'_> {
         let mut table = Table::untouched(TableName::Raw);
         let mut names = ChainNames::default();
         let prerouting = chain("PREROUTING");
-        // First, since a camera's own packets end their way through raw below; what
-        // is dropped there has no connection that a helper could look at.
+        // Placed first, since a camera's own packets leave raw below. A packet that is
+        // dropped there has no connection for a helper.
         self.helpers(&mut table, &mut names);
         for (index, zone) in self.policy.indexed_zones() {
             let checks = chain(format_args!("source-{}", zone.name));
@@ -66,9 +67,9 @@ impl Compiler<'_> {
         table
     }
 
-    /// Who has a link-local address is another host on another link, and interfaces
-    /// with one hardware address, as VLANs have, give the router the same address on
-    /// both: what conntrack knows of one is nothing to the other.
+    /// The same link-local address is another host on another link, and interfaces with one
+    /// hardware address, such as VLANs, give the router the same link-local address on
+    /// each. So conntrack must keep the links' connections apart.
     fn link_of_its_own(&self, index: ZoneIndex) -> Option<Target> {
         (self.family == IpFamily::V6).then(|| Target::Conntrack {
             helper: None,
@@ -76,8 +77,9 @@ impl Compiler<'_> {
         })
     }
 
-    /// A zone's sources come by its interface and by none that the file does not name:
-    /// they would pass as part of the zone's connections. For IPv4 rp_filter says so.
+    /// Drops packets with a zone's sources that arrive by an interface that the file does
+    /// not name: they would pass as part of the zone's connections. For IPv4 rp_filter does
+    /// this.
     fn by_no_other_interface(&self) -> Vec<Rule> {
         let mut loopback = Rule::new(Target::Return).matching(purpose("loopback"));
         loopback.in_interface = Some(Negatable::is(Interface::Loopback));
@@ -93,8 +95,8 @@ impl Compiler<'_> {
         rules
     }
 
-    /// Any source may come from outside, but not our own addresses and not
-    /// another zone's.
+    /// Any source may come from outside, except for the router's own addresses and other
+    /// zones' networks.
     fn outside(&self, index: ZoneIndex, zone: &Zone) -> Vec<Rule> {
         let prefix = &self.policy.prefixes_of(index).spoofed;
         let own = zone.own().map(|own| IpNet::from(own.addr()));
@@ -124,7 +126,7 @@ impl Compiler<'_> {
         rules
     }
 
-    /// Lets through, to conntrack and filter, just the sources that a zone can have.
+    /// Lets only the sources that a zone can have go on to conntrack and filter.
     fn inside(
         &self,
         table: &mut Table,
@@ -135,15 +137,15 @@ impl Compiler<'_> {
     ) {
         let prefixes = self.policy.prefixes_of(index);
         if zone.known_only && self.family == IpFamily::V6 {
-            // No camera is known by an IPv6 address, and a link-local one is
-            // anybody's.
+            // Cameras are not listed by IPv6 address, and any host can have a link-local
+            // one.
             let refusal = self.refusal(&prefixes.unknown, "not a known camera");
             table.rules_mut(checks).extend(refusal);
             return;
         }
         if self.family == IpFamily::V6 {
-            // IPv4 takes no packet from its own address (fib_validate_source in
-            // net/ipv4/fib_frontend.c); IPv6 does.
+            // IPv4 drops packets from the router's own address by itself
+            // (fib_validate_source in net/ipv4/fib_frontend.c); IPv6 does not.
             for own in zone.own().filter(|own| self.is_ours(own)) {
                 let own = IpNet::from(own.addr());
                 let [mut log, mut drop] = self.refusal(&prefixes.spoofed, "spoofed source");
@@ -172,9 +174,9 @@ impl Compiler<'_> {
         place(table, &with_mac);
         let answers = self.proxy_answers(index);
         if !zone.known_only || !without.is_empty() || !answers.is_empty() {
-            // A camera's hardware address came with another address than its own:
-            // nobody's, that of a camera whose hardware address is not known, or
-            // that of a server for which a proxy answers.
+            // A camera's hardware address came with an address that is not its own: an
+            // unused one, that of a camera without a hardware address in the file, or that
+            // of a server for which a proxy answers.
             let macs = with_mac.iter().filter_map(|camera| camera.mac);
             table.rules_mut(checks).extend(macs.map(|mac| {
                 Rule::new(Target::Jump(spoofed.clone())).matching(Match::Mac(Negatable::is(mac)))
@@ -204,7 +206,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// What hosts send before they have an address.
+    /// Packets that hosts send before they have an address.
     fn without_address(&self, zone: ZoneIndex) -> Vec<Rule> {
         match self.family {
             IpFamily::V4
@@ -214,7 +216,7 @@ impl Compiler<'_> {
                     .next()
                     .is_some() =>
             {
-                // A client that has no address yet asks from 0.0.0.0 (RFC 2131, 4.1).
+                // A client without an address asks from 0.0.0.0 (RFC 2131, 4.1).
                 let mut rule = from(Ipv4Net::from(Ipv4Addr::UNSPECIFIED), Target::Return);
                 rule.destination =
                     Some(Negatable::is(IpNet::V4(Ipv4Net::from(Ipv4Addr::BROADCAST))));
@@ -243,9 +245,9 @@ impl Compiler<'_> {
         }
     }
 
-    /// A transparent proxy answers with the addresses of the servers that it
-    /// stands for. That these are answers is seen in filter, where conntrack
-    /// knows: [`Compiler::sources_of_new_connections`].
+    /// A transparent proxy answers with the addresses of the servers that it stands in for.
+    /// Whether a packet is an answer is checked in filter, after conntrack:
+    /// [`Compiler::sources_of_new_connections`].
     fn proxy_answers(&self, zone: ZoneIndex) -> Vec<Rule> {
         let mut rules = Vec::new();
         for proxy in &self.policy.proxies {
@@ -262,8 +264,8 @@ impl Compiler<'_> {
         rules
     }
 
-    /// Where raw lets a proxy's answers through, new connections must have a
-    /// source of the zone all the same.
+    /// Drops new connections with a source outside the zone, which raw lets through for a
+    /// proxy's answers.
     pub(super) fn sources_of_new_connections(&self, table: &mut Table) {
         for (index, zone) in self.policy.indexed_zones() {
             if self.proxy_answers(index).is_empty() {
@@ -288,7 +290,8 @@ impl Compiler<'_> {
     }
 }
 
-/// Duplicate address detection asks from :: (RFC 4862, 5.4.2), and always a group.
+/// Duplicate address detection is sent from :: (RFC 4862, 5.4.2), always to a multicast
+/// group.
 fn asks_for_an_address() -> Rule {
     let unspecified = Ipv6Net::from(Ipv6Addr::UNSPECIFIED);
     let mut asks = from(unspecified, Target::Return)
@@ -298,8 +301,8 @@ fn asks_for_an_address() -> Rule {
     asks
 }
 
-/// Who has the router's address says so when the kernel asks (RFC 4862, 5.4.4), and
-/// `status` tells it.
+/// A host that has the router's address says so when the kernel asks (RFC 4862, 5.4.4), and
+/// `status` reports it.
 fn claims_an_address(own: IpNet) -> Rule {
     let advertisement = IcmpType::by_number(NEIGHBOUR_ADVERTISEMENT);
     let mut claims = from(own, Target::Return)
@@ -310,9 +313,9 @@ fn claims_an_address(own: IpNet) -> Rule {
     claims
 }
 
-/// From a link-local address a host speaks on its link alone (RFC 4291, 2.5.6), and the
-/// router is there. Elsewhere it would be spoofed: the router's own as well, to which
-/// the kernel's answer comes by the loopback.
+/// From a link-local address a host may send only on its link (RFC 4291, 2.5.6), where the
+/// router is. Anything else is spoofed, also with the router's own address as its
+/// destination: the kernel's answer would go over the loopback.
 fn on_its_link(zone: &Zone) -> Vec<Rule> {
     let own = zone.own().map(|own| IpNet::from(own.addr()));
     let own = own.filter(|own| matches!(own, IpNet::V6(_)));
@@ -325,15 +328,14 @@ fn on_its_link(zone: &Zone) -> Vec<Rule> {
     rules.collect()
 }
 
-/// The camera with its own hardware address passes; its address with another
-/// one does not.
+/// Accepts a camera's address with its own hardware address, and drops it with any other.
 fn camera_checks(camera: &Camera, spoofed: &ChainName) -> Vec<Placed> {
     let placed = |rule| Placed {
         source: Some(host(camera.address)),
         destination: None,
         rule,
     };
-    // RETURN would end no more than a chain of the tree.
+    // RETURN would only leave a chain of the tree.
     let mut passes = Rule::new(Target::Accept);
     passes
         .matches

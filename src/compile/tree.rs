@@ -1,8 +1,8 @@
-//! Rules for many addresses -> a tree of chains by prefix, so that a packet
-//! meets a few comparisons for each two bits in which they differ, and not all
-//! the addresses one after another.
+//! Arranges rules for many addresses as a tree of chains by prefix: a packet then meets a
+//! few comparisons for every two bits in which the addresses differ, and not all addresses
+//! one after another.
 //!
-//! All rules here let through or give back, so their order does not matter.
+//! All rules placed here accept or return, so their order does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,13 @@ use ipnet::IpNet;
 use crate::name::ChainName;
 use crate::netfilter::{Negatable, Rule, Table, Target};
 
-/// So many prefixes are still compared one after another.
+/// Up to this many prefixes are compared one after another.
 pub(super) const FEW: usize = 4;
 
 /// How many bits one level of the tree looks at.
 const BITS: u8 = 2;
 
-/// A rule and the prefixes that it is for; None is any.
+/// A rule and the source and destination prefixes that it is for; None means any.
 #[derive(Clone)]
 pub struct Placed {
     pub source: Option<IpNet>,
@@ -25,14 +25,14 @@ pub struct Placed {
     pub rule: Rule,
 }
 
-/// The names of one table's tree chains, each given once.
+/// The names of the tree chains in one table; each is unique.
 #[derive(Default)]
 pub struct ChainNames {
     taken: BTreeSet<String>,
 }
 
 impl ChainNames {
-    /// A name that says which packets get there.
+    /// A new name that says which packets the chain is for.
     fn next(&mut self, axis: Axis, prefix: IpNet) -> ChainName {
         let word = match axis {
             Axis::Source => "from",
@@ -43,13 +43,13 @@ impl ChainNames {
         self.unused(&base, word)
     }
 
-    /// A name for what all sources of an allow line share, on one of its flows.
+    /// A name for the chain that all sources of an allow line share, on one of its flows.
     pub fn of_line(&mut self, label: &str) -> ChainName {
         self.unused(&format!("to-{label}"), "to")
     }
 
-    /// The base, or the first of it that is not taken and a chain may be called; else
-    /// the first of the word.
+    /// The base if it is free and valid as a chain name, or the base with the first free
+    /// number; otherwise the same with the word.
     fn unused(&mut self, base: &str, word: &str) -> ChainName {
         let numbered = (2..).map(|number| format!("{base}.{number}"));
         let counted = (1..).map(|number| format!("{word}-{number}"));
@@ -90,7 +90,7 @@ impl Axis {
     }
 }
 
-/// Puts rules at the end of a chain, those for any address first.
+/// Appends rules to a chain, those for any address first.
 pub fn place(table: &mut Table, names: &mut ChainNames, chain: &ChainName, rules: Vec<Placed>) {
     along(table, names, chain, rules, Axis::Source);
 }
@@ -122,7 +122,7 @@ fn along(
     dispatch(table, names, chain, groups, axis);
 }
 
-/// Rules by the prefix that they are for.
+/// Rules, grouped by the prefix that they are for.
 type Groups = BTreeMap<IpNet, Vec<Placed>>;
 
 fn dispatch(
@@ -145,7 +145,7 @@ fn dispatch(
             Some(child) => {
                 children.entry(child).or_default().insert(prefix, rules);
             }
-            // Wider than what the children are told apart by.
+            // Wider than the prefixes by which the children differ.
             None => leaf(table, names, chain, prefix, rules, axis),
         }
     }
@@ -164,7 +164,8 @@ fn dispatch(
     }
 }
 
-/// The rules of one prefix: here while they are few, else in a chain of theirs.
+/// Adds the rules of one prefix: directly if there are few, otherwise in a chain of their
+/// own.
 fn leaf(
     table: &mut Table,
     names: &mut ChainNames,
@@ -201,7 +202,7 @@ fn leaf(
     }
 }
 
-/// How many leading bits all prefixes share.
+/// The number of leading bits that all prefixes share.
 fn common_length(groups: &Groups) -> u8 {
     let bits = |network: &IpNet| match network {
         IpNet::V4(network) => u128::from(u32::from(network.network())) << 96,

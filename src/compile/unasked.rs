@@ -1,11 +1,11 @@
-//! What the router sends to nobody who asked: dropped in OUTPUT, so that a
-//! connection that has ended does not come back to life by its server's next packet.
+//! Drops, in OUTPUT, what the router sends without having been asked, so that the next
+//! packet of a server does not revive a connection that has ended.
 //!
-//! Conntrack picks up TCP in the middle unless nf_conntrack_tcp_loose is 0, and
-//! takes a server's datagram to whom it does not know for a new connection of the
-//! router; what the other side sends then is ESTABLISHED. So no UDP connection is
-//! opened from the port of a service that is offered, or was since the kernel
-//! started: its server may not know that nobody may ask it any more.
+//! Conntrack picks up TCP connections in the middle unless nf_conntrack_tcp_loose is 0, and
+//! it takes a server's datagram to an unknown host for a new connection of the router. What
+//! the other side sends then is ESTABLISHED. So the router opens no UDP connection from the
+//! port of a service that it offers, or has offered since the kernel started: that service
+//! may not know that nobody may use it any more.
 
 use super::{Compiler, Direction, chain, port_groups, purpose, several};
 use crate::field::PortRange;
@@ -16,8 +16,8 @@ use crate::policy::Egress;
 use crate::registry::group;
 
 impl Compiler<'_> {
-    /// TCP that does not begin with a SYN. Stands before all by which the router
-    /// opens something.
+    /// Drops TCP packets that belong to no connection and are not a SYN. Placed before
+    /// every rule that lets the router open something.
     pub(super) fn picked_up_in_the_middle(&self, table: &mut Table) {
         let middle = Rule::new(Target::Drop)
             .of(Protocol::Tcp)
@@ -33,8 +33,9 @@ impl Compiler<'_> {
         );
     }
 
-    /// UDP from the ports of services. Stands after what lines let the router open,
-    /// since those say where to; where lines alone let it out there is no need.
+    /// Drops UDP from the ports of services. Placed after the lines that let the router
+    /// open connections, since these say where to. Not needed if only such lines let
+    /// packets out.
     pub(super) fn unasked(&self, table: &mut Table) {
         let offered = self.policy.udp_offered();
         let served = offered.union(&self.policy.udp_once_offered);

@@ -1,5 +1,5 @@
-//! Several files -> one configuration. What has a name, or is there but once,
-//! is defined in one file.
+//! Merges several files into one configuration. Named tables, and tables that can occur
+//! only once, must be defined in a single file.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use super::Config;
 use crate::source::{Refusal, Source};
 
 impl Config {
-    /// Adds what another file says.
+    /// Adds the contents of another file.
     ///
     /// # Errors
-    /// The second definition of a name, with the place of the first.
+    /// The second definition of a name, with the position of the first.
     pub(super) fn merge(&mut self, other: Config, source: &Source) -> Result<(), Refusal> {
-        // Each file was parsed as the one version there is.
+        // Each file was parsed as the only version there is.
         self.version = self.version.take().or(other.version);
         named("zone", &mut self.zones, other.zones, source)?;
         named("service", &mut self.services, other.services, source)?;

@@ -1,7 +1,8 @@
-//! The configuration as it is written: shapes and places, no meaning.
+//! The configuration as it is written: keys and types with their positions in the file,
+//! before any interpretation.
 //!
-//! Owns the keys and their TOML types; an unknown key is refused. Decides
-//! nothing about what they say: that is `resolve`.
+//! Owns the keys and their TOML types, and refuses unknown keys. `resolve` checks what the
+//! values mean.
 
 mod merge;
 mod parse;
@@ -15,11 +16,11 @@ use toml::Spanned;
 pub use parse::VERSION;
 pub use value::{BoundValue, InterfaceValue, Ports, Services, Strings, SysctlValue};
 
-/// The whole file, or all of them.
+/// The contents of the configuration, from one file or several.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `version`: of the configuration's format; 1 where a file does not say.
+    /// `version` of the configuration format; 1 if absent.
     pub version: Option<Spanned<i64>>,
     /// `[zones.NAME]`
     #[serde(default)]
@@ -30,10 +31,10 @@ pub struct Config {
     /// `[[allow]]`
     #[serde(default)]
     pub allow: Vec<Spanned<AllowEntry>>,
-    /// `[[exceptions]]`: what is lifted of a role's guarantee
+    /// `[[exceptions]]` to the guarantees of roles
     #[serde(default)]
     pub exceptions: Vec<ExceptionEntry>,
-    /// `[[guarantees]]`: what is proven before every apply
+    /// `[[guarantees]]`, which are proven before every apply
     #[serde(default)]
     pub guarantees: Vec<Spanned<GuaranteeEntry>>,
     /// `[[masquerade]]`
@@ -57,7 +58,7 @@ pub struct Config {
     /// `[[marks]]`
     #[serde(default)]
     pub marks: Vec<MarkEntry>,
-    /// `[sysctls]`: kernel settings in place of camfw's own values
+    /// `[sysctls]`: kernel settings that override camfw's own values
     #[serde(default)]
     pub sysctls: BTreeMap<Spanned<String>, Spanned<SysctlValue>>,
     /// `[router]`
@@ -72,30 +73,31 @@ pub struct Config {
     pub names: Option<Spanned<NamesTable>>,
 }
 
-/// `[zones.NAME]`
+/// `[zones.NAME]`: a network on one interface.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ZoneTable {
     /// The network interface.
     pub interface: Spanned<InterfaceValue>,
-    /// The router's own address and the network's prefix, `192.168.8.1/24`, or
-    /// several; IPv6 ones beside it.
+    /// The router's own address with the network's prefix length, `192.168.8.1/24`, or a
+    /// list of them; IPv6 addresses may be in the list.
     pub address: Spanned<Strings>,
-    /// Bytes.
+    /// In bytes.
     pub mtu: Option<Spanned<i64>>,
-    /// The next router, on an external zone; one of each family at most.
+    /// The next router, for an external zone; at most one per family.
     pub gateway: Option<Spanned<Strings>>,
-    /// What the zone is.
+    /// The role, which determines the zone's guarantees.
     pub role: Role,
-    /// Whether only the cameras that are listed may send from it.
+    /// Whether only listed cameras may send from this zone.
     pub known_only: Option<Spanned<bool>>,
     /// Whether its interface may be absent.
     #[serde(default)]
     pub optional: bool,
-    /// How much of the kernel's table of connections is for those that it opens.
+    /// The part of the kernel's connection table that connections opened by this zone may
+    /// use.
     pub bound: Option<Spanned<BoundValue>>,
-    /// Networks whose sources an external zone may have although no host on
-    /// the internet has them.
+    /// Networks that the external zone accepts as sources although no host on the internet
+    /// can have them.
     pub accept_bogons: Option<Spanned<Strings>>,
 }
 
@@ -103,100 +105,100 @@ pub struct ZoneTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BoundTable {
-    /// Connections that one source address may have open.
+    /// Open connections per source address.
     pub connections: Option<Spanned<i64>>,
-    /// New connections of one source address, `"20/second"`.
+    /// New connections per source address, `"20/second"`.
     pub limit: Option<Spanned<String>>,
-    /// Connections that all of the zone together may have open.
+    /// Open connections of the whole zone.
     pub zone_connections: Option<Spanned<i64>>,
-    /// New connections of all of the zone together, `"125/second"`.
+    /// New connections of the whole zone, `"125/second"`.
     pub zone_limit: Option<Spanned<String>>,
 }
 
-/// How an interface is found or made.
+/// How an interface is identified or created.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterfaceTable {
-    /// The name it is given.
+    /// The name to give it.
     pub name: Option<Spanned<String>>,
-    /// Found by its hardware address.
+    /// Identified by its hardware address.
     pub mac: Option<Spanned<String>>,
-    /// Found by its device's path below /sys/devices.
+    /// Identified by its device's path below /sys/devices.
     pub path: Option<Spanned<String>>,
-    /// Made: a VLAN with this id.
+    /// Created: a VLAN with this ID.
     pub vlan: Option<Spanned<i64>>,
-    /// The interface that the VLAN is on.
+    /// The interface that carries the VLAN.
     pub on: Option<Spanned<String>>,
-    /// Made: a bridge of these interfaces.
+    /// Created: a bridge of these interfaces.
     pub bridge: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-/// `[[cameras]]`
+/// `[[cameras]]`: a camera with a known address.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CameraEntry {
-    /// Its name.
+    /// The camera's name.
     pub name: Spanned<String>,
     /// Its address, in a zone's network.
     pub address: Spanned<String>,
-    /// Its hardware address; with it nobody else on its wire takes its address.
+    /// Its hardware address; if given, no other host on its network can use its address.
     pub mac: Option<Spanned<String>>,
-    /// What it may open, besides what its zone may.
+    /// What it may open in addition to what its zone may.
     #[serde(default)]
     pub allow: Vec<Spanned<CameraAllowEntry>>,
 }
 
-/// A line of a camera's own `allow`: an `[[allow]]` whose `from` is the camera.
+/// An entry of a camera's own `allow`: an `[[allow]]` with the camera as `from`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CameraAllowEntry {
     /// To whom: a zone, a camera or `router`.
     pub to: Spanned<String>,
-    /// What.
+    /// The services.
     pub service: Spanned<Services>,
     /// Only to these addresses or networks.
     pub address: Option<Spanned<Strings>>,
-    /// Only to the hosts of these names.
+    /// Only to hosts with these names.
     pub host: Option<Spanned<Strings>>,
     /// New connections per source address, `"6/minute"`.
     pub limit: Option<Spanned<String>>,
-    /// Connections that one source address may have open.
+    /// Open connections per source address.
     pub connections: Option<Spanned<i64>>,
-    /// A source that tries too often is turned away.
+    /// Blocks a source that tries too often.
     pub block_after: Option<Spanned<BlockAfterEntry>>,
     /// Only at these times.
     pub when: Option<Spanned<WhenEntry>>,
 }
 
-/// `[[routes]]`
+/// `[[routes]]`: a static route.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteEntry {
-    /// Where to, `10.1.0.0/16` or `fd00:1::/48`.
+    /// The destination, `10.1.0.0/16` or `fd00:1::/48`.
     pub to: Spanned<String>,
-    /// By which router, in a zone's network.
+    /// The next router, in a zone's network.
     pub via: Option<Spanned<String>>,
-    /// To nowhere.
+    /// Whether packets to the destination are discarded.
     #[serde(default)]
     pub blackhole: bool,
-    /// Lower is taken first.
+    /// The metric; the route with the lowest one is used.
     #[serde(default)]
     pub metric: u32,
-    /// In which table, the main one unless said.
+    /// The routing table; by default the main one.
     pub table: Option<Spanned<i64>>,
 }
 
-/// `[[marks]]`
+/// `[[marks]]`: a routing rule for marked packets.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MarkEntry {
     /// Packets with this mark
     pub fwmark: Spanned<i64>,
-    /// look at this table.
+    /// use this routing table.
     pub table: Spanned<i64>,
 }
 
-/// What a zone is, and so which guarantees it brings.
+/// The role of a zone, which determines its guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -208,7 +210,7 @@ pub enum Role {
     Private,
 }
 
-/// `[services.NAME]`, or a service written inside an `[[allow]]`.
+/// `[services.NAME]`, or a service written in place in an `[[allow]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceTable {
@@ -223,13 +225,13 @@ pub struct ServiceTable {
     pub icmp: Vec<Spanned<String>>,
     /// The TCP ports of passive data connections.
     pub passive: Option<Spanned<Ports>>,
-    /// Whether conntrack's FTP helper follows the control connection and lets
-    /// its data connections through, in place of `passive`.
+    /// Whether conntrack's FTP helper follows the control connection and lets its data
+    /// connections through, in place of `passive`.
     #[serde(default)]
     pub helper: bool,
 }
 
-/// `[[allow]]`
+/// `[[allow]]`: who may open which connections.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AllowEntry {
@@ -237,35 +239,35 @@ pub struct AllowEntry {
     pub from: Spanned<String>,
     /// To whom: a zone, a camera or `router`.
     pub to: Spanned<String>,
-    /// What.
+    /// The services.
     pub service: Spanned<Services>,
     /// Only from these addresses or networks.
     pub source: Option<Spanned<Strings>>,
     /// Only to these addresses or networks.
     pub address: Option<Spanned<Strings>>,
-    /// Only to the hosts of these names.
+    /// Only to hosts with these names.
     pub host: Option<Spanned<Strings>>,
     /// New connections per source address, `"6/minute"`.
     pub limit: Option<Spanned<String>>,
-    /// Connections that one source address may have open.
+    /// Open connections per source address.
     pub connections: Option<Spanned<i64>>,
-    /// A source that tries too often is turned away.
+    /// Blocks a source that tries too often.
     pub block_after: Option<Spanned<BlockAfterEntry>>,
     /// Only at these times.
     pub when: Option<Spanned<WhenEntry>>,
 }
 
-/// `block-after`
+/// `block-after`: blocks a source that opens connections too often.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockAfterEntry {
-    /// New connections that are let through
+    /// The number of new connections that are accepted
     pub attempts: Spanned<i64>,
-    /// in this time, `"10 minutes"`.
+    /// within this time, `"10 minutes"`.
     pub within: Spanned<String>,
 }
 
-/// `when`
+/// `when`: a time of day and days of the week.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhenEntry {
@@ -277,29 +279,29 @@ pub struct WhenEntry {
     pub days: Option<Spanned<String>>,
 }
 
-/// `[[exceptions]]`
+/// `[[exceptions]]`: a service that a zone may reach despite its role.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExceptionEntry {
     /// A zone whose role brings the guarantee, or a camera in it.
     pub from: Spanned<String>,
-    /// The zone that it may reach after all.
+    /// The zone that it may reach nevertheless.
     pub to: Spanned<String>,
-    /// The services it may reach there, by name.
+    /// The services that it may reach there, by name.
     pub service: Spanned<Services>,
 }
 
-/// `[[guarantees]]`: one of the two
+/// `[[guarantees]]`: has either `never` or `always`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuaranteeEntry {
     /// What is never let through.
     pub never: Option<Spanned<GuaranteedFlow>>,
-    /// What always is.
+    /// What is always let through.
     pub always: Option<Spanned<GuaranteedFlow>>,
 }
 
-/// What a guarantee is about.
+/// The connections that a guarantee covers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuaranteedFlow {
@@ -307,73 +309,73 @@ pub struct GuaranteedFlow {
     pub from: Spanned<String>,
     /// To whom: a zone, `router` or `any`.
     pub to: Spanned<String>,
-    /// For what; anything where it is not said.
+    /// The services; all if absent.
     pub service: Option<Spanned<Services>>,
 }
 
-/// `[[masquerade]]`
+/// `[[masquerade]]`: rewrites source addresses to that of the outgoing interface.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MasqueradeEntry {
-    /// Whose source addresses are rewritten.
+    /// The zone whose source addresses are rewritten.
     pub from: Spanned<String>,
-    /// On the way to which zone.
+    /// The zone that the connections go to.
     pub to: Spanned<String>,
-    /// `false` keeps the line and turns it off.
+    /// `false` disables the entry.
     #[serde(default = "yes")]
     pub enabled: bool,
 }
 
-/// `[[snat]]`
+/// `[[snat]]`: rewrites source addresses to a fixed one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SnatEntry {
-    /// Whose source addresses are rewritten.
+    /// The zone whose source addresses are rewritten.
     pub from: Spanned<String>,
-    /// On the way to which zone.
+    /// The zone that the connections go to.
     pub to: Spanned<String>,
-    /// To this one.
+    /// The new source address.
     pub address: Spanned<String>,
 }
 
-/// `[[forwards]]`
+/// `[[forwards]]`: a port forward.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ForwardEntry {
-    /// Whose connections to the router's own address are sent on.
+    /// The zone whose connections to the router's own address are redirected.
     pub from: Spanned<String>,
-    /// This TCP port's
+    /// This TCP port
     pub tcp: Option<Spanned<i64>>,
-    /// or this UDP port's.
+    /// or this UDP port of the router.
     pub udp: Option<Spanned<i64>>,
-    /// To this camera or zone.
+    /// The camera, or the zone of the host, to redirect to.
     pub to: Spanned<String>,
-    /// To this host of the zone.
+    /// The address of the host in that zone.
     pub address: Option<Spanned<String>>,
-    /// To this port, the same unless said.
+    /// The port on that host; the same port if absent.
     pub to_port: Option<Spanned<i64>>,
-    /// Whether the host's own port is reached without the forward too.
+    /// Whether the host's port can also be reached directly.
     #[serde(default)]
     pub direct: bool,
 }
 
-/// `[[proxy]]`
+/// `[[proxy]]`: a transparent proxy.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyEntry {
-    /// Whose connections are taken to the proxy.
+    /// The zone whose connections are redirected to the proxy.
     pub from: Spanned<String>,
-    /// Those to this zone.
+    /// Only connections to this zone.
     pub to: Spanned<String>,
-    /// Of this service; its TCP ports.
+    /// Only connections to this service's TCP ports.
     pub service: Spanned<Services>,
     /// The proxy's port on the router itself.
     pub port: Option<Spanned<i64>>,
     /// The proxy's address in another zone.
     pub via: Option<Spanned<String>>,
-    /// The mark and the routing table by which packets get there.
+    /// The mark and the routing table that lead packets to the proxy.
     pub table: Option<Spanned<i64>>,
-    /// Whether the proxy's port on the router is reached without it too.
+    /// Whether the proxy's port on the router can also be reached directly.
     pub direct: Option<Spanned<bool>>,
 }
 
@@ -388,7 +390,7 @@ pub struct RouterTable {
     /// What the router itself may send.
     #[serde(default)]
     pub egress: Egress,
-    /// Seconds that `boot` waits for interfaces that are not there yet.
+    /// Seconds that `boot` waits for missing interfaces.
     pub wait: Option<Spanned<i64>>,
     /// Whether the last good policy is kept over a reboot.
     pub keep: Option<bool>,
@@ -401,7 +403,7 @@ pub enum Egress {
     /// Anything.
     #[default]
     Open,
-    /// What an `allow` from the router lists, and answers.
+    /// Only what an `allow` from the router lists, and answers.
     Listed,
 }
 
@@ -409,9 +411,9 @@ pub enum Egress {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WatchTable {
-    /// Seconds between two looks.
+    /// Seconds between two checks.
     pub interval: Option<Spanned<i64>>,
-    /// What is done about rules that are not the policy's.
+    /// What to do about rules that differ from the policy.
     #[serde(default)]
     pub on_drift: OnDrift,
 }
@@ -420,18 +422,19 @@ pub struct WatchTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamesTable {
-    /// For how long connections may be opened to an address that a name had, `"1 hour"`.
+    /// How long connections may be opened to an address after a name last resolved to it,
+    /// `"1 hour"`.
     pub keep: Option<Spanned<String>>,
 }
 
-/// What is done about drift.
+/// What to do about rules that differ from the policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDrift {
-    /// It is logged.
+    /// Logs the difference.
     #[default]
     Log,
-    /// It is logged and mended.
+    /// Logs the difference and restores the rules.
     Restore,
 }
 
@@ -448,7 +451,7 @@ pub struct Ipv6Table {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ipv6Mode {
-    /// Everything is dropped but the loopback.
+    /// Everything except the loopback is dropped.
     #[default]
     Drop,
     /// By the same policy as IPv4.
@@ -461,9 +464,9 @@ pub enum Ipv6Mode {
 pub struct LogTable {
     /// The most lines per LOG rule, `"10/minute"`.
     pub rate: Option<Spanned<String>>,
-    /// What each line begins with.
+    /// The start of each line.
     pub prefix: Option<Spanned<String>>,
-    /// Also log what no allow line lets through.
+    /// Whether to log also what no allow line lets through.
     #[serde(default)]
     pub dropped: bool,
 }

@@ -1,4 +1,4 @@
-//! TOML -> the configuration as written, of each file and of all of them.
+//! Parses TOML files into the configuration.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -6,21 +6,22 @@ use toml::Spanned;
 use super::Config;
 use crate::source::{FilePosition, Refusal, Source, SourceFile};
 
-/// The version of the format that this program reads. A file that does not say has this one.
+/// The version of the configuration format that this program reads, and of a file that has
+/// no `version`.
 pub const VERSION: i64 = 1;
 
-/// The version alone, of a file that may be of another one.
+/// Only the `version` key, of a file that may have another format.
 #[derive(Deserialize)]
 struct Versioned {
     version: Option<Spanned<i64>>,
 }
 
 impl Config {
-    /// Reads the files' texts.
+    /// Parses and merges the files.
     ///
     /// # Errors
-    /// One line with the place of what TOML or the keys above do not take, or
-    /// of a name that was defined already.
+    /// The first syntax error, unknown key, wrong type or duplicate name, with its
+    /// position.
     pub fn parse(source: &Source) -> Result<Config, Refusal> {
         let mut config = Config::default();
         for file in source.files() {
@@ -30,11 +31,11 @@ impl Config {
     }
 
     fn parse_file(file: &SourceFile, source: &Source) -> Result<Config, Refusal> {
-        // Blanks before it make the parser's offsets count through all files.
+        // Padded so that the parser's offsets count through all files.
         let text = " ".repeat(file.start) + &file.text;
         let parsed: Result<Config, _> = toml::from_str(&text);
-        // The keys of another version need not be known here: its number is the mistake
-        // to name, whatever else was found.
+        // A file of another version may have unknown keys, so the version is reported
+        // first, whatever other errors were found.
         let version = match &parsed {
             Ok(config) => config.version.clone(),
             Err(_) => toml::from_str(&text)
@@ -62,7 +63,7 @@ impl Config {
     }
 }
 
-/// What to do, where TOML's or serde's message does not say it.
+/// What to do, if TOML's or serde's message does not say it.
 fn remedy(message: &str) -> &'static str {
     if message.starts_with("missing field") {
         "; add it to this table"

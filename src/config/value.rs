@@ -1,7 +1,7 @@
-//! Values that are written in more than one way, with their places.
+//! Values that can be written in more than one way, with their positions.
 //!
-//! The visitors are written by hand: an untagged enum buffers its input and
-//! loses the places.
+//! The visitors are written by hand because an untagged enum buffers its input and loses
+//! the positions.
 
 use std::fmt;
 
@@ -12,25 +12,25 @@ use toml::Spanned;
 
 use super::{BoundTable, InterfaceTable, ServiceTable};
 
-/// A network interface: by its name, or described.
+/// A network interface, by name or by description.
 #[derive(Debug)]
 pub enum InterfaceValue {
     /// `"eth0"`
     Named(String),
-    /// `{ mac = "…", name = "cam0" }` and its like
+    /// `{ mac = "…", name = "cam0" }` and similar
     Described(Box<InterfaceTable>),
 }
 
-/// Whether the connections that a zone opens are bounded, or by which numbers.
+/// Whether, and by which numbers, the connections that a zone opens are limited.
 #[derive(Debug)]
 pub enum BoundValue {
     /// `true` or `false`
     Switch(bool),
-    /// `{ connections = 256 }` and its like
+    /// `{ connections = 256 }` and similar
     Table(Box<BoundTable>),
 }
 
-/// One string or several.
+/// One string or a list of them.
 #[derive(Debug)]
 pub struct Strings(pub Vec<Spanned<String>>);
 
@@ -41,13 +41,13 @@ pub struct SysctlValue(pub String);
 /// A port, or a range written as `"first-last"`.
 #[derive(Debug, Clone)]
 pub enum Ports {
-    /// A whole number, not yet known to be a port.
+    /// A number, not yet checked to be a port.
     Number(i64),
-    /// Text, not yet known to be a range.
+    /// A text, not yet checked to be a range.
     Text(String),
 }
 
-/// What an allow line allows.
+/// The services of an allow line.
 #[derive(Debug)]
 pub enum Services {
     /// By name.
@@ -84,7 +84,8 @@ impl<'de> Deserialize<'de> for Services {
                 f.write_str("a service's name, a list of names, or { tcp = [8080] }")
             }
             fn visit_str<E>(self, name: &str) -> Result<Services, E> {
-                // The place is that of the whole value, which the caller has.
+                // A placeholder: the position is that of the whole value, which the caller
+                // has.
                 Ok(Services::Named(vec![Spanned::new(0..0, name.to_owned())]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Services, A::Error> {
@@ -153,7 +154,8 @@ impl<'de> Deserialize<'de> for Strings {
                 f.write_str("a string or a list of strings")
             }
             fn visit_str<E>(self, text: &str) -> Result<Strings, E> {
-                // The place is that of the whole value, which the caller has.
+                // A placeholder: the position is that of the whole value, which the caller
+                // has.
                 Ok(Strings(vec![Spanned::new(0..0, text.to_owned())]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Strings, A::Error> {

@@ -1,14 +1,14 @@
-//! Whether a dump says just what a ruleset says, word for word, without reading
-//! it into rules: what was just loaded nearly always does.
+//! Checks, by text alone, whether a dump is exactly that of a ruleset. After a load it
+//! nearly always is, and this is faster than parsing the dump into rules.
 
 use std::collections::HashMap;
 
 use super::render::{policy_word, rule_text};
 use super::{Rule, Ruleset, Table, TableName};
 
-/// Whether the text of iptables-save is that of these tables and no other rule
-/// stands in it. Where it is not, what differs is for `differences` to tell,
-/// which also knows words that mean the same.
+/// Whether iptables-save printed exactly these tables with exactly these rules. If not,
+/// `differences` reports what differs; unlike this function it also accepts different words
+/// with the same meaning.
 pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
     let mut wanted = WantedText::default();
     let mut seen: Vec<TableName> = Vec::new();
@@ -37,7 +37,7 @@ pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
         .all(|(name, table)| !missing(name) || untouched(table, name))
 }
 
-/// What is still to come of one table.
+/// The lines of one table that are still expected.
 #[derive(Default)]
 struct WantedText {
     chains: HashMap<String, WantedChain>,
@@ -62,7 +62,7 @@ impl WantedText {
         }
     }
 
-    /// Whether a chain's or a rule's line is the one that comes next.
+    /// Whether the line of a chain or rule is the next one expected.
     fn takes(&mut self, line: &str) -> bool {
         if let Some(declared) = line.strip_prefix(':') {
             let mut words = declared.split(' ');
@@ -70,7 +70,7 @@ impl WantedText {
             self.declared += 1;
             return chain.is_some_and(|chain| words.next() == Some(chain.policy));
         }
-        // With counters they stand before the rule.
+        // Counters, if any, come before the rule.
         let rule = match line.strip_prefix('[') {
             Some(counted) => counted.split_once("] ").map(|(_, rule)| rule),
             None => Some(line),

@@ -1,7 +1,8 @@
-//! What rules and policies have counted, beside the ruleset they belong to.
+//! The packet and byte counters of rules and chain policies.
 //!
-//! Two rulesets are equal whatever they counted, so the counters are no part of
-//! one: they are read from the same dump, and rendered with it, by place.
+//! Counters are not part of a ruleset, because two rulesets are equal whatever they
+//! counted. They are read from the same dump and rendered with it, and belong to a rule by
+//! its position.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,17 +10,17 @@ use super::parse::logical_lines;
 use super::render::rule_text;
 use super::{Match, Rule, Ruleset, TableName};
 
-/// Packets and bytes.
+/// A counter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// Packets.
     pub packets: u64,
-    /// Bytes, IP headers included.
+    /// Bytes, including IP headers.
     pub bytes: u64,
 }
 
 impl Count {
-    /// From `[3:120]`.
+    /// Parses `[3:120]`.
     fn parse(word: &str) -> Option<Count> {
         let (packets, bytes) = word.strip_prefix('[')?.strip_suffix(']')?.split_once(':')?;
         Some(Count {
@@ -36,7 +37,8 @@ impl std::ops::AddAssign for Count {
     }
 }
 
-/// The counters of one ruleset: of each chain's policy, and of its rules in order.
+/// The counters of a ruleset: for each chain those of its policy, and of its rules in
+/// order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters(BTreeMap<(TableName, String), ChainCounters>);
 
@@ -47,7 +49,7 @@ struct ChainCounters {
 }
 
 impl Counters {
-    /// Those in a dump of `iptables-save -c`; what has none counts as 0.
+    /// Parses the counters of an `iptables-save -c` dump; a missing counter is 0.
     pub fn parse(text: &str) -> Counters {
         let mut counters = Counters::default();
         let mut table = None;
@@ -75,9 +77,9 @@ impl Counters {
         counters
     }
 
-    /// What the rules of `wanted` counted where `found` had the same ones, in
-    /// the same chain and from the same line of the file, wherever that line is
-    /// now; a rule that is new counts from 0.
+    /// The counters for the rules of `wanted`, carried over from equal rules in the same
+    /// chain of `found`. Comments are not compared, since a rule's line in the file may
+    /// have another number now. A new rule starts at 0.
     pub fn carried(&self, found: &Ruleset, wanted: &Ruleset) -> Counters {
         let mut carried = Counters::default();
         for (name, table) in wanted.tables() {
@@ -86,7 +88,7 @@ impl Counters {
                 let Some(old) = there.chain(chain.name.as_str()) else {
                     continue;
                 };
-                // Last first, so that of equal rules the first is taken first.
+                // From the last to the first, so that equal rules are then taken in order.
                 let mut known: HashMap<String, Vec<Count>> = HashMap::new();
                 for (index, rule) in old.rules.iter().enumerate().rev() {
                     let count = self.rule(name, old.name.as_str(), index);
@@ -107,14 +109,14 @@ impl Counters {
         carried
     }
 
-    /// What the policy of a chain counted.
+    /// The counter of a chain's policy.
     pub fn policy(&self, table: TableName, chain: &str) -> Count {
         self.0
             .get(&(table, chain.to_owned()))
             .map_or_else(Count::default, |chain| chain.policy)
     }
 
-    /// What a rule counted, by its place in its chain from 0.
+    /// The counter of a rule, by its index in the chain from 0.
     pub fn rule(&self, table: TableName, chain: &str, index: usize) -> Count {
         self.0
             .get(&(table, chain.to_owned()))
@@ -127,8 +129,8 @@ impl Counters {
     }
 }
 
-/// The rule without its comment: the line that it comes from has another number
-/// when something is written above it.
+/// The rule without its comment, because its line number changes when lines are added above
+/// it.
 fn key(rule: &Rule) -> String {
     let mut rule = rule.clone();
     rule.matches
@@ -136,7 +138,7 @@ fn key(rule: &Rule) -> String {
     rule_text(&rule)
 }
 
-/// Whether two rules do the same, whichever lines they come from.
+/// Whether two rules are equal apart from their comments.
 pub(super) fn same_but_for_comment(rule: &Rule, other: &Rule) -> bool {
     key(rule) == key(other)
 }

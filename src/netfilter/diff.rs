@@ -1,4 +1,4 @@
-//! What differs between the rules that ought to be and those that are.
+//! The differences between the rules that are wanted and those that were found.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use super::render::{policy_word, rule_text};
 use super::{Chain, ChainPolicy, Rule, Ruleset, Table, TableName};
 use crate::name::ChainName;
 
-/// One difference; its text names the rule and, by the rule's comment, the
-/// line of the file.
+/// One difference. Its text names the rule and, from the rule's comment, the line of the
+/// file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The table it is in.
+    /// The table with the difference.
     pub table: TableName,
     chain: ChainName,
     what: What,
@@ -30,7 +30,7 @@ enum What {
 }
 
 impl Difference {
-    /// Whether it is a chain or a rule that is there and not wanted.
+    /// Whether it is a chain or rule that was found but is not wanted.
     pub fn is_unexpected(&self) -> bool {
         matches!(self.what, What::ChainUnexpected | What::RuleUnexpected(_))
     }
@@ -61,9 +61,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Every difference, table by table in the order of loading. Empty tables and
-/// absent ones are the same, and so are chains in another order, since neither
-/// changes what becomes of a packet.
+/// Every difference, table by table in the order of loading. An empty table equals an
+/// absent one, and the order of chains does not matter, since neither affects packets.
 pub fn differences(wanted: &Ruleset, found: &Ruleset) -> Vec<Difference> {
     let mut differences = Vec::new();
     for name in TableName::ALL {
@@ -105,7 +104,7 @@ fn table(name: TableName, wanted: &Table, found: &Table, differences: &mut Vec<D
 }
 
 fn rules(wanted: &[Rule], found: &[Rule]) -> Vec<What> {
-    // The usual case costs no text.
+    // The usual case, without rendering any text.
     if wanted == found {
         return Vec::new();
     }

@@ -1,8 +1,8 @@
-//! What a ruleset needs of the kernel: tables, matches and targets, each with
-//! the line of the kernel's configuration that brings it.
+//! What a ruleset needs from the kernel: tables, matches and targets, each with its kernel
+//! configuration option.
 //!
-//! Names are those of /proc/net/ip_tables_{names,matches,targets}; options are
-//! those of net/netfilter/Kconfig and net/ipv{4,6}/netfilter/Kconfig, 6.18.
+//! Names are those of /proc/net/ip_tables_{names,matches,targets}; options are those of
+//! net/netfilter/Kconfig and net/ipv{4,6}/netfilter/Kconfig, 6.18.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,18 +10,18 @@ use std::fmt;
 use super::{Match, Rule, Ruleset, TableName, Target, extension};
 use crate::family::IpFamily;
 
-/// Something that a kernel has or lacks.
+/// A feature that a kernel may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
     /// A table.
     Table(TableName),
     /// A match extension.
     Match(&'static str),
-    /// A target extension; ACCEPT, DROP, RETURN and jumps are none.
+    /// A target extension. ACCEPT, DROP, RETURN and jumps are not extensions.
     Target(&'static str),
-    /// A helper of conntrack.
+    /// A conntrack helper.
     Helper(&'static str),
-    /// Zones of conntrack.
+    /// Conntrack zones.
     ConntrackZones,
 }
 
@@ -38,7 +38,8 @@ impl fmt::Display for Feature {
 }
 
 impl Feature {
-    /// The kernel's option, as `CONFIG_NAME`; None for what is part of x_tables.
+    /// The kernel configuration option, as `CONFIG_NAME`; None for features that are part
+    /// of x_tables.
     pub fn option(self, family: IpFamily) -> Option<&'static str> {
         let by_family = |v4, v6| match family {
             IpFamily::V4 => Some(v4),
@@ -65,8 +66,8 @@ impl Feature {
     }
 }
 
-/// The features of a ruleset of our own; what is kept as text of others is
-/// passed over.
+/// The features that one of camfw's own rulesets needs; unknown matches and targets are
+/// ignored.
 pub fn features(ruleset: &Ruleset) -> BTreeSet<Feature> {
     let mut features = BTreeSet::new();
     for (name, table) in ruleset.tables() {
@@ -90,8 +91,8 @@ fn of_rule(rule: &Rule) -> impl Iterator<Item = Feature> {
         .chain(has_zone.then_some(Feature::ConntrackZones))
 }
 
-/// The least ruleset that needs this feature as `ruleset` does: one rule with
-/// nothing else in it. None where `ruleset` does not need it.
+/// The smallest ruleset that needs this feature as `ruleset` does: a single rule. None if
+/// `ruleset` does not need it.
 pub fn sample(ruleset: &Ruleset, feature: Feature) -> Option<Ruleset> {
     for (name, table) in ruleset.tables() {
         let mut small = super::Table::untouched(name);
@@ -107,7 +108,7 @@ pub fn sample(ruleset: &Ruleset, feature: Feature) -> Option<Ruleset> {
                 continue;
             };
             let mut bare = Rule::untargeted();
-            // Ports and helpers stand only where a protocol is named.
+            // Matches on ports, and helpers, are valid only in a rule with a protocol.
             bare.protocol.clone_from(&rule.protocol);
             match feature {
                 Feature::Match(wanted) => bare.matches.extend(

@@ -1,5 +1,5 @@
-//! What passes while several tables of one family are being exchanged, which
-//! the kernel does one by one.
+//! The filter table that is in force while several tables of one family are replaced, which
+//! the kernel does one table at a time.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use super::count::same_but_for_comment;
 use super::{Chain, ChainPolicy, Match, Rule, Ruleset, Table, TableName, Target};
 use crate::name::ChainName;
 
-/// A filter table that passes nothing that not both rulesets pass: the rules
-/// that both begin with, which for two policies of ours are the loopback and
-/// what is established, and DROP for the rest. Under it the other tables can be
-/// exchanged: no packet meets the old filter with the new nat, or the reverse.
+/// A filter table that lets through only what both rulesets let through: the rules that
+/// both begin with (for two camfw policies the loopback and established connections), and
+/// DROP for the rest. While it is loaded the other tables can be replaced: no packet meets
+/// the old filter table with the new nat table, or the reverse.
 ///
-/// What the old rules counted for addresses stays for those new ones that count by
-/// the same name: the kernel forgets a list or a table that no rule names
-/// (recent_mt_destroy in net/netfilter/xt_recent.c, htable_put in xt_hashlimit.c), so
-/// there is always one, in a chain that no packet comes to.
+/// Address counts of old rules are kept for new rules that use the same name. The kernel
+/// forgets a list or table that no rule names (recent_mt_destroy in
+/// net/netfilter/xt_recent.c, htable_put in xt_hashlimit.c), so an unused chain keeps a
+/// rule with each name.
 pub fn interim_filter(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
     let (old, new) = (
         found.table(TableName::Filter),
@@ -65,7 +65,7 @@ pub fn interim_filter(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
     hold
 }
 
-/// The matches of a table that count addresses, with the names of what they count in.
+/// The matches in a table that count addresses, with the names of their lists.
 fn counts(table: &Table) -> impl Iterator<Item = (&Match, &ChainName)> {
     let rules = table.chains.iter().flat_map(|chain| &chain.rules);
     let matches = rules.flat_map(|rule| &rule.matches);
@@ -104,7 +104,7 @@ mod tests {
         let new = filter(&format!("{begin}-A INPUT -i eth2 -j ACCEPT\n"))?;
         let expected = filter(begin)?;
         let expected = text(&expected).replace(":OUTPUT ACCEPT", ":OUTPUT DROP");
-        // Of OUTPUT, the new one accepts everything and the old one has rules.
+        // In OUTPUT the new ruleset accepts everything, and the old one has rules.
         assert_eq!(text(&interim_filter(&old, &new)), expected);
         assert_eq!(
             text(&interim_filter(&Ruleset::sealed(), &new)),

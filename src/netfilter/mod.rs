@@ -1,8 +1,8 @@
 //! Netfilter rules as typed data.
 //!
-//! Owns tables, chains, rules, matches and targets as iptables has them, for
-//! both families. Rules are made here and compared here; text is made in
-//! `render` alone and read in `parse` alone.
+//! Owns tables, chains, rules, matches and targets as in iptables, for both families. Rules
+//! are built and compared here; only `render` turns them into text, and only `parse` reads
+//! text.
 
 mod agree;
 mod count;
@@ -33,22 +33,22 @@ pub use parse::{ParseError, interpret, named_family, parse, read};
 pub use render::{match_text, restore_text, restore_text_counted, rule_text};
 pub use tracked::TrackedConnection;
 
-/// The tables of one family. A table that is not in it holds no rule and
-/// accepts everything, which is how the kernel begins.
+/// The tables of one family. A table that is absent has no rules and accepts everything,
+/// which is the kernel's initial state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ruleset {
     tables: BTreeMap<TableName, Table>,
 }
 
-/// A table's name. The order is the order of loading: what can only drop
-/// comes before what lets through and what rewrites.
+/// The name of a table. The order is that of loading: tables that can only drop come before
+/// those that accept or rewrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TableName {
     /// Before conntrack.
     Raw,
-    /// Alters packets.
+    /// Modifies packets.
     Mangle,
-    /// Lets through or drops.
+    /// Accepts or drops packets.
     Filter,
     /// Rewrites addresses.
     Nat,
@@ -66,7 +66,7 @@ impl TableName {
         TableName::Security,
     ];
 
-    /// As iptables calls it.
+    /// The name that iptables uses.
     pub fn as_str(self) -> &'static str {
         match self {
             TableName::Raw => "raw",
@@ -77,7 +77,7 @@ impl TableName {
         }
     }
 
-    /// Its built-in chains (iptables(8), TABLES).
+    /// The table's built-in chains (iptables(8), TABLES).
     pub fn builtin_chains(self) -> &'static [&'static str] {
         match self {
             TableName::Raw => &["PREROUTING", "OUTPUT"],
@@ -88,44 +88,44 @@ impl TableName {
     }
 }
 
-/// Chains in the order in which they were made.
+/// A table: its chains, in the order in which they were created.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    /// Built-in chains first.
+    /// The chains, built-in ones first.
     pub chains: Vec<Chain>,
 }
 
-/// Rules in order.
+/// A chain: its rules in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    /// Its name.
+    /// The name.
     pub name: ChainName,
-    /// What becomes of a packet that no rule decides; None for a chain of our own.
+    /// The fate of packets that no rule decides; None for a user-defined chain.
     pub policy: Option<ChainPolicy>,
-    /// First match decides.
+    /// The rules; the first match decides.
     pub rules: Vec<Rule>,
 }
 
 /// The policy of a built-in chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChainPolicy {
-    /// Let it through.
+    /// Accepts packets.
     Accept,
-    /// Drop it.
+    /// Drops packets.
     Drop,
 }
 
-/// A value that must, or must not, match.
+/// A value that must match or, negated, must not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negatable<T> {
-    /// Whether it must not.
+    /// Whether it must not match.
     pub negated: bool,
     /// The value.
     pub value: T,
 }
 
 impl<T> Negatable<T> {
-    /// It must match.
+    /// A value that must match.
     pub fn is(value: T) -> Negatable<T> {
         Negatable {
             negated: false,
@@ -133,7 +133,7 @@ impl<T> Negatable<T> {
         }
     }
 
-    /// It must not match.
+    /// A value that must not match.
     pub fn not(value: T) -> Negatable<T> {
         Negatable {
             negated: true,
@@ -142,29 +142,29 @@ impl<T> Negatable<T> {
     }
 }
 
-/// One rule; every condition must hold.
+/// One rule; all of its conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Source network.
+    /// The source network.
     pub source: Option<Negatable<IpNet>>,
-    /// Destination network.
+    /// The destination network.
     pub destination: Option<Negatable<IpNet>>,
-    /// Interface it came in by.
+    /// The incoming interface.
     pub in_interface: Option<Negatable<Interface>>,
-    /// Interface it goes out by.
+    /// The outgoing interface.
     pub out_interface: Option<Negatable<Interface>>,
-    /// Protocol.
+    /// The protocol.
     pub protocol: Option<Negatable<Protocol>>,
     /// Match extensions, in order.
     pub matches: Vec<Match>,
-    /// What becomes of the packet; None counts and goes on.
+    /// What is done with the packet; without a target the rule only counts.
     pub target: Option<Target>,
-    /// Where it stands in somebody's text.
+    /// The line of the text that the rule was parsed from.
     pub line: TextLine,
 }
 
-/// A line of a text, from 1; 0 where there is none. It is no part of what a rule
-/// says: rules on different lines are the same.
+/// A line number in a text, from 1; 0 if there is none. It does not take part in
+/// comparisons: rules on different lines can be equal.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TextLine(pub usize);
 
@@ -176,18 +176,18 @@ impl PartialEq for TextLine {
 
 impl Eq for TextLine {}
 
-/// An interface as a rule names it.
+/// An interface condition in a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Interface {
     /// The loopback.
     Loopback,
-    /// A network interface.
+    /// The interface of this name.
     Named(InterfaceName),
-    /// Every interface whose name begins so: `eth+`.
+    /// Every interface whose name starts like this: `eth+`.
     Wildcard(InterfaceName),
 }
 
-/// A protocol that our rules name.
+/// An IP protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// TCP
@@ -198,7 +198,7 @@ pub enum Protocol {
     Icmp,
     /// ICMPv6
     Icmpv6,
-    /// Another, by its number.
+    /// Another protocol, by its number.
     Number(u8),
 }
 
@@ -238,19 +238,19 @@ impl Rule {
         }
     }
 
-    /// The same, of this protocol.
+    /// Restricts the rule to this protocol.
     pub fn of(mut self, protocol: Protocol) -> Rule {
         self.protocol = Some(Negatable::is(protocol));
         self
     }
 
-    /// The same, with one more match.
+    /// Adds a match to the rule.
     pub fn matching(mut self, extension: Match) -> Rule {
         self.matches.push(extension);
         self
     }
 
-    /// The rule's comment, which for ours names the line it comes from.
+    /// The rule's comment; in camfw's rules it names the line of the file.
     pub fn comment(&self) -> Option<&Comment> {
         self.matches.iter().find_map(|extension| match extension {
             Match::Comment(comment) => Some(comment),
@@ -260,8 +260,8 @@ impl Rule {
 }
 
 impl Table {
-    /// A table with its built-in chains, empty, with these policies. A chain
-    /// that is not in `policies` accepts.
+    /// A table with empty built-in chains that have these policies. A chain that is not in
+    /// `policies` accepts.
     pub fn with_policies(name: TableName, policies: &[(&str, ChainPolicy)]) -> Table {
         let chains = name.builtin_chains().iter().filter_map(|builtin| {
             let policy = policies
@@ -279,19 +279,19 @@ impl Table {
         }
     }
 
-    /// A table that does nothing: how the kernel begins.
+    /// A table without rules that accepts everything: the kernel's initial state.
     pub fn untouched(name: TableName) -> Table {
         Table::with_policies(name, &[])
     }
 
-    /// A chain by name.
+    /// The chain of this name.
     pub fn chain(&self, name: &str) -> Option<&Chain> {
         self.chains.iter().find(|chain| chain.name.as_str() == name)
     }
 
-    /// The rules of a chain, made if it is not there.
+    /// The rules of a chain, which is created if necessary.
     pub fn rules_mut(&mut self, name: &ChainName) -> &mut Vec<Rule> {
-        // The one that is being filled is mostly the last.
+        // The chain that is being filled is usually the last.
         let index = match self.chains.iter().rposition(|chain| chain.name == *name) {
             Some(index) => index,
             None => {
@@ -308,7 +308,7 @@ impl Table {
 }
 
 impl Ruleset {
-    /// The closed box: all of filter drops, and there is no rule.
+    /// The rules of a closed box: every chain of filter drops, and there are no rules.
     pub fn sealed() -> Ruleset {
         let drop = |chain| (chain, ChainPolicy::Drop);
         let mut ruleset = Ruleset::default();
@@ -322,12 +322,12 @@ impl Ruleset {
         ruleset
     }
 
-    /// Puts a table in.
+    /// Sets a table.
     pub fn set(&mut self, name: TableName, table: Table) {
         self.tables.insert(name, table);
     }
 
-    /// A table, as it is where nobody touched it if it is not in the ruleset.
+    /// A table; if it is not in the ruleset, an untouched one.
     pub fn table(&self, name: TableName) -> Table {
         self.tables
             .get(&name)
@@ -335,13 +335,12 @@ impl Ruleset {
             .unwrap_or_else(|| Table::untouched(name))
     }
 
-    /// The tables that are in it, in the order of loading.
+    /// The tables of the ruleset, in the order of loading.
     pub fn tables(&self) -> impl Iterator<Item = (TableName, &Table)> {
         self.tables.iter().map(|(name, table)| (*name, table))
     }
 
-    /// Whether what comes in or passes through is dropped unless a rule says
-    /// otherwise.
+    /// Whether incoming and forwarded packets are dropped unless a rule accepts them.
     pub fn is_closed(&self) -> bool {
         let filter = self.table(TableName::Filter);
         ["INPUT", "FORWARD"].iter().all(|name| {

@@ -1,5 +1,5 @@
-//! Ruleset -> the text that iptables-restore reads, in the very form that
-//! iptables-save prints (1.8.9 was compared), so that the two can be compared.
+//! Renders a ruleset as input for iptables-restore, in exactly the form that iptables-save
+//! prints (compared with 1.8.9), so that the two can be compared.
 
 use std::fmt::Write;
 
@@ -8,8 +8,8 @@ use super::{
     TableName, Target,
 };
 
-/// The text of these tables of a ruleset, each loaded whole: iptables-restore
-/// commits table by table, in this order.
+/// The text for these tables, each replaced as a whole: iptables-restore commits one table
+/// after the other, in this order.
 pub fn restore_text(ruleset: &Ruleset, tables: &[TableName]) -> String {
     let mut text = String::new();
     for name in tables {
@@ -18,7 +18,7 @@ pub fn restore_text(ruleset: &Ruleset, tables: &[TableName]) -> String {
     text
 }
 
-/// The same with what each rule counted, for `iptables-restore --counters`.
+/// The same with counters, for `iptables-restore --counters`.
 pub fn restore_text_counted(
     ruleset: &Ruleset,
     tables: &[TableName],
@@ -70,7 +70,7 @@ pub fn rule_text(rule: &Rule) -> String {
         words.push(value);
     };
     for (option, network) in [("-s", rule.source), ("-d", rule.destination)] {
-        // Any address is no condition, and is not printed.
+        // "Any address" is no condition and is not printed.
         if let Some(Negatable { negated, value }) = network
             && (negated || value.prefix_len() > 0)
         {

@@ -1,28 +1,28 @@
-//! A connection as conntrack has it.
+//! A connection in conntrack's table.
 
 use std::net::IpAddr;
 
 use crate::family::IpFamily;
 
-/// A connection as conntrack has it.
+/// A connection in conntrack's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TrackedConnection {
-    /// Who opened it.
+    /// The host that opened it.
     pub source: IpAddr,
-    /// Whom it was opened to, before any rewriting.
+    /// The address that it was opened to, before any rewriting.
     pub destination: IpAddr,
-    /// Protocol number.
+    /// The protocol number.
     pub protocol: u8,
-    /// Source port; for ICMP the type.
+    /// The source port; for ICMP the type.
     pub from: u16,
-    /// Destination port; for ICMP the code.
+    /// The destination port; for ICMP the code.
     pub to: u16,
-    /// Whom it reaches: who answers.
+    /// The host that answers, after any rewriting.
     pub reaches: IpAddr,
 }
 
 impl TrackedConnection {
-    /// Which family.
+    /// The address family.
     pub fn family(&self) -> IpFamily {
         match self.source {
             IpAddr::V4(_) => IpFamily::V4,

@@ -1,9 +1,9 @@
-//! What the kernel counted, by allow line, by camera and by reason of a drop.
+//! Packet and byte counts from the kernel, by allow line, by camera and by reason of a
+//! drop.
 //!
-//! Goes by the comments that our own rules carry, and so tells also of rules of
-//! a policy that is no longer the file's. What is counted by an allow line is
-//! the first packet of each connection, since the packets that follow meet
-//! ESTABLISHED before it.
+//! Works from the labels in the comments of camfw's own rules, and so can also report on
+//! rules of a policy that is no longer the file's. For an allow line it counts only the
+//! first packet of each connection: later packets match ESTABLISHED, which comes before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,47 +14,48 @@ use crate::netfilter::{
 };
 use crate::policy::{RuleLabel, RulePurpose};
 
-/// Everything that was counted, of one family or both.
+/// All counts, of one family or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Accounting {
     /// In the order of the file.
     pub allow: Vec<AllowLine>,
     /// In the order of the file.
     pub cameras: Vec<CameraCount>,
-    /// By reason.
+    /// Drops by reason.
     pub drops: Vec<Drop>,
 }
 
-/// One service of an allow line.
+/// The counts of one service of an allow line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AllowLine {
     /// `FILE:LINE`
     pub line: String,
     /// The service.
     pub what: String,
-    /// First packets of connections.
+    /// The number of first packets of connections.
     pub new_connections: u64,
-    /// The bytes of just these packets.
+    /// The bytes in these first packets.
     pub new_connection_bytes: u64,
 }
 
-/// A camera that the file names.
+/// The counts of a camera that the file names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CameraCount {
     /// `FILE:LINE`
     pub line: String,
-    /// Its name.
+    /// The camera's name.
     pub name: String,
-    /// Everything that came from it and was not spoofed.
+    /// Packets from the camera that were not spoofed.
     pub packets: u64,
-    /// The bytes of these packets.
+    /// The bytes in these packets.
     pub bytes: u64,
 }
 
-/// Packets that were dropped.
+/// The counts of packets dropped for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drop {
-    /// As the rule's comment has it, or that nothing allowed them.
+    /// The reason, from the rule's comment; for a chain's policy, that nothing allowed the
+    /// packets.
     pub reason: String,
     /// The chain.
     pub chain: String,
@@ -64,11 +65,12 @@ pub struct Drop {
     pub bytes: u64,
 }
 
-/// Where a rule is, and the services that come to its chain for their limits.
+/// The position of a rule: its table and chain and, for a chain that enforces a line's
+/// limits, the service that jumps to it.
 type CountedRule<'a> = (TableName, &'a str, Option<&'a str>);
 
 impl Accounting {
-    /// What these rulesets counted, families added up.
+    /// Adds up the counts of these rulesets.
     pub fn of<'a>(families: impl Iterator<Item = (&'a Ruleset, &'a Counters)>) -> Accounting {
         let mut accounting = Accounting::default();
         let mut places = Places::default();
@@ -84,7 +86,8 @@ impl Accounting {
                         let place = (name, called, services.as_deref());
                         let lets_through = match &rule.target {
                             Some(Target::Accept) => true,
-                            // Past the bound it is dropped, which is counted there.
+                            // The chain for the bound drops what exceeds it, and counts
+                            // that itself.
                             Some(Target::Jump(to)) => bounds.contains(to.as_str()),
                             _ => false,
                         };
@@ -128,7 +131,7 @@ impl Accounting {
                 line.new_connections += count.packets;
                 line.new_connection_bytes += count.bytes;
             }
-            // The policy drops them then, and counts them again.
+            // The chain's policy drops these packets later, and counts them again.
             (
                 Some(Target::Return),
                 Some(RuleLabel {
@@ -176,7 +179,7 @@ impl Accounting {
     }
 }
 
-/// Where each entry is in its list.
+/// The index of each entry in its list.
 #[derive(Default)]
 struct Places {
     allow: BTreeMap<String, usize>,
@@ -184,8 +187,7 @@ struct Places {
     drops: BTreeMap<(String, String), usize>,
 }
 
-/// The chains that lines with limits have for themselves, with the services that
-/// are sent there.
+/// The chains that enforce the limits of one line, with the services that jump to them.
 fn limited(table: &Table) -> BTreeMap<&str, Vec<String>> {
     let mut limited: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for rule in table.chains.iter().flat_map(|chain| &chain.rules) {
@@ -202,8 +204,7 @@ fn limited(table: &Table) -> BTreeMap<&str, Vec<String>> {
     limited
 }
 
-/// The chains that let through what is within a zone's bound, and that which leads to
-/// them.
+/// The chains that enforce a zone's bound, and those that lead to them.
 fn bounds(table: &Table) -> BTreeSet<&str> {
     let counts_all = |rule: &Rule| {
         let mut matches = rule.matches.iter();
@@ -282,7 +283,7 @@ mod tests {
         Ok(())
     }
 
-    /// The compiler's own rules, and not a text made for the test.
+    /// Uses rules from the compiler, so that the test does not make up its own comments.
     #[test]
     fn the_rules_of_a_policy_are_told_by_line_and_camera() -> Result<(), Box<dyn std::error::Error>>
     {

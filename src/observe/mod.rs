@@ -1,3 +1,3 @@
-//! What is seen of a running box, read as values.
+//! What is observed on a running router, as typed values.
 
 pub mod accounting;

@@ -1,4 +1,4 @@
-//! The addresses that one end of a line or a guarantee is about.
+//! The addresses at one end of an allow line or a guarantee.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,22 +7,22 @@ use ipnet::IpNet;
 
 use crate::name::HostName;
 
-/// Any address, or just some.
+/// A set of addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Addresses {
-    /// Any.
+    /// Every address.
     Any,
-    /// Those in these networks; none of them where there is no network.
+    /// The addresses in these networks; an empty list is the empty set.
     Only(Vec<IpNet>),
 }
 
 impl Addresses {
-    /// Just this one.
+    /// A single address.
     pub fn one(address: impl Into<IpAddr>) -> Addresses {
         Addresses::Only(vec![IpNet::from(address.into())])
     }
 
-    /// How many addresses and networks are listed; any is one.
+    /// The number of addresses and networks listed; `Any` counts as one.
     pub(crate) fn count(&self) -> usize {
         match self {
             Addresses::Any => 1,
@@ -30,7 +30,8 @@ impl Addresses {
         }
     }
 
-    /// Whether every address of `other` is in it, seen network by network.
+    /// Whether it contains every address of `other`. Compares network by network, and so
+    /// does not see that several networks together contain one.
     pub fn contains(&self, other: &Addresses) -> bool {
         match (self, other) {
             (Addresses::Any, _) => true,
@@ -41,7 +42,7 @@ impl Addresses {
         }
     }
 
-    /// Makes it both.
+    /// Adds the addresses of `other`.
     pub fn extend(&mut self, other: &Addresses) {
         match (&mut *self, other) {
             (Addresses::Any, _) => {}
@@ -50,11 +51,11 @@ impl Addresses {
         }
     }
 
-    /// Whether it holds this address.
+    /// Whether it contains this address.
     pub fn holds(&self, address: IpAddr) -> bool {
         self.contains(&Addresses::one(address))
     }
 }
 
-/// What names resolved to when they were last asked for.
+/// The addresses that host names last resolved to.
 pub type Answers = BTreeMap<HostName, Vec<IpAddr>>;

@@ -1,4 +1,5 @@
-//! An allow line: who may open what, from where, to where, how often and when.
+//! Allow lines: who may open which connections, from and to which addresses, how often and
+//! when.
 
 use super::{Addresses, Origin, Service, ZoneIndex};
 use crate::field::{Rate, TimeWindow};
@@ -9,55 +10,55 @@ use crate::name::{CameraName, HostName};
 pub enum Endpoint {
     /// The router itself.
     Router,
-    /// A host in a zone.
+    /// The hosts of a zone.
     Zone(ZoneIndex),
 }
 
-/// Who opens a connection, and to whom. Never from one zone to the same.
+/// Where a connection comes from and where it goes. The two ends are never the same zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flow {
-    /// Who opens it.
+    /// The end that opens the connection.
     pub from: Endpoint,
-    /// To whom.
+    /// The end that it is opened to.
     pub to: Endpoint,
 }
 
 /// One allow line.
 #[derive(Debug, Clone)]
 pub struct Allow {
-    /// The flows it allows; several where it says `any`.
+    /// The flows that it allows; several if it says `any`.
     pub flows: Vec<Flow>,
-    /// The camera that it is for, where the file names one in `from`.
+    /// The camera that it is for, if the file names one in `from`.
     pub camera: Option<CameraName>,
-    /// From which of the zone's addresses.
+    /// The addresses that connections may come from.
     pub sources: Addresses,
-    /// To which addresses there.
+    /// The addresses that connections may go to.
     pub destinations: Addresses,
-    /// The names among its destinations; their addresses, as far as they are
-    /// known, are in `destinations`.
+    /// The host names among its destinations; their addresses, as far as they are known,
+    /// are in `destinations`.
     pub hosts: Vec<HostName>,
-    /// What they carry.
+    /// The services that it allows.
     pub services: Vec<Service>,
     /// New connections per source address.
     pub limit: Option<Rate>,
-    /// Connections that one source address may have open.
+    /// Open connections per source address.
     pub connections: Option<u32>,
-    /// Turns away a source that tries too often.
+    /// Blocks a source that tries too often.
     pub block_after: Option<BlockAfter>,
-    /// Only then.
+    /// Restricts the line to these times.
     pub when: Option<TimeWindow>,
-    /// Where the file says so.
+    /// The position in the file.
     pub origin: Origin,
-    /// The name of what the kernel counts for it, made of what the line says.
+    /// The name of its lists and tables in the kernel, made from what the line says.
     pub label: String,
 }
 
-/// A source that opened so many connections in so many seconds is turned away,
-/// until it has not tried for as long.
+/// Blocks a source that opened this many connections within this many seconds, until it has
+/// not tried for that long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockAfter {
-    /// How many are let through.
+    /// The number of connections that are accepted.
     pub attempts: u8,
-    /// Seconds.
+    /// In seconds.
     pub within: u32,
 }

@@ -1,42 +1,42 @@
-//! How much of the kernel's table of connections those may take that a zone opens.
+//! The limit on how much of the kernel's connection table a zone can fill.
 //!
-//! Owns the numbers and what they come to. A count of open
-//! connections is not enough: the kernel counts none that TCP has closed
-//! (already_closed in net/netfilter/nf_conncount.c), and its entry stays for two
-//! minutes more. So the rate of new ones has a bound as well, and both hold for each
-//! source address, so that one host does not use up what others need, and for all
-//! of the zone, since a host may send from any address of it.
+//! Owns the numbers, and the table size that follows from them. Limiting open connections
+//! is not enough: the kernel does not count those that TCP has closed (already_closed in
+//! net/netfilter/nf_conncount.c), and their entries stay for another two minutes. So the
+//! rate of new connections is limited too. Both limits apply to each source address, so
+//! that one host cannot use up what others need, and to the whole zone, since a host may
+//! send from any address of it.
 
 use super::{Ipv6Mode, Policy, Zone};
 use crate::field::Rate;
 
-/// How many connections a zone may open.
+/// The limits on the connections that a zone may open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
-    /// Those that one source address may have open.
+    /// Open connections per source address.
     pub connections: u32,
-    /// New ones of one source address.
+    /// New connections per source address.
     pub rate: Rate,
-    /// Those that all of the zone together may have open.
+    /// Open connections of the whole zone.
     pub zone_connections: u32,
-    /// New ones of all of the zone together.
+    /// New connections of the whole zone.
     pub zone_rate: Rate,
 }
 
-/// For how many seconds a connection that TCP has closed stays in the table at the
-/// most: the default of nf_conntrack_tcp_timeout_time_wait.
+/// How many seconds a connection that TCP has closed stays in the table at most: the
+/// default of nf_conntrack_tcp_timeout_time_wait.
 const CLOSED: u64 = 120;
 
-/// What stays for everybody else.
+/// Entries reserved for connections of everyone else.
 const RESERVE: u64 = 16_384;
 
 impl Bound {
-    /// How many entries of the table one source address takes at the most.
+    /// The most table entries that one source address can take.
     pub fn entries_of_an_address(&self) -> u64 {
         entries(self.connections, self.rate)
     }
 
-    /// How many all of the zone takes at the most, of one family.
+    /// The most table entries that the whole zone can take, for one family.
     pub fn entries(&self) -> u64 {
         entries(self.zone_connections, self.zone_rate)
     }
@@ -46,8 +46,8 @@ fn entries(open: u32, rate: Rate) -> u64 {
     u64::from(open) + rate.most_within(CLOSED) + rate.burst()
 }
 
-/// The size that the kernel's table of connections needs: what the zones that have a
-/// bound can fill, and the reserve. None where no zone has one.
+/// The size that the kernel's connection table needs: what the zones with a bound can fill,
+/// and the reserve. None if no zone has a bound.
 pub fn table_size(policy: &Policy) -> Option<u64> {
     let zones = policy.zones.iter();
     let bounds: Vec<&Bound> = zones.filter_map(|zone| zone.bound.as_ref()).collect();

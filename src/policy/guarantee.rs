@@ -1,59 +1,60 @@
-//! What is guaranteed and proven of every ruleset before it is loaded: by the roles
-//! of zones, with the exceptions that a file may make, and by the file's own guarantees.
+//! Guarantees, which are proven of every ruleset before it is loaded: those of the zones'
+//! roles, less the exceptions in the file, and the file's own.
 //!
-//! Owns the rule that a camera never opens a connection to an external or a
-//! private zone unless the file says so twice: in an `allow` and in an
-//! `exceptions` entry for just that service.
+//! Owns the rule that a camera never opens a connection to an external or private zone
+//! unless the file says so twice: in an `allow`, and in an `exceptions` entry for exactly
+//! that service.
 
 use super::{Addresses, Allow, Endpoint, Flow, Origin, Role, Service, Zone, ZoneIndex};
 
-/// Something that never, or always, gets through.
+/// A guarantee that certain connections never, or always, get through.
 #[derive(Debug, Clone)]
 pub struct Guarantee {
-    /// Which of the two.
+    /// Never or always.
     pub kind: GuaranteeKind,
-    /// Who opens a connection to whom.
+    /// The flow that it covers.
     pub flow: Flow,
-    /// From which of the zone's addresses.
+    /// The source addresses that it covers.
     pub sources: Addresses,
-    /// To which addresses there.
+    /// The destination addresses that it covers.
     pub destinations: Addresses,
-    /// For what; None for anything.
+    /// The services that it covers; None means all.
     pub services: Option<Vec<Service>>,
-    /// But for these of these addresses.
+    /// Exceptions: these services, from these source addresses.
     pub except: Vec<(Addresses, Vec<Service>)>,
-    /// Where the file says so: the guarantee, or the zone whose role brings it.
+    /// The position in the file: of the guarantee, or of the zone whose role brings it.
     pub origin: Origin,
 }
 
-/// Whether what is promised never or always gets through.
+/// Whether the connections never or always get through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuaranteeKind {
-    /// No packet does.
+    /// None of the packets gets through.
     Never,
-    /// Each packet does.
+    /// All of the packets get through.
     Always,
 }
 
-/// A service that a zone may reach in spite of its role.
+/// A service that a zone may reach despite its role.
 #[derive(Debug)]
 pub struct Exception {
-    /// Who.
+    /// The zone with the role.
     pub from: ZoneIndex,
-    /// Which of its addresses.
+    /// The source addresses in it.
     pub sources: Addresses,
-    /// Whom.
+    /// The zone that they may reach.
     pub to: ZoneIndex,
-    /// For what.
+    /// The services that they may reach.
     pub services: Vec<Service>,
 }
 
-/// Whether a role promises that the first never opens a connection to the second.
+/// Whether roles guarantee that a zone of the first never opens a connection to one of the
+/// second.
 pub fn never(from: Role, to: Role) -> bool {
     from == Role::Camera && matches!(to, Role::External | Role::Private)
 }
 
-/// The first flow and service of an allow line that breaks a role's promise.
+/// The first flow and service of an allow line that violates a role's guarantee.
 pub fn broken<'a>(
     allow: &'a Allow,
     zones: &[Zone],

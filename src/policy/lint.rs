@@ -1,5 +1,5 @@
-//! What is allowed to be written and is probably not meant, and what the file
-//! does not say and its reader should know.
+//! Warnings about what is valid but probably unintended, and notes about what the reader
+//! should know although the file does not say it.
 //!
 //! Owns the warnings and notes of `check`. Refuses nothing.
 
@@ -10,7 +10,7 @@ use super::unreachable;
 use super::{Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone};
 use crate::name::CameraName;
 
-/// One of them, with the line that it is about.
+/// A warning or note, with the line that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     origin: Origin,
@@ -22,7 +22,7 @@ pub struct Warning {
 enum WarningKind {
     /// Probably a mistake.
     Warning,
-    /// As it should be, and good to know.
+    /// Correct, but good to know.
     Note,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What looks like a mistake, in the order of the file.
+/// The warnings and notes, in the order of the file.
 pub fn warnings(policy: &Policy) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let lines = Lines::of(policy);
@@ -99,8 +99,8 @@ fn asks_names(policy: &Policy) -> bool {
     })
 }
 
-/// The lines by the camera that they are for: of thousands of cameras' lines
-/// none holds another camera's.
+/// Allow lines, indexed by camera: a camera's line never covers another camera's, and there
+/// may be thousands.
 struct Lines<'a> {
     of_cameras: BTreeMap<&'a CameraName, Vec<usize>>,
     others: Vec<usize>,
@@ -121,7 +121,7 @@ impl<'a> Lines<'a> {
         lines
     }
 
-    /// Another line that allows all that this one does.
+    /// Another line that allows everything that this one does.
     fn wider<'p>(&self, policy: &'p Policy, allow: &Allow, place: usize) -> Option<&'p Allow> {
         let own = allow
             .camera
@@ -131,13 +131,13 @@ impl<'a> Lines<'a> {
         places
             .filter(|other| **other != place)
             .map(|other| (*other, &policy.allows[*other]))
-            // Of two that say the same, the later one is too many.
+            // If two lines allow the same, the later one is redundant.
             .find(|(other, wider)| holds(wider, allow) && (*other < place || !holds(allow, wider)))
             .map(|(_, wider)| wider)
     }
 }
 
-/// Whether one line allows all that another does.
+/// Whether one line allows everything that another does.
 fn holds(wider: &Allow, allow: &Allow) -> bool {
     let unlimited = wider.limit.is_none()
         && wider.connections.is_none()
@@ -178,7 +178,7 @@ fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
     })
 }
 
-/// Which reserved networks an external zone may have sources of, and why.
+/// Notes which reserved networks an external zone accepts as sources, and why.
 fn bogons_left_out(zone: &Zone) -> Option<Warning> {
     let private = |network: &ipnet::Ipv4Net| network.network().is_private();
     let own: Vec<String> = zone
@@ -206,7 +206,7 @@ fn bogons_left_out(zone: &Zone) -> Option<Warning> {
     })
 }
 
-/// No line lets anybody reach SSH or HTTPS on the router.
+/// Warns that no line allows SSH or HTTPS to the router.
 fn unmanaged(policy: &Policy) -> Option<Warning> {
     let to_router = |flow: &Flow| flow.to == Endpoint::Router;
     let managed = policy.allows.iter().any(|allow| {

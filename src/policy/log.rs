@@ -1,41 +1,42 @@
-//! How dropped packets are logged, and what each line begins with.
+//! How dropped packets are logged.
 
 use crate::field::Rate;
 use crate::name::LogPrefix;
 
-/// How dropped packets are logged. Every LOG rule has its own rate.
+/// How dropped packets are logged. Each LOG rule has a rate limit of its own.
 #[derive(Debug, Clone)]
 pub struct Log {
     /// The most lines per LOG rule.
     pub rate: Rate,
-    /// What the lines begin with.
+    /// The prefixes of log lines.
     pub prefixes: LogPrefixes,
-    /// Whether also to log what no allow line lets through.
+    /// Whether to log also what no allow line lets through.
     pub dropped: bool,
 }
 
-/// The log prefixes of one policy, each within the kernel's limit.
+/// The log prefixes of a policy, each within the kernel's length limit.
 #[derive(Debug, Clone)]
 pub struct LogPrefixes {
-    /// Packets that conntrack calls INVALID.
+    /// For packets in conntrack's state INVALID.
     pub invalid: LogPrefix,
-    /// Packets that cannot come from a zone, per zone, as [`Policy::zones`](super::Policy::zones).
+    /// For packets with an impossible source, by zone, in the order of
+    /// [`Policy::zones`](super::Policy::zones).
     pub zones: Vec<ZonePrefixes>,
-    /// Packets to the router that nothing allows.
+    /// For packets to the router that nothing allows.
     pub input: LogPrefix,
-    /// Packets across the router that nothing allows.
+    /// For forwarded packets that nothing allows.
     pub forward: LogPrefix,
-    /// Packets from the router that nothing allows.
+    /// For packets from the router that nothing allows.
     pub output: LogPrefix,
 }
 
 /// The log prefixes of one zone.
 #[derive(Debug, Clone)]
 pub struct ZonePrefixes {
-    /// A source that the zone cannot have.
+    /// For a source that the zone cannot have.
     pub spoofed: LogPrefix,
-    /// A source that is no camera's of the list.
+    /// For a source that is not a listed camera.
     pub unknown: LogPrefix,
-    /// A source that nobody on the internet has.
+    /// For a source that no host on the internet can have.
     pub bogon: LogPrefix,
 }

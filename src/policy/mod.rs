@@ -1,8 +1,8 @@
-//! The policy: what the configuration means, checked and complete.
+//! The policy: the meaning of the configuration, checked and complete.
 //!
-//! Owns zones, services, allow lines and guarantees as values that nothing
-//! later has to doubt: every name is resolved, every limit kept. Knows nothing
-//! of iptables, netlink or sysctl.
+//! Owns zones, services, allow lines and guarantees as values that later stages need not
+//! check: every name is resolved, and every value is within its limits. Knows nothing of
+//! iptables, netlink or sysctl.
 
 mod addresses;
 mod allow;
@@ -44,16 +44,16 @@ pub use watch::Watch;
 use zone::distinct;
 pub use zone::{Zone, ZoneIndex};
 
-/// Who may talk to whom.
+/// Who may talk to whom, and everything else that the configuration says.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// In the order of the file.
     pub zones: Vec<Zone>,
     /// In the order of the file.
     pub allows: Vec<Allow>,
-    /// What roles and guarantees promise.
+    /// The guarantees of roles, and those of the file.
     pub guarantees: Vec<Guarantee>,
-    /// Those that are on, in the order of the file.
+    /// The enabled ones, in the order of the file.
     pub masquerades: Vec<Masquerade>,
     /// In the order of the file.
     pub snats: Vec<Snat>,
@@ -63,55 +63,56 @@ pub struct Policy {
     pub proxies: Vec<Proxy>,
     /// What the router itself may send.
     pub egress: Egress,
-    /// The UDP ports of the router that earlier policies offered, or whose connections
-    /// were ended, since the kernel started. No file has them.
+    /// The router's UDP ports that earlier policies offered, or whose connections were
+    /// ended, since the kernel started. Not from the file.
     pub udp_once_offered: PortSet,
-    /// How IPv6 is filtered. Without [`Ipv6Mode::Same`] nothing else here is IPv6.
+    /// How IPv6 is filtered. Unless it is [`Ipv6Mode::Same`], nothing else in the policy is
+    /// about IPv6.
     pub ipv6: Ipv6Mode,
-    /// The names that allow lines go by, each once.
+    /// The host names in allow lines, each once.
     pub hosts: Vec<HostName>,
-    /// For how long connections may be opened to an address that a name had.
+    /// How long connections may be opened to an address after a name last resolved to it.
     pub names_keep: Duration,
     /// How dropped packets are logged.
     pub log: Log,
     /// In the order of the file.
     pub cameras: Vec<Camera>,
-    /// Routes beside the default one and those of the zones' own networks.
+    /// Routes other than the default route and those of the zones' own networks.
     pub routes: Vec<Route>,
-    /// Which marks look at which table.
+    /// The routing tables of marked packets.
     pub mark_rules: Vec<MarkRule>,
-    /// Kernel settings with another value than camfw's own.
+    /// Kernel settings that override camfw's own values.
     pub sysctls: BTreeMap<String, String>,
-    /// How long `boot` waits for interfaces that are not there yet.
+    /// How long `boot` waits for missing interfaces.
     pub wait: Duration,
     /// Whether the last good policy is kept over a reboot.
     pub keep: bool,
-    /// How the running box is watched.
+    /// How the running router is watched.
     pub watch: Watch,
 }
 
 /// A camera that the file names.
 #[derive(Debug, Clone)]
 pub struct Camera {
-    /// Its name.
+    /// The name.
     pub name: CameraName,
     /// Its address, in its zone's network.
     pub address: Ipv4Addr,
     /// Its hardware address.
     pub mac: Option<MacAddress>,
-    /// The zone it is in.
+    /// The zone that it is in.
     pub zone: ZoneIndex,
-    /// Where the file names it.
+    /// The position in the file.
     pub origin: Origin,
 }
 
 impl Policy {
-    /// The zone of an index, which only this policy's resolver makes.
+    /// The zone with this index; only the resolver makes indices.
     pub fn zone(&self, index: ZoneIndex) -> &Zone {
         &self.zones[index.0]
     }
 
-    /// What LOG writes before packets that cannot come from this zone.
+    /// The log prefixes of a zone.
     pub fn prefixes_of(&self, index: ZoneIndex) -> &ZonePrefixes {
         &self.log.prefixes.zones[index.0]
     }
@@ -123,8 +124,8 @@ impl Policy {
             .filter(move |camera| camera.zone == zone)
     }
 
-    /// The IPv4 networks whose sources a zone can have: its own and those that
-    /// routes lead to by it.
+    /// The IPv4 networks whose addresses a zone's hosts can have: its own networks, and
+    /// those that routes lead to through it.
     pub fn networks_of(&self, zone: &Zone) -> Vec<Ipv4Net> {
         let routed = self.routed_by(zone).filter_map(|network| match network {
             IpNet::V4(network) => Some(network),
@@ -133,7 +134,8 @@ impl Policy {
         distinct(zone.networks().into_iter().chain(routed))
     }
 
-    /// The same of IPv6, without the link-local network, which every zone has.
+    /// The IPv6 networks of a zone's hosts, without the link-local one, which every zone
+    /// has.
     pub fn networks6_of(&self, zone: &Zone) -> Vec<Ipv6Net> {
         let routed = self.routed_by(zone).filter_map(|network| match network {
             IpNet::V6(network) => Some(network),
@@ -142,9 +144,10 @@ impl Policy {
         distinct(zone.networks6().into_iter().chain(routed))
     }
 
-    /// What routes lead to by a zone; the default says nothing about who is there.
+    /// The destinations of routes through a zone, without the default route, which does not
+    /// say who is there.
     fn routed_by(&self, zone: &Zone) -> impl Iterator<Item = IpNet> {
-        // A table that nothing looks at says nothing either.
+        // A routing table that no rule uses does not matter either.
         let consulted = |route: &Route| {
             let looks = |rule: &MarkRule| {
                 rule.table == route.table && rule.ipv6 == route.destination.addr().is_ipv6()
@@ -160,7 +163,7 @@ impl Policy {
             .filter(|network| network.prefix_len() > 0)
     }
 
-    /// Whether the default route of a family leads out by a zone.
+    /// Whether the default route of a family goes through this zone.
     pub fn has_default_route(&self, zone: &Zone, ipv6: bool) -> bool {
         let by_gateway = match ipv6 {
             false => zone.dhcp || zone.gateway.is_some(),
@@ -175,7 +178,7 @@ impl Policy {
         by_gateway || self.routes.iter().any(routed)
     }
 
-    /// The lines by which somebody in a zone opens this UDP port of the router.
+    /// The lines that let hosts of a zone use this UDP port of the router.
     pub fn offers_udp(&self, zone: ZoneIndex, port: u16) -> impl Iterator<Item = &Allow> {
         let port = PortRange::port(port);
         let flow = Flow {
@@ -188,7 +191,7 @@ impl Policy {
         })
     }
 
-    /// The UDP ports of the router that somebody may open.
+    /// The router's UDP ports that an allow line opens.
     pub fn udp_offered(&self) -> PortSet {
         let to_router = self.allows.iter().filter(|allow| {
             let mut flows = allow.flows.iter();
@@ -198,9 +201,9 @@ impl Policy {
         services.flat_map(|service| service.udp.clone()).collect()
     }
 
-    /// The hardware address that is all by which a camera is known that asks for its
-    /// address on its own line; None where the line is for others too, or the file
-    /// does not name it.
+    /// The hardware address that identifies the camera of this line when it asks for an
+    /// address and thus has none yet. None if the line is not for one camera alone, does
+    /// not allow such requests, or the file has no hardware address for it.
     pub(crate) fn mac_without_address(&self, allow: &Allow) -> Option<MacAddress> {
         let name = allow.camera.as_ref()?;
         let Addresses::Only(sources) = &allow.sources else {
@@ -214,8 +217,8 @@ impl Policy {
         camera.mac
     }
 
-    /// The hardware addresses of all who may ask for an address in a zone; None where
-    /// they are not known.
+    /// The hardware addresses of every host that may ask for an address in a zone; None if
+    /// they are not all known.
     pub(crate) fn macs_without_address(&self, index: ZoneIndex) -> Option<Vec<MacAddress>> {
         if !self.zone(index).known_only {
             return None;
@@ -223,9 +226,9 @@ impl Policy {
         self.cameras_of(index).map(|camera| camera.mac).collect()
     }
 
-    /// The number of conntrack's zone for the connections of link-local addresses in a
-    /// zone: never 0, in which all others are, and no other zone's. It goes by the
-    /// interface's name, so that open connections stay when the file changes.
+    /// The number of the conntrack zone for link-local connections in a zone: never 0,
+    /// which is for all other connections, and unique. It is made from the interface's
+    /// name, so that connections survive a change of the file.
     pub(crate) fn conntrack_zone(&self, index: ZoneIndex) -> u16 {
         let mut taken: Vec<u16> = Vec::new();
         for zone in self.zones.iter().take(index.0 + 1) {
@@ -238,7 +241,7 @@ impl Policy {
         taken.pop().unwrap_or(1)
     }
 
-    /// Every zone with its index.
+    /// Every zone, with its index.
     pub fn indexed_zones(&self) -> impl Iterator<Item = (ZoneIndex, &Zone)> {
         self.zones
             .iter()
@@ -246,7 +249,7 @@ impl Policy {
             .map(|(index, zone)| (ZoneIndex(index), zone))
     }
 
-    /// The allow lines that allow this flow, in the order of the file.
+    /// The allow lines for this flow, in the order of the file.
     pub fn allows_of(&self, flow: Flow) -> impl Iterator<Item = &Allow> {
         self.allows
             .iter()
@@ -254,7 +257,7 @@ impl Policy {
     }
 }
 
-/// FNV-1a of 32 bits, folded to 16.
+/// FNV-1a with 32 bits, folded to 16.
 fn hash_of(text: &str) -> u16 {
     let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

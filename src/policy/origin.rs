@@ -1,4 +1,4 @@
-//! Where in the files something is written, as rules and messages show it.
+//! Positions in the configuration files, as rules and messages show them.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use super::{RuleLabel, RulePurpose};
 use crate::name::Comment;
 use crate::source::Source;
 
-/// The line of the file that a rule comes from.
+/// The line of the file that something comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     file: String,
-    /// The file's number; the main one is 0.
+    /// The file's index; the main file is 0.
     pub(super) number: usize,
-    /// From 1.
+    /// The line number, from 1.
     pub line: usize,
 }
 
 impl Origin {
-    /// The place of an offset; only the last part of the file's path is kept,
-    /// so that the same file gives the same rules wherever it lies.
+    /// The line at this offset. Only the last component of the file's path is kept, so that
+    /// the same file gives the same rules wherever it is.
     pub fn new(source: &Source, offset: usize) -> Origin {
         let (number, place) = source.locate(offset);
         let path = source.files().get(number).map_or("", |file| &file.name);
@@ -37,8 +37,8 @@ impl Origin {
         }
     }
 
-    /// The comment of a rule that comes from this line. Text that no comment may hold
-    /// is left out.
+    /// The comment for a rule from this line, without characters that a comment cannot
+    /// contain.
     pub fn comment(&self, purpose: RulePurpose) -> Option<Comment> {
         let label = RuleLabel {
             line: self.to_string(),

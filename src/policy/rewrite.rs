@@ -1,5 +1,5 @@
-//! Rewritten addresses: masquerade, SNAT, port forwards and the transparent proxy.
-//! None of them allows anything: each goes with an allow line.
+//! Address translation: masquerade, SNAT, port forwards and the transparent proxy. None of
+//! them allows a connection by itself: each needs an allow line.
 
 use std::net::Ipv4Addr;
 
@@ -7,38 +7,38 @@ use super::{Origin, ZoneIndex};
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
 
-/// Rewrites the source addresses of what one zone sends to another, to that of
-/// the interface it leaves by.
+/// Rewrites the source addresses of connections from one zone to another, to the address of
+/// the outgoing interface.
 #[derive(Debug, Clone)]
 pub struct Masquerade {
-    /// Whose addresses.
+    /// The zone whose addresses are rewritten.
     pub from: ZoneIndex,
-    /// On the way to which zone.
+    /// The zone that the connections go to.
     pub to: ZoneIndex,
-    /// Where the file says so.
+    /// The position in the file.
     pub origin: Origin,
 }
 
-/// Rewrites the source addresses of what one zone sends to another, to one of
-/// the router's.
+/// Rewrites the source addresses of connections from one zone to another, to a given
+/// address of the router.
 #[derive(Debug, Clone)]
 pub struct Snat {
-    /// Whose addresses.
+    /// The zone whose addresses are rewritten.
     pub from: ZoneIndex,
-    /// On the way to which zone.
+    /// The zone that the connections go to.
     pub to: ZoneIndex,
-    /// The router's address there that is seen instead.
+    /// The router's address in that zone, the new source.
     pub address: Ipv4Addr,
-    /// Where the file says so.
+    /// The position in the file.
     pub origin: Origin,
 }
 
-/// Sends connections to a port of the router on to a host. An allow line that names
-/// the host lets in to that port what came by the forward, and no more unless the
-/// forward is `direct`; one that names a network says what it says.
+/// Redirects connections from a port of the router to a host. An allow line that names the
+/// host then allows only redirected connections on that port, unless the forward is
+/// `direct`; one with a network allows what it says.
 #[derive(Debug, Clone)]
 pub struct Forward {
-    /// Whose connections.
+    /// The zone that the connections come from.
     pub from: ZoneIndex,
     /// TCP or UDP.
     pub protocol: Protocol,
@@ -48,43 +48,43 @@ pub struct Forward {
     pub to: ZoneIndex,
     /// The host.
     pub address: Ipv4Addr,
-    /// The host's port.
+    /// The port on the host.
     pub to_port: u16,
-    /// Whether the host's port is reached without the forward too.
+    /// Whether the host's port can also be reached directly.
     pub direct: bool,
-    /// Where the file says so.
+    /// The position in the file.
     pub origin: Origin,
 }
 
-/// Takes connections from one zone to another to a proxy.
+/// Redirects connections from one zone to another to a proxy.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    /// Whose connections.
+    /// The zone that the connections come from.
     pub from: ZoneIndex,
-    /// Those that go to this zone.
+    /// The zone that they go to.
     pub to: ZoneIndex,
-    /// Those to these TCP ports.
+    /// The TCP ports that they go to.
     pub ports: Vec<PortRange>,
     /// Where the proxy is.
     pub way: ProxyWay,
-    /// Whether a proxy's port on the router is reached without it too.
+    /// Whether a proxy's port on the router can also be reached directly.
     pub direct: bool,
-    /// Where the file says so.
+    /// The position in the file.
     pub origin: Origin,
 }
 
-/// Where a proxy is.
+/// Where a proxy runs.
 #[derive(Debug, Clone)]
 pub enum ProxyWay {
     /// On the router, at this port.
     Here(u16),
-    /// A host, which gets the packets as they are, by a mark and a table.
+    /// On a host, which gets the packets unmodified, by a mark and a routing table.
     Host {
         /// Its address.
         address: Ipv4Addr,
         /// Its zone.
         zone: ZoneIndex,
-        /// The table's number, and the mark's.
+        /// The number of the routing table and of the mark.
         table: u32,
     },
 }

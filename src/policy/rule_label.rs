@@ -1,34 +1,35 @@
-//! What a rule of ours is for, as its comment says and as it is read back.
+//! The purpose of a rule, as it is written in the rule's comment and read back.
 //!
-//! Owns the text: the compiler writes no other comment of a line of the file, and
-//! counters are read by this alone. `FILE:LINE PURPOSE`.
+//! Owns that text, `FILE:LINE PURPOSE`: the compiler writes no other comment for a line of
+//! the file, and counters are read by this text alone.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// Where in the file a rule comes from, and what it is for.
+/// The line of the file that a rule comes from, and the rule's purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleLabel {
     /// `FILE:LINE`
     pub line: String,
-    /// What it is for.
+    /// The purpose.
     pub purpose: RulePurpose,
 }
 
-/// What a rule is for.
+/// The purpose of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RulePurpose {
-    /// Lets through what a listed camera sends, by its name.
+    /// Accepts packets from a listed camera, by its name.
     Camera(String),
-    /// Leads to the chain of a zone, by its name.
+    /// Jumps to the chain of a zone, by its name.
     Zone(String),
-    /// Turns away who tried too often; the camera's name where the line is a camera's.
+    /// Blocks a source that tried too often; with the camera's name if it is a camera's
+    /// line.
     TriedTooOften(Option<String>),
-    /// Lets in who did not.
+    /// Accepts a source that did not; with the camera's name if it is a camera's line.
     NotTooOften(Option<String>),
-    /// Carries out a part of the line: a service, or a rewriting. With the camera's
-    /// name before it where the line is a camera's.
+    /// Implements a part of the line: a service, or a rewritten address. Starts with the
+    /// camera's name if it is a camera's line.
     Part(String),
 }
 
@@ -47,7 +48,7 @@ impl FromStr for RuleLabel {
     type Err = NotALabel;
 
     fn from_str(comment: &str) -> Result<RuleLabel, NotALabel> {
-        // The file may have spaces and colons in its name.
+        // The file's name may contain spaces and colons.
         let end = comment.match_indices(':').find_map(|(place, _)| {
             let digits = comment[place + 1..].bytes();
             let digits = digits.take_while(u8::is_ascii_digit).count();
@@ -63,7 +64,7 @@ impl FromStr for RuleLabel {
     }
 }
 
-/// A comment that names no line of a file.
+/// A comment that does not name a line of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotALabel;
 

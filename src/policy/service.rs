@@ -1,29 +1,29 @@
-//! A service: the ports and ICMP types that a connection is opened to.
+//! Services: the ports and ICMP types that connections are opened to.
 
 use std::fmt;
 
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
 
-/// What a connection is opened to; never empty.
+/// A service; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// None where it is written in place.
+    /// The name; None for a service written in place.
     pub name: Option<ServiceName>,
-    /// TCP destination ports, passive data ports among them.
+    /// TCP destination ports, including those of passive data connections.
     pub tcp: Vec<PortRange>,
     /// UDP destination ports.
     pub udp: Vec<PortRange>,
     /// ICMP types.
     pub icmp: Vec<IcmpType>,
-    /// The range of passive FTP, which is in `tcp` too.
+    /// The port range of passive FTP, which is also in `tcp`.
     pub passive: Option<PortRange>,
     /// Whether conntrack's FTP helper lets its data connections through.
     pub helper: bool,
 }
 
 impl Service {
-    /// Whether it holds all that `other` holds.
+    /// Whether it contains everything in `other`.
     pub(crate) fn contains(&self, other: &Service) -> bool {
         let ports = |mine: &[PortRange], others: &[PortRange]| {
             others
@@ -37,7 +37,7 @@ impl Service {
 }
 
 impl fmt::Display for Service {
-    /// Its name, or its ports where it has none.
+    /// The name or, without one, the ports.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = &self.name {
             return write!(f, "{name}");

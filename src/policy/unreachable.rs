@@ -1,6 +1,6 @@
-//! Allow lines that no packet can come by, or only some of what they say.
+//! Finds allow lines that no packet can match, entirely or in part.
 //!
-//! Owns what the router never passes on, and who is not where a line looks for
+//! Owns what the router never forwards, and which addresses cannot be where a line expects
 //! them. Refuses nothing.
 
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use super::{Addresses, Allow, Endpoint, Flow, Policy, Role, Zone, ZoneIndex};
 use crate::net::NextHop;
 use crate::registry::multicast::DISCOVERY;
 
-/// Why no packet can come by a line.
+/// Why no packet can match a line.
 pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
     if let (Addresses::Only(networks), false) = (&allow.destinations, allow.hosts.is_empty())
         && networks.is_empty()
@@ -31,7 +31,7 @@ pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
     first
 }
 
-/// What of a line no packet can come by, where some of it does; each in words.
+/// The parts of a line that no packet can match, each in words; other parts can be matched.
 pub(super) fn partly(policy: &Policy, allow: &Allow) -> Vec<String> {
     let mut told = Vec::new();
     if let Addresses::Only(networks) = &allow.destinations
@@ -51,7 +51,7 @@ pub(super) fn partly(policy: &Policy, allow: &Allow) -> Vec<String> {
     told
 }
 
-/// An external zone that leads nowhere, and the line that wants more of it.
+/// An external zone without a route to the internet, and the line that needs one.
 pub(super) fn without_gateway(policy: &Policy, zone: &Zone) -> Option<String> {
     if zone.role != Role::External || has_default(policy, zone, true) {
         return None;
@@ -113,13 +113,13 @@ fn by_destinations(policy: &Policy, allow: &Allow, flow: Flow) -> Option<String>
     first
 }
 
-/// Why no packet to these addresses gets to a flow's zone.
+/// Why no packet with these addresses as its destination reaches a flow's zone.
 fn never_arrives(policy: &Policy, flow: Flow, network: IpNet) -> Option<String> {
     let Endpoint::Zone(to) = flow.to else {
         return None;
     };
     let zone = policy.zone(to);
-    // The router itself sends to groups and broadcasts as it likes.
+    // The router itself may send to multicast and broadcast addresses.
     if flow.from != Endpoint::Router {
         if network.network().is_multicast() {
             return Some(format!(
@@ -140,7 +140,7 @@ fn never_arrives(policy: &Policy, flow: Flow, network: IpNet) -> Option<String> 
     is_elsewhere(policy, zone, network)
 }
 
-/// The limited broadcast, and the first and the last address of a network.
+/// Whether it is the limited broadcast address, or the first or last address of a network.
 fn is_broadcast(policy: &Policy, zone: &Zone, network: IpNet) -> bool {
     let IpNet::V4(network) = network else {
         return false;
@@ -180,7 +180,7 @@ fn is_elsewhere(policy: &Policy, zone: &Zone, network: IpNet) -> Option<String> 
     }
 }
 
-/// A line that lets a search for devices through, which asks a group.
+/// A line for device discovery, which uses multicast.
 fn found_by_multicast(allow: &Allow) -> Option<String> {
     let across = |flow: &Flow| flow.from != Endpoint::Router && flow.to != Endpoint::Router;
     if allow.destinations != Addresses::Any || !allow.flows.iter().all(across) {
@@ -226,7 +226,7 @@ fn overlap(one: IpNet, other: IpNet) -> bool {
     one.contains(&other) || other.contains(&one)
 }
 
-/// One address without its prefix.
+/// A network, or a single address without its prefix length.
 fn shown(network: IpNet) -> String {
     match network.prefix_len() == network.max_prefix_len() {
         true => network.addr().to_string(),

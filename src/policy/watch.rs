@@ -1,12 +1,12 @@
-//! How the running box is watched.
+//! How the running router is watched.
 
 use std::time::Duration;
 
-/// How `camfw watch` watches.
+/// How `camfw watch` works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watch {
-    /// How often everything is compared where no event asks for it.
+    /// How often everything is compared if no event causes it earlier.
     pub interval: Duration,
-    /// Whether rules that are not the policy's are replaced, not only told.
+    /// Whether rules that differ from the policy are replaced, and not only reported.
     pub restore: bool,
 }

@@ -1,27 +1,27 @@
-//! UDP services that are asked at a group or at everybody, and how they answer.
+//! UDP services that are asked by multicast or broadcast, and how they answer.
 //!
-//! Conntrack takes an answer for part of a connection only if it comes from the
-//! address that was asked, and that of a group is nobody's: the answers of these
-//! are new connections to it. So are the questions of a server that asks others
-//! from its own port.
+//! Conntrack assigns an answer to a connection only if it comes from the address that was
+//! asked, and no host has a multicast address as its own: so the answers of these services
+//! are new connections to it. So are the requests of a server that asks others from its own
+//! port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::multicast::DISCOVERY;
 use super::port::{DHCP_CLIENT, DHCP_SERVER, NTP};
 
-/// A UDP service that is asked at a group or by broadcast.
+/// A UDP service that is asked by multicast or broadcast.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupService {
     /// Its port.
     pub(crate) port: u16,
-    /// Where it is asked.
+    /// The multicast groups and broadcast addresses at which it is asked.
     pub(crate) groups: Vec<IpAddr>,
-    /// The port that it answers to; None is any.
+    /// The port that it answers to; None means any.
     pub(crate) answers_to: Option<u16>,
 }
 
-/// All of them: servers that hand out addresses, and hosts that find each other.
+/// All of them: DHCP servers, and hosts that discover each other.
 pub(crate) fn services() -> impl Iterator<Item = GroupService> {
     // RFC 2131, 4.1
     let dhcp = GroupService {
@@ -46,8 +46,8 @@ pub(crate) fn services() -> impl Iterator<Item = GroupService> {
     [dhcp, dhcpv6].into_iter().chain(discovery)
 }
 
-/// Datagrams that a server sends to where nobody asked it from: from its port, to
-/// this port or to any. Those that answer are sent where the service is offered.
+/// Datagrams that a server sends to hosts that did not ask it directly: from this port, to
+/// this port or any. Those that are answers are sent only if the service is offered.
 pub(crate) fn sent_unasked(
     is_offered: impl Fn(u16) -> bool,
 ) -> impl Iterator<Item = (u16, Option<u16>)> {

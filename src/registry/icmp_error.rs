@@ -1,11 +1,11 @@
-//! The messages that say what became of another packet.
+//! ICMP and ICMPv6 errors: messages about the fate of another packet.
 //!
-//! Each quotes the packet that it is about, so it carries bytes of its sender's
-//! choice to that packet's sender.
+//! Each quotes the packet that it is about, and so carries bytes that its sender chose to
+//! that packet's sender.
 
 use crate::family::IpFamily;
 
-/// An error that a connection needs to hear of.
+/// An error that a connection needs to receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ErrorMessage {
     /// Its ICMP or ICMPv6 type.
@@ -14,8 +14,8 @@ pub(crate) struct ErrorMessage {
     pub(crate) name: &'static str,
 }
 
-/// RFC 792. Neither source quench (4), which RFC 6633 takes back, nor redirect
-/// (5), by which a host would choose another's way.
+/// RFC 792. Without source quench (4), which RFC 6633 deprecates, and without redirect (5),
+/// by which a host could reroute another's traffic.
 const IPV4: &[ErrorMessage] = &[
     // With code 4 it says that a packet was too big (RFC 1191).
     error(3, "destination unreachable"),

@@ -1,8 +1,8 @@
-//! The ICMPv6 that IPv6 cannot live without, and what stands for ICMP's types.
+//! The ICMPv6 messages that IPv6 needs to work, and the ICMPv6 equivalents of ICMP types.
 //!
-//! By RFC 4890, 4.4.1: what must not be dropped on a link. Router
-//! advertisements (134) are not among it: the router has its addresses from
-//! the file. Errors (types 1 to 4) belong to connections that were let through.
+//! From RFC 4890, 4.4.1: messages that must not be dropped on a link. Router advertisements
+//! (134) are left out, since the router has its addresses from the file. Errors (types 1 to
+//! 4) pass only as part of a connection.
 
 use crate::field::IcmpType;
 
@@ -13,15 +13,15 @@ pub(crate) struct NeighbourMessage {
     pub(crate) number: u8,
     /// Its name in its RFC.
     pub(crate) name: &'static str,
-    /// The hop limit by which it is known not to come from afar.
+    /// The hop limit that it must have, which proves that no router forwarded it.
     pub(crate) hop_limit: u8,
 }
 
 /// RFC 4861, 4.4.
 pub(crate) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
-/// Neighbour discovery (RFC 4861, 7.1) and multicast listeners (RFC 3810, 5;
-/// RFC 2710, 3).
+/// Neighbour discovery (RFC 4861, 7.1) and multicast listener discovery (RFC 3810, 5; RFC
+/// 2710, 3).
 pub(crate) const NEIGHBOURS: &[NeighbourMessage] = &[
     message(133, "router solicitation", 255),
     message(135, "neighbour solicitation", 255),
@@ -40,8 +40,8 @@ const fn message(number: u8, name: &'static str, hop_limit: u8) -> NeighbourMess
     }
 }
 
-/// The ICMPv6 type that does what an ICMP type does (RFC 792, RFC 4443); None
-/// where none does.
+/// The ICMPv6 type with the meaning of an ICMP type (RFC 792, RFC 4443); None if there is
+/// none.
 pub(crate) fn counterpart(icmp: IcmpType) -> Option<IcmpType> {
     let number = match icmp.number() {
         // Echo reply, destination unreachable, echo request.
@@ -60,8 +60,8 @@ pub(crate) fn counterpart(icmp: IcmpType) -> Option<IcmpType> {
 mod tests {
     use super::*;
 
-    /// RFC 4890, 4.4.1 and 4.3.1, with the hop limits that RFC 4861 (6.1.1,
-    /// 7.1.1, 7.1.2), RFC 2710 (3) and RFC 3810 (5) demand.
+    /// RFC 4890, 4.4.1 and 4.3.1, with the hop limits that RFC 4861 (6.1.1, 7.1.1, 7.1.2),
+    /// RFC 2710 (3) and RFC 3810 (5) require.
     #[test]
     fn what_a_link_needs_is_let_through_and_nothing_that_moves_the_router() {
         let needed = [
@@ -79,8 +79,8 @@ mod tests {
             .collect();
         listed.sort_unstable();
         assert_eq!(listed, needed);
-        // Router advertisement, redirect, router renumbering, node information,
-        // and the certification path of SEND.
+        // Router advertisement, redirect, router renumbering, node information, and the
+        // certification path of SEND.
         for number in [134, 137, 138, 139, 140, 148, 149] {
             assert!(listed.iter().all(|(other, _)| *other != number), "{number}");
         }

@@ -1,9 +1,9 @@
-//! What IANA and the RFCs say: addresses, ICMPv6 types, ports.
+//! Facts published by IANA and in RFCs: addresses, ICMP types, ports.
 //!
-//! Owns facts and no decision. The compiler and the proof both read them, so
-//! that neither takes them from the other; a wrong row would be proven right,
-//! so each table is held against the published one, typed out in its tests.
-//! Knows nothing of the rest but the types of [`crate::field`] and the two families.
+//! Owns facts and makes no decisions. Both the compiler and the proof read them, so that
+//! neither takes them from the other. The proof cannot find a wrong row, so the tests
+//! compare each table with the published one, typed out again. Depends only on the types of
+//! [`crate::field`] and on the two address families.
 
 pub(crate) mod group;
 pub(crate) mod icmp_error;

@@ -1,24 +1,24 @@
-//! Multicast groups by which hosts find each other, by IANA's registries of
-//! multicast addresses.
+//! Multicast groups by which hosts discover each other, from IANA's registries of multicast
+//! addresses.
 //!
-//! No router forwards them unless a multicast routing daemon has it do so, and
-//! those with link scope none at all (RFC 5771, 4; RFC 4291, 2.7).
+//! No router forwards them without a multicast routing daemon, and those with link scope
+//! are never forwarded (RFC 5771, 4; RFC 4291, 2.7).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A protocol that finds hosts by asking a group.
+/// A protocol that discovers hosts by multicast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Discovery {
     /// Its UDP port.
     pub(crate) port: u16,
-    /// Its group.
+    /// Its IPv4 group.
     pub(crate) ipv4: Ipv4Addr,
-    /// Its group of IPv6, with link scope.
+    /// Its IPv6 group, with link scope.
     pub(crate) ipv6: Ipv6Addr,
 }
 
-/// WS-Discovery 1.1, 2.4 (by which ONVIF devices are found); UPnP Device
-/// Architecture 2.0, 1.3; RFC 6762, 3; RFC 4795, 2.
+/// WS-Discovery 1.1, 2.4 (used to discover ONVIF devices); UPnP Device Architecture 2.0,
+/// 1.3; RFC 6762, 3; RFC 4795, 2.
 pub(crate) const DISCOVERY: &[Discovery] = &[
     discovery(3702, [239, 255, 255, 250], [0xc]),
     discovery(1900, [239, 255, 255, 250], [0xc]),

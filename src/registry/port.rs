@@ -1,4 +1,5 @@
-//! Ports by IANA's registry of service names and port numbers.
+//! Ports that the code refers to by name, from IANA's registry of service names and port
+//! numbers.
 
 /// The control connection of FTP (RFC 959, 5.2).
 pub(crate) const FTP: u16 = 21;
@@ -6,8 +7,8 @@ pub(crate) const FTP: u16 = 21;
 /// Network time (RFC 5905, 7.2).
 pub(crate) const NTP: u16 = 123;
 
-/// Where a DHCP server is asked (RFC 2131, 4.1).
+/// The port of DHCP servers (RFC 2131, 4.1).
 pub(crate) const DHCP_SERVER: u16 = 67;
 
-/// Where a DHCP client gets its answers (RFC 2131, 4.1).
+/// The port of DHCP clients (RFC 2131, 4.1).
 pub(crate) const DHCP_CLIENT: u16 = 68;

@@ -1,18 +1,18 @@
-//! The built-in services. A file may replace any of them.
+//! The built-in services. A configuration file may replace any of them.
 //!
-//! Owns the port numbers; those are IANA's registry of service names and
-//! ports unless a comment says otherwise.
+//! Owns their port numbers, which are from IANA's registry of service names and port
+//! numbers unless a comment says otherwise.
 
 use super::port;
 use crate::field::IcmpType;
 
-/// A service as the catalogue has it: ports as first and last.
+/// A built-in service; each port range has its first and last port.
 pub(crate) struct WellKnownService {
     pub(crate) name: &'static str,
     pub(crate) tcp: &'static [(u16, u16)],
     pub(crate) udp: &'static [(u16, u16)],
     pub(crate) icmp: &'static [IcmpType],
-    /// Which of the TCP ports are those of passive FTP.
+    /// The range within `tcp` that passive FTP uses for data connections.
     pub(crate) passive: Option<(u16, u16)>,
 }
 
@@ -58,7 +58,7 @@ const CATALOGUE: &[WellKnownService] = &[
     tcp("mqtt", &[(1883, 1883)]),
     tcp("mqtts", &[(8883, 8883)]),
     udp("ntp", &[(port::NTP, port::NTP)]),
-    // WS-Discovery, by which ONVIF devices are found.
+    // WS-Discovery, used to discover ONVIF devices.
     udp("onvif-discovery", &[(3702, 3702)]),
     WellKnownService {
         name: "ping",
@@ -67,7 +67,7 @@ const CATALOGUE: &[WellKnownService] = &[
         icmp: &[IcmpType::ECHO_REQUEST],
         passive: None,
     },
-    // The control connection; with RTP over it no further port is needed.
+    // The control connection; with RTP interleaved in it no further port is needed.
     both("rtsp", &[(554, 554)]),
     tcp("smtp", &[(25, 25)]),
     udp("snmp", &[(161, 161)]),
@@ -81,12 +81,12 @@ const CATALOGUE: &[WellKnownService] = &[
     udp("traceroute", &[(33434, 33534)]),
 ];
 
-/// The built-in service of a name.
+/// The built-in service of this name.
 pub(crate) fn find(name: &str) -> Option<&'static WellKnownService> {
     CATALOGUE.iter().find(|service| service.name == name)
 }
 
-/// Every built-in name, for a message.
+/// Every built-in name, for use in messages.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     CATALOGUE.iter().map(|entry| entry.name)
 }

@@ -1,4 +1,4 @@
-//! Which addresses an allow line is for: written ones, and those of names.
+//! Resolves the addresses of allow lines: those that are written, and those of host names.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,7 +12,7 @@ use crate::name::HostName;
 use crate::policy::{Addresses, Answers, Zone, ZoneIndex};
 use crate::source::{Refusal, Source};
 
-/// Addresses and networks as written, each once; None where nothing is.
+/// Addresses and networks as written, without duplicates; None if none are given.
 pub fn networks(
     written: Option<&Spanned<Strings>>,
     ipv6: Ipv6Mode,
@@ -56,7 +56,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
-/// Names of hosts as written, each once.
+/// Host names as written, without duplicates.
 pub fn hosts(
     written: Option<&Spanned<Strings>>,
     source: &Source,
@@ -73,7 +73,7 @@ pub fn hosts(
     }
     let mut hosts: Vec<HostName> = Vec::new();
     for text in texts {
-        // DNS does not tell upper case from lower (RFC 4343).
+        // DNS names are not case-sensitive (RFC 4343).
         let lower = text.get_ref().to_ascii_lowercase();
         let host = named::<HostName>(&lower, span_in(text, written.span()), source)?;
         if !hosts.contains(&host) {
@@ -83,8 +83,8 @@ pub fn hosts(
     Ok(hosts)
 }
 
-/// Destinations that are written and those that names resolved to. Not asked
-/// for yet, or without an answer, a name is nowhere, so nothing is allowed.
+/// The destinations that are written, and those that names resolved to. Until a name has
+/// resolved once, it adds no address, and nothing is allowed by it.
 pub fn destinations(
     networks: Option<Vec<IpNet>>,
     hosts: &[HostName],
@@ -117,7 +117,7 @@ pub(super) fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Add
     })
 }
 
-/// The zone and the network of it that an address is in.
+/// The zone that an address is in, and its network there.
 pub(super) fn zone_of(address: IpAddr, zones: &[Zone]) -> Option<(ZoneIndex, IpNet)> {
     zones.iter().enumerate().find_map(|(index, zone)| {
         let own = zone.own().find(|own| own.contains(&address))?;

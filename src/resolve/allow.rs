@@ -1,5 +1,4 @@
-//! Allow lines, the file's and the cameras' own: written -> who may open what,
-//! from where, to where, how often and when.
+//! Resolves allow lines, both the file's `[[allow]]` and the cameras' own.
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
@@ -22,8 +21,8 @@ use crate::policy::{
 use crate::registry::port;
 use crate::source::Refusal;
 
-/// The most rules of one family that allow lines may make: some hundred megabytes while
-/// they are compiled and proven.
+/// The most rules of one family that allow lines may make: compiling and proving these
+/// takes some hundred megabytes.
 const MOST_RULES: usize = 1 << 18;
 
 /// An allow line, wherever it is written.
@@ -44,7 +43,7 @@ struct WrittenAllow<'a> {
 enum From<'a> {
     /// As the line says.
     Written(&'a Spanned<String>),
-    /// The camera whose own line it is.
+    /// The camera that the line belongs to.
     Camera(&'a Camera),
 }
 
@@ -86,7 +85,7 @@ impl<'a> WrittenAllow<'a> {
         }
     }
 
-    /// Where a refusal about who it is from points.
+    /// The position for a refusal about the line's source.
     fn where_from(&self) -> Range<usize> {
         match self.from {
             From::Written(from) => from.span(),
@@ -95,16 +94,16 @@ impl<'a> WrittenAllow<'a> {
     }
 }
 
-/// One end of a line: which zone or the router, and which of its addresses.
+/// One end of a line: a zone or the router, and the addresses there.
 struct AllowEnd<'a> {
     endpoint: Endpoint,
     camera: Option<&'a Camera>,
 }
 
-/// No fewer rules than a line makes, not counting what the tree adds: so many for each
-/// destination, and one more for each source.
+/// An upper bound for the number of rules of a line, without those that the tree adds: some
+/// for each destination, and one for each source.
 fn at_most_rules(allow: &Allow) -> usize {
-    // A multiport match takes 15 ports, of which a range is two.
+    // A multiport match takes 15 ports, and a range counts as two.
     let groups = |ports: &[PortRange]| ports.len().div_ceil(MULTIPORT_MAX / 2);
     let each = allow.services.iter().map(|service| {
         let ports = groups(&service.tcp) + groups(&service.udp);
@@ -113,14 +112,14 @@ fn at_most_rules(allow: &Allow) -> usize {
     let each: usize = each.sum();
     let [sources, destinations] = [&allow.sources, &allow.destinations].map(Addresses::count);
     let everywhere = destinations.saturating_mul(each);
-    // Few are multiplied, where that is no more than a chain of their own.
+    // A few sources are multiplied, if that makes no more rules than a separate chain.
     let everywhere = everywhere.saturating_mul(sources.clamp(1, 4));
     let one = everywhere.saturating_add(sources.saturating_mul(each.clamp(1, 4)));
     one.saturating_mul(allow.flows.len())
 }
 
 impl Resolver<'_> {
-    /// Every allow line, the file's first, then camera by camera.
+    /// Every allow line: first the file's, then each camera's.
     pub(super) fn allows(&self, config: &Config) -> Result<Vec<Allow>, Refusal> {
         let exceptions = self.exceptions(config)?;
         let mut lines: Vec<WrittenAllow<'_>> =
@@ -351,8 +350,8 @@ impl Resolver<'_> {
         ))
     }
 
-    /// Whether addresses can be at an end: those of a zone that is not external
-    /// are in its networks, or behind a router in it.
+    /// Refuses addresses that cannot be at this end because they are in another zone's
+    /// network.
     fn in_zone(
         &self,
         end: Endpoint,
@@ -383,9 +382,9 @@ impl Resolver<'_> {
     }
 }
 
-/// Who asks the router for an address has none yet (RFC 2131, 4.1): a line for
-/// some sources is one for 0.0.0.0 too, for DHCP alone; table raw lets 0.0.0.0 in
-/// for nothing else.
+/// Splits off the DHCP part of a line with source addresses, and adds 0.0.0.0 to its
+/// sources: a host that asks the router for an address has none yet (RFC 2131, 4.1). Table
+/// raw lets 0.0.0.0 in only for DHCP.
 fn without_address(mut allow: Allow) -> Vec<Allow> {
     let to_router = |flow: &Flow| flow.to == Endpoint::Router;
     let Addresses::Only(sources) = &allow.sources else {
@@ -424,7 +423,7 @@ mod bound_tests {
     use crate::policy::Answers;
     use crate::source::Source;
 
-    /// A line to so many addresses, at so many ports each.
+    /// The refusal, if any, of a line with this many addresses and ports at each.
     fn refusal(addresses: usize, ports: usize) -> Result<Option<String>, Box<dyn Error>> {
         let mut destinations = Vec::new();
         for number in 0..addresses {

@@ -1,4 +1,4 @@
-//! How many connections a zone may open: written -> checked, with the defaults.
+//! Resolves a zone's limit on the connections that it may open, with the defaults.
 
 use toml::Spanned;
 
@@ -13,10 +13,10 @@ const RATE: Rate = Rate::a_second(20);
 const ZONE_CONNECTIONS: u32 = 4096;
 const ZONE_RATE: Rate = Rate::a_second(125);
 
-/// So many connections of one address may come at once: a page of pictures.
+/// The burst of new connections per address: a page full of pictures.
 const BURST: u64 = 100;
 
-/// So many of all the zone may: cameras that all come up after a power failure.
+/// The burst of the whole zone: cameras that all start after a power failure.
 const ZONE_BURST: u64 = 1000;
 
 /// The bound that the file gives a zone, or that its role brings.
@@ -47,8 +47,8 @@ pub(super) fn bound(
     }))
 }
 
-/// What is bounded is how many there are, so a rate of a minute or a day would say
-/// less than it seems to: all of it may come at once.
+/// Requires a rate per second. The bound limits how many connections there are at a time; a
+/// rate per minute or day would allow all of them at once.
 fn a_second(written: &Spanned<String>, source: &Source) -> Result<Rate, Refusal> {
     let rate = Rate::parse(written.get_ref());
     rate.filter(|rate| rate.per_second().is_some())

@@ -1,4 +1,4 @@
-//! Cameras: written -> checked against the zones.
+//! Resolves cameras, and checks them against the zones.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,7 @@ use crate::source::{Refusal, Source};
 /// The cameras that the file names.
 pub fn cameras(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<Camera>, Refusal> {
     let mut cameras: Vec<Camera> = Vec::new();
-    // What each name, address and hardware address is taken by; there may be
-    // thousands.
+    // Indexed by name, address and hardware address, since there may be thousands.
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for written in &config.cameras {
         let camera = camera(written, zones, source)?;

@@ -1,4 +1,4 @@
-//! Port forwards: written -> checked against the allow lines.
+//! Resolves port forwards, and checks them against the allow lines.
 
 use toml::Spanned;
 

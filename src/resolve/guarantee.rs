@@ -1,5 +1,5 @@
-//! What is promised and proven of every ruleset before it is loaded: by the
-//! roles of zones, and by the file's own guarantees.
+//! Resolves guarantees: those of zones' roles, and the file's own. All are proven of every
+//! ruleset before it is loaded.
 
 use toml::Spanned;
 
@@ -40,7 +40,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// What roles promise, and then the file's own guarantees.
+    /// The guarantees of roles, followed by the file's own.
     pub(super) fn guarantees(&self, config: &Config) -> Result<Vec<Guarantee>, Refusal> {
         let mut promises = self.of_roles(&self.exceptions(config)?);
         for written in &config.guarantees {
@@ -131,7 +131,7 @@ impl Resolver<'_> {
         Ok(promises)
     }
 
-    /// The ends that a guarantee's word means, and which of their addresses.
+    /// The ends that a guarantee's word stands for, and the addresses there.
     fn ends(&self, written: &Spanned<String>) -> Result<Vec<(Endpoint, Addresses)>, Refusal> {
         if let Some(camera) = self.find_camera(written.get_ref()) {
             let address = Addresses::one(camera.address);

@@ -1,4 +1,4 @@
-//! A zone's interface: written -> its name and how it is found or made.
+//! Resolves a zone's interface: its name, and how it is identified or created.
 
 use std::ops::Range;
 
@@ -49,7 +49,7 @@ fn described(
         }
         InterfaceTable { vlan: Some(vlan), on: Some(on), mac: None, path: None, bridge: None, .. } => {
             let parent = name_of(on)?;
-            // 0 and 4095 are not VLANs (IEEE 802.1Q, 9.6).
+            // 0 and 4095 are not VLAN IDs (IEEE 802.1Q, 9.6).
             let id = u16::try_from(*vlan.get_ref())
                 .ok()
                 .filter(|id| (1..=4094).contains(id))

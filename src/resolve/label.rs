@@ -1,9 +1,9 @@
-//! The names of what the kernel counts for allow lines.
+//! Names the lists and tables that the kernel keeps for allow lines.
 //!
-//! Owns that such a name comes of what the line says and not of where it stands:
-//! the kernel finds its lists and tables by their names (recent_table_lookup in
-//! net/netfilter/xt_recent.c, htable_find_get in xt_hashlimit.c), so that a line
-//! keeps what was counted for it when another is put above it.
+//! Owns that such a name depends on what the line says and not on its position. The kernel
+//! finds lists and tables by name (recent_table_lookup in net/netfilter/xt_recent.c,
+//! htable_find_get in xt_hashlimit.c), so a line keeps its counts when another is added
+//! above it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use crate::field::TimeWindow;
 use crate::policy::{Addresses, Allow, Endpoint, Zone};
 
-/// How many hexadecimal digits of the digest; two lines with the same ones are
-/// told apart by their order.
+/// Hexadecimal digits of the digest in a name; lines with the same digest are distinguished
+/// by their order.
 const DIGITS: usize = 10;
 
 /// Gives every line its label.
@@ -36,8 +36,8 @@ pub(super) fn label(allows: &mut [Allow], zones: &[Zone]) {
     }
 }
 
-/// What a line says, but for how much of it: whoever is counted stays counted
-/// when the limit changes.
+/// What identifies a line, without its limits: sources stay counted when only the limit
+/// changes.
 fn said(allow: &Allow, zones: &[Zone]) -> String {
     let mut text = String::new();
     let end = |end: Endpoint| match end {
@@ -58,7 +58,7 @@ fn said(allow: &Allow, zones: &[Zone]) -> String {
         }
     };
     addresses("from", &allow.sources);
-    // What a name resolves to changes, and the line with it does not.
+    // The addresses of a name change, but the line with the name stays the same.
     match allow.hosts.is_empty() {
         true => addresses("to", &allow.destinations),
         false => {

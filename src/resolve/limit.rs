@@ -1,4 +1,4 @@
-//! How often and when an allow line holds: written -> checked.
+//! Resolves an allow line's limits: how often, how many and when.
 
 use toml::Spanned;
 
@@ -8,15 +8,14 @@ use crate::field::{TimeWindow, Unit, Weekdays};
 use crate::policy::BlockAfter;
 use crate::source::{Refusal, Source};
 
-/// The most attempts: the list of the recent match keeps 20 time stamps for a
-/// source (ip_pkt_list_tot in net/netfilter/xt_recent.c), and the one that is
-/// turned away counts too.
+/// The most attempts: the recent match keeps 20 time stamps for a source (ip_pkt_list_tot
+/// in net/netfilter/xt_recent.c), and the attempt that is blocked counts too.
 const MOST_ATTEMPTS: u8 = 19;
 
 /// The longest time that a source is remembered: 30 days.
 const LONGEST: u64 = 30 * 86_400;
 
-/// `10 minutes` in seconds.
+/// Parses `10 minutes` into seconds.
 pub(super) fn seconds(text: &str) -> Option<u32> {
     let text = text.trim();
     let split = text.find(|c: char| !c.is_ascii_digit())?;
@@ -29,7 +28,7 @@ pub(super) fn seconds(text: &str) -> Option<u32> {
         .filter(|seconds| u64::from(*seconds) <= LONGEST)
 }
 
-/// How many connections may be open.
+/// Checks the limit on open connections.
 pub(super) fn connections(written: &Spanned<i64>, source: &Source) -> Result<u32, Refusal> {
     u32::try_from(*written.get_ref())
         .ok()

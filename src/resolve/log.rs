@@ -1,4 +1,4 @@
-//! The log: written -> its rate, and what each line begins with.
+//! Resolves the log settings: rate and prefixes.
 
 use super::{Resolver, named};
 use crate::config;
@@ -7,7 +7,7 @@ use crate::name::LogPrefix;
 use crate::policy::{Log, LogPrefixes, ZonePrefixes};
 use crate::source::Refusal;
 
-/// LOG lines per rule where the file names no rate.
+/// Log lines per LOG rule if the file gives no rate.
 const DEFAULT_LOG_RATE: Option<Rate> = Rate::new(10, Unit::Minute);
 
 impl Resolver<'_> {

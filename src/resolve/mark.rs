@@ -1,4 +1,4 @@
-//! Marks and the routing tables that they lead to: written -> checked.
+//! Resolves marks and their routing tables.
 
 use toml::Spanned;
 
@@ -7,8 +7,7 @@ use crate::net::MarkRule;
 use crate::policy::Ipv6Mode;
 use crate::source::{Refusal, Source};
 
-/// The rules that send marked packets to tables of their own, for each family
-/// that the file has pass.
+/// The routing rules for marked packets, for each family that the file does not drop.
 pub fn mark_rules(
     config: &Config,
     mode: Ipv6Mode,

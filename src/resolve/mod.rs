@@ -1,6 +1,7 @@
-//! Config -> Policy: every refusal of a file that is TOML is made here.
+//! Resolves a configuration into a policy. Every refusal of a file that is valid TOML is
+//! made here.
 //!
-//! Each refusal is one line with the place, what is wrong and what to do.
+//! A refusal is one line with the position, what is wrong and what to do.
 
 mod address;
 mod allow;
@@ -41,12 +42,11 @@ use crate::policy::{
 };
 use crate::source::{Refusal, Source};
 
-/// Checks a configuration and makes it a policy. `answers` is what the names in
-/// it resolved to.
+/// Checks a configuration and makes a policy of it. `answers` has the addresses that its
+/// host names resolved to.
 ///
 /// # Errors
-/// The first thing that is wrong, in the order zones, services, cameras, allow
-/// lines, routes, NAT, log.
+/// The first error, in the order zones, services, cameras, allow lines, routes, NAT, log.
 pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Policy, Refusal> {
     let router = config.router.as_ref().map(Spanned::get_ref);
     let ipv6 = config.ipv6.as_ref().map(|ipv6| ipv6.get_ref().mode);
@@ -130,7 +130,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
     })
 }
 
-/// How long `boot` waits for interfaces where the file does not say.
+/// How long `boot` waits for interfaces if the file does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
 fn wait(written: Option<&Spanned<i64>>, source: &Source) -> Result<Duration, Refusal> {
@@ -149,7 +149,7 @@ fn wait(written: Option<&Spanned<i64>>, source: &Source) -> Result<Duration, Ref
     }
 }
 
-/// What is resolved already while the rest is.
+/// What is already resolved while the rest is being resolved.
 pub(super) struct Resolver<'a> {
     pub source: &'a Source,
     pub answers: &'a Answers,
@@ -157,7 +157,7 @@ pub(super) struct Resolver<'a> {
     pub egress: Egress,
     pub zones: Vec<Zone>,
     pub cameras: Vec<Camera>,
-    /// Where in `cameras` a name is; there may be thousands.
+    /// The index in `cameras` of each name, since there may be thousands.
     pub camera_places: BTreeMap<String, usize>,
     pub services: BTreeMap<ServiceName, Service>,
 }
@@ -199,8 +199,8 @@ impl Resolver<'_> {
     }
 }
 
-/// The place of one string of a list; one that stands alone, in place of a list,
-/// has its place from the whole value (see the visitors in config/value.rs).
+/// The position of a string in a list. A string written without a list has the position of
+/// the whole value (see the visitors in config/value.rs).
 pub(super) fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
     if string.span().is_empty() {
         whole

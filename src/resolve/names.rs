@@ -1,4 +1,4 @@
-//! How names of hosts are used.
+//! Resolves how host names are used.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::limit::seconds;
 use crate::config;
 use crate::source::{Refusal, Source};
 
-/// For how long connections may be opened to an address that a name had, where the
-/// file does not say: as long as programs commonly stay with an answer of DNS.
+/// How long connections may be opened to an address after a name last resolved to it, if
+/// the file does not say: programs commonly keep a DNS answer for that long.
 const DEFAULT_KEEP: Duration = Duration::from_secs(3600);
 
 pub(super) fn keep(

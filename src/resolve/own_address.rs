@@ -1,4 +1,4 @@
-//! A zone's own addresses and its next routers: written -> checked, of both
+//! Resolves the router's own addresses in a zone, and the zone's gateways, for both
 //! families.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,7 +28,7 @@ impl Own {
     }
 }
 
-/// Refuses IPv6 where the file has it dropped.
+/// Refuses IPv6 if the file has it dropped.
 pub fn needs_same(
     text: &str,
     mode: Ipv6Mode,
@@ -125,9 +125,9 @@ fn own_address(
             "{own} cannot be the router's address on a network; give one that can, such as {such}"
         ));
     }
-    // RFC 3021 and RFC 6164: the two addresses of a /31 or /127 are both hosts;
-    // a /32 or /128 is one host. The first of any other IPv6 network is every
-    // router's (RFC 4291, 2.6.1), and it has no broadcast address.
+    // RFC 3021 and RFC 6164: both addresses of a /31 or /127 are hosts; a /32 or /128 is
+    // one host. The first address of any other IPv6 network belongs to every router (RFC
+    // 4291, 2.6.1); IPv6 has no broadcast address.
     let hosts = address.max_prefix_len() - address.prefix_len();
     let which = match own {
         _ if hosts < 2 => return Ok(address),
@@ -145,8 +145,8 @@ fn own_address(
     ))
 }
 
-/// Whether a file may give a host this address. Link-local ones are the
-/// kernel's to give, and are on every link alike.
+/// Whether a file may assign this address to a host. Link-local addresses are assigned by
+/// the kernel, and exist on every link.
 fn is_a_hosts(address: IpAddr) -> bool {
     let none = address.is_loopback() || address.is_multicast() || address.is_unspecified();
     !none
@@ -158,7 +158,7 @@ fn is_a_hosts(address: IpAddr) -> bool {
         }
 }
 
-/// The next routers of a zone.
+/// The gateways of a zone.
 pub fn gateways(
     written: &Spanned<Strings>,
     own: &Own,
@@ -221,7 +221,7 @@ fn gateway(
         IpAddr::V4(_) => {}
         IpAddr::V6(address) => {
             needs_same(text, mode, span.clone(), source)?;
-            // On whichever link, the router there: the route names the link.
+            // A link-local gateway needs no network: the route names the link.
             if address.is_unicast_link_local() {
                 return Ok(gateway);
             }

@@ -1,4 +1,4 @@
-//! The transparent proxy: written -> checked against the allow lines.
+//! Resolves the transparent proxy, and checks it against the allow lines.
 
 use toml::Spanned;
 
@@ -176,7 +176,7 @@ impl Resolver<'_> {
         }
         let table = match &proxy.table {
             Some(table) => table_number(table, self.source)?,
-            // Out of the way of the tables that people number from 1.
+            // Above the table numbers that people usually choose, from 1 up.
             None => 1000 + u32::try_from(nat.proxies.len()).unwrap_or(0),
         };
         let used = taken.contains(&table);

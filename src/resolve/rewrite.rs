@@ -1,6 +1,6 @@
-//! Rewritten addresses: masquerade, SNAT, port forwards and the transparent
-//! proxy. None of them allows anything: each goes with an allow line, and is
-//! refused without one.
+//! Resolves address translation: masquerade, SNAT, port forwards and the transparent proxy.
+//! None of them allows a connection by itself: each needs an allow line, and is refused
+//! without one.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -14,7 +14,7 @@ use crate::netfilter::Protocol;
 use crate::policy::{Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, Snat, ZoneIndex};
 use crate::source::Refusal;
 
-/// All of it.
+/// All address translation of a policy.
 pub(super) struct Nat {
     pub masquerades: Vec<Masquerade>,
     pub snats: Vec<Snat>,
@@ -23,7 +23,8 @@ pub(super) struct Nat {
 }
 
 impl Resolver<'_> {
-    /// `taken` are the marks and tables that the file gives other uses.
+    /// Resolves all of it. `taken` are the marks and routing tables that the file uses
+    /// elsewhere.
     pub(super) fn nat(
         &self,
         config: &Config,
@@ -157,7 +158,7 @@ impl Resolver<'_> {
             })
     }
 
-    /// A camera by its name, or a zone's host by its address.
+    /// A camera by its name, or a host in a zone by its address.
     pub(super) fn host(
         &self,
         to: &Spanned<String>,
@@ -184,7 +185,7 @@ impl Resolver<'_> {
         Ok((zone, address))
     }
 
-    /// Whether a zone's network holds a host's address.
+    /// Whether a host's address is in one of a zone's networks.
     pub(super) fn held(
         &self,
         zone: ZoneIndex,
@@ -214,7 +215,7 @@ pub(super) fn between(from: ZoneIndex, to: ZoneIndex) -> Flow {
     }
 }
 
-/// The first line that lets a flow open this port, at this address if one is given.
+/// The first line that lets a flow open this port, on this address if one is given.
 pub(super) fn opens(
     allows: &[Allow],
     flow: Flow,

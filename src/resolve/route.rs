@@ -1,4 +1,4 @@
-//! Routes: written -> checked against the zones.
+//! Resolves routes, and checks them against the zones.
 
 use std::net::IpAddr;
 
@@ -96,8 +96,8 @@ fn route(
         Some(table) => table_number(table, source)?,
         None => MAIN_TABLE,
     };
-    // What a route leads to is taken for the sources of its zone; an external
-    // zone's are anything but the others' networks.
+    // A route's destination becomes a possible source in its zone; an external zone's
+    // sources are all but the other zones' networks.
     let by = match &way {
         NextHop::Gateway { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
         NextHop::Blackhole | NextHop::Unreachable => None,
@@ -163,7 +163,7 @@ fn destination(
     }
 }
 
-/// The router that a route leads by, of the destination's family.
+/// The next router of a route, of the destination's family.
 fn next_router(
     written: &Spanned<String>,
     destination: &IpNet,

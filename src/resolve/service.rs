@@ -1,4 +1,4 @@
-//! Services: written, or by name from the file and the catalogue -> what they open.
+//! Resolves services: those written in place, and those named in the file or built in.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -150,7 +150,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The built-in service of a name.
+/// The built-in service of this name.
 fn well_known(name: &ServiceName) -> Option<Service> {
     let entry = service::find(name.as_str())?;
     let ranges = |ports: &[(u16, u16)]| {

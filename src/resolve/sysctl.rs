@@ -1,11 +1,11 @@
-//! Kernel settings with another value than camfw's own: written -> checked.
+//! Resolves the kernel settings that override camfw's own values.
 
 use std::collections::BTreeMap;
 
 use crate::config::{self, Config};
 use crate::source::{Refusal, Source};
 
-/// The kernel settings that the file sets otherwise; only those that camfw sets.
+/// The overrides in the file; only settings that camfw sets can be overridden.
 pub fn sysctls(
     config: &Config,
     known: &[String],
@@ -22,7 +22,7 @@ pub fn sysctls(
                     format_args!("camfw does not set {:?}; `camfw show sysctls` lists what it sets, put others into sysctl.conf", key.get_ref()),
                 ));
             }
-            // One number is all that any of them takes.
+            // Each of these settings takes a single number.
             match text.parse::<i32>() {
                 Ok(number) => Ok((key.get_ref().clone(), number.to_string())),
                 Err(_) => Err(source.refuse(value.span(), format_args!("{text:?} is not a number; give one"))),

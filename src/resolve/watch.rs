@@ -1,4 +1,4 @@
-//! How the running box is watched.
+//! Resolves how the running router is watched.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::config::{self, OnDrift};
 use crate::policy::Watch;
 use crate::source::{Refusal, Source};
 
-/// The interval in seconds where the file does not say.
+/// The interval, in seconds, if the file does not say.
 const DEFAULT_INTERVAL: u64 = 60;
 
 pub(super) fn watch(

@@ -1,4 +1,4 @@
-//! Zones: written -> checked, each with a network and an interface of its own.
+//! Resolves zones, each with a network and an interface of its own.
 
 use ipnet::IpNet;
 use toml::Spanned;
@@ -19,7 +19,7 @@ pub(super) fn zones(
     ipv6: Ipv6Mode,
     source: &Source,
 ) -> Result<Vec<Zone>, Refusal> {
-    // TOML's tables come sorted by name; a person reads them by place.
+    // TOML sorts tables by name; people read them in the order of the file.
     let mut written: Vec<_> = config.zones.iter().collect();
     written.sort_by_key(|(name, _)| name.span().start);
 
@@ -87,8 +87,8 @@ fn pairs(a: &Zone, b: &Zone) -> Vec<(IpNet, IpNet)> {
     a.own().flat_map(with).collect()
 }
 
-/// An interface that both zones would use. Several VLANs may be on one link,
-/// and the link itself be a zone too; a bridge has its ports to itself.
+/// An interface that both zones would use. Several VLANs may share a link, which may be a
+/// zone itself; a bridge's ports belong to it alone.
 fn shared_link<'a>(zone: &'a Zone, other: &Zone) -> Option<&'a InterfaceName> {
     let ports = |zone: &Zone| match &zone.device {
         Device::Bridge { ports } => ports.clone(),
@@ -122,7 +122,7 @@ fn zone(
         Some(gateway) => gateways(gateway, &own, written.role, ipv6, source)?,
         None => (None, None),
     };
-    // RFC 8200, 5; the kernel takes IPv6 off a link that carries less.
+    // RFC 8200, 5; the kernel disables IPv6 on a link with a smaller MTU.
     let has_ipv6 = !own.ipv6.is_empty() || gateway6.is_some();
     let least = if has_ipv6 { 1280 } else { 68 };
     Ok(Zone {

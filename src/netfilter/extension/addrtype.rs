@@ -1,5 +1,5 @@
-//! `-m addrtype`: to an address of this host's on the interface that the packet came
-//! in by, and nothing else of it.
+//! `-m addrtype`: only the form that matches packets to one of this host's addresses on the
+//! incoming interface.
 
 use super::{Extension, Match, Words};
 

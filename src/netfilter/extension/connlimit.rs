@@ -1,4 +1,4 @@
-//! `-m connlimit`: how many connections are open, of one source address or of all.
+//! `-m connlimit`: the number of open connections, per source address or in total.
 
 use super::{Extension, Match, Words};
 use crate::family::IpFamily;
@@ -9,12 +9,12 @@ pub(super) const CONNLIMIT: Extension<Match> = Extension {
     read,
 };
 
-/// Whose connections are counted as one number.
+/// Which connections are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountedTogether {
-    /// Those of one source address. The family decides how the mask is written.
+    /// Those of one source address. The family determines how the mask is written.
     Source(IpFamily),
-    /// Those of all.
+    /// All connections.
     All,
 }
 

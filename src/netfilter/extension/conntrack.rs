@@ -1,5 +1,5 @@
-//! `-m conntrack`, and `-m state`, its older form: what is known of the connection
-//! that a packet belongs to.
+//! `-m conntrack` and its older form `-m state`: the state and addresses of a packet's
+//! connection.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ pub(super) const CONNTRACK: Extension<Match> = Extension {
     read,
 };
 
-/// Read only: our own rules say conntrack.
+/// Parsed only; camfw's own rules use conntrack.
 pub(super) const STATE: Extension<Match> = Extension {
     name: "state",
     kernel_option: Some("CONFIG_NETFILTER_XT_MATCH_STATE"),
@@ -30,22 +30,22 @@ pub(super) const STATE: Extension<Match> = Extension {
 pub struct CtStates(u8);
 
 impl CtStates {
-    /// No state can be given to it.
+    /// Conntrack could not assign the packet to a connection.
     pub const INVALID: CtStates = CtStates(1);
     /// The first packet of a connection.
     pub const NEW: CtStates = CtStates(2);
-    /// Brought about by a connection that was let through.
+    /// Caused by a connection that exists.
     pub const RELATED: CtStates = CtStates(4);
-    /// Part of a connection that was let through.
+    /// Part of a connection that exists.
     pub const ESTABLISHED: CtStates = CtStates(8);
-    /// Kept from conntrack by table raw.
+    /// Exempted from conntrack in table raw.
     pub const UNTRACKED: CtStates = CtStates(16);
-    /// Its source address is rewritten.
+    /// The connection's source address is rewritten.
     pub const SNAT: CtStates = CtStates(32);
-    /// Its destination address is rewritten.
+    /// The connection's destination address is rewritten.
     pub const DNAT: CtStates = CtStates(64);
 
-    /// Each with its name, in the order in which iptables lists them.
+    /// Each state with its name, in the order in which iptables lists them.
     pub const NAMES: [(CtStates, &'static str); 7] = [
         (CtStates::INVALID, "INVALID"),
         (CtStates::NEW, "NEW"),
@@ -56,12 +56,12 @@ impl CtStates {
         (CtStates::DNAT, "DNAT"),
     ];
 
-    /// Whether every state of `other` is in it.
+    /// Whether it contains every state of `other`.
     pub const fn contains(self, other: CtStates) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// By their names; None if one is none or there is none.
+    /// Parses names separated by commas; None if one is unknown, or if there are none.
     pub fn by_names(names: &str) -> Option<CtStates> {
         let mut bits = 0;
         for name in names.split(',') {
@@ -71,7 +71,7 @@ impl CtStates {
         Some(CtStates(bits))
     }
 
-    /// Their names, with commas between them.
+    /// The names, separated by commas.
     fn names(self) -> String {
         let named = CtStates::NAMES.iter();
         let held: Vec<&str> = named
@@ -82,36 +82,36 @@ impl CtStates {
     }
 }
 
-/// What is asked of the connection that a packet belongs to, beside its state.
-/// All of it must hold: ends in one match are ANDed.
+/// Conditions on a packet's connection, in addition to its states. All of them must hold:
+/// addresses in one match are ANDed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connection {
-    /// The packet's states, any of these.
+    /// The packet has one of these states.
     pub states: CtStates,
-    /// An address of the connection.
+    /// An address of the connection is in this network.
     pub end: Option<(TupleAddress, IpNet)>,
-    /// `--ctstatus EXPECTED`: whether a helper expected it.
+    /// `--ctstatus EXPECTED`: whether a helper expected the connection.
     pub expected: bool,
-    /// The way that the packet takes in it.
+    /// The packet's direction in the connection.
     pub direction: Option<CtDirection>,
 }
 
-/// An address of conntrack's tuples: of the one in the direction in which the
-/// connection was opened, and of the one in which it is answered.
+/// An address of a connection. Conntrack keeps one tuple of source and destination for the
+/// original direction, and one for the reply direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TupleAddress {
-    /// `--ctorigsrc`: who opened it.
+    /// `--ctorigsrc`: who opened the connection.
     OriginalSource,
-    /// `--ctorigdst`: to whom, before rewriting.
+    /// `--ctorigdst`: whom it was opened to, before any rewriting.
     OriginalDestination,
     /// `--ctreplsrc`: who answers.
     ReplySource,
-    /// `--ctrepldst`: to whom, before that is rewritten back.
+    /// `--ctrepldst`: whom answers go to, before they are rewritten back.
     ReplyDestination,
 }
 
 impl TupleAddress {
-    /// Each with its option, in the order in which iptables-save prints them.
+    /// Each address with its option, in the order in which iptables-save prints them.
     pub const OPTIONS: [(TupleAddress, &'static str); 4] = [
         (TupleAddress::OriginalSource, "--ctorigsrc"),
         (TupleAddress::OriginalDestination, "--ctorigdst"),
@@ -120,17 +120,17 @@ impl TupleAddress {
     ];
 }
 
-/// `--ctdir`
+/// A packet's direction in its connection (`--ctdir`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CtDirection {
-    /// As the packet that opened the connection.
+    /// That of the packet that opened the connection.
     Original,
-    /// As its answers.
+    /// That of the answers.
     Reply,
 }
 
 impl CtDirection {
-    /// As iptables has it.
+    /// The word that iptables uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             CtDirection::Original => "ORIGINAL",
@@ -149,7 +149,7 @@ pub(super) fn print(connection: &Connection) -> String {
     if let Some((which, network)) = connection.end {
         let mut options = TupleAddress::OPTIONS.into_iter();
         if let Some((_, option)) = options.find(|(known, _)| *known == which) {
-            // One address is printed without its length.
+            // A single address is printed without a prefix length.
             let network = match network.prefix_len() == network.max_prefix_len() {
                 true => network.addr().to_string(),
                 false => network.to_string(),
@@ -166,11 +166,11 @@ pub(super) fn print(connection: &Connection) -> String {
     text
 }
 
-/// Set when the first packet has been let through (IPS_CONFIRMED).
+/// Set once the first packet of a connection has been let through (IPS_CONFIRMED).
 pub(super) const IN_TABLE: &str = " --ctstatus CONFIRMED";
 
-/// A state alone, or with more of the connection; None where it is more than we
-/// ever ask.
+/// Parses states alone, or with conditions on the connection; None if there are conditions
+/// that camfw's rules never have.
 fn read(words: &mut Words<'_>) -> Option<Match> {
     let Some(states) = words.negatable("--ctstate", |text, _| CtStates::by_names(text)) else {
         return (words.option("--ctstatus")? == "CONFIRMED").then_some(Match::InTable);

@@ -1,4 +1,4 @@
-//! `-j CT`: conntrack's helper of a name, and conntrack's zone, for a packet.
+//! `-j CT`: sets a connection's conntrack helper and conntrack zone.
 
 use super::{Extension, Target, Words};
 use crate::name::ServiceName;

@@ -1,4 +1,4 @@
-//! `-m hashlimit`: a rate per source address.
+//! `-m hashlimit`: a rate limit per source address.
 
 use super::{Extension, Match, Words};
 use crate::field::Rate;
@@ -10,7 +10,7 @@ pub(super) const HASHLIMIT: Extension<Match> = Extension {
     read,
 };
 
-/// What it counts a second: XT_HASHLIMIT_SCALE_v2.
+/// The kernel's clock ticks per second for this match: XT_HASHLIMIT_SCALE_v2.
 const TICKS: u64 = 1_000_000;
 
 pub(super) fn print(rate: Rate, name: &ChainName) -> String {

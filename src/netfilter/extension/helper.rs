@@ -1,4 +1,4 @@
-//! `-m helper`: a connection that conntrack's helper of a name expected.
+//! `-m helper`: connections that this conntrack helper expected.
 
 use super::{Extension, Match, Words};
 use crate::name::ServiceName;

@@ -1,4 +1,4 @@
-//! `-m icmp` and `-m icmp6`: a message's type, and its code if there is one.
+//! `-m icmp` and `-m icmp6`: a message's type, and optionally its code.
 
 use super::words::not;
 use super::{Extension, Match, Negatable};

@@ -1,4 +1,4 @@
-//! `-m iprange`: from one address to another.
+//! `-m iprange`: a range of addresses.
 
 use std::net::IpAddr;
 

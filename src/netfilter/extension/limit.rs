@@ -1,4 +1,4 @@
-//! `-m limit`: a rate, whoever it is.
+//! `-m limit`: a rate limit for all sources together.
 
 use super::{Extension, Match, Words};
 use crate::field::Rate;
@@ -9,7 +9,7 @@ pub(super) const LIMIT: Extension<Match> = Extension {
     read,
 };
 
-/// What it counts a second: XT_LIMIT_SCALE.
+/// The kernel's clock ticks per second for this match: XT_LIMIT_SCALE.
 const TICKS: u64 = 10_000;
 
 pub(super) fn print(rate: Rate) -> String {

@@ -1,4 +1,4 @@
-//! `-j LOG`: a line in the kernel's log.
+//! `-j LOG`: writes a line to the kernel log.
 
 use super::words::quoted;
 use super::{Extension, Target, Words};

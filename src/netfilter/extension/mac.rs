@@ -1,4 +1,4 @@
-//! `-m mac`: the hardware address that a packet came from.
+//! `-m mac`: the source hardware address.
 
 use super::{Extension, Match, Words};
 use crate::name::MacAddress;

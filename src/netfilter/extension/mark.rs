@@ -1,9 +1,9 @@
-//! `-m mark` and `-j MARK`: a packet's mark.
+//! `-m mark` and `-j MARK`: the firewall mark of a packet.
 
 use super::words::not;
 use super::{Extension, Match, Negatable, Target};
 
-/// A packet's mark, under a mask.
+/// A value to compare with a packet's mark, under a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkBits {
     /// The value.

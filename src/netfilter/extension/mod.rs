@@ -1,10 +1,10 @@
-//! Match and target extensions: one file each, with its type, how iptables-save
-//! prints it, how it is read, its name and its option in the kernel's configuration.
+//! Match and target extensions, one file each: its type, how iptables-save prints it, how
+//! it is parsed, its name, and its kernel configuration option.
 //!
 //! To add one: a file here, a variant of [`Match`] or [`Target`], its lines in
-//! [`Match::extension`] and [`Match::print`] (or the target's), and its meaning in
-//! `prove`. A rule says nothing that is not here; what is read and not understood is
-//! kept word for word as [`Match::Other`] or [`Target::Other`].
+//! [`Match::extension`] and [`Match::print`] (or the target's), and its meaning in `prove`.
+//! A rule can express nothing that is not here; options that are not recognized are kept
+//! verbatim, as [`Match::Other`] or [`Target::Other`].
 
 mod addrtype;
 mod comment;
@@ -47,18 +47,18 @@ use words::{not, other_word};
 pub enum Match {
     /// `-m tcp`
     Tcp {
-        /// Source port.
+        /// The source port.
         sport: Option<Negatable<PortRange>>,
-        /// Destination port.
+        /// The destination port.
         dport: Option<Negatable<PortRange>>,
-        /// Flags.
+        /// The flags.
         flags: Option<Negatable<TcpFlags>>,
     },
     /// `-m udp`
     Udp {
-        /// Source port.
+        /// The source port.
         sport: Option<Negatable<PortRange>>,
-        /// Destination port.
+        /// The destination port.
         dport: Option<Negatable<PortRange>>,
     },
     /// `-m multiport`
@@ -69,28 +69,28 @@ pub enum Match {
     Icmpv6(Negatable<IcmpType>),
     /// `-m conntrack --ctstate`
     Conntrack(Negatable<CtStates>),
-    /// `-m conntrack --ctstate` with more of the connection that it belongs to
+    /// `-m conntrack --ctstate` with more conditions on the connection
     Connection(Connection),
-    /// `-m conntrack --ctstatus CONFIRMED`: of a connection that the kernel's table
-    /// has, answered or not
+    /// `-m conntrack --ctstatus CONFIRMED`: a connection that is in the conntrack table,
+    /// answered or not
     InTable,
-    /// `-m helper --helper`: a connection that this helper expected
+    /// `-m helper --helper`: connections that this helper expected
     ExpectedBy(ServiceName),
     /// `-m iprange`
     Addresses {
-        /// First and last source address.
+        /// The first and the last source address.
         source: Option<Negatable<(IpAddr, IpAddr)>>,
-        /// First and last destination address.
+        /// The first and the last destination address.
         destination: Option<Negatable<(IpAddr, IpAddr)>>,
     },
-    /// `-f`: a fragment, and not the first; or, negated, all others.
+    /// `-f`: fragments other than the first; negated, all other packets.
     Fragment(Negatable<()>),
     /// `-m mac --mac-source`
     Mac(Negatable<MacAddress>),
     /// `-m mark --mark`
     Mark(Negatable<MarkBits>),
-    /// `-m addrtype --dst-type LOCAL --limit-iface-in`: to an address of this host's
-    /// on the interface that the packet came in by
+    /// `-m addrtype --dst-type LOCAL --limit-iface-in`: packets to one of this host's
+    /// addresses on the incoming interface
     OwnAddress,
     /// `-m hl --hl-eq`, the IPv6 hop limit
     HopLimit(u8),
@@ -98,83 +98,83 @@ pub enum Match {
     Limit(Rate),
     /// `-m hashlimit`, per source address, with the rate's burst
     HashlimitPerSource {
-        /// At most this many.
+        /// The rate up to which it matches.
         rate: Rate,
         /// The name of its table in /proc/net/ipt_hashlimit.
         name: ChainName,
     },
     /// `-m recent`, per source address
     Recent {
-        /// What is done or asked.
+        /// What it tests or does.
         check: RecentCheck,
         /// The name of its list in /proc/net/xt_recent.
         name: ChainName,
     },
-    /// `-m connlimit`: at most so many connections are open, of those that came by
-    /// this rule (each has a count of its own, net/netfilter/xt_connlimit.c)
+    /// `-m connlimit`: matches while at most this many connections are open, of those that
+    /// passed this rule (each rule counts separately, net/netfilter/xt_connlimit.c)
     OpenConnections {
-        /// How many.
+        /// The number of connections.
         most: u32,
-        /// Whose.
+        /// Which connections are counted together.
         of: CountedTogether,
     },
     /// `-m time`
     Time(TimeWindow),
     /// `-m comment`
     Comment(Comment),
-    /// An extension or option that we do not write: its words as they stand.
+    /// An extension or option that camfw does not write, verbatim.
     Other(Vec<String>),
 }
 
-/// What becomes of a packet.
+/// What a rule does with a packet that matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Let it through.
+    /// Accepts it.
     Accept,
-    /// Drop it.
+    /// Drops it.
     Drop,
-    /// Back to the calling chain, or to the policy.
+    /// Returns to the calling chain or, in a built-in chain, to its policy.
     Return,
-    /// On to a chain of our own.
+    /// Continues in a user-defined chain.
     Jump(ChainName),
-    /// On to a chain of our own, and from its end not back here but to where
-    /// this chain was called from.
+    /// Continues in a user-defined chain; at its end the packet returns to this chain's
+    /// caller and not to this chain.
     Goto(ChainName),
-    /// Log and go on.
+    /// Logs the packet and continues.
     Log(LogPrefix),
-    /// Rewrite the source address to that of the interface it leaves by.
+    /// Rewrites the source address to that of the outgoing interface.
     Masquerade,
-    /// Rewrite the source address.
+    /// Rewrites the source address.
     Snat(IpAddr),
-    /// Rewrite the destination address, and the port if there is one.
+    /// Rewrites the destination address and, if given, the port.
     Dnat(IpAddr, Option<u16>),
-    /// To this port of the router itself.
+    /// Rewrites the destination to this port on the router itself.
     Redirect(u16),
-    /// Mark the packet and go on.
+    /// Sets the packet's mark and continues.
     SetMark(u32),
-    /// Say how conntrack takes the packet; the first that does so for a packet holds.
+    /// Sets how conntrack handles the packet; the first such rule for a packet counts.
     Conntrack {
-        /// The helper that looks at the connection.
+        /// The helper that inspects the connection.
         helper: Option<ServiceName>,
-        /// The zone that the connection is in; None is 0.
+        /// The conntrack zone of the connection; None is zone 0.
         zone: Option<u16>,
     },
-    /// A target that we do not write: its words as they stand.
+    /// A target that camfw does not write, verbatim.
     Other(Vec<String>),
 }
 
 /// A match or target extension of x_tables.
 pub(super) struct Extension<T: 'static> {
-    /// As in `-m NAME` or `-j NAME`, and in /proc/net/ip_tables_{matches,targets}.
+    /// Its name after `-m` or `-j`, and in /proc/net/ip_tables_{matches,targets}.
     pub(super) name: &'static str,
-    /// Its option in the kernel's configuration (net/netfilter/Kconfig, 6.18); None for
-    /// what is part of x_tables.
+    /// Its kernel configuration option (net/netfilter/Kconfig, 6.18); None if it is part of
+    /// x_tables.
     pub(super) kernel_option: Option<&'static str>,
-    /// Reads what follows its name; None where that says what our rules cannot.
+    /// Parses its options; None if camfw's rules cannot express them.
     pub(super) read: fn(&mut Words<'_>) -> Option<T>,
 }
 
-/// Every match extension that is understood.
+/// Every match extension that camfw knows.
 const MATCHES: [&Extension<Match>; 19] = [
     &addrtype::ADDRTYPE,
     &comment::COMMENT,
@@ -197,7 +197,7 @@ const MATCHES: [&Extension<Match>; 19] = [
     &udp::UDP,
 ];
 
-/// Every target extension that is understood.
+/// Every target extension that camfw knows.
 const TARGETS: [&Extension<Target>; 7] = [
     &ct::CT,
     &log::LOG,
@@ -208,20 +208,20 @@ const TARGETS: [&Extension<Target>; 7] = [
     &nat::SNAT,
 ];
 
-/// The option in the kernel's configuration of a match extension.
+/// The kernel configuration option of a match extension.
 pub(super) fn match_option(name: &str) -> Option<&'static str> {
     let extension = MATCHES.iter().find(|extension| extension.name == name)?;
     extension.kernel_option
 }
 
-/// The option in the kernel's configuration of a target extension.
+/// The kernel configuration option of a target extension.
 pub(super) fn target_option(name: &str) -> Option<&'static str> {
     let extension = TARGETS.iter().find(|extension| extension.name == name)?;
     extension.kernel_option
 }
 
 impl Match {
-    /// Its extension; None for what iptables itself matches, and what is not understood.
+    /// Its extension; None for conditions that need none, and for unknown matches.
     fn extension(&self) -> Option<&'static Extension<Match>> {
         Some(match self {
             Match::Tcp { .. } => &tcp::TCP,
@@ -246,12 +246,12 @@ impl Match {
         })
     }
 
-    /// Its extension's name.
+    /// The name of its extension.
     pub(super) fn extension_name(&self) -> Option<&'static str> {
         self.extension().map(|extension| extension.name)
     }
 
-    /// As iptables-save prints it.
+    /// The match as iptables-save prints it.
     pub(super) fn print(&self) -> String {
         let options = match self {
             Match::Tcp {
@@ -289,7 +289,7 @@ impl Match {
         format!("-m {}{options}", self.extension_name().unwrap_or_default())
     }
 
-    /// Reads the match of the extension whose name was just read.
+    /// Parses the options of the extension with this name.
     pub(super) fn read(name: &str, words: &mut Words<'_>) -> Option<Match> {
         let extension = MATCHES.iter().find(|extension| extension.name == name)?;
         (extension.read)(words)
@@ -297,7 +297,7 @@ impl Match {
 }
 
 impl Target {
-    /// Its extension; None for verdicts and jumps, and what is not understood.
+    /// Its extension; None for verdicts, jumps and unknown targets.
     fn extension(&self) -> Option<&'static Extension<Target>> {
         Some(match self {
             Target::Log(_) => &log::LOG,
@@ -316,12 +316,12 @@ impl Target {
         })
     }
 
-    /// Its extension's name.
+    /// The name of its extension.
     pub(super) fn extension_name(&self) -> Option<&'static str> {
         self.extension().map(|extension| extension.name)
     }
 
-    /// As iptables-save prints it.
+    /// The target as iptables-save prints it.
     pub(super) fn print(&self) -> String {
         let options = match self {
             Target::Accept => return "-j ACCEPT".into(),
@@ -341,13 +341,13 @@ impl Target {
         format!("-j {}{options}", self.extension_name().unwrap_or_default())
     }
 
-    /// Reads the target after `-j`.
+    /// Parses the target after `-j`.
     pub(super) fn read(words: &mut Words<'_>) -> Option<Target> {
         match words.next()? {
             "ACCEPT" => Some(Target::Accept),
             "DROP" => Some(Target::Drop),
             "RETURN" => Some(Target::Return),
-            // Names in capitals are the extensions'.
+            // Names in capitals are those of extensions.
             name if name.bytes().all(|b| b.is_ascii_uppercase()) => {
                 let extension = TARGETS.iter().find(|extension| extension.name == name)?;
                 (extension.read)(words)

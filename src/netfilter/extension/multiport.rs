@@ -1,4 +1,4 @@
-//! `-m multiport`: any of a list of ports.
+//! `-m multiport`: any port of a list.
 
 use super::words::not;
 use super::{Extension, Match, Negatable, Words};
@@ -10,28 +10,28 @@ pub(super) const MULTIPORT: Extension<Match> = Extension {
     read,
 };
 
-/// Ports of either end, at most [`MULTIPORT_MAX`].
+/// A list of ports with at most [`MULTIPORT_MAX`] entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multiport {
-    /// Which end.
+    /// Which of the packet's ports is compared.
     pub side: PortSide,
-    /// Any of these.
+    /// The ports, one of which must match.
     pub ports: Vec<PortRange>,
 }
 
-/// Which of a packet's ports a multiport match looks at.
+/// Which of a packet's ports a multiport match compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortSide {
     /// `--sports`
     Source,
     /// `--dports`
     Destination,
-    /// `--ports`: one of the two
+    /// `--ports`: the source or the destination port
     Either,
 }
 
-/// The most ports in one multiport match, a range counting as two:
-/// XT_MULTI_PORTS (include/uapi/linux/netfilter/xt_multiport.h).
+/// The most ports in one multiport match, with a range counting as two: XT_MULTI_PORTS
+/// (include/uapi/linux/netfilter/xt_multiport.h).
 pub const MULTIPORT_MAX: usize = 15;
 
 impl PortSide {

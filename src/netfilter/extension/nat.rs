@@ -1,4 +1,4 @@
-//! `-j MASQUERADE`, `SNAT`, `DNAT` and `REDIRECT`: rewritten addresses.
+//! `-j MASQUERADE`, `SNAT`, `DNAT` and `REDIRECT`: rewrite addresses.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! `-m recent`: a list of source addresses that the kernel keeps.
+//! `-m recent`: a list of source addresses that the kernel maintains.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,16 +9,16 @@ use crate::name::ChainName;
 /// What a `recent` match does with its list of source addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecentCheck {
-    /// Puts the address on the list; always matches.
+    /// Adds the address to the list; always matches.
     Set(IpFamily),
-    /// Matches an address that came so often within so many seconds, and notes
-    /// that it came again.
+    /// Matches if the address was seen this often within this many seconds, and then
+    /// records that it was seen again.
     Update {
-        /// Within how long.
+        /// The time, in seconds.
         seconds: u32,
-        /// How often.
+        /// How often it must have been seen.
         hits: u8,
-        /// The family, which decides how the mask is written.
+        /// The family, which determines how the mask is written.
         family: IpFamily,
     },
 }
@@ -70,7 +70,7 @@ fn read(words: &mut Words<'_>) -> Option<Match> {
     Some(Match::Recent { check, name })
 }
 
-/// The family of a mask that takes an address whole.
+/// The family of a mask that covers the whole address.
 fn family_of_mask(text: &str) -> Option<IpFamily> {
     match text.parse().ok()? {
         IpAddr::V4(mask) => (mask == Ipv4Addr::BROADCAST).then_some(IpFamily::V4),

@@ -10,31 +10,31 @@ pub(super) const TCP: Extension<Match> = Extension {
     read,
 };
 
-/// TCP flags: of those in `mask`, just those in `set` are on. Bits as in the
-/// header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32.
+/// A condition on TCP flags: of those in `mask`, exactly those in `set` are set. Bits as in
+/// the header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpFlags {
-    /// Those that are looked at.
+    /// The flags that are examined.
     pub mask: u8,
-    /// Those that must be on.
+    /// Those that must be set.
     pub set: u8,
 }
 
 impl TcpFlags {
-    /// The first packet of a connection: SYN of SYN, ACK, FIN and RST.
+    /// The first packet of a connection: of SYN, ACK, FIN and RST only SYN is set.
     pub const OPENING: TcpFlags = TcpFlags {
         mask: 0b01_0111,
         set: 0b00_0010,
     };
-    /// A reset: RST, whatever else.
+    /// A reset: RST is set, the others do not matter.
     pub const RESET: TcpFlags = TcpFlags {
         mask: 0b00_0100,
         set: 0b00_0100,
     };
-    /// Their names, from the lowest bit.
+    /// The names of the flags, from the lowest bit.
     pub const NAMES: [&'static str; 6] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"];
 
-    /// The names of those that are on, with commas between them; None if none is.
+    /// The names of the flags that are set, separated by commas; None if none is.
     pub fn names(flags: u128) -> Option<String> {
         let named = TcpFlags::NAMES.iter().enumerate();
         let on: Vec<&str> = named
@@ -67,7 +67,7 @@ fn read(words: &mut Words<'_>) -> Option<Match> {
     })
 }
 
-/// Flags as a list, or those of a connection's first packet, as people write it.
+/// Parses a list of flags or, as people write it, `--syn`.
 fn flags(words: &mut Words<'_>) -> Option<Option<Negatable<TcpFlags>>> {
     let mut ahead = *words;
     let negated = ahead.next_if_eq("!").is_some();

@@ -1,4 +1,4 @@
-//! `-m time`: a time of the day and days of the week, in UTC.
+//! `-m time`: a time of day and days of the week, in UTC.
 
 use super::{Extension, Match, Words};
 use crate::field::TimeWindow;

@@ -3,39 +3,39 @@
 use super::Negatable;
 use crate::field::PortRange;
 
-/// The words of a rule that are still to be read.
+/// The words of a rule that are yet to be read.
 #[derive(Clone, Copy)]
 pub(in crate::netfilter) struct Words<'a>(&'a [String]);
 
 impl<'a> Words<'a> {
-    /// All of a rule's.
+    /// All words of a rule.
     pub(in crate::netfilter) fn new(words: &'a [String]) -> Words<'a> {
         Words(words)
     }
 
-    /// The next, which stays.
+    /// The next word, without taking it.
     pub(in crate::netfilter) fn peek(&self) -> Option<&'a str> {
         self.0.first().map(String::as_str)
     }
 
-    /// Takes the next.
+    /// Takes the next word.
     pub(in crate::netfilter) fn next(&mut self) -> Option<&'a str> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first)
     }
 
-    /// Takes the next if it is this one.
+    /// Takes the next word if it is `wanted`.
     pub(in crate::netfilter) fn next_if_eq(&mut self, wanted: &str) -> Option<&'a str> {
         (self.peek()? == wanted).then(|| self.next())?
     }
 
-    /// How many there are.
+    /// How many words are left.
     pub(in crate::netfilter) fn left(&self) -> usize {
         self.0.len()
     }
 
-    /// Goes on to the next of these, or to the `!` before it, or to the end.
+    /// Skips to the next of these words, to a `!` before it, or to the end.
     pub(in crate::netfilter) fn skip_to(&mut self, starts: &[&str]) {
         while let Some(word) = self.peek() {
             let mut ahead = *self;
@@ -50,26 +50,26 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// The value of an option if it comes next.
+    /// The value of this option, if the option comes next.
     pub(super) fn option(&mut self, name: &str) -> Option<&'a str> {
         self.next_if_eq(name)?;
         self.next()
     }
 
-    /// What `read` makes of an option's value, and whether a `!` stands before the
-    /// option. Inside, None if the option does not come next.
+    /// The option's value as parsed by `read`, and whether a `!` comes before the option.
+    /// The inner value is None if another option comes next.
     pub(super) fn negatable<T>(
         &mut self,
         name: &str,
         read: impl Fn(&str, &mut Words<'_>) -> Option<T>,
     ) -> Option<Option<Negatable<T>>> {
-        // A `!` belongs to whichever option follows it: look at both.
+        // A `!` belongs to the option after it, so both are examined together.
         let mut ahead = *self;
         let negated = ahead.next_if_eq("!").is_some();
         let Some(text) = ahead.option(name) else {
             return Some(None);
         };
-        // Up to iptables 1.4.2 the `!` stands behind the option.
+        // Up to iptables 1.4.2 the `!` comes after the option.
         let (negated, text) = match text {
             "!" if !negated => (true, ahead.next()?),
             _ => (negated, text),
@@ -79,18 +79,18 @@ impl<'a> Words<'a> {
         Some(Some(Negatable { negated, value }))
     }
 
-    /// A port or a range of an option.
+    /// The port or port range of this option.
     pub(super) fn ports(&mut self, name: &str) -> Option<Option<Negatable<PortRange>>> {
         self.negatable(name, |text, _| PortRange::parse_any(text))
     }
 
-    /// The words from here to a later place.
+    /// The words from here up to a later position.
     pub(in crate::netfilter) fn until(self, later: Words<'_>) -> Vec<String> {
         self.0[..self.0.len() - later.0.len()].to_vec()
     }
 }
 
-/// Options whose value is any text, even what looks like an option.
+/// Options whose value can be any text, even one that looks like an option.
 const HAVE_TEXT: [&str; 7] = [
     "--string",
     "--hex-string",
@@ -119,8 +119,8 @@ pub(super) fn print_ports(
     text
 }
 
-/// A value as xtables_save_string prints it: bare where it is letters, digits,
-/// `_` and `-`, else in double quotes with `"`, `\` and `'` escaped.
+/// A value as xtables_save_string prints it: unquoted if it consists of letters, digits,
+/// `_` and `-`; otherwise in double quotes with `"`, `\` and `'` escaped.
 pub(super) fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     if !value.is_empty() && value.chars().all(plain) {
@@ -129,7 +129,7 @@ pub(super) fn quoted(value: &str) -> String {
     in_quotes(value)
 }
 
-/// A word of a rule that is not ours, in quotes only where it has to be.
+/// A word of a rule that camfw did not write, quoted only if necessary.
 pub(super) fn other_word(word: &str) -> String {
     if word.is_empty() || word.contains(|c: char| c.is_whitespace() || "\"\\'".contains(c)) {
         in_quotes(word)

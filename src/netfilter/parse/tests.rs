@@ -1,4 +1,4 @@
-//! Tests of what the folder above owns.
+//! Tests of parsing.
 
 use super::*;
 use crate::netfilter::restore_text;
@@ -40,7 +40,7 @@ fn a_dump_comes_back_as_it_was() -> Result<(), ParseError> {
     Ok(())
 }
 
-/// A part of a rule that says what a rule of ours does is not that rule.
+/// A rule is not equal to a camfw rule because a part of it is.
 #[test]
 fn what_is_not_ours_is_kept_whole() -> Result<(), ParseError> {
     for rule in ["-j  -j forward", "-s  -j ACCEPT", "x -j ACCEPT"] {

@@ -1,10 +1,10 @@
 //! Addresses that no new connection from the internet can have as its source.
 //!
-//! By IANA's registries of special-purpose addresses (RFC 6890): what is not
-//! valid as a source, or not globally reachable, but for 2001::/23 as a whole,
-//! in which there are addresses that are; multicast (RFC 1112, 7.2 and
-//! RFC 4291, 2.7: never a source); and the deprecated site-local (RFC 3879).
-//! Not IPv6's link-local addresses, which are valid on every link.
+//! From IANA's registries of special-purpose addresses (RFC 6890): those that are not valid
+//! as a source or not globally reachable, except for 2001::/23 as a whole, which contains
+//! globally reachable addresses; multicast addresses (RFC 1112, 7.2 and RFC 4291, 2.7:
+//! never a source); and the deprecated site-local ones (RFC 3879). Without IPv6 link-local
+//! addresses, which are valid on every link.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -16,24 +16,24 @@ mod tests;
 /// A row of the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SpecialPurpose {
-    /// Its addresses.
+    /// The address block.
     pub(crate) network: IpNet,
-    /// Its name there, in lower case.
+    /// Its name in the registry, in lower case.
     pub(crate) name: &'static str,
-    /// Whether a router behind another router may well have an address of it,
-    /// or see one.
+    /// Whether a router behind another router can be expected to have, or to see, such an
+    /// address.
     pub(crate) private: bool,
 }
 
-/// IPv6's addresses of one link (RFC 4291, 2.5.6).
+/// IPv6 link-local addresses (RFC 4291, 2.5.6).
 pub(crate) const LINK_LOCAL: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
 
-/// IPv6's groups (RFC 4291, 2.7).
+/// IPv6 multicast addresses (RFC 4291, 2.7).
 pub(crate) const GROUPS: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8);
 
-/// The rows of IPv4.
+/// The IPv4 rows.
 pub(crate) const IPV4: &[SpecialPurpose] = &[
     v4([0, 0, 0, 0], 8, "this network"),
     private(v4([10, 0, 0, 0], 8, "private use")),
@@ -51,7 +51,7 @@ pub(crate) const IPV4: &[SpecialPurpose] = &[
     v4([240, 0, 0, 0], 4, "reserved"),
 ];
 
-/// The rows of IPv6.
+/// The IPv6 rows.
 pub(crate) const IPV6: &[SpecialPurpose] = &[
     v6([0; 8], 128, "unspecified"),
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128, "loopback"),

@@ -1,5 +1,5 @@
-//! The tables against IANA's, which are typed out here: the registries of
-//! special-purpose addresses as of 2025-10-09 (RFC 6890, RFC 8190).
+//! Compares the tables with IANA's registries of special-purpose addresses as of 2025-10-09
+//! (RFC 6890, RFC 8190), which are typed out here.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use ipnet::{AddrParseError, IpNet};
 
 use super::{IPV4, IPV6, SpecialPurpose};
 
-/// Address block, and its columns Source and Globally Reachable.
+/// The address block, and its columns Source and Globally Reachable.
 type Row = (&'static str, bool, bool);
 
 const YES: bool = true;
@@ -64,15 +64,15 @@ const IANA_IPV6: &[Row] = &[
     ("fc00::/7", YES, NO),           // Unique-Local
 ];
 
-/// What is said elsewhere: never a source, or no longer an address.
+/// From other sources: never valid as a source, or deprecated.
 const OTHERS: &[&str] = &[
     "224.0.0.0/4", // multicast: RFC 5771, RFC 1112
     "ff00::/8",    // multicast: RFC 4291, 2.7
     "fec0::/10",   // site-local: RFC 3879
 ];
 
-/// Globally reachable anycast inside of a block that is not: whoever answers
-/// there opens no connection.
+/// Globally reachable anycast addresses within a block that is not: hosts that answer there
+/// open no connections.
 const ANYCAST: &[&str] = &["192.0.0.9/32", "192.0.0.10/32"];
 
 fn ends(block: &str) -> Result<[IpAddr; 2], AddrParseError> {
@@ -97,7 +97,7 @@ fn every_block_of_the_registries_is_listed_or_not_as_they_say() -> Result<(), Bo
     Ok(())
 }
 
-/// A row that is too wide takes in an address that is anybody's.
+/// A block that is too wide would contain addresses of ordinary hosts.
 #[test]
 fn nothing_else_is_listed() -> Result<(), Box<dyn Error>> {
     let known: Vec<IpNet> = IANA_IPV4
@@ -153,8 +153,8 @@ fn nothing_else_is_listed() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// RFC 1918, RFC 6598, RFC 4193, RFC 8215: addresses for use inside of a
-/// network, which a router behind another router has or sees.
+/// RFC 1918, RFC 6598, RFC 4193, RFC 8215: addresses for use within a network, which a
+/// router behind another router may have or see.
 #[test]
 fn private_ones_are_those_for_use_inside_a_network() {
     let private: Vec<String> = IPV4
