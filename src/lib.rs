@@ -13,7 +13,7 @@
 
 pub(crate) mod apply;
 pub mod cli;
-pub mod compile;
+mod compile;
 pub mod config;
 pub mod error;
 pub mod exit_code;
@@ -23,12 +23,12 @@ pub mod host;
 pub mod name;
 pub mod net;
 pub mod netfilter;
-pub mod observe;
+mod observe;
 pub mod plan;
 pub mod policy;
 pub mod prove;
 mod registry;
-pub mod resolve;
+mod resolve;
 pub mod resolved_hosts;
 pub mod servers;
 pub mod snapshot;

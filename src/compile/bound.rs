@@ -65,7 +65,7 @@ impl Compiler<'_> {
             // net/netfilter/nf_conntrack_core.c).
             let open = Rule::new(Target::Accept).matching(Match::InTable);
             let mut rules = vec![open.matching(purpose("open already"))];
-            rules.extend(self.without_own_count(index));
+            rules.extend(self.uncounted_requests(index));
             rules.extend([within, past]);
             *table.rules_mut(&name) = rules;
         }
@@ -75,7 +75,7 @@ impl Compiler<'_> {
     /// Hosts that ask for an address all use the same source (RFC 2131, 4.1) and share one
     /// conntrack entry, since their packets are alike. So these packets are not counted:
     /// they cannot fill the table, and one host could use up the count of all others.
-    fn without_own_count(&self, index: ZoneIndex) -> Vec<Rule> {
+    fn uncounted_requests(&self, index: ZoneIndex) -> Vec<Rule> {
         let mut served = self.policy.offers_udp(index, port::DHCP_SERVER);
         if self.family == IpFamily::V6 || served.next().is_none() {
             return Vec::new();

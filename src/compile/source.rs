@@ -314,8 +314,8 @@ fn claims_an_address(own: IpNet) -> Rule {
 }
 
 /// From a link-local address a host may send only on its link (RFC 4291, 2.5.6), where the
-/// router is. Anything else is spoofed, also with the router's own address as its
-/// destination: the kernel's answer would go over the loopback.
+/// router is. Packets to other destinations are taken for spoofed. Their source may even be
+/// the router's own link-local address, and the kernel would answer over the loopback.
 fn on_its_link(zone: &Zone) -> Vec<Rule> {
     let own = zone.own().map(|own| IpNet::from(own.addr()));
     let own = own.filter(|own| matches!(own, IpNet::V6(_)));

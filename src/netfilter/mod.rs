@@ -20,17 +20,19 @@ use ipnet::IpNet;
 
 use crate::name::{ChainName, Comment, InterfaceName};
 
-pub use agree::agrees;
+pub(crate) use agree::agrees;
 pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
 pub use extension::{
     Connection, CountedTogether, CtDirection, CtStates, MULTIPORT_MAX, MarkBits, Match, Multiport,
     PortSide, RecentCheck, Target, TcpFlags, TupleAddress,
 };
-pub use features::{Feature, features, sample};
-pub use interim::interim_filter;
-pub use parse::{ParseError, interpret, named_family, parse, read};
-pub use render::{match_text, restore_text, restore_text_counted, rule_text};
+pub(crate) use features::{Feature, features, sample};
+pub(crate) use interim::interim_filter;
+pub use parse::{ParseError, parse, read};
+pub(crate) use parse::{interpret, named_family};
+pub(crate) use render::{match_text, restore_text_counted};
+pub use render::{restore_text, rule_text};
 pub use tracked::TrackedConnection;
 
 /// The tables of one family. A table that is absent has no rules and accepts everything,

@@ -1,3 +1,3 @@
 //! What is observed on a running router, as typed values.
 
-pub mod accounting;
+pub(crate) mod accounting;

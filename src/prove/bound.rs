@@ -92,7 +92,7 @@ pub fn past(space: &mut Space) -> Set {
 }
 
 /// What may be whether a count is exceeded or not, and what surely is while none is.
-pub fn up_to_it(space: &mut Space, flow: Bounds) -> Bounds {
+pub fn assuming_within(space: &mut Space, flow: Bounds) -> Bounds {
     let within = within(space);
     let must = space.diagrams.and(flow.must, within);
     Bounds {
@@ -102,6 +102,6 @@ pub fn up_to_it(space: &mut Space, flow: Bounds) -> Bounds {
 }
 
 /// The packets that are in a set whichever count is exceeded.
-pub fn whatever_it_says(space: &mut Space, set: Set) -> Set {
+pub fn independent_of_counts(space: &mut Space, set: Set) -> Set {
     !space.forget(!set, &[Field::Undecided])
 }

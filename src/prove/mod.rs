@@ -47,12 +47,11 @@ pub use claim::{Claim, ClaimResult, Counterexample, broken, claims, claims_of};
 pub use compare::{Comparison, VerdictChange, VerdictOutcome, compare, differ};
 pub use described::{ConnectionHelper, DescribedPacket, PacketAddress, PacketError, SourceMac};
 pub use fate::FateKind;
-pub use flow::FlowJudge;
+pub(crate) use flow::FlowJudge;
 pub use hook_path::HookPath;
 pub use matrix::{Class, Matrix, MatrixQuestion, matrix};
 pub use networks::{InterfaceNetworks, NetworksError, behind, parse as networks};
 pub use packet::State as ConntrackState;
-pub use spoof::{
-    ChainPlace, Finding, ForeignClaim, SpoofVerdict, family_of, family_of_dump, findings, unknown,
-};
+pub(crate) use spoof::family_of_dump;
+pub use spoof::{ChainPlace, Finding, ForeignClaim, SpoofVerdict, family_of, findings, unknown};
 pub use trace::Tracer;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::own_address::needs_same;
+use super::own_address::require_ipv6_enabled;
 use super::{named, span_in};
 use crate::config::{Ipv6Mode, Strings};
 use crate::name::HostName;
@@ -33,7 +33,7 @@ pub fn networks(
         let span = span_in(text, written.span());
         let network = network(text.get_ref()).map_err(|what| source.refuse(span.clone(), what))?;
         if network.addr().is_ipv6() {
-            needs_same(text.get_ref(), ipv6, span, source)?;
+            require_ipv6_enabled(text.get_ref(), ipv6, span, source)?;
         }
         if !networks.contains(&network) {
             networks.push(network);

@@ -29,7 +29,7 @@ impl Own {
 }
 
 /// Refuses IPv6 if the file has it dropped.
-pub fn needs_same(
+pub fn require_ipv6_enabled(
     text: &str,
     mode: Ipv6Mode,
     span: Range<usize>,
@@ -112,7 +112,7 @@ fn own_address(
         IpNet::V6(_) => ("fd00:8::1/64", 64),
     };
     if matches!(address, IpNet::V6(_)) {
-        needs_same(text, mode, span.clone(), source)?;
+        require_ipv6_enabled(text, mode, span.clone(), source)?;
     }
     if address.prefix_len() == 0 {
         return refuse(format!(
@@ -120,7 +120,7 @@ fn own_address(
         ));
     }
     let own = address.addr();
-    if !is_a_hosts(own) {
+    if !is_assignable(own) {
         return refuse(format!(
             "{own} cannot be the router's address on a network; give one that can, such as {such}"
         ));
@@ -147,7 +147,7 @@ fn own_address(
 
 /// Whether a file may assign this address to a host. Link-local addresses are assigned by
 /// the kernel, and exist on every link.
-fn is_a_hosts(address: IpAddr) -> bool {
+fn is_assignable(address: IpAddr) -> bool {
     let none = address.is_loopback() || address.is_multicast() || address.is_unspecified();
     !none
         && match address {
@@ -220,7 +220,7 @@ fn gateway(
         }
         IpAddr::V4(_) => {}
         IpAddr::V6(address) => {
-            needs_same(text, mode, span.clone(), source)?;
+            require_ipv6_enabled(text, mode, span.clone(), source)?;
             // A link-local gateway needs no network: the route names the link.
             if address.is_unicast_link_local() {
                 return Ok(gateway);

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::address::{ipv4, zone_of};
 use super::mark::table_number;
-use super::own_address::needs_same;
+use super::own_address::require_ipv6_enabled;
 use crate::config::{self, Config};
 use crate::net::{LAST_METRICS, MAIN_TABLE, NextHop, Route, default_metric};
 use crate::policy::{Ipv6Mode, Role, Zone, ZoneIndex};
@@ -149,7 +149,7 @@ fn destination(
     match text.parse::<IpNet>() {
         Ok(network) if network == network.trunc() => {
             if matches!(network, IpNet::V6(_)) {
-                needs_same(text, mode, written.span(), source)?;
+                require_ipv6_enabled(text, mode, written.span(), source)?;
             }
             Ok(network)
         }

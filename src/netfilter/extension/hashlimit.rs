@@ -10,7 +10,7 @@ pub(super) const HASHLIMIT: Extension<Match> = Extension {
     read,
 };
 
-/// The kernel's clock ticks per second for this match: XT_HASHLIMIT_SCALE_v2.
+/// Parts of a second in which the kernel keeps this match's rate: XT_HASHLIMIT_SCALE_v2.
 const TICKS: u64 = 1_000_000;
 
 pub(super) fn print(rate: Rate, name: &ChainName) -> String {

@@ -9,7 +9,7 @@ pub(super) const LIMIT: Extension<Match> = Extension {
     read,
 };
 
-/// The kernel's clock ticks per second for this match: XT_LIMIT_SCALE.
+/// Parts of a second in which the kernel keeps this match's rate: XT_LIMIT_SCALE.
 const TICKS: u64 = 10_000;
 
 pub(super) fn print(rate: Rate) -> String {

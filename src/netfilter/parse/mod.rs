@@ -260,7 +260,7 @@ fn words(line: &str) -> Option<Vec<String>> {
 /// A rule from its words after `-A CHAIN`. It is typed if rendering it again gives the same
 /// text; otherwise its words are kept verbatim.
 fn rule(mut as_found: Vec<String>, line: &str) -> Rule {
-    without_end_of_time(&mut as_found);
+    without_date_stop(&mut as_found);
     let rule = interpret_words(&as_found);
     if says(&rule, &as_found, line) {
         rule
@@ -271,7 +271,7 @@ fn rule(mut as_found: Vec<String>, line: &str) -> Rule {
 
 /// Removes an option that some versions of the time extension print although no rule has it
 /// (date_stop in extensions/libxt_time.c, 1.8.9).
-fn without_end_of_time(words: &mut Vec<String>) {
+fn without_date_stop(words: &mut Vec<String>) {
     let end = ["--datestop", "2038-01-19T03:14:07"];
     if let Some(place) = words.windows(2).position(|pair| pair == end) {
         words.drain(place..place + 2);

@@ -169,7 +169,7 @@ impl<'a> Proof<'a> {
         unseen.retain(|field| !SENT_ON.contains(field));
         let is_bounded = policy.zones.iter().any(|zone| zone.bound.is_some());
         let noted = match is_bounded {
-            true => accepted.map(|accepted| bound::up_to_it(&mut space, accepted)),
+            true => accepted.map(|accepted| bound::assuming_within(&mut space, accepted)),
             false => accepted,
         };
         let noted = noted.map(|accepted| {
@@ -339,7 +339,7 @@ impl<'a> Proof<'a> {
             return;
         };
         if promise.kind == GuaranteeKind::Always
-            && let Some(answer) = self.asks_a_group(way, promise)
+            && let Some(answer) = self.multicast_counterexample(way, promise)
         {
             let what = self.words(promise);
             return self.claim(what, answer);
@@ -382,7 +382,7 @@ impl<'a> Proof<'a> {
                 let promised = self.space.all(&[of, source, ends, new, all]);
                 // It rests on a bound as it does on a limit.
                 let always = self.accepted[way as usize].must;
-                let always = bound::whatever_it_says(&mut self.space, always);
+                let always = bound::independent_of_counts(&mut self.space, always);
                 let unseen = self.unseen.clone();
                 let always = self.space.forget(always, &unseen);
                 let always = self.space.diagrams.and(accepted.must, always);
@@ -399,7 +399,11 @@ impl<'a> Proof<'a> {
 
     /// A packet of a promise that finds hosts by a group: whatever the rules are, no
     /// router forwards it.
-    fn asks_a_group(&mut self, way: HookPath, promise: &Guarantee) -> Option<ClaimResult> {
+    fn multicast_counterexample(
+        &mut self,
+        way: HookPath,
+        promise: &Guarantee,
+    ) -> Option<ClaimResult> {
         if way != HookPath::Forward || promise.destinations != Addresses::Any {
             return None;
         }

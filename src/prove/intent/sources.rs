@@ -38,7 +38,7 @@ impl<'a, 's> Intent<'a, 's> {
                 if matches!(proxy.way, ProxyWay::Host { zone, .. } if zone == index) {
                     let part = self.space.states(&[State::Established, State::Related]);
                     let of = self.of(Protocol::Tcp);
-                    let others = self.neither_near_nor_a_cameras(index);
+                    let others = self.outside_networks_and_cameras(index);
                     for ports in &proxy.ports {
                         let ports = self.ports(Field::SourcePort, *ports);
                         sets.push(self.space.all(&[ports, of, part, others]));
@@ -51,7 +51,7 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// Sources outside a zone's networks, except for the cameras that the file lists in
     /// that zone.
-    pub(super) fn neither_near_nor_a_cameras(&mut self, index: ZoneIndex) -> Set {
+    pub(super) fn outside_networks_and_cameras(&mut self, index: ZoneIndex) -> Set {
         let near = self.networks_of(self.policy.zone(index));
         let near = self.networks(Field::Source, &near);
         let macs = self.policy.cameras_of(index).filter_map(|it| it.mac);

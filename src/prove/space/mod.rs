@@ -75,12 +75,12 @@ impl Space {
 
     /// Whether a destination is the router's own on an interface; None if unknown.
     pub fn is_local(&self, interface: u128, destination: u128) -> Option<bool> {
-        if self.is_nobodys(destination) {
+        if self.is_group_or_broadcast(destination) {
             return Some(false);
         }
         match self.own.there.get(&interface) {
             Some(there) if there.own.contains(&destination) => Some(true),
-            Some(there) if there.nobodys.contains(&destination) => Some(false),
+            Some(there) if there.broadcasts.contains(&destination) => Some(false),
             Some(_) => {
                 let mut all = self.own.there.values();
                 let elsewhere = all.any(|there| there.own.contains(&destination));
@@ -91,7 +91,7 @@ impl Space {
     }
 
     /// Whether an address is not a single host's: multicast or broadcast.
-    fn is_nobodys(&self, address: u128) -> bool {
+    fn is_group_or_broadcast(&self, address: u128) -> bool {
         let (first, last) = self.groups();
         (first..=last).contains(&address)
             || self.family == IpFamily::V4 && address == u128::from(u32::MAX)
@@ -122,11 +122,11 @@ impl Space {
             IpFamily::V4 => self.equal(Field::Destination, u32::MAX.into()),
             IpFamily::V6 => Set::EMPTY,
         };
-        let nobodys = self.diagrams.or(groups, everybody);
+        let shared = self.diagrams.or(groups, everybody);
         let local = self.equal(Field::Local, 1);
-        let mut wrong = vec![self.diagrams.and(nobodys, local)];
+        let mut wrong = vec![self.diagrams.and(shared, local)];
         for (interface, there) in self.own.there.clone() {
-            let mut none = there.nobodys.clone();
+            let mut none = there.broadcasts.clone();
             none.extend(all.iter().filter(|own| !there.own.contains(own)));
             let none = self.one_of(Field::Destination, &none);
             let own = self.one_of(Field::Destination, &there.own);

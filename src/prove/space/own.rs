@@ -12,14 +12,14 @@ pub struct OwnAddresses {
 pub(super) struct OwnOnInterface {
     pub(super) own: Vec<u128>,
     /// The broadcast addresses of its networks.
-    pub(super) nobodys: Vec<u128>,
+    pub(super) broadcasts: Vec<u128>,
 }
 
 impl OwnAddresses {
     /// Adds an interface with the router's addresses on it and the broadcast addresses of
     /// their networks.
-    pub fn add(&mut self, interface: u128, own: Vec<u128>, nobodys: Vec<u128>) {
-        let there = OwnOnInterface { own, nobodys };
+    pub fn add(&mut self, interface: u128, own: Vec<u128>, broadcasts: Vec<u128>) {
+        let there = OwnOnInterface { own, broadcasts };
         self.there.insert(interface, there);
     }
 }
