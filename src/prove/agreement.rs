@@ -1,6 +1,6 @@
-//! The set of packets that get through and the judge of one packet agree, over
-//! random rules and random packets: what surely gets through is accepted, what
-//! may not is dropped, and what is between them depends.
+//! Tests that `reach` (sets of packets) and `judge` (one packet) agree, on random rules and
+//! random packets: what `reach` puts in `must` the judge accepts, what is outside `may` it
+//! drops, and for what lies between it answers `Depends`.
 
 use super::compare::as_they_came;
 use super::diagram::Set;
@@ -13,7 +13,7 @@ use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::read;
 
-/// Numbers that look random (xorshift, Marsaglia 2003).
+/// Pseudo-random numbers (xorshift, Marsaglia 2003).
 struct Random(u64);
 
 impl Random {
@@ -64,7 +64,7 @@ const CONDITIONS: &[&str] = &[
 fn condition(random: &mut Random) -> String {
     let first = random.of(CONDITIONS);
     let second = random.of(CONDITIONS);
-    // One protocol a rule.
+    // A rule has at most one protocol.
     if first.contains("-p ") && second.contains("-p ") {
         return first.to_owned();
     }
@@ -125,7 +125,7 @@ fn rules(random: &mut Random) -> String {
         text += ":a - [0:0]\n:b - [0:0]\n";
         let chains = hooks.iter().chain(&["a", "b"]);
         for chain in chains {
-            // Chains call later ones alone.
+            // Chains only call later chains, so that there is no loop.
             let targets: Vec<&str> = targets
                 .iter()
                 .copied()
@@ -192,7 +192,7 @@ fn packet(random: &mut Random, space: &Space, way: HookPath) -> Packet {
             (Field::Dnat, &[0u128, 1][..]),
             (Field::Snat, &[0, 1]),
             (Field::CtDirection, &[0, 1]),
-            // 0 is not known.
+            // 0 stands for "unknown".
             (Field::CtOriginalSource, &[0, 0x0a00_0005, 0x0808_0808]),
             (Field::CtReplySource, &[0, 0x0a01_0203, 0x0a80_0001]),
             (Field::CtOriginalSourcePort, &[0, 1024, 40_000]),
@@ -229,8 +229,8 @@ fn sets_and_the_judge_agree() -> Result<(), crate::netfilter::ParseError> {
                 let judged = judgement.verdict;
                 seen[judged as usize] += 1;
                 if is_part(&packet) {
-                    // The sets do not tell what its connection is rewritten to: as it
-                    // is at the end it is one of them.
+                    // The sets do not say what the connection is rewritten to, so the
+                    // packet is looked up as it is at the end.
                     let end = judgement.packet;
                     if text.contains("TEE") || !is_whole(&end) {
                         continue;
@@ -255,7 +255,7 @@ fn sets_and_the_judge_agree() -> Result<(), crate::netfilter::ParseError> {
                     Verdict::Drop => !surely,
                     Verdict::Depends => true,
                 };
-                // Neither may be surer than the other is of the contrary.
+                // Neither may be certain of the opposite of what the other says.
                 assert!(
                     agree,
                     "{judged}, perhaps {perhaps}, surely {surely}:\n{text}\n{packet:?}"
@@ -270,23 +270,24 @@ fn sets_and_the_judge_agree() -> Result<(), crate::netfilter::ParseError> {
         }
     }
     assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
-    // Where it depends, something in it is not known.
+    // `Depends` means that something in the packet or the rules is unknown.
     assert!(parts[0] > 20 && parts[1] > 100, "{parts:?}");
     Ok(())
 }
 
-/// Whether it belongs to a connection.
+/// Whether the packet belongs to a connection.
 fn is_part(packet: &Packet) -> bool {
     let state = packet.value(Field::State);
     state == State::Established as u128 || state == State::Related as u128
 }
 
-/// Whether everything in it is known.
+/// Whether every field of the packet is known.
 fn is_whole(packet: &Packet) -> bool {
     Field::ALL.iter().all(|field| packet.get(*field).is_some())
 }
 
-/// Sets have one form, so what is made at once is what is made range by range.
+/// Equal sets have equal diagrams, so a set built in one step equals the same set built
+/// range by range.
 #[test]
 fn many_ranges_at_once_are_the_union_of_each() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
@@ -305,7 +306,7 @@ fn many_ranges_at_once_are_the_union_of_each() {
             .map(|(first, last)| space.range(Field::Source, *first, *last))
             .collect();
         assert_eq!(at_once, space.diagrams.union(&each), "{ranges:?}");
-        // And with a set for each.
+        // The same with a different set for each range.
         let macs: Vec<_> = (0..ranges.len() as u128)
             .map(|mac| space.equal(Field::Mac, mac % 7))
             .collect();
@@ -319,13 +320,13 @@ fn many_ranges_at_once_are_the_union_of_each() {
             .collect();
         assert_eq!(at_once, space.diagrams.union(&each), "{ranges:?}");
     }
-    // A range that is empty, and the whole.
+    // An empty range, and the full range.
     assert!(space.in_ranges(Field::Source, [(5, 4)]).is_empty());
     let all = space.in_ranges(Field::Source, [(7, 7), (0, u32::MAX.into())]);
     assert_eq!(all, Set::FULL);
 }
 
-/// Whether nothing in some rules is in doubt.
+/// Whether `reach` is exact for these rules: `may` equals `must`.
 fn exact(text: &str) -> bool {
     let doubts = [
         "limit",

@@ -1,11 +1,12 @@
-//! What belongs to a connection without being part of it, straight from the
-//! policy: ICMP errors about it, the router's own, and what a helper expects.
+//! Packets that belong to a connection without being part of it, computed from the policy:
+//! ICMP errors about a connection, the router's own errors, and what a conntrack helper
+//! expects.
 //!
-//! Owns which end of a connection an error must be told from. Knows nothing of
-//! rules. That ESTABLISHED alone needs no such end rests on three things: each
-//! source is held against its interface, which is claimed of the same rules; what
-//! a new policy forbids is ended; and what belongs to an interface that went
-//! follows no other route.
+//! Owns the rule for which end of a connection an error's sender must be near. Knows
+//! nothing of rules. ESTABLISHED packets need no such rule, for three reasons: every source
+//! is checked against its interface, which is a claim about the same rules; connections
+//! that a new policy forbids are ended; and when an interface goes away, its traffic has no
+//! other route to follow.
 
 use ipnet::IpNet;
 
@@ -20,18 +21,18 @@ use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
 use crate::registry::icmp_error;
 use crate::registry::special_purpose::LINK_LOCAL;
 
-/// Each direction in a connection, with the field of the address that its packets
-/// come from, as it is on the wire beyond the router.
+/// For each direction of a connection, the field with the sender's address as it appears on
+/// the wire outside the router.
 const SENDERS: [(CtDirection, Field); 2] = [
     (CtDirection::Original, Field::CtOriginalSource),
     (CtDirection::Reply, Field::CtReplySource),
 ];
 
-/// What shows that something belongs to no connection of its sender's: an error
-/// such as anybody can make, about a connection that the packet's receiver opened.
+/// Example packets that show a stranger's packet passing as part of a connection: an ICMP
+/// error such as anyone can forge, about a connection opened by the packet's receiver.
 pub(super) fn example(space: &mut Space) -> Vec<Set> {
     let (protocol, kind, code) = match space.family {
-        // Port unreachable.
+        // Destination unreachable, port unreachable.
         IpFamily::V4 => (Protocol::Icmp, 3, 3),
         IpFamily::V6 => (Protocol::Icmpv6, 1, 4),
     };
@@ -46,8 +47,8 @@ pub(super) fn example(space: &mut Space) -> Vec<Set> {
     ]
 }
 
-/// A packet of a set, as wished; if it is an error, about a connection that its
-/// receiver has with somebody whom no private network holds.
+/// Picks a packet of the set that meets as many of the wishes as possible; an ICMP error is
+/// about a connection between its receiver and a host outside every private network.
 pub(super) fn pick(space: &mut Space, set: Set, wishes: &[Set]) -> Option<Packet> {
     let packet = space.pick_like(set, wishes)?;
     let is_error = packet.value(Field::State) == State::Related as u128
@@ -62,7 +63,7 @@ pub(super) fn pick(space: &mut Space, set: Set, wishes: &[Set]) -> Option<Packet
     };
     let mut sets = Vec::new();
     for field in Field::ALL {
-        // Everything else stays.
+        // Every other field stays as it is.
         sets.extend((!Field::OF_CONNECTION.contains(&field)).then(|| space.like(field, &packet)));
     }
     let same = space.all(&sets);
@@ -80,8 +81,8 @@ pub(super) fn pick(space: &mut Space, set: Set, wishes: &[Set]) -> Option<Packet
 }
 
 impl Intent<'_, '_> {
-    /// ICMP errors that belong to a connection of somebody who is reached by the
-    /// interface that they came in by; of a zone of cameras, of the sender.
+    /// ICMP errors about a connection that has an end behind the interface that they came
+    /// in by; from a camera zone, the sender itself must be that end.
     pub(super) fn errors(&mut self) -> Set {
         let mut all = Vec::new();
         for (index, _) in self.policy.indexed_zones() {
@@ -95,7 +96,8 @@ impl Intent<'_, '_> {
         self.space.all(&[errors, related, all])
     }
 
-    /// The packets of connections with an end in a zone, where they come from.
+    /// The packets about connections that have an end in the zone that the packets come
+    /// from.
     pub(super) fn about_somebody_in(&mut self, index: ZoneIndex) -> Set {
         let zone = self.policy.zone(index);
         let mut sets = Vec::new();
@@ -115,8 +117,9 @@ impl Intent<'_, '_> {
         self.space.diagrams.union(&sets)
     }
 
-    /// The packets with an address that a zone's interface leads to: in its
-    /// networks, and by the default route in no other zone's; never the router's.
+    /// The packets whose `field` is an address that the zone's interface leads to: one in
+    /// the zone's networks or, if the zone has the default route, one in no other zone's
+    /// networks; never an address of the router.
     fn reached(&mut self, zone: &Zone, field: Field) -> Set {
         let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
         let own = self.networks(field, &own);
@@ -136,8 +139,8 @@ impl Intent<'_, '_> {
         self.space.diagrams.minus(inside, own)
     }
 
-    /// The hosts of a zone of cameras that lines are for: those that lines name
-    /// one by one, and the listed cameras that they hold.
+    /// The hosts of a camera zone that allow lines are for: the hosts that lines name
+    /// individually, and the listed cameras within a line's networks.
     fn hosts_with_lines(&self, index: ZoneIndex, direction: CtDirection) -> Vec<IpNet> {
         let is_end = |flow: &Flow| {
             let end = match direction {
@@ -185,8 +188,8 @@ impl Intent<'_, '_> {
         named
     }
 
-    /// Errors and resets of the router's own, to where the packet that they answer
-    /// came from.
+    /// ICMP errors and TCP resets that the router itself sends back to where the packet
+    /// that they answer came from.
     pub(super) fn own_errors(&mut self) -> Set {
         let errors = error_types(self.space);
         let TcpFlags { mask, set } = TcpFlags::RESET;
@@ -216,7 +219,8 @@ impl Intent<'_, '_> {
         self.space.diagrams.and(what, back)
     }
 
-    /// What conntrack's FTP helper expects of a connection whose line has it.
+    /// The connections that conntrack's FTP helper expects, for allow lines that use the
+    /// helper.
     pub(super) fn expected(&mut self, way: HookPath) -> Set {
         let mut sets = Vec::new();
         for allow in &self.policy.allows {
@@ -240,7 +244,7 @@ impl Intent<'_, '_> {
         self.space.all(&parts)
     }
 
-    /// Between the ends of a line: as the line goes, or back.
+    /// Between the two ends of a line, in the line's direction or back.
     fn expected_by(
         &mut self,
         way: HookPath,
@@ -268,7 +272,7 @@ impl Intent<'_, '_> {
     }
 }
 
-/// The types of errors that a connection needs to hear of.
+/// The ICMP error types that a connection needs to receive.
 pub(super) fn error_types(space: &mut Space) -> Set {
     let types = icmp_error::errors(space.family).iter();
     let types: Vec<u128> = types.map(|error| error.number.into()).collect();

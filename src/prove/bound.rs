@@ -1,9 +1,10 @@
-//! A zone's bound in the proof: each of its four counts is one bit of what cannot be
-//! told from a packet, set where the count is exceeded; one more is set where its
-//! connection has its entry already.
+//! A zone's connection bound in the proof. Whether one of its four counts is exceeded
+//! cannot be seen in a packet, so each count is one bit of
+//! [`Field::Undecided`](super::packet::Field), set if the count is exceeded; one more bit is
+//! set if the packet's connection is in the conntrack table already.
 //!
-//! Owns which rules carry the bound of a zone: those of the one chain that is named
-//! for it. Other counts stay in doubt.
+//! Owns which rules implement a zone's bound: only those in the chain that is named for it.
+//! All other counting matches stay in doubt.
 
 use super::bounds::Bounds;
 use super::condition::{Clause, Test};
@@ -15,17 +16,17 @@ use crate::family::IpFamily;
 use crate::netfilter::{CountedTogether, Match, TableName, match_text};
 use crate::policy::{Policy, Zone};
 
-/// So many counts has a bound.
+/// The number of counts in a bound.
 const COUNTS: u32 = 4;
 
-/// The bits of the counts that are exceeded. A packet comes from one zone, so that
-/// all zones share them.
+/// The bits that say which counts are exceeded. All zones share them, since a packet comes
+/// from one zone only.
 const EXCEEDED: u128 = (1 << COUNTS) - 1;
 
-/// The bit of packets whose connection is in the kernel's table.
+/// The bit of packets whose connection is in the conntrack table.
 const IN_TABLE: u128 = 1 << COUNTS;
 
-/// Has the counts of zones' bounds asked as bits.
+/// Makes the rules that check zone bounds test these bits.
 pub fn ask_by_bits(program: &mut Program<'_>, policy: &Policy, family: IpFamily) {
     for zone in &policy.zones {
         let Some(counts) = counts(zone, family) else {
@@ -57,7 +58,7 @@ pub fn ask_by_bits(program: &mut Program<'_>, policy: &Policy, family: IpFamily)
     }
 }
 
-/// What rules must ask, as they are written.
+/// The conditions that the bound's rules must have, as rendered text.
 fn counts(zone: &Zone, family: IpFamily) -> Option<[String; COUNTS as usize]> {
     let bound = zone.bound?;
     let table = format!("bound-{}-{}", zone.name, bound.rate.short());
@@ -84,14 +85,15 @@ pub fn within(space: &mut Space) -> Set {
     space.masked(Field::Undecided, EXCEEDED | IN_TABLE, 0)
 }
 
-/// Those that open one while a count is.
+/// The packets that open a connection while a count is exceeded.
 pub fn past(space: &mut Space) -> Set {
     let opening = space.masked(Field::Undecided, IN_TABLE, 0);
     let within = within(space);
     space.diagrams.minus(opening, within)
 }
 
-/// What may be whether a count is exceeded or not, and what surely is while none is.
+/// Bounds without the counts: `must` has what surely gets through while no count is
+/// exceeded, and `may` what may get through in either case.
 pub fn assuming_within(space: &mut Space, flow: Bounds) -> Bounds {
     let within = within(space);
     let must = space.diagrams.and(flow.must, within);
@@ -101,7 +103,7 @@ pub fn assuming_within(space: &mut Space, flow: Bounds) -> Bounds {
     }
 }
 
-/// The packets that are in a set whichever count is exceeded.
+/// The packets that are in the set whichever counts are exceeded.
 pub fn independent_of_counts(space: &mut Space, set: Set) -> Set {
     !space.forget(!set, &[Field::Undecided])
 }

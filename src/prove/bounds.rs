@@ -1,24 +1,25 @@
-//! A set of packets between two bounds: those that surely are in it, and those that may be.
+//! A set of packets known by two bounds: the packets that surely are in it, and those that
+//! may be.
 
 use super::diagram::Set;
 
-/// Packets that surely are meant, and those that may be.
+/// A lower and an upper bound of a set of packets.
 ///
-/// What a rule asks may depend on more than the packet: then it is not known
-/// whether the rule matches, and "surely" and "maybe" differ.
+/// A rule's condition may depend on more than the packet. It is then unknown whether the
+/// rule matches, and the two bounds differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// These may be.
+    /// The upper bound: packets that may be in the set.
     pub may: Set,
-    /// These are; all of them are in `may`.
+    /// The lower bound: packets that surely are in the set; a subset of `may`.
     pub must: Set,
 }
 
 impl Bounds {
-    /// None.
+    /// The empty set.
     pub const NONE: Bounds = Bounds::exactly(Set::EMPTY);
 
-    /// Just these.
+    /// A set that is known exactly.
     pub const fn exactly(set: Set) -> Bounds {
         Bounds {
             may: set,
@@ -26,12 +27,12 @@ impl Bounds {
         }
     }
 
-    /// Whether it is not in doubt.
+    /// Whether the two bounds are equal.
     pub fn is_exact(self) -> bool {
         self.may == self.must
     }
 
-    /// All others.
+    /// The complement.
     pub fn complement(self) -> Bounds {
         Bounds {
             may: !self.must,

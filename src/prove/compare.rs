@@ -1,4 +1,4 @@
-//! Two rulesets: of whose packets does something else become?
+//! Compares two rulesets: which packets are treated differently, and how.
 
 use std::collections::BTreeSet;
 
@@ -19,56 +19,56 @@ use super::witness::{self, Naming};
 use crate::family::IpFamily;
 use crate::netfilter::{Protocol, Ruleset};
 
-/// What becomes of packets that became something else before.
+/// How the fate of a packet differs in the second ruleset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerdictOutcome {
-    /// They get through.
+    /// It now gets through.
     LetThrough,
-    /// They do not.
+    /// It no longer gets through.
     Dropped,
-    /// They get through as before, and are changed otherwise on their way.
+    /// It gets through as before, but is modified differently on the way.
     Changed {
-        /// What of them.
+        /// What is modified.
         kind: FateKind,
-        /// What it was made.
+        /// What it became before; None if unmodified.
         before: Option<String>,
-        /// What it is made.
+        /// What it becomes now; None if unmodified.
         after: Option<String>,
     },
 }
 
-/// Packets of which something else becomes.
+/// A set of packets whose fate changes, with an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerdictChange {
-    /// Which way they take.
+    /// Their path through the hooks.
     pub way: HookPath,
-    /// What becomes of them now.
+    /// The change.
     pub outcome: VerdictOutcome,
-    /// Which they are, in words.
+    /// The packets, in words.
     pub packets: String,
-    /// One of them and what became of it.
+    /// An example under the first ruleset.
     pub before: Counterexample,
-    /// And what becomes of it.
+    /// The same example under the second ruleset.
     pub after: Counterexample,
 }
 
-/// What changes from one ruleset to another.
+/// The differences between two rulesets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Surely.
+    /// Differences that are certain.
     pub changes: Vec<VerdictChange>,
-    /// It may, depending on more than the packet.
+    /// Differences that are possible and depend on more than the packet.
     pub doubts: Vec<VerdictChange>,
-    /// Whether there are more than are told.
+    /// Whether there are more differences than are listed.
     pub more: bool,
-    /// Whether there was no room to tell.
+    /// Whether the comparison reached its limit of memory or steps.
     pub too_large: bool,
 }
 
-/// So many lines for one way and one direction.
+/// The most lines listed for one path and one direction of change.
 const LINES: usize = 24;
 
-/// The packets of which something else becomes.
+/// The packets that two rulesets treat differently.
 pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Comparison {
     let mut space = space(before, after, family);
     let mut programs = programs(before, after, &space);
@@ -100,7 +100,7 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
             let (patches, left) = cover(&mut space, whatever, all, &wishes, LINES);
             comparison.more |= !left.is_empty();
             for patch in &patches {
-                // With an answer of what is in doubt that shows it.
+                // Fixes the undecided bits to values that show the difference.
                 let mut example = patch.example;
                 if !space.holds(set, &example) {
                     let shown = space.diagrams.and(patch.set, set);
@@ -119,7 +119,7 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
     comparison
 }
 
-/// Whether the verdict on any packet surely differs.
+/// Whether some packet certainly gets another verdict.
 pub fn differ(before: &Ruleset, after: &Ruleset, family: IpFamily) -> bool {
     let mut space = space(before, after, family);
     let programs = programs(before, after, &space);
@@ -145,14 +145,14 @@ fn programs<'a>(before: &'a Ruleset, after: &'a Ruleset, space: &Space) -> [Prog
 
 /// The packets that get through in one of two programs and not in the other.
 struct Differing {
-    /// Whether it is the second in which they do.
+    /// Whether they get through in the second program.
     accepted: bool,
     surely: Set,
     perhaps: Set,
 }
 
-/// Where both are in doubt they are taken for the same if they are so by the same
-/// rules, in `alike`.
+/// Packets that are in doubt in both programs count as treated alike if the same rules put
+/// them in doubt, in `alike`.
 fn differing(
     space: &mut Space,
     programs: &[Program<'_>; 2],
@@ -194,8 +194,8 @@ fn differing(
     })
 }
 
-/// The packets of a set before their destination was rewritten, and without what
-/// only the kernel notes.
+/// The packets of a set with their destinations before NAT, and without the fields that
+/// only the kernel records.
 pub fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
     let mut set = set;
     if program.redirects {
@@ -207,8 +207,8 @@ pub fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
         let back = space.back(rewritten);
         set = space.diagrams.or(others, back);
     }
-    // Before conntrack no rule can ask for the state, so what is kept from it had
-    // any. Neighbour discovery never had one.
+    // Before conntrack no rule can match the state, so an untracked packet may have had any
+    // state. Neighbour discovery never has one.
     if program.untracks {
         let untracked = space.states(&[State::Untracked]);
         let discovery = match space.family {
@@ -225,19 +225,19 @@ pub fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
     space.forget(set, &program.noted())
 }
 
-/// Whether what is in doubt is asked as something that has one answer in both.
+/// Whether the programs share conditions in doubt as bits of the `Undecided` field.
 fn has_undecided(programs: &[Program<'_>; 2]) -> bool {
     let mut steps = programs.iter().flat_map(Program::steps);
     steps.any(|step| step.condition.asks_for(Field::Undecided))
 }
 
-/// The packets that are in a set whatever the answer of what is in doubt.
+/// The packets that are in the set whatever the values of the undecided bits.
 fn surely_of(space: &mut Space, set: Set) -> Set {
     !space.forget(!set, &[Field::Undecided])
 }
 
-/// The packets that get through in both programs, and are changed otherwise on
-/// their way; and whether they surely are.
+/// The packets that get through in both programs and are modified differently on the way,
+/// and whether that is certain.
 fn changed(
     space: &mut Space,
     programs: &[Program<'_>; 2],

@@ -1,9 +1,9 @@
-//! What one rule asks of a packet, and what it does with it.
+//! The condition of one rule: which packets it matches.
 //!
-//! Owns the meaning of every match and target, once: a concrete packet is held
-//! against it, and the set of packets that it means is made of it. What depends
-//! on more than the packet, or is not known here, is left in doubt. Sources are
-//! the kernel's own match functions (net/netfilter/xt_*.c, ip_tables.c).
+//! Owns the meaning of every match, once: a single packet is tested against it, and the set
+//! of matching packets is built from it. What depends on more than the packet, or is
+//! unknown to camfw, is left in doubt. The source of each meaning is the kernel's match
+//! function (net/netfilter/xt_*.c, ip_tables.c).
 
 use ipnet::IpNet;
 
@@ -20,12 +20,12 @@ use crate::netfilter::{
     TableName,
 };
 
-/// A value that a field may have.
+/// A test of one field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Test {
-    /// From the first to the last.
+    /// The value is between the two numbers, both included.
     Range(Field, u128, u128),
-    /// The second number in the bits of the first.
+    /// The value has, in the bits of the first number (the mask), the bits of the second.
     Masked(Field, u128, u128),
 }
 
@@ -38,17 +38,17 @@ impl Test {
     }
 }
 
-/// One of these must hold, or, negated, none.
+/// A disjunction of tests: at least one holds or, if negated, none does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
     /// The tests.
     pub any: Vec<Test>,
-    /// Whether none may hold.
+    /// Whether none of the tests may hold.
     pub negated: bool,
 }
 
 impl Clause {
-    /// The first of its fields in the order of the diagrams.
+    /// The first of the tests' fields in the variable order of the diagrams.
     fn first_field(&self) -> Option<Field> {
         let fields = self.any.iter().map(|test| match test {
             Test::Range(field, ..) | Test::Masked(field, ..) => *field,
@@ -62,7 +62,7 @@ impl Clause {
         })
     }
 
-    /// Whether it looks at the transport header.
+    /// Whether a test reads the transport header.
     fn is_in_header(&self) -> bool {
         let mut fields = [
             Field::SourcePort,
@@ -76,26 +76,27 @@ impl Clause {
     }
 }
 
-/// All that a rule asks.
+/// The condition of a rule: a conjunction of clauses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// All must hold.
+    /// The clauses, which must all hold.
     pub clauses: Vec<Clause>,
-    /// What else must hold and cannot be told from the packet, as the rule has it.
+    /// Conditions that cannot be decided from the packet, as the rule writes them.
     pub doubts: Vec<String>,
-    /// Whether it looks at the transport header, which a later fragment has not:
-    /// there the legacy backend matches nothing (tcp_mt, multiport_mt, icmp_match)
-    /// and the nft one, in its fast path, takes the payload for a header
-    /// (nft_payload_fast_eval in net/netfilter/nf_tables_core.c).
+    /// Whether it reads the transport header, which later fragments lack: there the legacy
+    /// backend matches nothing (tcp_mt, multiport_mt, icmp_match), and the nft one, in its
+    /// fast path, takes the payload for a header (nft_payload_fast_eval in
+    /// net/netfilter/nf_tables_core.c).
     header: bool,
-    /// Whether it asks for a hardware address that must not be.
+    /// Whether it has a negated match on a hardware address.
     hardware: bool,
-    /// Whether fragments are put together before any rule sees them.
+    /// Whether conntrack reassembles fragments before any rule sees them.
     tracks: bool,
 }
 
 impl Condition {
-    /// What a rule of this table asks, in a ruleset with conntrack or without.
+    /// The condition of a rule in this table; `tracks` says whether the ruleset uses
+    /// conntrack.
     pub fn of(rule: &Rule, table: TableName, space: &Space, tracks: bool) -> Condition {
         let mut condition = Condition {
             tracks,
@@ -114,7 +115,8 @@ impl Condition {
         condition
     }
 
-    /// Whether a packet meets it; None if that cannot be told.
+    /// Whether a packet satisfies the condition; None if the packet alone does not decide
+    /// it.
     pub fn holds(&self, packet: &Packet) -> Option<bool> {
         let mut holds = Some(self.doubts.is_empty()).filter(|certain| *certain);
         let fragment = self.header && packet.get(Field::Fragment) == Some(1);
@@ -145,12 +147,12 @@ impl Condition {
         holds
     }
 
-    /// Whether it asks for a field.
+    /// Whether the condition tests this field.
     pub fn asks_for(&self, field: Field) -> bool {
         self.clauses.iter().any(|clause| clause.asks_for(field))
     }
 
-    /// The tests on addresses that must hold.
+    /// The address tests that must hold.
     pub fn addresses(&self) -> impl Iterator<Item = Test> {
         let plain = self.clauses.iter().filter(|clause| !clause.negated);
         plain.filter_map(|clause| match clause.any[..] {
@@ -159,7 +161,7 @@ impl Condition {
         })
     }
 
-    /// The packets that meet it, of those of which something is given.
+    /// The packets that satisfy this condition, among those consistent with `given`.
     pub fn set(&self, space: &mut Space, given: &KnownBits) -> Bounds {
         let all = all_of(space, given, self.clauses.iter().collect());
         let mut set = Bounds::exactly(all);
@@ -189,7 +191,7 @@ impl Condition {
         self.doubts.push(why);
     }
 
-    /// No packet meets it.
+    /// Makes the condition one that no packet satisfies.
     fn never(&mut self) {
         self.add(false, Vec::new());
     }
@@ -234,7 +236,7 @@ impl Condition {
         self.looks_at_header();
         self.number(Field::Protocol, false, protocol.number().into());
         let kind = u128::from(icmp.number());
-        // Type 255 stands for any in IPv4 (icmp_type_code_match), not in IPv6
+        // Type 255 means "any" in IPv4 (icmp_type_code_match), but not in IPv6
         // (icmp6_type_code_match).
         if icmp.number() == 255 && protocol == Protocol::Icmp {
             if negated {
@@ -249,7 +251,7 @@ impl Condition {
                 self.number(Field::IcmpCode, false, code.into());
             }
             (Some(code), true) => {
-                // Another type, or another code.
+                // Negated: another type, or the same type with another code.
                 let mut others = Vec::new();
                 for (field, value) in [(Field::IcmpType, kind), (Field::IcmpCode, code.into())] {
                     if value > 0 {
@@ -266,9 +268,10 @@ impl Condition {
 
     fn states(&mut self, negated: bool, states: CtStates, table: TableName) {
         if table == TableName::Raw {
-            // Before conntrack no packet has a connection, and that is INVALID
-            // unless a rule just kept it from having one (conntrack_mt in
-            // xt_conntrack.c); but for those of the loopback, from the router.
+            // Before conntrack no packet has a connection: its state is INVALID, or
+            // UNTRACKED if a rule has just exempted it from tracking (conntrack_mt in
+            // xt_conntrack.c). Loopback packets are the exception, since they come from the
+            // router, where they were tracked on output.
             let (kept, last) = (State::Untracked as u128, State::Established as u128);
             let mut any = Vec::new();
             if states.contains(CtStates::UNTRACKED) {
@@ -294,9 +297,9 @@ impl Condition {
         self.add(negated, any);
     }
 
-    /// What a packet's connection is, of packets that are RELATED to one: ICMP
-    /// errors and what a helper expected. Of others it is in doubt, since that
-    /// follows from the packet's own addresses and what became of them.
+    /// The match on a packet's connection, exact for packets that are RELATED to one: ICMP
+    /// errors and connections that a helper expected. For other packets it is in doubt,
+    /// since it follows from the packet's own addresses and from how NAT changed them.
     fn connection(&mut self, connection: &Connection, extension: &Match, table: TableName) {
         self.states(false, connection.states, table);
         if connection.states != CtStates::RELATED {
@@ -318,8 +321,8 @@ impl Condition {
         }
     }
 
-    /// The helper of the connection that expected this one (xt_helper.c); another
-    /// than those that packets tell apart is in doubt.
+    /// The match on the helper that expected this connection (xt_helper.c); for a helper
+    /// without a code of its own it is in doubt.
     fn expected_by(&mut self, helper: &str, extension: &Match) {
         let part = [State::Related, State::Established];
         let part = part.map(|state| Test::Range(Field::State, state as u128, state as u128));
@@ -345,7 +348,7 @@ impl Condition {
                 self.ports(Field::DestinationPort, *dport);
                 if let Some(Negatable { negated, value }) = flags {
                     let (mask, set) = (u128::from(value.mask), u128::from(value.set));
-                    // A flag that must be on and is not looked at never is.
+                    // A flag that must be set but is outside the mask can never match.
                     match set & !mask {
                         0 => self.add(*negated, vec![Test::Masked(Field::Flags, mask, set)]),
                         _ => self.add(*negated, Vec::new()),
@@ -387,8 +390,8 @@ impl Condition {
                 self.number(Field::Fragment, *negated, 1);
             }
             Match::Mac(Negatable { negated, value }) => {
-                // A packet that came in by no Ethernet meets neither it nor its
-                // negation (mac_mt in xt_mac.c).
+                // A packet that did not arrive over Ethernet satisfies neither the match
+                // nor its negation (mac_mt in xt_mac.c).
                 self.add(
                     true,
                     vec![Test::Range(
@@ -398,8 +401,8 @@ impl Condition {
                     )],
                 );
                 self.number(Field::Mac, *negated, value.number());
-                // Which interfaces are tunnels is not in the rules: in doubt are
-                // packets that no hardware address is known of.
+                // The rules do not say which interfaces are tunnels, so packets without a
+                // known hardware address are in doubt.
                 self.hardware |= *negated;
             }
             Match::Mark(Negatable { negated, value }) => {
@@ -451,9 +454,9 @@ impl Condition {
     }
 }
 
-/// The packets that meet every clause, of those of which something is given.
+/// The packets that satisfy every clause, among those consistent with `given`.
 fn all_of(space: &mut Space, given: &KnownBits, mut clauses: Vec<&Clause>) -> Set {
-    // From the lowest of the diagram up, so that each step is small.
+    // From the bottom of the diagram upwards, so that each step is small.
     clauses.sort_by_key(|clause| std::cmp::Reverse(clause.first_field()));
     let mut all = Set::FULL;
     for clause in clauses {
@@ -472,7 +475,7 @@ fn all_of(space: &mut Space, given: &KnownBits, mut clauses: Vec<&Clause>) -> Se
     all
 }
 
-/// The packets of a set that meet a test.
+/// The packets of a set that satisfy a test.
 fn met(space: &mut Space, given: &KnownBits, set: Set, test: Test) -> Set {
     match given.left(test) {
         Residual::Nothing => set,
@@ -507,7 +510,7 @@ pub fn address(address: std::net::IpAddr) -> u128 {
     }
 }
 
-/// The first and the last address of a network.
+/// The first and the last address of a network, as numbers.
 pub fn network_range(network: IpNet) -> (u128, u128) {
     (address(network.network()), address(network.broadcast()))
 }

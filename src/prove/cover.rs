@@ -1,7 +1,7 @@
-//! A set of packets -> a few lines that a person reads.
+//! Describes a set of packets in a few readable lines.
 //!
-//! Each line is a box: some values of each field, whatever the others have. A
-//! box is made around one packet, as wide as the set allows, field by field.
+//! Each line is a box: for every field a set of values, independent of the other fields. A
+//! box is grown around one packet, field by field, as far as the set allows.
 
 use std::net::IpAddr;
 
@@ -12,18 +12,18 @@ use super::witness;
 use crate::family::IpFamily;
 use crate::netfilter::TcpFlags;
 
-/// Packets that are in a set by each of their fields alone.
+/// A box: a set of packets that is the product of one value set per field.
 #[derive(Debug, Clone)]
 pub struct Patch {
-    /// The values of each field.
+    /// The allowed values of each field.
     sides: Vec<(Field, Set)>,
-    /// All of its packets.
+    /// All packets of the box.
     pub set: Set,
-    /// One of them.
+    /// An example.
     pub example: Packet,
 }
 
-/// The fields, those that tell least first, so that they are widened first.
+/// The fields in the order in which they are widened: the least informative first.
 const WIDENED: [Field; 23] = [
     Field::CtReplyDestination,
     Field::CtOriginalDestination,
@@ -50,8 +50,8 @@ const WIDENED: [Field; 23] = [
     Field::Protocol,
 ];
 
-/// At most so many patches, and what is left where those are not all of the set.
-/// `all` is every packet that there can be: a patch may hold what cannot.
+/// Covers a set with at most `most` boxes, and returns what these leave uncovered. `all` is
+/// every possible packet: a box may also contain impossible ones.
 pub fn cover(
     space: &mut Space,
     set: Set,
@@ -99,7 +99,7 @@ fn around(space: &mut Space, example: &Packet, allowed: Set) -> Patch {
                 outside = space.diagrams.and(outside, *set);
             }
         }
-        // The values with which no packet is outside.
+        // The values that every packet of the box may have without leaving the set.
         let rest: Vec<Field> = Field::ALL.into_iter().filter(|it| *it != field).collect();
         let good = !space.forget(outside, &rest);
         sides[at].1 = simple(space, good, field, example.value(field));
@@ -112,7 +112,7 @@ fn around(space: &mut Space, example: &Packet, allowed: Set) -> Patch {
     }
 }
 
-/// Values that can be said in a few words, `value` among them.
+/// A subset of `good` that contains `value` and can be said in few words.
 fn simple(space: &mut Space, good: Set, field: Field, value: u128) -> Set {
     const FEW: usize = 20;
     let ranges = match field {
@@ -132,7 +132,7 @@ fn simple(space: &mut Space, good: Set, field: Field, value: u128) -> Set {
 }
 
 impl Patch {
-    /// Leaves out the values that no packet has, and the fields that have all.
+    /// Drops values that no real packet has, and fields that may have any real value.
     fn only(&mut self, space: &mut Space, real: &[(Field, Set)]) {
         for ((_, side), (_, real)) in self.sides.iter_mut().zip(real) {
             *side = match space.diagrams.minus(*real, *side).is_empty() {
@@ -142,9 +142,9 @@ impl Patch {
         }
     }
 
-    /// In words: of each field that matters, its values.
+    /// The box in words: each constrained field with its values.
     pub fn words(&self, space: &Space) -> String {
-        // From whom to whom, then what.
+        // Source and destination first, then the rest.
         let order = [
             (Field::In, "in by"),
             (Field::Out, "out by"),
@@ -186,7 +186,7 @@ impl Patch {
     }
 }
 
-/// A field's values, or what they are not where that is much shorter.
+/// A field's values in words, or their complement if that is much shorter.
 fn values(space: &Space, set: Set, field: Field) -> String {
     match field {
         Field::Flags => return flags(space, set),
@@ -202,7 +202,7 @@ fn values(space: &Space, set: Set, field: Field) -> String {
     let mut shown: Vec<String> = Vec::new();
     for (first, last) in ranges {
         if is_named(field) {
-            // Each has a name.
+            // Fields whose values all have names.
             let last = match field {
                 Field::State => last.min(State::Untracked as u128),
                 Field::Local => last.min(1),
@@ -259,7 +259,7 @@ fn named(space: &Space, field: Field, value: u128) -> String {
     }
 }
 
-/// Values in a row as a rule would have them.
+/// A range of values in the notation of iptables.
 pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String {
     let show = |value: u128| match field {
         _ if is_address(field) => witness::address(family, value).to_string(),
@@ -273,7 +273,7 @@ pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String 
         return show(first);
     }
     if is_address(field) {
-        // As a network where it is one.
+        // Written as a network if the range is one.
         let size = first ^ last;
         if size & size.wrapping_add(1) == 0 && first & size == 0 {
             let width = match witness::address(family, first) {
@@ -286,7 +286,7 @@ pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String 
     format!("{}-{}", show(first), show(last))
 }
 
-/// Hardware addresses, or which they are not.
+/// The hardware addresses, or those that are excluded.
 fn hardware(space: &Space, set: Set) -> String {
     let (inside, outside, others) = space.hardware_of(set);
     let (not, shown) = if others {
@@ -301,7 +301,7 @@ fn hardware(space: &Space, set: Set) -> String {
     format!("{not}{}", shown.join(" "))
 }
 
-/// Flags as iptables has them, where one rule could say it.
+/// The TCP flags in the notation of iptables, if a single match can express them.
 fn flags(space: &Space, set: Set) -> String {
     let ranges = space.ranges(set, Field::Flags);
     let values = ranges.iter().flat_map(|(first, last)| *first..=*last);

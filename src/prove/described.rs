@@ -1,4 +1,4 @@
-//! A packet as somebody describes it, field by field, and what its words mean.
+//! A packet as a user describes it, field by field, and the meaning of the words used.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -16,70 +16,72 @@ use crate::field::IcmpType;
 use crate::name::MacAddress;
 use crate::netfilter::{CtDirection, Protocol, TcpFlags};
 
-/// The end of a packet's way that is the router itself.
+/// The word for the router itself as source or destination.
 pub const ROUTER: &str = "router";
 
-/// A packet; what is None is as in the first packet of a TCP connection.
+/// A packet description; an absent field has the value it has in the first packet of a TCP
+/// connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DescribedPacket {
-    /// The zone or interface that it comes from, or `router`.
+    /// The zone or interface it comes from, or `router`.
     pub from: Option<String>,
-    /// The zone or interface that it goes to, or `router`.
+    /// The zone or interface it goes to, or `router`.
     pub to: Option<String>,
-    /// Its addresses and its connection's.
+    /// Addresses of the packet and of its connection.
     pub addresses: Vec<(PacketAddress, IpAddr)>,
-    /// Its protocol.
+    /// The protocol.
     pub protocol: Option<Protocol>,
-    /// Source port.
+    /// The source port.
     pub source_port: Option<u16>,
-    /// Destination port.
+    /// The destination port.
     pub destination_port: Option<u16>,
-    /// Type and code of ICMP and ICMPv6; without a code it is 0.
+    /// ICMP or ICMPv6 type and code; the code is 0 if absent.
     pub icmp_type: Option<IcmpType>,
     /// The TCP flags that are set.
     pub flags: Option<TcpFlags>,
-    /// What conntrack takes it for.
+    /// The conntrack state.
     pub state: Option<State>,
-    /// Source hardware address.
+    /// The source hardware address.
     pub mac: Option<SourceMac>,
-    /// Mark.
+    /// The firewall mark.
     pub mark: Option<u32>,
-    /// Time to live, or hop limit.
+    /// Time to live (IPv4) or hop limit (IPv6).
     pub hops: Option<u8>,
-    /// Whether it is a fragment, and not the first.
+    /// Whether it is a fragment other than the first.
     pub fragment: bool,
-    /// Whether its connection's destination is rewritten.
+    /// Whether its connection's destination is rewritten (DNAT).
     pub dnat: bool,
-    /// Whether its connection's source is rewritten.
+    /// Whether its connection's source is rewritten (SNAT).
     pub snat: bool,
-    /// The port that its connection was opened from.
+    /// The source port of the connection's original direction.
     pub original_source_port: Option<u16>,
-    /// The port that its connection is answered from.
+    /// The source port of the connection's reply direction.
     pub reply_source_port: Option<u16>,
-    /// Its direction in its connection.
+    /// Its direction within the connection.
     pub direction: Option<CtDirection>,
-    /// Whether a helper expected its connection.
+    /// Whether a conntrack helper expected the connection.
     pub expected: bool,
-    /// Which helper.
+    /// The helper that expected it.
     pub helper: Option<ConnectionHelper>,
-    /// Whether the destination is none of the router's addresses on the interface.
+    /// Whether the destination is not one of the router's addresses on the incoming
+    /// interface.
     pub elsewhere: bool,
 }
 
-/// Which of a packet's addresses, or of its connection's.
+/// One of the addresses of a packet or of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PacketAddress {
-    /// Its source.
+    /// The packet's source.
     Source,
-    /// Its destination.
+    /// The packet's destination.
     Destination,
-    /// Who opened the connection.
+    /// The source of the original direction: who opened the connection.
     OriginalSource,
-    /// Whom the connection was opened to.
+    /// The destination of the original direction: whom it was opened to.
     OriginalDestination,
-    /// Who answers.
+    /// The source of the reply direction: who answers.
     ReplySource,
-    /// Whom the answers go to.
+    /// The destination of the reply direction: whom answers go to.
     ReplyDestination,
 }
 
@@ -96,18 +98,18 @@ impl PacketAddress {
     }
 }
 
-/// A source hardware address as it may stand in a frame, a group's too.
+/// A source hardware address as it may appear in a frame; group addresses are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceMac(MacAddress);
 
-/// The helper that expected a connection.
+/// The conntrack helper that expected a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionHelper {
-    /// None did.
+    /// No helper.
     None,
-    /// The helper for FTP.
+    /// The FTP helper.
     Ftp,
-    /// Any other.
+    /// Any other helper.
     Other,
 }
 
@@ -121,39 +123,39 @@ impl ConnectionHelper {
     }
 }
 
-/// Why a packet cannot be.
+/// Why a description is not a possible packet.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PacketError {
-    /// An address of the other family.
+    /// The addresses are of different families.
     #[error("{0}: is of the other family; give both of one")]
     Family(IpAddr),
-    /// Addresses of a family that there are no rules of.
+    /// The rules have no family in common with the packet's addresses.
     #[error("the rules are of {rules} and the packet is of {packet}; give it addresses of {rules}")]
     NoRules {
-        /// The family that there are rules of.
+        /// The family of the rules.
         rules: IpFamily,
-        /// The packet's.
+        /// The family of the packet.
         packet: IpFamily,
     },
     /// An address is missing.
     #[error("a packet has an address at both ends; give --src and --dst")]
     NoAddress,
-    /// It neither comes from nor goes to an interface.
+    /// The packet neither enters nor leaves by an interface.
     #[error("a packet needs --from or --to with a zone or an interface")]
     NoInterface,
-    /// An interface that no rule and no zone names.
+    /// The interface is named by no rule and no zone.
     #[error("no interface is called {0:?}")]
     UnknownInterface(String),
 }
 
 impl DescribedPacket {
-    /// One of its addresses; the last, where it is given twice.
+    /// The given address; the last one if it was given twice.
     pub(super) fn address(&self, which: PacketAddress) -> Option<IpAddr> {
         let mut given = self.addresses.iter().rev();
         given.find(|(known, _)| *known == which).map(|(_, it)| *it)
     }
 
-    /// The family, by its ends.
+    /// The family, by the packet's source and destination.
     pub(super) fn family(&self) -> IpFamily {
         let ends = [PacketAddress::Source, PacketAddress::Destination];
         let mut ends = ends.into_iter().filter_map(|end| self.address(end));
@@ -163,7 +165,7 @@ impl DescribedPacket {
         }
     }
 
-    /// The packet, and its way through the rules.
+    /// The packet and its path through the hooks.
     pub(super) fn packet(
         &self,
         space: &Space,
@@ -233,7 +235,8 @@ impl DescribedPacket {
         };
         packet.set(Field::In, from.unwrap_or(packet.value(Field::In)));
         packet.set(Field::Out, to.unwrap_or(packet.value(Field::Out)));
-        // To the router is to its address there, unless it is known or said otherwise.
+        // A packet to the router goes to an address of the incoming interface, unless that
+        // is known to be false or the description says otherwise.
         let (inward, to) = (packet.value(Field::In), packet.value(Field::Destination));
         let local = !self.elsewhere && space.is_local(inward, to) != Some(false);
         packet.set(Field::Local, (way == HookPath::Input && local).into());
@@ -241,14 +244,15 @@ impl DescribedPacket {
     }
 }
 
-/// The number of the interface at an end; None for the router, and where it is not
-/// said.
+/// The number of the interface; None for the router, and if the description does not name
+/// one.
 fn place(space: &Space, naming: &Naming, end: Option<&str>) -> Result<Option<u128>, PacketError> {
     let Some(name) = end.filter(|name| *name != ROUTER) else {
         return Ok(None);
     };
     let known = space.interfaces.place(naming.interface(name));
-    // One that no rule and no zone names is like all such.
+    // An interface that no rule and no zone names is represented by the one that stands for
+    // all such.
     let place = known.or_else(|| space.interfaces.like(name));
     match place {
         None => Err(PacketError::UnknownInterface(name.to_owned())),
@@ -259,7 +263,7 @@ fn place(space: &Space, naming: &Naming, end: Option<&str>) -> Result<Option<u12
 impl FromStr for Protocol {
     type Err = InvalidValue;
 
-    /// By its name or its number.
+    /// Parses a protocol name or number.
     fn from_str(text: &str) -> Result<Protocol, InvalidValue> {
         let mut known = [1, 6, 17, 58].into_iter();
         let named = known.find(|number| witness::protocol_name(u128::from(*number)) == Some(text));
@@ -273,7 +277,7 @@ impl FromStr for Protocol {
 impl FromStr for IcmpType {
     type Err = InvalidValue;
 
-    /// `8` or, with its code, `3/1`.
+    /// Parses `8` or, with a code, `3/1`.
     fn from_str(text: &str) -> Result<IcmpType, InvalidValue> {
         let byte = |text: &str| {
             let wrong = InvalidValue("is no ICMP type; write it as 8 or 3/1");
@@ -289,7 +293,7 @@ impl FromStr for IcmpType {
 impl FromStr for TcpFlags {
     type Err = InvalidValue;
 
-    /// `SYN,ACK`, or `NONE`: every flag is looked at.
+    /// Parses `SYN,ACK`, or `NONE`: the flags that are set; all others are clear.
     fn from_str(text: &str) -> Result<TcpFlags, InvalidValue> {
         let mut flags = TcpFlags { mask: 0x3f, set: 0 };
         for name in text.split(',').filter(|name| *name != "NONE") {

@@ -1,23 +1,26 @@
-//! Sets of bit strings as reduced ordered binary decision diagrams.
+//! Sets of bit strings as reduced ordered binary decision diagrams (BDDs).
 //!
-//! Owns nodes, their sharing and the operations. Knows nothing of packets.
-//! Edges carry a complement mark, so that "not" costs nothing and one
-//! operation, "and", makes all the others (Brace, Rudell, Bryant 1990).
+//! Owns the nodes, their sharing and the operations. Knows nothing of packets. Edges carry
+//! a complement mark, so that "not" is free and one operation, "and", gives all the others
+//! (Brace, Rudell, Bryant 1990).
+//!
+//! Written by hand because memory and steps must be bounded. `judge`, a second
+//! implementation, checks the results packet by packet (see `agreement`).
 
 use std::ops::Not;
 
-/// A set in [`Diagrams`]: twice a node's place, plus one where the edge is
-/// complemented. Two sets are equal exactly if these are.
+/// A set in [`Diagrams`]: the node's index times two, plus one if the edge is complemented.
+/// Two sets are equal exactly if their numbers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Set(u32);
 
 impl Set {
-    /// Everything.
+    /// The set of all bit strings.
     pub const FULL: Set = Set(0);
-    /// Nothing.
+    /// The empty set.
     pub const EMPTY: Set = Set(1);
 
-    /// Whether nothing is in it.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self == Set::EMPTY
     }
@@ -49,34 +52,34 @@ impl Not for Set {
 struct Node {
     variable: u32,
     low: Set,
-    /// Never complemented, so that each set has one form.
+    /// Never complemented, so that each set has exactly one form.
     high: Set,
 }
 
-/// The variable of the one terminal, below all others.
+/// The variable of the only terminal node, below all others.
 const TERMINAL: u32 = u32::MAX;
 
-/// No node: an empty place of a hash table.
+/// Marks an empty slot of a hash table.
 const NONE: u32 = u32::MAX;
 
-/// Nodes and sets over one order of variables, 0 at the top.
+/// The nodes, over one order of variables with 0 at the top.
 pub struct Diagrams {
     nodes: Vec<Node>,
-    /// Open addressing, twice as long as `nodes` at least.
+    /// A hash table with open addressing, at least twice as long as `nodes`.
     unique: Vec<u32>,
-    /// The results of "and", each at one place, where a later one displaces it.
+    /// The cache of "and": one slot per hash value, overwritten on collision.
     results: Vec<(Set, Set, Set)>,
     most: usize,
     steps: u64,
 }
 
-/// How many steps of "and" are made at the most: a count and no time, so that the same
-/// file has the same answer on any machine.
+/// The most steps of "and": a count and not a time, so that the same file gives the same
+/// answer on any machine.
 const STEPS_MAX: u64 = 1 << 30;
 
 impl Diagrams {
-    /// No set but the full and the empty one; never more than `most` nodes, of
-    /// about 32 bytes each.
+    /// Starts with only the full and the empty set; allows at most `most` nodes of about 32
+    /// bytes each.
     pub fn new(most: usize) -> Diagrams {
         let terminal = Node {
             variable: TERMINAL,
@@ -92,19 +95,19 @@ impl Diagrams {
         }
     }
 
-    /// Whether there was room and time for every set asked for. If not, the sets
-    /// say nothing.
+    /// Whether there was enough memory and steps for every set requested. If not, no set is
+    /// valid.
     pub fn is_complete(&self) -> bool {
         self.nodes.len() < self.most && self.steps < STEPS_MAX
     }
 
-    /// Says that a set could not be made: no other says anything from now on.
+    /// Records that a set could not be built: from now on no set is valid.
     pub fn give_up(&mut self) {
         self.steps = STEPS_MAX;
     }
 
-    /// The set that is `low` where the variable is 0 and `high` where it is 1;
-    /// both hold only variables below it.
+    /// The set that is `low` where the variable is 0 and `high` where it is 1; both contain
+    /// only variables below it.
     pub fn make(&mut self, variable: u32, low: Set, high: Set) -> Set {
         if low == high {
             return low;
@@ -152,7 +155,7 @@ impl Diagrams {
             .resize(length / 2, (Set::EMPTY, Set::EMPTY, Set::EMPTY));
     }
 
-    /// What is in both.
+    /// The intersection.
     pub fn and(&mut self, a: Set, b: Set) -> Set {
         if a == b || b == Set::FULL {
             return a;
@@ -179,23 +182,23 @@ impl Diagrams {
         let low = self.and(a_low, b_low);
         let high = self.and(a_high, b_high);
         let result = self.make(variable, low, high);
-        // The table may have grown meanwhile.
+        // The table may have grown during the recursion.
         let place = hash(a.0, b.0, 0) & (self.results.len() - 1);
         self.results[place] = (a, b, result);
         result
     }
 
-    /// What is in either.
+    /// The union.
     pub fn or(&mut self, a: Set, b: Set) -> Set {
         !self.and(!a, !b)
     }
 
-    /// What is in the first and not in the second.
+    /// The difference: what is in the first set and not in the second.
     pub fn minus(&mut self, a: Set, b: Set) -> Set {
         self.and(a, !b)
     }
 
-    /// The union of many, pair by pair, so that no growing set is walked once
+    /// The union of many sets, pair by pair, so that a growing set is not traversed once
     /// for each of them.
     pub fn union(&mut self, sets: &[Set]) -> Set {
         match sets {
@@ -215,7 +218,7 @@ impl Diagrams {
         self.nodes[set.node()].variable
     }
 
-    /// What is left of a set where a variable, its top one or one above, is 0
+    /// The two halves of a set for a variable at its top or above: where the variable is 0,
     /// and where it is 1.
     #[inline(always)]
     pub fn split(&self, set: Set, variable: u32) -> (Set, Set) {
@@ -231,10 +234,10 @@ impl Diagrams {
         }
     }
 
-    /// The set with each variable `v` put in the place of `to(v)`: another
-    /// variable, in the same order, or none, where its value is forgotten.
+    /// Renames each variable `v` to `to(v)`, which must keep the order; where `to` returns
+    /// None, the variable is quantified away (any value).
     pub fn moved(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>) -> Set {
-        // Nothing known yet; of sets that there are now alone.
+        // Memoizes results for the sets that exist at this point.
         let mut known = vec![NONE; self.nodes.len() * 2];
         self.moved_with(set, to, &mut known)
     }
@@ -260,7 +263,7 @@ impl Diagrams {
     }
 }
 
-// The firmware is built for size, and these are most of a proof's time.
+// The firmware is built for size, and these functions take most of a proof's time.
 #[inline(always)]
 fn hash(a: u32, b: u32, c: u32) -> usize {
     let mixed = (u64::from(a) << 32 | u64::from(b)).wrapping_mul(0x9e37_79b9_7f4a_7c15)

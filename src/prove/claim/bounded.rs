@@ -1,4 +1,5 @@
-//! That what a zone opens is counted, and no more of it than its bound.
+//! The claim that the connections a zone opens are counted, and limited by the zone's
+//! bound.
 
 use super::{ClaimResult, Proof};
 use crate::family::IpFamily;
@@ -10,10 +11,10 @@ use crate::prove::packet::{Field, State};
 use crate::registry::port;
 
 impl Proof<'_> {
-    /// Nothing that makes an entry in the kernel's table of connections gets through
-    /// while a count of its zone's bound is exceeded. An answer of a DHCP server may
-    /// be no part of a connection, and is let in without, at a rate; so are all who have no
-    /// address yet, and one entry together.
+    /// Claims that no packet which makes a conntrack entry gets through while a count of
+    /// its zone's bound is exceeded. Two exceptions are let in uncounted: answers of DHCP
+    /// servers, which may belong to no connection and have a rate of their own, and hosts
+    /// that have no address yet, which share one conntrack entry.
     pub(super) fn bounded(&mut self) {
         self.leases_limited();
         for (index, zone) in self.policy.indexed_zones() {

@@ -1,4 +1,4 @@
-//! That no connection of link-local addresses is part of another link's.
+//! The claim that no link-local connection is taken for one of another link.
 
 use super::{ClaimResult, Proof};
 use crate::family::IpFamily;
@@ -10,9 +10,10 @@ use crate::prove::reach::Reach;
 use crate::registry::special_purpose::LINK_LOCAL;
 
 impl Proof<'_> {
-    /// A link-local address says nothing about who it is on another link (RFC 4291,
-    /// 2.5.6), and two interfaces with one hardware address, as VLANs have, give the
-    /// router the same one on both. So what conntrack knows of each link stands apart.
+    /// A link-local address does not identify a host on another link (RFC 4291, 2.5.6), and
+    /// two interfaces with one hardware address, such as VLANs, give the router the same
+    /// link-local address on both. So conntrack must keep the connections of each link in a
+    /// zone of their own.
     pub(super) fn links_apart(&mut self) {
         if self.space.family == IpFamily::V4 {
             return;

@@ -1,8 +1,9 @@
-//! What is claimed of a ruleset, and the packet that shows a claim to be wrong.
+//! Claims about a ruleset, each with a packet that shows it to be wrong if it is.
 //!
-//! Owns the claims: nothing passes while the box is sealed; only what the allow
-//! lines say opens a connection, and all of it does; no source is spoofed; nobody
-//! sends as part of another's connection; what roles and guarantees promise. Each holds for every packet there is.
+//! Owns the claims: nothing passes while the box is sealed; a connection can be opened if,
+//! and only if, an allow line says so; no source address is spoofed; nobody sends packets
+//! as part of another host's connection; the guarantees of roles and of the file hold. Each
+//! claim is about every possible packet.
 
 mod bounded;
 mod link_local;
@@ -41,15 +42,15 @@ pub fn broken(policy: &Policy, rules: &Families<Ruleset>) -> Option<String> {
     broken_within(policy, rules, NODES_MAX)
 }
 
-/// The same of a proof that may make so many nodes.
+/// Like [`broken`], with a limit on the number of diagram nodes.
 fn broken_within(policy: &Policy, rules: &Families<Ruleset>, most: usize) -> Option<String> {
     let claims = claims_within(policy, rules, most);
     let broken = claims.into_iter().find(|claim| !claim.answer.holds())?;
     Some(broken.to_string())
 }
 
-/// The claims about a policy and the rules that are to carry it out, or that a
-/// kernel holds.
+/// Proves the claims of a policy about rules: those compiled from it, or those read from a
+/// kernel.
 pub fn claims(policy: &Policy, rules: &Families<Ruleset>) -> Vec<Claim> {
     claims_within(policy, rules, NODES_MAX)
 }
@@ -61,7 +62,7 @@ fn claims_within(policy: &Policy, rules: &Families<Ruleset>, most: usize) -> Vec
         .collect()
 }
 
-/// The same of one family.
+/// The claims about one family's rules.
 pub fn claims_of(policy: &Policy, ruleset: &Ruleset, family: IpFamily) -> Vec<Claim> {
     claims_of_within(policy, ruleset, family, NODES_MAX)
 }
@@ -93,7 +94,7 @@ fn claims_of_within(
     claims
 }
 
-/// What the packets are called where a policy is known.
+/// The zone names to use for interfaces when a packet is printed.
 pub fn naming(policy: &Policy) -> Naming {
     let zones = policy.zones.iter();
     Naming {
@@ -103,7 +104,8 @@ pub fn naming(policy: &Policy) -> Naming {
     }
 }
 
-/// The space of a policy's packets.
+/// The packet space for a policy and rulesets, with every interface and address that they
+/// name.
 pub fn space(policy: &Policy, rulesets: &[&Ruleset], family: IpFamily) -> Space {
     let mut patterns: BTreeSet<String> = BTreeSet::new();
     for ruleset in rulesets {
@@ -117,7 +119,8 @@ pub fn space(policy: &Policy, rulesets: &[&Ruleset], family: IpFamily) -> Space 
             .own()
             .filter(|own| own.addr().is_ipv4() == (family == IpFamily::V4));
         let ours: Vec<IpNet> = ours.collect();
-        // The last address of a network with two hosts or one is a host's.
+        // In a network with one or two addresses (/31, /32) the last address is a host, not
+        // a broadcast address.
         let many = ours
             .iter()
             .filter(|own| own.addr().is_ipv4() && own.prefix_len() < 31);
@@ -136,7 +139,7 @@ pub fn space(policy: &Policy, rulesets: &[&Ruleset], family: IpFamily) -> Space 
     space
 }
 
-/// What is noted of a packet that a forward sends on.
+/// The fields that record a packet's original destination when a forward redirects it.
 const SENT_ON: [Field; 3] = [Field::Dnat, Field::OriginalDestination, Field::OriginalPort];
 
 struct Proof<'a> {
@@ -146,13 +149,13 @@ struct Proof<'a> {
     program: Program<'a>,
     naming: Naming,
     claims: Vec<Claim>,
-    /// What gets through on each way, each packet as it was when that was
+    /// The packets that get through on each path; each packet as it was when that was
     /// decided.
     accepted: [Bounds; 3],
-    /// The same, over what a claim looks at: what may at all, and what does while
-    /// the zones' bounds are not reached.
+    /// The same, restricted to the fields that claims look at: `may` as computed, `must` as
+    /// far as no zone bound is exceeded.
     noted: [Bounds; 3],
-    /// The fields that are set and that claims do not look at.
+    /// The recorded fields that claims do not look at.
     unseen: Vec<Field>,
 }
 
@@ -164,7 +167,8 @@ impl<'a> Proof<'a> {
         bound::ask_by_bits(&mut program, policy, family);
         let mut reach = Reach::new(&program);
         let accepted = HookPath::ALL.map(|way| reach.accepted(&mut space, way));
-        // What a forward sent on, and from where, is part of what is meant.
+        // Whether, and from where, a forward redirected a packet is part of the policy's
+        // meaning, so claims do look at it.
         let mut unseen = program.noted();
         unseen.retain(|field| !SENT_ON.contains(field));
         let is_bounded = policy.zones.iter().any(|zone| zone.bound.is_some());
@@ -204,7 +208,7 @@ impl<'a> Proof<'a> {
         claims
     }
 
-    /// What opens a connection: everything that belongs to none.
+    /// The packets that open a connection: all that do not belong to one already.
     fn opening(&mut self) -> Set {
         let part = [State::Established, State::Related];
         !self.space.states(&part)
@@ -214,14 +218,14 @@ impl<'a> Proof<'a> {
         Intent::new(self.policy, &mut self.space, &mut self.known)
     }
 
-    /// Every packet of a way, over what a claim looks at.
+    /// Every packet of a path, restricted to the fields that claims look at.
     fn all(&mut self, way: HookPath) -> Set {
         let all = Reach::new(&self.program).everything(&mut self.space, way);
         let unseen = self.unseen.clone();
         self.space.forget(all, &unseen)
     }
 
-    /// A set in which what a forward sends on is as it comes.
+    /// Restores, in a set, the original destinations of packets that a forward redirects.
     fn as_it_came(&mut self, set: Set) -> Set {
         let rewritten = self.space.equal(Field::Dnat, 1);
         let new = self.space.states(&[State::New]);
@@ -237,8 +241,8 @@ impl<'a> Proof<'a> {
         self.space.diagrams.or(others, came)
     }
 
-    /// What gets through on a way, and every packet of it that there is, also those
-    /// that a forward sent on.
+    /// The packets that get through on a path, and every packet that can occur there, those
+    /// that a forward redirected included.
     fn compared(&mut self, way: HookPath) -> (Bounds, Set) {
         let accepted = self.noted[way as usize];
         let all = self.all(way);
@@ -250,7 +254,7 @@ impl<'a> Proof<'a> {
             let sent_on = self.space.diagrams.and(sent_on, rewritten);
             return (accepted, self.space.diagrams.or(all, sent_on));
         }
-        // Nothing is sent on, and so the field is left open.
+        // Nothing is redirected, so the field may have any value.
         let as_is = self.space.equal(Field::Dnat, 0);
         let real = self.space.diagrams.or(as_is, !new);
         let accepted = self.space.and(accepted, Bounds::exactly(real));
@@ -270,7 +274,7 @@ impl<'a> Proof<'a> {
                 HookPath::Forward => "between zones",
                 HookPath::Output => "from the router",
             };
-            // Mostly they are one and the same set, and that is seen at once.
+            // Usually the two sets are identical; that check is cheap, so it comes first.
             let meant = self.space.and(meant, Bounds::exactly(all));
             let same = meant == accepted;
             let (more, surely) = match same {
@@ -309,8 +313,9 @@ impl<'a> Proof<'a> {
         for (index, zone) in self.policy.indexed_zones() {
             let entering = self.intent().by(Field::In, Endpoint::Zone(index));
             let sources = self.intent().sources(index);
-            // What belongs to a connection may have had another destination before
-            // nat, and the source of a host without address depends on it.
+            // A packet of a connection may have had another destination before NAT, and
+            // whether a host without an address may be its source depends on that
+            // destination.
             let part = self.space.states(&[State::Established, State::Related]);
             let fields = [Field::Destination, Field::DestinationPort];
             let rewritten = self.space.forget(sources, &fields);
@@ -350,7 +355,8 @@ impl<'a> Proof<'a> {
         let sources = intent.addresses(Field::Source, &promise.sources);
         let mut destinations = intent.addresses(Field::Destination, &promise.destinations);
         if let (GuaranteeKind::Always, Endpoint::Router) = (promise.kind, promise.flow.to) {
-            // Where it is asked: at none of its addresses elsewhere.
+            // A guarantee about the router covers its address on that interface, not its
+            // addresses elsewhere.
             destinations = intent.routers_own();
         }
         let ends = intent.space.all(&[ends, sources, destinations]);
@@ -380,7 +386,7 @@ impl<'a> Proof<'a> {
                 let new = self.space.states(&[State::New]);
                 let all = self.all(way);
                 let promised = self.space.all(&[of, source, ends, new, all]);
-                // It rests on a bound as it does on a limit.
+                // An `always` guarantee may depend on a zone's bound, as it may on a limit.
                 let always = self.accepted[way as usize].must;
                 let always = bound::independent_of_counts(&mut self.space, always);
                 let unseen = self.unseen.clone();
@@ -397,8 +403,8 @@ impl<'a> Proof<'a> {
         self.claim(what, answer);
     }
 
-    /// A packet of a promise that finds hosts by a group: whatever the rules are, no
-    /// router forwards it.
+    /// Looks for a packet that a guarantee covers and that is sent to a group (multicast)
+    /// to discover hosts: no router forwards it, whatever the rules are.
     fn multicast_counterexample(
         &mut self,
         way: HookPath,
@@ -441,7 +447,7 @@ impl<'a> Proof<'a> {
         }))
     }
 
-    /// A promise in words.
+    /// A guarantee in words.
     fn words(&self, promise: &Guarantee) -> String {
         let end = |end: Endpoint, addresses: &Addresses| {
             let name = match end {
@@ -475,7 +481,7 @@ impl<'a> Proof<'a> {
         format!("{what} ({})", promise.origin)
     }
 
-    /// Nothing passes but on the loopback.
+    /// Claims that only loopback packets pass.
     fn loopback_only(&mut self) {
         let (mut more, mut less) = (ClaimResult::Holds, ClaimResult::Holds);
         let loopback = self.intent().loopback();
@@ -509,13 +515,13 @@ impl<'a> Proof<'a> {
         self.claims.push(Claim { what, answer });
     }
 
-    /// That there is no packet in `may`; those in `must` surely break it.
+    /// Claims that `may` is empty; the packets in `must` break the claim for certain.
     fn none(&mut self, way: HookPath, may: Set, must: Set) -> ClaimResult {
         let wishes = self.wishes();
         self.none_like(way, may, must, &wishes)
     }
 
-    /// The same, shown by a packet that is as wished if one is.
+    /// Like `none`; the counterexample meets as many of the wishes as possible.
     fn none_like(&mut self, way: HookPath, may: Set, must: Set, wishes: &[Set]) -> ClaimResult {
         let (broken, surely) = match must.is_empty() {
             true => (may, false),
@@ -524,7 +530,7 @@ impl<'a> Proof<'a> {
         if broken.is_empty() {
             return ClaimResult::Holds;
         }
-        // The packet as it came: what was noted of it while it passed, if it did.
+        // The packet as it arrived; the recorded fields are filled in if it got through.
         let accepted = self.accepted[way as usize].may;
         let passed = self.space.diagrams.and(broken, accepted);
         let all = Reach::new(&self.program).everything(&mut self.space, way);
@@ -552,12 +558,12 @@ impl<'a> Proof<'a> {
         }
     }
 
-    /// What a packet that shows something should look like, the most telling first.
+    /// What a counterexample should look like, most important wish first.
     fn wishes(&mut self) -> Vec<Set> {
         let mut wishes = vec![self.space.states(&[State::New])];
         wishes.push(self.intent().hosts(Field::Source));
         wishes.push(self.intent().hosts(Field::Destination));
-        // Sources that the kernel takes for a host's (fib_validate_source).
+        // Sources that the kernel accepts as a host's (fib_validate_source).
         let (first, last) = match self.space.family {
             IpFamily::V4 => (0x0100_0001, 0xdfff_fffe),
             IpFamily::V6 => (0x2000 << 112, (0x4000 << 112) - 1),
@@ -610,8 +616,8 @@ impl<'a> Proof<'a> {
     }
 }
 
-/// While the box is sealed, and while tables are loaded one after the other up to
-/// filter, nothing passes.
+/// Claims that nothing passes while the box is sealed, nor while the tables are being
+/// loaded one after the other, until filter is in place.
 fn sealed(policy: &Policy, ipv4: &Ruleset) -> Claim {
     let mut loaded = Ruleset::sealed();
     let mut answer = nothing_passes(policy, &loaded);
@@ -640,7 +646,7 @@ fn nothing_passes(policy: &Policy, ipv4: &Ruleset) -> ClaimResult {
     answer
 }
 
-/// The allow line with the most pairs of addresses, which is what makes a proof long,
+/// The allow line with the most pairs of addresses, which dominates the cost of a proof,
 /// and what to do about it.
 fn largest_line(policy: &Policy) -> Option<String> {
     let counts = |allow: &Allow| [allow.sources.count(), allow.destinations.count()];

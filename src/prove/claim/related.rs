@@ -1,4 +1,4 @@
-//! That what belongs to a connection belongs to one of the zone that it comes from.
+//! The claim that RELATED packets are about a connection of the zone they come from.
 
 use super::Proof;
 use crate::policy::Endpoint;
@@ -10,18 +10,19 @@ use crate::prove::packet::{Field, State};
 use super::ClaimResult;
 
 impl Proof<'_> {
-    /// From no zone does anything pass as part of a connection, or as an error
-    /// about one, that nobody in that zone has. The connection itself was opened by
-    /// an allow line, which is claimed elsewhere; and its other end is where the
-    /// packet goes, since the kernel takes an error for RELATED only if it goes to
-    /// the sender of the packet that it quotes.
+    /// Claims that from no zone does a packet pass as part of a connection, or as an ICMP
+    /// error about one, unless the connection has an end in that zone. That the connection
+    /// itself was opened by an allow line is another claim. Its other end is the packet's
+    /// destination, since the kernel takes an error for RELATED only if it goes to the
+    /// sender of the packet that it quotes.
     pub(super) fn related(&mut self) {
         for (index, zone) in self.policy.indexed_zones() {
             let here = self.intent().by(Field::In, Endpoint::Zone(index));
             let somebodys = self.intent().about_somebody_in(index);
             let errors = self.intent().errors();
             let sources = self.intent().sources(index);
-            // A host may have sent it before nat to where it may without an address.
+            // A host may have sent it, before NAT, to one of the destinations that a host
+            // without an address may send to.
             let fields = [Field::Destination, Field::DestinationPort];
             let sources = self.space.forget(sources, &fields);
             let errors = self.space.diagrams.and(errors, somebodys);
@@ -65,7 +66,8 @@ impl Proof<'_> {
         self.own_errors_have_a_rate();
     }
 
-    /// What somebody may have the router answer without end has a rate.
+    /// Claims that packets by which anyone can make the router send errors without end are
+    /// limited by a rate.
     fn own_errors_have_a_rate(&mut self) {
         let own = self.intent().own_errors();
         let loopback = self.intent().loopback();
@@ -83,8 +85,8 @@ impl Proof<'_> {
         );
     }
 
-    /// That nothing in a set gets through; shown by an ICMP error if it does, that
-    /// is as wished.
+    /// Claims that no packet of `strange` gets through; the counterexample is an ICMP error
+    /// if possible, and one in `wished`.
     fn no_stranger(&mut self, way: HookPath, strange: Set, wished: Set) -> ClaimResult {
         let accepted = self.noted[way as usize];
         let may = self.space.diagrams.and(accepted.may, strange);

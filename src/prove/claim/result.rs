@@ -1,31 +1,31 @@
-//! A claim, whether it holds, and the packet that shows that it does not.
+//! A claim, whether it holds, and a counterexample if it does not.
 
 use crate::prove::judge::Verdict;
 
-/// What is claimed, and whether it holds.
+/// A claim and the result of its proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// In words.
+    /// The claim in words.
     pub what: String,
-    /// Whether it holds.
+    /// The result.
     pub answer: ClaimResult,
 }
 
-/// Whether a claim holds.
+/// The result of proving a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimResult {
-    /// For every packet.
+    /// It holds for every packet.
     Holds,
-    /// It does as long as a match that depends on more than the packet lets a
-    /// packet such as this through.
+    /// It holds as long as a match that depends on more than the packet (a limit, say) lets
+    /// a packet such as this one through.
     Rests(Counterexample),
-    /// It does not, as this packet shows.
+    /// It does not hold, as this packet shows.
     Broken(Counterexample),
-    /// It does not for a packet such as this, unless a match that depends on
-    /// more than the packet keeps it.
+    /// It does not hold for a packet such as this one, unless a match that depends on more
+    /// than the packet stops it.
     Doubtful(Counterexample),
-    /// There was no room to tell: its work has a bound. What takes most of it, where
-    /// that is known.
+    /// Undecided: the proof reached its limit of memory or steps. Says what takes most of
+    /// them, if that is known.
     TooLarge(Option<String>),
 }
 
@@ -36,14 +36,14 @@ impl ClaimResult {
     }
 }
 
-/// A packet and what becomes of it.
+/// A packet that shows a result, and what happens to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counterexample {
-    /// Options of `camfw trace`.
+    /// The packet, as options of `camfw trace`.
     pub packet: String,
-    /// What becomes of it.
+    /// Its verdict.
     pub verdict: Verdict,
-    /// The rule or the policy that decides.
+    /// The rule, or the chain policy, that decides.
     pub by: String,
 }
 

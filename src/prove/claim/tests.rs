@@ -1,4 +1,4 @@
-//! Tests of what the folder above owns.
+//! Tests of the claims: what a proof says when it reaches its limit.
 
 use std::error::Error;
 
@@ -7,7 +7,8 @@ use crate::plan::Plan;
 use crate::policy::Answers;
 use crate::source::Source;
 
-/// A line from so many sources to so many destinations, below a line for one.
+/// A plan with one line from this many sources to this many destinations, and a line for
+/// one host.
 fn plan(sources: usize, destinations: usize) -> Result<Plan, Box<dyn Error>> {
     let list = |addresses: Vec<String>| format!("[{}]", addresses.join(", "));
     let sources = (0..sources).map(|number| format!("\"192.168.5.{}\"", number + 2));
