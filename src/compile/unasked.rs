@@ -5,7 +5,7 @@
 //! it takes a server's datagram to an unknown host for a new connection of the router. What
 //! the other side sends then is ESTABLISHED. So the router opens no UDP connection from the
 //! port of a service that it offers, or has offered since the kernel started: that service
-//! may not know that nobody may use it any more.
+//! may not know that no host may use it any longer.
 
 use super::{Compiler, Direction, chain, port_groups, purpose, several};
 use crate::field::PortRange;

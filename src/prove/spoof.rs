@@ -1,6 +1,5 @@
-//! Checks any ruleset, also one that camfw did not write, interface by interface: are
-//! spoofed sources dropped, and ICMP errors about connections of nobody behind the
-//! interface?
+//! Checks any ruleset, also one that camfw did not write, interface by interface: are spoofed
+//! sources dropped, and ICMP errors about connections that no host behind the interface has?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
