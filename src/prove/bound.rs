@@ -1,7 +1,7 @@
 //! A zone's connection bound in the proof. Whether one of its four counts is exceeded
 //! cannot be seen in a packet, so each count is one bit of
-//! [`Field::Undecided`](super::packet::Field), set if the count is exceeded; one more bit is
-//! set if the packet's connection is in the conntrack table already.
+//! `Field::Undecided`, set if the count is exceeded; one more bit is set if the packet's
+//! connection is in the conntrack table already.
 //!
 //! Owns which rules implement a zone's bound: only those in the chain that is named for it.
 //! All other counting matches stay in doubt.

@@ -14,7 +14,7 @@ pub fn helper_code(name: &str) -> u128 {
 /// Stands for every helper without a code of its own.
 pub const HELPER_OTHERS: u128 = 2;
 
-/// A conntrack state, the value of [`Field::State`](super::Field::State); a packet has exactly one.
+/// A conntrack state; a packet has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Conntrack could not assign the packet to a connection.
