@@ -397,3 +397,68 @@ fn what_becomes_of_a_packet_is_told() -> Done {
     assert_eq!(scratch.camfw("compare one one")?, (0, String::new()));
     Ok(())
 }
+
+/// What is not in a packet, but in its connection or in who sent it, is part of what is
+/// told: what is told surely is so for each packet that it names.
+#[test]
+fn what_a_packet_comes_with_is_told() -> Done {
+    const NAT: &str = "*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.8.9\n-A POSTROUTING -o eth0 -j MASQUERADE\nCOMMIT\n";
+    const MARKS: &str = "*mangle\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -p udp -j MARK --set-xmark 0x1/0xffffffff\nCOMMIT\n";
+    const MARKED: &str = "-A OUTPUT -m mark --mark 0x1 -j ACCEPT\n";
+    let scratch = Scratch::new("comes-with")?;
+    let filter = |tables: &str, rules: &str| {
+        format!(
+            "{tables}*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT DROP [0:0]\n{rules}COMMIT\n"
+        )
+    };
+    for (one, two, told, lines) in [
+        (
+            filter(NAT, ""),
+            filter(NAT, "-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT\n"),
+            "of a connection whose destination is rewritten\n",
+            2,
+        ),
+        (
+            filter(
+                NAT,
+                "-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n",
+            ),
+            filter(
+                NAT,
+                "-A FORWARD -m conntrack --ctstate SNAT -j DROP\n-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n",
+            ),
+            "ESTABLISHED, of a connection whose source is rewritten\n",
+            1,
+        ),
+        (filter("", ""), filter("", MARKED), ": mark 0x1\n", 1),
+        // Who is let through by a mark that rules give need not come with it.
+        (
+            filter("", MARKED),
+            filter(MARKS, MARKED),
+            ": udp, mark not 0x1\n",
+            1,
+        ),
+        (filter("", ""), filter(MARKS, MARKED), ": udp\n", 2),
+    ] {
+        for (before, after) in [(&one, &two), (&two, &one)] {
+            scratch.write("one", before)?;
+            scratch.write("two", after)?;
+            let (code, said) = scratch.camfw("compare one two")?;
+            assert!(
+                code == 1 && said.contains(told) && said.matches("camfw trace").count() == lines,
+                "{before}{after}{said}"
+            );
+            // Each of its packets is one that shows it.
+            for change in said.split("camfw trace").skip(1) {
+                let packet = change.lines().next().unwrap_or_default();
+                let verdict = |rules| {
+                    let traced = scratch.camfw(&format!("trace --rules {rules} {packet}"))?;
+                    Ok::<_, Box<dyn Error>>(traced.1.contains("\nACCEPT by "))
+                };
+                assert_ne!(verdict("one")?, verdict("two")?, "{before}{after}{change}");
+            }
+        }
+        assert_eq!(scratch.camfw("compare one one")?, (0, String::new()));
+    }
+    Ok(())
+}

@@ -2,7 +2,7 @@
 //! random packets: what `reach` puts in `must` the judge accepts, what is outside `may` it
 //! drops, and for what lies between it answers `Depends`.
 
-use super::compare::as_they_came;
+use super::compare::{as_they_came, differing, programs};
 use super::diagram::Set;
 use super::hook_path::HookPath;
 use super::judge::{Verdict, judge};
@@ -272,6 +272,73 @@ fn sets_and_the_judge_agree() -> Result<(), crate::netfilter::ParseError> {
     assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
     // `Depends` means that something in the packet or the rules is unknown.
     assert!(parts[0] > 20 && parts[1] > 100, "{parts:?}");
+    Ok(())
+}
+
+/// What is said to differ surely does so for the judge, and what differs for the judge
+/// is said: of rules with and without one first of all.
+#[test]
+fn what_surely_differs_does_for_the_judge() -> Result<(), crate::netfilter::ParseError> {
+    let (mut sure, mut sure_parts) = (0, 0);
+    for seed in 1..=120u64 {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed));
+        // So that much of it gets to where they differ.
+        let text = rules(&mut random)
+            .replace("-j TEE --gateway 10.0.0.9", "-j LOG")
+            .replace(":PREROUTING DROP", ":PREROUTING ACCEPT");
+        let (condition, target) = (condition(&mut random), random.of(&["ACCEPT", "DROP"]));
+        let mut with = text.clone();
+        for hook in ["INPUT", "FORWARD"] {
+            let filter = with.find("*filter").unwrap_or_default();
+            let first = with[filter..].find("-A ").unwrap_or_default() + filter;
+            with.insert_str(first, &format!("-A {hook} {condition} -j {target}\n"));
+        }
+        let (before, after) = (read(&text)?, read(&with)?);
+        let mut patterns = interface_patterns(&before);
+        patterns.extend(interface_patterns(&after));
+        let mut space = Space::new(IpFamily::V4, Interfaces::new(&patterns));
+        let programs = programs(&before, &after, &space);
+        for way in [HookPath::Input, HookPath::Forward] {
+            let all = Reach::new(&programs[0]).everything(&mut space, way);
+            let all = as_they_came(&mut space, &programs[0], all);
+            let differing = differing(&mut space, &programs, way, false);
+            for _ in 0..60 {
+                let packet = packet(&mut random, &space, way);
+                if !space.holds(all, &packet) {
+                    continue;
+                }
+                let [was, is] =
+                    [&programs[0], &programs[1]].map(|program| judge(program, &space, way, packet));
+                // Sets have where a connection's packets go once that is rewritten.
+                let mut seen = packet;
+                if is_part(&packet) {
+                    if !is_whole(&was.packet) || !is_whole(&is.packet) {
+                        continue;
+                    }
+                    for field in [Field::Destination, Field::DestinationPort, Field::Local] {
+                        seen.set(field, was.packet.value(field));
+                    }
+                }
+                for it in &differing {
+                    let [from, to] = match it.accepted {
+                        true => [was.verdict, is.verdict],
+                        false => [is.verdict, was.verdict],
+                    };
+                    let surely = space.holds(it.surely, &seen);
+                    let perhaps = space.holds(it.perhaps, &seen);
+                    let contradicts = from == Verdict::Accept || to == Verdict::Drop;
+                    let differs = from == Verdict::Drop && to == Verdict::Accept;
+                    assert!(
+                        !(surely && contradicts) && (surely || perhaps || !differs),
+                        "{from} to {to}, surely {surely}, perhaps {perhaps}:\n{text}\n{with}\n{packet:?}"
+                    );
+                    sure += usize::from(surely);
+                    sure_parts += usize::from(surely && is_part(&packet));
+                }
+            }
+        }
+    }
+    assert!(sure > 50 && sure_parts > 10, "{sure}, {sure_parts}");
     Ok(())
 }
 

@@ -136,7 +136,11 @@ fn space(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Space {
     Space::new(family, Interfaces::new(&patterns))
 }
 
-fn programs<'a>(before: &'a Ruleset, after: &'a Ruleset, space: &Space) -> [Program<'a>; 2] {
+pub(super) fn programs<'a>(
+    before: &'a Ruleset,
+    after: &'a Ruleset,
+    space: &Space,
+) -> [Program<'a>; 2] {
     let mut programs = [Program::new(before, space), Program::new(after, space)];
     let [first, second] = &mut programs;
     first.agree(second);
@@ -144,16 +148,16 @@ fn programs<'a>(before: &'a Ruleset, after: &'a Ruleset, space: &Space) -> [Prog
 }
 
 /// The packets that get through in one of two programs and not in the other.
-struct Differing {
+pub(super) struct Differing {
     /// Whether they get through in the second program.
-    accepted: bool,
-    surely: Set,
-    perhaps: Set,
+    pub(super) accepted: bool,
+    pub(super) surely: Set,
+    pub(super) perhaps: Set,
 }
 
 /// Packets that are in doubt in both programs count as treated alike if the same rules put
 /// them in doubt, in `alike`.
-fn differing(
+pub(super) fn differing(
     space: &mut Space,
     programs: &[Program<'_>; 2],
     way: HookPath,
@@ -194,8 +198,8 @@ fn differing(
     })
 }
 
-/// The packets of a set with their destinations before NAT, and without the fields that
-/// only the kernel records.
+/// The packets of a set as they were before rules changed their destination and mark.
+/// Whether their connection is rewritten is a property that they arrive with.
 pub fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
     let mut set = set;
     if program.redirects {
@@ -218,11 +222,27 @@ pub fn as_they_came(space: &mut Space, program: &Program<'_>, set: Set) -> Set {
         let kept = space.diagrams.minus(untracked, discovery);
         let others = space.diagrams.minus(set, kept);
         let kept = space.diagrams.and(set, kept);
-        let kept = space.forget(kept, &[Field::State]);
+        let kept = space.forget(kept, &[Field::State, Field::Dnat, Field::Snat]);
         let kept = space.diagrams.minus(kept, untracked);
         set = space.diagrams.or(others, kept);
     }
-    space.forget(set, &program.noted())
+    if program.asked.marks {
+        set = space.marks_back(set);
+    }
+    if program.redirects {
+        set = space.forget(set, &[Field::OriginalDestination, Field::OriginalPort]);
+    }
+    if program.rewrites {
+        let part = space.states(&[State::Established, State::Related]);
+        let others = space.diagrams.minus(set, part);
+        let part = space.diagrams.and(set, part);
+        let rewritten = [Field::Dnat, Field::Snat];
+        let others = space.forget(others, &rewritten);
+        let plain = rewritten.map(|field| space.equal(field, 0));
+        let others = space.all(&[others, plain[0], plain[1]]);
+        set = space.diagrams.or(part, others);
+    }
+    set
 }
 
 /// Whether the programs share conditions in doubt as bits of the `Undecided` field.

@@ -24,7 +24,7 @@ pub struct Patch {
 }
 
 /// The fields in the order in which they are widened: the least informative first.
-const WIDENED: [Field; 23] = [
+const WIDENED: [Field; 25] = [
     Field::CtReplyDestination,
     Field::CtOriginalDestination,
     Field::CtHelper,
@@ -32,6 +32,8 @@ const WIDENED: [Field; 23] = [
     Field::CtDirection,
     Field::CtReplySource,
     Field::CtOriginalSource,
+    Field::Snat,
+    Field::Dnat,
     Field::Hops,
     Field::Mac,
     Field::Fragment,
@@ -162,6 +164,8 @@ impl Patch {
             (Field::Mac, "hardware address"),
             (Field::Mark, "mark"),
             (Field::Hops, "hops"),
+            (Field::Dnat, ""),
+            (Field::Snat, ""),
             (Field::CtDirection, "in its connection"),
             (Field::CtOriginalSource, "of a connection from"),
             (Field::CtOriginalDestination, "of a connection to"),
@@ -205,7 +209,6 @@ fn values(space: &Space, set: Set, field: Field) -> String {
             // Fields whose values all have names.
             let last = match field {
                 Field::State => last.min(State::Untracked as u128),
-                Field::Local => last.min(1),
                 Field::In | Field::Out => last.min(space.interfaces.len() as u128 - 1),
                 _ => last,
             };
@@ -220,7 +223,14 @@ fn values(space: &Space, set: Set, field: Field) -> String {
 fn is_named(field: Field) -> bool {
     matches!(
         field,
-        Field::In | Field::Out | Field::State | Field::Local | Field::CtDirection | Field::CtHelper
+        Field::In
+            | Field::Out
+            | Field::State
+            | Field::Local
+            | Field::Dnat
+            | Field::Snat
+            | Field::CtDirection
+            | Field::CtHelper
     )
 }
 
@@ -246,6 +256,14 @@ fn named(space: &Space, field: Field, value: u128) -> String {
     match field {
         Field::CtDirection => return witness::direction_name(value).to_owned(),
         Field::CtHelper => return witness::helper_name(value).to_owned(),
+        Field::Dnat | Field::Snat => {
+            let end = match field {
+                Field::Dnat => "destination",
+                _ => "source",
+            };
+            let is = if value == 1 { "is" } else { "is not" };
+            return format!("of a connection whose {end} {is} rewritten");
+        }
         Field::Local => {
             let own = if value == 1 { "own" } else { "no own" };
             return format!("{own} address of that interface");

@@ -161,14 +161,11 @@ pub fn fates(
         };
         walk.chain(space, table, place, flow, 0);
         for (label, set) in walk.fates {
+            let came = as_they_came(space, program, set);
             let set = match is_before {
                 // Before routing the outgoing interface is not known.
-                true => {
-                    let mut forgotten = program.noted();
-                    forgotten.push(Field::Out);
-                    space.forget(set, &forgotten)
-                }
-                false => as_they_came(space, program, set),
+                true => space.forget(came, &[Field::Out]),
+                false => came,
             };
             match fates.iter_mut().find(|(known, _)| *known == label) {
                 Some((_, known)) => *known = space.diagrams.or(*known, set),

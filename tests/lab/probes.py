@@ -253,6 +253,16 @@ PROBES: Mapping[str, Probe] = {
 }
 
 
+def echoes(flow: socket.socket, wait: float = PATIENCE) -> bool:
+    """Whether an open flow, connected to a service that sends back what it is sent, still does."""
+    flow.settimeout(wait)
+    try:
+        flow.send(b"still there?")
+        return flow.recv(100) != b""
+    except OSError:
+        return False
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     """Polls until the condition holds or the time is up."""
     deadline = time.monotonic() + seconds

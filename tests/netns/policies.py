@@ -25,6 +25,17 @@ address = "192.168.5.200/24"
 role = "private"
 """
 ZONES = EXTERNAL + CAMERA + PRIVATE
+# Packets with mark 3 are routed through the laptop.
+MARKED = """
+[[routes]]
+to = "0.0.0.0/0"
+via = "192.168.5.10"
+table = 300
+
+[[marks]]
+fwmark = 3
+table = 300
+"""
 PING = '[[allow]]\nfrom = "any"\nto = "router"\nservice = "ping"\n'
 
 

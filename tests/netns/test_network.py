@@ -11,24 +11,12 @@ from lab.hosts import Host, Wiring
 from lab.probes import PATIENCE, wait_until
 from netns.dhcp import DhcpTest
 from netns.network import NetworkTest
+from netns.policies import MARKED
 from netns.program import Result
 from netns.tables import meant
 
 SECOND = Wiring("second", "eth3", "192.168.8.111", 24, router="192.168.8.1",
                 address6="fd00:8::111", router6="fd00:8::1")
-
-
-# Packets with mark 3 are routed through the laptop.
-MARKED = """
-[[routes]]
-to = "0.0.0.0/0"
-via = "192.168.5.10"
-table = 300
-
-[[marks]]
-fwmark = 3
-table = 300
-"""
 
 
 class NetworkLegacy(DhcpTest, NetworkTest):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from lab import example
 from lab.namespace import Namespace
-from lab.probes import PATIENCE
+from lab.probes import PATIENCE, echoes
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.program import tools, wrap
@@ -44,20 +44,12 @@ class Revoke(RouterTest):
         listed = [re.sub(r"^(\S+\s+\d+) \d+", r"\1", line) for line in listed]
         return [line for line in listed if all(word in line for word in words)]
 
-    def echoes(self, flow: socket.socket, wait: float = PATIENCE) -> bool:
-        flow.settimeout(wait)
-        try:
-            flow.send(b"still there?")
-            return flow.recv(100) != b""
-        except OSError:
-            return False
-
     @contextlib.contextmanager
     def flow(self, source: Namespace, target: str, port: int, kind: int = socket.SOCK_STREAM) -> Iterator[socket.socket]:
         with source.socket(kind=kind) as flow:
             flow.settimeout(PATIENCE)
             flow.connect((target, port))
-            self.assertTrue(self.echoes(flow), f"control: {target}:{port} answers")
+            self.assertTrue(echoes(flow), f"control: {target}:{port} answers")
             yield flow
 
     def test_only_what_is_forbidden_ends(self) -> None:
@@ -70,17 +62,17 @@ class Revoke(RouterTest):
             self.change_config('rate = "10/minute"', 'rate = "20/minute"')
             self.assertNotIn("ended", self.camfw("apply").log)
             for flow in (camera, internet, router):
-                self.assertTrue(self.echoes(flow))
+                self.assertTrue(echoes(flow))
             self.change_config(TO_CAMERA, TO_CAMERA.replace('"http"', '"https"'))
             self.assertIn("ended 1 connection", self.camfw("apply").log)
             self.assertEqual(self.entries("dport=80", f"dst={example.CAMERA.address}"), [])
-            self.assertFalse(self.echoes(camera, 1), "it is not picked up again")
-            self.assertTrue(self.echoes(internet))
-            self.assertTrue(self.echoes(router))
+            self.assertFalse(echoes(camera, 1), "it is not picked up again")
+            self.assertTrue(echoes(internet))
+            self.assertTrue(echoes(router))
             self.change_config('service = "ssh"', 'service = "https"')
             self.camfw("apply")
-            self.assertFalse(self.echoes(router, 1), "to the router")
-            self.assertTrue(self.echoes(internet))
+            self.assertFalse(echoes(router, 1), "to the router")
+            self.assertTrue(echoes(internet))
 
     def test_datagrams_end_too(self) -> None:
         self.change_config(TO_CAMERA, TO_CAMERA.replace('"http"', "{ udp = [5000], tcp = [80] }"))
@@ -89,7 +81,7 @@ class Revoke(RouterTest):
                 self.flow(self.laptop, example.CAMERA.address, 5000, socket.SOCK_DGRAM) as flow:
             self.change_config("{ udp = [5000], tcp = [80] }", "{ udp = [5001], tcp = [80] }")
             self.camfw("apply")
-            self.assertFalse(self.echoes(flow, 1))
+            self.assertFalse(echoes(flow, 1))
             self.assertEqual(self.entries("udp", "dport=5000"), [])
 
     def test_what_the_router_opened_ends(self) -> None:
@@ -99,7 +91,7 @@ class Revoke(RouterTest):
             text = self.program.config.read_text() + '\n[router]\negress = "listed"\n'
             self.program.configure(text)
             self.camfw("apply")
-            self.assertFalse(self.echoes(flow, 1))
+            self.assertFalse(echoes(flow, 1))
 
     def test_a_masqueraded_flow_goes_on_and_ends_with_its_line(self) -> None:
         self.change_config(MASQUERADE, 'from = "private"\nto = "external"')
@@ -109,10 +101,10 @@ class Revoke(RouterTest):
             self.assertEqual(len(self.entries("dport=80", f"dst={example.INTERNET.router}")), 1, "it is masqueraded")
             self.change_config('service = "ssh"', 'service = "https"')
             self.camfw("apply")
-            self.assertTrue(self.echoes(flow))
+            self.assertTrue(echoes(flow))
             self.change_config(TO_EXTERNAL, TO_EXTERNAL.replace("http", "https"))
             self.camfw("apply")
-            self.assertFalse(self.echoes(flow, 1))
+            self.assertFalse(echoes(flow, 1))
 
     def test_a_flow_into_a_forward_ends_with_it(self) -> None:
         base = self.program.config.read_text()
@@ -122,10 +114,10 @@ class Revoke(RouterTest):
                 self.flow(self.internet, example.INTERNET.router, 8080) as flow:
             self.program.configure(self.program.config.read_text().replace('rate = "10/minute"', 'rate = "20/minute"'))
             self.camfw("apply")
-            self.assertTrue(self.echoes(flow))
+            self.assertTrue(echoes(flow))
             self.program.configure(base)
             self.assertIn("ended 1 connection", self.camfw("apply").log)
-            self.assertFalse(self.echoes(flow, 1))
+            self.assertFalse(echoes(flow, 1))
 
     def test_a_kill_before_the_look_is_made_up_for(self) -> None:
         self.camfw("boot")
@@ -144,4 +136,4 @@ class Revoke(RouterTest):
             self.camfw("status")
             self.camfw("apply")
             self.assertEqual(self.entries("dport=80"), [])
-            self.assertFalse(self.echoes(flow, 1))
+            self.assertFalse(echoes(flow, 1))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab.namespace import Namespace
-from lab.probes import PATIENCE
+from lab.probes import PATIENCE, echoes
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.policies import allow
@@ -26,14 +26,6 @@ class RevokeLinkLocal(RouterTest):
         show = ["ip", "-6", "-o", "address", "show", "dev", interface, "scope", "link"]
         return namespace.run(show, check=True).stdout.split()[3].split("/")[0]
 
-    def echoes(self, flow: socket.socket, wait: float = PATIENCE) -> bool:
-        flow.settimeout(wait)
-        try:
-            flow.send(b"still there?")
-            return flow.recv(100) != b""
-        except OSError:
-            return False
-
     @contextmanager
     def flow(self, source: Namespace, interface: str, target: str, port: int) -> Iterator[socket.socket]:
         with source.entered():
@@ -41,7 +33,7 @@ class RevokeLinkLocal(RouterTest):
         with source.socket(socket.AF_INET6) as flow:
             flow.settimeout(PATIENCE)
             flow.connect((target, port, 0, scope))
-            self.assertTrue(self.echoes(flow), f"control: {target} port {port} answers")
+            self.assertTrue(echoes(flow), f"control: {target} port {port} answers")
             yield flow
 
     def test_to_the_router(self) -> None:
@@ -51,12 +43,12 @@ class RevokeLinkLocal(RouterTest):
                 self.flow(self.laptop, "eth0", private, 22) as ssh, self.flow(self.camera, "eth0", camera, 21) as ftp:
             self.program.configure("\n".join((zones(), SSH, FTP, allow("private", "camera", "http"))))
             self.camfw("apply")
-            self.assertTrue(self.echoes(ssh) and self.echoes(ftp), "an unrelated change ends none")
+            self.assertTrue(echoes(ssh) and echoes(ftp), "an unrelated change ends none")
             # Now the camera may use SSH, and the laptop may not.
             self.program.configure("\n".join((zones(), allow("camera", "router", "ssh"), FTP)))
             self.assertIn("ended 1 connection", self.camfw("apply").log)
-            self.assertFalse(self.echoes(ssh, 1))
-            self.assertTrue(self.echoes(ftp))
+            self.assertFalse(echoes(ssh, 1))
+            self.assertTrue(echoes(ftp))
 
     def test_from_the_router(self) -> None:
         listed = '[router]\negress = "listed"\n'
@@ -65,7 +57,7 @@ class RevokeLinkLocal(RouterTest):
         with Listener(self.laptop, (80,), family=socket.AF_INET6), self.flow(self.router, "eth2", laptop, 80) as flow:
             self.program.configure("\n".join((zones(), allow("router", "private", "http"), FTP, listed)))
             self.camfw("apply")
-            self.assertTrue(self.echoes(flow), "an unrelated change ends none")
+            self.assertTrue(echoes(flow), "an unrelated change ends none")
             self.program.configure("\n".join((zones(), allow("router", "camera", "http"), FTP, listed)))
             self.assertIn("ended 1 connection", self.camfw("apply").log)
-            self.assertFalse(self.echoes(flow, 1))
+            self.assertFalse(echoes(flow, 1))

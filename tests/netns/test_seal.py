@@ -42,6 +42,40 @@ class SealTest(RouterTest):
         assert isinstance(state, str)
         return state
 
+    def slow(self, where: str) -> tuple[Path, Path, Path]:
+        """Commands that pause a load of a policy, before or after it is done, or pause the
+        first and then let it fail ("instead"). Returns the folder, the file that appears
+        when the load pauses, and the file that lets it continue."""
+        path = tools(self.scratch / f"slow-{where}", self.backend)
+        waits, go = self.scratch / f"waits-{where}", self.scratch / f"go-{where}"
+        wait = f"touch {waits}; until [ -e {go} ]; do sleep 0.05; done"
+        real = 'real "$@" <<<"$input"'
+        first, then = {"before": (wait, real), "after": (real, wait), "instead": (wait, "exit 1")}[where]
+        again = f" && ! -e {waits}" if where == "instead" else ""
+        wrap(path, "iptables-restore", "input=$(cat)\n"
+             f'if [[ $input == *SPOOFED*{again} ]]; then\n{first}\n{then}\nelse {real}; fi', self.backend)
+        return path, waits, go
+
+    def other_policy(self) -> None:
+        """Another one, by which table raw is loaded too."""
+        self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
+        self.change_config('rate = "10/minute"', 'rate = "20/minute"')
+
+    def apply_while_seal_is_killed(self, where: str) -> None:
+        """An apply is under way when the box is sealed, by a seal that does not close it
+        again when the lock is free; it ends with the box closed."""
+        path, waits, go = self.slow(where)
+        apply = self.program.start("apply", path=path)
+        self.assertTrue(wait_until(waits.exists))
+        seal = self.program.start("seal")
+        self.assertTrue(wait_until(self.mark().exists))
+        seal.kill()
+        seal.communicate()
+        go.touch()
+        _, said = apply.communicate(timeout=STATED)
+        self.assertEqual(apply.returncode, 3, said)
+        self.assert_sealed()
+
 
 @both_backends
 class Seal(SealTest):
@@ -62,25 +96,11 @@ class Seal(SealTest):
         self.assertFalse(self.mark().exists())
         self.assertEqual(self.state(), "applied")
 
-    def slow(self, where: str) -> tuple[Path, Path, Path]:
-        """Commands that pause a load of a policy, before or after it is done. Returns
-        the folder, the file that appears when the load pauses, and the file that lets
-        it continue."""
-        path = tools(self.scratch / f"slow-{where}", self.backend)
-        waits, go = self.scratch / f"waits-{where}", self.scratch / f"go-{where}"
-        wait = f"touch {waits}; until [ -e {go} ]; do sleep 0.05; done"
-        real = 'real "$@" <<<"$input"'
-        order = (wait, real) if where == "before" else (real, wait)
-        wrap(path, "iptables-restore", "input=$(cat)\n"
-             f'if [[ $input == *SPOOFED* ]]; then\n{order[0]}\n{order[1]}\nelse {real}; fi', self.backend)
-        return path, waits, go
-
     def test_an_apply_under_way_does_not_open_what_was_sealed(self) -> None:
         for where in ("before", "after"):
             with self.subTest(where):
                 self.camfw("boot")
-                self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
-                self.change_config('rate = "10/minute"', 'rate = "20/minute"')
+                self.other_policy()
                 path, waits, go = self.slow(where)
                 apply = self.program.start("apply", path=path)
                 self.assertTrue(wait_until(waits.exists))
@@ -101,19 +121,8 @@ class Seal(SealTest):
 
     def test_an_apply_under_way_closes_it_when_seal_is_gone(self) -> None:
         self.camfw("boot")
-        self.change_config('service = "ssh"', 'service = ["ssh", "https"]')
-        self.change_config('rate = "10/minute"', 'rate = "20/minute"')
-        path, waits, go = self.slow("before")
-        apply = self.program.start("apply", path=path)
-        self.assertTrue(wait_until(waits.exists))
-        seal = self.program.start("seal")
-        self.assertTrue(wait_until(self.mark().exists))
-        seal.kill()
-        seal.communicate()
-        go.touch()
-        apply.communicate(timeout=STATED)
-        self.assertEqual(apply.returncode, 3)
-        self.assert_sealed()
+        self.other_policy()
+        self.apply_while_seal_is_killed("before")
         # Neither watch nor refresh opens it.
         self.camfw("refresh", expect=1)
         self.assert_sealed()

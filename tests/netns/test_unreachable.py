@@ -10,20 +10,9 @@ from lab.probes import PATIENCE, wait_until
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.network import NetworkTest
-from netns.policies import allow
+from netns.policies import MARKED, allow
 from netns.test_ipv6_same import CAMERA as CAMERA6
 from netns.test_ipv6_same import POLICY, zones
-
-TABLE = """
-[[routes]]
-to = "0.0.0.0/0"
-via = "192.168.5.10"
-table = 300
-
-[[marks]]
-fwmark = 3
-table = 300
-"""
 
 
 @both_backends
@@ -78,7 +67,7 @@ class UnreachableRoutesLegacy(NetworkTest):
 
     def test_there_is_one_behind_each_network_and_route_and_it_goes_with_it(self) -> None:
         self.extend('[[routes]]\nto = "10.1.0.0/16"\nvia = "192.168.5.10"\n'
-                    '[[routes]]\nto = "10.0.0.0/8"\nblackhole = true\n' + TABLE)
+                    '[[routes]]\nto = "10.0.0.0/8"\nblackhole = true\n' + MARKED)
         self.camfw("boot")
         found = self.unreachable()
         for destination in ("192.168.0.0/24", "192.168.8.0/24", "192.168.5.0/24", "10.1.0.0/16", "default"):
@@ -99,7 +88,7 @@ class UnreachableRoutesLegacy(NetworkTest):
         self.assertEqual(len(self.unreachable()), 3)
 
     def test_marked_packets_do_not_fall_back_on_the_main_table(self) -> None:
-        self.extend(TABLE)
+        self.extend(MARKED)
         self.camfw("boot")
         ping = ["ping", "-c", "1", "-W", "1", "-m", "3", "10.9.9.9"]
         with Capture(self.internet, "icmp and dst host 10.9.9.9") as internet:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from random import Random
 
 from prove.wires import HOSTS, WIRES
-from prove.packets import FLAGS, ICMP, TCP, UDP, Packet
+from lab.frames import ICMP, TCP, UDP
+from prove.packets import FLAGS, Packet
 
 PORTS = (1, 22, 53, 79, 80, 81, 443, 1023, 1024, 8080, 50000, 65535)
 MACS = ("02:00:00:00:aa:01", "02:00:00:00:aa:02", "02:00:00:00:ab:01")

@@ -6,8 +6,9 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from lab.frames import ICMP, TCP, UDP, checksum
+
 FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")
-TCP, UDP, ICMP = 6, 17, 1
 TAG = struct.Struct("!8sI")
 MAGIC = b"camfw-no"
 
@@ -177,13 +178,3 @@ def number_of(datagram: bytes) -> int | None:
     # Answers have an IP header with a number of their own.
     same = struct.unpack("!H", datagram[4:6])[0] == number & 0xFFFF
     return number if magic == MAGIC and same else None
-
-
-def checksum(data: bytes) -> int:
-    """The internet checksum (RFC 1071)."""
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -10,7 +10,8 @@ from random import Random
 from netns.case import both_backends
 from prove import generate
 from prove.held import BATCH, SEED, VERDICTS, Held
-from prove.packets import ICMP, TCP, UDP, Connection, Packet
+from lab.frames import ICMP, TCP, UDP
+from prove.packets import Connection, Packet
 from prove.wires import WIRES, Bench
 
 

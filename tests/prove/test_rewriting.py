@@ -11,7 +11,8 @@ from random import Random
 from netns.case import both_backends
 from prove import generate
 from prove.held import BATCH, SEED, VERDICTS, Held, Predicted
-from prove.packets import ICMP, TCP, UDP, Connection, Packet, quote
+from lab.frames import ICMP, TCP, UDP
+from prove.packets import Connection, Packet, quote
 from prove.wires import WIRES, Bench
 
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lab.namespace import Namespace
 from lab.probes import PATIENCE
-from prove.packets import ICMP, TCP, UDP, Packet, number_of
+from lab.frames import ICMP, TCP, UDP
+from prove.packets import Packet, number_of
 
 WIRES = ("eth0", "eth1", "eth2")
 PROTOCOLS = (TCP, UDP, ICMP, 50, 253)

@@ -52,8 +52,10 @@ pub enum Field {
     Fragment,
     /// The time to live (IPv4) or hop limit (IPv6).
     Hops,
-    /// The firewall mark.
+    /// The firewall mark, as rules or the sending program set it.
     Mark,
+    /// The firewall mark before rules changed it.
+    OriginalMark,
     /// The packet's direction in its connection, a [`CtDirection`].
     CtDirection,
     /// Whether a helper expected the connection (`--ctstatus EXPECTED`).
@@ -74,7 +76,7 @@ pub enum Field {
 
 impl Field {
     /// Every field, in order.
-    pub const ALL: [Field; 30] = [
+    pub const ALL: [Field; 31] = [
         Field::State,
         Field::Dnat,
         Field::Snat,
@@ -97,6 +99,7 @@ impl Field {
         Field::Fragment,
         Field::Hops,
         Field::Mark,
+        Field::OriginalMark,
         Field::CtDirection,
         Field::CtExpected,
         Field::CtHelper,
@@ -152,7 +155,7 @@ impl Field {
             Field::DestinationPort | Field::OriginalPort | Field::SourcePort => 16,
             Field::CtOriginalSourcePort | Field::CtReplySourcePort => 16,
             Field::Flags => 6,
-            Field::Mark => 32,
+            Field::Mark | Field::OriginalMark => 32,
             Field::Undecided => 96,
         }
     }
@@ -165,6 +168,7 @@ impl Field {
             Field::Source => &[Field::CtOriginalSource, Field::CtReplySource],
             Field::Destination => &[Field::OriginalDestination],
             Field::DestinationPort => &[Field::OriginalPort],
+            Field::Mark => &[Field::OriginalMark],
             _ => &[],
         }
     }

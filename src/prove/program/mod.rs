@@ -216,7 +216,7 @@ impl<'a> Program<'a> {
             noted.extend([Field::OriginalDestination, Field::OriginalPort]);
         }
         if self.asked.marks {
-            noted.push(Field::Mark);
+            noted.extend([Field::Mark, Field::OriginalMark]);
         }
         noted
     }

@@ -91,8 +91,11 @@ impl<'p, 'a> Reach<'p, 'a> {
             sets.push(space.equal(Field::OriginalDestination, 0));
             sets.push(space.equal(Field::OriginalPort, 0));
         }
-        if self.program.asked.marks && way != HookPath::Output {
-            sets.push(space.equal(Field::Mark, 0));
+        if self.program.asked.marks {
+            if way != HookPath::Output {
+                sets.push(space.equal(Field::Mark, 0));
+            }
+            sets.push(space.twins_equal(Field::Mark));
         }
         if self.program.asked.local {
             sets.push(space.local_as_known());

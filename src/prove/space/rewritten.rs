@@ -78,14 +78,29 @@ impl Space {
 
     /// The set with the destinations as they were before they were rewritten.
     pub fn back(&mut self, set: Set) -> Set {
+        let new = [Field::Destination, Field::DestinationPort];
+        self.twins_back(
+            set,
+            &new,
+            &[Field::OriginalDestination, Field::OriginalPort],
+        )
+    }
+
+    /// The marks of a set as they were before rules gave others.
+    pub fn marks_back(&mut self, set: Set) -> Set {
+        self.twins_back(set, &[Field::Mark], &[Field::OriginalMark])
+    }
+
+    /// The set with each of some fields as its twin is, which is forgotten.
+    fn twins_back(&mut self, set: Set, new: &[Field], old: &[Field]) -> Set {
         let layout = |field: Field| self.layout[field as usize];
         let within = |(start, stride, bits): (u32, u32, u32), variable: u32| {
             variable >= start
                 && variable < start + stride * bits
                 && (variable - start).is_multiple_of(stride)
         };
-        let new = [Field::Destination, Field::DestinationPort].map(layout);
-        let old = [Field::OriginalDestination, Field::OriginalPort].map(layout);
+        let spans = |fields: &[Field]| fields.iter().copied().map(layout).collect::<Vec<_>>();
+        let (new, old) = (spans(new), spans(old));
         self.diagrams.moved(set, &|variable| {
             if old.iter().any(|span| within(*span, variable)) {
                 Some(variable - 1)
@@ -111,7 +126,8 @@ impl Space {
         same
     }
 
-    pub(super) fn twins_equal(&mut self, field: Field) -> Set {
+    /// The packets whose field is as its twin.
+    pub fn twins_equal(&mut self, field: Field) -> Set {
         let mut same = Set::FULL;
         for (variable, _) in self.variables(field).rev() {
             let zero = self.diagrams.make(variable + 1, same, Set::EMPTY);
