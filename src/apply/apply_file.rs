@@ -1,4 +1,4 @@
-//! `camfw apply`: brings a running box to what the file says.
+//! `camfw apply`: applies the configuration file to a running box.
 
 use std::path::Path;
 
@@ -13,9 +13,9 @@ use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::recover::recover;
 
-/// Applies the file. With `seconds`, takes it back after so many unless it is
-/// confirmed. With `replace`, takes other programs' rules away on a box's first
-/// apply too.
+/// Applies the file. With `seconds`, restores the last good policy after that time
+/// unless the new one is confirmed. With `replace`, removes other programs' rules even
+/// on a box's first apply.
 pub(crate) fn apply(config: &Path, seconds: Option<u64>, replace: bool) -> Ending {
     let turn = match exclusively("apply") {
         Ok(turn) => turn,
@@ -35,9 +35,9 @@ pub(crate) fn apply(config: &Path, seconds: Option<u64>, replace: bool) -> Endin
     }
 }
 
-/// Carries a policy out, and then once more with what the names in it resolve
-/// to: by then the network is up, and the policy may be the one that lets the
-/// router ask.
+/// Enforces a policy, looks up its host names, and enforces it again with the answers.
+/// The lookup comes second because by then the network is up, and the policy itself may
+/// be what lets the router query DNS.
 pub(super) fn enforce_with_names(
     policy: &mut PlannedPolicy,
     replace: bool,
@@ -48,7 +48,8 @@ pub(super) fn enforce_with_names(
         enforced
             .undone
             .extend(names::ask(&policy.plan.policy).unkept);
-        // Nothing but rules comes of names: the same rules are in force already.
+        // Host names affect rules only: if the rules are the same, they are in force
+        // already.
         if let Ok(answered) = PlannedPolicy::new(policy.snapshot.clone())
             && answered.plan.rules != policy.plan.rules
         {

@@ -1,6 +1,6 @@
-//! `camfw boot`: closes the box before it reads a file, then opens just what the
-//! file says. Where the file cannot be used, or was applied to be confirmed and
-//! never was, it is the last good policy.
+//! `camfw boot`: closes the box before it reads any file, then opens what the file
+//! allows. Falls back to the last good policy if the file cannot be used, or if it was
+//! applied with `--confirm` and never confirmed.
 
 use std::io;
 use std::path::Path;
@@ -21,10 +21,10 @@ use super::recover::recover_sealed;
 use crate::error::with_causes;
 use crate::snapshot::PolicySnapshot;
 
-/// How long it waits for another command to end. The box is closed before.
+/// How long to wait for another command to end. The box is already closed by then.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The init script's command.
+/// Runs `camfw boot`, the command of the init script.
 pub(crate) fn boot(config: &Path) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
@@ -41,20 +41,21 @@ pub(crate) fn boot(config: &Path) -> Ending {
             return Ending::from(Outcome::Sealed(CommandError::Busy(error)))
                 .noting(record::write(&state));
         }
-        // At boot nobody else is at work, and /run may not be there yet.
+        // At boot no other command is running, and /run may not exist yet.
         Err(error) => {
             log::warn!("goes on without a lock: {error}");
             None
         }
     };
-    // Its own: another one is that of somebody who closes the box after it.
+    // Compare with the mark set here: a different one means that someone sealed the box
+    // later.
     let mark = &closing.marked.unwrap_or_else(|_| Mark::read());
     log::info!("Sealed: nothing passes until the policy holds");
     let unkept = names::expire().unkept;
     boot_closed(config, mark).undone(unkept)
 }
 
-/// The box is closed, and this command has its turn.
+/// Continues a boot once the box is closed and this command has the lock.
 fn boot_closed(config: &Path, mark: &Mark) -> Ending {
     let policy = match PlannedPolicy::read(config) {
         Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
@@ -69,7 +70,7 @@ fn boot_closed(config: &Path, mark: &Mark) -> Ending {
         Err(failure) => {
             let ending = recover_sealed(&policy.plan, intended, failure, mark);
             match ending.outcome {
-                // Another policy may be one that this kernel takes.
+                // This kernel may support the last good policy even so.
                 Outcome::Sealed(why) if mark.is_unchanged() && !is_last_good(&policy.snapshot) => {
                     boot_last_good(why, Outcome::Sealed, mark)
                 }
@@ -79,8 +80,8 @@ fn boot_closed(config: &Path, mark: &Mark) -> Ending {
     }
 }
 
-/// The box is sealed, and the file is not to be used. Where there is no last
-/// good policy either it stays so, which `otherwise` tells.
+/// The box is sealed and the file must not be used: applies the last good policy. If
+/// there is none, the box stays sealed, and `otherwise` says why.
 fn boot_last_good(
     why: CommandError,
     otherwise: fn(CommandError) -> Outcome,

@@ -1,5 +1,5 @@
-//! What carries frames past the firewall: refused before anything is changed,
-//! and shut when the box is closed.
+//! Devices and filters that carry frames past the firewall. An apply refuses to start
+//! while there are any; closing the box shuts them down.
 
 use super::error::StepError;
 use super::planned::PlannedPolicy;
@@ -7,7 +7,7 @@ use super::record::Record;
 use crate::host::netlink;
 use crate::net::{self, Bypass, Current, Wanted};
 
-/// Refuses to go on where frames of the plan's interfaces pass by its rules.
+/// Refuses a plan if frames of its interfaces bypass the rules.
 pub fn check(current: &Current, wanted: &Wanted) -> Result<(), StepError> {
     let mut found = net::bypasses(current, Some(wanted));
     found.retain(Bypass::is_certain);
@@ -18,9 +18,9 @@ pub fn check(current: &Current, wanted: &Wanted) -> Result<(), StepError> {
     }
 }
 
-/// Makes a sealed box closed on layer 2 too: the links whose frames would go by
-/// the tables go down. Looks at the interfaces of the policy that was in force;
-/// where none is kept, at every device.
+/// Closes a sealed box on layer 2 too: sets the links down whose frames would bypass
+/// the tables. Checks the interfaces of the policy that was in force or, if none is
+/// stored, all devices.
 pub fn shut() -> Result<(), StepError> {
     let wanted = Record::noted()
         .policy()
@@ -31,7 +31,7 @@ pub fn shut() -> Result<(), StepError> {
         found.retain(|bypass| bypass.is_up);
         found
     };
-    // Whether nftables answers is no reason to leave open what is seen without.
+    // If nftables does not answer, still shut down what can be found without it.
     let without = find(&netlink::read_without_hooks()?);
     shut_these(&without)?;
     let found = find(&netlink::read()?);
@@ -47,7 +47,7 @@ pub fn shut() -> Result<(), StepError> {
     }
 }
 
-/// The same for what was found already.
+/// Sets down the links of bypasses that were found before.
 pub fn shut_these(found: &[Bypass]) -> Result<(), StepError> {
     for bypass in found {
         log::warn!("set down, since the box is sealed: {bypass}");

@@ -1,9 +1,9 @@
-//! Closes the box: the mark first and forwarding off, neither of which takes a
-//! program or the lock; then the tables of each family, whatever the other did;
-//! then what passes on layer 2. Where that cannot be done in the stated time, the
-//! links go down.
+//! Closes the box. First sets the mark and turns forwarding off, neither of which needs
+//! another program or the lock; then closes the tables of each family, whether or not
+//! the other family succeeded; then what bypasses the rules on layer 2. If that fails
+//! or exceeds its time limit, sets the links down.
 //!
-//! Outside of it are ARP, and programs on the box that have packet sockets.
+//! ARP, and programs on the box that use packet sockets, are not covered.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,36 +28,37 @@ use crate::netfilter::{Counters, Ruleset, TableName};
 use crate::plan::Plan;
 use crate::plan::sysctl;
 
-/// How long the programs that close the tables may take, all in all.
+/// The time limit for all programs that close the tables, in total.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What closing a box came to that asks nobody.
+/// The result of closing a box without waiting for the lock.
 pub(super) struct Closing {
-    /// Whether it is closed.
+    /// Whether the box is closed.
     pub(super) closed: Result<(), CloseError>,
-    /// The mark by which a command that is under way sees it.
+    /// The mark that tells a command in progress that the box was sealed.
     pub(super) marked: Result<Mark, StoreError>,
-    /// The lock, which it went on without if it was not to be had.
+    /// The lock. Closing went ahead even if it could not be taken.
     pub(super) lock: io::Result<Lock>,
 }
 
-/// Closes the box at once, whoever has the lock, and again when it has the lock,
-/// for which it waits so long: what another command had begun to load may have
-/// come after.
+/// Closes the box at once, even if another command has the lock; then waits up to
+/// `patience` for the lock and closes the box again, because the other command may have
+/// loaded rules in between.
 pub(super) fn close_asking_nobody(command: &str, patience: Duration) -> Closing {
     let mut marked = Mark::set();
     let mut lock = lock::take_within(command, Duration::ZERO);
     let mut closed = close();
     if is_held(&lock) {
-        // Whoever began to load while it was being closed sees it too.
+        // A command that began to load rules during the first close must see a new
+        // mark.
         marked = Mark::set();
         lock = lock::take_within(command, patience);
-        // The other one may have taken the mark away when it had set it last.
+        // The other command may have removed the mark with its last step.
         marked = marked.and(Mark::set());
         closed = close();
     }
     if is_held(&lock) {
-        // Whoever turned forwarding on again after that was about to see it.
+        // A command that turned forwarding back on after that must see a new mark.
         marked = marked.and(Mark::set());
     }
     Closing {
@@ -67,12 +68,12 @@ pub(super) fn close_asking_nobody(command: &str, patience: Duration) -> Closing 
     }
 }
 
-/// Whether another command has the lock, which was not waited for any longer.
+/// Whether another command still has the lock after the wait.
 pub(super) fn is_held(lock: &io::Result<Lock>) -> bool {
     matches!(lock, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Closes the box.
+/// Closes the tables, layer 2 and forwarding.
 pub(super) fn close() -> Result<(), CloseError> {
     let mut problems: Vec<StepError> = Vec::new();
     problems.extend(stop_forwarding().err());
@@ -85,18 +86,18 @@ pub(super) fn close() -> Result<(), CloseError> {
     }
 }
 
-/// Forwarding off, for all and then for each that has it on for itself: the kernel
-/// sets each only where the value for all changes (devinet_sysctl_forward in
-/// net/ipv4/devinet.c), and an interface's own is what it goes by for IPv4.
+/// Turns forwarding off for `all` and then for each interface that still has it on. The
+/// kernel updates the interfaces only when the value of `all` changes
+/// (devinet_sysctl_forward in net/ipv4/devinet.c), and IPv4 forwarding follows the
+/// interface's own value.
 pub(super) fn stop_forwarding() -> Result<(), StepError> {
     sysctl::forwarding_off(&host::sysctl::scopes)
         .iter()
         .try_for_each(|setting| write(setting).map(drop))
 }
 
-/// What becomes of a box whose rules or settings could not be closed, whoever was to: past
-/// that, its links go down. The outcome, and the state to note from `closed`, which
-/// is that of a closed box.
+/// Sets the links down, because closing the rules or settings failed. Returns the
+/// outcome, and the state to record, derived from `closed`, the state of a closed box.
 pub(super) fn down_instead(
     error: CommandError,
     closed: InForce,
@@ -139,7 +140,8 @@ fn close_families(problems: &mut Vec<StepError>) {
 fn close_tables(tables: Tables) -> Result<(), StepError> {
     let machine = Machine::of(tables);
     let sealed = Ruleset::sealed();
-    // Filter first and unseen: a dump that cannot be read must not stop it.
+    // Load the sealed filter table first, without reading the tables: a dump that
+    // cannot be read must not prevent it.
     insist(&[Load {
         tables: &machine.families[0],
         ruleset: &sealed,
@@ -149,12 +151,13 @@ fn close_tables(tables: Tables) -> Result<(), StepError> {
         hold: None,
     }])?;
     let found = machine.read()?;
-    // What is not sealed now, filter still or another table, is loaded again and
-    // held against the kernel.
+    // Reload whatever is still not sealed, the filter table included, and compare it
+    // with the kernel.
     machine.load(&found, |_| &sealed).map(drop)
 }
 
-/// The ports of camfw's own bridges pass no frame, to each other or the router.
+/// Sets the ports of camfw's own bridges down, so that they pass no frame to each other
+/// or to the router.
 fn set_ports_down() -> Result<(), StepError> {
     let current = netlink::read_without_hooks()?;
     let mut ports = own_ports(&current, noted_plan().as_ref().map(|plan| &plan.network));
@@ -162,8 +165,8 @@ fn set_ports_down() -> Result<(), StepError> {
     Ok(netlink::set_down(&ports)?)
 }
 
-/// Sets the links down of the policy that was in force and of the one that was to
-/// be; where the first is not kept, all but the loopback.
+/// Sets the links down of the previous policy and of the intended one; if the previous
+/// one is not stored, all links except the loopback.
 fn set_links_down(wanted: Option<&Wanted>) -> Result<(), StepError> {
     let current = netlink::read_without_hooks()?;
     let mut up = up_links(&current, None);
@@ -175,7 +178,8 @@ fn set_links_down(wanted: Option<&Wanted>) -> Result<(), StepError> {
     Ok(netlink::set_down(&up)?)
 }
 
-/// The links that are up, of a policy or, without one, of all but the loopback.
+/// The links of a policy that are up; without a policy, all that are up except the
+/// loopback.
 fn up_links(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
     let is_meant = |name: &str| match wanted {
         Some(wanted) => wanted.names().any(|wanted| wanted == name),
@@ -186,7 +190,7 @@ fn up_links(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
     names.filter(|name| is_meant(name)).collect()
 }
 
-/// Whether a box that was closed by its links is so still.
+/// Whether a box that was closed by setting its links down is still closed that way.
 pub(super) fn is_down_instead(noted: &InForce, current: &Current, wanted: Option<&Wanted>) -> bool {
     noted.is_sealed_by_links() && up_links(current, wanted).is_empty()
 }
@@ -196,7 +200,7 @@ fn is_up(current: &Current, name: &str) -> bool {
     links.any(|link| link.name == name && link.up)
 }
 
-/// The plan of the policy that was in force last, as far as it is kept.
+/// The plan of the last policy in force, if it is stored.
 fn noted_plan() -> Option<Plan> {
     let kept = Record::noted().policy()?;
     Some(PlannedPolicy::new(kept).ok()?.plan)

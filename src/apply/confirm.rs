@@ -1,10 +1,10 @@
-//! `apply --confirm` and `confirm`: a policy for a while, and then the old one
-//! again unless somebody says that he can still reach the box.
+//! `apply --confirm` and `confirm`: applies a policy for a limited time, and restores
+//! the last good one unless someone confirms that the box is still reachable.
 //!
-//! What is open if the power goes: what the last good policy opens, since the
-//! new one is noted as unconfirmed before anything of it is in force. Who brings
-//! it back: two waiters, see `waiter`, and whoever takes the lock first after the
-//! deadline: a command, `watch` or a boot.
+//! If the power fails, the next boot opens what the last good policy allows: the new
+//! policy is recorded as unconfirmed before any of it is in force. The restore is done
+//! by the two processes of `waiter`, or by whichever command, `watch` or boot takes the
+//! lock first after the deadline.
 
 use super::apply_file::enforce_with_names;
 use super::enforce::{Missing, enforce};
@@ -20,8 +20,8 @@ use super::recover::recover;
 use super::waiter;
 use crate::host::{clock, process};
 
-/// Applies a policy for so many seconds; under the lock. The waiters are at their
-/// posts before anything is changed.
+/// Applies a policy for `seconds`; the caller holds the lock. The waiters are ready
+/// before anything is changed.
 pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark: &Mark) -> Ending {
     let refused = |error: CommandError| Outcome::Refused(error).into();
     let good = match last_good::last() {
@@ -58,7 +58,7 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark
     let done = enforce_with_names(&mut policy, replace, mark);
     match done {
         Ok(enforced) => {
-            // The time to confirm begins when there is something to confirm.
+            // The time to confirm starts once the policy is in force.
             let trial = pending().enforced(enforced.missing.clone());
             let outcome = Outcome::Pending {
                 made: enforced.made,
@@ -74,8 +74,8 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark
         Err(failure) => {
             let ending = recover(&policy.plan, intended, failure, mark);
             match ending.outcome {
-                // The box is closed to its owner: the good policy comes back when
-                // its time comes.
+                // The box is closed even to its owner; the last good policy returns at
+                // the deadline.
                 Outcome::Sealed(_) | Outcome::NotForwarding(_) | Outcome::Unsealed(_) => ending,
                 _ => ending.noting(give_up()),
             }
@@ -83,7 +83,7 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark
     }
 }
 
-/// Keeps what `apply --confirm` applied.
+/// Makes the policy of a trial permanent.
 pub(crate) fn confirm() -> Ending {
     let Turn {
         lock: _lock,
@@ -108,16 +108,16 @@ pub(crate) fn confirm() -> Ending {
     }
 }
 
-/// Why the last good policy ought to be in force again, and is not yet.
+/// Why the last good policy should have been restored but has not been yet.
 pub(crate) fn overdue() -> Option<String> {
     overdue_by(&Record::read())
 }
 
-/// The same, by what was read before.
+/// The same as [`overdue`], for a record that was read before.
 pub(super) fn overdue_by(record: &Record) -> Option<String> {
     match (&record.in_force, record.in_force.trial()) {
         (_, Some(trial)) if trial.is_over(clock::uptime()) => Some(not_confirmed(trial.seconds)),
-        // A policy was applied to be confirmed, and until when is not known.
+        // A trial was started, but its deadline cannot be read.
         (InForce::Unknown { why }, _) if last_good::is_unconfirmed_now() => {
             let why = why.as_deref().unwrap_or("what is in force is not known");
             Some(format!("the file was not confirmed, and {why}"))
@@ -130,7 +130,7 @@ pub(super) fn not_confirmed(seconds: u64) -> String {
     format!("the file was not confirmed within {seconds} s")
 }
 
-/// Brings the last good policy back where that is overdue; under the lock.
+/// Restores the last good policy if that is overdue; the caller holds the lock.
 pub(super) fn return_if_overdue(mark: &Mark) -> Option<Ending> {
     let why = overdue()?;
     Some(match last_good::last() {
@@ -139,12 +139,12 @@ pub(super) fn return_if_overdue(mark: &Mark) -> Option<Ending> {
     })
 }
 
-/// Brings the last good policy back; under the lock.
+/// Restores the last good policy; the caller holds the lock.
 pub(super) fn go_back(good: &PlannedPolicy, why: &str, mark: &Mark) -> Ending {
     log::error!("{why}: goes back to the last good policy");
     let intended = InForce::last_good(good.snapshot.hash(), why);
-    // What could not be reached stays a trial that is overdue, so that the next
-    // command, watch or boot tries again.
+    // If this fails, the trial stays recorded as overdue, so that the next command,
+    // watch or boot tries again.
     let until_then = match Record::read().in_force.trial() {
         Some(trial) => InForce::pending(good.snapshot.hash(), trial.clone()),
         None => intended.clone(),

@@ -1,9 +1,8 @@
-//! The steps that carry a policy out: one list, used by boot, apply, refresh,
-//! watch and the return from a trial.
+//! The steps that put a policy in force: one list, used by boot, apply, refresh, watch
+//! and the restore after a trial.
 //!
-//! Owns the order. What is open if the power goes at a step: what was open
-//! before it, since what tightens goes in before what loosens, and forwarding
-//! is the last thing turned on.
+//! Owns the order. If the power fails at any step, no more is open than before it:
+//! restrictions come first, permissions after them, and forwarding is turned on last.
 
 use std::fmt;
 
@@ -26,32 +25,31 @@ use crate::plan::Plan;
 use crate::plan::sysctl::Setting;
 use crate::prove;
 
-/// What to do about links that are not there and not optional, and about other
-/// programs' rules.
+/// How to handle links that are missing but not optional, and other programs' rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// The policy is refused before anything is changed.
+    /// Refuse the policy before anything is changed.
     Refuse {
-        /// Whether other programs' rules are taken away on a box's first apply too.
+        /// Whether to remove other programs' rules even on a box's first apply.
         replace: bool,
     },
-    /// They are waited for as long as the file says, since devices come up while a
-    /// boot goes on; then as with `Tolerate`.
+    /// Wait for the links as long as the file says, because devices appear while a boot
+    /// is in progress; then continue as with `Tolerate`.
     WaitFor,
-    /// Packets pass between the zones that are there.
+    /// Continue without them: packets pass between the zones whose links exist.
     Tolerate,
 }
 
-/// One thing that was changed.
+/// One completed change.
 #[derive(Debug, Clone)]
 pub(crate) enum Made {
     /// A kernel setting was written.
     Setting(Setting),
     /// A table was loaded.
     Table(IpFamily, TableName),
-    /// A link, an address, a route, a rule or a neighbour.
+    /// A link, address, route, rule or neighbour was changed.
     Network(net::NetworkChange),
-    /// A DHCP client was started on a link.
+    /// A DHCP client was started on this link.
     DhcpClient(String),
 }
 
@@ -66,16 +64,16 @@ impl fmt::Display for Made {
     }
 }
 
-/// What carrying a plan out came to.
+/// The result of enforcing a plan.
 #[derive(Debug, Default)]
 pub(super) struct Enforced {
-    /// What was changed, in order.
+    /// The changes, in order.
     pub(super) made: Vec<Made>,
-    /// The links that are not there and not optional, in words.
+    /// Descriptions of the links that are missing but not optional.
     pub(super) missing: Vec<String>,
-    /// The chains and rules of other programs that were taken away, in words.
+    /// Descriptions of other programs' chains and rules that were removed.
     pub(super) taken: Vec<String>,
-    /// What had to be done and was not.
+    /// Descriptions of required work that was not done.
     pub(super) undone: Vec<String>,
 }
 
@@ -92,8 +90,8 @@ impl Enforced {
         Ok(())
     }
 
-    /// The ports that ending connections has shown; that they could not be ended is
-    /// told.
+    /// Returns the UDP ports found while ending connections; an error is recorded as
+    /// undone work.
     fn ended(&mut self, revoked: Result<PortSet, RevokeError>) -> PortSet {
         revoked.unwrap_or_else(|problem| {
             self.undone.push(with_causes(&problem));
@@ -107,9 +105,9 @@ impl Enforced {
     }
 }
 
-/// Closes the ports of UDP servers on the router that nobody may ask any more, and
-/// that send on to who did: while the box was open no policy offered them. The plan
-/// with that, which is loaded.
+/// Closes the ports of UDP servers on the router that no one may query any more but
+/// that continue to send to former clients: they were in use while the box was open and
+/// no policy offered them. Returns the plan with these ports, which has been loaded.
 fn close_ports(
     machine: &Machine,
     plan: &Plan,
@@ -125,8 +123,9 @@ fn close_ports(
     Ok(plan)
 }
 
-/// Carries a plan out: proof, what the kernel lacks, settings, rules, read back;
-/// connections; network; forwarding.
+/// Enforces a plan: proves it, checks kernel support, writes settings, loads rules and
+/// reads them back, then ends connections, sets up the network, and turns forwarding
+/// on.
 pub(super) fn enforce(plan: &Plan, missing: Missing, mark: &Mark) -> Result<Enforced, Failure> {
     if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
         return Err(Failure::Nothing(StepError::NotProven(why)));
@@ -134,7 +133,7 @@ pub(super) fn enforce(plan: &Plan, missing: Missing, mark: &Mark) -> Result<Enfo
     enforce_proven(plan, missing, mark)
 }
 
-/// The same for a plan that was proven before.
+/// Enforces a plan that has already been proven.
 pub(super) fn enforce_proven(
     plan: &Plan,
     missing: Missing,
@@ -145,11 +144,11 @@ pub(super) fn enforce_proven(
         return Err(Failure::Nothing(StepError::NoIpv6));
     }
     let reading = iptables::start_read(&machine.families);
-    // While iptables-save runs there is time for a look at the rest.
+    // Read the rest of the state while iptables-save runs.
     let settings = machine.differing_settings(plan);
     let network = netlink::read();
     let network = match (network, missing) {
-        // Known before anything is changed.
+        // Nothing has been changed yet, so refuse.
         (Err(error), Missing::Refuse { .. }) => return Err(Failure::Nothing(error.into())),
         (network, _) => network,
     };
@@ -159,7 +158,7 @@ pub(super) fn enforce_proven(
     let settings = settings.map_err(Failure::Nothing)?;
     lacks::check(&machine, plan, &before).map_err(Failure::Nothing)?;
 
-    // A policy that is put back, or kept, goes in all the same: it tightens.
+    // A restored or stored policy is loaded anyway: it restricts what passes.
     if let Ok(current) = &network
         && missing != Missing::Tolerate
     {
@@ -187,7 +186,7 @@ pub(super) fn enforce_proven(
         once_offered::put_back(&offered_before);
         Failure::Rules(error, before.clone().into())
     };
-    // Settings only tighten, so they come first.
+    // These settings only restrict, so they come before the rules.
     enforced.wrote(&settings).map_err(rules)?;
     let loaded = machine
         .load(&before, |family| plan.rules.get(family))
@@ -197,7 +196,7 @@ pub(super) fn enforce_proven(
         .into_iter()
         .map(|(family, name)| Made::Table(family, name));
     enforced.made.extend(loaded);
-    // What is ended below must not be picked up again.
+    // Connections that are ended below must not be picked up again.
     enforced.wrote(&plan.with_rules).map_err(rules)?;
     if let Err(short) = enforced.wrote(&plan.room) {
         enforced.undone.push(short.to_string());
@@ -209,20 +208,20 @@ pub(super) fn enforce_proven(
         if closed.union(&served) != closed {
             unless_sealed()?;
             let plan = close_ports(&machine, plan, &served, &mut enforced).map_err(rules)?;
-            // By what they sent meanwhile the router opened it again.
+            // Packets sent meanwhile may have made the router reopen the connection.
             enforced.ended(revoke::revoke(&plan, network.as_ref().ok()));
         }
     }
     bring_up(&machine, plan, network, missing, &mut enforced).map_err(Failure::Network)?;
     unless_sealed()?;
     enforced.wrote(&plan.last).map_err(Failure::Network)?;
-    // Whoever sealed the box before forwarding was on is seen by now; whoever comes
-    // after turns it off again.
+    // If the box was sealed before forwarding was turned on, this check sees it; a
+    // later seal turns forwarding off itself.
     unless_sealed()?;
     Ok(enforced)
 }
 
-/// Refuses a plan for whose links this box lacks something.
+/// Refuses a plan if this kernel cannot create its links.
 fn insist_on_links(current: &net::Current, plan: &Plan) -> Result<(), StepError> {
     let problems = net::diff(current, &plan.network).problems;
     if problems.is_empty() {
@@ -235,8 +234,8 @@ fn insist_on_links(current: &net::Current, plan: &Plan) -> Result<(), StepError>
     })
 }
 
-/// Links, addresses, routes, rules, neighbours; what is missing after the wait
-/// is told, and the rest is up.
+/// Sets up links, addresses, routes, rules and neighbours. Reports what is still
+/// missing after the wait; all the rest is set up.
 fn bring_up(
     machine: &Machine,
     plan: &Plan,
@@ -274,8 +273,8 @@ fn bring_up(
         .made
         .extend(first.iter().cloned().map(Made::Network));
     if !first.is_empty() || missing == Missing::WaitFor {
-        // Links that just got their names, or came at any time since the first
-        // look of a boot, have theirs still to be set, before they are up.
+        // Links that were just renamed, or that appeared since the start of a boot,
+        // still need their settings, before they are set up.
         enforced.wrote(&machine.settings(plan))?;
     }
     enforced.wrote(&plan.ipv6_on)?;
@@ -288,8 +287,8 @@ fn bring_up(
             enforced.made.push(Made::DhcpClient(link.name.to_string()));
         }
     }
-    // A link that is not there has no packets; one that is there and is not what
-    // the file takes it for must not get the zone's.
+    // A missing link carries no packets, so it is tolerated. A link that exists but is
+    // not the device in the file must not be treated as the zone's.
     let (missing, wrong): (Vec<NetworkError>, _) = diff
         .problems
         .into_iter()
@@ -300,7 +299,7 @@ fn bring_up(
     let missing = missing.iter().map(ToString::to_string);
     enforced.missing = missing.collect();
     if !diff.changes.is_empty() {
-        // A request that got lost has no answer that says so.
+        // A lost request produces no error, so read the state back.
         let left = net::diff(&netlink::read()?, wanted).changes;
         if let Some(change) = left.first() {
             return Err(StepError::ChangeNotHeld(Box::new(change.clone())));

@@ -1,4 +1,4 @@
-//! Why a step or a command failed, with its cause.
+//! Errors of steps and commands, with their causes.
 
 use std::io;
 
@@ -44,7 +44,7 @@ pub(crate) enum StepError {
     #[error("{}; the interfaces here are {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), .there.join(", "))]
     NotThere {
         problems: Vec<NetworkError>,
-        /// The interfaces that are there.
+        /// The interfaces that exist.
         there: Vec<String>,
     },
     #[error(
@@ -63,8 +63,8 @@ pub(crate) enum StepError {
 }
 
 impl StepError {
-    /// Whether the file asks for what is not on this box, which is known before
-    /// anything is changed.
+    /// Whether the file requires something that this box lacks, detected before
+    /// anything was changed.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -78,19 +78,19 @@ impl StepError {
     }
 }
 
-/// Where it failed, which decides what becomes of the box.
+/// The point at which enforcing a plan failed, which determines how to recover.
 pub(super) enum Failure {
     /// Nothing was changed.
     Nothing(StepError),
-    /// The rules are not the policy's; what they were before.
+    /// The rules are not the policy's. Has the rules from before.
     Rules(StepError, Box<[TableSnapshot]>),
-    /// They are, and the network is not.
+    /// The rules are the policy's, but the network is not.
     Network(StepError),
-    /// The box was sealed since the turn began.
+    /// The box was sealed while the command was running.
     Sealed,
 }
 
-/// Closing the box failed, in part or as a whole.
+/// Closing the box failed, in part or completely.
 #[derive(Debug, Error)]
 #[error("{}", .problems.iter().map(|error| with_causes(error)).collect::<Vec<_>>().join("; "))]
 pub(crate) struct CloseError {
@@ -105,7 +105,7 @@ impl From<StepError> for CloseError {
     }
 }
 
-/// Why a command came to what it came to.
+/// Why a command ended as it did.
 #[derive(Debug, Error)]
 pub(crate) enum CommandError {
     #[error("this needs root; nothing was changed")]
@@ -120,7 +120,7 @@ pub(crate) enum CommandError {
     Step(#[from] StepError),
     #[error(transparent)]
     Close(#[from] CloseError),
-    /// Two causes, so that neither is the source.
+    /// Two causes of equal rank, so neither is the error's source.
     #[error("{}; {close}", with_causes(step))]
     StepAndClose {
         step: Box<CommandError>,

@@ -1,4 +1,4 @@
-//! What a command that changes the box needs first: root, and the lock.
+//! The prerequisites of every command that changes the box: root, and the lock.
 
 use super::confirm::return_if_overdue;
 use super::error::CommandError;
@@ -6,18 +6,18 @@ use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use crate::host::{self, lock};
 
-/// A command's turn: nobody else changes the box while it has it.
+/// Exclusive access to the box: no other command changes it while this value exists.
 pub(super) struct Turn {
     pub(super) lock: lock::Lock,
-    /// The mark of a sealed box as it was when the command began: whoever seals the
-    /// box while it waits for the lock is not undone by it. None where the box was
-    /// opened again by then.
+    /// The seal mark from before the wait for the lock: if someone seals the box during
+    /// the wait, this command does not undo it. None if the box was opened again by
+    /// then.
     pub(super) mark: Mark,
-    /// What the return to the last good policy came to, where that was overdue.
+    /// The result of restoring the last good policy, if that was overdue.
     pub(super) returned: Option<Ending>,
 }
 
-/// Refuses whoever is not root.
+/// Returns an error unless running as root.
 pub(super) fn insist_on_root() -> Result<(), Outcome> {
     match host::is_root() {
         true => Ok(()),
@@ -25,7 +25,7 @@ pub(super) fn insist_on_root() -> Result<(), Outcome> {
     }
 }
 
-/// Takes the lock, as root, with the mark of the box as it was before the wait.
+/// Checks for root and takes the lock. Returns the seal mark as it was before the wait.
 pub(super) fn locked(command: &str) -> Result<(lock::Lock, Mark), Outcome> {
     insist_on_root()?;
     let mark = Mark::read();
@@ -34,13 +34,13 @@ pub(super) fn locked(command: &str) -> Result<(lock::Lock, Mark), Outcome> {
     Ok((lock, mark.with_lock()))
 }
 
-/// The same, and first of all carries out a return that is overdue.
+/// The same as [`locked`], but restores the last good policy first if that is overdue.
 pub(super) fn exclusively(command: &str) -> Result<Turn, Outcome> {
     let (lock, mark) = locked(command)?;
     let returned = return_if_overdue(&mark);
     Ok(Turn {
         lock,
-        // A return takes the mark away that was there.
+        // The restore removes the mark that was there before.
         mark: mark.with_lock(),
         returned,
     })

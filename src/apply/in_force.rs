@@ -1,7 +1,7 @@
-//! The states of the box as a type, and every change from one to another.
+//! The states of the box and all transitions between them.
 //!
-//! Owns what each state lets through and what it is called. Reads and writes
-//! nothing: `record` keeps it.
+//! Owns what each state lets through and what it is called. Does no I/O: `record`
+//! stores it.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,35 +14,36 @@ use crate::snapshot::PolicyHash;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum InForce {
-    /// Nothing passes: not in, not out, not across, not even the loopback.
+    /// Nothing passes: neither in, out, nor across, not even on the loopback.
     Sealed {
-        /// The step that failed; None if it was asked for.
+        /// The step that failed; None if sealing was requested.
         why: Option<String>,
-        /// By what; files of earlier versions do not say.
+        /// What closes the box; absent in files of earlier versions.
         #[serde(default)]
         how: SealedBy,
-        /// The trial whose policy could not be carried out. At its deadline the
-        /// last good policy comes back.
+        /// The trial whose policy could not be enforced. The last good policy is
+        /// restored at its deadline.
         trial: Option<Trial>,
     },
-    /// What the policy allows to and from the router passes, and nothing across:
-    /// its rules are loaded, and a setting or the network failed.
+    /// Only what the policy allows to and from the router passes; nothing is forwarded.
+    /// The rules are loaded, but a setting or the network failed.
     NotForwarding {
-        /// Whose rules are loaded.
+        /// The policy whose rules are loaded.
         policy: PolicyHash,
-        /// What failed.
+        /// The step that failed.
         why: String,
-        /// Why the policy is the last good one and not the file's.
+        /// Why the last good policy is used instead of the file; None if it is the
+        /// file's.
         instead: Option<String>,
-        /// The trial that it is under.
+        /// The trial in progress.
         trial: Option<Trial>,
     },
-    /// What the file allows passes, between the zones that are there.
+    /// What the file allows passes, between the zones that exist.
     Applied {
         /// The file's policy.
         policy: PolicyHash,
-        /// The interfaces that are missing and not optional; with any of them it
-        /// is incomplete.
+        /// The interfaces that are missing but not optional; if there are any, the
+        /// policy is in force only in part.
         #[serde(default)]
         missing: Vec<String>,
     },
@@ -53,75 +54,75 @@ pub(crate) enum InForce {
         /// As in `Applied`.
         #[serde(default)]
         missing: Vec<String>,
-        /// How long.
+        /// The trial, with its deadline.
         trial: Trial,
     },
-    /// What the last confirmed policy allows passes, since the file's cannot be used.
+    /// What the last confirmed policy allows passes, because the file cannot be used.
     LastGood {
         /// The last confirmed policy.
         policy: PolicyHash,
         /// As in `Applied`.
         #[serde(default)]
         missing: Vec<String>,
-        /// Why the file's is not in force.
+        /// Why the file is not in force.
         why: String,
     },
-    /// Everything passes: it was asked for.
+    /// Everything passes, as requested.
     Open,
-    /// Unknown, up to everything: the box was to be closed and could not be.
+    /// Unknown; possibly everything passes: closing the box failed.
     Unsealed {
-        /// What failed.
+        /// The step that failed.
         why: String,
         /// As in `Sealed`.
         trial: Option<Trial>,
     },
-    /// Unknown: no command has run since the kernel started, or what it noted
-    /// cannot be read. Taken for whatever is safer; never for confirmed.
+    /// Unknown: no command has run since the kernel started, or its record cannot be
+    /// read. Each caller assumes the safer case, and never that a policy was confirmed.
     Unknown {
-        /// Why the note cannot be read; None if there is none.
+        /// Why the record cannot be read; None if there is none.
         why: Option<String>,
     },
 }
 
-/// What a sealed box is closed by.
+/// What keeps a sealed box closed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SealedBy {
     /// Its tables, with forwarding off.
     #[default]
     Tables,
-    /// The interfaces of its zones are down: something else failed.
+    /// The interfaces of its zones are down, because closing the tables failed.
     Links,
 }
 
-/// A policy that is in force until it is confirmed, or else taken back.
+/// A policy that is in force until it is confirmed or its deadline passes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Trial {
-    /// Which `apply --confirm` began it.
+    /// Identifies the `apply --confirm` that started it.
     pub(crate) token: String,
-    /// When it is taken back, in seconds from the kernel's start.
+    /// The deadline, in seconds since the kernel started.
     pub(crate) deadline: f64,
-    /// How many seconds were given.
+    /// The time to confirm, in seconds.
     pub(crate) seconds: u64,
 }
 
 impl Trial {
-    /// The longest, in seconds.
+    /// The longest time to confirm, in seconds.
     pub(crate) const LONGEST: u64 = 86_400;
 
-    /// How many seconds are left at `now`, in seconds from the kernel's start.
+    /// How many seconds are left at `now`, in seconds since the kernel started.
     pub(crate) fn seconds_left(&self, now: f64) -> u64 {
         (self.deadline - now).max(0.0).ceil() as u64
     }
 
-    /// Whether its time is over.
+    /// Whether the deadline has passed.
     pub(crate) fn is_over(&self, now: f64) -> bool {
-        // A deadline that is no number is over.
+        // A deadline that is NaN counts as passed.
         now.partial_cmp(&self.deadline) != Some(Ordering::Less)
     }
 
-    /// Whether its times can be those of a trial that has begun before `now`.
+    /// Whether the times are plausible for a trial that started before `now`.
     fn is_possible(&self, now: f64) -> bool {
         let latest = now + Trial::LONGEST as f64;
         self.seconds <= Trial::LONGEST && (0.0..=latest).contains(&self.deadline)
@@ -129,7 +130,7 @@ impl Trial {
 }
 
 impl InForce {
-    /// The file's policy, for good.
+    /// The file's policy, confirmed.
     pub(crate) fn applied(policy: PolicyHash) -> InForce {
         InForce::Applied {
             policy,
@@ -137,7 +138,7 @@ impl InForce {
         }
     }
 
-    /// The file's policy, for a while.
+    /// The file's policy, on trial.
     pub(crate) fn pending(policy: PolicyHash, trial: Trial) -> InForce {
         InForce::Pending {
             policy,
@@ -146,7 +147,7 @@ impl InForce {
         }
     }
 
-    /// The last good policy, in place of the file's.
+    /// The last good policy, instead of the file's.
     pub(crate) fn last_good(policy: PolicyHash, why: &str) -> InForce {
         InForce::LastGood {
             policy,
@@ -155,7 +156,7 @@ impl InForce {
         }
     }
 
-    /// Closed, since it was asked for.
+    /// Sealed on request.
     pub(crate) fn sealed() -> InForce {
         InForce::Sealed {
             why: None,
@@ -164,7 +165,7 @@ impl InForce {
         }
     }
 
-    /// Closed, since this state could not be reached; a trial goes on.
+    /// Sealed because this state could not be reached; a trial continues.
     pub(crate) fn sealed_because(&self, why: &str) -> InForce {
         InForce::Sealed {
             why: Some(why.to_owned()),
@@ -173,7 +174,7 @@ impl InForce {
         }
     }
 
-    /// The same, where its links had to go down for it.
+    /// The same as [`InForce::sealed_because`], but the links had to be set down.
     pub(crate) fn sealed_by_links(&self, why: &str) -> InForce {
         InForce::Sealed {
             why: Some(why.to_owned()),
@@ -182,13 +183,14 @@ impl InForce {
         }
     }
 
-    /// Whether its links are all that closes it.
+    /// Whether only its links keep the box closed.
     pub(crate) fn is_sealed_by_links(&self) -> bool {
         let by_links = SealedBy::Links;
         matches!(self, InForce::Sealed { how, .. } if *how == by_links)
     }
 
-    /// Not even closed when this state could not be reached; a trial goes on.
+    /// This state could not be reached and closing the box failed too; a trial
+    /// continues.
     pub(crate) fn unsealed_because(&self, why: &str) -> InForce {
         InForce::Unsealed {
             why: why.to_owned(),
@@ -196,7 +198,7 @@ impl InForce {
         }
     }
 
-    /// This policy's rules without its forwarding.
+    /// The policy's rules are in force, but nothing is forwarded.
     pub(crate) fn not_forwarding(self, why: &str) -> InForce {
         let why = why.to_owned();
         match self {
@@ -240,7 +242,7 @@ impl InForce {
         }
     }
 
-    /// The same policy, carried out again with these interfaces missing.
+    /// The same policy after another apply, with these interfaces missing.
     pub(crate) fn enforced(self, lacking: Vec<String>) -> InForce {
         match self {
             InForce::NotForwarding {
@@ -284,7 +286,7 @@ impl InForce {
         }
     }
 
-    /// The trial's policy, for good; None where none waits to be confirmed.
+    /// The trial's policy, confirmed; None if no policy is on trial.
     pub(crate) fn confirmed(self) -> Option<InForce> {
         match self {
             InForce::Pending {
@@ -294,7 +296,7 @@ impl InForce {
         }
     }
 
-    /// The trial that is under way.
+    /// The trial in progress.
     pub(crate) fn trial(&self) -> Option<&Trial> {
         match self {
             InForce::Pending { trial, .. } => Some(trial),
@@ -308,7 +310,7 @@ impl InForce {
         }
     }
 
-    /// Whose rules are loaded.
+    /// The policy whose rules are loaded.
     pub(crate) fn policy(&self) -> Option<&PolicyHash> {
         match self {
             InForce::NotForwarding { policy, .. }
@@ -330,8 +332,8 @@ impl InForce {
         )
     }
 
-    /// Whether it was left without a policy, on purpose or by a failure, which no
-    /// program changes by itself.
+    /// Whether the box has no policy, on purpose or after a failure; no background
+    /// program changes that.
     pub(crate) fn is_left_alone(&self) -> bool {
         match self {
             InForce::Sealed { .. } | InForce::Open | InForce::Unsealed { .. } => true,
@@ -343,7 +345,7 @@ impl InForce {
         }
     }
 
-    /// Why the last good policy is in force and not the file's.
+    /// Why the last good policy is in force instead of the file's.
     pub(crate) fn instead(&self) -> Option<&str> {
         match self {
             InForce::LastGood { why, .. } => Some(why),
@@ -357,7 +359,7 @@ impl InForce {
         }
     }
 
-    /// Why it is so, where there is more to say than the state's name.
+    /// Why the box is in this state, if there is more to say than the state's name.
     pub(crate) fn why(&self) -> Option<&str> {
         match self {
             InForce::Sealed { why, .. } => why.as_deref(),
@@ -372,13 +374,13 @@ impl InForce {
         }
     }
 
-    /// Whether this can be what a command noted before `now`.
+    /// Whether a command can have recorded this before `now`.
     pub(crate) fn is_possible(&self, now: f64) -> bool {
         self.trial().is_none_or(|trial| trial.is_possible(now))
     }
 }
 
-/// The state's name, as `status` begins with.
+/// The name of the state, with which the output of `status` begins.
 impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,4 +1,4 @@
-//! What the kernel lacks of what a plan needs, before anything is changed.
+//! Checks that the kernel supports a plan, before anything is changed.
 
 use super::error::StepError;
 use super::machine::Machine;
@@ -9,9 +9,9 @@ use crate::netfilter::{Feature, features, sample};
 use crate::plan::Plan;
 use crate::plan::kernel_options::{devices, told};
 
-/// Refuses a plan that this kernel cannot carry out. What is in the tables that
-/// are loaded, or on the kernel's own lists, is there; for the rest, as with
-/// modules, iptables-restore is asked with a rule that has nothing else in it.
+/// Refuses a plan that this kernel does not support. A feature counts as supported if
+/// it is in the loaded tables or in the kernel's own lists. For any other, which may be
+/// in a module, iptables-restore tests a rule that uses only this feature.
 pub fn check(machine: &Machine, plan: &Plan, before: &[TableSnapshot]) -> Result<(), StepError> {
     let mut lacking: Vec<(Feature, IpFamily)> = Vec::new();
     for (tables, before) in machine.families.iter().zip(before) {

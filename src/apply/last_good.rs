@@ -1,7 +1,7 @@
-//! The last good policy, and the one that waits to be confirmed.
+//! The last good policy, and the policy that waits to be confirmed.
 //!
-//! What is open if the power goes: nothing new. A policy is noted as
-//! unconfirmed on the disk before it is applied, and kept as good only after.
+//! If the power fails, nothing new is open: a policy is recorded on the disk as
+//! unconfirmed before it is applied, and stored as good only after that.
 
 use thiserror::Error;
 
@@ -14,10 +14,10 @@ use crate::source::Refusal;
 const GOOD: &str = "last-good";
 const UNCONFIRMED: &str = "unconfirmed";
 
-/// Newest first: a disk may have turned read-only since.
+/// Newest first: the disk may have become read-only since.
 const PLACES: [StorePlace; 2] = [StorePlace::Run, StorePlace::Disk];
 
-/// There is no last good policy that can be used.
+/// Why there is no usable last good policy.
 #[derive(Debug, Error)]
 pub(crate) enum NoLastGood {
     #[error("there is no whole one in {} or {}", PLACES[0].folder(), PLACES[1].folder())]
@@ -35,7 +35,7 @@ pub(crate) enum NoLastGood {
 /// The last policy that was applied and confirmed, resolved and compiled again.
 ///
 /// # Errors
-/// There is none that can be used any more.
+/// Returns an error if none is stored, or if it can no longer be used.
 pub(super) fn last() -> Result<PlannedPolicy, NoLastGood> {
     let mut none = NoLastGood::None;
     for place in PLACES {
@@ -55,7 +55,8 @@ pub(super) fn last() -> Result<PlannedPolicy, NoLastGood> {
     Err(none)
 }
 
-/// Where a policy is kept: a box whose disk cannot be written may say so.
+/// Where a policy is stored; the file of a box whose disk is read-only can restrict
+/// that to /run.
 fn places(policy: &PlannedPolicy) -> &'static [StorePlace] {
     match policy.plan.policy.keep {
         true => &PLACES,
@@ -63,8 +64,8 @@ fn places(policy: &PlannedPolicy) -> &'static [StorePlace] {
     }
 }
 
-/// Keeps a policy as the last good one, and none is unconfirmed any more. What
-/// could not be kept, in words.
+/// Stores a policy as the last good one and clears the unconfirmed mark. Returns
+/// descriptions of what could not be stored.
 #[must_use]
 pub(super) fn keep(policy: &PlannedPolicy) -> Vec<String> {
     let text = policy.snapshot.to_text();
@@ -76,7 +77,7 @@ pub(super) fn keep(policy: &PlannedPolicy) -> Vec<String> {
         } else {
             store::write(*place, GOOD, &text)
         };
-        // The mark goes last: until then a boot takes what is good.
+        // Remove the mark last: until then, a boot uses the last good policy.
         if let Err(error) = kept.and_then(|()| store::remove(*place, UNCONFIRMED)) {
             problems.push(problem("the last good policy", &error));
         }
@@ -84,11 +85,11 @@ pub(super) fn keep(policy: &PlannedPolicy) -> Vec<String> {
     problems
 }
 
-/// Notes a policy as unconfirmed, before it is applied: where `confirm` finds it,
-/// and for the next boot; in words, that it cannot be for that.
+/// Records a policy as unconfirmed before it is applied, for `confirm` and for the next
+/// boot. If it could not be recorded for the next boot, returns a description.
 ///
 /// # Errors
-/// `confirm` would not find it.
+/// Returns an error if `confirm` would not find it.
 pub(super) fn note_unconfirmed(policy: &PlannedPolicy) -> Result<Option<String>, StoreError> {
     let text = policy.snapshot.to_text();
     store::write(StorePlace::Run, UNCONFIRMED, &text)?;
@@ -100,7 +101,7 @@ pub(super) fn note_unconfirmed(policy: &PlannedPolicy) -> Result<Option<String>,
     Ok(noted.err().map(|error| problem(what, &error)))
 }
 
-/// Nothing is unconfirmed: what was to be is not in force.
+/// Clears the unconfirmed policy, because it is not in force.
 pub(super) fn forget_unconfirmed() {
     for place in PLACES {
         if let Err(error) = store::remove(place, UNCONFIRMED) {
@@ -109,8 +110,7 @@ pub(super) fn forget_unconfirmed() {
     }
 }
 
-/// Whether a policy was applied and never confirmed, even one that can no longer
-/// be read.
+/// Whether a policy was applied and never confirmed, even if it can no longer be read.
 pub(super) fn is_unconfirmed() -> bool {
     let there = |place| match store::read(place, UNCONFIRMED) {
         Ok(kept) => kept.is_some(),
@@ -125,12 +125,12 @@ pub(super) fn is_unconfirmed() -> bool {
     PLACES.into_iter().any(there)
 }
 
-/// Whether one was applied since the kernel started.
+/// Whether such a policy was applied since the kernel started.
 pub(super) fn is_unconfirmed_now() -> bool {
     !matches!(store::read(StorePlace::Run, UNCONFIRMED), Ok(None))
 }
 
-/// Every policy that is kept, whole.
+/// All stored policies that are intact.
 pub(super) fn all() -> impl Iterator<Item = PolicySnapshot> {
     let names = [GOOD, UNCONFIRMED];
     PLACES

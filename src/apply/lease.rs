@@ -1,7 +1,7 @@
-//! What a DHCP lease brings, checked against the rest of the file and put in.
+//! Checks a DHCP lease against the rest of the configuration, and applies it.
 //!
-//! A lease that is refused is remembered, so that `status` can say why the
-//! interface has no address.
+//! A refused lease is recorded, so that `status` can say why the interface has no
+//! address.
 
 use std::path::Path;
 
@@ -18,9 +18,9 @@ use crate::net::{self, LAST_METRIC, NextHop, Taken, Wanted};
 use crate::plan::Plan;
 use crate::source::one_line;
 
-/// What a DHCP client's hook does: address and default route of the lease. A
-/// lease that no network should give, or in a network of another zone, is not
-/// taken.
+/// Runs the DHCP client's hook: sets the address and default route of the lease.
+/// Refuses a lease with an invalid address, or one whose network overlaps another
+/// zone's.
 pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending {
     let link = call.link.as_str();
     let plan = match PlannedPolicy::in_force(config) {
@@ -46,7 +46,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
         }
         (metric, _) => metric.unwrap_or(LAST_METRIC),
     };
-    // Else `status` goes on to tell of one that was refused.
+    // Otherwise `status` would still report an earlier refused lease.
     let forgotten = match lease {
         net::Lease::Unchanged => Ok(()),
         _ => store::remove(StorePlace::Run, &refusal_of(link)),
@@ -61,7 +61,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
     Ending::from(outcome).noting(forgotten)
 }
 
-/// The last lease of each zone by DHCP, where it was refused: why, in words.
+/// Why the last lease of each DHCP zone was refused, if it was.
 pub fn refusals(plan: &Plan) -> Vec<String> {
     let links = plan.network.links.iter().filter(|link| link.dhcp);
     let told = links.filter_map(|link| {
@@ -81,8 +81,9 @@ fn refusal_of(link: &str) -> String {
     format!("lease-refused-{link}")
 }
 
-/// The networks that the file has elsewhere: of other zones, and those that routes
-/// lead to by them. A black hole is no place, and is meant to be wide.
+/// The networks that the file uses elsewhere: those of other zones, and those routed
+/// through other zones. Blackhole routes do not count: they lead to no zone, and are
+/// often wide on purpose.
 fn taken(wanted: &Wanted, link: &str) -> Vec<Taken> {
     let others = || {
         wanted

@@ -1,7 +1,7 @@
-//! The kernel's tables and settings, brought to what a plan wants and read back.
+//! Brings the kernel's tables and settings to the state of a plan and reads them back.
 //!
-//! Owns how they are loaded and written; decides nothing about what becomes of
-//! the box when that fails.
+//! Owns how they are loaded and written; the caller decides how to recover from a
+//! failure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use crate::netfilter::{Difference, Ruleset, TableName, differences, interim_filt
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Setting};
 
-/// How often rules are loaded again that came back different because another
-/// program changed them in between.
+/// How often rules are reloaded that read back different because another program
+/// changed them in between.
 const ATTEMPTS: usize = 10;
 
-/// How often they are loaded again when another program was in the way.
+/// How often a load is retried that another program blocked.
 const ATTEMPTS_IN_THE_WAY: usize = 4;
 
-/// The tables that this machine lets us have.
+/// The tables of this machine that camfw can control.
 pub(super) struct Machine {
     pub(super) families: Vec<Tables>,
-    /// IPv6 is there and cannot be filtered, so it is turned off.
+    /// The kernel has IPv6 but it cannot be filtered, so it is disabled.
     ipv6_off: bool,
 }
 
@@ -47,7 +47,7 @@ impl Machine {
         Ok(Machine { families, ipv6_off })
     }
 
-    /// One family alone.
+    /// Only the tables of one family.
     pub(super) fn of(tables: Tables) -> Machine {
         Machine {
             families: vec![tables],
@@ -63,8 +63,8 @@ impl Machine {
         Ok(iptables::start_read(&self.families).finish()?)
     }
 
-    /// Loads the tables in which what was found differs from what is wanted, and
-    /// reads them back; which.
+    /// Loads the tables that differ from the desired state and reads them back. Returns
+    /// which tables were loaded.
     pub(super) fn load<'w>(
         &self,
         found: &[TableSnapshot],
@@ -81,8 +81,8 @@ impl Machine {
         loop {
             insist(&loads)?;
             match read_back(&mut loads) {
-                // Somebody else's rules came in between: the lock of the tables
-                // is held for each program alone.
+                // Another program changed the tables in between: their lock covers one
+                // program run at a time.
                 Err(StepError::NotHeld { difference, .. }) if attempt < ATTEMPTS => {
                     log::debug!("loads again: {difference}");
                     sleep(Duration::from_millis(5) * u32::try_from(attempt).unwrap_or(1));
@@ -100,7 +100,7 @@ impl Machine {
         }
     }
 
-    /// Every difference between the tables and what is wanted of them, in words.
+    /// Describes every difference between the tables and the plan.
     pub(super) fn differences(&self, found: &[TableSnapshot], plan: &Plan) -> Vec<String> {
         let mut told = Vec::new();
         for (tables, found) in self.families.iter().zip(found) {
@@ -117,7 +117,7 @@ impl Machine {
             .try_for_each(|setting| write(setting).map(drop))
     }
 
-    /// The settings that are not as the plan wants them, absent ones included.
+    /// The settings that differ from the plan, including those that are absent.
     pub(super) fn differing_settings(&self, plan: &Plan) -> Result<Vec<Setting>, StepError> {
         let mut settings = self.settings(plan);
         let mut failed = None;
@@ -143,9 +143,9 @@ impl Machine {
     }
 }
 
-/// Loads, and again where another program was in the way; from the second time
-/// on one family after the other: iptables-nft-restore does not always find its
-/// way when the other family's rules change under it.
+/// Loads the tables, and retries if another program was in the way. Retries load one
+/// family after the other: iptables-nft-restore can fail when the other family's rules
+/// change while it runs.
 pub(super) fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
     let mut pace = Pace::Together;
     for _ in 1..ATTEMPTS_IN_THE_WAY {
@@ -158,13 +158,13 @@ pub(super) fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
     Ok(iptables::load(loads, pace)?)
 }
 
-/// What brings one family there; None if nothing does.
+/// The load that brings one family to the desired state; None if it is there already.
 fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &TableSnapshot) -> Option<Load<'a>> {
     let mut names = differing(wanted, &found.rules);
     let mut between = None;
     if names.len() > 1 {
-        // What both let through passes while the tables change, and nothing
-        // else; what is wanted of filter comes last then.
+        // While the tables change, only what both the old and the new filter table let
+        // through passes; so the new filter table is loaded last.
         between = Some(interim_filter(&found.rules, wanted));
         names.retain(|name| *name != TableName::Filter);
         names.push(TableName::Filter);
@@ -184,8 +184,8 @@ fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &TableSnapshot) -> O
     Some(load)
 }
 
-/// Reads back what was loaded, and compares. A chain that came in between goes with
-/// the next load.
+/// Reads back what was loaded and compares it. A chain that another program added in
+/// between is removed by the next load.
 fn read_back(loads: &mut [Load<'_>]) -> Result<(), StepError> {
     let dumps = iptables::start_read(loads.iter().map(|load| load.tables)).dumps()?;
     for (load, dump) in loads.iter_mut().zip(dumps) {
@@ -214,16 +214,16 @@ fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
     names
 }
 
-/// Writes a setting that is not so; whether it was written.
+/// Writes a setting if it differs. Returns whether it was written.
 pub(super) fn write(setting: &Setting) -> Result<bool, StepError> {
     Ok(host::sysctl::set(setting)?)
 }
 
-/// The rules that the kernel holds, for what they mean; none of a family that it
-/// does not have.
+/// The kernel's current rules, as far as their effect matters; empty for a family that
+/// the kernel lacks.
 ///
 /// # Errors
-/// Why they cannot be read.
+/// Returns an error if the rules cannot be read.
 pub(crate) fn live_rules() -> Result<Families<Ruleset>, StepError> {
     let machine = Machine::find()?;
     let mut rules = Families::default();

@@ -1,9 +1,9 @@
-//! The mark that the box was sealed, which neither takes nor waits for the lock.
+//! The mark that the box was sealed, which needs no lock.
 //!
-//! Whoever closes the box sets it before anything else. Whoever carries a policy
-//! out notes it when its turn begins, and looks at it before it loads and after
-//! its last step: if it is another one by then, the box was sealed meanwhile, and
-//! is closed again. So nothing that is under way opens what was sealed.
+//! Every command that closes the box sets it first. A command that enforces a policy
+//! reads it when it starts, before it loads rules and after its last step: if it has
+//! changed, the box was sealed meanwhile, and the command closes it again. So no
+//! command in progress can open a box that was sealed.
 
 use super::in_force::InForce;
 use super::record::{self, RecordError};
@@ -13,27 +13,27 @@ use crate::host::store::{self, StoreError, StorePlace};
 
 const NAME: &str = "sealed";
 
-/// The mark as it was when a turn began; None where there was none.
+/// The mark at the time a command started; None if there was none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark(Option<String>);
 
 impl Mark {
-    /// The mark as it is.
+    /// Reads the current mark.
     pub(super) fn read() -> Mark {
         Mark(match store::read(StorePlace::Run, NAME) {
             Ok(mark) => mark,
-            // What cannot be read may be there.
+            // A mark that cannot be read may exist.
             Err(error) => Some(with_causes(&error)),
         })
     }
 
-    /// That of a box that is not sealed.
+    /// The mark of a box that is not sealed.
     pub(super) fn none() -> Mark {
         Mark(None)
     }
 
-    /// What this mark, read before the lock was had, says of the box once it is:
-    /// nothing, if whoever had the lock meanwhile opened what was sealed.
+    /// Reinterprets a mark that was read before waiting for the lock: if the previous
+    /// owner of the lock opened the sealed box, there is no mark any more.
     pub(super) fn with_lock(self) -> Mark {
         match Mark::is_set() {
             true => self,
@@ -41,31 +41,32 @@ impl Mark {
         }
     }
 
-    /// Whether it is there.
+    /// Whether the box is marked as sealed.
     pub(super) fn is_set() -> bool {
         Mark::read() != Mark::none()
     }
 
-    /// Sets a mark that is no other's.
+    /// Sets a new, unique mark.
     ///
     /// # Errors
-    /// /run cannot be written.
+    /// Returns an error if /run cannot be written.
     pub(super) fn set() -> Result<Mark, StoreError> {
         let mark = process::unique_name() + "\n";
         store::write(StorePlace::Run, NAME, &mark)?;
         Ok(Mark(Some(mark)))
     }
 
-    /// Whether nobody has sealed the box since.
+    /// Whether the box has not been sealed since.
     pub(super) fn is_unchanged(&self) -> bool {
         Mark::read() == *self
     }
 
-    /// Notes what is in force, and takes the mark away unless it is another's: that
-    /// one closes the box after it has set it, and so after this turn's last step.
+    /// Records what is in force, and removes the mark unless another command set it:
+    /// that command closes the box after setting the mark, and therefore after this
+    /// command's last step.
     ///
     /// # Errors
-    /// /run cannot be written.
+    /// Returns an error if /run cannot be written.
     pub(super) fn settle(&self, in_force: &InForce) -> Result<(), RecordError> {
         record::write(in_force)?;
         match self.0.is_some() && self.is_unchanged() {

@@ -1,8 +1,8 @@
 //! The commands that change the box or compare it with a policy.
 //!
-//! `in_force` has the states and every change between them, `record` keeps them;
-//! `enforce` has the steps in their order; `recover` decides what becomes of the
-//! box when one fails; `close` closes it. Each command has a file of its own.
+//! `in_force` has the states and all transitions between them, and `record` stores
+//! them; `enforce` has the ordered steps; `recover` decides what happens when one
+//! fails; `close` closes the box. Each command has a file of its own.
 
 mod apply_file;
 mod boot;

@@ -1,7 +1,8 @@
-//! What names of hosts resolved to, kept from one lookup to the next.
+//! The addresses that host names resolved to, stored between lookups.
 //!
-//! What is open if the power goes: what the last answers opened, and for their time
-//! those before. A lookup that fails changes nothing; a boot does none.
+//! If the power fails, the addresses of the last answers stay open and, for their grace
+//! period, those of earlier ones. A failed lookup changes nothing; a boot performs
+//! none.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,30 +18,30 @@ use crate::resolved_hosts::{GoodFor, ResolvedHosts};
 
 const NAME: &str = "hosts";
 
-/// For how long a lookup is waited for.
+/// The time limit of a lookup.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Newest first: a disk may have turned read-only since.
+/// Newest first: the disk may have become read-only since.
 const PLACES: [StorePlace; 2] = [StorePlace::Run, StorePlace::Disk];
 
-/// What is kept.
+/// The stored addresses.
 pub fn known() -> ResolvedHosts {
     let texts = PLACES.map(|place| store::read(place, NAME).ok().flatten());
     let text = texts.into_iter().flatten().next().unwrap_or_default();
     ResolvedHosts::from_text(&text)
 }
 
-/// What asking came to, in words.
+/// The result of a lookup, described for messages.
 #[derive(Debug, Default)]
 pub struct Asked {
-    /// Why names have no answer now.
+    /// Why some names have no answer at present.
     pub unresolved: Vec<String>,
-    /// Where the answers could not be kept.
+    /// Where the answers could not be stored.
     pub unkept: Vec<String>,
 }
 
-/// Asks for the names of a policy, and keeps the answers beside the last ones to
-/// those that have none now.
+/// Looks up the host names of a policy and stores the answers. Names that did not
+/// resolve keep their last answer.
 pub fn ask(policy: &Policy) -> Asked {
     let mut hosts = known();
     let mut problems = Vec::new();
@@ -74,17 +75,18 @@ pub fn ask(policy: &Policy) -> Asked {
     }
 }
 
-/// What ending the time of former addresses came to.
+/// The result of ending grace periods.
 #[derive(Debug, Default)]
 pub struct Expired {
-    /// Whether there were any whose time is over.
+    /// Whether any grace period had ended.
     pub any: bool,
-    /// Where that could not be noted, in words: they are good there still.
+    /// Where this could not be stored, described for messages: there the addresses
+    /// still accept new connections.
     pub unkept: Vec<String>,
 }
 
-/// Ends the time of former addresses whose time is over. What is on the disk alone
-/// is ended by the next boot, before anything goes by it.
+/// Ends the grace period of former addresses whose deadline has passed. Entries on the
+/// disk are left to the next boot, which ends them before it uses them.
 pub fn expire() -> Expired {
     let before = known();
     let mut hosts = before.clone();
@@ -98,7 +100,7 @@ pub fn expire() -> Expired {
     }
 }
 
-/// Where a policy has things kept: on the disk only if it says so.
+/// Where a policy's data is stored: on the disk only if the policy says so.
 fn places(on_disk: bool) -> &'static [StorePlace] {
     match on_disk {
         true => &PLACES,
@@ -106,7 +108,7 @@ fn places(on_disk: bool) -> &'static [StorePlace] {
     }
 }
 
-/// Keeps the answers; where it cannot, in words.
+/// Stores the answers. Returns descriptions of failures.
 fn keep(hosts: &ResolvedHosts, places: &[StorePlace]) -> Vec<String> {
     let text = hosts.to_text();
     let is_there = |place| store::read(place, NAME).ok().flatten().as_ref() == Some(&text);
@@ -126,7 +128,7 @@ fn keep(hosts: &ResolvedHosts, places: &[StorePlace]) -> Vec<String> {
     unkept
 }
 
-/// How many connections are open to each address; None where it cannot be told.
+/// The number of open connections per address; None if conntrack cannot be read.
 fn open_connections() -> Option<BTreeMap<IpAddr, usize>> {
     let mut open: BTreeMap<IpAddr, usize> = BTreeMap::new();
     let counted = conntrack::visit(&mut |entry| {
@@ -135,36 +137,36 @@ fn open_connections() -> Option<BTreeMap<IpAddr, usize>> {
     counted.ok().map(|()| open)
 }
 
-/// What `status` tells of a name.
+/// What `status` reports about a host name.
 #[derive(Debug, Serialize)]
 pub struct NameReport {
     /// The name.
     pub name: String,
-    /// The addresses of the last answer.
+    /// The addresses in the last answer.
     pub addresses: Vec<IpAddr>,
-    /// Those before.
+    /// The former addresses.
     pub former: Vec<FormerReport>,
 }
 
-/// What `status` tells of an address that a name had.
+/// What `status` reports about a former address.
 #[derive(Debug, Serialize)]
 pub struct FormerReport {
-    /// Which.
+    /// The address.
     pub address: IpAddr,
-    /// Until when connections may be opened to it, in seconds from 1970; None if
-    /// they no longer may.
+    /// Until when new connections are allowed, in seconds since 1970; None if they no
+    /// longer are.
     pub until: Option<u64>,
-    /// For how many seconds more.
+    /// How many seconds that is from now.
     pub seconds_left: Option<u64>,
-    /// How many connections are open to it; None where it cannot be told.
+    /// The number of open connections; None if conntrack cannot be read.
     pub open_connections: Option<usize>,
 }
 
-/// The names of a policy, and their addresses.
+/// The host names of a policy and their addresses.
 pub fn report(policy: &Policy) -> Vec<NameReport> {
     let (hosts, now) = (known(), clock::now());
     let mut former = policy.hosts.iter().filter_map(|name| hosts.get(name));
-    // Connections are many, and are looked at only if there is something to tell.
+    // There may be many connections, so read them only if there are former addresses.
     let open = match former.any(|host| !host.former.is_empty()) {
         true => open_connections(),
         false => None,

@@ -1,8 +1,8 @@
 //! The UDP ports that the router has offered since the kernel started.
 //!
-//! Owns the file: in /run, which is gone when no server can know of a connection
-//! any more. A port stays in it, since how long a server goes on to send is not
-//! known.
+//! Owns the file. It is in /run: after a reboot no server knows of an old connection.
+//! Ports are never removed from it, because there is no limit to how long a server may
+//! continue to send.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::host::store::{self, StoreError, StorePlace};
 const NAME: &str = "udp-once-offered.json";
 const VERSION: u64 = 1;
 
-/// The file.
+/// The format of the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OnceOfferedFile {
@@ -21,7 +21,7 @@ struct OnceOfferedFile {
     udp: PortSet,
 }
 
-/// The ports cannot be kept, or those that were cannot be told.
+/// Why the ports could not be stored, or the stored ones could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OnceOfferedError {
     #[error(
@@ -34,7 +34,7 @@ pub(super) enum OnceOfferedError {
     NotKnown(#[source] NotPorts),
 }
 
-/// Why the file is not read as ports.
+/// Why the file does not parse.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotPorts {
     #[error(transparent)]
@@ -45,15 +45,15 @@ pub(super) enum NotPorts {
     Version { version: u64 },
 }
 
-/// Those that are kept; none where they cannot be told, which `remember` says.
+/// The stored ports; empty if they cannot be read, which `remember` reports.
 pub(super) fn known() -> PortSet {
     read().unwrap_or_default()
 }
 
-/// Keeps these beside those that are.
+/// Adds ports to the stored ones.
 ///
 /// # Errors
-/// They are not kept, or those before are lost.
+/// Returns an error if they could not be stored, or if the earlier ones are lost.
 pub(super) fn remember(ports: &PortSet) -> Result<(), OnceOfferedError> {
     let before = read();
     let all = ports.union(before.as_ref().unwrap_or(&PortSet::default()));
@@ -63,12 +63,12 @@ pub(super) fn remember(ports: &PortSet) -> Result<(), OnceOfferedError> {
     before.map(drop).map_err(OnceOfferedError::NotKnown)
 }
 
-/// Puts back what was known before rules that did not come to be in force.
+/// Restores the earlier ports after a load of rules failed.
 pub(super) fn put_back(ports: &PortSet) {
     if known() != *ports
         && let Err(error) = write(ports)
     {
-        // More ports are closed than the rules say, which is drift.
+        // More ports are stored than the rules close, which shows as drift.
         log::warn!("{}", with_causes(&error));
     }
 }
@@ -89,7 +89,8 @@ fn write(ports: &PortSet) -> Result<(), StoreError> {
         version: VERSION,
         udp: ports.clone(),
     };
-    // Numbers: it does not fail. An empty file is told as torn.
+    // Only numbers: serialization cannot fail. An empty file would be reported as
+    // damaged.
     let text = serde_json::to_string(&file).unwrap_or_default();
     store::write(StorePlace::Run, NAME, &(text + "\n"))
 }

@@ -1,4 +1,4 @@
-//! `camfw open`: takes the firewall off.
+//! `camfw open`: removes the firewall.
 
 use super::error::{CommandError, StepError};
 use super::exclusive::locked;
@@ -10,8 +10,8 @@ use crate::host::netlink;
 use crate::net::{NetworkChange, own_ports};
 use crate::netfilter::Ruleset;
 
-/// Takes the firewall off: no rule in any table, every policy ACCEPT. Settings
-/// and forwarding stay as they are.
+/// Removes all rules from all tables and sets every chain policy to ACCEPT. Settings
+/// and forwarding stay unchanged.
 pub(crate) fn open() -> Ending {
     let (_lock, mark) = match locked("open") {
         Ok(locked) => locked,
@@ -22,7 +22,8 @@ pub(crate) fn open() -> Ending {
         let found = machine.read()?;
         machine.load(&found, |_| &empty)
     });
-    // What seal set down; a port that went away meanwhile is set down no more.
+    // Sets up the ports that seal set down. A port that has disappeared needs no
+    // change.
     let ports = opened.is_ok().then(set_ports_up);
     match opened {
         Ok(_) if !mark.is_unchanged() => close_again(None),
@@ -33,7 +34,7 @@ pub(crate) fn open() -> Ending {
     }
 }
 
-/// Sets the ports of camfw's own bridges up again.
+/// Sets the ports of camfw's own bridges up.
 fn set_ports_up() -> Result<(), StepError> {
     let current = netlink::read()?;
     let down = |name: &String| {

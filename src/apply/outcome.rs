@@ -1,4 +1,4 @@
-//! How a command ended, in one line and one exit code.
+//! The result of a command: one line and one exit code.
 
 use std::error::Error;
 use std::fmt;
@@ -12,57 +12,57 @@ use super::planned::PlannedPolicy;
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The kernel holds what the file says.
+    /// The kernel is in the state that the file describes.
     Applied {
         /// The changes that were made.
         made: Vec<Made>,
-        /// The interfaces that are missing and not optional.
+        /// The interfaces that are missing but not optional.
         missing: Vec<String>,
     },
-    /// The same until so many seconds are over, unless it is confirmed.
+    /// The policy is in force until the deadline, unless it is confirmed.
     Pending {
         /// The changes that were made.
         made: Vec<Made>,
         /// As in `Applied`.
         missing: Vec<String>,
-        /// How long.
+        /// The time to confirm.
         seconds: u64,
     },
-    /// What was to be confirmed is, and stays.
+    /// The policy was confirmed and is now permanent.
     Confirmed,
-    /// There is nothing to wait for any more: it was confirmed or replaced.
+    /// The waiter is no longer needed: the policy was confirmed or replaced.
     NotNeeded,
-    /// The last good policy is in force and the file is not; why.
+    /// The last good policy is in force instead of the file; the error says why.
     LastGood(CommandError),
-    /// A step failed and the rules from before are in force.
+    /// A step failed, and the previous rules are in force.
     RolledBack(CommandError),
-    /// What was to be done could not be, and the rules are as they were.
+    /// The command failed, and the rules are unchanged.
     Failed(CommandError),
-    /// The file or the usage is bad and nothing was changed; at boot the box is
+    /// The file or the usage is wrong, and nothing was changed; after a boot the box is
     /// sealed.
     Refused(CommandError),
-    /// The box is closed because it was told to be.
+    /// The box was closed, as requested.
     Closed,
-    /// A step failed and the box is closed.
+    /// A step failed, and the box is closed.
     Sealed(CommandError),
-    /// A step of closing it failed, and the zones' links are down instead.
+    /// A step of closing the box failed, and the zones' links are down instead.
     SealedByLinks(CommandError),
-    /// The rules are loaded, a later step failed, and nothing is forwarded.
+    /// The rules are loaded but a later step failed, and nothing is forwarded.
     NotForwarding(CommandError),
-    /// Not even that could be done.
+    /// The box could not even be closed.
     Unsealed(CommandError),
-    /// The firewall was taken off.
+    /// The firewall was removed.
     Open,
 }
 
-/// What a command came to, and what it had to do besides and could not.
+/// The result of a command, with any further work that it failed to do.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
-    /// The chains and rules of other programs that were taken away, in words.
+    /// Descriptions of other programs' chains and rules that were removed.
     taken: Vec<String>,
     undone: Vec<String>,
 }
@@ -78,20 +78,20 @@ impl From<Outcome> for Ending {
 }
 
 impl Ending {
-    /// The same, if this was not done either.
+    /// Adds the error of a further step, if it failed.
     pub(super) fn noting<T, E: Error>(mut self, done: Result<T, E>) -> Ending {
         self.undone
             .extend(done.err().map(|error| with_causes(&error)));
         self
     }
 
-    /// The same, with what was taken away of other programs.
+    /// Adds the rules of other programs that were removed.
     pub(super) fn taking(mut self, taken: Vec<String>) -> Ending {
         self.taken.extend(taken);
         self
     }
 
-    /// Each change that was made, in words.
+    /// Describes each change that was made.
     pub(crate) fn changes(&self) -> Vec<String> {
         let made = match &self.outcome {
             Outcome::Applied { made, .. } | Outcome::Pending { made, .. } => made.as_slice(),
@@ -100,7 +100,7 @@ impl Ending {
         made.iter().map(ToString::to_string).collect()
     }
 
-    /// The same, with what else was not done.
+    /// Adds descriptions of further work that was not done.
     pub(super) fn undone(mut self, undone: impl IntoIterator<Item = String>) -> Ending {
         self.undone.extend(undone);
         self
@@ -124,13 +124,13 @@ impl Ending {
             .settled(policy, &state, mark)
     }
 
-    /// The policy is in force and confirmed: it is kept as the last good one.
+    /// Records the state and stores the policy as the last good one.
     pub(super) fn settled(self, policy: &PlannedPolicy, in_force: &InForce, mark: &Mark) -> Ending {
         self.undone(last_good::keep(policy))
             .noting(mark.settle(in_force))
     }
 
-    /// The exit code. What had to be done and was not is never 0.
+    /// The exit code; never 0 if required work was not done.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self.outcome.exit_code() {
             ExitCode::Done if !self.undone.is_empty() => ExitCode::DoesNotHold,

@@ -1,6 +1,6 @@
-//! A policy that was read and resolved, with the plan that it gives.
+//! A resolved policy together with its plan.
 //!
-//! Owns where a policy comes from: the file, or what is kept of one.
+//! Owns where a policy comes from: the configuration file or a stored snapshot.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(super) struct PlannedPolicy {
 }
 
 impl PlannedPolicy {
-    /// The file's, to be loaded.
+    /// Reads the configuration file, to load it.
     pub(super) fn read(config: &Path) -> Result<PlannedPolicy, Refusal> {
         PlannedPolicy::read_for(config, Purpose::Load)
     }
@@ -30,15 +30,15 @@ impl PlannedPolicy {
         })
     }
 
-    /// What is kept, with what the names in it resolved to last.
+    /// From a stored policy, with the stored addresses of its host names.
     pub(super) fn new(snapshot: PolicySnapshot) -> Result<PlannedPolicy, Refusal> {
         let once_offered = once_offered::known();
         let plan = crate::plan_with_past(&snapshot.source, &names::known(), &once_offered)?;
         Ok(PlannedPolicy { snapshot, plan })
     }
 
-    /// The policy that is in force, as far as it is kept, else the file's: what
-    /// keeps the box as it is must not bring in a file that was only edited.
+    /// The policy in force if it is stored, else the file's: a command that maintains
+    /// the box must not apply a file that was merely edited.
     pub(super) fn in_force(config: &Path) -> Result<PlannedPolicy, Refusal> {
         match Record::read().policy() {
             Some(snapshot) => PlannedPolicy::new(snapshot),
@@ -47,10 +47,10 @@ impl PlannedPolicy {
     }
 }
 
-/// Reads the file and makes it a plan.
+/// Reads the configuration file and derives its plan.
 ///
 /// # Errors
-/// The one line that refuses the file.
+/// Returns the first refusal, with its position in the file.
 pub(crate) fn read_plan(config: &Path, purpose: Purpose) -> Result<Plan, Refusal> {
     PlannedPolicy::read_for(config, purpose).map(|policy| policy.plan)
 }

@@ -1,8 +1,8 @@
-//! What is in force, kept for the next command and for `status`.
+//! What is in force, stored for the next command and for `status`.
 //!
-//! Owns the file: JSON with a version, in /run, which the kernel forgets when it
-//! forgets its tables. A file that is not whole, or not of this version, is never
-//! read as a state: it is `Unknown`.
+//! Owns the file: versioned JSON in /run, which disappears on reboot just as the
+//! kernel's tables do. A file that is damaged or has another version is never read as a
+//! state: it gives `Unknown`.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,16 +16,15 @@ use crate::snapshot::PolicySnapshot;
 const NAME: &str = "state.json";
 const VERSION: u64 = 1;
 
-/// How much the clock may be behind what it said when the file was written, in
-/// seconds: it is printed with two digits.
+/// Tolerance when comparing times, in seconds: uptime is printed with two decimals.
 const CLOCK_STEP: f64 = 0.1;
 
-/// The file.
+/// The format of the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StateFile {
     version: u64,
-    /// Since when, in seconds from the kernel's start.
+    /// When the state was entered, in seconds since the kernel started.
     at: f64,
     in_force: InForce,
 }
@@ -33,14 +32,16 @@ struct StateFile {
 /// What is in force, and since when.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Record {
-    /// Since when, in seconds from the kernel's start; None where it is unknown.
+    /// When the state was entered, in seconds since the kernel started; None if
+    /// unknown.
     pub(crate) at: Option<f64>,
-    /// What.
+    /// The state.
     pub(crate) in_force: InForce,
 }
 
 impl Record {
-    /// Reads it. A box that was sealed is sealed, whatever was noted before.
+    /// Reads the state. A box that is marked as sealed is sealed, whatever the record
+    /// says.
     pub(crate) fn read() -> Record {
         let noted = Record::noted();
         match noted.in_force {
@@ -53,7 +54,7 @@ impl Record {
         }
     }
 
-    /// What was noted last, by whoever had the lock.
+    /// The state as last recorded by a command that had the lock.
     pub(crate) fn noted() -> Record {
         let why = match Record::try_read() {
             Ok(Some(record)) => return record,
@@ -74,10 +75,10 @@ impl Record {
         text.map(|text| parse(&text, clock::uptime())).transpose()
     }
 
-    /// Puts it back as it was.
+    /// Restores this record.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// Returns an error if it cannot be written.
     pub(crate) fn put_back(&self) -> Result<(), RecordError> {
         match self.at {
             Some(at) => write_at(at, &self.in_force),
@@ -85,14 +86,14 @@ impl Record {
         }
     }
 
-    /// The policy that is in force, where it is kept.
+    /// The policy that is in force, if it is stored.
     pub(crate) fn policy(&self) -> Option<PolicySnapshot> {
         let hash = self.in_force.policy()?;
         last_good::all().find(|kept| kept.hash() == *hash)
     }
 }
 
-/// What is in force cannot be kept.
+/// Why the state could not be stored.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot keep what is in force in {}; status will not know it", StorePlace::Run.folder())]
 pub(crate) struct RecordError {
@@ -106,10 +107,10 @@ impl RecordError {
     }
 }
 
-/// Notes what is in force; where it was so already, since when stays.
+/// Records what is in force. If the state is unchanged, so is the time it was entered.
 ///
 /// # Errors
-/// It cannot be written.
+/// Returns an error if it cannot be written.
 pub(crate) fn write(in_force: &InForce) -> Result<(), RecordError> {
     if Record::noted().in_force == *in_force {
         return Ok(());
@@ -123,12 +124,13 @@ fn write_at(at: f64, in_force: &InForce) -> Result<(), RecordError> {
         at,
         in_force: in_force.clone(),
     };
-    // Strings and numbers: it does not fail. An empty file is no state.
+    // Only strings and numbers: serialization cannot fail. An empty file is not a valid
+    // state.
     let text = serde_json::to_string(&file).unwrap_or_default();
     store::write(StorePlace::Run, NAME, &(text + "\n")).map_err(RecordError::new)
 }
 
-/// Why the file is not read as a state.
+/// Why the file does not parse as a state.
 #[derive(Debug, thiserror::Error)]
 enum NotAState {
     #[error(transparent)]

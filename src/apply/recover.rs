@@ -1,8 +1,8 @@
-//! What becomes of the box when a policy could not be carried out.
+//! Recovery after a policy could not be enforced.
 //!
-//! Decides by where it failed: nothing was changed; the rules are those from
-//! before, or the box is closed; the rules are loaded and nothing is forwarded. Past
-//! that, the links go down.
+//! The result depends on where it failed: nothing was changed; the previous rules are
+//! restored or the box is closed; or the rules are loaded and nothing is forwarded. If
+//! that fails too, the links go down.
 
 use super::bypass;
 use super::close::{self, close, down_instead};
@@ -18,14 +18,14 @@ use crate::host::iptables::TableSnapshot;
 use crate::netfilter::Ruleset;
 use crate::plan::Plan;
 
-/// The box was to get to `intended` by `plan` and did not.
+/// Recovers from a failure on the way to `intended` by `plan`.
 pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure, mark: &Mark) -> Ending {
     match failure {
         Failure::Nothing(error) if error.is_refusal() => {
             Outcome::Refused(CommandError::NothingChanged(error)).into()
         }
         Failure::Nothing(error) => Outcome::Failed(CommandError::NothingChanged(error)).into(),
-        // What was in force before is not to come back to a box that was sealed.
+        // The previous state must not be restored on a box that has been sealed since.
         Failure::Rules(..) | Failure::Network(_) if !mark.is_unchanged() => close_again(Some(plan)),
         Failure::Rules(error, before) => {
             let ending = roll_back(plan, &before, &intended, error);
@@ -39,7 +39,7 @@ pub(super) fn recover(plan: &Plan, intended: InForce, failure: Failure, mark: &M
     }
 }
 
-/// The same for a box that was sealed before.
+/// Recovers a box that was sealed before the command started.
 pub(super) fn recover_sealed(
     plan: &Plan,
     intended: InForce,
@@ -54,7 +54,7 @@ pub(super) fn recover_sealed(
     }
 }
 
-/// The box was sealed while its policy was carried out: what came after is closed.
+/// The box was sealed while its policy was being enforced: closes it again.
 pub(super) fn close_again(plan: Option<&Plan>) -> Ending {
     let (outcome, state) = match close() {
         Ok(()) => (
@@ -70,8 +70,8 @@ pub(super) fn close_again(plan: Option<&Plan>) -> Ending {
     Ending::from(outcome).noting(record::write(&state))
 }
 
-/// The rules are not in force: back to the old ones if those keep the box
-/// closed, else close it.
+/// The rules are not in force: restores the previous ones if they keep the box closed,
+/// else closes it.
 fn roll_back(
     plan: &Plan,
     before: &[TableSnapshot],
@@ -121,8 +121,8 @@ fn close_because(plan: &Plan, intended: &InForce, error: StepError) -> Ending {
     Ending::from(outcome).noting(record::write(&state))
 }
 
-/// The rules are in force and the network is not as the file says: nothing
-/// passes between zones, and the box can still be managed.
+/// The rules are in force but the network is not as the file says: stops forwarding, so
+/// that nothing passes between zones while the box can still be managed.
 fn stop_forwarding(plan: &Plan, intended: InForce, error: StepError, mark: &Mark) -> Ending {
     let why = with_causes(&error);
     if let Err(problem) = close::stop_forwarding() {
@@ -133,10 +133,11 @@ fn stop_forwarding(plan: &Plan, intended: InForce, error: StepError, mark: &Mark
         let (outcome, state) = down_instead(error, intended, Some(&plan.network));
         return Ending::from(outcome).noting(record::write(&state));
     }
-    // Turning it off makes the kernel accept redirects again
+    // Turning forwarding off makes the kernel accept redirects again
     // (inet_forward_change in net/ipv4/devinet.c).
     let kept = Machine::find().and_then(|machine| machine.keep_settings(plan));
-    // The rules are in force, and the rest may come yet: `watch` waits for it.
+    // The rules are in force and what is missing may still appear: `watch` waits for
+    // it.
     let state = intended.not_forwarding(&why);
     Ending::from(Outcome::NotForwarding(error.into()))
         .noting(mark.settle(&state))

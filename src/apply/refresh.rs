@@ -1,5 +1,5 @@
-//! `camfw refresh`: looks up the names in the policy that is in force, and
-//! carries out what their answers change. Opens no box that is closed.
+//! `camfw refresh`: looks up the host names of the policy in force again and applies
+//! the changed answers. Never opens a closed box.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::recover::recover;
 
-/// Looks the names up again.
+/// Looks up the host names again.
 pub(crate) fn refresh(config: &Path) -> Ending {
     let turn = match exclusively("refresh") {
         Ok(turn) => turn,

@@ -1,8 +1,9 @@
-//! Ends the connections that the rules in force would not let be opened.
+//! Ends the connections that the rules in force would no longer allow.
 //!
-//! Rules let through what is established, so without this a connection that a
-//! new policy forbids would go on until it ends by itself. Comes after the rules:
-//! what is taken out is judged anew by its next packet.
+//! Rules accept established connections, so otherwise a connection that a new policy
+//! forbids would continue until it ends by itself. This comes after the rules are
+//! loaded: once the entry is deleted, the connection's next packet is judged as a new
+//! one.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,25 +20,26 @@ use crate::netfilter::{Protocol, TrackedConnection};
 use crate::plan::Plan;
 use crate::prove::FlowJudge;
 
-/// There while rules were loaded whose connections have not been looked at.
+/// The name of the file that exists while new rules are loaded whose connections have
+/// not been checked.
 const MARK: &str = "revoke";
 
-/// Notes that the rules are about to change.
+/// Records that the rules are about to change.
 pub fn due() {
-    // Without the note all that is lost is a second look after a crash.
+    // Without the file, only the repeated check after a crash is lost.
     let _ = store::write(StorePlace::Run, MARK, "");
 }
 
-/// Whether rules have changed since connections were looked at.
+/// Whether rules have changed since the connections were last checked.
 pub fn is_due() -> bool {
     matches!(store::read(StorePlace::Run, MARK), Ok(Some(_)))
 }
 
-/// Looks at every connection and takes out just those that the plan forbids. The
-/// UDP ports of the router's own servers that answered any of them.
+/// Checks every connection and deletes those that the plan forbids. Returns the UDP
+/// ports of the router's own servers that answered any of them.
 ///
-/// # Errors
-/// That it could not; it is no reason to take the plan back.
+/// Returns an error if connections could not be checked or deleted; that is no reason
+/// to roll the plan back.
 pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<PortSet, RevokeError> {
     let (ended, served) = revoked(plan, current)?;
     match ended {
@@ -45,12 +47,12 @@ pub fn revoke(plan: &Plan, current: Option<&Current>) -> Result<PortSet, RevokeE
         1 => log::info!("ended 1 connection that the policy does not allow"),
         _ => log::info!("ended {ended} connections that the policy does not allow"),
     }
-    // A mark that stays costs a second look.
+    // If the file remains, the only cost is another check.
     let _ = store::remove(StorePlace::Run, MARK);
     Ok(served)
 }
 
-/// Why connections that the policy does not allow go on.
+/// Why forbidden connections continue.
 #[derive(Debug, Error)]
 #[error(
     "cannot end connections that the policy does not allow, which go on until they end by themselves"
@@ -73,7 +75,7 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet
     let mut forbidden: Vec<Entry> = Vec::new();
     let mut expected: Vec<Entry> = Vec::new();
     conntrack::visit(&mut |entry| match entry.master {
-        // What another connection brought about stands and falls with that one.
+        // An expected connection, such as FTP data, follows the verdict on its master.
         Some(_) => expected.push(entry),
         None if judge.forbids(&entry.flow, entry.zone) => forbidden.push(entry),
         None => {}
@@ -96,7 +98,8 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet
     Ok((conntrack::delete(&forbidden)?, served))
 }
 
-/// A flow without what it reaches, which a master's tuple does not tell.
+/// A connection without its translated destination, which the master's tuple does not
+/// have.
 fn opened(flow: TrackedConnection) -> TrackedConnection {
     TrackedConnection {
         reaches: flow.destination,

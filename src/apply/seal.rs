@@ -1,4 +1,4 @@
-//! `camfw seal`: closes the box, whoever has the lock.
+//! `camfw seal`: closes the box, even if another command has the lock.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::in_force::InForce;
 use super::outcome::{Ending, Outcome};
 use super::record;
 
-/// How long it waits for the lock to close what may have been loaded meanwhile. The
-/// box is closed before.
+/// How long to wait for the lock, to close what another command may have loaded
+/// meanwhile. The box is already closed by then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Closes the box.
@@ -26,7 +26,7 @@ pub(crate) fn seal() -> Ending {
     let is_held = is_held(&lock);
     let error = match (closed, marked) {
         (Err(error), _) => CommandError::Close(error),
-        // Whoever has the lock would not see that the box was sealed.
+        // The command that has the lock would not notice that the box was sealed.
         (Ok(()), Err(unmarked)) if is_held => CommandError::Unseen(unmarked),
         (Ok(()), marked) => {
             if is_held && let Err(error) = &lock {

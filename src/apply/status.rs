@@ -1,4 +1,4 @@
-//! What is in force, beside what ought to be; changes nothing.
+//! `camfw status`: compares what is in force with what should be; changes nothing.
 
 use std::path::Path;
 
@@ -22,32 +22,32 @@ use crate::plan::Plan;
 use crate::plan::sysctl::{self, Need};
 use crate::source::Refusal;
 
-/// Everything that `status` tells.
+/// Everything that `status` reports.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// What is in force, as the last command noted it and the kernel bears it out.
+    /// What is in force: the last recorded state, as confirmed by the kernel.
     #[serde(flatten)]
     in_force: InForce,
-    /// Since when, in seconds from 1970 by the clock as it is now; None where that
-    /// is not known.
+    /// When the state was entered, in seconds since 1970 by the current clock; None if
+    /// unknown.
     pub(crate) since: Option<u64>,
-    /// For how many seconds.
+    /// How many seconds ago that was.
     pub(crate) seconds: Option<u64>,
-    /// Why the last good policy ought to be in force again, and is not yet.
+    /// Why the last good policy should have been restored but has not been yet.
     pub(crate) overdue: Option<String>,
     /// How many seconds are left to confirm a pending policy.
     pub(crate) seconds_left: Option<u64>,
-    /// Whether the kernel holds what the file says, for good or until its deadline.
+    /// Whether the kernel is as the file says, permanently or until the deadline.
     holds: bool,
-    /// SHA-256 of the file that the kernel was compared with.
+    /// The SHA-256 of the file that the kernel was compared with.
     pub(crate) compared_with: Option<String>,
-    /// Each difference, in words.
+    /// A description of each difference.
     pub(crate) drift: Vec<String>,
-    /// What may be harmless, and only its owner can tell.
+    /// Findings that may be harmless, which only the owner can judge.
     pub(crate) notes: Vec<String>,
-    /// The names that allow lines go by, and their addresses.
+    /// The host names in allow lines, and their addresses.
     pub(crate) names: Vec<NameReport>,
-    /// What was counted since the tables were first loaded.
+    /// The counters since the tables were first loaded.
     pub(crate) accounting: Accounting,
 }
 
@@ -65,22 +65,22 @@ impl Report {
         }
     }
 
-    /// The state's name.
+    /// The name of the state.
     pub(crate) fn state(&self) -> String {
         self.in_force.to_string()
     }
 
-    /// Why it is in this state, where there is more to say.
+    /// Why the box is in this state, if there is more to say than its name.
     pub(crate) fn why(&self) -> Option<&str> {
         self.in_force.why()
     }
 }
 
-/// Compares the kernel with what the file says; where the last good policy is
-/// in force, with that.
+/// Compares the kernel with the file or, if the last good policy is in force, with
+/// that.
 ///
 /// # Errors
-/// The one line that refuses the file.
+/// Returns the refusal of the file.
 pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
     let record = Record::read();
     let policy = match record.policy() {
@@ -89,7 +89,7 @@ pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
     };
     let policy = match policy {
         Ok(policy) => Some(policy),
-        // Whether the box is closed can be told without the file.
+        // Whether the box is closed can be determined without the file.
         Err(_) if record.in_force.is_left_alone() => None,
         Err(refusal) => return Err(refusal),
     };
@@ -134,7 +134,7 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
     }
 }
 
-/// What the kernel shows.
+/// The state of the kernel.
 struct Seen {
     in_force: InForce,
     drift: Vec<String>,
@@ -142,7 +142,7 @@ struct Seen {
     accounting: Accounting,
 }
 
-/// Looks whether the kernel bears out what was noted, and what differs.
+/// Checks whether the kernel confirms the recorded state, and what differs.
 fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
     let machine = Machine::find()?;
     let found = machine.read()?;
@@ -169,7 +169,7 @@ fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
     })
 }
 
-/// What of a sealed box is not closed, in words.
+/// Describes what in a sealed box is not closed.
 fn unsealed(
     noted: &InForce,
     found: &[TableSnapshot],
@@ -194,13 +194,13 @@ fn unsealed(
     Ok(told)
 }
 
-/// What is in force by what is forwarded, and between which zones.
+/// Corrects the recorded state by what is forwarded, and between which zones.
 fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
     let problems = net::diff(&netlink::read()?, &plan.network).problems;
     let missing = problems.iter().filter(|problem| problem.is_missing_link());
     let missing = missing.map(NetworkError::to_string).collect();
     let noted = noted.enforced(missing);
-    // That one interface alone does not is drift.
+    // A single interface that does not forward is drift.
     let of_all = |setting: &&sysctl::Setting| !sysctl::is_forwarding_of_one(&setting.key);
     for setting in plan.last.iter().filter(of_all) {
         if let Some(line) = not_so(setting)? {
@@ -210,7 +210,7 @@ fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
     Ok(noted)
 }
 
-/// That a setting is not as it ought to be, in words.
+/// Describes a setting that differs from the plan; None if it does not.
 fn not_so(setting: &sysctl::Setting) -> Result<Option<String>, StepError> {
     Ok(match host::sysctl::get(&setting.key)? {
         Some(value) if setting.is_met_by(&value) => None,
@@ -228,7 +228,7 @@ fn not_so(setting: &sysctl::Setting) -> Result<Option<String>, StepError> {
     })
 }
 
-/// Rules beside ours that see the same packets, in words.
+/// Describes rules of other programs that see the same packets.
 pub(super) fn others(machine: &Machine) -> Vec<String> {
     let program = machine
         .families
@@ -250,21 +250,21 @@ pub(super) fn others(machine: &Machine) -> Vec<String> {
     told.collect()
 }
 
-/// What carries frames of the plan's interfaces past the firewall, in words.
+/// Describes what carries frames of the plan's interfaces past the firewall.
 pub(super) fn bypasses(current: &net::Current, plan: &Plan) -> Vec<String> {
     let found = net::bypasses(current, Some(&plan.network));
     let certain = found.iter().filter(|bypass| bypass.is_certain());
     certain.map(ToString::to_string).collect()
 }
 
-/// What may carry them, or be harmless, in words.
+/// Describes what may carry such frames, or may be harmless.
 fn notes(plan: &Plan) -> Result<Vec<String>, StepError> {
     let mut found = net::bypasses(&netlink::read()?, Some(&plan.network));
     found.retain(|bypass| !bypass.is_certain());
     Ok(found.iter().map(ToString::to_string).collect())
 }
 
-/// Every difference between the kernel and a plan, in words.
+/// Describes every difference between the kernel and a plan.
 pub(super) fn drift(
     machine: &Machine,
     found: &[TableSnapshot],
@@ -277,7 +277,7 @@ pub(super) fn drift(
     settings.extend(after.chain(&plan.last).cloned());
     let forwards = sysctl::forwarding(true);
     let is_off = host::sysctl::get(&forwards.key)?.as_ref() != Some(&forwards.value);
-    // Off for all says it for each.
+    // If forwarding is off for `all`, do not report it for each interface.
     settings.retain(|setting| !(is_off && sysctl::is_forwarding_of_one(&setting.key)));
     for setting in settings {
         told.extend(not_so(&setting)?);

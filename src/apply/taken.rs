@@ -1,5 +1,5 @@
-//! What a load takes away from other programs: chains and rules that are neither
-//! in the policy that was in force nor in the one that is loaded.
+//! Rules of other programs that a load would remove: chains and rules that belong
+//! neither to the policy in force nor to the one being loaded.
 
 use super::error::StepError;
 use super::in_force::InForce;
@@ -11,12 +11,12 @@ use crate::host::iptables::TableSnapshot;
 use crate::netfilter::{Difference, Ruleset, TableName, differences};
 use crate::plan::Plan;
 
-/// A chain that every policy's filter table has and no other program makes.
+/// A chain that the filter table of every policy has and no other program creates.
 const OUR_CHAIN: &str = "invalid";
 
-/// The chains and rules of other programs that the plan does not have, in words.
-/// Where camfw's own rules are there and it is not known whose policy they are, none
-/// can be told from them.
+/// Describes the chains and rules of other programs that are not in the plan. If
+/// camfw's own rules are loaded but their policy is unknown, they cannot be told from
+/// other programs' rules, and the result is empty.
 pub(super) fn taken_away(machine: &Machine, found: &[TableSnapshot], plan: &Plan) -> Vec<String> {
     let families = machine.families.iter().zip(found);
     let by_new: Vec<(IpFamily, &Ruleset, Vec<Difference>)> = families
@@ -48,8 +48,8 @@ pub(super) fn taken_away(machine: &Machine, found: &[TableSnapshot], plan: &Plan
     told
 }
 
-/// Refuses the first load on a box where other programs have rules, unless they are
-/// to be replaced.
+/// Refuses the first load on a box where other programs have rules, unless `replace` is
+/// set.
 pub(super) fn insist_on_leave(taken: &[String], replace: bool) -> Result<(), StepError> {
     let is_first = matches!(
         Record::noted().in_force,

@@ -1,6 +1,6 @@
-//! The waiters of `apply --confirm`: two processes, each in a session of its own,
-//! that bring the last good policy back at the deadline unless the new one is
-//! confirmed or replaced. Each starts the other again if that is killed.
+//! The waiters of `apply --confirm`: two processes, each in a session of its own, that
+//! restore the last good policy at the deadline unless the new one is confirmed or
+//! replaced. Each restarts the other if that is killed.
 
 use std::io;
 use std::str::FromStr;
@@ -19,14 +19,14 @@ use crate::host::post::Post;
 use crate::host::{clock, lock, process};
 use crate::snapshot::PolicySnapshot;
 
-/// How often a waiter looks whether it is still needed, and the other one there.
+/// How often a waiter checks whether it is still needed and the other one is running.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How often it tries to put the policy back, and how long it waits between.
+/// How often it tries to restore the policy.
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// One of the two.
+/// One of the two waiters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiter {
     First,
@@ -34,7 +34,7 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
-    /// As an argument.
+    /// The command-line argument.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Waiter::First => "first",
@@ -70,15 +70,15 @@ impl FromStr for Waiter {
     }
 }
 
-/// Starts both, and returns when they wait.
+/// Starts both waiters, and returns when both are ready.
 pub(super) fn start_both(token: &str, seconds: u64, good: &PolicySnapshot) -> io::Result<()> {
     Waiter::First.start(token, seconds, good)?;
     Waiter::Second.start(token, seconds, good)?;
     Ok(())
 }
 
-/// A waiter's whole life: until the deadline of the trial, or for so many seconds
-/// where it cannot be read. The policy to go back to is its standard input.
+/// Runs one waiter: until the trial's deadline or, if that cannot be read, for
+/// `seconds`. It receives the policy to restore on standard input.
 pub(crate) fn await_confirmation(token: &str, seconds: u64, me: Waiter) -> Ending {
     let given = process::read_stdin().map(|text| PolicySnapshot::from_text(&text));
     let Ok(Some(snapshot)) = given else {
@@ -90,7 +90,7 @@ pub(crate) fn await_confirmation(token: &str, seconds: u64, me: Waiter) -> Endin
     };
     let _post = match Post::take(&me.post(token)) {
         Ok(Some(post)) => post,
-        // The other one was quicker to start it, which is as good.
+        // Another replacement was started first, which serves as well.
         Ok(None) => {
             return match process::detach() {
                 Ok(()) => Outcome::NotNeeded.into(),
@@ -114,7 +114,7 @@ pub(crate) fn await_confirmation(token: &str, seconds: u64, me: Waiter) -> Endin
         other.iter_mut().for_each(process::Apart::reap);
         if !Post::is_held(&me.other().post(token)) {
             let left = (deadline - clock::uptime()).max(1.0).ceil() as u64;
-            // That it fails now is no reason not to try again.
+            // Keep trying even if the start fails now.
             other = me.other().start(token, left, &good.snapshot).ok();
         }
         sleep(LOOK);
@@ -141,13 +141,13 @@ pub(crate) fn await_confirmation(token: &str, seconds: u64, me: Waiter) -> Endin
     Outcome::NotNeeded.into()
 }
 
-/// Whether a trial goes on.
+/// Whether a trial is still in progress.
 enum Awaited {
     Until {
         until: f64,
         seconds: u64,
     },
-    /// What is in force cannot be read, so the time that is known holds.
+    /// The state cannot be read, so the time from the command line applies.
     Unknown,
     NoMore,
 }

@@ -1,7 +1,7 @@
-//! `camfw watch`: the box, kept as the policy that is in force says.
+//! `camfw watch`: keeps the box in the state that the policy in force describes.
 //!
-//! Never brings in a file that was only edited, and leaves a box alone that was
-//! sealed or opened on purpose. Carries a return out that is overdue.
+//! Never applies a file that was merely edited, and does not touch a box that was
+//! sealed or opened on purpose. Restores the last good policy when that is overdue.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,17 +28,16 @@ use crate::snapshot::PolicyHash;
 /// Debounces links that flap, and does not retry a failed change at once.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// How often it looks whether there is a policy again.
+/// How often to check whether there is a policy to maintain.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How often the policy is carried out before forwarding is turned off: a link may
-/// have gone between the look and the change.
+/// How often enforcing is tried before forwarding is turned off: a link may disappear
+/// between the check and the change.
 const ATTEMPTS: usize = 3;
 
-/// Runs until it cannot go on. Every so often, and whenever links, addresses or
-/// routes change, reports each difference, and makes the network what the policy
-/// says as long as the rules are the policy's. Rules that are not are loaded again
-/// only where the policy says so.
+/// Runs until it cannot continue. At each interval, and whenever links, addresses or
+/// routes change, reports every difference and, while the rules are the policy's,
+/// corrects the network. Reloads rules that differ only if the policy says so.
 pub(crate) fn watch(config: &Path) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
@@ -63,7 +62,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
             }
             Err(outcome) => look.told.push(outcome.to_string()),
         }
-        // What was said last time and is still so is not said again.
+        // Do not repeat a report that has not changed.
         for line in look.told.iter().filter(|line| !said.contains(line)) {
             log::warn!("watch: {line}");
         }
@@ -76,8 +75,8 @@ pub(crate) fn watch(config: &Path) -> Ending {
             let current = netlink::read().ok()?;
             Some(differences(&current, plan))
         });
-        // Something may have come between the look and this; what stays although it
-        // was looked at waits for its time.
+        // Something may have changed between the check and now. Differences that remain
+        // after a check wait for the next interval.
         let left = seen.as_ref().is_some_and(|seen| !seen.is_empty());
         if left && seen != left_over {
             left_over = seen;
@@ -100,18 +99,18 @@ pub(crate) fn watch(config: &Path) -> Ending {
     }
 }
 
-/// The interval, or less where a trial's deadline comes before.
+/// The interval, or less if a trial's deadline comes first.
 fn until_deadline(interval: Duration) -> Duration {
     let in_force = Record::read().in_force;
     let Some(trial) = in_force.trial() else {
         return interval;
     };
     let left = Duration::from_secs(trial.seconds_left(clock::uptime()));
-    // Those who wait for it are to come first.
+    // One second later, so that the waiters go first.
     interval.min(left + Duration::from_secs(1))
 }
 
-/// What of the network is not as the policy says.
+/// Describes how the network differs from the policy.
 fn differences(current: &Current, plan: &Plan) -> Vec<String> {
     let mut told = status::bypasses(current, plan);
     told.extend(net::foreign(current, &plan.network));
@@ -121,20 +120,20 @@ fn differences(current: &Current, plan: &Plan) -> Vec<String> {
     told
 }
 
-/// One look.
+/// One check of the box.
 #[derive(Default)]
 struct Look {
-    /// What is to be said, a line each.
+    /// The lines to report.
     told: Vec<String>,
-    /// What the box is held against; None where there is nothing to keep.
+    /// The plan to compare the box with; None if there is nothing to maintain.
     plan: Option<Plan>,
-    /// What was proven at an earlier look.
+    /// The rules proven at an earlier check.
     proven: Option<ProvenRules>,
-    /// Whether the time of addresses that names had is over, so that the rules change.
+    /// Whether a grace period of former addresses has ended, so that the rules change.
     expired: bool,
 }
 
-/// Rules that were proven to be what a policy says.
+/// Rules that were proven to implement a policy.
 #[derive(PartialEq)]
 struct ProvenRules {
     policy: PolicyHash,
@@ -195,7 +194,7 @@ impl Look {
         let machine = Machine::find()?;
         let rules = machine.differences(&machine.read()?, plan);
         self.told.extend(status::others(&machine));
-        // Where nothing is known to be in force there is nothing to restore.
+        // If nothing is known to be in force, there is nothing to restore.
         let restores =
             (plan.policy.watch.restore || self.expired) && record.in_force.policy().is_some();
         if !rules.is_empty() && !restores {
@@ -236,7 +235,7 @@ impl Look {
         Ok(())
     }
 
-    /// Carries the plan out. What was proven at the last look is not proven again.
+    /// Enforces the plan. Rules proven at the last check are not proven again.
     fn enforce(&mut self, policy: &PlannedPolicy, mark: &Mark) -> Result<Enforced, Failure> {
         let rules = ProvenRules::new(policy);
         let mut attempt = 1;
@@ -271,7 +270,7 @@ impl Look {
                 .extend(written.err().map(|error| with_causes(&error)));
         }
         if is_confirmed {
-            // A boot may have come before the disk could be written.
+            // The boot may have run before the disk was writable.
             self.told.extend(last_good::keep(policy));
         }
     }

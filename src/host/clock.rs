@@ -1,10 +1,9 @@
-//! Seconds since the kernel started, which no change of the date touches, the date,
-//! and waiting.
+//! Uptime, which is independent of changes to the date; the date; and sleeping.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Seconds since the kernel started, those asleep included; 0 where /proc is not
-/// there.
+/// Seconds since the kernel started, including time suspended; 0 if /proc is not
+/// mounted.
 pub fn uptime() -> f64 {
     let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
     let first = text.split(' ').next().unwrap_or_default();
@@ -18,7 +17,7 @@ pub fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// Waits.
+/// Sleeps for `time`.
 pub fn sleep(time: Duration) {
     std::thread::sleep(time);
 }

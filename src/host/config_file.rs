@@ -1,9 +1,9 @@
-//! The configuration file and its drop-ins, from the disk to text.
+//! Reads the configuration file and its drop-ins.
 //!
-//! Owns what kind of file is taken: a regular one, not larger than [`MAX_BYTES`],
-//! in UTF-8; to be loaded, one that nobody but root, or the caller, can change or
-//! put another in the place of. The drop-ins of `camfw.toml` are the files
-//! `camfw.d/*.toml` beside it, in the order of their names.
+//! Owns which files are accepted: regular files of at most [`MAX_BYTES`], in UTF-8. To
+//! be loaded, a file must be one that only root or the caller can change or replace.
+//! The drop-ins of `camfw.toml` are the files `camfw.d/*.toml` beside it, sorted by
+//! name.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -24,25 +24,25 @@ use crate::source::{FilePosition, Refusal, Source};
 /// The largest file that is read, in bytes; 1,000 cameras need a tenth of it.
 pub const MAX_BYTES: u64 = 1 << 20;
 
-/// The most drop-ins; their numbers stand in the names of what the kernel counts.
+/// The most drop-ins. Their numbers are part of the names of kernel counters.
 pub const MOST_DROP_INS: usize = 999;
 
-/// How long a disk may take for all of them.
+/// The time limit for reading all files.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What a configuration is read for.
+/// The purpose of reading a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To tell something about it, whosever it is; `-` is the standard input.
+    /// To report on it, whoever owns it; `-` is standard input.
     Ask,
-    /// To load it: whoever can change it decides what passes.
+    /// To load it: anyone who can change the file decides what passes.
     Load,
 }
 
 /// Reads a configuration file and its drop-ins.
 ///
 /// # Errors
-/// One line, with the place where the text itself is at fault.
+/// Returns a one-line refusal, with a position if the text itself is at fault.
 pub fn read(path: &Path, purpose: Purpose) -> Result<Source, Refusal> {
     if path.as_os_str() == text_file::STDIN {
         return from_stdin(purpose);
@@ -55,7 +55,7 @@ pub fn read(path: &Path, purpose: Purpose) -> Result<Source, Refusal> {
     .unwrap_or_else(|error| Err(refuse(path, format!("cannot read it: {error}"))))
 }
 
-/// There are no drop-ins beside the standard input.
+/// Standard input has no drop-ins.
 fn from_stdin(purpose: Purpose) -> Result<Source, Refusal> {
     let path = Path::new(text_file::STDIN);
     if purpose == Purpose::Load {
@@ -65,7 +65,7 @@ fn from_stdin(purpose: Purpose) -> Result<Source, Refusal> {
     }
     let bytes = text_file::read_stdin(MAX_BYTES)
         .map_err(|error| refuse(path, format!("cannot read the standard input: {error}")))?;
-    // What was cut off could have said anything.
+    // Refuse instead of truncating: the missing part could say anything.
     if bytes.len() as u64 > MAX_BYTES {
         return Err(refuse(path, too_large(bytes.len() as u64)));
     }
@@ -74,7 +74,7 @@ fn from_stdin(purpose: Purpose) -> Result<Source, Refusal> {
 
 fn ask(path: &Path) -> Result<Source, Refusal> {
     let open = |path: &Path| {
-        // Without O_NONBLOCK opening a pipe would wait for its writer for ever.
+        // Without O_NONBLOCK, opening a pipe would block until there is a writer.
         OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
@@ -92,7 +92,7 @@ fn names_in_folder_beside(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let Some(folder) = folder_of_drop_ins(path) else {
         return Ok(Vec::new());
     };
-    // A link that leads nowhere is there all the same.
+    // A dangling link also counts as present.
     match fs::symlink_metadata(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         _ => {}
@@ -143,7 +143,7 @@ fn list(folder: &Folder) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// The folder that a path's last name is in, and that name.
+/// Splits a path into its folder and its last component.
 fn split(path: &Path) -> Result<(&Path, &OsStr), Refusal> {
     let Some(file) = path.file_name() else {
         return Err(refuse(path, "it is a directory; give the file in it"));
@@ -152,12 +152,12 @@ fn split(path: &Path) -> Result<(&Path, &OsStr), Refusal> {
     Ok((beside.unwrap_or(Path::new(".")), file))
 }
 
-/// None where the file's own name is the folder's.
+/// None if the file itself has the name of the folder.
 fn folder_of_drop_ins(path: &Path) -> Option<PathBuf> {
     Some(path.with_extension("d")).filter(|folder| folder != path)
 }
 
-/// Which of the names in the folder are drop-ins, as paths, in order.
+/// Selects the drop-ins from the names in the folder. Returns their paths, sorted.
 fn drop_ins(folder: &Path, names: Vec<OsString>) -> Result<Vec<PathBuf>, Refusal> {
     let mut names: Vec<OsString> = names.into_iter().filter(|name| is_drop_in(name)).collect();
     names.sort();
@@ -171,8 +171,8 @@ fn drop_ins(folder: &Path, names: Vec<OsString>) -> Result<Vec<PathBuf>, Refusal
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// Hidden files, and what editors leave beside a file, are not meant to be read:
-/// `.x.toml`, `.#x.toml` and `#x.toml`; `x.toml~`, `x.toml.swp` and `#x.toml#` end otherwise.
+/// Excludes hidden files and what editors leave beside a file: `.x.toml`, `.#x.toml`
+/// and `#x.toml`. The suffix already excludes `x.toml~`, `x.toml.swp` and `#x.toml#`.
 fn is_drop_in(name: &OsStr) -> bool {
     let bytes = name.as_bytes();
     bytes.ends_with(b".toml") && !bytes.starts_with(b".") && !bytes.starts_with(b"#")
@@ -180,7 +180,7 @@ fn is_drop_in(name: &OsStr) -> bool {
 
 /// Reads one file.
 fn text_of(path: &Path, file: File) -> Result<String, Refusal> {
-    // Looks at the open file, not at the path, which could be another by now.
+    // Checks the open file, not the path, which could meanwhile name another one.
     let metadata = file
         .metadata()
         .map_err(|error| refuse(path, format!("cannot look at it: {error}")))?;
@@ -233,7 +233,8 @@ fn cannot_open(path: &Path, error: &io::Error) -> Refusal {
     refuse(path, what)
 }
 
-/// A folder of drop-ins that is there: its rules are wanted, so it is not left out.
+/// A drop-in folder that exists but cannot be used: ignoring it would drop rules that
+/// the user wants.
 fn unusable(folder: &Path, error: &io::Error) -> Refusal {
     let what = format!(
         "its drop-ins cannot be read: {error}; make it a folder of .toml files, or remove it"

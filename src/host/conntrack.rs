@@ -1,4 +1,4 @@
-//! The kernel's connections: read, and taken out one by one.
+//! The kernel's connection table: reads entries, and deletes single ones.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,20 +8,20 @@ use nix::libc;
 use super::nfnetlink::{Message, Netfilter, Request, attribute};
 use crate::netfilter::TrackedConnection;
 
-/// One connection.
+/// One entry of the connection table.
 #[derive(Debug)]
 pub struct Entry {
-    /// Who with whom.
+    /// The endpoints of the connection.
     pub flow: TrackedConnection,
-    /// The connection that brought it about, as its source, destination and ports
-    /// are; what it reaches is not known.
+    /// The connection that this one belongs to, as FTP data to its control connection,
+    /// by source, destination and ports; its translated destination is not known.
     pub master: Option<TrackedConnection>,
-    /// The port that answers come from, if one came.
+    /// The source port of the replies, if there was one.
     pub answered_from: Option<u16>,
-    /// The zone of conntrack's that it is in.
+    /// The conntrack zone of the entry.
     pub zone: u16,
     family: u8,
-    /// What names it, as it is on the wire.
+    /// The attributes that identify it, in wire format.
     key: Vec<u8>,
 }
 
@@ -56,11 +56,10 @@ const ICMP_CODE: u16 = 6;
 const ICMPV6_TYPE: u16 = 8;
 const ICMPV6_CODE: u16 = 9;
 
-/// Looks at every connection of this network namespace.
+/// Calls `each` for every connection of this network namespace.
 ///
 /// # Errors
-/// The kernel has no conntrack for netlink (CONFIG_NF_CT_NETLINK), or does not
-/// answer.
+/// Returns an error if the kernel lacks CONFIG_NF_CT_NETLINK or does not answer.
 pub fn visit(each: &mut dyn FnMut(Entry)) -> io::Result<()> {
     let request = Request {
         subsystem: CONNTRACK,
@@ -77,11 +76,11 @@ pub fn visit(each: &mut dyn FnMut(Entry)) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes connections out; those that ended by themselves in the meantime are as
-/// well. How many it took out.
+/// Deletes connections. Those that have already ended count as success. Returns how
+/// many were deleted.
 ///
 /// # Errors
-/// What the kernel says of the first that it does not take out.
+/// Returns the kernel's error for the first one that could not be deleted.
 pub fn delete(entries: &[Entry]) -> io::Result<usize> {
     let mut netfilter = Netfilter::open()?;
     let mut deleted = 0;
@@ -107,7 +106,7 @@ fn entry(message: &Message) -> Option<Entry> {
     let status = message.attribute(STATUS).unwrap_or_default().try_into();
     let status = status.map_or(0, u32::from_be_bytes);
     let zone = message.attribute(ZONE).unwrap_or_default().try_into();
-    // Its number tells it from one that has come in its place since.
+    // The id distinguishes the entry from a later one with the same tuple.
     let key = [ORIGINAL, ID, ZONE].map(|kind| message.raw(kind)).concat();
     Some(Entry {
         flow: TrackedConnection {
@@ -122,7 +121,7 @@ fn entry(message: &Message) -> Option<Entry> {
     })
 }
 
-/// What it reaches is taken for what it was opened to.
+/// A tuple has no translated destination, so the original one is used.
 fn tuple(tuple: &[u8]) -> Option<TrackedConnection> {
     let addresses = attribute(tuple, ADDRESSES)?;
     let protocol = attribute(tuple, PROTOCOL)?;

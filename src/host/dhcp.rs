@@ -1,28 +1,29 @@
-//! The image's DHCP client: started for a link, once, with this binary as its hook.
+//! The DHCP client of the image: started once per link, with this binary as its hook.
 
 use std::path::{Path, PathBuf};
 
 use super::process::{self, ProcessError};
 use super::text_file;
 
-/// The variable that tells the hook the configuration's path: the client calls
-/// it with no argument of ours.
+/// The environment variable with the configuration's path for the hook: the client
+/// passes it no arguments of ours.
 const CONFIG_VARIABLE: &str = "CAMFW_CONFIG";
 
-/// The variable that names the link (udhcpc's README).
+/// The environment variable with the link's name (udhcpc's README).
 const LINK_VARIABLE: &str = "interface";
 
-/// What the client's hook is told beside the event, which is its argument.
+/// What the client passes to its hook, in addition to the event, which is its argument.
 #[derive(Debug)]
 pub struct HookCall {
     /// The link.
     pub link: String,
-    /// The configuration's path, if it is told.
+    /// The configuration's path, if set.
     pub config: Option<PathBuf>,
 }
 
 impl HookCall {
-    /// The client's call of this process; None if it was not called by it.
+    /// The call by which the client started this process; None if it was started
+    /// otherwise.
     pub fn from_environment() -> Option<HookCall> {
         Some(HookCall {
             link: std::env::var(LINK_VARIABLE).ok()?,
@@ -30,18 +31,18 @@ impl HookCall {
         })
     }
 
-    /// A part of the lease.
+    /// One value of the lease.
     pub fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
 }
 
-/// Starts udhcpc for a link unless one is at work there. It goes to the
-/// background when it has a lease or after its first attempts, and tries on.
-/// Whether it was started.
+/// Starts udhcpc for a link unless it is already running there. It goes to the
+/// background once it has a lease or its first attempts failed, and keeps trying.
+/// Returns whether it was started.
 ///
 /// # Errors
-/// There is none, or it does not start.
+/// Returns an error if there is no client, or if it does not start.
 pub fn start(link: &str, config: &str) -> Result<bool, ProcessError> {
     let pid_file = format!("/run/camfw-udhcpc-{link}.pid");
     if is_running(&pid_file) {
@@ -52,11 +53,11 @@ pub fn start(link: &str, config: &str) -> Result<bool, ProcessError> {
         error,
     })?;
     let hook = hook.display().to_string();
-    // The client works in /, so a relative path would lead elsewhere.
+    // The client's working directory is /, so a relative path would be wrong there.
     let config =
         std::path::absolute(config).map_or(config.into(), |path| path.display().to_string());
     let client = process::find("udhcpc").map_or("udhcpc".into(), |path| path.display().to_string());
-    // -b: to the background even without a lease, so that a boot goes on.
+    // -b: go to the background even without a lease, so that a boot continues.
     let args = [
         "-b", "-S", "-R", "-t", "3", "-T", "1", "-i", link, "-p", &pid_file, "-s", &hook,
     ];
@@ -65,7 +66,7 @@ pub fn start(link: &str, config: &str) -> Result<bool, ProcessError> {
 }
 
 fn is_running(pid_file: &str) -> bool {
-    // A pipe would be waited for.
+    // Reading a pipe would block.
     let text = match text_file::is_regular(pid_file) {
         true => text_file::read(pid_file).unwrap_or_default(),
         false => return false,

@@ -1,8 +1,8 @@
 //! The lock that every command takes before it changes anything.
 //!
-//! The programs that a command runs hold it too: if the command is killed, the
-//! next one waits for what it left running, which could otherwise load its
-//! rules over those of the next.
+//! Programs that a command runs inherit it. If the command is killed, the next one
+//! therefore waits for the programs left running, which could otherwise load their
+//! rules over its own.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -19,16 +19,16 @@ use crate::source::one_line;
 
 const PATH: &str = "/run/camfw.lock";
 
-/// How long another command may take.
+/// How long to wait for another command.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long many that wait for each other may take.
+/// How long to wait in total, if several commands take the lock in turn.
 const PATIENCE_FOR_ALL: Duration = Duration::from_secs(300);
 
 static HELD: Mutex<Option<Flock<File>>> = Mutex::new(None);
 
-/// Held until it is dropped, or until the process and the programs that it
-/// runs have ended, however they end.
+/// Holds the lock until it is dropped, or until the process and the programs that it
+/// runs have ended in any way.
 #[derive(Debug)]
 pub struct Lock(());
 
@@ -42,20 +42,20 @@ fn held() -> std::sync::MutexGuard<'static, Option<Flock<File>>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes the lock, waiting for another command to end, and notes in its file
-/// that it is `command` that has it.
+/// Takes the lock, waiting for another command to end, and writes `command` to the lock
+/// file as the owner.
 ///
 /// # Errors
-/// The file cannot be made, or another command, which is named, holds it for
-/// 30 seconds, or several one after the other for 5 minutes.
+/// Returns an error if the file cannot be created, or if another command, which the
+/// error names, has the lock for 30 seconds, or several in turn for 5 minutes.
 pub fn take(command: &str) -> io::Result<Lock> {
     take_within(command, PATIENCE)
 }
 
-/// The same, waiting so long for each command that has it.
+/// The same as [`take`], with another limit for each command that has the lock.
 ///
 /// # Errors
-/// As with [`take`].
+/// Returns the errors of [`take`].
 pub fn take_within(command: &str, patience: Duration) -> io::Result<Lock> {
     let mut file = open()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot open {PATH}: {error}")))?;
@@ -66,7 +66,8 @@ pub fn take_within(command: &str, patience: Duration) -> io::Result<Lock> {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => {
                 set_inherited(&lock, true)?;
-                // Only a note: a full /run must not keep anybody from closing the box.
+                // The name is only informative: a full /run must not prevent closing
+                // the box.
                 let _ = lock.set_len(0).and_then(|()| {
                     let note = format!("camfw {command}, process {}\n", std::process::id());
                     (&*lock).write_all(note.as_bytes())
@@ -102,7 +103,7 @@ pub fn take_within(command: &str, patience: Duration) -> io::Result<Lock> {
 }
 
 fn open() -> io::Result<File> {
-    // Without O_NONBLOCK opening a pipe would wait for its reader for ever.
+    // Without O_NONBLOCK, opening a pipe would block until there is a reader.
     let file = OpenOptions::new()
         .create(true)
         .append(true)
@@ -115,7 +116,7 @@ fn open() -> io::Result<File> {
     }
 }
 
-/// Does work whose programs are to outlive this command, and so must not hold
+/// Runs `work`, which starts programs that outlive this command and so must not inherit
 /// its lock.
 pub fn kept_from_children<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let lock = held();

@@ -1,8 +1,7 @@
-//! The system log: syslog, before syslogd is up /dev/kmsg, else stderr.
+//! The system log: syslog; before syslogd runs, /dev/kmsg; otherwise stderr.
 //!
-//! Owns the way of a line; every line takes the first of the three that takes
-//! it, so that none is lost when syslogd comes, goes or never was. None of them
-//! is waited for without a limit.
+//! Each line goes to the first of these that accepts it, so that none is lost while
+//! syslogd starts, stops or is missing. Every wait is limited.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -18,22 +17,22 @@ use syslog::{Facility, LogFormat, Logger, LoggerBackend, Severity};
 
 use super::time_limit;
 
-/// How long syslogd, or who reads stderr, may take to make room for a line.
+/// How long syslogd or the reader of stderr may take to make room for a line.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Whether stderr took no line within the time: a console that was stopped, or a
-/// pipe that nobody reads.
+/// Whether a write to stderr has timed out: a stopped console, or a pipe without a
+/// reader.
 static STDERR_IS_STUCK: AtomicBool = AtomicBool::new(false);
 
-/// Whether any line went to stderr, so that nobody need print it there again.
+/// Whether any line went to stderr, so that it need not be printed there again.
 static ON_STDERR: AtomicBool = AtomicBool::new(false);
 
-/// Whether the last line that had nowhere else to go went to stderr.
+/// Whether log lines went to stderr.
 pub fn is_on_stderr() -> bool {
     ON_STDERR.load(Ordering::Relaxed)
 }
 
-/// Starts the log; `verbose` lets debug lines through.
+/// Initializes the log; `verbose` enables debug lines.
 pub fn start(verbose: bool) {
     let level = if verbose {
         LevelFilter::Debug
@@ -43,22 +42,23 @@ pub fn start(verbose: bool) {
     let log = SystemLog {
         syslog: Mutex::new(None),
     };
-    // It fails only where there is a log already, which then serves as well.
+    // Fails only if a logger is already set, which then serves as well.
     if log::set_boxed_logger(Box::new(log)).is_ok() {
         log::set_max_level(level);
     }
 }
 
-/// `<priority>camfw: message`, which syslogd and the kernel both take. Without
-/// a time: both stamp the line, and the crate's own formatters panic where the
-/// local time is not to be had.
+/// The format `<priority>camfw: message`, which syslogd and the kernel both accept. It
+/// has no timestamp: both add their own, and the crate's formatters panic if the local
+/// time is unavailable.
 #[derive(Clone)]
 struct LogLine;
 
 impl<T: Display> LogFormat<T> for LogLine {
     fn format<W: Write>(&self, w: &mut W, severity: Severity, message: T) -> syslog::Result<()> {
         let priority = Facility::LOG_DAEMON as u8 | severity as u8;
-        // One write: a datagram, and a record of the kernel's log, is one line.
+        // A single write, because each datagram, and each kernel log record, is one
+        // line.
         let line = format!("<{priority}>camfw: {message}");
         w.write_all(line.as_bytes()).map_err(syslog::Error::Write)
     }
@@ -70,7 +70,7 @@ struct SystemLog {
 
 impl Log for SystemLog {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        // The libraries' own lines are theirs; below a warning nobody needs them.
+        // Omits the libraries' own lines below warnings.
         metadata.target().starts_with("camfw") || metadata.level() <= Level::Warn
     }
 
@@ -96,14 +96,14 @@ impl SystemLog {
             Ok(slot) => slot,
             Err(poisoned) => poisoned.into_inner(),
         };
-        // The socket of a syslogd that was restarted fails once; then a new one.
+        // After a restart of syslogd the old socket fails once; then open a new one.
         if let Some(logger) = slot.as_mut()
             && send(logger, level, message).is_ok()
         {
             return Ok(());
         }
         *slot = None;
-        // A syslogd that does not accept, or does not read, must not hold up a boot.
+        // A syslogd that does not accept or read must not delay a boot.
         let mut logger =
             time_limit::run(PATIENCE, || syslog::unix(LogLine)).map_err(syslog::Error::Io)??;
         match &logger.backend {
@@ -119,8 +119,8 @@ impl SystemLog {
     }
 }
 
-/// Writes to stderr, in one write so that nobody's line comes in between, if it
-/// takes it in time.
+/// Writes a line to stderr, in a single write so that lines of other processes do not
+/// mix with it. Drops the line if it is not accepted in time.
 pub fn to_stderr(line: &str) {
     if STDERR_IS_STUCK.load(Ordering::Relaxed) {
         return;
@@ -133,11 +133,11 @@ pub fn to_stderr(line: &str) {
 }
 
 fn to_kmsg(level: Level, message: &str) -> syslog::Result<()> {
-    // Opened for each line: the kernel drops lines over ten in five seconds,
-    // counted per open file (devkmsg_write in kernel/printk/printk.c).
+    // Opened for each line: the kernel drops lines beyond ten in five seconds, counted
+    // per open file (devkmsg_write in kernel/printk/printk.c).
     let kmsg = OpenOptions::new()
         .append(true)
-        // In a container it may be a pipe that nobody reads.
+        // In a container it may be a pipe without a reader.
         .custom_flags(libc::O_NONBLOCK)
         .open("/dev/kmsg")
         .map_err(syslog::Error::Io)?;

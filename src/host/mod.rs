@@ -1,7 +1,7 @@
-//! The world: processes, the kernel, files, the log.
+//! All side effects: processes, the kernel, files, the log.
 //!
-//! Each file is one door. It takes finished values, carries them out or reads
-//! them back, and decides nothing.
+//! Each file handles one interface to the system. It takes finished values, applies
+//! them or reads them back, and makes no decisions.
 
 pub mod clock;
 pub mod config_file;
@@ -22,7 +22,7 @@ pub mod text_file;
 pub(crate) mod time_limit;
 pub(crate) mod trusted_path;
 
-/// Whether this process has the rights of root.
+/// Whether this process runs as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
@@ -32,8 +32,8 @@ pub fn has_ipv6() -> bool {
     std::path::Path::new("/proc/sys/net/ipv6").exists()
 }
 
-/// The most memory that this process had resident, in KiB: VmHWM, which unlike
-/// getrusage(2) leaves out the process that called exec.
+/// The peak resident memory of this process in KiB: VmHWM, which unlike getrusage(2)
+/// does not include the process that called exec.
 pub fn peak_memory_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

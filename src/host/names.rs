@@ -1,6 +1,6 @@
-//! Names of hosts -> addresses, by the system's resolver.
+//! Resolves host names to addresses with the system's resolver.
 //!
-//! Asks. Keeps nothing and decides nothing.
+//! Only performs lookups: stores nothing and makes no decisions.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,16 +16,16 @@ use crate::name::HostName;
 /// Why a name has no addresses.
 #[derive(Debug, Error)]
 pub enum NotResolved {
-    /// No answer came in time.
+    /// No answer came within this many seconds.
     #[error("no answer within {0} s")]
     Late(u64),
-    /// The resolver says so.
+    /// The resolver returned an error.
     #[error(transparent)]
     Resolver(#[from] io::Error),
 }
 
-/// What came of each name: addresses, sorted and each once, or why none. All of
-/// them are asked for at once; what has no answer in time has none.
+/// Resolves all names in parallel. Returns the sorted, distinct addresses of each, or
+/// why it has none; a name without an answer in time is an error.
 pub fn resolve(
     names: &[HostName],
     patience: Duration,
@@ -34,9 +34,9 @@ pub fn resolve(
     let (sender, answers) = mpsc::channel();
     for name in names {
         let (sender, name) = (sender.clone(), name.clone());
-        // A resolver cannot be stopped: one that hangs ends with the process.
+        // A lookup cannot be cancelled: one that hangs ends with the process.
         let asking = thread::Builder::new().spawn(move || {
-            // Nobody waits for a late answer.
+            // The receiver is gone if the answer comes late.
             let _ = sender.send((name.clone(), ask(&name)));
         });
         if let Err(error) = asking {
@@ -55,7 +55,7 @@ pub fn resolve(
 }
 
 fn ask(name: &HostName) -> Result<Vec<IpAddr>, NotResolved> {
-    // With the dot at the end no search domain is tried.
+    // The trailing dot disables the search domains.
     let found = (format!("{name}."), 0).to_socket_addrs()?;
     let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
     addresses.sort();

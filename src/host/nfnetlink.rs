@@ -1,7 +1,6 @@
-//! Netfilter's own netlink: requests to nfnetlink and what it answers.
+//! nfnetlink, the netlink family of netfilter: sends requests and reads the answers.
 //!
-//! Owns the header that every message of nfnetlink has. What a message holds is
-//! its caller's to know.
+//! Owns the header that all nfnetlink messages share; the payload is up to the caller.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,30 +15,30 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::time_limit;
 
-/// How long the kernel may take for each answer, in milliseconds.
+/// The time limit for each answer, in milliseconds.
 const LIMIT: u16 = 10_000;
 
-/// How long all answers to one request may take, with what is done about each.
+/// The time limit for all answers to one request, including the caller's work on each.
 const LIMIT_FOR_ALL: Duration = Duration::from_secs(300);
 
 /// nlmsghdr and nfgenmsg (linux/netlink.h, linux/netfilter/nfnetlink.h).
 const HEADER: usize = 16;
 const FAMILY: usize = 4;
 
-/// How often a dump is begun again that changed while it was read.
+/// How often a dump is restarted that was inconsistent because the data changed.
 const ATTEMPTS: usize = 5;
 
-/// What is asked: `kind` of `subsystem` (NFNL_SUBSYS_*), of one protocol family
-/// (NFPROTO_*) or, with 0, of all.
+/// A request: message `kind` of `subsystem` (NFNL_SUBSYS_*), for one protocol family
+/// (NFPROTO_*) or, with 0, for all.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// NFNL_SUBSYS_*
     pub subsystem: u8,
-    /// The message within it.
+    /// The message type within the subsystem.
     pub kind: u8,
     /// NFPROTO_*
     pub family: u8,
-    /// As they are on the wire.
+    /// The attributes in wire format.
     pub attributes: &'a [u8],
 }
 
@@ -57,7 +56,7 @@ impl Message {
         attribute(&self.attributes, kind)
     }
 
-    /// An attribute as it is on the wire, with its header and padding.
+    /// An attribute in wire format, with its header and padding.
     pub fn raw(&self, kind: u16) -> &[u8] {
         let found = NlasIterator::new(self.attributes.as_slice())
             .filter_map(Result::ok)
@@ -66,30 +65,30 @@ impl Message {
     }
 }
 
-/// The value of an attribute among others.
+/// The value of an attribute in a list of attributes.
 pub fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
     let mut found = NlasIterator::new(attributes)
         .filter_map(Result::ok)
         .filter(|attribute| attribute.kind() == kind);
     found.next().map(|attribute| {
         let value = attribute.into_inner();
-        // Four bytes of header, and padding after the length that is in it.
+        // A header of four bytes; the length in it excludes the padding.
         let length = usize::from(u16::from_ne_bytes([value[0], value[1]]));
         &value[4..length.clamp(4, value.len())]
     })
 }
 
-/// A socket to nfnetlink.
+/// An nfnetlink socket.
 pub struct Netfilter {
     socket: Arc<Socket>,
     sequence: u32,
 }
 
 impl Netfilter {
-    /// Opens one.
+    /// Opens a socket.
     ///
     /// # Errors
-    /// The kernel has no nfnetlink.
+    /// Returns an error if the kernel has no nfnetlink.
     pub fn open() -> io::Result<Netfilter> {
         let mut socket = Socket::new(NETLINK_NETFILTER)?;
         socket.bind_auto()?;
@@ -99,10 +98,10 @@ impl Netfilter {
         })
     }
 
-    /// Everything of a kind.
+    /// Dumps all objects of one kind.
     ///
     /// # Errors
-    /// What the kernel says, or that it does not answer.
+    /// Returns the kernel's error, or an error if it does not answer.
     pub fn dump(&mut self, request: Request<'_>) -> io::Result<Vec<Message>> {
         for _ in 0..ATTEMPTS {
             let mut messages = Vec::new();
@@ -113,11 +112,11 @@ impl Netfilter {
         Err(io::Error::other("it changes faster than it can be read"))
     }
 
-    /// Looks at everything of a kind, one after the other; whether nothing of it
-    /// changed under way.
+    /// Calls a function for each object of one kind. Returns whether the dump was
+    /// consistent, with no change while it was read.
     ///
     /// # Errors
-    /// What the kernel says, or that it does not answer.
+    /// Returns the kernel's error, or an error if it does not answer.
     pub fn visit(
         &mut self,
         request: Request<'_>,
@@ -127,18 +126,18 @@ impl Netfilter {
         self.exchange(request, flags as u16, each)
     }
 
-    /// Asks for a change.
+    /// Requests a change.
     ///
     /// # Errors
-    /// What the kernel says, or that it does not answer.
+    /// Returns the kernel's error, or an error if it does not answer.
     pub fn change(&mut self, request: Request<'_>) -> io::Result<()> {
         let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
         self.exchange(request, flags as u16, &mut |_| {}).map(drop)
     }
 
-    /// One call: the kernel carries a request out before it returns from the call
-    /// that sends it, and goes on with a dump in the one that reads, under a lock of
-    /// nfnetlink's (nfnetlink_rcv_msg, netlink_dump).
+    /// Runs one system call with a time limit: the kernel carries out a request before
+    /// the send call returns, and continues a dump in the receive call, under an
+    /// nfnetlink lock (nfnetlink_rcv_msg, netlink_dump).
     fn in_time<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Socket) -> io::Result<T> + Send + 'static,
@@ -147,7 +146,7 @@ impl Netfilter {
         time_limit::run(Duration::from_millis(LIMIT.into()), move || call(&socket))?
     }
 
-    /// Whether the answer did not change under way.
+    /// Returns whether the answer was consistent.
     fn exchange(
         &mut self,
         request: Request<'_>,
@@ -191,7 +190,7 @@ impl Netfilter {
                         _ => parse(message.payload()).into_iter().for_each(&mut *each),
                     }
                 }
-                // Messages begin at multiples of four bytes.
+                // Messages are aligned to four bytes.
                 rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
             }
         }

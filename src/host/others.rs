@@ -1,5 +1,5 @@
-//! Rules that the image's iptables does not show, and that see the same packets:
-//! those of nftables' own tables, and of the other backend.
+//! Rules that see the same packets but that the image's iptables does not show: those
+//! in nftables' own tables, and those of the other iptables variant.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use super::nfnetlink::{Netfilter, Request};
 use super::process;
 use crate::netfilter::{ChainPolicy, parse};
 
-/// A table that is not seen through our iptables.
+/// A table that our iptables does not show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherTable {
-    /// Whose it is: `nftables` or `iptables-legacy`.
+    /// What created it: `nftables` or `iptables-legacy`.
     pub of: &'static str,
-    /// Its family, ip, ip6, inet, arp, bridge or netdev, and its name.
+    /// Its family, one of ip, ip6, inet, arp, bridge or netdev, and its name.
     pub name: String,
-    /// The chains that packets meet, with DROP where that is their policy.
+    /// The chains that are hooked, with DROP if that is their policy.
     pub chains: Vec<String>,
-    /// How many rules are in it.
+    /// The number of rules in it.
     pub rules: usize,
 }
 
@@ -30,12 +30,12 @@ const CHAIN_HOOK: u16 = 4;
 const CHAIN_POLICY: u16 = 5;
 const RULE_TABLE: u16 = 1;
 
-/// The tables of iptables-nft, which are ours where that is our iptables.
+/// The tables of iptables-nft, which are ours if that is the image's iptables.
 const OURS: [&str; 5] = ["raw", "mangle", "filter", "nat", "security"];
 
-/// The tables that see packets beside those of `iptables`, a path, and do
-/// something to them. What the kernel or the image has no means to tell is not
-/// there: no nftables in the kernel, no iptables-legacy-save in the image.
+/// The tables that see packets in addition to those of `iptables`, a path, and that act
+/// on them. Without nftables in the kernel, or iptables-legacy-save in the image, the
+/// respective tables are not found.
 pub fn find(iptables: &str) -> Vec<OtherTable> {
     let ours_is_nft = is_nft(iptables);
     let mut found = nftables(ours_is_nft);
@@ -65,7 +65,7 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
         family: 0,
         attributes: &[],
     };
-    // A kernel without nf_tables refuses, and has none.
+    // A kernel without nf_tables refuses the request; then there are no tables.
     let dump = |kind| Netfilter::open().and_then(|mut netfilter| netfilter.dump(request(kind)));
     let chains = dump(GET_CHAIN).unwrap_or_default();
     let rules = dump(GET_RULE).unwrap_or_default();
@@ -103,7 +103,7 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
     tables.into_values().collect()
 }
 
-/// NFPROTO_* of those that see IP packets, or the ARP that they need.
+/// The name of an NFPROTO_* family that sees IP packets, or the ARP that they need.
 fn family_name(family: u8) -> Option<&'static str> {
     match family {
         1 => Some("inet"),

@@ -1,8 +1,8 @@
-//! A post that one process holds for as long as it lives, and whether it is held.
+//! A named role, or post, that one process at a time holds, and whether it is held.
 //!
-//! A locked file in /run, which root alone can open: a name that anybody may take,
-//! such as an abstract socket's, would let any program of the box keep a waiter from
-//! its post. The kernel lets go of the lock however the process ends (flock(2)).
+//! A locked file in /run, which only root can open: with a name that anyone may take,
+//! such as an abstract socket's, any program of the box could keep a waiter out. The
+//! kernel releases the lock however the process ends (flock(2)).
 
 use std::fs::{File, OpenOptions, remove_file};
 use std::io;
@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
 
-/// A post that this process holds.
+/// A post held by this process.
 #[derive(Debug)]
 pub struct Post {
     path: PathBuf,
@@ -22,16 +22,16 @@ pub struct Post {
 
 impl Drop for Post {
     fn drop(&mut self) {
-        // One that is left behind is nobody's, and gone with the next boot.
+        // A file left behind is unlocked, and disappears with the next boot.
         let _ = remove_file(&self.path);
     }
 }
 
 impl Post {
-    /// Takes the post of that name; None where another process holds it.
+    /// Takes a post; None if another process holds it.
     ///
     /// # Errors
-    /// Its file cannot be made or locked.
+    /// Returns an error if its file cannot be created or locked.
     pub fn take(name: &str) -> io::Result<Option<Post>> {
         let path = file_of(name);
         match lock(&path)? {
@@ -40,8 +40,8 @@ impl Post {
         }
     }
 
-    /// Whether a process holds the post of that name. Where that cannot be told it
-    /// is taken to be held.
+    /// Whether a process holds the post. If that cannot be determined, it counts as
+    /// held.
     pub fn is_held(name: &str) -> bool {
         !matches!(lock(&file_of(name)), Ok(Some(_)))
     }

@@ -1,4 +1,5 @@
-//! Other programs: started, waited for, their errors told in one line.
+//! Runs other programs: starts them, waits with a time limit, and reports errors as one
+//! line.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,73 +23,72 @@ use thiserror::Error;
 use super::{clock, lock, text_file};
 use crate::source::one_line;
 
-/// Where programs are looked for when the environment names no PATH, as may be
-/// under an init.
+/// The search path if the environment has no PATH, as may be the case under an init.
 const DEFAULT_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How long a program may take to go to the background.
+/// The time limit for a program to go to the background.
 const DAEMON_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a program that was killed may take to end.
+/// The time limit for a killed program to end.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a program may take that only reads; what holds it up is most likely
-/// another one that has the lock of the tables.
+/// The time limit of a program that only reads; it is most likely delayed by another
+/// program that has the lock of the tables.
 pub const SHORT: Duration = Duration::from_secs(10);
 
-/// The largest input that is taken, in bytes: that of a kept policy.
+/// The largest input that is read, in bytes: that of a stored policy.
 const MAX_INPUT: u64 = 16 << 20;
 
-/// The arguments after the program's name.
+/// The command-line arguments after the program's name.
 pub fn arguments() -> impl Iterator<Item = OsString> {
     std::env::args_os().skip(1)
 }
 
-/// What no other process calls itself, nor did since the kernel started.
+/// A name that no other process uses or has used since the kernel started.
 pub fn unique_name() -> String {
     format!("{}-{:?}", std::process::id(), clock::uptime())
 }
 
-/// Why a program did not do its work.
+/// Why a program failed.
 #[derive(Debug, Error)]
 pub enum ProcessError {
-    /// It did not run.
+    /// It could not be started.
     #[error("cannot run {program}")]
     Start {
         /// Its path.
         program: String,
-        /// Why.
+        /// The cause.
         #[source]
         error: io::Error,
     },
-    /// It was not done in time, and was killed.
+    /// It exceeded its time limit and was killed.
     #[error("{program} was not done after {seconds} s and was ended")]
     Late {
         /// Its path.
         program: String,
-        /// The limit.
+        /// The time limit, in seconds.
         seconds: u64,
     },
-    /// It ran and failed.
+    /// It exited with an error.
     #[error("{program} failed ({status}): {message}")]
     Failed {
         /// Its path.
         program: String,
-        /// How it ended.
+        /// Its exit status.
         status: std::process::ExitStatus,
-        /// What it wrote to stderr, in one line.
+        /// Its standard error, folded into one line.
         message: String,
     },
 }
 
-/// A program that was started.
+/// A running program.
 #[derive(Debug)]
 pub struct Running {
     program: String,
     child: Child,
 }
 
-/// The path of a program by PATH.
+/// Searches PATH for a program.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
     path.split(':')
@@ -97,11 +97,11 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Starts a program with `input` as its standard input, and one variable more
-/// in its environment.
+/// Starts a program with `input` as its standard input, and one additional environment
+/// variable.
 ///
 /// # Errors
-/// It cannot be run.
+/// Returns an error if it cannot be started.
 pub fn start(
     program: &str,
     args: &[&str],
@@ -114,7 +114,7 @@ pub fn start(
     };
     let input = match input {
         None => Stdio::null(),
-        // A file in memory, since a pipe could fill and wait for us.
+        // A file in memory, because a pipe could fill up and block.
         Some(text) => Stdio::from(in_memory(text).map_err(failed)?),
     };
     let mut command = Command::new(program);
@@ -133,10 +133,10 @@ pub fn start(
     })
 }
 
-/// Runs a program that goes to the background by itself, to that point. It
-/// inherits nothing that would keep a reader of ours waiting.
+/// Runs a program that goes to the background, and waits until it has. It inherits no
+/// file descriptor that a reader of ours waits on.
 ///
-/// # Errors
+/// Returns an error if it cannot be started, or if it fails.
 /// It cannot be run, or it fails.
 pub fn start_daemon(
     program: &str,
@@ -165,23 +165,23 @@ pub fn start_daemon(
     })
 }
 
-/// A process that goes on by itself.
+/// A process that continues independently.
 #[derive(Debug)]
 pub struct Apart(Child);
 
 impl Apart {
-    /// Takes note of its end, if it has ended, so that nothing is left of it.
+    /// Reaps the process if it has ended, so that no zombie remains.
     pub fn reap(&mut self) {
-        // It fails only where it was noted already.
+        // Fails only if it was reaped before.
         let _ = self.0.try_wait();
     }
 }
 
-/// Starts this program again, on its own: it has no part of our terminal, lock
-/// or end. Waits until it says by [`detach`] that it is ready.
+/// Starts this program again as an independent process, which does not share our
+/// terminal or lock and does not end with us. Waits until it calls [`detach`].
 ///
 /// # Errors
-/// It cannot be started, or does not become ready.
+/// Returns an error if it cannot be started, or if it does not call [`detach`].
 pub fn start_apart(args: &[&str], input: &str) -> io::Result<Apart> {
     let mut command = Command::new(std::env::current_exe()?);
     command
@@ -199,12 +199,12 @@ pub fn start_apart(args: &[&str], input: &str) -> io::Result<Apart> {
     Err(io::Error::other("it did not become ready"))
 }
 
-/// Leaves the session and the terminal that this process was started in, and
-/// the signals that end what is in one; then says that it is ready, on stdout,
-/// which is closed after it.
+/// Leaves the session and terminal of the parent process, and ignores the signals that
+/// end the processes in them; then reports readiness on stdout and closes it.
 ///
 /// # Errors
-/// It leads a process group, or its starter is gone.
+/// Returns an error if this process is a process group leader, or if its parent is
+/// gone.
 pub fn detach() -> io::Result<()> {
     let mut signals = SigSet::empty();
     for signal in [
@@ -219,7 +219,7 @@ pub fn detach() -> io::Result<()> {
     signals.thread_block()?;
     nix::unistd::setsid()?;
     let mut stdout = io::stdout().lock();
-    // Who started it may be gone, which is no reason to end.
+    // The parent may be gone, which is no reason to stop.
     let _ = stdout
         .write_all(READY.as_bytes())
         .and_then(|()| stdout.flush());
@@ -228,10 +228,10 @@ pub fn detach() -> io::Result<()> {
     Ok(())
 }
 
-/// All of the standard input.
+/// Reads all of standard input.
 ///
 /// # Errors
-/// It cannot be read, or is not text.
+/// Returns an error if it cannot be read, or if it is not UTF-8.
 pub fn read_stdin() -> io::Result<String> {
     let bytes = text_file::read_stdin(MAX_INPUT)?;
     String::from_utf8(bytes).map_err(io::Error::other)
@@ -247,11 +247,11 @@ fn in_memory(text: &str) -> io::Result<File> {
 }
 
 impl Running {
-    /// Waits for its end, at most for `limit`, after which it and what it
-    /// started are killed; its standard output.
+    /// Waits for the program for at most `limit`, then kills it and what it started.
+    /// Returns its standard output.
     ///
     /// # Errors
-    /// It did not exit with 0, or not in time.
+    /// Returns an error if it did not exit with 0, or not in time.
     pub fn finish(mut self, limit: Duration) -> Result<String, ProcessError> {
         let program = self.program.clone();
         let failed = |error| ProcessError::Start {
@@ -260,7 +260,7 @@ impl Running {
         };
         let end = Instant::now() + at_most(limit);
         let (stdout, stderr) = read_both(&mut self.child, end).map_err(failed)?;
-        // Its pipes are closed, so it is gone already or about to be.
+        // Its pipes are closed, so it has ended or is about to.
         let status = loop {
             match self.child.try_wait().map_err(failed)? {
                 Some(status) => break status,
@@ -283,7 +283,7 @@ impl Running {
         }
     }
 
-    /// It leads a process group of its own, so that this reaches what it started.
+    /// It leads a process group of its own, so this also reaches what it started.
     fn kill(&mut self) {
         if let Ok(group) = i32::try_from(self.child.id()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
@@ -292,8 +292,8 @@ impl Running {
     }
 }
 
-/// Waits for a program that was killed: one that is in the middle of a system call
-/// which waits for a device ends only after it, and is left to init then.
+/// Waits for a killed program. One that is blocked in a system call on a device ends
+/// only when the call does; it is left to init.
 fn await_end(child: &mut Child) {
     let end = Instant::now() + END_LIMIT;
     while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
@@ -301,7 +301,7 @@ fn await_end(child: &mut Child) {
     }
 }
 
-/// What a child writes to stdout and stderr until it closes both, or `end`.
+/// Reads a child's stdout and stderr until it closes both, or until `end`.
 fn read_both(child: &mut Child, end: Instant) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -340,7 +340,7 @@ fn read_both(child: &mut Child, end: Instant) -> io::Result<(Vec<u8>, Vec<u8>)> 
     Ok((out, err))
 }
 
-/// One read; at the end of the file the pipe is closed.
+/// Reads once; at end of file, closes the pipe.
 fn read_some<R: Read>(
     pipe: &mut Option<R>,
     buffer: &mut [u8],
@@ -354,10 +354,10 @@ fn read_some<R: Read>(
     Ok(())
 }
 
-/// When the programs that are run have to be done, all in all.
+/// The common deadline of all programs, if one is set.
 static ALL_DONE: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// Does work whose programs together may take so long, whatever each may take.
+/// Runs `work` with a total time limit for all its programs, besides their own limits.
 pub fn in_all<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
     let set = |end| *ALL_DONE.lock().unwrap_or_else(PoisonError::into_inner) = end;
     set(Some(Instant::now() + limit));
@@ -366,7 +366,7 @@ pub fn in_all<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The limit, or what is left for all programs together.
+/// The limit, or what remains of the total limit if that is less.
 fn at_most(limit: Duration) -> Duration {
     let end = *ALL_DONE.lock().unwrap_or_else(PoisonError::into_inner);
     end.map_or(limit, |end| {
@@ -374,12 +374,12 @@ fn at_most(limit: Duration) -> Duration {
     })
 }
 
-/// Does work that starts programs and waits for them without a limit, and kills
-/// them, and what they started, if it is not done after `limit`.
+/// Runs `work`, which starts programs and waits for them without a limit. Kills them,
+/// and what they started, after `limit`.
 pub fn within<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
     let (done, is_done) = mpsc::channel::<()>();
     let guard = std::thread::spawn(move || {
-        // The other end goes away when the work is done.
+        // The sender is dropped when the work is done.
         while is_done.recv_timeout(at_most(limit)) == Err(RecvTimeoutError::Timeout) {
             descendants(std::process::id() as i32)
                 .into_iter()
@@ -394,14 +394,14 @@ pub fn within<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The processes that a process started, and those that these did.
+/// The direct and indirect child processes of a process.
 fn descendants(of: i32) -> Vec<i32> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let parents: Vec<(i32, i32)> = processes
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            // `pid (name) state ppid`; the name may hold anything.
+            // `pid (name) state ppid`; the name may contain any character.
             let parent = stat.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()?;
             Some((pid, parent))
         })

@@ -1,9 +1,9 @@
-//! Small files that outlive a command: in /run until the next boot, in
-//! /var/lib for longer.
+//! Small files that outlive a command: in /run until the next boot, or in /var/lib
+//! permanently.
 //!
-//! Each is written beside its place, synced and renamed, so that what is there
-//! is the old or the new and never a part. Only regular files are read, in a
-//! folder in which nobody else can put them. Decides nothing about their meaning.
+//! A file is written under a temporary name, synced and renamed, so that a reader finds
+//! the old or the new content but never a part. Only regular files are read, and only
+//! from folders that no other user can write to. The content is up to the caller.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -22,24 +22,24 @@ use thiserror::Error;
 use super::time_limit;
 use super::trusted_path::{Folder, TrustError};
 
-/// The largest file that is read, in bytes: a configuration's files and a little.
+/// The largest file that is read, in bytes: somewhat more than a configuration.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// How long a disk may take for one file. One that is at its end retries for
-/// minutes, and a boot does not wait for it.
+/// The time limit for one file. A failing disk retries for minutes, and a boot must not
+/// wait for it.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Where a file is kept.
+/// Where a file is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorePlace {
-    /// In memory, gone with the next boot.
+    /// In /run, until the next boot.
     Run,
     /// On the disk.
     Disk,
 }
 
 impl StorePlace {
-    /// The folder.
+    /// The folder's path.
     pub fn folder(self) -> &'static str {
         match self {
             StorePlace::Run => "/run/camfw",
@@ -48,14 +48,14 @@ impl StorePlace {
     }
 }
 
-/// What was to be done with a file.
+/// An operation on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Read it.
+    /// Reading the file.
     Read,
-    /// Put a new one in its place.
+    /// Replacing the file.
     Write,
-    /// Remove it.
+    /// Removing the file.
     Remove,
 }
 
@@ -69,42 +69,42 @@ impl fmt::Display for Action {
     }
 }
 
-/// Why a file could not be kept, or read. What was there before still is.
+/// Why an operation on a file failed. The earlier content is intact.
 #[derive(Debug, Error)]
 #[error("cannot {action} {}", path.display())]
 pub struct StoreError {
-    /// Where.
+    /// Where the file is stored.
     pub place: StorePlace,
-    /// What was to be done.
+    /// The operation that failed.
     pub action: Action,
-    /// Which file.
+    /// The file's path.
     pub path: PathBuf,
-    /// Why not.
+    /// The cause.
     #[source]
     pub cause: StoreCause,
 }
 
-/// What is wrong with a file, or where it is.
+/// What is wrong with a file or its folder.
 #[derive(Debug, Error)]
 pub enum StoreCause {
-    /// The disk is full, read-only, not there, or does not answer.
+    /// The disk is full, read-only, missing, or does not answer.
     #[error(transparent)]
     Disk(io::Error),
-    /// Somebody else can change it, or it is no regular file.
+    /// Another user can change it, or it is not a regular file.
     #[error(transparent)]
     Untrusted(Untrusted),
-    /// It is over the limit.
+    /// It exceeds the size limit.
     #[error("it has more than {MAX_BYTES} bytes, so camfw did not write it; remove it")]
     TooLarge,
 }
 
-/// What is wrong with the file, or with a folder on the way to it.
+/// What is wrong with the file, or with a folder on its path.
 #[derive(Debug, Error)]
 #[error(transparent)]
 pub struct Untrusted(TrustError);
 
 impl StoreError {
-    /// Whether the next boot finds something else than it should.
+    /// Whether the failure means that the next boot finds other data than it should.
     pub fn is_lost_at_reboot(&self) -> bool {
         self.place == StorePlace::Disk && self.action != Action::Read
     }
@@ -131,11 +131,11 @@ impl From<Errno> for StoreCause {
     }
 }
 
-/// Writes a file whole.
+/// Writes a file atomically.
 ///
 /// # Errors
-/// The disk is full, read-only, not there or does not answer; or somebody else
-/// can change what is in the folder.
+/// Returns an error if the disk is full, read-only, missing or does not answer, or if
+/// another user can change the folder.
 pub fn write(place: StorePlace, name: &str, text: &str) -> Result<(), StoreError> {
     let text = text.to_owned();
     within_limit(place, name, Action::Write, move |name| {
@@ -143,20 +143,20 @@ pub fn write(place: StorePlace, name: &str, text: &str) -> Result<(), StoreError
     })
 }
 
-/// Reads a file; None where there is none.
+/// Reads a file; None if it does not exist.
 ///
 /// # Errors
-/// It is there and cannot be read, or is not what was written.
+/// Returns an error if it exists but cannot be read, or cannot be trusted.
 pub fn read(place: StorePlace, name: &str) -> Result<Option<String>, StoreError> {
     within_limit(place, name, Action::Read, move |name| {
         read_unlimited(place, name)
     })
 }
 
-/// Removes a file. That there is none is not an error.
+/// Removes a file. It is no error if it does not exist.
 ///
 /// # Errors
-/// It is there and cannot be removed.
+/// Returns an error if it exists but cannot be removed.
 pub fn remove(place: StorePlace, name: &str) -> Result<(), StoreError> {
     within_limit(place, name, Action::Remove, move |name| {
         let folder = match Folder::open(Path::new(place.folder())) {
@@ -203,15 +203,15 @@ fn write_unlimited(place: StorePlace, name: &OsStr, text: &str) -> Result<(), St
         sync(place, &folder)
     });
     if written.is_err() {
-        // On a full disk its blocks are wanted elsewhere.
+        // Frees the blocks of the temporary file: on a full disk they are needed.
         let _ = unlinkat(folder.handle(), new.as_os_str(), UnlinkatFlags::NoRemoveDir);
     }
     written
 }
 
 fn write_new(folder: &Folder, name: &OsStr, text: &str) -> Result<(), StoreCause> {
-    // What is there is of a command that was killed, or a pipe on which an open
-    // would wait.
+    // An existing temporary file is left from a command that was killed, or is a pipe
+    // that would block an open.
     match unlinkat(folder.handle(), name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(error) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! Kernel settings, read and written through the sysctl crate.
+//! Kernel settings, read and written with the sysctl crate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,11 @@ use thiserror::Error;
 use super::time_limit;
 use crate::plan::sysctl::{Key, Need, Setting};
 
-/// How long the kernel may take for one. Forwarding is set under the lock of all
-/// network devices, which a driver may hold (devinet_sysctl_forward in
-/// net/ipv4/devinet.c).
+/// The time limit for one setting. Forwarding is set under the lock of all network
+/// devices, which a driver may hold (devinet_sysctl_forward in net/ipv4/devinet.c).
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a setting is not what it ought to be.
+/// Why a setting does not have the desired value.
 #[derive(Debug, Error)]
 pub enum SettingError {
     /// The kernel has no such setting.
@@ -24,35 +23,35 @@ pub enum SettingError {
     /// It could not be read.
     #[error("cannot read sysctl {key}")]
     Read {
-        /// Which.
+        /// The setting's key.
         key: Key,
-        /// Why.
+        /// The cause.
         #[source]
         error: SysctlError,
     },
     /// It could not be written.
     #[error("cannot set sysctl {setting}")]
     Write {
-        /// Which, and to what.
+        /// The setting and its desired value.
         setting: Setting,
-        /// Why.
+        /// The cause.
         #[source]
         error: SysctlError,
     },
-    /// It was written and is not so.
+    /// It was written but reads back different.
     #[error("sysctl {setting} was written, and the kernel holds {found:?}")]
     NotHeld {
-        /// Which, and to what.
+        /// The setting and its desired value.
         setting: Setting,
-        /// What is there.
+        /// The value that was read back.
         found: String,
     },
 }
 
-/// What a setting is; None where the kernel does not have it.
+/// The value of a setting; None if the kernel does not have it.
 ///
 /// # Errors
-/// It is there and cannot be read.
+/// Returns an error if it exists but cannot be read.
 pub fn get(key: &Key) -> Result<Option<String>, SettingError> {
     match read(key) {
         Ok(value) => Ok(Some(value)),
@@ -64,8 +63,8 @@ pub fn get(key: &Key) -> Result<Option<String>, SettingError> {
     }
 }
 
-/// What a family (`ipv4`, `ipv6`) has settings of: `all`, `default`, and each
-/// interface; nothing where the kernel does not have the family.
+/// The scopes for which a family (`ipv4`, `ipv6`) has settings: `all`, `default`, and
+/// each interface; empty if the kernel lacks the family.
 pub fn scopes(family: &str) -> Vec<String> {
     let folder = Path::new("/proc/sys/net").join(family).join("conf");
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -73,11 +72,12 @@ pub fn scopes(family: &str) -> Vec<String> {
     names.collect()
 }
 
-/// Makes a setting so, and reads it back. A setting that is so already is not
-/// written, since the kernel may do more than keep it. Whether it was written.
+/// Writes a setting and reads it back. Does not write if the value is already right,
+/// because the kernel may treat a write as more than that. Returns whether it was
+/// written.
 ///
 /// # Errors
-/// It cannot be, or the kernel does not have it and it is required.
+/// Returns an error if that fails, or if the kernel lacks a required setting.
 pub fn set(setting: &Setting) -> Result<bool, SettingError> {
     match get(&setting.key)? {
         None if setting.need == Need::IfPresent => return Ok(false),
@@ -98,8 +98,8 @@ pub fn set(setting: &Setting) -> Result<bool, SettingError> {
     }
 }
 
-/// The crate takes a dot and a slash for the same and so cannot reach a key of
-/// an interface such as eth0.20; those are read and written here.
+/// The crate treats dots and slashes alike and so cannot address an interface such as
+/// eth0.20; such keys are read and written directly.
 fn path_of_dotted(key: &Key) -> Option<PathBuf> {
     let dotted = key.parts().iter().any(|part| part.contains('.'));
     dotted.then(|| {

@@ -1,7 +1,7 @@
-//! Any text file, or what comes on stdin: a dump of rules, a list of packets.
+//! Arbitrary text files, or standard input: a dump of rules, a list of packets.
 //!
-//! Owns that a text is read once, since a pipe cannot be read again, and that
-//! nobody waits for one that does not come. Nothing that changes the box waits here.
+//! Each text is read once, because a pipe cannot be read again, and with a time limit.
+//! Commands that change the box do not use it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -15,38 +15,38 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use thiserror::Error;
 
-/// What names the standard input in place of a file.
+/// The name that stands for standard input.
 pub const STDIN: &str = "-";
 
-/// The largest that is read, in bytes: some hundred thousand rules.
+/// The largest text that is read, in bytes: several hundred thousand rules.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// So long a pipe may say nothing: long enough for a password on its other end.
+/// How long a pipe may be silent: long enough to type a password at its other end.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// How long all of it may take.
+/// The time limit for the whole text.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Why there is no text.
+/// Why a text could not be read.
 #[derive(Debug, Error)]
 pub enum TextFileError {
     /// It cannot be read.
     #[error("{file}: cannot read it")]
     Unreadable {
-        /// Its name.
+        /// The file's name.
         file: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is too long.
+    /// It exceeds the size limit.
     #[error("{0}: it has more than {MAX_BYTES} bytes; give a shorter one")]
     TooLong(String),
 }
 
-/// The text of a file, `-` for stdin; bytes that are no text become U+FFFD.
+/// Reads a file, or standard input for `-`. Invalid UTF-8 becomes U+FFFD.
 ///
 /// # Errors
-/// Why not, with the file's name.
+/// Returns an error with the file's name.
 pub fn read(path: &str) -> Result<String, TextFileError> {
     let bytes = match path {
         STDIN => read_stdin(MAX_BYTES),
@@ -62,22 +62,22 @@ pub fn read(path: &str) -> Result<String, TextFileError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The standard input, of at most one byte more than `most`.
+/// Reads standard input, up to `most` bytes and one more.
 ///
 /// # Errors
-/// It cannot be read, or nothing came for too long.
+/// Returns an error if it cannot be read, or if nothing came for too long.
 pub fn read_stdin(most: u64) -> io::Result<Vec<u8>> {
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     read_all(stdin, most, SILENCE)
 }
 
-/// Whether a path names a regular file, which can be read again.
+/// Whether a path is a regular file, which can be read again.
 pub fn is_regular(path: &str) -> bool {
     path != STDIN && Path::new(path).is_file()
 }
 
 fn open(path: &str) -> io::Result<File> {
-    // Without O_NONBLOCK opening a pipe would wait for its writer for ever.
+    // Without O_NONBLOCK, opening a pipe would block until there is a writer.
     OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -110,7 +110,7 @@ fn read_all(mut from: impl Read + AsFd, most: u64, silence: Duration) -> io::Res
     Ok(bytes)
 }
 
-/// A pipe that nobody has opened yet to write to is silent, and not at its end
+/// A pipe that no one has opened for writing yet is silent, but not at end of file
 /// (pipe_poll in fs/pipe.c).
 fn wait_for(from: &impl AsFd, silence: Duration) -> io::Result<()> {
     let mut fds = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];

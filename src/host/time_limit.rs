@@ -1,10 +1,10 @@
-//! Work that the kernel may hold up for as long as it likes, such as a write to
-//! a disk that died: done beside, and given up once its time is over.
+//! Runs work that the kernel may block indefinitely, such as a write to a failed disk,
+//! in another thread, and abandons it when its time is up.
 //!
-//! Owns the wait, and the one thread that does such work, a piece after the other.
-//! What was given up may still be done later: a system call that waits for a
-//! device cannot be taken back. Its thread is left to it, and the next piece gets
-//! a new one.
+//! Owns the waiting, and the single worker thread that runs one piece of work after
+//! another. Abandoned work may still complete later: a system call that waits for a
+//! device cannot be cancelled. Its thread is left behind, and the next work gets a new
+//! one.
 
 use std::io;
 use std::sync::mpsc::{self, Sender};
@@ -16,14 +16,14 @@ use nix::sys::signal::SigSet;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The thread that has nothing to do. It is taken out while it works, so that work
-/// which itself has a time limit does not wait for its own end.
+/// The idle worker thread. It is removed while it works, so that work with a time limit
+/// of its own does not wait for itself.
 static IDLE_WORKER: Mutex<Option<Sender<Work>>> = Mutex::new(None);
 
-/// Does the work, for at most `limit`.
+/// Runs `work` for at most `limit`.
 ///
 /// # Errors
-/// It was not done in time, or no thread can be started for it.
+/// Returns an error if it did not finish in time, or if no thread can be started.
 pub(crate) fn run<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
@@ -32,7 +32,7 @@ pub(crate) fn run<T: Send + 'static>(
     let worker = idle.map_or_else(start_worker, Ok)?;
     let (sender, done) = mpsc::sync_channel(1);
     let work = move || {
-        // Nobody waits for what comes late.
+        // The receiver is gone if the result comes late.
         let _ = sender.send(work());
     };
     worker
@@ -53,12 +53,13 @@ fn swap_idle_worker(worker: Option<Sender<Work>>) -> Option<Sender<Work>> {
     std::mem::replace(&mut *idle, worker)
 }
 
-/// It ends when its sender is gone.
+/// Starts a worker, which ends when its sender is dropped.
 fn start_worker() -> io::Result<Sender<Work>> {
     let (sender, pieces) = mpsc::channel::<Work>();
     thread::Builder::new().spawn(move || {
-        // A signal to the process goes to any thread that does not block it (signal(7)).
-        // This one blocks all, so that what the main thread decides about them holds.
+        // A signal to the process is delivered to any thread that does not block it
+        // (signal(7)). This thread blocks all, so that the main thread's choices about
+        // signals hold.
         let _ = SigSet::all().thread_block();
         for work in pieces {
             work();
@@ -81,7 +82,7 @@ mod tests {
         let late = run(Duration::from_millis(20), move || wait.recv().is_ok());
         let kind = late.err().map(|error| error.kind());
         assert_eq!(kind, Some(io::ErrorKind::TimedOut));
-        // The thread that hangs is not waited for.
+        // The blocked thread does not delay later work.
         assert_eq!(run(LONG, || 8).ok(), Some(8));
         drop(never);
     }

@@ -1,11 +1,9 @@
-//! Opens files and folders in whose place nobody but root, or the caller, can
-//! put others.
+//! Opens files and folders that only root or the caller can replace.
 //!
-//! Owns the walk: from `/`, component by component and link by link, each opened
-//! below the one before it, so that what was looked at is what is opened. Who can
-//! rename in any folder on the way chooses what is found at its end: who moves
-//! camfw.d away takes its rules out of the next boot. Decides nothing about what
-//! is in a file.
+//! Owns the path walk: from `/`, component by component and link by link, each opened
+//! relative to the one before, so that what was checked is what is opened. Anyone who
+//! can rename in a folder of the path decides what it leads to: moving camfw.d away
+//! would remove its rules from the next boot. The files' content is up to the caller.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,10 +16,11 @@ use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use thiserror::Error;
 
-/// As many links as the kernel follows (MAXSYMLINKS in include/linux/namei.h).
+/// The most symbolic links that the kernel follows (MAXSYMLINKS in
+/// include/linux/namei.h).
 const MOST_LINKS: usize = 40;
 
-/// Why a file or a folder is not opened.
+/// Why a file or folder cannot be opened.
 #[derive(Debug, Error)]
 pub(crate) enum TrustError {
     #[error("cannot open {}", path.display())]
@@ -53,13 +52,13 @@ pub(crate) enum TrustError {
 }
 
 impl TrustError {
-    /// Whether there is nothing of that name, not even a link.
+    /// Whether the name does not exist, not even as a link.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, TrustError::Open { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// An open folder; nobody else can rename on the way to it, or in it.
+/// An open folder in which, as on the path to it, no other user can rename.
 #[derive(Debug)]
 pub(crate) struct Folder {
     handle: OwnedFd,
@@ -70,7 +69,8 @@ impl Folder {
     /// Opens a folder.
     ///
     /// # Errors
-    /// It cannot be opened, or somebody else can change what is in it or on the way.
+    /// Returns an error if it cannot be opened, or if another user can change it or its
+    /// path.
     pub(crate) fn open(path: &Path) -> Result<Folder, TrustError> {
         let absolute = std::path::absolute(path).map_err(|error| TrustError::Open {
             path: path.to_owned(),
@@ -82,12 +82,13 @@ impl Folder {
     /// Opens a folder below this one, following links.
     ///
     /// # Errors
-    /// As [`Folder::open`].
+    /// Returns the errors of [`Folder::open`].
     pub(crate) fn folder(self, path: &OsStr) -> Result<Folder, TrustError> {
         match walk(self, path)? {
             PathEnd::Folder(folder) => {
-                // On the way a sticky folder of everybody's will do, where each keeps
-                // what is his; in the last one even a name that is not there counts.
+                // On the path, a world-writable folder with the sticky bit is
+                // acceptable, because its entries are protected; as the last folder it
+                // is not, because there even a missing name matters.
                 let mode = folder.look_at_itself()?.st_mode;
                 not_writable("folder", &folder.path, mode)?;
                 Ok(folder)
@@ -99,7 +100,8 @@ impl Folder {
     /// Opens a regular file in this folder, following links.
     ///
     /// # Errors
-    /// It cannot be opened, is something else, or somebody else can change it.
+    /// Returns an error if it cannot be opened, is not a regular file, or can be
+    /// changed by another user.
     pub(crate) fn file(&self, name: &OsStr) -> Result<File, TrustError> {
         match walk(self.again()?, name)? {
             PathEnd::Folder(folder) => Err(TrustError::NotAFile { path: folder.path }),
@@ -112,16 +114,16 @@ impl Folder {
         }
     }
 
-    /// Opens a regular file that is in this folder itself, no link to one.
+    /// Opens a regular file in this folder, without following a link.
     ///
     /// # Errors
-    /// As [`Folder::file`].
+    /// Returns the errors of [`Folder::file`].
     pub(crate) fn regular_file(&self, name: &OsStr) -> Result<File, TrustError> {
         let path = self.path.join(name);
-        // Looked at before it is opened: to open a device may do something.
+        // Check before opening: opening a device may have side effects.
         let (_, before) = self.look(name)?;
         is_regular(&path, &before)?;
-        // Without O_NONBLOCK opening a pipe would wait for its writer for ever.
+        // Without O_NONBLOCK, opening a pipe would block until there is a writer.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
         let file = self.open_below(name, flags)?;
         let found = fstat(&file).map_err(|error| self.cannot_open(name, error))?;
@@ -131,10 +133,10 @@ impl Folder {
         Ok(File::from(file))
     }
 
-    /// Whether there is anything of that name in it, a link that leads nowhere too.
+    /// Whether the folder has an entry of this name, even a dangling link.
     ///
     /// # Errors
-    /// It cannot be told.
+    /// Returns an error if that cannot be determined.
     pub(crate) fn has(&self, name: &OsStr) -> Result<bool, TrustError> {
         match self.open_below(name, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
             Ok(_) => Ok(true),
@@ -143,10 +145,10 @@ impl Folder {
         }
     }
 
-    /// The same folder once more, to read what is in it or to sync it.
+    /// Reopens the folder, to read its entries or sync it.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// Returns an error if it cannot be read.
     pub(crate) fn readable(&self) -> Result<OwnedFd, TrustError> {
         self.open_below(OsStr::new("."), OFlag::O_RDONLY | OFlag::O_DIRECTORY)
     }
@@ -177,7 +179,7 @@ impl Folder {
         })
     }
 
-    /// Opens what has this name, to look at it alone: no link is followed.
+    /// Opens an entry for inspection only, without following a link.
     fn look(&self, name: &OsStr) -> Result<(OwnedFd, FileStat), TrustError> {
         let handle = self.open_below(name, OFlag::O_PATH | OFlag::O_NOFOLLOW)?;
         let found = fstat(&handle).map_err(|error| self.cannot_open(name, error))?;
@@ -190,15 +192,16 @@ impl Folder {
         Ok((handle, found))
     }
 
-    /// Whose it is, and that nobody else can take out of it what is not his.
+    /// Checks the folder's owner, and that no other user can remove entries that are
+    /// not theirs.
     fn look_at_itself(&self) -> Result<FileStat, TrustError> {
         let found = fstat(&self.handle).map_err(|error| TrustError::Open {
             path: self.path.clone(),
             error: error.into(),
         })?;
         owned("folder", &self.path, &found)?;
-        // In a sticky folder only the owner of a name, or of the folder, renames or
-        // removes it (check_sticky in fs/namei.c), and each name here is looked at.
+        // In a sticky folder only the owner of an entry or of the folder can rename or
+        // remove it (check_sticky in fs/namei.c), and each entry is checked here.
         if found.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits()
             || found.st_mode & Mode::S_ISVTX.bits() == 0
         {
@@ -233,7 +236,7 @@ enum PathEnd {
     },
 }
 
-/// One step of a path.
+/// One step of a path walk.
 enum PathStep {
     ToRoot,
     Into(OsString),
@@ -277,7 +280,7 @@ fn walk(start: Folder, path: &OsStr) -> Result<PathEnd, TrustError> {
     Ok(PathEnd::Folder(folder))
 }
 
-/// The steps of a path, the first one last.
+/// The steps of a path, in reverse order.
 fn steps(path: &Path) -> Vec<PathStep> {
     let steps = path.components().filter_map(|component| match component {
         Component::RootDir | Component::Prefix(_) => Some(PathStep::ToRoot),
@@ -316,8 +319,8 @@ fn owned(what: &'static str, path: &Path, found: &FileStat) -> Result<(), TrustE
 }
 
 fn not_writable(what: &'static str, path: &Path, mode: u32) -> Result<(), TrustError> {
-    // An access control list that lets others write shows in the group's bits:
-    // they are its mask (acl(5)).
+    // An access control list that lets others write shows in the group bits, which are
+    // its mask (acl(5)).
     if mode & 0o022 == 0 {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! One change of links, addresses, routes, rules or neighbours.
+//! A single change to links, addresses, routes, rules or neighbours.
 
 use std::fmt;
 
@@ -6,93 +6,92 @@ use ipnet::IpNet;
 
 use super::{MarkRule, Neighbour, Route};
 
-/// One change.
+/// A single change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetworkChange {
-    /// Give a link another name; it is set down for it.
+    /// Rename a link, which requires setting it down.
     Rename {
-        /// The name it has.
+        /// The current name.
         from: String,
-        /// The name it is to have.
+        /// The new name.
         to: String,
     },
-    /// Make a VLAN.
+    /// Create a VLAN.
     AddVlan {
         /// Its name.
         name: String,
-        /// The link it is on.
+        /// The link that it is on.
         parent: String,
-        /// Its id.
+        /// The VLAN id.
         id: u16,
     },
-    /// Make a bridge.
+    /// Create a bridge.
     AddBridge {
         /// Its name.
         name: String,
     },
-    /// Make a link a port of a bridge.
+    /// Make a link a bridge port.
     Enslave {
         /// The link.
         port: String,
         /// The bridge.
         bridge: String,
     },
-    /// Take a link out of a bridge of an earlier file.
+    /// Remove a link from a bridge of an earlier configuration.
     Release {
         /// The link.
         port: String,
         /// The bridge.
         bridge: String,
     },
-    /// Keep a port from the other ports.
+    /// Isolate a port from the other isolated ports.
     Isolate {
         /// The port.
         port: String,
     },
-    /// Set the MTU.
+    /// Set the MTU of a link.
     SetMtu {
-        /// Of which link.
+        /// The link.
         name: String,
-        /// Bytes.
+        /// The MTU, in bytes.
         mtu: u32,
     },
-    /// Give a link an address.
+    /// Add an address to a link.
     AddAddress {
-        /// Which link.
+        /// The link.
         name: String,
         /// The address.
         address: IpNet,
     },
-    /// Take an address of ours from a link.
+    /// Remove an address that camfw added to a link.
     RemoveAddress {
-        /// Which link.
+        /// The link.
         name: String,
         /// The address.
         address: IpNet,
     },
     /// Set a link up.
     SetUp {
-        /// Which.
+        /// The link.
         name: String,
     },
-    /// Put a route in, in place of one to the same destination, with the same
-    /// metric, in the same table.
+    /// Add a route, replacing one with the same destination, metric and table.
     SetRoute(Route),
-    /// Take a route of ours out.
+    /// Remove a route that camfw added.
     RemoveRoute(Route),
     /// Add a rule.
     AddRule(MarkRule),
-    /// Take a rule of ours out.
+    /// Remove a rule that camfw added.
     RemoveRule(MarkRule),
-    /// Make a neighbour permanent.
+    /// Add a permanent neighbour entry.
     SetNeighbour(Neighbour),
-    /// Take a neighbour of ours out.
+    /// Remove a neighbour entry that camfw added.
     RemoveNeighbour(Neighbour),
 }
 
 impl NetworkChange {
-    /// Whether it makes a link or gives it its name, so that the link's kernel
-    /// settings can be written only after it.
+    /// Whether the change creates or renames a link: only then can the link's kernel
+    /// settings be written.
     pub fn is_structural(&self) -> bool {
         matches!(
             self,

@@ -1,7 +1,8 @@
-//! What others did to the network that changes what the policy means, in words.
+//! Describes what others changed in the network so that the policy no longer means what
+//! it says.
 //!
-//! It stays, since it is theirs, and it is drift. Of links that the file does not
-//! name nothing is told: no rule lets their packets through.
+//! Such objects are reported as drift but not removed, because they are not ours. Links
+//! that the file does not name are not reported: no rule lets their packets through.
 
 use std::net::IpAddr;
 
@@ -9,8 +10,8 @@ use ipnet::IpNet;
 
 use super::{Current, LOOPBACK, Neighbour, NextHop, Wanted, WantedLink};
 
-/// Addresses, routes, rules and neighbours that are not ours. What a DHCP lease
-/// brings is expected, and IPv6 is theirs unless the file says what there is of it.
+/// Describes addresses, routes, rules and neighbours that camfw does not manage. What a
+/// DHCP lease brings is expected; IPv6 is left to others unless the file defines it.
 pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
     let foreign = Foreign { current, wanted };
     let links = wanted.links.iter();
@@ -28,7 +29,7 @@ struct Foreign<'a> {
 }
 
 impl Foreign<'_> {
-    /// Whether the file says what there is of the network's family.
+    /// Whether the file defines the network's addresses and routes of this family.
     fn says(&self, is_ipv4: bool) -> bool {
         is_ipv4 || self.wanted.ipv6
     }
@@ -37,12 +38,13 @@ impl Foreign<'_> {
         self.wanted.names().any(|name| name == link)
     }
 
-    /// Whether a DHCP client is at work on the link, ours or another.
+    /// Whether a DHCP client manages the link, ours or another.
     fn has_lease(&self, link: &str) -> bool {
         self.wanted.lease_metric(link).is_some()
     }
 
-    /// Addresses that others put on a link or claim for themselves, and routes by it.
+    /// Addresses that others added to a link or that conflict with another host, and
+    /// routes through it.
     fn on(&self, link: &WantedLink) -> Vec<String> {
         let mut found = Vec::new();
         let name = link.name.as_str();
@@ -73,8 +75,8 @@ impl Foreign<'_> {
         found
     }
 
-    /// Addresses of the loopback are the router's own, and reached from every zone
-    /// that may reach the router.
+    /// Addresses on the loopback belong to the router, and every zone that may reach
+    /// the router can reach them.
     fn loopback(&self) -> Vec<String> {
         let loopback = self.current.links.iter().find(|link| link.name == LOOPBACK);
         let addresses = loopback.into_iter().flat_map(|link| &link.addresses);
@@ -89,8 +91,8 @@ impl Foreign<'_> {
         told.collect()
     }
 
-    /// Routes that lead nowhere, to the router itself, or by a link of the file
-    /// in a way that ours never do.
+    /// Routes that lead nowhere, to the router itself, or through a link of the file in
+    /// a way that camfw's own never do.
     fn routes(&self) -> Vec<String> {
         let nowhere = self.current.routes.iter().filter(|held| {
             let route = &held.value;
@@ -146,13 +148,13 @@ impl Foreign<'_> {
         told
     }
 
-    /// Permanent neighbours, which say whose frames an address gets, and addresses
-    /// that the kernel answers for in the name of others.
+    /// Permanent neighbour entries, which decide who receives an address's frames, and
+    /// addresses that the kernel answers for on behalf of others.
     fn neighbours(&self) -> Vec<String> {
         let foreign = self.current.neighbours.iter().filter(|held| {
             let Neighbour { address, link, .. } = &held.value;
             let is_place = |wanted: &Neighbour| wanted.address == *address && wanted.link == *link;
-            // One in the place of ours is told as what has to change.
+            // One that replaced ours is reported as a pending change instead.
             let place_of_ours = self.wanted.neighbours.iter().any(is_place);
             !held.ours && !place_of_ours && self.names(link) && self.says(address.is_ipv4())
         });
@@ -218,7 +220,7 @@ mod tests {
             }
             links.push(link);
         }
-        // The loopback is there once.
+        // The loopback is in the list once.
         let more = links.remove(2).addresses;
         links[1].addresses.extend(more);
         let current = Current {

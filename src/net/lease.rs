@@ -1,8 +1,8 @@
-//! What a DHCP client says of its lease -> the address and the default route.
+//! Parses what a DHCP client reports about its lease into an address and a default
+//! route.
 //!
-//! The words are those of udhcpc's script (busybox,
-//! examples/udhcp/simple.script): an event as argument, the lease in the
-//! environment.
+//! The format is that of udhcpc's script (busybox, examples/udhcp/simple.script): the
+//! event as an argument, the lease in the environment.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -13,75 +13,75 @@ use thiserror::Error;
 /// What to do with the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lease {
-    /// There is none: take address and route away.
+    /// There is no lease: remove the address and route.
     None,
-    /// These are the address and, if there is one, the next router.
+    /// Set this address and, if there is one, this default route.
     Held {
-        /// The router's own address, with the network's prefix.
+        /// The router's own address, with the network's prefix length.
         address: Ipv4Net,
-        /// The next router.
+        /// The default gateway.
         gateway: Option<Ipv4Addr>,
     },
-    /// An event that changes nothing.
+    /// The event requires no change.
     Unchanged,
 }
 
-/// What the client said that cannot be.
+/// Why a lease is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LeaseError {
-    /// A value is missing or is not what it ought to be.
+    /// A value is missing or invalid.
     #[error("the DHCP client gave {name}={value:?}, which is no {expected}")]
     Value {
-        /// Its name.
+        /// The variable's name.
         name: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
-        /// What it ought to be.
+        /// What was expected.
         expected: &'static str,
     },
-    /// No network gives such an address.
+    /// No host can have such an address.
     #[error(
         "the DHCP server gave {address}, {what}; it is not taken: look at what the interface is plugged into"
     )]
     NoHost {
-        /// What it gave.
+        /// The address and prefix length from the server.
         address: Ipv4Net,
-        /// What that is.
+        /// What kind of address it is.
         what: &'static str,
     },
-    /// No packet gets to such a router.
+    /// No packet can reach such a gateway.
     #[error(
         "the DHCP server gave {address} with the router {gateway}, {what}; it is not taken: look at what the interface is plugged into"
     )]
     NoRouter {
-        /// The address that it gave.
+        /// The address and prefix length from the server.
         address: Ipv4Net,
-        /// The router.
+        /// The gateway.
         gateway: Ipv4Addr,
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The network that it gave is also elsewhere.
+    /// The lease's network overlaps a network of the file.
     #[error(
         "the DHCP server gave {address}, which overlaps {}; it is not taken: give one of the two another network",
         .other
     )]
     Overlap {
-        /// What it gave.
+        /// The address and prefix length from the server.
         address: Ipv4Net,
-        /// What it overlaps.
+        /// The network that it overlaps.
         other: Taken,
     },
 }
 
-/// A network that another part of the file has.
+/// A network that another zone of the file uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     /// The network.
     pub network: Ipv4Net,
-    /// The zone that has it, or that a route leads to it by.
+    /// The zone that has the network, or through which it is routed.
     pub zone: String,
-    /// Whether it is a route's.
+    /// Whether the network is the destination of a route.
     pub by_route: bool,
 }
 
@@ -95,10 +95,10 @@ impl fmt::Display for Taken {
     }
 }
 
-/// Reads an event and its environment.
+/// Parses an event and its environment.
 ///
 /// # Errors
-/// A value that is not what it ought to be.
+/// Returns an error for an invalid value.
 pub fn lease(
     event: &str,
     environment: impl Fn(&str) -> Option<String>,
@@ -120,7 +120,7 @@ fn held(environment: impl Fn(&str) -> Option<String>) -> Result<Lease, LeaseErro
     let own: Ipv4Addr = value("ip")
         .parse()
         .map_err(|_| wrong("ip", "IPv4 address"))?;
-    // `mask` is the prefix length, `subnet` the mask with dots.
+    // `mask` is the prefix length, `subnet` the dotted mask.
     let address = match value("mask").parse() {
         Ok(length) => Ipv4Net::new(own, length).ok(),
         Err(_) => value("subnet")
@@ -132,7 +132,7 @@ fn held(environment: impl Fn(&str) -> Option<String>) -> Result<Lease, LeaseErro
     if let Some(what) = no_host(address) {
         return Err(LeaseError::NoHost { address, what });
     }
-    // The first of several routers is the one to use (RFC 2132, 3.5).
+    // The first of several routers is preferred (RFC 2132, 3.5).
     let gateway = match value("router").split_whitespace().next() {
         None => None,
         Some(first) => Some(first.parse().map_err(|_| wrong("router", "IPv4 address"))?),
@@ -149,7 +149,7 @@ fn held(environment: impl Fn(&str) -> Option<String>) -> Result<Lease, LeaseErro
     Ok(Lease::Held { address, gateway })
 }
 
-/// Why no host can have the address; RFC 6890 has the networks.
+/// Why no host can have the address, according to RFC 6890.
 fn no_host(address: Ipv4Net) -> Option<&'static str> {
     let own = address.addr();
     let [first, ..] = own.octets();
@@ -175,7 +175,7 @@ fn no_host(address: Ipv4Net) -> Option<&'static str> {
     }
 }
 
-/// The ends of a network are not hosts', but for one of two (RFC 3021).
+/// The first and last address of a network are not hosts', except in a /31 (RFC 3021).
 fn no_host_of(network: Ipv4Net, host: Ipv4Addr) -> Option<&'static str> {
     if network.prefix_len() >= 31 {
         None
@@ -199,11 +199,11 @@ fn no_router(address: Ipv4Net, gateway: Ipv4Addr) -> Option<&'static str> {
 }
 
 impl Lease {
-    /// Refuses a lease whose network is another zone's, or one that a route leads
-    /// to by another.
+    /// Refuses a lease whose network overlaps that of another zone, or one routed
+    /// through another zone.
     ///
     /// # Errors
-    /// What it overlaps.
+    /// Returns the network that it overlaps.
     pub fn apart_from(self, taken: &[Taken]) -> Result<Lease, LeaseError> {
         if let Lease::Held { address, .. } = &self {
             let network = address.trunc();

@@ -1,8 +1,8 @@
 //! Links, addresses, routes, rules and neighbours, as values.
 //!
-//! `plan` makes them of a policy, `diff` finds what has to change. Nothing
-//! here sends anything: `host::netlink` does. Links go by their names, since
-//! the kernel's numbers change when a device comes and goes.
+//! `plan` derives the desired state from a policy, and `diff` determines what has to
+//! change; `host::netlink` applies it. Links are identified by name, because the
+//! kernel's indexes change when a device is removed and added again.
 
 mod bypass;
 mod change;
@@ -26,13 +26,13 @@ pub use foreign::foreign;
 pub use lease::{Lease, LeaseError, Taken, lease};
 pub use problem::NetworkError;
 
-/// The loopback's name, the same in every namespace.
+/// The name of the loopback, the same in every namespace.
 pub const LOOPBACK: &str = "lo";
 
-/// The routing table that is looked at where no rule says otherwise: RT_TABLE_MAIN.
+/// The routing table that is used unless a rule selects another one: RT_TABLE_MAIN.
 pub const MAIN_TABLE: u32 = 254;
 
-/// The metric of a route for which none is asked, since IPv6 knows no 0:
+/// The metric of a route that specifies none. IPv6 has no metric 0; its default is
 /// IP6_RT_PRIO_USER of include/uapi/linux/ipv6_route.h.
 pub fn default_metric(destination: &IpNet) -> u32 {
     match destination {
@@ -42,55 +42,55 @@ pub fn default_metric(destination: &IpNet) -> u32 {
 }
 
 /// The metric of the unreachable routes behind those of zones and of the file: the
-/// highest, so that they are taken only where those are not there.
+/// highest, so that they apply only if the others are absent.
 pub const LAST_METRIC: u32 = u32::MAX;
 
-/// The first of the metrics that are kept for such routes: a lease's has one of its
-/// zone's own, so that the next lease finds it.
+/// The first of the metrics reserved for such routes. Each DHCP zone has its own, so
+/// that a new lease replaces the route of the previous one.
 pub const LAST_METRICS: u32 = LAST_METRIC - 255;
 
-/// How a link is found or made.
+/// How a link is identified or created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Device {
-    /// By its name.
+    /// By name.
     Named,
-    /// By its hardware address, and given the name.
+    /// By hardware address; the link is then renamed.
     Mac(MacAddress),
-    /// By where it is under /sys/devices, or the end of that; and given the name.
+    /// By its path under /sys/devices, or the end of that; the link is then renamed.
     Path(String),
-    /// Made: a VLAN on another link.
+    /// A VLAN, created on another link.
     Vlan {
-        /// 1 to 4094
+        /// The VLAN id, 1 to 4094.
         id: u16,
-        /// The link it is on.
+        /// The link that it is on.
         parent: InterfaceName,
     },
-    /// Made: a bridge whose ports reach the router and not each other.
+    /// A bridge, created with ports that reach the router but not each other.
     Bridge {
         /// The links that become its ports.
         ports: Vec<InterfaceName>,
     },
 }
 
-/// What a policy wants.
+/// The network state that a policy requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// One per zone, in the order of the file.
+    /// One link per zone, in the order of the file.
     pub links: Vec<WantedLink>,
-    /// Default routes, static ones and black holes.
+    /// Default routes, static routes and blackhole routes.
     pub routes: Vec<Route>,
-    /// Which marks look at which table.
+    /// Which routing table packets with a mark use.
     pub rules: Vec<MarkRule>,
-    /// Who has which hardware address, whatever is said on the wire.
+    /// Permanent neighbour entries, which override what hosts announce.
     pub neighbours: Vec<Neighbour>,
-    /// Whether the file says what IPv6 there is; else what others put there is
-    /// theirs, and no packet of it passes.
+    /// Whether the file defines IPv6 addresses and routes. Otherwise others may manage
+    /// them, and no IPv6 packet passes.
     pub ipv6: bool,
 }
 
 impl Wanted {
     /// The metric of the unreachable route behind the network of a link's lease; None
-    /// where the link has none by DHCP.
+    /// if the link does not use DHCP.
     pub fn lease_metric(&self, link: &str) -> Option<u32> {
         let index = self
             .links
@@ -102,8 +102,8 @@ impl Wanted {
             .then_some(LAST_METRIC - 1 - index)
     }
 
-    /// The names of all links that the file speaks of: zones' interfaces, and those
-    /// that VLANs and bridges are on.
+    /// The names of all links in the file: the zones' interfaces, and the links that
+    /// VLANs and bridges are on.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.links.iter().flat_map(|link| {
             let lower = match &link.device {
@@ -117,20 +117,20 @@ impl Wanted {
     }
 }
 
-/// A link that is to be up with its addresses.
+/// A link that should be up, with its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedLink {
     /// Its name.
     pub name: InterfaceName,
-    /// How it is found or made.
+    /// How it is identified or created.
     pub device: Device,
-    /// The router's addresses with their networks' prefixes.
+    /// The router's addresses on it, with their prefix lengths.
     pub addresses: Vec<IpNet>,
-    /// Whether its IPv4 address and default route come by DHCP.
+    /// Whether DHCP provides its IPv4 address and default route.
     pub dhcp: bool,
-    /// Bytes; None leaves it as it is.
+    /// The MTU in bytes; None leaves it unchanged.
     pub mtu: Option<u32>,
-    /// The zone it is, for messages.
+    /// The name of its zone, for messages.
     pub zone: String,
     /// Whether it may be absent.
     pub optional: bool,
@@ -139,29 +139,30 @@ pub struct WantedLink {
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// Where to.
+    /// The destination network.
     pub destination: IpNet,
-    /// By which way.
+    /// The next hop.
     pub way: NextHop,
-    /// Lower is taken first; never 0 with IPv6.
+    /// The metric: lower is preferred. Never 0 for IPv6.
     pub metric: u32,
-    /// In which table.
+    /// The routing table.
     pub table: u32,
 }
 
-/// The way a route takes.
+/// Where a route leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NextHop {
-    /// By another router.
+    /// To another router.
     Gateway {
         /// Its address.
         gateway: IpAddr,
-        /// The link that leads to it.
+        /// The link through which it is reached.
         link: String,
     },
-    /// Nowhere: what matches is dropped.
+    /// Nowhere: packets are dropped.
     Blackhole,
-    /// Nowhere, and who sends it is told: behind a route that goes with its interface.
+    /// Nowhere, and the sender gets an ICMP error. Used behind a route that disappears
+    /// with its interface.
     Unreachable,
 }
 
@@ -184,14 +185,14 @@ impl fmt::Display for Route {
     }
 }
 
-/// Packets with a mark look at a table of their own.
+/// A rule that selects a routing table for packets with a mark.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MarkRule {
     /// The mark.
     pub mark: u32,
-    /// The table.
+    /// The routing table.
     pub table: u32,
-    /// Whether it is for IPv6's packets; else for IPv4's.
+    /// Whether it applies to IPv6 packets; otherwise to IPv4.
     pub ipv6: bool,
 }
 
@@ -206,12 +207,12 @@ impl fmt::Display for MarkRule {
     }
 }
 
-/// A permanent neighbour.
+/// A permanent neighbour entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Neighbour {
-    /// Its address.
+    /// The IP address.
     pub address: IpAddr,
-    /// Its hardware address.
+    /// The hardware address.
     pub mac: MacAddress,
     /// The link it is on.
     pub link: String,
@@ -227,29 +228,30 @@ impl fmt::Display for Neighbour {
     }
 }
 
-/// What the kernel has.
+/// The network state of the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Current {
-    /// Every link of the namespace.
+    /// All links of the namespace.
     pub links: Vec<Link>,
-    /// Unicast routes by a gateway and black holes, of every table; without what
-    /// the kernel made, such as those of router advertisements.
+    /// Unicast routes through a gateway and blackhole routes of all tables, without
+    /// those that the kernel created, such as from router advertisements.
     pub routes: Vec<Held<Route>>,
-    /// Rules that look at a mark alone.
+    /// Rules that match only a mark.
     pub rules: Vec<Held<MarkRule>>,
-    /// Permanent neighbours.
+    /// Permanent neighbour entries.
     pub neighbours: Vec<Held<Neighbour>>,
-    /// Routes of kinds that we never make.
+    /// Routes of kinds that camfw never creates.
     pub other_routes: Vec<OtherRoute>,
-    /// Rules that we never make.
+    /// Rules of kinds that camfw never creates.
     pub other_rules: Vec<OtherRule>,
-    /// Addresses for which the kernel answers on a link in the name of others.
+    /// Addresses for which the kernel answers on behalf of others, with the link.
     pub proxied: Vec<(IpAddr, String)>,
 }
 
 impl Current {
-    /// The bridge that a link is a port of, where that is as we make it: its ports
-    /// are isolated. A file that does not name the bridge takes the port out.
+    /// The bridge that the link is a port of, if it looks like one that camfw created:
+    /// its ports are isolated. If the file no longer names the bridge, the port is
+    /// removed from it.
     pub fn earlier_bridge_of(&self, link: &Link) -> Option<&str> {
         let controller = link.controller.as_ref().filter(|_| link.isolated)?;
         let mut links = self.links.iter();
@@ -259,42 +261,43 @@ impl Current {
     }
 }
 
-/// A route of a kind that we never make: on a link, by several routers, local.
+/// A route of a kind that camfw never creates: directly on a link, with several next
+/// hops, or local.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherRoute {
     /// Where to.
     pub destination: IpNet,
-    /// What becomes of what it matches, as ip-route(8) has it.
+    /// Its type, in the words of ip-route(8).
     pub kind: &'static str,
-    /// The links that it leads by; none where it leads nowhere.
+    /// The links that it leads through; empty if it leads nowhere.
     pub links: Vec<String>,
-    /// In which table.
+    /// The routing table.
     pub table: u32,
 }
 
-/// A rule that we never make: which table a packet's way is looked up in.
+/// A rule of a kind that camfw never creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherRule {
-    /// Its place among the rules.
+    /// Its priority.
     pub priority: u32,
-    /// The table; none where it does something else.
+    /// The routing table that it selects; None if it has another action.
     pub table: Option<u32>,
-    /// Whether it is for IPv6's packets; else for IPv4's.
+    /// Whether it applies to IPv6 packets; otherwise to IPv4.
     pub ipv6: bool,
 }
 
-/// Something that is there, and whether camfw put it there: it marks what it
-/// makes with a protocol number of its own.
+/// An object of the kernel, and whether camfw created it, according to its protocol
+/// number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held<T> {
-    /// What is there.
+    /// The object.
     pub value: T,
-    /// Whether it is ours.
+    /// Whether camfw created it.
     pub ours: bool,
 }
 
-/// The ports of the bridges that camfw made: those with an address of its own, and
-/// those that a plan has.
+/// The ports of bridges that camfw created, recognized by an address of ours on the
+/// bridge, and those of a plan.
 pub fn own_ports(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
     let named = |name: &str| {
         let mut links = wanted.iter().flat_map(|wanted| &wanted.links);
@@ -314,62 +317,64 @@ pub fn own_ports(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
     ports.map(|link| link.name.clone()).collect()
 }
 
-/// A link as it is.
+/// A link of the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Link {
     /// Its name.
     pub name: String,
-    /// Whether it is set up (IFF_UP), cable or not.
+    /// Whether it is administratively up (IFF_UP), with or without carrier.
     pub up: bool,
-    /// Its hardware address, where it has one of six bytes.
+    /// Its hardware address, if that has six bytes.
     pub mac: Option<MacAddress>,
-    /// Bytes.
+    /// Its MTU, in bytes.
     pub mtu: u32,
-    /// Where its device is under /sys/devices; virtual links have none.
+    /// Its device path under /sys/devices; None for virtual links.
     pub path: Option<String>,
-    /// What kind it is.
+    /// Its kind.
     pub kind: LinkType,
-    /// Its type as `ip link add type` has it; a device has none.
+    /// Its type as in `ip link add type`; None for physical devices.
     pub link_type: Option<String>,
-    /// The link that it is a port of: a bridge, a bond, an Open vSwitch.
+    /// The link that it is a port of: a bridge, bond or Open vSwitch.
     pub controller: Option<String>,
-    /// The links of this namespace that it is on, as a VLAN or macvlan is.
+    /// The links of this namespace that it is on, as for a VLAN or macvlan.
     pub lower: Vec<String>,
-    /// Whether an XDP program has each frame before anything else does.
+    /// Whether an XDP program processes its frames before everything else.
     pub xdp: bool,
-    /// The filters of traffic control that see its frames.
+    /// The traffic control filters that see its frames.
     pub filters: Vec<TrafficFilter>,
-    /// What of nftables has its frames before the firewall, and may send them on.
+    /// The nftables hooks that see its frames before the firewall and may forward them.
     pub hooks: Vec<FrameHook>,
-    /// How many ask for every frame on the wire (IFLA_PROMISCUITY): a controller, a
-    /// packet socket, what is on it. `ip link set promisc on` is none of them.
+    /// How many users requested all frames on the wire (IFLA_PROMISCUITY): a
+    /// controller, a packet socket, or a link on top. `ip link set promisc on` does not
+    /// count.
     pub promiscuity: u32,
-    /// Unicast addresses, of no link in this namespace, whose frames it takes too:
-    /// a macvlan on it that was moved to another namespace asks for them.
+    /// Unicast addresses that belong to no link of this namespace and whose frames it
+    /// accepts too, as requested by a macvlan on it that was moved to another
+    /// namespace.
     pub also_receives: Vec<MacAddress>,
-    /// As a port: whether it reaches no other isolated port.
+    /// Whether, as a bridge port, it is isolated from other isolated ports.
     pub isolated: bool,
-    /// Its addresses, without those that the kernel gave it: link-local ones and
-    /// those of router advertisements.
+    /// Its addresses, without those that the kernel assigned: link-local addresses and
+    /// those from router advertisements.
     pub addresses: Vec<Held<IpNet>>,
-    /// The link-local ones of IPv6 that the kernel, or somebody else, gave it.
+    /// Its IPv6 link-local addresses, whoever assigned them.
     pub link_local: Vec<Ipv6Addr>,
-    /// Those among `addresses` that another host on the link has too: it said so when
-    /// the kernel asked (RFC 4862, 5.4), and they are not used.
+    /// Those of `addresses` that are not used because another host on the link answered
+    /// the kernel's duplicate address detection (RFC 4862, 5.4).
     pub duplicates: Vec<IpNet>,
 }
 
-/// The kinds of link that matter here.
+/// The kinds of link that camfw distinguishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LinkType {
-    /// A device, or a kind that we do not make.
+    /// A physical device, or a kind that camfw does not create.
     #[default]
     Other,
     /// A VLAN.
     Vlan {
-        /// Its id.
+        /// The VLAN id.
         id: u16,
-        /// The link it is on, where that is in this namespace.
+        /// The link it is on, if that is in this namespace.
         parent: Option<String>,
     },
     /// A bridge.

@@ -1,12 +1,12 @@
-//! Devices that go by hardware address or path: found, and given the names of the file.
+//! Finds devices by hardware address or path, and gives them the names from the file.
 
 use std::collections::HashSet;
 
 use super::{Current, Device, Diff, Link, LinkType, NetworkChange, NetworkError, Wanted};
 use crate::name::InterfaceName;
 
-/// Finds the devices that go by hardware address or path and renames them; what
-/// every link will be called.
+/// Finds the devices given by hardware address or path and adds their renames to the
+/// diff. Returns the future names of all links.
 pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) -> Vec<String> {
     let mut names: Vec<String> = current.links.iter().map(|link| link.name.clone()).collect();
     let mut moves: Vec<(usize, &InterfaceName)> = Vec::new();
@@ -19,7 +19,7 @@ pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) ->
         let is_named = |there: &Link| there.name == link.name.as_str();
         let mut links = current.links.iter();
         if links.any(|there| is_named(there) && is_device(there, &link.device)) {
-            // Another one may be like it.
+            // The named link matches already; others that match as well are ignored.
             continue;
         }
         if let Some(index) = found
@@ -28,7 +28,8 @@ pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) ->
             moves.push((index, &link.name));
         }
     }
-    // A name may be free only after its owner got another: out of the way first.
+    // A wanted name may be in use by a link that is itself to be renamed, so move that
+    // one out of the way first.
     let moving: HashSet<usize> = moves.iter().map(|(index, _)| *index).collect();
     let taken = |name: &str| current.links.iter().position(|link| link.name == name);
     let (mut first, mut then) = (Vec::new(), Vec::new());
@@ -62,7 +63,7 @@ pub(super) fn rename_all(current: &Current, wanted: &Wanted, diff: &mut Diff) ->
     names
 }
 
-/// Whether a link is the device that a file means, whatever it is called.
+/// Whether a link is the device that the file describes, whatever its name.
 pub(super) fn is_device(there: &Link, device: &Device) -> bool {
     // A VLAN or bridge has the hardware address of the device below it.
     let is_physical = there.kind == LinkType::Other;
@@ -77,7 +78,7 @@ pub(super) fn is_device(there: &Link, device: &Device) -> bool {
     }
 }
 
-/// Whether a device's path is the wanted one or ends with it, part by part.
+/// Whether a device's path is the wanted one or ends with it, by whole components.
 pub(super) fn is_at(there: &str, wanted: &str) -> bool {
     let wanted = wanted.trim_matches('/');
     there == wanted

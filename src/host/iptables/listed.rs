@@ -1,13 +1,13 @@
-//! What the kernel's own lists say that it has: tables, matches and targets.
+//! The tables, matches and targets that the kernel lists as available.
 
 use std::path::Path;
 
 use crate::family::IpFamily;
 use crate::netfilter::Feature;
 
-/// What the kernel itself lists of a family's tables, matches and targets. A
-/// kernel without the legacy tables lists nothing, one with modules only what
-/// it has loaded.
+/// The kernel's own lists of a family's tables, matches and targets. They are empty in
+/// a kernel without the legacy tables, and contain only what is loaded in one with
+/// modules.
 pub struct Listed([String; 3]);
 
 /// Reads the kernel's lists.
@@ -22,16 +22,16 @@ pub fn listed(family: IpFamily) -> Listed {
 }
 
 impl Listed {
-    /// Whether the kernel lists it.
+    /// Whether the kernel lists a feature.
     pub fn has(&self, feature: Feature) -> bool {
         let [names, matches, targets] = &self.0;
         let (list, name) = match feature {
             Feature::Table(name) => (names, name.as_str()),
             Feature::Match(name) => (matches, name),
             Feature::Target(name) => (targets, name),
-            // Nothing lists them.
+            // No list has these.
             Feature::ConntrackZones => return false,
-            // A module, or a part of the kernel, with parameters is there.
+            // A module, or a built-in component with parameters, shows in /sys/module.
             Feature::Helper(name) => {
                 return Path::new(&format!("/sys/module/nf_conntrack_{name}")).exists();
             }

@@ -1,4 +1,4 @@
-//! Loading tables: one iptables-restore a family, atomic.
+//! Loads tables: one iptables-restore per family, atomically per table.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::{Tables, TablesError};
 use crate::name::ChainName;
 use crate::netfilter::{Counters, Ruleset, TableName};
 
-/// What a line of rules may take beside what reading may, with room for a slow machine.
+/// The additional time limit per line of rules, with a margin for slow machines.
 const LIMIT_PER_LINE: Duration = Duration::from_millis(20);
 
 pub(super) fn limit(text: &str) -> Duration {
@@ -29,7 +29,7 @@ impl Loading {
         match running.finish(limit(&text)) {
             Ok(_) => Ok(()),
             Err(error) => Err(match named_line(&error, &text) {
-                // The legacy tools name COMMIT whatever is wrong.
+                // The legacy tools name COMMIT whatever the error is.
                 Some(line) if line != "COMMIT" => TablesError::Line { error, line },
                 _ => error.into(),
             }),
@@ -37,13 +37,14 @@ impl Loading {
     }
 }
 
-/// The same text with each table emptied first, for `--noflush`, and these chains
-/// taken out. Without that option iptables-nft-restore deletes the table and makes
-/// it anew, and then the kernel takes the old chains off their hooks before it gives
-/// the new ones their policy (nf_tables_commit in net/netfilter/nf_tables_api.c): for
-/// a moment what no rule drops is let through. So it is with `-X` for all chains,
-/// after which iptables-nft-restore makes the built-in ones anew over those that are
-/// there: their policy is ACCEPT until the same commit comes to the one that is wanted.
+/// The text for `--noflush`: empties each table first, and deletes the `gone` chains.
+///
+/// Without `--noflush`, iptables-nft-restore deletes and recreates the table, and the
+/// kernel unhooks the old chains before it gives the new ones their policy
+/// (nf_tables_commit in net/netfilter/nf_tables_api.c): for a moment, packets that no
+/// rule drops are let through. The same happens with `-X` for all chains, after which
+/// iptables-nft-restore recreates the existing built-in chains: their policy is ACCEPT
+/// until the same commit reaches the desired one.
 pub(super) fn in_place(text: &str, gone: &BTreeSet<(TableName, ChainName)>) -> String {
     let mut made = String::with_capacity(text.len());
     let mut left: Vec<&ChainName> = Vec::new();
@@ -56,7 +57,8 @@ pub(super) fn in_place(text: &str, gone: &BTreeSet<(TableName, ChainName)>) -> S
         }
         if !line.starts_with(':') {
             for chain in left.drain(..) {
-                // Declared first: one that somebody else took out is no error then.
+                // Declared first, so that it is no error if another program has removed
+                // it.
                 made += &format!(":{chain} - [0:0]\n-X {chain}\n");
             }
         }
@@ -66,7 +68,7 @@ pub(super) fn in_place(text: &str, gone: &BTreeSet<(TableName, ChainName)>) -> S
     made
 }
 
-/// The line that iptables-restore names: `line 12 failed`, `line: 12`.
+/// The line that iptables-restore names, as `line 12 failed` or `line: 12`.
 fn named_line(error: &ProcessError, text: &str) -> Option<String> {
     let ProcessError::Failed { message, .. } = error else {
         return None;
@@ -77,24 +79,24 @@ fn named_line(error: &ProcessError, text: &str) -> Option<String> {
     text.lines().nth(number.checked_sub(1)?).map(str::to_owned)
 }
 
-/// What to load into one family's tables.
+/// A load of one family's tables.
 pub struct Load<'a> {
-    /// Where.
+    /// The tables to load into.
     pub tables: &'a Tables,
-    /// What.
+    /// The ruleset to load.
     pub ruleset: &'a Ruleset,
-    /// Which of its tables, in this order; the others stay as they are.
+    /// Which of its tables to load, in this order; the others stay unchanged.
     pub names: Vec<TableName>,
-    /// What its rules begin to count from.
+    /// The initial counters of the rules.
     pub counters: Counters,
-    /// The chains that are there and not wanted.
+    /// Existing chains to delete.
     pub gone: BTreeSet<(TableName, ChainName)>,
-    /// A filter table to be loaded before all of them.
+    /// An interim filter table, loaded before everything else.
     pub hold: Option<Ruleset>,
 }
 
 impl Load<'_> {
-    /// Takes out, too, the chains that were found and are not wanted.
+    /// Adds the existing chains that the ruleset does not have to those to delete.
     pub fn takes_out(&mut self, found: &Ruleset) {
         let names = |ruleset: &Ruleset| -> BTreeSet<(TableName, ChainName)> {
             let tables = ruleset
@@ -118,20 +120,20 @@ impl Load<'_> {
     }
 }
 
-/// How several families are loaded.
+/// In which order several families are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// At the same time.
+    /// In parallel.
     Together,
     /// One after the other.
     InTurn,
 }
 
-/// Loads each. All programs are waited for, so that none is still at work when
-/// this returns.
+/// Performs all loads. Waits for every program, so that none is still running when this
+/// returns.
 ///
 /// # Errors
-/// The first that failed.
+/// Returns the first error.
 pub fn load(loads: &[Load<'_>], pace: Pace) -> Result<(), TablesError> {
     if pace == Pace::InTurn {
         return loads

@@ -1,10 +1,9 @@
-//! The kernel's tables, through iptables.
+//! The kernel's tables, accessed through iptables.
 //!
-//! Everything goes through one handle per family, [`IPTables`] of the iptables
-//! crate. That crate runs one process per rule, so an extension trait adds
-//! iptables-restore, which loads a table as a whole and atomically, and
-//! iptables-save, which reads all of them. Where the image has neither, the
-//! crate's own calls leave and read the same tables.
+//! Each family has one handle, [`IPTables`] of the iptables crate. The crate runs one
+//! process per rule, so an extension trait adds iptables-restore, which loads a whole
+//! table atomically, and iptables-save, which reads all tables. If the image has
+//! neither, the crate's own calls produce and read the same tables.
 
 mod listed;
 mod load;
@@ -44,42 +43,41 @@ pub enum TablesError {
     /// A program failed.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// iptables-restore did not take a line.
+    /// iptables-restore rejected a line.
     #[error("{}; the line is {line:?}", with_causes(.error))]
     Line {
-        /// What it said.
+        /// The program's error.
         error: ProcessError,
-        /// The line it named.
+        /// The rejected line.
         line: String,
     },
-    /// A call of the crate failed.
+    /// A call of the iptables crate failed.
     #[error("{program}, table {table}: {message}")]
     Call {
-        /// Which program.
+        /// The program.
         program: &'static str,
-        /// In which table.
+        /// The table.
         table: &'static str,
-        /// What it said.
+        /// The error message.
         message: String,
     },
-    /// The dump could not be read.
+    /// A dump could not be parsed.
     #[error("cannot read what {program} prints")]
     Dump {
-        /// Which program.
+        /// The program that printed it.
         program: &'static str,
-        /// What is wrong in it.
+        /// The parse error.
         #[source]
         error: ParseError,
     },
 }
 
-/// What iptables exits with where somebody else was in its way: the lock, or a
-/// change between what it read and what it wrote (RESOURCE_PROBLEM in
-/// iptables/xshared.h).
+/// The exit code of iptables if another program was in its way: the lock, or a change
+/// between its read and its write (RESOURCE_PROBLEM in iptables/xshared.h).
 const IN_THE_WAY: i32 = 4;
 
 impl TablesError {
-    /// Whether the same may succeed when it is tried again.
+    /// Whether a retry may succeed.
     pub fn may_pass(&self) -> bool {
         let error = match self {
             TablesError::Process(error) | TablesError::Line { error, .. } => error,
@@ -98,19 +96,19 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The handle of a family.
+    /// Creates the handle of a family.
     ///
     /// # Errors
-    /// iptables is not in PATH.
+    /// Returns an error if iptables is not in PATH.
     pub fn new(family: IpFamily) -> Result<Tables, TablesError> {
         let path = |program: String| Some(process::find(&program)?.to_str()?.to_owned());
         let program = program(family);
         let command = path(program.into()).ok_or(TablesError::Missing(program))?;
         Ok(Tables {
             family,
-            // Made here and not by `iptables::new`, which runs `iptables
-            // --version` to see whether there is --check (1.4.11, 2011) and
-            // --wait (1.4.20, 2013): a process per family and start.
+            // Not `iptables::new`, which runs `iptables --version` to find out about
+            // --check (1.4.11, 2011) and --wait (1.4.20, 2013): one process per family
+            // at every start.
             handle: IPTables {
                 cmd: Box::leak(command.into_boxed_str()),
                 has_check: true,
@@ -127,17 +125,17 @@ impl Tables {
         self.handle.cmd
     }
 
-    /// Which family.
+    /// The family.
     pub fn family(&self) -> IpFamily {
         self.family
     }
 
-    /// Lets iptables-restore go through these rules, for which it asks the
-    /// kernel for each table and extension, and load nothing. Where the image has
-    /// no iptables-restore nothing is asked.
+    /// Lets iptables-restore test these rules without loading them: it checks each
+    /// table and extension with the kernel. Does nothing if the image has no
+    /// iptables-restore.
     ///
     /// # Errors
-    /// It does not take them.
+    /// Returns an error if it rejects them.
     pub fn try_out(&self, ruleset: &Ruleset) -> Result<(), TablesError> {
         let Some(restore) = &self.restore else {
             return Ok(());
@@ -181,9 +179,9 @@ impl Tables {
     }
 }
 
-/// Where the legacy iptables can keep its lock if not at its usual place: early
-/// in a boot /run may be read-only still, and then nobody else has that lock
-/// either. Without one it does nothing at all.
+/// An alternative lock file for legacy iptables: early in a boot /run may still be
+/// read-only, in which case no other program has the usual lock either. Without any
+/// lock file iptables refuses to work.
 fn lock_file() -> Option<(&'static str, &'static str)> {
     let writable = |folder: &str| access(folder, AccessFlags::W_OK).is_ok();
     if writable("/run") {

@@ -1,16 +1,16 @@
-//! The tables as the kernel holds them: one iptables-save a family, side by side.
+//! Reads the kernel's tables: one iptables-save per family, in parallel.
 
 use super::super::process::{self, Running};
 use super::whole_tables::WholeTables;
 use super::{Tables, TablesError};
 use crate::netfilter::{Counters, Ruleset, agrees, parse};
 
-/// What the kernel holds of one family.
+/// The tables of one family, as read from the kernel.
 #[derive(Debug, Clone)]
 pub struct TableSnapshot {
     /// The tables.
     pub rules: Ruleset,
-    /// What they have counted; nothing where the image has no iptables-save.
+    /// Their counters; empty if the image has no iptables-save.
     pub counters: Counters,
 }
 
@@ -35,7 +35,7 @@ impl PendingRead<'_> {
     }
 }
 
-/// What the kernel holds of one family, as text.
+/// The tables of one family as text, not yet parsed.
 #[derive(Debug)]
 pub struct RawDump {
     program: &'static str,
@@ -43,15 +43,15 @@ pub struct RawDump {
 }
 
 impl RawDump {
-    /// Whether it says just what a ruleset says.
+    /// Whether the text is exactly that of the ruleset.
     pub fn agrees(&self, ruleset: &Ruleset) -> bool {
         agrees(ruleset, &self.text)
     }
 
-    /// What it says.
+    /// Parses the text.
     ///
     /// # Errors
-    /// It is not the text of iptables-save.
+    /// Returns an error if it is not valid iptables-save output.
     pub fn read(self) -> Result<TableSnapshot, TablesError> {
         let rules = parse(&self.text).map_err(|error| TablesError::Dump {
             program: self.program,
@@ -64,27 +64,27 @@ impl RawDump {
     }
 }
 
-/// Programs that read the tables of each family, all at the same time.
+/// Programs that are reading the tables of each family, in parallel.
 pub struct PendingReads<'a>(Vec<Result<PendingRead<'a>, TablesError>>);
 
-/// Starts reading; there is time for other work until it is finished.
+/// Starts reading; other work can be done before calling [`PendingReads::finish`].
 pub fn start_read<'a>(families: impl IntoIterator<Item = &'a Tables>) -> PendingReads<'a> {
     PendingReads(families.into_iter().map(Tables::start_read).collect())
 }
 
 impl PendingReads<'_> {
-    /// The tables of each family.
+    /// Waits for the programs and parses the tables of each family.
     ///
     /// # Errors
-    /// The first that failed.
+    /// Returns the first error.
     pub fn finish(self) -> Result<Vec<TableSnapshot>, TablesError> {
         self.dumps()?.into_iter().map(RawDump::read).collect()
     }
 
-    /// The same as text.
+    /// The same as [`PendingReads::finish`], without parsing.
     ///
     /// # Errors
-    /// The first that failed.
+    /// Returns the first error.
     pub fn dumps(self) -> Result<Vec<RawDump>, TablesError> {
         let finished: Vec<_> = self
             .0

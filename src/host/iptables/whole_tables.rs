@@ -1,4 +1,4 @@
-//! The iptables crate's handle, with whole tables beside its single rules.
+//! Extends the iptables crate's handle, which handles single rules, with whole tables.
 
 use iptables::IPTables;
 
@@ -6,13 +6,13 @@ use super::super::process::{self, ProcessError, Running};
 use super::{TablesError, lock_file};
 use crate::netfilter::{ChainPolicy, Ruleset, TableName, rule_text};
 
-/// Whole tables at a time, beside the crate's single rules.
+/// Operations on whole tables.
 pub(super) trait WholeTables {
     /// Starts loading these tables of `ruleset`, each atomically.
     fn start_restore(&self, restore: &str, text: &str) -> Result<Running, ProcessError>;
-    /// Appends every rule by a call of its own.
+    /// Appends every rule with a call of its own.
     fn append_all(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<(), TablesError>;
-    /// Lists every table by a call of its own, in the form of iptables-save.
+    /// Lists every table with a call of its own, in iptables-save format.
     fn list_all(&self) -> Result<String, TablesError>;
 }
 
@@ -27,8 +27,8 @@ impl WholeTables for IPTables {
     }
 
     fn append_all(&self, ruleset: &Ruleset, tables: &[TableName]) -> Result<(), TablesError> {
-        // Into a sealed filter table, whichever tables change: nothing passes
-        // while the others are half done.
+        // Starts from a sealed filter table, whichever tables change: nothing passes
+        // while they are incomplete.
         let filter = TableName::Filter;
         for chain in filter.builtin_chains() {
             self.set_policy(filter.as_str(), chain, "DROP")
@@ -54,7 +54,7 @@ impl WholeTables for IPTables {
                     call(self.append(table, chain.name.as_str(), &rule_text(rule)))?;
                 }
             }
-            // nat has no policy to set: iptables refuses DROP there.
+            // nat chains have no policy to set: iptables rejects DROP there.
             for chain in content.chains.iter().filter(|_| name != TableName::Nat) {
                 let policy = match chain.policy {
                     Some(ChainPolicy::Accept) => "ACCEPT",
@@ -73,7 +73,7 @@ impl WholeTables for IPTables {
             let lines = self
                 .list_table(name.as_str())
                 .map_err(|error| failed(self, name, &*error))?;
-            // A table that the kernel does not have lists nothing.
+            // A table that the kernel lacks lists nothing.
             if lines.iter().any(|line| line.starts_with("-P ")) {
                 text += &format!("*{}\n{}\nCOMMIT\n", name.as_str(), lines.join("\n"));
             }

@@ -1,4 +1,4 @@
-//! A DHCP lease -> the link's address and the default route.
+//! Applies a DHCP lease: the link's address and the default route.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,7 +11,7 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 use super::{LEASED, NetlinkError, read};
 use crate::net::Lease;
 
-/// Puts in what the lease has and takes out what an earlier one brought.
+/// Sets the address and route of the lease and removes those of an earlier one.
 pub async fn set(
     handle: &Handle,
     link: &str,
@@ -42,8 +42,8 @@ pub async fn set(
         .map_err(refused)
 }
 
-/// Behind the lease's network, in place of the one of an earlier lease. It stays
-/// when the lease or the link goes: that is what it is for.
+/// Adds an unreachable route to the lease's network, in place of that for an earlier
+/// lease. It must remain when the lease or the link disappears: that is its purpose.
 async fn put_unreachable(
     handle: &Handle,
     network: Ipv4Net,

@@ -1,5 +1,5 @@
-//! What has a link's frames before the firewall or after it: traffic control's
-//! filters, and the addresses that it takes frames for beside its own.
+//! What processes a link's frames before or after the firewall: traffic control
+//! filters, and additional addresses whose frames the link accepts.
 
 use futures_util::{StreamExt, TryStreamExt};
 use netlink_packet_core::{
@@ -21,7 +21,7 @@ use crate::net::{FilterAction, Link, TrafficFilter};
 /// Queueing disciplines whose classes may have filters of their own.
 const CLASSFUL: &[&str] = &["drr", "ets", "hfsc", "htb", "prio", "qfq"];
 
-/// Adds it to each link that has some.
+/// Adds this information to each link that has any.
 pub async fn complete(handle: &Handle, links: &mut [Link], names: &Names) -> Result<(), Error> {
     let own: Vec<MacAddress> = links.iter().filter_map(|link| link.mac).collect();
     for (index, mac) in also_received(handle).await? {
@@ -44,8 +44,8 @@ fn find<'a>(links: &'a mut [Link], names: &Names, index: u32) -> Option<&'a mut 
     links.iter_mut().find(|link| link.name == *name)
 }
 
-/// Unicast addresses in the lists of devices (ndo_dflt_fdb_dump in
-/// net/core/rtnetlink.c), which the dump has as permanent entries of their own.
+/// The additional unicast addresses of devices (ndo_dflt_fdb_dump in
+/// net/core/rtnetlink.c); the dump lists them as permanent entries.
 async fn also_received(handle: &Handle) -> Result<Vec<(u32, MacAddress)>, Error> {
     let request = handle.neighbours().get();
     let request = request.set_address_family(AddressFamily::Bridge);
@@ -58,7 +58,7 @@ async fn also_received(handle: &Handle) -> Result<Vec<(u32, MacAddress)>, Error>
 
 fn unicast(message: &NeighbourMessage) -> Option<(u32, MacAddress)> {
     let attributes = &message.attributes;
-    // With a controller, or a VXLAN's far end, it is what a bridge has learnt.
+    // An entry with a controller, or with a VXLAN remote, was learnt by a bridge.
     let learnt = attributes.iter().any(|attribute| {
         matches!(
             attribute,
@@ -86,7 +86,7 @@ async fn filters(handle: &Handle, names: &Names) -> Result<Vec<(u32, TrafficFilt
             continue;
         };
         let filters = match dump(handle, index, parent).await {
-            // The link, or what is on it, went away in between.
+            // The link or its queueing discipline has been removed meanwhile.
             Err(error) if is_gone(&error) => continue,
             messages => messages?,
         };
@@ -100,8 +100,8 @@ async fn filters(handle: &Handle, names: &Names) -> Result<Vec<(u32, TrafficFilt
     Ok(found)
 }
 
-/// Where filters may be: the two hooks of `clsact`, of which `ingress` has one,
-/// and other disciplines and their classes.
+/// The possible parents of filters: the two hooks of `clsact`, of which `ingress` has
+/// one, and other queueing disciplines and their classes.
 async fn parents(
     handle: &Handle,
     disciplines: &[TcMessage],
@@ -162,8 +162,8 @@ fn kind(message: &TcMessage) -> &str {
     kind.unwrap_or_default()
 }
 
-/// A filter of a chain that has one; a dump also has the bare protocol and
-/// priority, and hash tables of u32, which have no options or no actions.
+/// A complete filter of a chain. A dump also contains entries with only a protocol and
+/// priority, and the hash tables of u32, which have no options or no actions.
 fn filter(message: &TcMessage, names: &Names) -> Option<TrafficFilter> {
     let options = message
         .attributes
@@ -191,11 +191,11 @@ fn filter(message: &TcMessage, names: &Names) -> Option<TrafficFilter> {
     })
 }
 
-/// The attribute with the actions of each kind of filter whose options are not
-/// parsed for us: TCA_BASIC_ACT and so on (linux/pkt_cls.h).
+/// The attribute number of the actions, for each kind of filter whose options the crate
+/// does not parse: TCA_BASIC_ACT and so on (linux/pkt_cls.h).
 const ACTIONS: [(&str, u16); 4] = [("basic", 3), ("flow", 9), ("fw", 4), ("route", 6)];
 
-/// Those in options as they are on the wire; what cannot be read may do anything.
+/// The actions in unparsed options. Options that cannot be decoded may do anything.
 fn unparsed_actions(option: &TcOption, number: u16, names: &Names) -> Vec<FilterAction> {
     let TcOption::Other(options) = option else {
         return Vec::new();
@@ -259,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of a filter as the kernel would send it.
+    /// Decodes a filter in the format that the kernel sends.
     fn read(kind: &str, options: Vec<TcOption>) -> Option<TrafficFilter> {
         let message = TcMessage::from_parts(
             Default::default(),

@@ -1,6 +1,6 @@
-//! What of nftables sees a device's frames before the firewall does and may send
-//! them on: rules with `fwd` or `dup` in tables of the family netdev, which alone
-//! has them for frames (nft_fwd_netdev.c, nft_dup_netdev.c), and flowtables.
+//! What in nftables sees a device's frames before the firewall and may forward them:
+//! rules with `fwd` or `dup` in tables of the netdev family, the only family that
+//! supports them for frames (nft_fwd_netdev.c, nft_dup_netdev.c), and flowtables.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,19 +28,19 @@ const FLOWTABLE_TABLE: u16 = 1;
 const FLOWTABLE_NAME: u16 = 2;
 const FLOWTABLE_HOOK: u16 = 3;
 const FLOWTABLE_HOOK_DEVICES: u16 = 3;
-/// NFTA_DEVICE_PREFIX: all devices whose names begin so (Linux 6.16).
+/// NFTA_DEVICE_PREFIX: all devices whose names begin with it (Linux 6.16).
 const DEVICE_PREFIX: u16 = 2;
 
 /// NFPROTO_NETDEV
 const NETDEV: u8 = 5;
 
-/// The expressions that send a frame, or a copy, to another device.
+/// The expressions that send a frame or a copy of it to another device.
 const SENDING: [&str; 2] = ["fwd", "dup"];
 
-/// How often a dump is begun again that changed while it was read.
+/// How often a dump is restarted that was inconsistent because the data changed.
 const ATTEMPTS: usize = 5;
 
-/// A device, or all whose names begin so.
+/// One device, or all whose names begin with a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceName {
     name: String,
@@ -48,7 +48,7 @@ pub struct DeviceName {
 }
 
 impl DeviceName {
-    /// Whether it is that one's.
+    /// Whether a link matches.
     pub fn is_for(&self, link: &str) -> bool {
         match self.is_prefix {
             true => link.starts_with(&self.name),
@@ -57,10 +57,10 @@ impl DeviceName {
     }
 }
 
-/// Each, with the device that it is on.
+/// All hooks, each with its device.
 ///
 /// # Errors
-/// The kernel has nftables, and does not answer.
+/// Returns an error if the kernel has nftables but does not answer.
 pub fn read() -> io::Result<Vec<(DeviceName, FrameHook)>> {
     let sending: BTreeSet<String> = dump(GET_RULE, NETDEV)?
         .iter()
@@ -101,7 +101,8 @@ pub fn read() -> io::Result<Vec<(DeviceName, FrameHook)>> {
     Ok(found)
 }
 
-/// Everything of a kind; what was seen at all, where it always changed under way.
+/// Dumps all objects of one kind; the union of what was seen, if the data changed
+/// during every attempt.
 fn dump(kind: u8, family: u8) -> io::Result<Vec<Message>> {
     let request = Request {
         subsystem: NFTABLES,
@@ -126,7 +127,7 @@ fn dump(kind: u8, family: u8) -> io::Result<Vec<Message>> {
     Ok(seen)
 }
 
-/// A kernel without nf_tables refuses, and so does one without flowtables.
+/// Whether the error means that the kernel lacks nf_tables or flowtables.
 fn is_absent(error: &io::Error) -> bool {
     const ABSENT: [i32; 5] = [
         libc::EINVAL,
@@ -164,7 +165,7 @@ fn names(list: &[u8]) -> Vec<DeviceName> {
     devices.collect()
 }
 
-/// The kinds and values of attributes one after the other.
+/// The kinds and values of a list of attributes.
 fn elements(list: &[u8]) -> impl Iterator<Item = (u16, Vec<u8>)> {
     NlasIterator::new(list).filter_map(|element| {
         let element = element.ok()?;

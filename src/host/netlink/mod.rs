@@ -1,4 +1,5 @@
-//! The kernel's links, addresses, routes, rules and neighbours, over rtnetlink.
+//! The kernel's links, addresses, routes, rules and neighbours, accessed over
+//! rtnetlink.
 
 mod dhcp;
 mod frames;
@@ -24,20 +25,21 @@ use crate::plan::kernel_options::{LinkKind, MULTIPLE_TABLES};
 
 pub use wait::wait;
 
-/// The protocol number that marks what camfw made (rtm_protocol, IFA_PROTO,
-/// FRA_PROTOCOL, NDA_PROTOCOL): one that include/uapi/linux/rtnetlink.h and
-/// iproute2's rt_protos leave free. IFA_PROTO is Linux 5.18's; before it no
-/// address is known as ours, and none is removed.
+/// The protocol number that marks what camfw created (rtm_protocol, IFA_PROTO,
+/// FRA_PROTOCOL, NDA_PROTOCOL): one that include/uapi/linux/rtnetlink.h and iproute2's
+/// rt_protos leave unassigned. IFA_PROTO exists since Linux 5.18; in older kernels no
+/// address is recognized as ours, and none is removed.
 const OURS: u8 = 0xca;
 
-/// The same for what a DHCP lease brought, which comes and goes by itself.
+/// The protocol number that marks what a DHCP lease brought, which has a lifecycle of
+/// its own.
 const LEASED: u8 = 0xcb;
 
-/// How long everything that is read or changed at a time may take; thousands of
-/// routes take a tenth of a second.
+/// The time limit of one read or one set of changes; thousands of routes take a tenth
+/// of a second.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How much longer before a call that does not return is given up.
+/// The additional time before a blocked system call is abandoned.
 const GRACE: Duration = Duration::from_secs(1);
 
 const OUR_ROUTES: RouteProtocol = RouteProtocol::Other(OURS);
@@ -45,18 +47,18 @@ const OUR_ROUTES: RouteProtocol = RouteProtocol::Other(OURS);
 /// Why the network could not be read or changed.
 #[derive(Debug, Error)]
 pub enum NetlinkError {
-    /// No netlink at all.
+    /// No netlink socket could be opened.
     #[error("cannot open netlink")]
     Open(#[source] io::Error),
-    /// The kernel did not answer.
+    /// The kernel did not answer in time.
     #[error("netlink: no answer after {} s", LIMIT.as_secs())]
     Late,
     /// A dump failed.
     #[error("cannot read {what} over netlink")]
     Read {
-        /// links, addresses, routes, rules or neighbours
+        /// The object: links, addresses, routes, rules or neighbours
         what: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         error: rtnetlink::Error,
     },
@@ -66,44 +68,44 @@ pub enum NetlinkError {
     /// A change failed.
     #[error("{change}")]
     NetworkChange {
-        /// Which.
+        /// The change that failed.
         change: Box<NetworkChange>,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         error: rtnetlink::Error,
     },
     /// A link could not be set down.
     #[error("cannot set interface {link} down")]
     Down {
-        /// Which.
+        /// The link.
         link: Box<str>,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         error: rtnetlink::Error,
     },
-    /// What a lease brings was refused.
+    /// The address or route of a lease was refused.
     #[error("cannot set the lease of {link}")]
     Lease {
-        /// Which link.
+        /// The link.
         link: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         error: rtnetlink::Error,
     },
-    /// A link went away in the meantime.
+    /// A link disappeared before a change.
     #[error("{change}: there is no interface {name}")]
     NoLink {
-        /// Which change.
+        /// The change.
         change: Box<NetworkChange>,
-        /// Which link.
+        /// The missing link.
         name: String,
     },
 }
 
-/// What the kernel has.
+/// Reads the current state from the kernel.
 ///
 /// # Errors
-/// Netlink cannot be opened or a dump fails.
+/// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn read() -> Result<Current, NetlinkError> {
     let mut current = read_without_hooks()?;
     for (name, hook) in hooks::read().map_err(NetlinkError::Nftables)? {
@@ -117,20 +119,20 @@ pub fn read() -> Result<Current, NetlinkError> {
     Ok(current)
 }
 
-/// The same without what nftables has on devices, which another part of the kernel
-/// is asked for: who closes the box does not wait for it.
+/// The same as [`read`], without the nftables hooks of devices. Those are read from
+/// another kernel subsystem, which closing the box must not wait for.
 ///
 /// # Errors
-/// Netlink cannot be opened or a dump fails.
+/// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn read_without_hooks() -> Result<Current, NetlinkError> {
     with_handle(|handle| async move { read::all(&handle).await })
 }
 
-/// The options of the kernel without which it cannot make these kinds of link,
-/// and routing by marks if it is asked for. Nothing is changed.
+/// The kernel options that are missing for these kinds of link and, if requested, for
+/// routing by marks. Changes nothing.
 ///
 /// # Errors
-/// Netlink cannot be opened, or a dump fails.
+/// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn lacks(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static str>, NetlinkError> {
     if kinds.is_empty() && !marks {
         return Ok(Vec::new());
@@ -150,10 +152,10 @@ pub fn lacks(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static str>, Netli
     })
 }
 
-/// Makes the changes, in order.
+/// Applies the changes in order.
 ///
 /// # Errors
-/// The first that the kernel refuses; those before it are made.
+/// Returns the first change that the kernel refuses; those before it have been applied.
 pub fn carry_out(changes: &[NetworkChange]) -> Result<(), NetlinkError> {
     if changes.is_empty() {
         return Ok(());
@@ -162,10 +164,10 @@ pub fn carry_out(changes: &[NetworkChange]) -> Result<(), NetlinkError> {
     with_handle(move |handle| async move { write::all(&handle, &changes).await })
 }
 
-/// Sets links down, whatever is on them; those that are gone are as well.
+/// Sets links down, whatever is on them. Links that do not exist count as success.
 ///
 /// # Errors
-/// Netlink cannot be opened, or the kernel refuses.
+/// Returns an error if netlink cannot be opened, or if the kernel refuses.
 pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
     if links.is_empty() {
         return Ok(());
@@ -174,21 +176,21 @@ pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
     with_handle(move |handle| async move { write::set_down(&handle, &links).await })
 }
 
-/// Gives a link the address and default route of a lease in place of those of
-/// an earlier one, with an unreachable route of this metric behind its network,
-/// and touches no others.
+/// Sets the address and default route of a lease on a link, replacing those of an
+/// earlier lease, with an unreachable route of this metric behind its network. Changes
+/// no other addresses or routes.
 ///
 /// # Errors
-/// Netlink cannot be opened, there is no such link, or the kernel refuses.
+/// Returns an error if netlink cannot be opened, the link does not exist, or the kernel
+/// refuses.
 pub fn set_lease(link: &str, lease: &Lease, metric: u32) -> Result<(), NetlinkError> {
     let (link, lease) = (link.to_owned(), lease.clone());
     with_handle(move |handle| async move { dhcp::set(&handle, &link, &lease, metric).await })
 }
 
-/// Runs `work` with a connection, in a thread of its own: the kernel carries a
-/// request out before it returns from the call that sends it, under the lock of all
-/// network devices (rtnetlink_rcv_msg in net/core/rtnetlink.c), which a driver may
-/// hold for ever.
+/// Runs `work` with a connection, in a thread of its own: the kernel carries out a
+/// request before the send call returns, under the lock of all network devices
+/// (rtnetlink_rcv_msg in net/core/rtnetlink.c), which a driver may hold indefinitely.
 fn with_handle<T: Send + 'static, F: Future<Output = Result<T, NetlinkError>>>(
     work: impl FnOnce(Handle) -> F + Send + 'static,
 ) -> Result<T, NetlinkError> {

@@ -1,4 +1,4 @@
-//! The kernel's dumps -> `net::Current`.
+//! Converts the kernel's dumps to `net::Current`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,7 +28,7 @@ use crate::net::{
     Current, Held, Link, LinkType, MarkRule, Neighbour, NextHop, OtherRoute, OtherRule, Route,
 };
 
-/// All of it.
+/// Reads everything.
 pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
     let failed = |what| move |error| NetlinkError::Read { what, error };
     let (mut links, names) = links(handle).await.map_err(failed("links"))?;
@@ -69,7 +69,7 @@ pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
     })
 }
 
-/// The kernel's numbers of the links.
+/// The kernel's indexes of the links, by name.
 pub async fn indexes(handle: &Handle) -> Result<HashMap<String, u32>, NetlinkError> {
     let (_, names) = links(handle).await.map_err(|error| NetlinkError::Read {
         what: "links",
@@ -83,7 +83,7 @@ pub async fn indexes(handle: &Handle) -> Result<HashMap<String, u32>, NetlinkErr
 
 pub type Names = HashMap<u32, String>;
 
-/// Every link, without its addresses, and their names by number.
+/// All links, without their addresses, and the links' names by index.
 pub async fn links(handle: &Handle) -> Result<(Vec<Link>, Names), rtnetlink::Error> {
     let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
     let name = |message: &LinkMessage| {
@@ -122,7 +122,7 @@ fn link(message: &LinkMessage, name: &str, names: &Names) -> Link {
             }
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Link(index) => link.lower.extend(names.get(index).cloned()),
-            // Then that number is one of another namespace.
+            // Then the lower link's index belongs to another namespace.
             LinkAttribute::LinkNetNsId(_) => elsewhere = true,
             LinkAttribute::Controller(index) => link.controller = names.get(index).cloned(),
             LinkAttribute::Xdp(infos) => {
@@ -157,7 +157,7 @@ fn kind(link: &mut Link, info: &LinkInfo, names: &Names) {
                 link.kind = LinkType::Bridge;
             }
         }
-        // It is on two or three links, of which IFLA_LINK tells one.
+        // It is on two or three links, of which IFLA_LINK names only one.
         LinkInfo::Data(InfoData::Hsr(hsr)) => {
             link.lower.extend(hsr.iter().filter_map(|info| match info {
                 InfoHsr::Port1(index) | InfoHsr::Port2(index) | InfoHsr::Interlink(index) => {
@@ -182,7 +182,7 @@ fn kind(link: &mut Link, info: &LinkInfo, names: &Names) {
     }
 }
 
-/// Where the link's device is below /sys/devices; a link that is made has none.
+/// The link's device path below /sys/devices; None for virtual links.
 fn device_path(name: &str) -> Option<String> {
     let device = Path::new("/sys/class/net").join(name).join("device");
     let path = std::fs::canonicalize(device).ok()?;
@@ -190,7 +190,7 @@ fn device_path(name: &str) -> Option<String> {
     Some(below.to_str()?.to_owned())
 }
 
-/// An address that is not of the kernel's own making.
+/// An address that the kernel did not assign by itself.
 fn address(message: &AddressMessage) -> Option<Held<IpNet>> {
     let own = own_address(message).filter(|own| !is_link_local(own))?;
     let protocol = message
@@ -208,8 +208,8 @@ fn address(message: &AddressMessage) -> Option<Held<IpNet>> {
     Some(Held { value, ours })
 }
 
-/// Local is our own end; on a point-to-point link Address is the peer's. IPv6 has
-/// Local on such a link alone (inet6_fill_ifaddr).
+/// Local is our own address; on a point-to-point link, Address is the peer's. IPv6 has
+/// Local only on such links (inet6_fill_ifaddr).
 fn own_address(message: &AddressMessage) -> Option<IpAddr> {
     let (mut local, mut address) = (None, None);
     for attribute in &message.attributes {
@@ -228,8 +228,8 @@ fn is_link_local(address: &IpAddr) -> bool {
 
 type ReadRoutes = (Vec<Held<Route>>, Vec<OtherRoute>);
 
-/// Those of the kinds that we make, and others that the kernel did not make.
-/// Without a family a dump has every family that the kernel has.
+/// Routes of the kinds that camfw creates, and others that the kernel did not create. A
+/// dump without a family covers all families of the kernel.
 async fn routes(handle: &Handle, names: &Names) -> Result<ReadRoutes, rtnetlink::Error> {
     let request = RouteMessageBuilder::<IpAddr>::new().build();
     let messages: Vec<RouteMessage> = handle.route().get(request).execute().try_collect().await?;
@@ -247,8 +247,9 @@ async fn routes(handle: &Handle, names: &Names) -> Result<ReadRoutes, rtnetlink:
     Ok((held.collect(), others))
 }
 
-/// Whether the kernel made it by itself. A cloned route is one host's path MTU,
-/// learnt from a route that it has even the protocol number of; it goes by itself.
+/// Whether the kernel created the route by itself. A cloned route stores the path MTU
+/// of one host; it even has the protocol number of the route it was cloned from, and
+/// expires by itself.
 pub fn is_the_kernels(message: &RouteMessage) -> bool {
     let kernels = matches!(
         message.header.protocol,
@@ -281,7 +282,7 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
             RouteAttribute::Oif(index) => link = names.get(index).cloned(),
             RouteAttribute::Priority(priority) => metric = *priority,
             RouteAttribute::Table(number) => table = *number,
-            // Several ways, a tunnel, or a gateway of the other family.
+            // Several next hops, a tunnel, or a gateway of the other family.
             RouteAttribute::MultiPath(_)
             | RouteAttribute::EncapType(_)
             | RouteAttribute::Via(_)
@@ -317,9 +318,9 @@ pub fn ip(address: &RouteAddress) -> Option<IpAddr> {
 
 type ReadRules = (Vec<Held<MarkRule>>, Vec<OtherRule>);
 
-/// Those that look at a mark alone, and others that the kernel did not make.
+/// Rules that match only a mark, and others that the kernel did not create.
 async fn rules(handle: &Handle) -> Result<ReadRules, rtnetlink::Error> {
-    // A kernel without policy routing for a family refuses to dump that one's.
+    // A kernel without policy routing for a family refuses to dump its rules.
     let messages = rule_messages(handle, AddressFamily::Unspec).await?;
     let (mut marks, mut others) = (Vec::new(), Vec::new());
     for message in messages.iter().flatten() {
@@ -331,7 +332,7 @@ async fn rules(handle: &Handle) -> Result<ReadRules, rtnetlink::Error> {
     Ok((marks, others))
 }
 
-/// Whether the kernel has rules for IPv4 (CONFIG_IP_MULTIPLE_TABLES).
+/// Whether the kernel supports IPv4 rules (CONFIG_IP_MULTIPLE_TABLES).
 pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
     let messages = rule_messages(handle, AddressFamily::Inet).await;
     let messages = messages.map_err(|error| NetlinkError::Read {
@@ -341,7 +342,7 @@ pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
     Ok(messages.is_some())
 }
 
-/// None where the kernel has none at all.
+/// None if the kernel has no rules at all.
 async fn rule_messages(
     handle: &Handle,
     family: AddressFamily,
@@ -357,7 +358,7 @@ async fn rule_messages(
     }
 }
 
-/// A rule that looks at a mark and at nothing else, as ours do.
+/// A rule that matches a mark and nothing else, like those camfw creates.
 fn rule(message: &RuleMessage) -> Option<Held<MarkRule>> {
     let header = &message.header;
     let ipv6 = match header.family {
@@ -462,7 +463,7 @@ mod tests {
         let ipvlan = seen(4, vec![LinkAttribute::Link(1), of_kind(InfoKind::IpVlan)]);
         assert_eq!(ipvlan.lower, ["eth1"]);
         assert_eq!(ipvlan.link_type.as_deref(), Some("ipvlan"));
-        // Its lower link is number 1 of another namespace.
+        // Its lower link has index 1 in another namespace.
         let elsewhere = vec![LinkAttribute::Link(1), LinkAttribute::LinkNetNsId(0)];
         assert!(seen(4, elsewhere).lower.is_empty());
         let ports = vec![InfoHsr::Port1(1), InfoHsr::Port2(2)];

@@ -1,5 +1,4 @@
-//! Which kinds of link the kernel can make, found by asking for one that it
-//! must refuse.
+//! Detects which kinds of link the kernel supports, by requests that it must refuse.
 
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 use nix::libc;
@@ -7,10 +6,10 @@ use rtnetlink::Handle;
 
 use crate::plan::kernel_options::LinkKind;
 
-/// Whether the kernel knows the kind; a module is loaded if there is one.
-/// Nothing is made: rtnl_newlink (net/core/rtnetlink.c) looks for the kind
-/// first, without which it answers EOPNOTSUPP, and then lets it refuse an
-/// address of three bytes, and a VLAN without its id.
+/// Whether the kernel supports the kind; loads its module if there is one. Creates
+/// nothing: rtnl_newlink (net/core/rtnetlink.c) first looks the kind up and returns
+/// EOPNOTSUPP if it is unknown; a known kind then refuses a three-byte address, or a
+/// VLAN without its id.
 pub async fn knows(handle: &Handle, kind: LinkKind) -> bool {
     let mut message = LinkMessage::default();
     let kind = match kind {

@@ -1,4 +1,4 @@
-//! Routes, rules and neighbours that camfw never makes, for drift.
+//! Routes, rules and neighbours that camfw never creates, to report as drift.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,19 +18,19 @@ use crate::net::{MAIN_TABLE, OtherRoute, OtherRule};
 const DEFAULT_TABLE: u32 = 253;
 const LOCAL_TABLE: u32 = 255;
 
-/// The rules that each family has from the start: priority and table
-/// (fib_default_rules_init in net/ipv4/fib_rules.c).
+/// The predefined rules of each family: priority and table (fib_default_rules_init in
+/// net/ipv4/fib_rules.c).
 const KERNELS_RULES: [(u32, u32); 3] = [
     (0, LOCAL_TABLE),
     (32_766, MAIN_TABLE),
     (32_767, DEFAULT_TABLE),
 ];
 
-/// A route that is not the kernel's.
+/// A route that the kernel did not create.
 pub fn route(message: &RouteMessage, names: &Names) -> Option<OtherRoute> {
     let header = &message.header;
     let is_ours = header.protocol == OUR_ROUTES || header.protocol == RouteProtocol::Other(LEASED);
-    // The IPv6 routes of the kernel's own addresses said nothing before Linux 4.16.
+    // Before Linux 4.16, IPv6 routes for the kernel's own addresses had no protocol.
     let unsaid = header.protocol == RouteProtocol::Unspec
         && matches!(header.kind, RouteType::Local | RouteType::Anycast)
         && header.address_family == AddressFamily::Inet6;
@@ -75,7 +75,7 @@ pub fn route(message: &RouteMessage, names: &Names) -> Option<OtherRoute> {
     })
 }
 
-/// A rule that is neither the kernel's nor ours.
+/// A rule that neither the kernel nor camfw created.
 pub fn rule(message: &RuleMessage) -> Option<OtherRule> {
     let header = &message.header;
     let ipv6 = match header.family {
@@ -92,7 +92,7 @@ pub fn rule(message: &RuleMessage) -> Option<OtherRule> {
             _ => {}
         }
     }
-    // FRA_PROTOCOL is Linux 4.17's.
+    // FRA_PROTOCOL exists since Linux 4.17.
     let looks_up = header.action == RuleAction::ToTable;
     let whole = !message.attributes.iter().any(narrows);
     let from_the_start = looks_up && whole && KERNELS_RULES.contains(&(priority, table));
@@ -106,13 +106,13 @@ pub fn rule(message: &RuleMessage) -> Option<OtherRule> {
     })
 }
 
-/// Whether it takes a rule to be for some packets alone.
+/// Whether an attribute restricts a rule to some packets.
 pub fn narrows(attribute: &RuleAttribute) -> bool {
     match attribute {
         RuleAttribute::Priority(_)
         | RuleAttribute::Table(_)
         | RuleAttribute::Protocol(_)
-        // -1 is what it is where nothing is suppressed.
+        // -1 is the default, which suppresses nothing.
         | RuleAttribute::SuppressPrefixLen(u32::MAX)
         | RuleAttribute::SuppressIfGroup(u32::MAX)
         | RuleAttribute::FwMask(u32::MAX)
@@ -126,7 +126,7 @@ pub fn narrows(attribute: &RuleAttribute) -> bool {
     }
 }
 
-/// Proxy entries: the kernel answers ARP or neighbour solicitations for them.
+/// Proxy entries: the kernel answers ARP requests or neighbour solicitations for them.
 pub async fn proxied(
     handle: &Handle,
     names: &Names,
@@ -146,7 +146,7 @@ pub async fn proxied(
                 }
                 _ => None,
             })?;
-        // Without a link it is for all.
+        // An entry without a link applies to all links.
         let link = names.get(&message.header.ifindex).cloned();
         Some((address, link.unwrap_or_default()))
     });

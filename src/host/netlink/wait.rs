@@ -1,4 +1,5 @@
-//! Waits for links, addresses and routes to come or change, by the kernel's own events.
+//! Waits until links, addresses and routes appear or change, using kernel
+//! notifications.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{NetlinkError, read, runtime};
 use crate::net::Current;
 
-/// What is listened to.
+/// The notification groups to subscribe to.
 const GROUPS: [MulticastGroup; 8] = [
     MulticastGroup::Link,
     MulticastGroup::Tc,
@@ -21,25 +22,26 @@ const GROUPS: [MulticastGroup; 8] = [
     MulticastGroup::Ipv6Rule,
 ];
 
-/// Looks at the network, and again after each event of it, until `enough`
-/// says so or the time is over; whether it said so.
+/// Reads the network, now and after each notification, until `enough` returns true or
+/// the time is up. Returns whether `enough` did.
 ///
 /// # Errors
-/// Netlink cannot be opened or a dump fails.
+/// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn wait(patience: Duration, enough: impl Fn(&Current) -> bool) -> Result<bool, NetlinkError> {
     runtime()?.block_on(async {
         let end = Instant::now() + patience;
-        // Listening before looking: what comes in between is not missed.
+        // Subscribe before the first read, so that no change in between is missed.
         let (connection, _handle, mut events) =
             rtnetlink::new_multicast_connection(&GROUPS).map_err(NetlinkError::Open)?;
         let connection = tokio::spawn(connection);
         let answer = loop {
-            // By a connection of its own, which is given up when the kernel holds it up.
+            // `read` uses a connection of its own, which is abandoned if the kernel
+            // blocks it.
             if enough(&read()?) {
                 break true;
             }
-            // What is ready is taken before the time is looked at, and there may always be
-            // an event where a link flaps.
+            // timeout_at returns a pending event before it checks the time, and a
+            // flapping link may always have one pending.
             match timeout_at(end, events.next()).await {
                 Ok(Some(_)) if Instant::now() >= end => break false,
                 Ok(Some(_)) => while events.try_recv().is_ok() {},

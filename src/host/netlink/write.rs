@@ -1,4 +1,4 @@
-//! Changes -> requests, one after another.
+//! Applies changes as rtnetlink requests, one after the other.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteM
 use super::{NetlinkError, OUR_ROUTES, OURS, read};
 use crate::net::{MarkRule, Neighbour, NetworkChange, NextHop, Route};
 
-/// Makes all changes, in order.
+/// Applies all changes in order.
 pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), NetlinkError> {
     let mut links = Links {
         handle,
@@ -45,7 +45,7 @@ pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), Netli
                     links.indexes.insert(to.clone(), index);
                 }
             }
-            // The new link's number is the kernel's to give.
+            // The kernel assigns the index of a new link.
             NetworkChange::AddVlan { .. } | NetworkChange::AddBridge { .. } => {
                 links.indexes = read::indexes(handle).await?;
             }
@@ -55,9 +55,10 @@ pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), Netli
     Ok(())
 }
 
-/// Whether a removal finds nothing left to remove: with an address the kernel takes
-/// out the routes that need it (fib_sync_down_addr and fib_table_flush in
-/// net/ipv4/fib_frontend.c). Whether it is gone is read back after all changes.
+/// Whether a removal failed because there is nothing to remove: with an address, the
+/// kernel also removes the routes that depend on it (fib_sync_down_addr and
+/// fib_table_flush in net/ipv4/fib_frontend.c). The state is read back after all
+/// changes.
 fn is_gone_already(change: &NetworkChange, error: &rtnetlink::Error) -> bool {
     let gone = match change {
         NetworkChange::RemoveRoute(_) => libc::ESRCH,
@@ -68,7 +69,7 @@ fn is_gone_already(change: &NetworkChange, error: &rtnetlink::Error) -> bool {
     matches!(error, rtnetlink::Error::NetlinkError(message) if message.raw_code() == -gone)
 }
 
-/// Sets links down; each is tried, whatever became of the others.
+/// Sets links down; tries each one, even if another fails.
 pub async fn set_down(handle: &Handle, links: &[String]) -> Result<(), NetlinkError> {
     let indexes = read::indexes(handle).await?;
     let mut failed = None;
@@ -115,7 +116,7 @@ impl Links<'_> {
         let link = self.handle.link();
         match change {
             NetworkChange::Rename { from, to } => {
-                // Only since Linux 6.2 may a link be renamed while it is up.
+                // A link that is up can be renamed only since Linux 6.2.
                 let index = self.index(from)?;
                 link.set(LinkUnspec::new_with_index(index).down().build())
                     .execute()
@@ -142,7 +143,7 @@ impl Links<'_> {
                 link.set(port.nocontroller().build()).execute().await?;
             }
             NetworkChange::Isolate { port } => {
-                // A port's own settings are taken by RTM_NEWLINK alone.
+                // The settings of a bridge port are accepted only with RTM_NEWLINK.
                 let port = LinkBridgePort::new(self.index(port)?);
                 let port = port.append_info_data(InfoBridgePort::Isolated(true));
                 link.change(port.build()).execute().await?;
@@ -171,7 +172,7 @@ impl Links<'_> {
             }
             NetworkChange::RemoveRoute(route) => {
                 let mut message = self.route(route)?;
-                // It may have come with a lease.
+                // It may have been set by a lease.
                 message.header.protocol = RouteProtocol::Unspec;
                 self.handle.route().del(message).execute().await?;
             }

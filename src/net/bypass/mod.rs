@@ -1,10 +1,10 @@
-//! What carries a zone's frames past the firewall: found in links as they are,
-//! by what the file names.
+//! Detects what carries a zone's frames past the firewall, from the current links and
+//! those that the file names. Changes nothing.
 //!
-//! netfilter's IP hooks judge what arrives at an interface, or leaves by it, as
-//! its own. A bridge port's frames are the bridge's (`rx_handler`), and so are
-//! those that a macvlan, an Open vSwitch, an XDP program or a traffic control
-//! filter takes; none of the rules sees them. Changes nothing.
+//! netfilter's IP hooks attribute each packet to the interface on which it arrives or
+//! leaves. The frames of a bridge port belong to the bridge (`rx_handler`); those that
+//! a macvlan, an Open vSwitch, an XDP program or a traffic control filter takes are
+//! likewise not seen by the rules.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,48 +13,47 @@ use crate::name::MacAddress;
 use crate::net::rename::rename_all;
 use crate::net::{Current, Device, Diff, Link, Wanted};
 
-/// One filter of traffic control on a link.
+/// A traffic control filter on a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrafficFilter {
-    /// As `tc filter add` has it: `u32`, `bpf`, …
+    /// Its kind, in the words of `tc filter add`: `u32`, `bpf`, …
     pub kind: String,
-    /// What is done to the frames that it matches; a `bpf` filter may do more.
+    /// What it does to the frames that it matches; a `bpf` filter may do more.
     pub actions: Vec<FilterAction>,
 }
 
 /// What a traffic control filter does to a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FilterAction {
-    /// Lets it go on or drops it, perhaps by its rate: gact, police.
+    /// Accepts or drops it, perhaps depending on a rate: gact, police.
     Limit,
-    /// Sends it, or a copy, to another link; None where that is not to be found.
+    /// Sends it, or a copy, to another link; None if that cannot be found.
     Redirect(Option<String>),
     /// Anything else.
     Other(String),
 }
 
-/// What of nftables has a link's frames before the firewall and may send them on.
+/// An nftables hook that sees a link's frames before the firewall and may forward them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrameHook {
-    /// A table, by family and name, with rules that do: `fwd`, `dup`.
+    /// A table, given as family and name, with `fwd` or `dup` rules.
     Table(String),
-    /// A flowtable, by its table and name: packets of connections in it are
-    /// forwarded, whatever the rules or ip_forward say (nf_flow_offload_ip_hook in
-    /// net/netfilter/nf_flow_table_ip.c).
+    /// A flowtable: packets of its connections are forwarded, whatever the rules or
+    /// ip_forward say (nf_flow_offload_ip_hook in net/netfilter/nf_flow_table_ip.c).
     Flowtable {
-        /// Family and name.
+        /// The table's family and name.
         table: String,
-        /// Its own name.
+        /// The flowtable's name.
         name: String,
     },
 }
 
-/// Something through which frames of a zone's link pass without the firewall.
+/// A path on which frames of a zone's link pass without the firewall.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bypass {
-    /// The link; without it, set down, no frame takes this way.
+    /// The link on this path; setting it down closes the path.
     pub link: String,
-    /// Whether the link is up, so that frames do.
+    /// Whether the link is up, so that frames can pass.
     pub is_up: bool,
     way: BypassWay,
 }
@@ -72,7 +71,7 @@ enum BypassWay {
 }
 
 impl Bypass {
-    /// Whether frames do pass; else there may be a harmless reason for what is seen.
+    /// Whether frames certainly pass; otherwise there may be a harmless explanation.
     pub fn is_certain(&self) -> bool {
         self.way != BypassWay::Promiscuous
     }
@@ -129,8 +128,9 @@ impl fmt::Display for Bypass {
     }
 }
 
-/// Tunnels send and receive packets of the box's own, which its rules see, and
-/// a veth that is another's peer is the far end of its wire.
+/// Link types that do not take frames from the firewall. Tunnels send and receive
+/// packets of the box itself, which its rules see, and a veth's peer is only the other
+/// end of its wire.
 const BESIDE: &[&str] = &[
     "amt",
     "bareudp",
@@ -154,19 +154,19 @@ const BESIDE: &[&str] = &[
     "xfrm",
 ];
 
-/// What arrives on these is judged as theirs, and no zone's, so it is dropped;
-/// but they may be in a bridge in their turn.
+/// Link types whose packets belong to that link and no zone, and are therefore dropped;
+/// but such a link may itself be a bridge port.
 const PART: &[&str] = &["dsa", "macsec", "vlan"];
 
-/// Filters of these kinds do nothing but what their actions do.
+/// The kinds of filter that do nothing beyond their actions.
 const PLAIN_FILTERS: &[&str] = &["basic", "flow", "flower", "fw", "matchall", "route", "u32"];
 
-/// A shaper's intermediate device: it gives back what is sent to it where it
-/// came from (drivers/net/ifb.c).
+/// The intermediate device of a shaper: it returns frames to where they came from
+/// (drivers/net/ifb.c).
 const SHAPER: &str = "ifb";
 
-/// Everything that carries frames of the file's interfaces past the firewall;
-/// without a file, of every device.
+/// All paths that carry frames of the file's interfaces past the firewall; without a
+/// file, those of every device.
 pub fn bypasses(current: &Current, wanted: Option<&Wanted>) -> Vec<Bypass> {
     let names = match wanted {
         Some(wanted) => rename_all(current, wanted, &mut Diff::default()),
@@ -182,7 +182,7 @@ pub fn bypasses(current: &Current, wanted: Option<&Wanted>) -> Vec<Bypass> {
 
 struct Search<'a> {
     current: &'a Current,
-    /// What each link will be called, which is how the file knows it.
+    /// The future name of each link, by which the file knows it.
     names: Vec<String>,
     wanted: Option<&'a Wanted>,
 }
@@ -239,8 +239,8 @@ impl<'a> Search<'a> {
         found
     }
 
-    /// The places of the links whose frames the firewall is to see: those that
-    /// the file names, VLANs on them, and shapers that their frames pass.
+    /// The indexes of the links whose frames the firewall must see: those that the file
+    /// names, VLANs on them, and shapers that their frames pass through.
     fn watched(&self) -> BTreeSet<usize> {
         let mut watched: BTreeSet<usize> = BTreeSet::new();
         for (index, link) in self.current.links.iter().enumerate() {
@@ -273,14 +273,15 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether it is the file's own bridge that the link is a port of.
+    /// Whether the link is a port of a bridge as the file defines it.
     fn is_wanted_port(&self, link: &str, controller: &str) -> bool {
         self.own_bridges().any(|(bridge, ports)| {
             bridge == controller && ports.iter().any(|port| port.as_str() == link)
         })
     }
 
-    /// Whether the next apply takes it out of the bridge, or puts it into the file's.
+    /// Whether the next apply removes the link from its bridge, or moves it to one of
+    /// the file's.
     fn is_taken_out(&self, link: &Link) -> bool {
         self.wanted.is_some() && self.current.earlier_bridge_of(link).is_some()
     }
@@ -293,7 +294,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The ports of a bridge of ours that the file does not name.
+    /// The ports of a bridge of the file that the file does not name.
     fn foreign_ports(&self, link: &Link, name: &str) -> Vec<String> {
         let Some((_, ports)) = self.own_bridges().find(|(bridge, _)| *bridge == name) else {
             return Vec::new();
@@ -311,18 +312,19 @@ impl<'a> Search<'a> {
         self.current.links.iter().filter(on)
     }
 
-    /// Whether a link takes frames from the one it is on; one that the file names
-    /// is a zone's, and judged as such. A kind that is not known is taken to.
+    /// Whether a link takes frames from the one that it is on. A link that the file
+    /// names belongs to a zone, so its frames are judged. An unknown kind is assumed to
+    /// take frames.
     fn takes_frames(&self, upper: &Link) -> bool {
         let named = |wanted: &Wanted| wanted.names().any(|name| name == upper.name);
         let harmless = has_type(upper, BESIDE) || has_type(upper, PART);
         !harmless && !self.wanted.is_some_and(named)
     }
 
-    /// How many of those that ask for every frame are known: its controller, and
-    /// each link on it, here or (`also_receives`) elsewhere, since a device that
-    /// has no list of addresses takes all for another one (__dev_set_rx_mode in
-    /// net/core/dev.c); VLANs pass on what is asked of them.
+    /// How much of the promiscuity count is explained: by the controller, and by each
+    /// link on top, in this namespace or (`also_receives`) in another one, because a
+    /// device without an address filter accepts all frames for a second address
+    /// (__dev_set_rx_mode in net/core/dev.c); VLANs pass such requests on.
     fn explained(&self, link: &Link) -> u32 {
         let upper: u32 = self
             .on(&link.name)

@@ -1,4 +1,4 @@
-//! Tests of what the folder above owns.
+//! Tests of `net::bypass`.
 
 use super::*;
 use crate::name::InterfaceName;
@@ -36,7 +36,7 @@ fn link(name: &str, link_type: &str) -> Link {
     }
 }
 
-/// What is said of eth1, the zone's interface, with `others` beside it.
+/// The descriptions for eth1, the zone's interface, with `others` as further links.
 fn told(
     eth1: Link,
     others: Vec<Link>,
@@ -210,7 +210,7 @@ fn programs_and_filters_that_can_carry_frames_are_told() -> Result {
         let lines = told(with(filter.clone()), vec![link("ifb0", "ifb")])?;
         assert_eq!(lines.len(), found, "{filter:?}: {lines:?}");
     }
-    // A shaper that sends elsewhere what it shapes.
+    // A shaper that sends the frames to another link.
     let ifb = Link {
         filters: vec![filter("u32", vec![to("eth9")])],
         ..link("ifb0", "ifb")

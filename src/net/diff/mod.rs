@@ -1,9 +1,9 @@
-//! diff(current, wanted) -> changes, in the order in which they can be made.
+//! diff(current, wanted) -> the changes, in an order in which they can be made.
 //!
-//! First what gives links their names and makes those that are made, then
-//! addresses, so that no packet meets a link without its own; then up; then
-//! routes, rules and neighbours. What camfw made earlier and is not wanted any
-//! more goes; what others made stays.
+//! First links are renamed and created; then addresses are added, so that no packet
+//! meets a link without its address; then links are set up; then come routes, rules and
+//! neighbours. Objects that camfw created earlier and that are no longer wanted are
+//! removed; those of others stay.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -17,25 +17,25 @@ use crate::net::{
     NetworkError, NextHop, Route, Wanted, WantedLink,
 };
 
-/// What has to change, and what cannot be.
+/// The required changes, and the problems that no change can fix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
-    /// In the order in which they can be made, structural ones first.
+    /// The changes, in order; structural ones first.
     pub changes: Vec<NetworkChange>,
-    /// Links that stay out, and why; the others are not kept back by them.
+    /// Problems of single links. They do not prevent the changes to other links.
     pub problems: Vec<NetworkError>,
-    /// Optional links that are not there.
+    /// Optional links that do not exist.
     pub absent: Vec<InterfaceName>,
 }
 
 impl Diff {
-    /// Whether a link is not there, which may come yet, and is not optional.
+    /// Whether a link that is not optional is missing and may still appear.
     pub fn lacks_links(&self) -> bool {
         self.problems.iter().any(NetworkError::is_missing_link)
     }
 }
 
-/// What has to change to make what is into what is wanted.
+/// Compares the current state with the wanted one.
 pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     let mut diff = Diff::default();
     let names = rename_all(current, wanted, &mut diff);
@@ -87,7 +87,7 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     diff
 }
 
-/// The links that the file does not name, which are left alone.
+/// The links that the file does not name, which camfw ignores.
 pub fn left_alone(current: &Current, wanted: &Wanted) -> Vec<String> {
     let named =
         |link: &&Link| link.name == LOOPBACK || wanted.names().any(|name| name == link.name);
@@ -99,10 +99,10 @@ fn up(name: &str) -> NetworkChange {
     NetworkChange::SetUp { name: name.into() }
 }
 
-/// The links with the names that they will have.
+/// The current links and their future names.
 struct World<'a> {
     current: &'a Current,
-    /// What each link of `current` will be called, in its order.
+    /// The future name of each link of `current`, in the same order.
     names: Vec<String>,
 }
 
@@ -112,13 +112,13 @@ impl<'a> World<'a> {
         self.current.links.get(index)
     }
 
-    /// Whether a link is up and stays so: a renamed one is set down.
+    /// Whether a link is up and stays up: a renamed one is set down.
     fn is_up(&self, name: &str) -> bool {
         self.find(name)
             .is_some_and(|link| link.up && link.name == name)
     }
 
-    /// What makes the link, its ports and its MTU.
+    /// Creates the link, and sets its ports and MTU.
     fn structure(
         &self,
         link: &WantedLink,
@@ -138,7 +138,8 @@ impl<'a> World<'a> {
         match &link.device {
             Device::Named | Device::Mac(_) | Device::Path(_) => {
                 let found = found.ok_or_else(|| missing(&link.name))?;
-                // By its name it would get what the rules give the zone's.
+                // By its name it would get the traffic that the rules allow for the
+                // zone.
                 if !is_device(found, &link.device) {
                     return Err(NetworkError::AnotherDevice {
                         name: link.name.clone(),
@@ -208,8 +209,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Addresses of ours on links that the file does not name any more: a second
-    /// route to their networks would lead there.
+    /// Removes addresses of ours from links that the file no longer names: otherwise a
+    /// second route to their networks would lead there.
     fn addresses_elsewhere(&self, wanted: &Wanted) -> Vec<NetworkChange> {
         let links = self.current.links.iter().zip(&self.names);
         let elsewhere =
@@ -253,8 +254,8 @@ impl<'a> World<'a> {
         let held = match self.find(link.name.as_str()) {
             None => Vec::new(),
             Some(found) if found.name == link.name.as_str() => found.addresses.clone(),
-            // A link that is set down, as it is to be renamed, loses its IPv6
-            // addresses (addrconf_ifdown in net/ipv6/addrconf.c).
+            // A link that is set down, as for a rename, loses its IPv6 addresses
+            // (addrconf_ifdown in net/ipv6/addrconf.c).
             Some(found) => {
                 let is_ipv4 = |held: &&Held<IpNet>| matches!(held.value, IpNet::V4(_));
                 found.addresses.iter().filter(is_ipv4).cloned().collect()
@@ -262,11 +263,11 @@ impl<'a> World<'a> {
         };
         let (add, remove) = against(&held, &link.addresses);
         let name = || link.name.to_string();
-        // The new before the old, so that the link is never without; but a
-        // removed primary address takes its secondaries along, which are those
-        // of its own network (Documentation/networking/ip-sysctl.rst,
-        // promote_secondaries), so within one network the old goes first; and so
-        // does what is in the place of the new.
+        // New addresses are added before old ones are removed, so that the link always
+        // has one. But removing a primary address also removes the secondary ones,
+        // which are those in the same network (Documentation/networking/ip-sysctl.rst,
+        // promote_secondaries), so within one network the old address goes first; and
+        // so does one that conflicts with a new one.
         let (clash, apart): (Vec<IpNet>, Vec<IpNet>) = remove.into_iter().partition(|old| {
             let clash = |new: &IpNet| new.trunc() == old.trunc() || takes_place(old, new);
             add.iter().any(clash)
@@ -285,8 +286,8 @@ impl<'a> World<'a> {
     }
 }
 
-/// Whether a link that has the one cannot be given the other: with IPv6 an
-/// address is there once, whatever its prefix length.
+/// Whether the old address prevents adding the new one: a link has each IPv6 address
+/// only once, whatever its prefix length.
 fn takes_place(old: &IpNet, new: &IpNet) -> bool {
     let ipv6 = matches!(old, IpNet::V6(_));
     ipv6 && old.addr() == new.addr() && old != new
@@ -300,9 +301,9 @@ fn how(device: &Device) -> String {
     }
 }
 
-/// What is wanted and not there, and what is there, is ours, and not wanted.
+/// Compares by equality: what is wanted but absent, and what is ours but not wanted.
 fn against<T: Eq + Hash + Clone>(held: &[Held<T>], wanted: &[T]) -> (Vec<T>, Vec<T>) {
-    // By sets: there may be thousands of routes.
+    // Uses sets, because there may be thousands of routes.
     let is_wanted: HashSet<&T> = wanted.iter().collect();
     let is_held: HashSet<&T> = held.iter().map(|held| &held.value).collect();
     let add = wanted.iter().filter(|value| !is_held.contains(value));
@@ -327,7 +328,7 @@ fn routes(
     };
     let possible: Vec<Route> = wanted.routes.iter().filter(possible).cloned().collect();
     let (add, remove) = against(&current.routes, &possible);
-    // A lease's own stays until the next lease.
+    // The route of a lease stays until the next lease.
     let of_leases: HashSet<u32> = wanted
         .links
         .iter()
@@ -338,7 +339,8 @@ fn routes(
             && route.table == MAIN_TABLE
             && of_leases.contains(&route.metric)
     };
-    // Removed first, unless the new one replaces it, which leaves no gap.
+    // Removals come first, except of routes that a new one replaces, which leaves no
+    // gap.
     let slot = |route: &Route| (route.destination, route.metric, route.table);
     let replaced: HashSet<_> = add.iter().map(slot).collect();
     let gone = remove

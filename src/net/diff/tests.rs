@@ -1,4 +1,4 @@
-//! Tests of what the folder above owns.
+//! Tests of `net::diff`.
 
 use super::*;
 use crate::name::MacAddress;
