@@ -15,10 +15,10 @@ pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let told = error.to_string();
+        let cause_text = error.to_string();
         // Some errors already include their cause in their own text.
-        if !text.contains(&told) {
-            text += &format!(": {told}");
+        if !text.contains(&cause_text) {
+            text += &format!(": {cause_text}");
         }
         cause = error.source();
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::close::{close_asking_nobody, down_instead};
+use super::close::{close_without_waiting, down_instead};
 use super::enforce::{Missing, enforce};
 use super::error::CommandError;
 use super::exclusive::insist_on_root;
@@ -29,7 +29,7 @@ pub(crate) fn boot(config: &Path) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
     }
-    let closing = close_asking_nobody("boot", PATIENCE);
+    let closing = close_without_waiting("boot", PATIENCE);
     if let Err(error) = closing.closed {
         let (outcome, state) = down_instead(error.into(), InForce::sealed(), None);
         return Ending::from(outcome).noting(record::write(&state));

@@ -44,7 +44,7 @@ pub(super) struct Closing {
 /// Closes the box at once, even if another command has the lock; then waits up to
 /// `patience` for the lock and closes the box again, because the other command may have
 /// loaded rules in between.
-pub(super) fn close_asking_nobody(command: &str, patience: Duration) -> Closing {
+pub(super) fn close_without_waiting(command: &str, patience: Duration) -> Closing {
     let mut marked = Mark::set();
     let mut lock = lock::take_within(command, Duration::ZERO);
     let mut closed = close();

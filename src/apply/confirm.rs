@@ -66,7 +66,7 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark
                 seconds,
             };
             Ending::from(outcome)
-                .taking(enforced.taken)
+                .with_removed_rules(enforced.removed_rules)
                 .undone(enforced.undone)
                 .undone(unconfirmed)
                 .noting(mark.settle(&trial))

@@ -8,12 +8,12 @@ use std::fmt;
 
 use super::bypass;
 use super::error::{Failure, StepError};
-use super::lacks;
+use super::kernel_support;
 use super::machine::{Machine, write};
 use super::mark::Mark;
 use super::once_offered::OnceOfferedError;
 use super::revoke::{self, RevokeError};
-use super::{once_offered, taken};
+use super::{once_offered, removed_rules};
 use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::field::PortSet;
@@ -72,7 +72,7 @@ pub(super) struct Enforced {
     /// Descriptions of the links that are missing but not optional.
     pub(super) missing: Vec<String>,
     /// Descriptions of other programs' chains and rules that were removed.
-    pub(super) taken: Vec<String>,
+    pub(super) removed_rules: Vec<String>,
     /// Descriptions of required work that was not done.
     pub(super) undone: Vec<String>,
 }
@@ -156,7 +156,7 @@ pub(super) fn enforce_proven(
         .finish()
         .map_err(|error| Failure::Nothing(error.into()))?;
     let settings = settings.map_err(Failure::Nothing)?;
-    lacks::check(&machine, plan, &before).map_err(Failure::Nothing)?;
+    kernel_support::check(&machine, plan, &before).map_err(Failure::Nothing)?;
 
     // A restored or stored policy is loaded anyway: it restricts what passes.
     if let Ok(current) = &network
@@ -164,10 +164,10 @@ pub(super) fn enforce_proven(
     {
         bypass::check(current, &plan.network).map_err(Failure::Nothing)?;
     }
-    let taken = taken::taken_away(&machine, &before, plan);
+    let removed_rules = removed_rules::rules_to_remove(&machine, &before, plan);
     if let (Ok(current), Missing::Refuse { replace }) = (&network, missing) {
         insist_on_links(current, plan).map_err(Failure::Nothing)?;
-        taken::insist_on_leave(&taken, replace).map_err(Failure::Nothing)?;
+        removed_rules::insist_on_replace(&removed_rules, replace).map_err(Failure::Nothing)?;
     }
 
     let unless_sealed = || match mark.is_unchanged() {
@@ -176,7 +176,7 @@ pub(super) fn enforce_proven(
     };
     unless_sealed()?;
     let mut enforced = Enforced {
-        taken,
+        removed_rules,
         ..Enforced::default()
     };
     let offered_before = once_offered::known();
@@ -245,7 +245,7 @@ fn bring_up(
 ) -> Result<(), StepError> {
     let wanted = &plan.network;
     let current = current?;
-    let others = net::left_alone(&current, wanted);
+    let others = net::ignored_links(&current, wanted);
     if missing == Missing::WaitFor && !others.is_empty() {
         let others = others.join(", ");
         log::info!("left alone, since the file does not name them: {others}");

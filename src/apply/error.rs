@@ -40,7 +40,7 @@ pub(crate) enum StepError {
     #[error(
         "the kernel lacks what the file needs: {0}; build it with these, or install their modules"
     )]
-    Lacks(String),
+    NoKernelSupport(String),
     #[error("{}; the interfaces here are {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), .there.join(", "))]
     NotThere {
         problems: Vec<NetworkError>,
@@ -69,7 +69,7 @@ impl StepError {
         matches!(
             self,
             StepError::NoIpv6
-                | StepError::Lacks(_)
+                | StepError::NoKernelSupport(_)
                 | StepError::NotThere { .. }
                 | StepError::OthersRules(_)
                 | StepError::Bypassed(_)

@@ -334,7 +334,7 @@ impl InForce {
 
     /// Whether the box has no policy, on purpose or after a failure; no background
     /// program changes that.
-    pub(crate) fn is_left_alone(&self) -> bool {
+    pub(crate) fn is_without_policy(&self) -> bool {
         match self {
             InForce::Sealed { .. } | InForce::Open | InForce::Unsealed { .. } => true,
             InForce::NotForwarding { .. }

@@ -14,7 +14,7 @@ use crate::error::with_causes;
 use crate::host::dhcp::HookCall;
 use crate::host::netlink;
 use crate::host::store::{self, StorePlace};
-use crate::net::{self, LAST_METRIC, NextHop, Taken, Wanted};
+use crate::net::{self, LAST_METRIC, NextHop, UsedNetwork, Wanted};
 use crate::plan::Plan;
 use crate::source::one_line;
 
@@ -28,16 +28,16 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
     let lease = net::lease(event, |name| call.variable(name))
-        .and_then(|lease| lease.apart_from(&taken(&plan.network, link)));
+        .and_then(|lease| lease.apart_from(&used_networks(&plan.network, link)));
     let lease = match lease {
         Ok(lease) => lease,
         Err(error) => {
-            let told = store::write(
+            let recorded = store::write(
                 StorePlace::Run,
                 &refusal_of(link),
                 &one_line(&with_causes(&error)),
             );
-            return Ending::from(Outcome::Failed(error.into())).noting(told);
+            return Ending::from(Outcome::Failed(error.into())).noting(recorded);
         }
     };
     let metric = match (plan.network.lease_metric(link), &lease) {
@@ -64,7 +64,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
 /// Why the last lease of each DHCP zone was refused, if it was.
 pub fn refusals(plan: &Plan) -> Vec<String> {
     let links = plan.network.links.iter().filter(|link| link.dhcp);
-    let told = links.filter_map(|link| {
+    let descriptions = links.filter_map(|link| {
         let why = match store::read(StorePlace::Run, &refusal_of(link.name.as_str())) {
             Ok(why) => why?,
             Err(error) => format!(
@@ -74,7 +74,7 @@ pub fn refusals(plan: &Plan) -> Vec<String> {
         };
         Some(format!("interface {}: {why}", link.name))
     });
-    told.collect()
+    descriptions.collect()
 }
 
 fn refusal_of(link: &str) -> String {
@@ -84,7 +84,7 @@ fn refusal_of(link: &str) -> String {
 /// The networks that the file uses elsewhere: those of other zones, and those routed
 /// through other zones. Blackhole routes do not count: they lead to no zone, and are
 /// often wide on purpose.
-fn taken(wanted: &Wanted, link: &str) -> Vec<Taken> {
+fn used_networks(wanted: &Wanted, link: &str) -> Vec<UsedNetwork> {
     let others = || {
         wanted
             .links
@@ -93,7 +93,7 @@ fn taken(wanted: &Wanted, link: &str) -> Vec<Taken> {
     };
     let own = others().flat_map(|other| {
         let ipv4 = other.addresses.iter().copied().filter_map(ipv4);
-        ipv4.map(|own| Taken {
+        ipv4.map(|own| UsedNetwork {
             network: own.trunc(),
             zone: other.zone.clone(),
             by_route: false,
@@ -106,7 +106,7 @@ fn taken(wanted: &Wanted, link: &str) -> Vec<Taken> {
                 .zone
                 .clone();
             let network = ipv4(route.destination).filter(|network| network.prefix_len() > 0)?;
-            Some(Taken {
+            Some(UsedNetwork {
                 network,
                 zone,
                 by_route: true,

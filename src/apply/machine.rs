@@ -102,13 +102,13 @@ impl Machine {
 
     /// Describes every difference between the tables and the plan.
     pub(super) fn differences(&self, found: &[TableSnapshot], plan: &Plan) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut descriptions = Vec::new();
         for (tables, found) in self.families.iter().zip(found) {
             let family = tables.family();
             let lines = differences(plan.rules.get(family), &found.rules);
-            told.extend(lines.iter().map(|line| format!("{family}: {line}")));
+            descriptions.extend(lines.iter().map(|line| format!("{family}: {line}")));
         }
-        told
+        descriptions
     }
 
     pub(super) fn keep_settings(&self, plan: &Plan) -> Result<(), StepError> {

@@ -33,7 +33,7 @@ pub fn known() -> ResolvedHosts {
 
 /// The result of a lookup, described for messages.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct LookupResult {
     /// Why some names have no answer at present.
     pub unresolved: Vec<String>,
     /// Where the answers could not be stored.
@@ -42,7 +42,7 @@ pub struct Asked {
 
 /// Looks up the host names of a policy and stores the answers. Names that did not
 /// resolve keep their last answer.
-pub fn ask(policy: &Policy) -> Asked {
+pub fn ask(policy: &Policy) -> LookupResult {
     let mut hosts = known();
     let mut problems = Vec::new();
     let now = clock::now();
@@ -69,7 +69,7 @@ pub fn ask(policy: &Policy) -> Asked {
         hosts.forget_closed(|address| open.contains_key(&address));
     }
     let unkept = keep(&hosts, places(policy.keep));
-    Asked {
+    LookupResult {
         unresolved: problems,
         unkept,
     }

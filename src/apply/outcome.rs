@@ -63,7 +63,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     /// Descriptions of other programs' chains and rules that were removed.
-    taken: Vec<String>,
+    removed_rules: Vec<String>,
     undone: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl From<Outcome> for Ending {
     fn from(outcome: Outcome) -> Ending {
         Ending {
             outcome,
-            taken: Vec::new(),
+            removed_rules: Vec::new(),
             undone: Vec::new(),
         }
     }
@@ -86,8 +86,8 @@ impl Ending {
     }
 
     /// Adds the rules of other programs that were removed.
-    pub(super) fn taking(mut self, taken: Vec<String>) -> Ending {
-        self.taken.extend(taken);
+    pub(super) fn with_removed_rules(mut self, removed_rules: Vec<String>) -> Ending {
+        self.removed_rules.extend(removed_rules);
         self
     }
 
@@ -119,7 +119,7 @@ impl Ending {
             missing: enforced.missing,
         };
         Ending::from(outcome)
-            .taking(enforced.taken)
+            .with_removed_rules(enforced.removed_rules)
             .undone(enforced.undone)
             .settled(policy, &state, mark)
     }
@@ -163,8 +163,8 @@ impl Outcome {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.outcome.fmt(f)?;
-        if !self.taken.is_empty() {
-            write!(f, "; taken away: {}", self.taken.join("; "))?;
+        if !self.removed_rules.is_empty() {
+            write!(f, "; taken away: {}", self.removed_rules.join("; "))?;
         }
         match self.undone.is_empty() {
             true => Ok(()),

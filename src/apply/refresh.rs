@@ -22,7 +22,7 @@ pub(crate) fn refresh(config: &Path) -> Ending {
         Ok(policy) => policy,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
-    let names::Asked { unresolved, unkept } = names::ask(&policy.plan.policy);
+    let names::LookupResult { unresolved, unkept } = names::ask(&policy.plan.policy);
     let in_force = Record::read().in_force;
     if !in_force.is_forwarding() {
         return Ending::from(Outcome::Failed(CommandError::NothingToRefresh)).undone(unkept);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::close::{Closing, close_asking_nobody, down_instead, is_held};
+use super::close::{Closing, close_without_waiting, down_instead, is_held};
 use super::error::CommandError;
 use super::exclusive::insist_on_root;
 use super::in_force::InForce;
@@ -22,7 +22,7 @@ pub(crate) fn seal() -> Ending {
         closed,
         marked,
         lock,
-    } = close_asking_nobody("seal", PATIENCE);
+    } = close_without_waiting("seal", PATIENCE);
     let is_held = is_held(&lock);
     let error = match (closed, marked) {
         (Err(error), _) => CommandError::Close(error),

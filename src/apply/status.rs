@@ -90,7 +90,7 @@ pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
     let policy = match policy {
         Ok(policy) => Some(policy),
         // Whether the box is closed can be determined without the file.
-        Err(_) if record.in_force.is_left_alone() => None,
+        Err(_) if record.in_force.is_without_policy() => None,
         Err(refusal) => return Err(refusal),
     };
     Ok(report(&record, policy.as_ref()))
@@ -177,21 +177,21 @@ fn unsealed(
 ) -> Result<Vec<String>, StepError> {
     let current = netlink::read()?;
     let wanted = plan.map(|plan| &plan.network);
-    let mut told: Vec<String> = Vec::new();
+    let mut descriptions: Vec<String> = Vec::new();
     if !close::is_down_instead(noted, &current, wanted) {
         let sealed = Ruleset::sealed();
         let rules = found
             .iter()
             .flat_map(|found| differences(&sealed, &found.rules));
-        told.extend(rules.map(|difference| difference.to_string()));
+        descriptions.extend(rules.map(|difference| difference.to_string()));
     }
     for setting in sysctl::forwarding_off(&host::sysctl::scopes) {
-        told.extend(not_so(&setting)?);
+        descriptions.extend(not_so(&setting)?);
     }
     let bypasses = net::bypasses(&current, wanted);
     let open = bypasses.iter().filter(|bypass| bypass.is_up);
-    told.extend(open.map(ToString::to_string));
-    Ok(told)
+    descriptions.extend(open.map(ToString::to_string));
+    Ok(descriptions)
 }
 
 /// Corrects the recorded state by what is forwarded, and between which zones.
@@ -235,7 +235,7 @@ pub(super) fn others(machine: &Machine) -> Vec<String> {
         .first()
         .map_or("iptables", |ipv4| ipv4.program());
     let tables = host::others::find(program).into_iter();
-    let told = tables.map(|table| {
+    let descriptions = tables.map(|table| {
         format!(
             "{}: table {} sees the same packets: {}, chains {}; remove it, or what loads it",
             table.of,
@@ -247,7 +247,7 @@ pub(super) fn others(machine: &Machine) -> Vec<String> {
             table.chains.join(", ")
         )
     });
-    told.collect()
+    descriptions.collect()
 }
 
 /// Describes what carries frames of the plan's interfaces past the firewall.
@@ -270,7 +270,7 @@ pub(super) fn drift(
     found: &[TableSnapshot],
     plan: &Plan,
 ) -> Result<Vec<String>, StepError> {
-    let mut told = machine.differences(found, plan);
+    let mut descriptions = machine.differences(found, plan);
     let mut settings = machine.settings(plan);
     let after = plan.with_rules.iter().chain(&plan.room);
     let after = after.chain(&plan.ipv6_on);
@@ -280,19 +280,19 @@ pub(super) fn drift(
     // If forwarding is off for `all`, do not report it for each interface.
     settings.retain(|setting| !(is_off && sysctl::is_forwarding_of_one(&setting.key)));
     for setting in settings {
-        told.extend(not_so(&setting)?);
+        descriptions.extend(not_so(&setting)?);
     }
     let current = netlink::read()?;
     let diff = net::diff(&current, &plan.network);
-    told.extend(bypasses(&current, plan));
-    told.extend(lease::refusals(plan));
-    told.extend(net::foreign(&current, &plan.network));
-    told.extend(
+    descriptions.extend(bypasses(&current, plan));
+    descriptions.extend(lease::refusals(plan));
+    descriptions.extend(net::unmanaged(&current, &plan.network));
+    descriptions.extend(
         diff.changes
             .iter()
             .map(|change| format!("not so: {change}")),
     );
-    told.extend(diff.problems.iter().map(ToString::to_string));
-    told.extend(others(machine));
-    Ok(told)
+    descriptions.extend(diff.problems.iter().map(ToString::to_string));
+    descriptions.extend(others(machine));
+    Ok(descriptions)
 }

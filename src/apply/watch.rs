@@ -56,20 +56,21 @@ pub(crate) fn watch(config: &Path) -> Ending {
                 mark,
                 returned,
             }) => {
-                look.told.extend(returned.map(|ending| ending.to_string()));
+                look.reports
+                    .extend(returned.map(|ending| ending.to_string()));
                 look.take(config, &mark);
                 drop(lock);
             }
-            Err(outcome) => look.told.push(outcome.to_string()),
+            Err(outcome) => look.reports.push(outcome.to_string()),
         }
         // Do not repeat a report that has not changed.
-        for line in look.told.iter().filter(|line| !said.contains(line)) {
+        for line in look.reports.iter().filter(|line| !said.contains(line)) {
             log::warn!("watch: {line}");
         }
-        if look.told.is_empty() && !said.is_empty() {
+        if look.reports.is_empty() && !said.is_empty() {
             log::info!("watch: everything is as the policy says");
         }
-        said = look.told;
+        said = look.reports;
         proven = look.proven;
         let seen = look.plan.as_ref().and_then(|plan| {
             let current = netlink::read().ok()?;
@@ -112,19 +113,19 @@ fn until_deadline(interval: Duration) -> Duration {
 
 /// Describes how the network differs from the policy.
 fn differences(current: &Current, plan: &Plan) -> Vec<String> {
-    let mut told = status::bypasses(current, plan);
-    told.extend(net::foreign(current, &plan.network));
+    let mut descriptions = status::bypasses(current, plan);
+    descriptions.extend(net::unmanaged(current, &plan.network));
     let diff = net::diff(current, &plan.network);
-    told.extend(diff.changes.iter().map(ToString::to_string));
-    told.extend(diff.problems.iter().map(ToString::to_string));
-    told
+    descriptions.extend(diff.changes.iter().map(ToString::to_string));
+    descriptions.extend(diff.problems.iter().map(ToString::to_string));
+    descriptions
 }
 
 /// One check of the box.
 #[derive(Default)]
 struct Look {
     /// The lines to report.
-    told: Vec<String>,
+    reports: Vec<String>,
     /// The plan to compare the box with; None if there is nothing to maintain.
     plan: Option<Plan>,
     /// The rules proven at an earlier check.
@@ -152,22 +153,22 @@ impl ProvenRules {
 impl Look {
     fn take(&mut self, config: &Path, mark: &Mark) {
         let record = Record::read();
-        if record.in_force.is_left_alone() {
+        if record.in_force.is_without_policy() {
             let state = &record.in_force;
             let line = format!("the box is {state}, and left so; camfw apply brings a policy in");
-            self.told.push(line);
+            self.reports.push(line);
             return;
         }
         let expired = names::expire();
         self.expired = expired.any;
-        self.told.extend(expired.unkept);
+        self.reports.extend(expired.unkept);
         let file = PlannedPolicy::read(config);
         let policy = match record.policy() {
             Some(kept) => {
                 let edited = |file: &PlannedPolicy| file.snapshot.hash() != kept.hash();
                 if file.as_ref().is_ok_and(edited) {
                     let line = "the file is not what is in force; camfw apply brings it in";
-                    self.told.push(line.into());
+                    self.reports.push(line.into());
                 }
                 PlannedPolicy::new(kept)
             }
@@ -176,11 +177,11 @@ impl Look {
         match policy {
             Ok(policy) => {
                 if let Err(error) = self.keep(&record, &policy, mark) {
-                    self.told.push(with_causes(&error));
+                    self.reports.push(with_causes(&error));
                 }
                 self.plan = Some(policy.plan);
             }
-            Err(refusal) => self.told.push(refusal.to_string()),
+            Err(refusal) => self.reports.push(refusal.to_string()),
         }
     }
 
@@ -193,23 +194,23 @@ impl Look {
         let plan = &policy.plan;
         let machine = Machine::find()?;
         let rules = machine.differences(&machine.read()?, plan);
-        self.told.extend(status::others(&machine));
+        self.reports.extend(status::others(&machine));
         // If nothing is known to be in force, there is nothing to restore.
         let restores =
             (plan.policy.watch.restore || self.expired) && record.in_force.policy().is_some();
         if !rules.is_empty() && !restores {
-            self.told.extend(rules);
+            self.reports.extend(rules);
             let line = "the rules are not the policy's; camfw apply brings them in";
-            self.told.push(line.into());
+            self.reports.push(line.into());
             return Ok(());
         }
         for line in rules.iter().filter(|_| !self.expired) {
             log::warn!("watch: {line}");
         }
         if let Ok(current) = netlink::read() {
-            self.told.extend(status::bypasses(&current, plan));
-            self.told.extend(lease::refusals(plan));
-            self.told.extend(net::foreign(&current, &plan.network));
+            self.reports.extend(status::bypasses(&current, plan));
+            self.reports.extend(lease::refusals(plan));
+            self.reports.extend(net::unmanaged(&current, &plan.network));
         }
         match self.enforce(policy, mark) {
             Ok(enforced) => {
@@ -229,7 +230,7 @@ impl Look {
             }
             Err(failure) => {
                 let ending = recover(plan, record.in_force.clone(), failure, mark);
-                self.told.push(ending.to_string());
+                self.reports.push(ending.to_string());
             }
         }
         Ok(())
@@ -260,18 +261,18 @@ impl Look {
     }
 
     fn note(&mut self, record: &Record, policy: &PlannedPolicy, enforced: Enforced, mark: &Mark) {
-        self.told.extend(enforced.undone);
-        self.told.extend(enforced.missing.iter().cloned());
+        self.reports.extend(enforced.undone);
+        self.reports.extend(enforced.missing.iter().cloned());
         let in_force = record.in_force.clone().enforced(enforced.missing);
         let is_confirmed = matches!(in_force, InForce::Applied { .. });
         if in_force != record.in_force {
             let written = mark.settle(&in_force);
-            self.told
+            self.reports
                 .extend(written.err().map(|error| with_causes(&error)));
         }
         if is_confirmed {
             // The boot may have run before the disk was writable.
-            self.told.extend(last_good::keep(policy));
+            self.reports.extend(last_good::keep(policy));
         }
     }
 }

@@ -70,13 +70,13 @@ pub enum LeaseError {
         /// The address and prefix length from the server.
         address: Ipv4Net,
         /// The network that it overlaps.
-        other: Taken,
+        other: UsedNetwork,
     },
 }
 
 /// A network that another zone of the file uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct UsedNetwork {
     /// The network.
     pub network: Ipv4Net,
     /// The zone that has the network, or through which it is routed.
@@ -85,9 +85,9 @@ pub struct Taken {
     pub by_route: bool,
 }
 
-impl fmt::Display for Taken {
+impl fmt::Display for UsedNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Taken { network, zone, .. } = self;
+        let UsedNetwork { network, zone, .. } = self;
         match self.by_route {
             false => write!(f, "{network} of zone {zone}"),
             true => write!(f, "{network}, to which a route leads by zone {zone}"),
@@ -204,14 +204,14 @@ impl Lease {
     ///
     /// # Errors
     /// Returns the network that it overlaps.
-    pub fn apart_from(self, taken: &[Taken]) -> Result<Lease, LeaseError> {
+    pub fn apart_from(self, used: &[UsedNetwork]) -> Result<Lease, LeaseError> {
         if let Lease::Held { address, .. } = &self {
             let network = address.trunc();
-            let overlaps = |other: &&Taken| {
+            let overlaps = |other: &&UsedNetwork| {
                 let other = other.network;
                 other.contains(&network.network()) || network.contains(&other.network())
             };
-            if let Some(other) = taken.iter().find(overlaps) {
+            if let Some(other) = used.iter().find(overlaps) {
                 return Err(LeaseError::Overlap {
                     address: *address,
                     other: other.clone(),
@@ -253,17 +253,17 @@ mod tests {
         );
         assert_eq!(lease("deconfig", |_| None)?, Lease::None);
         assert_eq!(lease("leasefail", |_| None)?, Lease::Unchanged);
-        let taken = |network: &str, by_route| -> Result<_, Box<dyn std::error::Error>> {
-            Ok([Taken {
+        let used = |network: &str, by_route| -> Result<_, Box<dyn std::error::Error>> {
+            Ok([UsedNetwork {
                 network: network.parse()?,
                 zone: "camera".into(),
                 by_route,
             }])
         };
-        let apart = |taken: [Taken; 1]| expected.clone().apart_from(&taken);
-        assert!(apart(taken("192.168.1.0/24", false)?).is_ok());
+        let apart = |used: [UsedNetwork; 1]| expected.clone().apart_from(&used);
+        assert!(apart(used("192.168.1.0/24", false)?).is_ok());
         for (network, by_route) in [("192.168.0.0/16", false), ("192.168.0.128/25", true)] {
-            assert!(apart(taken(network, by_route)?).is_err());
+            assert!(apart(used(network, by_route)?).is_err());
         }
         Ok(())
     }

@@ -7,10 +7,10 @@
 mod bypass;
 mod change;
 mod diff;
-mod foreign;
 mod lease;
 mod problem;
 mod rename;
+mod unmanaged;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,10 +21,10 @@ use crate::name::{InterfaceName, MacAddress};
 
 pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
 pub use change::NetworkChange;
-pub use diff::{Diff, diff, left_alone};
-pub use foreign::foreign;
-pub use lease::{Lease, LeaseError, Taken, lease};
+pub use diff::{Diff, diff, ignored_links};
+pub use lease::{Lease, LeaseError, UsedNetwork, lease};
 pub use problem::NetworkError;
+pub use unmanaged::unmanaged;
 
 /// The name of the loopback, the same in every namespace.
 pub const LOOPBACK: &str = "lo";

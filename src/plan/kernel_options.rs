@@ -195,7 +195,7 @@ impl Needs {
 
 /// Groups features by the option that provides them, for a message: `CONFIG_X (match
 /// x)`.
-pub fn told(lacking: &[(Feature, IpFamily)]) -> Vec<String> {
+pub fn describe(lacking: &[(Feature, IpFamily)]) -> Vec<String> {
     let mut lines: BTreeMap<&str, String> = BTreeMap::new();
     for (feature, family) in lacking {
         let option = feature

@@ -133,7 +133,7 @@ pub fn read_without_hooks() -> Result<Current, NetlinkError> {
 ///
 /// # Errors
 /// Returns an error if netlink cannot be opened, or if a dump fails.
-pub fn lacks(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static str>, NetlinkError> {
+pub fn missing_options(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static str>, NetlinkError> {
     if kinds.is_empty() && !marks {
         return Ok(Vec::new());
     }

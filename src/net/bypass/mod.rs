@@ -211,7 +211,7 @@ impl<'a> Search<'a> {
                     controller: controller.clone(),
                 });
             }
-            for port in self.foreign_ports(link, name) {
+            for port in self.unwanted_ports(link, name) {
                 push(BypassWay::HasPort(port));
             }
             for upper in self.on(&link.name).filter(|upper| self.takes_frames(upper)) {
@@ -295,16 +295,16 @@ impl<'a> Search<'a> {
     }
 
     /// The ports of a bridge of the file that the file does not name.
-    fn foreign_ports(&self, link: &Link, name: &str) -> Vec<String> {
+    fn unwanted_ports(&self, link: &Link, name: &str) -> Vec<String> {
         let Some((_, ports)) = self.own_bridges().find(|(bridge, _)| *bridge == name) else {
             return Vec::new();
         };
         let links = self.current.links.iter().zip(&self.names);
-        let foreign = links.filter(|(port, port_name)| {
+        let unwanted = links.filter(|(port, port_name)| {
             port.controller.as_ref() == Some(&link.name)
                 && !ports.iter().any(|own| own.as_str() == port_name.as_str())
         });
-        foreign.map(|(port, _)| port.name.clone()).collect()
+        unwanted.map(|(port, _)| port.name.clone()).collect()
     }
 
     fn on(&self, lower: &str) -> impl Iterator<Item = &'a Link> {

@@ -37,7 +37,7 @@ fn link(name: &str, link_type: &str) -> Link {
 }
 
 /// The descriptions for eth1, the zone's interface, with `others` as further links.
-fn told(
+fn described(
     eth1: Link,
     others: Vec<Link>,
 ) -> std::result::Result<Vec<String>, Box<dyn std::error::Error>> {
@@ -76,13 +76,13 @@ fn a_port_of_anything_is_told() -> Result {
         ("vrf1", "vrf"),
     ] {
         let eth1 = port_of(name, link("eth1", ""));
-        let lines = told(eth1, vec![link(name, link_type)])?;
+        let lines = described(eth1, vec![link(name, link_type)])?;
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].starts_with(&format!(
             "interface eth1: it is a port of {link_type} {name}, which"
         )));
     }
-    assert!(told(link("eth1", ""), vec![port_of("br9", link("eth7", "veth"))])?.is_empty());
+    assert!(described(link("eth1", ""), vec![port_of("br9", link("eth7", "veth"))])?.is_empty());
     Ok(())
 }
 
@@ -102,7 +102,7 @@ fn what_nftables_has_on_a_device_is_told() -> Result {
             hooks: vec![hook],
             ..link("eth1", "")
         };
-        let lines = told(eth1, Vec::new())?;
+        let lines = described(eth1, Vec::new())?;
         let expected = format!("interface eth1: {said} of nftables");
         assert!(
             lines.len() == 1 && lines[0].starts_with(&expected),
@@ -118,11 +118,14 @@ fn who_takes_every_frame_is_told_where_it_is_not_known() -> Result {
         promiscuity,
         ..link("eth1", "")
     };
-    assert!(told(taken(0), Vec::new())?.is_empty());
-    assert!(told(taken(1), vec![on("eth1.7", "vlan", "eth1")])?.is_empty());
-    let lines = told(taken(1), Vec::new())?;
+    assert!(described(taken(0), Vec::new())?.is_empty());
+    assert!(described(taken(1), vec![on("eth1.7", "vlan", "eth1")])?.is_empty());
+    let lines = described(taken(1), Vec::new())?;
     assert!(lines[0].starts_with("interface eth1: something takes every frame"));
-    assert_eq!(told(taken(2), vec![on("eth1.7", "vlan", "eth1")])?.len(), 1);
+    assert_eq!(
+        described(taken(2), vec![on("eth1.7", "vlan", "eth1")])?.len(),
+        1
+    );
     Ok(())
 }
 
@@ -131,16 +134,16 @@ fn what_takes_frames_from_below_is_told_and_a_tunnel_is_not() -> Result {
     for link_type in [
         "macvlan", "macvtap", "ipvlan", "ipvtap", "hsr", "batadv", "rmnet", "new",
     ] {
-        let lines = told(link("eth1", ""), vec![on("up0", link_type, "eth1")])?;
+        let lines = described(link("eth1", ""), vec![on("up0", link_type, "eth1")])?;
         let expected = format!("interface eth1: {link_type} up0 on it carries");
         assert!(
             lines.len() == 1 && lines[0].starts_with(&expected),
             "{lines:?}"
         );
-        assert!(told(link("eth1", ""), vec![on("up0", link_type, "eth9")])?.is_empty());
+        assert!(described(link("eth1", ""), vec![on("up0", link_type, "eth9")])?.is_empty());
     }
     for link_type in BESIDE.iter().chain(PART) {
-        assert!(told(link("eth1", ""), vec![on("up0", link_type, "eth1")])?.is_empty());
+        assert!(described(link("eth1", ""), vec![on("up0", link_type, "eth1")])?.is_empty());
     }
     Ok(())
 }
@@ -148,7 +151,7 @@ fn what_takes_frames_from_below_is_told_and_a_tunnel_is_not() -> Result {
 #[test]
 fn a_vlan_that_is_bridged_takes_the_wires_tagged_frames() -> Result {
     let vlan = port_of("br9", on("eth1.5", "vlan", "eth1"));
-    let lines = told(link("eth1", ""), vec![vlan, link("br9", "bridge")])?;
+    let lines = described(link("eth1", ""), vec![vlan, link("br9", "bridge")])?;
     assert!(
         lines.len() == 1 && lines[0].starts_with("interface eth1.5: it is a port of bridge br9")
     );
@@ -157,7 +160,7 @@ fn a_vlan_that_is_bridged_takes_the_wires_tagged_frames() -> Result {
         on("eth1.5.6", "vlan", "eth1.5"),
         on("mv", "macvlan", "eth1.5.6"),
     ];
-    assert_eq!(told(link("eth1", ""), above)?.len(), 1);
+    assert_eq!(described(link("eth1", ""), above)?.len(), 1);
     Ok(())
 }
 
@@ -207,7 +210,7 @@ fn programs_and_filters_that_can_carry_frames_are_told() -> Result {
         (1, filter("u32", vec![FilterAction::Redirect(None)])),
         (0, filter("u32", vec![to("ifb0")])),
     ] {
-        let lines = told(with(filter.clone()), vec![link("ifb0", "ifb")])?;
+        let lines = described(with(filter.clone()), vec![link("ifb0", "ifb")])?;
         assert_eq!(lines.len(), found, "{filter:?}: {lines:?}");
     }
     // A shaper that sends the frames to another link.
@@ -215,18 +218,18 @@ fn programs_and_filters_that_can_carry_frames_are_told() -> Result {
         filters: vec![filter("u32", vec![to("eth9")])],
         ..link("ifb0", "ifb")
     };
-    let lines = told(with(filter("u32", vec![to("ifb0")])), vec![ifb])?;
+    let lines = described(with(filter("u32", vec![to("ifb0")])), vec![ifb])?;
     assert!(lines.len() == 1 && lines[0].starts_with("interface ifb0: a traffic control"));
     let xdp = Link {
         xdp: true,
         ..link("eth1", "")
     };
-    assert_eq!(told(xdp, vec![])?.len(), 1);
+    assert_eq!(described(xdp, vec![])?.len(), 1);
     let moved = Link {
         also_receives: vec![MacAddress::from([2, 0, 0, 0, 0, 9])],
         ..link("eth1", "")
     };
-    assert_eq!(told(moved, vec![])?.len(), 1);
+    assert_eq!(described(moved, vec![])?.len(), 1);
     Ok(())
 }
 

@@ -88,7 +88,7 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
 }
 
 /// The links that the file does not name, which camfw ignores.
-pub fn left_alone(current: &Current, wanted: &Wanted) -> Vec<String> {
+pub fn ignored_links(current: &Current, wanted: &Wanted) -> Vec<String> {
     let named =
         |link: &&Link| link.name == LOOPBACK || wanted.names().any(|name| name == link.name);
     let others = current.links.iter().filter(|link| !named(link));

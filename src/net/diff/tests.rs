@@ -41,7 +41,7 @@ fn wanted(name: &str, device: Device) -> std::result::Result<Wanted, Box<dyn std
     })
 }
 
-fn told(current: &Current, wanted: &Wanted) -> Vec<String> {
+fn described(current: &Current, wanted: &Wanted) -> Vec<String> {
     let diff = diff(current, wanted);
     let changes = diff.changes.iter().map(ToString::to_string);
     changes
@@ -66,7 +66,7 @@ fn from_nothing_to_wanted_and_then_nothing_more() -> Result {
         ..Current::default()
     };
     assert_eq!(
-        told(&current, &wanted),
+        described(&current, &wanted),
         [
             "interface eth0: add address 192.168.0.2/24",
             "interface lo: set up",
@@ -85,7 +85,7 @@ fn from_nothing_to_wanted_and_then_nothing_more() -> Result {
         value: wanted.routes[0].clone(),
         ours: false,
     }];
-    assert!(told(&current, &wanted).is_empty());
+    assert!(described(&current, &wanted).is_empty());
     Ok(())
 }
 
@@ -123,7 +123,7 @@ fn only_what_is_ours_is_removed() -> Result {
         ..Current::default()
     };
     assert_eq!(
-        told(&current, &wanted),
+        described(&current, &wanted),
         [
             "interface eth0: remove address 10.0.0.1/8",
             "interface eth0: remove address 192.168.0.9/24",
@@ -150,17 +150,17 @@ fn an_ipv6_address_is_on_a_link_once_whatever_its_prefix_length() -> Result {
         })
     };
     assert_eq!(
-        told(&with("fd00::1/48", true)?, &wanted),
+        described(&with("fd00::1/48", true)?, &wanted),
         [
             "interface eth0: remove address fd00::1/48",
             "interface eth0: add address fd00::1/64",
         ]
     );
     assert_eq!(
-        told(&with("fd00::1/48", false)?, &wanted),
+        described(&with("fd00::1/48", false)?, &wanted),
         ["address fd00::1/64 of zone external is already on interface eth0; remove it there"]
     );
-    assert!(told(&with("fd00::1/64", false)?, &wanted).is_empty());
+    assert!(described(&with("fd00::1/64", false)?, &wanted).is_empty());
     Ok(())
 }
 
@@ -178,9 +178,12 @@ fn another_device_does_not_take_the_place_by_its_name() -> Result {
             ..Current::default()
         };
         wanted.links[0].optional = true;
-        let told = told(&current, &wanted).join("; ");
-        assert!(told.contains("is another device (no interface"), "{told}");
-        assert!(!told.contains("add address"), "{told}");
+        let described = described(&current, &wanted).join("; ");
+        assert!(
+            described.contains("is another device (no interface"),
+            "{described}"
+        );
+        assert!(!described.contains("add address"), "{described}");
         assert!(
             !diff(&current, &wanted).lacks_links(),
             "nobody waits for it"
@@ -204,8 +207,13 @@ fn of_two_alike_the_one_that_has_the_name_keeps_it() -> Result {
         links: vec![alike("eth7"), alike("eth0")],
         ..Current::default()
     };
-    let told = told(&current, &wanted("eth0", Device::Mac(mac))?);
-    assert!(!told.iter().any(|told| told.contains("rename")), "{told:?}");
+    let described = described(&current, &wanted("eth0", Device::Mac(mac))?);
+    assert!(
+        !described
+            .iter()
+            .any(|described| described.contains("rename")),
+        "{described:?}"
+    );
     Ok(())
 }
 
@@ -230,7 +238,7 @@ fn a_renamed_link_gets_its_ipv6_addresses_again() -> Result {
         ..Current::default()
     };
     assert_eq!(
-        told(&current, &wanted),
+        described(&current, &wanted),
         [
             "interface eth0: rename to ext0",
             "interface ext0: add address fd00::1/64",
@@ -267,7 +275,7 @@ fn devices_swap_names() -> Result {
         ..Current::default()
     };
     assert_eq!(
-        told(&current, &wanted_links)[..5],
+        described(&current, &wanted_links)[..5],
         [
             "interface eth1: rename to camfw-tmp1",
             "interface eth0: rename to camfw-tmp0",
@@ -292,7 +300,7 @@ fn what_cannot_be_is_told_and_keeps_nothing_else_back() -> Result {
         ..Current::default()
     };
     assert_eq!(
-        told(&current, &wanted_links),
+        described(&current, &wanted_links),
         [
             "interface eth1: add address 10.0.0.1/8",
             "interface ext0 of zone external does not exist (no interface has the hardware address 02:00:00:00:00:09); look for it with `ip link`, check its driver and the file; if it may be absent, set optional = true on the zone",
@@ -315,7 +323,7 @@ fn vlans_and_bridges_are_made_once() -> Result {
         ..Current::default()
     };
     assert_eq!(
-        told(&current, &bridge)[..5],
+        described(&current, &bridge)[..5],
         [
             "interface br0: make it a bridge",
             "interface eth1: make it a port of br0",
@@ -347,12 +355,12 @@ fn vlans_and_bridges_are_made_once() -> Result {
         ..link("eth1.20")
     });
     assert!(
-        !told(&current, &bridge)
+        !described(&current, &bridge)
             .iter()
             .any(|line| line.contains("port of") || line.contains("isolate"))
     );
     assert_eq!(
-        told(&current, &vlan),
+        described(&current, &vlan),
         [
             "interface eth1.20 exists and is not VLAN 20 on eth1; remove it or choose another name in the file"
         ]

@@ -7,7 +7,7 @@ use crate::host::iptables::{self, TableSnapshot};
 use crate::host::netlink;
 use crate::netfilter::{Feature, features, sample};
 use crate::plan::Plan;
-use crate::plan::kernel_options::{devices, told};
+use crate::plan::kernel_options::{describe, devices};
 
 /// Refuses a plan that this kernel does not support. A feature counts as supported if
 /// it is in the loaded tables or in the kernel's own lists. For any other, which may be
@@ -26,12 +26,12 @@ pub fn check(machine: &Machine, plan: &Plan, before: &[TableSnapshot]) -> Result
         };
         lacking.extend(unknown.filter(fails).map(|feature| (feature, family)));
     }
-    let mut told = told(&lacking);
+    let mut missing = describe(&lacking);
     let links = devices(&plan.network);
-    let options = netlink::lacks(&links, !plan.network.rules.is_empty())?;
-    told.extend(options.into_iter().map(str::to_owned));
-    if told.is_empty() {
+    let options = netlink::missing_options(&links, !plan.network.rules.is_empty())?;
+    missing.extend(options.into_iter().map(str::to_owned));
+    if missing.is_empty() {
         return Ok(());
     }
-    Err(StepError::Lacks(told.join(", ")))
+    Err(StepError::NoKernelSupport(missing.join(", ")))
 }

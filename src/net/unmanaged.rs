@@ -12,23 +12,23 @@ use super::{Current, LOOPBACK, Neighbour, NextHop, Wanted, WantedLink};
 
 /// Describes addresses, routes, rules and neighbours that camfw does not manage. What a
 /// DHCP lease brings is expected; IPv6 is left to others unless the file defines it.
-pub fn foreign(current: &Current, wanted: &Wanted) -> Vec<String> {
-    let foreign = Foreign { current, wanted };
+pub fn unmanaged(current: &Current, wanted: &Wanted) -> Vec<String> {
+    let unmanaged = Unmanaged { current, wanted };
     let links = wanted.links.iter();
-    let mut told: Vec<String> = links.flat_map(|link| foreign.on(link)).collect();
-    told.extend(foreign.loopback());
-    told.extend(foreign.routes());
-    told.extend(foreign.rules());
-    told.extend(foreign.neighbours());
-    told
+    let mut descriptions: Vec<String> = links.flat_map(|link| unmanaged.on(link)).collect();
+    descriptions.extend(unmanaged.loopback());
+    descriptions.extend(unmanaged.routes());
+    descriptions.extend(unmanaged.rules());
+    descriptions.extend(unmanaged.neighbours());
+    descriptions
 }
 
-struct Foreign<'a> {
+struct Unmanaged<'a> {
     current: &'a Current,
     wanted: &'a Wanted,
 }
 
-impl Foreign<'_> {
+impl Unmanaged<'_> {
     /// Whether the file defines the network's addresses and routes of this family.
     fn says(&self, is_ipv4: bool) -> bool {
         is_ipv4 || self.wanted.ipv6
@@ -80,15 +80,15 @@ impl Foreign<'_> {
     fn loopback(&self) -> Vec<String> {
         let loopback = self.current.links.iter().find(|link| link.name == LOOPBACK);
         let addresses = loopback.into_iter().flat_map(|link| &link.addresses);
-        let foreign = addresses.filter(|held| {
+        let unmanaged = addresses.filter(|held| {
             let own = held.value.addr();
             !own.is_loopback() && self.says(own.is_ipv4())
         });
-        let told = foreign.map(|held| {
+        let descriptions = unmanaged.map(|held| {
             let address = held.value;
             format!("interface {LOOPBACK}: address {address} is not ours; remove it: ip address del {address} dev {LOOPBACK}")
         });
-        told.collect()
+        descriptions.collect()
     }
 
     /// Routes that lead nowhere, to the router itself, or through a link of the file in
@@ -100,19 +100,19 @@ impl Foreign<'_> {
             let asked = self.says(route.destination.addr().is_ipv4());
             leads_nowhere && asked && !held.ours && !self.wanted.routes.contains(route)
         });
-        let mut told: Vec<String> = nowhere
+        let mut descriptions: Vec<String> = nowhere
             .map(|held| format!("{} is not ours", held.value))
             .collect();
         let others = self.current.other_routes.iter().filter(|route| {
             let by_links = ["unicast", "multipath"].contains(&route.kind);
             let is_ipv4 = route.destination.addr().is_ipv4();
             let here = route.links.iter().any(|link| {
-                let told = self.names(link) && !(is_ipv4 && self.has_lease(link));
-                link == LOOPBACK || told
+                let is_reported = self.names(link) && !(is_ipv4 && self.has_lease(link));
+                link == LOOPBACK || is_reported
             });
             self.says(is_ipv4) && (here || !by_links)
         });
-        told.extend(others.map(|route| {
+        descriptions.extend(others.map(|route| {
             let by = match route.links.as_slice() {
                 [] => String::new(),
                 links => format!(" on {}", links.join(", ")),
@@ -122,19 +122,19 @@ impl Foreign<'_> {
                 route.kind, route.destination, route.table
             )
         }));
-        told
+        descriptions
     }
 
     fn rules(&self) -> Vec<String> {
         let marks = self.current.rules.iter().filter(|held| {
             !held.ours && !self.wanted.rules.contains(&held.value) && self.says(!held.value.ipv6)
         });
-        let mut told: Vec<String> = marks
+        let mut descriptions: Vec<String> = marks
             .map(|held| format!("{} is not ours", held.value))
             .collect();
         let others = self.current.other_rules.iter();
         let others = others.filter(|rule| self.says(!rule.ipv6));
-        told.extend(others.map(|rule| {
+        descriptions.extend(others.map(|rule| {
             let (family, option) = if rule.ipv6 { ("IPv6 ", " -6") } else { ("", "") };
             let what = match rule.table {
                 Some(table) => format!("looks at table {table}"),
@@ -145,30 +145,30 @@ impl Foreign<'_> {
                 rule.priority
             )
         }));
-        told
+        descriptions
     }
 
     /// Permanent neighbour entries, which decide who receives an address's frames, and
     /// addresses that the kernel answers for on behalf of others.
     fn neighbours(&self) -> Vec<String> {
-        let foreign = self.current.neighbours.iter().filter(|held| {
+        let unmanaged = self.current.neighbours.iter().filter(|held| {
             let Neighbour { address, link, .. } = &held.value;
             let is_place = |wanted: &Neighbour| wanted.address == *address && wanted.link == *link;
             // One that replaced ours is reported as a pending change instead.
             let place_of_ours = self.wanted.neighbours.iter().any(is_place);
             !held.ours && !place_of_ours && self.names(link) && self.says(address.is_ipv4())
         });
-        let mut told: Vec<String> = foreign
+        let mut descriptions: Vec<String> = unmanaged
             .map(|held| format!("{} is not ours", held.value))
             .collect();
         let proxied = self.current.proxied.iter().filter(|(address, link)| {
             let here = link.is_empty() || self.names(link);
             here && self.says(matches!(address, IpAddr::V4(_)))
         });
-        told.extend(proxied.map(|(address, link)| {
+        descriptions.extend(proxied.map(|(address, link)| {
             format!("interface {link}: the kernel answers for the neighbour {address}, which is not ours; remove it: ip neigh del proxy {address} dev {link}")
         }));
-        told
+        descriptions
     }
 }
 
@@ -227,20 +227,24 @@ mod tests {
             links,
             ..Current::default()
         };
-        let told = |wanted: &Wanted| -> Vec<String> {
-            let told = foreign(&current, wanted).into_iter();
-            told.map(|line| line.split(';').next().unwrap_or_default().to_owned())
+        let descriptions = |wanted: &Wanted| -> Vec<String> {
+            let descriptions = unmanaged(&current, wanted).into_iter();
+            descriptions
+                .map(|line| line.split(';').next().unwrap_or_default().to_owned())
                 .collect()
         };
         let ipv4 = "interface eth0: address 10.0.0.2/8 is not ours";
         let ipv6 = "interface eth0: address fd00::9/64 is not ours";
         let on_loopback = "interface lo: address 10.7.7.7/32 is not ours";
         let on_loopback6 = "interface lo: address fd00:7::7/128 is not ours";
-        assert_eq!(told(&wanted), [ipv4, on_loopback]);
+        assert_eq!(descriptions(&wanted), [ipv4, on_loopback]);
         wanted.ipv6 = true;
-        assert_eq!(told(&wanted), [ipv4, ipv6, on_loopback, on_loopback6]);
+        assert_eq!(
+            descriptions(&wanted),
+            [ipv4, ipv6, on_loopback, on_loopback6]
+        );
         wanted.links[0].dhcp = true;
-        assert_eq!(told(&wanted), [ipv6, on_loopback, on_loopback6]);
+        assert_eq!(descriptions(&wanted), [ipv6, on_loopback, on_loopback6]);
         Ok(())
     }
 
@@ -298,7 +302,7 @@ mod tests {
             ],
             ..Current::default()
         };
-        let told = foreign(&current, &wanted);
+        let descriptions = unmanaged(&current, &wanted);
         let expected = [
             "route 10.5.0.0/16 to nowhere is not ours",
             "unicast route 10.1.0.0/16 on eth0,",
@@ -307,14 +311,14 @@ mod tests {
             "rule: mark 3 looks at table 7 is not ours",
             "rule 100 looks at table 77,",
         ];
-        assert_eq!(told.len(), expected.len(), "{told:?}");
-        for (line, expected) in told.iter().zip(expected) {
+        assert_eq!(descriptions.len(), expected.len(), "{descriptions:?}");
+        for (line, expected) in descriptions.iter().zip(expected) {
             assert!(line.starts_with(expected), "{line}");
         }
         wanted.ipv6 = true;
-        assert_eq!(foreign(&current, &wanted).len(), expected.len() + 2);
+        assert_eq!(unmanaged(&current, &wanted).len(), expected.len() + 2);
         wanted.routes.push(blackhole);
-        assert_eq!(foreign(&current, &wanted).len(), expected.len() + 1);
+        assert_eq!(unmanaged(&current, &wanted).len(), expected.len() + 1);
         Ok(())
     }
 }

@@ -17,7 +17,11 @@ const OUR_CHAIN: &str = "invalid";
 /// Describes the chains and rules of other programs that are not in the plan. If
 /// camfw's own rules are loaded but their policy is unknown, they cannot be told from
 /// other programs' rules, and the result is empty.
-pub(super) fn taken_away(machine: &Machine, found: &[TableSnapshot], plan: &Plan) -> Vec<String> {
+pub(super) fn rules_to_remove(
+    machine: &Machine,
+    found: &[TableSnapshot],
+    plan: &Plan,
+) -> Vec<String> {
     let families = machine.families.iter().zip(found);
     let by_new: Vec<(IpFamily, &Ruleset, Vec<Difference>)> = families
         .map(|(tables, found)| {
@@ -32,7 +36,7 @@ pub(super) fn taken_away(machine: &Machine, found: &[TableSnapshot], plan: &Plan
     }
     let before = Record::noted().policy();
     let before = before.and_then(|kept| PlannedPolicy::new(kept).ok());
-    let mut told = Vec::new();
+    let mut descriptions = Vec::new();
     for (family, found, mut differences) in by_new {
         match &before {
             Some(before) => {
@@ -43,20 +47,20 @@ pub(super) fn taken_away(machine: &Machine, found: &[TableSnapshot], plan: &Plan
             None => {}
         }
         let lines = differences.iter().map(|it| format!("{family}: {it}"));
-        told.extend(lines);
+        descriptions.extend(lines);
     }
-    told
+    descriptions
 }
 
 /// Refuses the first load on a box where other programs have rules, unless `replace` is
 /// set.
-pub(super) fn insist_on_leave(taken: &[String], replace: bool) -> Result<(), StepError> {
+pub(super) fn insist_on_replace(removed_rules: &[String], replace: bool) -> Result<(), StepError> {
     let is_first = matches!(
         Record::noted().in_force,
         InForce::Unknown { .. } | InForce::Open
     );
-    match is_first && !replace && !taken.is_empty() {
-        true => Err(StepError::OthersRules(taken.to_vec())),
+    match is_first && !replace && !removed_rules.is_empty() {
+        true => Err(StepError::OthersRules(removed_rules.to_vec())),
         false => Ok(()),
     }
 }
