@@ -11,17 +11,17 @@
 //! One rule: only [`host`] has side effects. It takes finished values and makes no
 //! decisions. Everything else is pure and is tested without privileges.
 
-pub(crate) mod apply;
+mod apply;
 pub mod cli;
 mod compile;
 pub mod config;
-pub mod error;
+mod error;
 pub mod exit_code;
 pub mod family;
 pub mod field;
 pub mod host;
 pub mod name;
-pub mod net;
+mod net;
 pub mod netfilter;
 mod observe;
 pub mod plan;
@@ -30,8 +30,8 @@ pub mod prove;
 mod registry;
 mod resolve;
 pub mod resolved_hosts;
-pub mod servers;
-pub mod snapshot;
+mod servers;
+mod snapshot;
 pub mod source;
 
 use config::Config;

@@ -3,22 +3,22 @@
 //! Each file handles one interface to the system. It takes finished values, applies
 //! them or reads them back, and makes no decisions.
 
-pub mod clock;
-pub mod config_file;
-pub mod conntrack;
-pub mod dhcp;
-pub mod iptables;
-pub mod lock;
-pub mod log;
-pub mod names;
-pub mod netlink;
-pub mod nfnetlink;
-pub mod others;
-pub mod post;
+pub(crate) mod clock;
+pub(crate) mod config_file;
+pub(crate) mod conntrack;
+pub(crate) mod dhcp;
+pub(crate) mod iptables;
+pub(crate) mod lock;
+pub(crate) mod log;
+pub(crate) mod names;
+pub(crate) mod netlink;
+pub(crate) mod nfnetlink;
+pub(crate) mod others;
+pub(crate) mod post;
 pub mod process;
-pub mod store;
-pub mod sysctl;
-pub mod text_file;
+pub(crate) mod store;
+pub(crate) mod sysctl;
+pub(crate) mod text_file;
 pub(crate) mod time_limit;
 pub(crate) mod trusted_path;
 

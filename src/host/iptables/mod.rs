@@ -20,7 +20,7 @@ use super::process::{self, ProcessError};
 use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::netfilter::{ParseError, Ruleset, TableName, restore_text, restore_text_counted};
-pub use listed::{Listed, listed};
+pub use listed::listed;
 pub use load::{Load, Pace, load};
 use load::{Loading, in_place, limit};
 use read::PendingRead;
