@@ -1,6 +1,6 @@
-//! The arguments: words and flags as given -> a command and what it was given.
+//! Parses command-line arguments into a command, its operands and its flags.
 //!
-//! Owns that a flag may stand before, between or after the words of its command.
+//! Owns that a flag may come before, between or after the words of its command.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -14,7 +14,7 @@ use super::error::UsageError;
 use super::flag::Flag;
 use super::{COMMANDS, help};
 
-/// Where the configuration is unless an argument says otherwise.
+/// The default path of the configuration.
 pub(super) const DEFAULT_CONFIG: &str = "/etc/camfw/camfw.toml";
 
 const CONFIG: Flag = Flag::valued(
@@ -27,21 +27,21 @@ const VERBOSE: Flag = Flag::switch("verbose", "log more").short('v');
 const HELP: Flag = Flag::switch("help", "print help, of the command if one is named").short('h');
 const VERSION: Flag = Flag::switch("version", "print the version").short('V');
 
-/// The flags that go with every command.
+/// The flags that every command accepts.
 pub const EVERY_COMMANDS_FLAGS: &[Flag] = &[CONFIG, VERBOSE, HELP, VERSION];
 
-/// What a command was given.
+/// The parsed arguments.
 #[derive(Debug, Default)]
 pub(super) struct Given {
-    /// The words that are no flags and no values of them; of a command that was
-    /// found, those after its name.
+    /// The words that are neither flags nor their values; once the command is found,
+    /// those after its name.
     words: Vec<String>,
-    /// Flags by name, in the order given.
+    /// The flags with their values, in the given order.
     flags: Vec<(&'static str, OsString)>,
 }
 
 impl Given {
-    /// Reads the arguments after the program's name.
+    /// Parses the arguments after the program's name.
     pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Given, UsageError> {
         let mut parser = lexopt::Parser::from_args(arguments);
         let mut given = Given::default();
@@ -72,7 +72,7 @@ impl Given {
         Ok(given)
     }
 
-    /// What `--help` and `--version` print, if they are there.
+    /// The text for `--help` or `--version`, if one of them is given.
     pub(super) fn wants_text(&self) -> Result<Option<String>, UsageError> {
         if self.has(&HELP) {
             return help::of(&self.words).map(Some);
@@ -80,7 +80,7 @@ impl Given {
         Ok(self.has(&VERSION).then(help::version))
     }
 
-    /// Finds the command; the rest is what it is given.
+    /// Looks the command up; the remaining words are its operands.
     pub(super) fn command(mut self) -> Result<(&'static Command, Given), UsageError> {
         if self.words.is_empty() {
             return Err(UsageError::NoCommand);
@@ -105,7 +105,7 @@ impl Given {
         }
     }
 
-    /// The configuration's path.
+    /// The path of the configuration.
     pub(super) fn config(&self) -> PathBuf {
         self.last(&CONFIG)
             .map_or_else(|| DEFAULT_CONFIG.into(), PathBuf::from)
@@ -116,17 +116,17 @@ impl Given {
         self.has(&VERBOSE)
     }
 
-    /// Whether the configuration is the one that a boot reads.
+    /// Whether the configuration is the one that a boot uses.
     pub(super) fn is_default_config(&self) -> bool {
         self.config() == Path::new(DEFAULT_CONFIG)
     }
 
-    /// Whether a flag is there.
+    /// Whether a flag is given.
     pub(super) fn has(&self, flag: &Flag) -> bool {
         self.last(flag).is_some()
     }
 
-    /// The value of a flag, the last one if there are several.
+    /// The value of a flag; the last one if it is given several times.
     pub(super) fn value<T: FromStr<Err: Display>>(
         &self,
         flag: &Flag,
@@ -136,7 +136,7 @@ impl Given {
             .transpose()
     }
 
-    /// Every value of a flag.
+    /// All values of a flag.
     pub(super) fn every<T: FromStr<Err: Display>>(
         &self,
         flag: &Flag,
@@ -147,13 +147,13 @@ impl Given {
             .collect()
     }
 
-    /// The name of a file, which may be `-`.
+    /// The name of a file, or `-` for standard input.
     pub(super) fn file(&self, flag: &Flag) -> Option<String> {
         self.last(flag)
             .map(|value| value.to_string_lossy().into_owned())
     }
 
-    /// The words after the command's own.
+    /// The words after the command's name.
     pub(super) fn operands(&self) -> &[String] {
         &self.words
     }
@@ -165,7 +165,7 @@ impl Given {
     }
 }
 
-/// A value of a flag or an operand.
+/// Parses the value of a flag or an operand.
 pub(super) fn read<T: FromStr<Err: Display>>(of: &str, text: &str) -> Result<T, UsageError> {
     text.parse().map_err(|error: T::Err| UsageError::Value {
         given: format!("{of} {text}"),
@@ -173,13 +173,13 @@ pub(super) fn read<T: FromStr<Err: Display>>(of: &str, text: &str) -> Result<T, 
     })
 }
 
-/// The command that the first words name.
+/// The command whose name the first words are.
 pub(super) fn command_of(words: &[String]) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.begins(words))
 }
 
-/// Every flag of every command: what takes a value is told by its name alone, so
-/// that it may stand before the command.
+/// Every flag of every command. Whether a flag takes a value depends only on its name,
+/// so that a flag may come before the command.
 fn every_flag() -> impl Iterator<Item = &'static Flag> {
     let own = COMMANDS.iter().flat_map(|command| command.flags);
     own.chain(EVERY_COMMANDS_FLAGS)

@@ -1,4 +1,4 @@
-//! `camfw await-confirmation`: a waiter of `apply --confirm`, which starts it.
+//! `camfw await-confirmation`: a waiter process, started by `apply --confirm`.
 
 use super::change::carry_out;
 use super::value::Seconds;

@@ -1,4 +1,5 @@
-//! How a command that changes the box ends: logged, said, and an exit code.
+//! Runs a command that changes the box: logs and prints its result, and returns its
+//! exit code.
 
 use super::args::Given;
 use super::complain_unless_logged;
@@ -6,7 +7,7 @@ use crate::apply::Ending;
 use crate::exit_code::ExitCode;
 use crate::host;
 
-/// Carries one out.
+/// Runs the command.
 pub(super) fn carry_out(given: &Given, command: impl FnOnce() -> Ending) -> ExitCode {
     host::log::start(given.verbose());
     tell(&command(), given.verbose())

@@ -1,4 +1,4 @@
-//! `camfw check`: is the file good?
+//! `camfw check`: checks the configuration file.
 
 use super::{CliError, Command, ExitCode, Given, complain, print};
 use crate::host::config_file::Purpose;
@@ -20,7 +20,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     for warning in policy::warnings(&plan.policy) {
         complain(&warning.to_string());
     }
-    // What a boot reads has to be root's as well, which other files need not be.
+    // The file that a boot uses must also be owned by root; other files need not be.
     if given.is_default_config()
         && let Err(refusal) = apply::read_plan(&config, Purpose::Load)
     {

@@ -1,4 +1,4 @@
-//! `camfw compare OLD NEW`: of whose packets does something else become?
+//! `camfw compare OLD NEW`: finds the packets that two policies treat differently.
 
 use super::{CliError, Command, ExitCode, Given, UsageError, print};
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(super) const COMMAND: Command = Command::new(
 source, or a copy, and gives an example of each. Exit code 1 if there are any.",
 );
 
-/// The rules of each family that a file has.
+/// The rulesets in a file, with their families.
 type ComparedRules = Vec<(IpFamily, Ruleset)>;
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
@@ -52,7 +52,7 @@ fn rules(path: &str) -> Result<ComparedRules, CliError> {
         let (rules, family) = dump_of(path, &text)?;
         return Ok(vec![(family, rules)]);
     }
-    // A file of the disk has its drop-ins beside it; a pipe has none.
+    // A regular file may have drop-ins beside it; a pipe has none.
     let plan = match text_file::is_regular(path) {
         true => apply::read_plan(Path::new(path), Purpose::Ask),
         false => crate::plan(&Source::new(path, text), &Answers::new()),
@@ -60,8 +60,8 @@ fn rules(path: &str) -> Result<ComparedRules, CliError> {
     Ok(plan.rules.into_iter().collect())
 }
 
-/// A text of nothing but remarks is the dump of a kernel without tables; no line
-/// of a configuration begins like one of a dump.
+/// Whether a text is a dump and not a configuration: their lines begin differently. A
+/// text with only comments is the dump of a kernel without tables.
 fn is_dump(text: &str) -> bool {
     let lines = text.lines().map(str::trim);
     let mut said = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -1,4 +1,4 @@
-//! `camfw confirm`: keeps what `apply --confirm` applied.
+//! `camfw confirm`: makes a policy permanent that `apply --confirm` applied.
 
 use super::change::carry_out;
 use super::{CliError, Command, ExitCode, Given};

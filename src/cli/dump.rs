@@ -1,5 +1,5 @@
-//! What `--live`, `--rules` and `--networks` name: the kernel's rules or anyone's,
-//! and what is behind their interfaces.
+//! The flags `--live`, `--rules` and `--networks`: the kernel's rules, other rules, and
+//! the networks behind their interfaces.
 
 use super::args::Given;
 use super::error::{CliError, UsageError};
@@ -12,24 +12,24 @@ use crate::netfilter::{Ruleset, named_family, read};
 use crate::plan::Plan;
 use crate::prove::{self, InterfaceNetworks};
 
-/// The rules that the kernel holds.
+/// Selects the kernel's current rules.
 pub(super) const LIVE: Flag = Flag::switch("live", "of the rules that the kernel holds");
 
-/// Anyone's rules.
+/// Selects rules from a dump.
 pub(super) const RULES: Flag = Flag::valued(
     "rules",
     "DUMP",
     "of anyone's rules, as iptables-save prints them",
 );
 
-/// What is behind the interfaces of those.
+/// The networks behind the interfaces of the rules.
 pub(super) const NETWORKS: Flag = Flag::valued(
     "networks",
     "FILE",
     "what is behind each interface of DUMP, one a line: eth1 192.168.8.0/24",
 );
 
-/// The file's plan, with the kernel's rules in place of its own if they are asked for.
+/// The plan of the file; its rules are replaced with the kernel's if `--live` is given.
 pub(super) fn plan(given: &Given) -> Result<Plan, CliError> {
     let mut plan = apply::read_plan(&given.config(), Purpose::Ask)?;
     if given.has(&LIVE) {
@@ -38,19 +38,20 @@ pub(super) fn plan(given: &Given) -> Result<Plan, CliError> {
     Ok(plan)
 }
 
-/// Anyone's rules, and their family.
+/// Reads a dump: its rules and their family.
 pub(super) fn dump(path: &str) -> Result<(Ruleset, IpFamily), CliError> {
     dump_of(path, &text_file::read(path)?)
 }
 
-/// The same of a text that was read already.
+/// The same as [`dump`], for a text that was read before.
 pub(super) fn dump_of(path: &str, text: &str) -> Result<(Ruleset, IpFamily), CliError> {
     let file = path.to_owned();
     let rules = match read(text) {
         Ok(rules) => rules,
         Err(source) => return Err(CliError::Dump { file, source }),
     };
-    // A kernel without tables accepts everything, and so would this.
+    // An empty dump would count as accepting everything, as a kernel without tables
+    // does.
     if rules.tables().next().is_none() {
         return Err(CliError::NoTable(file));
     }
@@ -60,7 +61,7 @@ pub(super) fn dump_of(path: &str, text: &str) -> Result<(Ruleset, IpFamily), Cli
     }
 }
 
-/// What is behind the interfaces, as a file says it, if one is given.
+/// The networks behind the interfaces, if `--networks` is given.
 pub(super) fn networks(given: &Given) -> Result<Option<Vec<InterfaceNetworks>>, CliError> {
     let Some(file) = given.file(&NETWORKS) else {
         return Ok(None);
@@ -71,7 +72,7 @@ pub(super) fn networks(given: &Given) -> Result<Option<Vec<InterfaceNetworks>>, 
     }
 }
 
-/// The same where nothing can be said without.
+/// The same as [`networks`], but an error if they are not given.
 pub(super) fn needed_networks(given: &Given) -> Result<Vec<InterfaceNetworks>, CliError> {
     let without = UsageError::Together(
         "--rules needs --networks FILE, which says what is behind each interface: eth1 192.168.8.0/24",
@@ -79,7 +80,7 @@ pub(super) fn needed_networks(given: &Given) -> Result<Vec<InterfaceNetworks>, C
     Ok(networks(given)?.ok_or(without)?)
 }
 
-/// What in some rules was not known, a line each.
+/// The parts of the rules that are not understood, one per line.
 pub(super) fn unknown<'r>(rules: impl IntoIterator<Item = (IpFamily, &'r Ruleset)>) -> String {
     let mut text = String::new();
     for (family, ruleset) in rules {

@@ -1,4 +1,4 @@
-//! Why a command is not carried out; all of it is exit code 2.
+//! Why a command is not run; always exit code 2.
 
 use thiserror::Error;
 
@@ -12,7 +12,7 @@ use crate::prove::{ChainPlace, NetworksError, PacketError};
 use crate::servers::NothingToServe;
 use crate::source::Refusal;
 
-/// Why arguments are not taken.
+/// Why arguments are rejected.
 #[derive(Debug, Error)]
 pub(super) enum UsageError {
     #[error("{0}; see camfw help")]
@@ -30,12 +30,12 @@ pub(super) enum UsageError {
     },
     #[error("{given}: {problem}")]
     Value { given: String, problem: String },
-    /// Flags or operands that go together, or do not.
+    /// An invalid combination of flags or operands.
     #[error("{0}")]
     Together(&'static str),
 }
 
-/// Why a command is not carried out.
+/// Why a command is not run.
 #[derive(Debug, Error)]
 pub(super) enum CliError {
     #[error(transparent)]
@@ -77,7 +77,7 @@ pub(super) enum CliError {
     },
 }
 
-/// The commands that go on from a first word that there is; else all.
+/// The commands that begin with the given first word; all commands if there is none.
 fn commands(words: &[String]) -> String {
     let first = &words[..1.min(words.len())];
     let all = COMMANDS.iter().filter(|command| !command.is_hidden());
@@ -89,7 +89,7 @@ fn commands(words: &[String]) -> String {
     names.join(", ")
 }
 
-/// What is there instead.
+/// The message for an unknown flag, with the flags that exist.
 fn unknown_flag(flag: &str, command: Option<&Command>) -> String {
     let Some(command) = command else {
         return format!("no command takes {flag}; see camfw help");

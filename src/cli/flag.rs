@@ -1,21 +1,21 @@
-//! A flag, defined once as data: help, manual and completion are made from it, and
-//! a command reads it by it.
+//! The definition of a flag, as data: help, manual and shell completion are generated
+//! from it, and the parser uses it.
 
-/// What may be given to a command as `--NAME`, or `--NAME VALUE`.
+/// A flag: `--NAME`, or `--NAME VALUE`.
 #[derive(Debug)]
 pub struct Flag {
-    /// Its name, without dashes.
+    /// The name, without dashes.
     pub name: &'static str,
-    /// The one letter that stands for it.
+    /// The one-letter form.
     pub short: Option<char>,
-    /// What its value is called, if it takes one.
+    /// The placeholder of the value, if the flag takes one.
     pub value: Option<&'static str>,
-    /// What it does, in a line or more.
+    /// The description, one line or more.
     pub help: &'static str,
 }
 
 impl Flag {
-    /// One without a value.
+    /// Creates a flag without a value.
     pub(super) const fn switch(name: &'static str, help: &'static str) -> Flag {
         Flag {
             name,
@@ -25,7 +25,7 @@ impl Flag {
         }
     }
 
-    /// One that takes a value.
+    /// Creates a flag with a value.
     pub(super) const fn valued(
         name: &'static str,
         value: &'static str,
@@ -37,7 +37,7 @@ impl Flag {
         }
     }
 
-    /// The same, with a letter.
+    /// Adds a one-letter form.
     pub(super) const fn short(self, short: char) -> Flag {
         Flag {
             short: Some(short),
@@ -45,7 +45,7 @@ impl Flag {
         }
     }
 
-    /// `--confirm SECONDS`
+    /// The flag with its placeholder, such as `--confirm SECONDS`.
     pub fn written(&self) -> String {
         match self.value {
             Some(value) => format!("--{} {value}", self.name),

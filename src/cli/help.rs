@@ -1,4 +1,4 @@
-//! `camfw help`: what the definitions of commands and flags say.
+//! `camfw help`: renders the definitions of commands and flags.
 
 use super::args::command_of;
 use super::{
@@ -12,7 +12,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(print(&of(given.operands())?))
 }
 
-/// Of all, of one command, or of those whose names begin with these words.
+/// The help on all commands, on one, or on those whose names begin with these words.
 pub(super) fn of(words: &[String]) -> Result<String, UsageError> {
     let shown = || COMMANDS.iter().filter(|command| !command.is_hidden());
     if words.is_empty() {
@@ -71,7 +71,7 @@ fn flag(flag: &Flag) -> String {
     entry(&format!("{short}{}", flag.written()), 21, flag.help)
 }
 
-/// A name and what is said of it, in two columns.
+/// A name and its description, in two columns.
 fn entry(name: &str, width: usize, said: &str) -> String {
     let said = said.replace('\n', &format!("\n{:width$}", "", width = width + 3));
     format!("  {name:<width$} {said}\n")

@@ -1,4 +1,4 @@
-//! The hook of udhcpc, which runs this binary with an event as its argument and
+//! The hook of udhcpc: the client runs this binary with an event as its argument and
 //! the lease in the environment.
 
 use std::ffi::OsString;
@@ -9,10 +9,10 @@ use crate::exit_code::ExitCode;
 use crate::host::dhcp::HookCall;
 use crate::{apply, host};
 
-/// The events of udhcpc's script; none is the name of a command.
+/// The events of udhcpc's script; none of them is the name of a command.
 const EVENTS: [&str; 5] = ["deconfig", "bound", "renew", "leasefail", "nak"];
 
-/// Does it if the first argument is an event; the exit code.
+/// Runs the hook if the first argument is an event. Returns its exit code, else None.
 pub(super) fn run(first: Option<&OsString>) -> Option<ExitCode> {
     let event = first?.to_str().filter(|event| EVENTS.contains(event))?;
     let call = HookCall::from_environment()?;

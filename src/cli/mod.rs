@@ -1,7 +1,7 @@
-//! The command line: arguments as written -> a command -> its exit code.
+//! The command line: parses the arguments, runs the command, and returns its exit code.
 //!
-//! A command is one file: its flags, its help and its code. Data goes to stdout,
-//! what went wrong to stderr, once, in one line.
+//! Each command has one file, with its flags, its help and its code. Data goes to
+//! stdout; errors go to stderr, once, as one line.
 
 mod apply;
 mod args;
@@ -44,7 +44,7 @@ use crate::exit_code::ExitCode;
 use crate::host;
 use crate::prove::DescribedPacket;
 
-/// Every command, in the order of help.
+/// All commands, in the order of the help.
 pub static COMMANDS: &[Command] = &[
     check::COMMAND,
     show::rules::COMMAND,
@@ -92,16 +92,16 @@ fn carry_out(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, 
     (command.run)(&given)
 }
 
-/// A packet in the flags of `camfw trace`, with or without the command before them,
-/// as a counterexample has it.
+/// Parses a packet given as the flags of `camfw trace`, with or without the command
+/// before them, as counterexamples print it.
 ///
 /// # Errors
-/// The flag that is none, or the value that is none of it.
+/// Returns the unknown flag or invalid value.
 pub fn packet_of_line(line: &str) -> Result<DescribedPacket, Box<dyn Error>> {
     Ok(trace::packet_of_line(line)?)
 }
 
-/// Writes data to stdout; a reader that went away is no error of ours.
+/// Writes data to stdout. It is no error if the reader has gone away.
 fn print(text: &str) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout
@@ -110,12 +110,12 @@ fn print(text: &str) -> ExitCode {
     ExitCode::Done
 }
 
-/// Says on stderr what is wrong.
+/// Prints an error to stderr.
 fn complain(line: &str) {
     host::log::to_stderr(&format!("camfw: {}\n", crate::source::one_line(line)));
 }
 
-/// Says on stderr what is wrong, unless the log had to say it there already.
+/// Prints an error to stderr, unless the log has already done so.
 fn complain_unless_logged(line: &str) {
     if !host::log::is_on_stderr() {
         complain(line);

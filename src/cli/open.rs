@@ -1,4 +1,4 @@
-//! `camfw open`: takes the firewall off.
+//! `camfw open`: removes the firewall.
 
 use super::change::carry_out;
 use super::{CliError, Command, ExitCode, Given};

@@ -1,5 +1,6 @@
-//! `camfw prove`: is it what the file says, and nothing else? And of anyone's
-//! rules: are spoofed sources kept out, and errors about others' connections?
+//! `camfw prove`: proves that the rules let through what the file says and nothing
+//! else. For any other rules: proves that they block spoofed sources, and ICMP errors
+//! about connections of others.
 
 use super::{CliError, Command, ExitCode, Flag, Given, UsageError, complain, print};
 use std::str::FromStr;
@@ -100,7 +101,7 @@ fn of_dump(given: &Given, file: &str) -> Result<ExitCode, CliError> {
     Ok(ExitCode::of(asked.all(prove::Finding::holds)))
 }
 
-/// A chain, as `--chain` names it.
+/// A chain, as given with `--chain`.
 struct ChainArgument(ChainPlace);
 
 impl FromStr for ChainArgument {

@@ -1,4 +1,4 @@
-//! `camfw refresh`: looks up the names of hosts again.
+//! `camfw refresh`: looks up the host names again.
 
 use super::change::carry_out;
 use super::{CliError, Command, ExitCode, Given};

@@ -1,4 +1,4 @@
-//! `camfw status`: does the kernel hold what the file says, and what was counted?
+//! `camfw status`: compares the kernel with the file, and shows the counters.
 
 use super::{CliError, Command, ExitCode, Flag, Given, print};
 use std::fmt::Write;
@@ -31,7 +31,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
 }
 
 fn to_json(report: &Report) -> String {
-    // Strings, numbers and lists of them: it does not fail.
+    // Only strings, numbers and lists of them: serialization cannot fail.
     let text = serde_json::to_string(report).unwrap_or_default();
     text + "\n"
 }
@@ -133,7 +133,7 @@ fn counted(text: &mut String, accounting: &Accounting) {
     }
 }
 
-/// The two largest units.
+/// A duration in its two largest units.
 fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {

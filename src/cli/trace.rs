@@ -1,4 +1,4 @@
-//! `camfw trace`: what becomes of one packet, rule by rule.
+//! `camfw trace`: follows one packet through the rules.
 
 use std::ffi::OsString;
 
@@ -86,10 +86,11 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(print(&verdicts))
 }
 
-/// A packet in the flags of `camfw trace`, with or without the command before them.
+/// Parses a packet given as the flags of `camfw trace`, with or without the command
+/// before them.
 ///
 /// # Errors
-/// The flag that is none, or the value that is none of it.
+/// Returns the unknown flag or invalid value.
 pub(super) fn packet_of_line(line: &str) -> Result<DescribedPacket, UsageError> {
     packet(&Given::read(line.split_whitespace().map(OsString::from))?)
 }

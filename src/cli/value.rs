@@ -1,11 +1,11 @@
-//! Values of flags that no other room has a type for.
+//! Types for the values of flags that are not defined elsewhere.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::error::InvalidValue;
 
-/// A time to wait, of a second to a day.
+/// A time to wait: one second to one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seconds(pub(super) u64);
 
@@ -20,7 +20,7 @@ impl FromStr for Seconds {
     }
 }
 
-/// A number of so many bits, with what is said of one that is too large.
+/// Defines a number of a certain width, with the message for one that is too large.
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($of:ty), $problem:literal) => {
         $(#[$doc])*
@@ -39,11 +39,11 @@ macro_rules! number {
 }
 
 number!(
-    /// A port.
+    /// A TCP or UDP port.
     Port(u16), "is no number up to 65535"
 );
 number!(
-    /// A packet's mark.
+    /// A packet mark.
     Mark(u32), "is no number up to 4294967295"
 );
 number!(
@@ -51,7 +51,7 @@ number!(
     Hops(u8), "is no number up to 255"
 );
 
-/// A number in decimal, or with 0x before it.
+/// A number in decimal, or in hexadecimal with 0x.
 fn number(text: &str) -> Option<u32> {
     match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
@@ -59,7 +59,7 @@ fn number(text: &str) -> Option<u32> {
     }
 }
 
-/// An address of either family.
+/// An IPv4 or IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address(pub(super) IpAddr);
 

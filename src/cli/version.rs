@@ -1,4 +1,4 @@
-//! `camfw version`: which version this is.
+//! `camfw version`: prints the version.
 
 use super::{CliError, Command, ExitCode, Given, help, print};
 

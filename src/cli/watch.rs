@@ -1,4 +1,4 @@
-//! `camfw watch`: stays, and looks after the network.
+//! `camfw watch`: keeps running and maintains the network.
 
 use super::change::carry_out;
 use super::{CliError, Command, ExitCode, Given};

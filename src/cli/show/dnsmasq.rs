@@ -1,4 +1,4 @@
-//! `camfw show dnsmasq`: the DHCP server's side of the policy.
+//! `camfw show dnsmasq`: the DHCP server's configuration for the policy.
 
 use super::for_server;
 use crate::cli::{CliError, Command, ExitCode, Given};

@@ -1,4 +1,4 @@
-//! `camfw show kernel`: what the file needs of the kernel.
+//! `camfw show kernel`: the kernel options that the file requires.
 
 use crate::cli::{CliError, Command, ExitCode, Flag, Given, print};
 use std::fmt::Write;
@@ -22,7 +22,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(print(&kernel(&plan, given.has(&NFT))))
 }
 
-/// A fragment of a kernel's configuration.
+/// A fragment of a kernel configuration.
 pub fn kernel(plan: &Plan, nft: bool) -> String {
     let backend = if nft { Backend::Nft } else { Backend::Legacy };
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! `camfw show matrix`: who reaches whom.
+//! `camfw show matrix`: which zones reach which.
 
 use crate::cli::dump::{LIVE, NETWORKS, RULES, dump, needed_networks, plan};
 use crate::cli::value::Port;

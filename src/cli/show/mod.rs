@@ -1,4 +1,4 @@
-//! `camfw show`: what the file gives, as text. Each command has a file of its own.
+//! `camfw show`: prints what the file compiles to. Each subcommand has its own file.
 
 pub(super) mod dnsmasq;
 pub(super) mod kernel;
@@ -23,7 +23,7 @@ use crate::host::config_file::Purpose;
 use crate::policy::Policy;
 use crate::servers::NothingToServe;
 
-/// Prints what a server on the router has to be told.
+/// Prints the configuration of a server on the router.
 fn for_server(
     given: &Given,
     lines: fn(&Policy) -> Result<String, NothingToServe>,

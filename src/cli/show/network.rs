@@ -1,4 +1,4 @@
-//! `camfw show network`: the links, addresses and routes that the file gives.
+//! `camfw show network`: the links, addresses and routes of the file.
 
 use crate::cli::{CliError, Command, ExitCode, Given, print};
 use std::fmt::Write;
@@ -19,7 +19,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(print(&network(&plan)))
 }
 
-/// Links, addresses and routes, a line each.
+/// Links, addresses and routes, one per line.
 pub fn network(plan: &Plan) -> String {
     let mut text = String::new();
     let network = &plan.network;

@@ -1,4 +1,4 @@
-//! `camfw show ntp`: the time server's side of the policy.
+//! `camfw show ntp`: the NTP server's configuration for the policy.
 
 use super::for_server;
 use crate::cli::{CliError, Command, ExitCode, Given};

@@ -1,4 +1,4 @@
-//! `camfw show rules`: the rules that the file gives.
+//! `camfw show rules`: the rules of the file.
 
 use crate::apply;
 use crate::cli::{CliError, Command, ExitCode, Flag, Given, print};
@@ -29,7 +29,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(print(&text))
 }
 
-/// The text that iptables-restore takes for a ruleset.
+/// A ruleset as input for iptables-restore.
 pub fn rules(ruleset: &Ruleset) -> String {
     let names: Vec<TableName> = ruleset.tables().map(|(name, _)| name).collect();
     restore_text(ruleset, &names)

@@ -1,4 +1,4 @@
-//! `camfw show sysctls`: the kernel settings that the file gives.
+//! `camfw show sysctls`: the kernel settings of the file.
 
 use crate::cli::{CliError, Command, ExitCode, Given, print};
 use std::fmt::Write;
@@ -15,7 +15,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(print(&sysctls(&plan)))
 }
 
-/// Kernel settings in order of writing, each with its reason.
+/// The kernel settings in writing order, each with its reason.
 pub fn sysctls(plan: &Plan) -> String {
     let mut text = String::new();
     let before = plan

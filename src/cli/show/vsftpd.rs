@@ -1,4 +1,4 @@
-//! `camfw show vsftpd`: the FTP server's side of the policy.
+//! `camfw show vsftpd`: the FTP server's configuration for the policy.
 
 use super::for_server;
 use crate::cli::{CliError, Command, ExitCode, Given};
