@@ -536,3 +536,28 @@ fn a_port_that_was_once_offered_stays_closed() -> Result<(), Box<dyn Error>> {
     }
     Ok(())
 }
+
+/// A second rule counts anew, so that a zone could open twice what its bound says.
+#[test]
+fn a_bound_that_stands_twice_is_no_bound() -> Result<(), Box<dyn Error>> {
+    let plan = example()?;
+    let ours = camfw::cli::show::rules(&plan.rules.v4);
+    let within = ours
+        .lines()
+        .find(|line| line.starts_with("-A bound-camera") && line.contains("within the bound"))
+        .ok_or("no rule of the bound")?;
+    let broken = |text: &str| -> Result<Vec<String>, Box<dyn Error>> {
+        let rules = Families {
+            v4: read(text)?,
+            v6: plan.rules.v6.clone(),
+        };
+        let claims = prove::claims(&plan.policy, &rules);
+        let broken = claims.iter().filter(|claim| !claim.answer.holds());
+        Ok(broken.map(|claim| claim.what.clone()).collect())
+    };
+    let twice = ours.replacen(within, &format!("{within}\n{within}"), 1);
+    let found = broken(&twice)?;
+    assert!(found.iter().any(|what| what.contains("bound")), "{found:?}");
+    assert_eq!(broken(&ours)?, Vec::<String>::new(), "the control");
+    Ok(())
+}

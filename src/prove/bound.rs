@@ -19,6 +19,9 @@ use crate::policy::{Policy, Zone};
 /// The number of counts in a bound.
 const COUNTS: u32 = 4;
 
+/// The count whose rules share one table.
+const BY_NAME: usize = 0;
+
 /// The bits that say which counts are exceeded. All zones share them, since a packet comes
 /// from one zone only.
 const EXCEEDED: u128 = (1 << COUNTS) - 1;
@@ -36,14 +39,22 @@ pub fn ask_by_bits(program: &mut Program<'_>, policy: &Policy, family: IpFamily)
         else {
             continue;
         };
+        // The kernel counts for each rule apart, but for hashlimit, whose table has a name:
+        // a second rule with the same words lets as many through once more.
+        let mut counted = [false; COUNTS as usize];
         for (table, chain, step) in program.steps_mut() {
             if table != TableName::Filter || chain != place {
                 continue;
             }
             let bits = counts.iter().enumerate();
+            let bits = bits.filter(|(bit, _)| *bit == BY_NAME || !counted[*bit]);
             let bits = bits.map(|(bit, count)| (count.clone(), 1 << bit, 0));
+            let bits: Vec<_> = bits.collect();
+            for (bit, count) in counts.iter().enumerate() {
+                counted[bit] |= step.condition.doubts.contains(count);
+            }
             let in_table = (match_text(&Match::InTable), IN_TABLE, IN_TABLE);
-            for (asked, mask, value) in bits.chain([in_table]) {
+            for (asked, mask, value) in bits.into_iter().chain([in_table]) {
                 let doubts = &mut step.condition.doubts;
                 let Some(known) = doubts.iter().position(|doubt| *doubt == asked) else {
                     continue;
