@@ -179,6 +179,25 @@ fn rules_and_labels_are_not_made_of_debug() -> Done {
 }
 
 /// The reader itself: groups over lines, `super` and comments.
+/// The most lines of a file, tests of its own included.
+const MOST_LINES: usize = 500;
+
+/// A file that holds two things is two files. One that needs more lines says why.
+#[test]
+fn no_file_is_long_without_a_reason() -> Done {
+    let long = texts()?.into_iter().filter(|(_, text)| {
+        let first = text.lines().next().unwrap_or_default();
+        text.lines().count() > MOST_LINES && !first.contains("Long: ")
+    });
+    let long: Vec<String> = long.map(|(file, _)| file).collect();
+    assert!(
+        long.is_empty(),
+        "more than {MOST_LINES} lines; split it, or begin its first line with `//! Long: ` and the reason:\n{}",
+        long.join("\n")
+    );
+    Ok(())
+}
+
 /// One word for one thing: a reader who meets a type need not ask which it is.
 #[test]
 fn no_type_name_stands_twice() -> Done {

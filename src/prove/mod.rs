@@ -41,6 +41,7 @@ mod rewritten;
 mod space;
 mod spoof;
 mod trace;
+mod verdict;
 mod witness;
 
 pub use claim::{Claim, ClaimResult, Counterexample, broken, claims, claims_of};

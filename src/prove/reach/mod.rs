@@ -8,6 +8,7 @@
 //! routing decision.
 
 mod effect;
+mod outcome;
 
 use super::bounds::Bounds;
 use super::diagram::Set;
@@ -18,23 +19,7 @@ use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::{ChainPolicy, Protocol, TableName};
 use effect::{Walked, applied, expected, redirects_about_rewritten, routed};
-
-/// What a chain does with its packets: accepts, drops, or returns them. All others reach
-/// its end.
-#[derive(Debug, Clone, Copy)]
-struct ChainOutcome {
-    accept: Bounds,
-    drop: Bounds,
-    back: Bounds,
-}
-
-impl ChainOutcome {
-    const NONE: ChainOutcome = ChainOutcome {
-        accept: Bounds::NONE,
-        drop: Bounds::NONE,
-        back: Bounds::NONE,
-    };
-}
+use outcome::{ChainOutcome, then, unknown};
 
 /// The deepest chain of jumps that is followed; beyond it every outcome is considered
 /// possible.
@@ -495,47 +480,5 @@ impl<'p, 'a> Reach<'p, 'a> {
             };
         }
         walked
-    }
-}
-
-fn unknown(matched: Bounds) -> ChainOutcome {
-    let maybe = Bounds {
-        may: matched.may,
-        must: Set::EMPTY,
-    };
-    ChainOutcome {
-        accept: maybe,
-        drop: maybe,
-        back: maybe,
-    }
-}
-
-/// One outcome after another. A packet that the first only may accept is certainly accepted
-/// if the second certainly accepts it, unless the first may also do something else with it.
-fn then(space: &mut Space, first: ChainOutcome, second: ChainOutcome) -> ChainOutcome {
-    let decided = space.or(first.accept, first.drop);
-    let decided = space.or(decided, first.back);
-    let mut add = |of: fn(&ChainOutcome) -> Bounds, others: [fn(&ChainOutcome) -> Bounds; 2]| {
-        let (before, after) = (of(&first), of(&second));
-        if after == Bounds::NONE || before == decided {
-            // Both do the same, so their order does not matter.
-            return space.or(before, after);
-        }
-        let later = space.minus(after, decided);
-        let mut sum = space.or(before, later);
-        if !decided.is_exact() {
-            let otherwise = space.or(others[0](&first), others[1](&first));
-            let surely = space.minus(after, otherwise);
-            sum.must = space.diagrams.or(sum.must, surely.must);
-        }
-        sum
-    };
-    let accept: fn(&ChainOutcome) -> Bounds = |ends| ends.accept;
-    let drop: fn(&ChainOutcome) -> Bounds = |ends| ends.drop;
-    let back: fn(&ChainOutcome) -> Bounds = |ends| ends.back;
-    ChainOutcome {
-        accept: add(accept, [drop, back]),
-        drop: add(drop, [accept, back]),
-        back: add(back, [accept, drop]),
     }
 }
