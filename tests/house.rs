@@ -154,7 +154,7 @@ fn rules_and_labels_are_not_made_of_debug() -> Done {
             "src/netfilter/",
             "src/plan/",
             "src/net/",
-            "src/resolve/label",
+            "src/resolve/kernel_list_name",
             "src/field",
         ];
         if !is_of_rules.iter().any(|of| name.starts_with(of)) {

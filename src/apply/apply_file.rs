@@ -6,12 +6,12 @@ use super::confirm;
 use super::enforce::{Enforced, Missing, enforce};
 use super::error::Failure;
 use super::exclusive::exclusively;
-use super::in_force::InForce;
-use super::mark::Mark;
 use super::names;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::recover::recover;
+use super::seal_mark::Mark;
+use super::state::InForce;
 
 /// Applies the file. With `seconds`, restores the last good policy after that time
 /// unless the new one is confirmed. With `replace`, removes other programs' rules even

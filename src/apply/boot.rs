@@ -10,14 +10,14 @@ use super::close::{close_without_waiting, down_instead};
 use super::enforce::{Missing, enforce};
 use super::error::CommandError;
 use super::exclusive::insist_on_root;
-use super::in_force::InForce;
 use super::last_good;
-use super::mark::Mark;
 use super::names;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record;
 use super::recover::recover_sealed;
+use super::seal_mark::Mark;
+use super::state::InForce;
 use crate::error::with_causes;
 use crate::snapshot::PolicySnapshot;
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use super::bypass;
 use super::error::{CloseError, CommandError, StepError};
-use super::in_force::InForce;
 use super::machine::{Machine, insist, write};
-use super::mark::Mark;
 use super::outcome::Outcome;
 use super::planned::PlannedPolicy;
 use super::record::Record;
+use super::seal_mark::Mark;
+use super::state::InForce;
 use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::host::iptables::{Load, Tables};

@@ -10,13 +10,13 @@ use super::apply_file::enforce_with_names;
 use super::enforce::{Missing, enforce};
 use super::error::CommandError;
 use super::exclusive::{Turn, exclusively};
-use super::in_force::{InForce, Trial};
 use super::last_good;
-use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::{self, Record};
 use super::recover::recover;
+use super::seal_mark::Mark;
+use super::state::{InForce, Trial};
 use super::waiter;
 use crate::host::{clock, process};
 

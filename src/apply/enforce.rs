@@ -10,9 +10,9 @@ use super::bypass;
 use super::error::{Failure, StepError};
 use super::kernel_support;
 use super::machine::{Machine, write};
-use super::mark::Mark;
 use super::once_offered::OnceOfferedError;
 use super::revoke::{self, RevokeError};
+use super::seal_mark::Mark;
 use super::{once_offered, removed_rules};
 use crate::error::with_causes;
 use crate::family::IpFamily;
@@ -214,7 +214,9 @@ pub(super) fn enforce_proven(
     }
     bring_up(&machine, plan, network, missing, &mut enforced).map_err(Failure::Network)?;
     unless_sealed()?;
-    enforced.wrote(&plan.last).map_err(Failure::Network)?;
+    enforced
+        .wrote(&plan.forwarding_on)
+        .map_err(Failure::Network)?;
     // If the box was sealed before forwarding was turned on, this check sees it; a
     // later seal turns forwarding off itself.
     unless_sealed()?;

@@ -2,8 +2,8 @@
 
 use super::confirm::return_if_overdue;
 use super::error::CommandError;
-use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
+use super::seal_mark::Mark;
 use crate::host::{self, lock};
 
 /// Exclusive access to the box: no other command changes it while this value exists.

@@ -1,6 +1,6 @@
 //! The commands that change the box or compare it with a policy.
 //!
-//! `in_force` has the states and all transitions between them, and `record` stores
+//! `state` has the states and all transitions between them, and `record` stores
 //! them; `enforce` has the ordered steps; `recover` decides what happens when one
 //! fails; `close` closes the box. Each command has a file of its own.
 
@@ -12,12 +12,10 @@ mod confirm;
 mod enforce;
 mod error;
 mod exclusive;
-mod in_force;
 mod kernel_support;
 mod last_good;
 mod lease;
 mod machine;
-mod mark;
 mod names;
 mod once_offered;
 mod open;
@@ -29,6 +27,8 @@ mod refresh;
 mod removed_rules;
 mod revoke;
 mod seal;
+mod seal_mark;
+mod state;
 mod status;
 mod waiter;
 mod watch;

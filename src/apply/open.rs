@@ -2,10 +2,10 @@
 
 use super::error::{CommandError, StepError};
 use super::exclusive::locked;
-use super::in_force::InForce;
 use super::machine::Machine;
 use super::outcome::{Ending, Outcome};
 use super::recover::close_again;
+use super::state::InForce;
 use crate::host::netlink;
 use crate::net::{NetworkChange, own_ports};
 use crate::netfilter::Ruleset;

@@ -5,10 +5,10 @@ use std::fmt;
 
 use super::enforce::{Enforced, Made};
 use super::error::CommandError;
-use super::in_force::InForce;
 use super::last_good;
-use super::mark::Mark;
 use super::planned::PlannedPolicy;
+use super::seal_mark::Mark;
+use super::state::InForce;
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 

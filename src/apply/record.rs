@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::in_force::InForce;
 use super::last_good;
-use super::mark::Mark;
+use super::seal_mark::Mark;
+use super::state::InForce;
 use crate::host::clock;
 use crate::host::store::{self, StoreError, StorePlace};
 use crate::snapshot::PolicySnapshot;
@@ -164,7 +164,7 @@ fn parse(text: &str, now: f64) -> Result<Record, NotAState> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::in_force::Trial;
+    use super::super::state::Trial;
     use super::*;
     use crate::source::Source;
 

@@ -7,11 +7,11 @@
 use super::bypass;
 use super::close::{self, close, down_instead};
 use super::error::{CloseError, CommandError, Failure, StepError};
-use super::in_force::InForce;
 use super::machine::Machine;
-use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::record;
+use super::seal_mark::Mark;
+use super::state::InForce;
 use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::host::iptables::TableSnapshot;

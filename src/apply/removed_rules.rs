@@ -2,10 +2,10 @@
 //! neither to the policy in force nor to the one being loaded.
 
 use super::error::StepError;
-use super::in_force::InForce;
 use super::machine::Machine;
 use super::planned::PlannedPolicy;
 use super::record::Record;
+use super::state::InForce;
 use crate::family::IpFamily;
 use crate::host::iptables::TableSnapshot;
 use crate::netfilter::{Difference, Ruleset, TableName, differences};

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::close::{Closing, close_without_waiting, down_instead, is_held};
 use super::error::CommandError;
 use super::exclusive::insist_on_root;
-use super::in_force::InForce;
 use super::outcome::{Ending, Outcome};
 use super::record;
+use super::state::InForce;
 
 /// How long to wait for the lock, to close what another command may have loaded
 /// meanwhile. The box is already closed by then.

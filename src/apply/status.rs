@@ -5,11 +5,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::error::StepError;
-use super::in_force::InForce;
 use super::machine::Machine;
 use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
+use super::state::InForce;
 use super::{close, confirm, lease};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
@@ -194,7 +194,7 @@ fn unsealed(
     Ok(descriptions)
 }
 
-/// Corrects the recorded state by what is forwarded, and between which zones.
+/// Corrects the recorded state according to whether, and between which zones, forwarding is on.
 fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
     let problems = net::diff(&netlink::read()?, &plan.network).problems;
     let missing = problems.iter().filter(|problem| problem.is_missing_link());
@@ -202,7 +202,7 @@ fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
     let noted = noted.enforced(missing);
     // A single interface that does not forward is drift.
     let of_all = |setting: &&sysctl::Setting| !sysctl::is_forwarding_of_one(&setting.key);
-    for setting in plan.last.iter().filter(of_all) {
+    for setting in plan.forwarding_on.iter().filter(of_all) {
         if let Some(line) = not_so(setting)? {
             return Ok(noted.not_forwarding(&line));
         }
@@ -274,7 +274,7 @@ pub(super) fn drift(
     let mut settings = machine.settings(plan);
     let after = plan.with_rules.iter().chain(&plan.room);
     let after = after.chain(&plan.ipv6_on);
-    settings.extend(after.chain(&plan.last).cloned());
+    settings.extend(after.chain(&plan.forwarding_on).cloned());
     let forwards = sysctl::forwarding(true);
     let is_off = host::sysctl::get(&forwards.key)?.as_ref() != Some(&forwards.value);
     // If forwarding is off for `all`, do not report it for each interface.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::confirm::{go_back, not_confirmed};
 use super::error::CommandError;
-use super::in_force::InForce;
-use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::Record;
+use super::seal_mark::Mark;
+use super::state::InForce;
 use crate::error::InvalidValue;
 use crate::host::clock::sleep;
 use crate::host::post::Post;

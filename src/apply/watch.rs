@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::enforce::{Enforced, Made, Missing, enforce, enforce_proven};
 use super::error::{Failure, StepError};
 use super::exclusive::{Turn, exclusively, insist_on_root};
-use super::in_force::InForce;
 use super::machine::Machine;
-use super::mark::Mark;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::recover::recover;
+use super::seal_mark::Mark;
+use super::state::InForce;
 use super::{last_good, lease, names, status};
 use crate::error::with_causes;
 use crate::family::Families;
@@ -31,7 +31,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// How often to check whether there is a policy to maintain.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How often enforcing is tried before forwarding is turned off: a link may disappear
+/// The number of attempts to enforce before forwarding is turned off: a link may disappear
 /// between the check and the change.
 const ATTEMPTS: usize = 3;
 

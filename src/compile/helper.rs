@@ -112,7 +112,7 @@ impl Compiler<'_> {
             rules.extend(self.forwarded(flow, allow, target));
             anywhere |= rules.iter().any(|rule| rule.destination.is_none());
             let sources = self.prefixes(&allow.sources);
-            placed.extend(from_sources(table, names, &allow.label, sources, rules));
+            placed.extend(from_sources(table, names, &allow.list_name, sources, rules));
         }
         if placed.is_empty() {
             return false;

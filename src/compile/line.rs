@@ -61,7 +61,7 @@ impl Compiler<'_> {
             }
         }
         let sources = self.prefixes(&allow.sources);
-        let mut placed = from_sources(table, names, &allow.label, sources, placed);
+        let mut placed = from_sources(table, names, &allow.list_name, sources, placed);
         // Any host may send from 0.0.0.0. The hardware address shows whose line it is, so
         // that no other host uses up the line's limits.
         if let Some(mac) = self.policy.mac_without_address(allow) {
@@ -163,7 +163,7 @@ impl Compiler<'_> {
             // needs a new name.
             Match::HashlimitPerSource {
                 rate,
-                name: chain(format_args!("line-{}-{}", allow.label, rate.short())),
+                name: chain(format_args!("line-{}-{}", allow.list_name, rate.short())),
             }
         }));
         limits
@@ -182,7 +182,7 @@ impl Compiler<'_> {
             (Some(_), _, IpFamily::V4) => "block",
             (Some(_), _, IpFamily::V6) => "block6",
         };
-        let name = chain(format_args!("{what}-{}", allow.label));
+        let name = chain(format_args!("{what}-{}", allow.list_name));
         if table.chain(name.as_str()).is_some() {
             return Some(name);
         }

@@ -337,7 +337,7 @@ impl Compiler<'_> {
                 rule: rule.clone(),
             });
             let rules = rules.collect();
-            let rules = from_sources(table, &mut names, &allow.label, sources, rules);
+            let rules = from_sources(table, &mut names, &allow.list_name, sources, rules);
             placed.extend(rules.into_iter().map(|rule| (direction, rule)));
         }
         self.names = names;

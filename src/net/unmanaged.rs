@@ -1,5 +1,4 @@
-//! Describes what others changed in the network so that the policy no longer means what
-//! it says.
+//! Reports network objects that others added and that change the effect of the policy.
 //!
 //! Such objects are reported as drift but not removed, because they are not ours. Links
 //! that the file does not name are not reported: no rule lets their packets through.

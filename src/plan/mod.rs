@@ -29,7 +29,7 @@ pub struct Plan {
     /// addresses.
     pub ipv6_on: Vec<Setting>,
     /// Forwarding; turned on as the last step.
-    pub last: Vec<Setting>,
+    pub forwarding_on: Vec<Setting>,
     /// The desired links, addresses and routes.
     pub network: net::Wanted,
     /// The policy that the plan implements.
@@ -68,7 +68,7 @@ impl Plan {
             with_rules: sysctl::with_rules(&policy),
             room: sysctl::room(&policy),
             ipv6_on: sysctl::ipv6_on(&policy),
-            last: sysctl::last(&policy),
+            forwarding_on: sysctl::forwarding_on(&policy),
             network: network::wanted(&policy),
             wait: policy.wait,
             of_open_connections: None,

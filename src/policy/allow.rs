@@ -50,7 +50,7 @@ pub struct Allow {
     /// The position in the file.
     pub origin: Origin,
     /// The name of its lists and tables in the kernel, made from what the line says.
-    pub label: String,
+    pub list_name: String,
 }
 
 /// Blocks a source that opened this many connections within this many seconds, until it has

@@ -19,8 +19,8 @@ use super::program::{Effect, Program, Step};
 use super::space::Space;
 use crate::netfilter::{Match, RecentCheck, Rule, TableName, Target, match_text, rule_text};
 
-/// The most conditions that are told apart; two more bits stand for everything that only
-/// the first, or only the second, ruleset asks.
+/// The most conditions that are tracked. Two more bits cover all conditions that are in the
+/// first ruleset alone, or in the second alone.
 const SHARED: usize = 94;
 
 /// Which packets reach a rule: for each table and built-in chain, the packets that get from

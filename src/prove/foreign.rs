@@ -53,7 +53,7 @@ pub fn meaning(words: &[String], family: IpFamily) -> Option<Meaning> {
         ["-m", "ttl", rest @ ..] if family == IpFamily::V4 => hops("--ttl-", rest),
         ["-m", "hl", rest @ ..] if family == IpFamily::V6 => hops("--hl-", rest),
         ["-m", "addrtype", rest @ ..] => address_types(rest, family),
-        // Which of these protocols it is, `-p` says.
+        // `-p` selects the protocol; these options match its ports only.
         ["-m", "sctp" | "dccp" | "udplite", rest @ ..] => ports(rest),
         ["-m", "ah" | "esp" | "ipcomp" | "mh"] => Some(Meaning::default().certainly().in_header()),
         [option, ..] if option.starts_with("--ct") => connection(&words),
@@ -105,8 +105,8 @@ fn hops(prefix: &str, words: &[&str]) -> Option<Meaning> {
     Some(Meaning::default().with(negated, tests).certainly())
 }
 
-/// xt_addrtype.c. Which addresses are local, broadcast or routed is in the routing table;
-/// which are multicast is in the address itself.
+/// xt_addrtype.c. Local, broadcast and routed types depend on the routing table; multicast
+/// depends on the address alone.
 fn address_types(words: &[&str], family: IpFamily) -> Option<Meaning> {
     let mut meaning = Meaning::default().certainly();
     let mut words = words;
@@ -170,8 +170,8 @@ fn ports(words: &[&str]) -> Option<Meaning> {
     }
 }
 
-/// xt_conntrack.c. What the connection's first packet looked like is unknown, but its
-/// protocol is that of its packets, except for ICMP errors about it.
+/// xt_conntrack.c. The original tuple is unknown, but its protocol is the packet's, except
+/// for ICMP errors about the connection.
 fn connection(words: &[&str]) -> Option<Meaning> {
     let mut meaning = Meaning::default();
     let mut words = words;

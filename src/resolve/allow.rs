@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::Resolver;
 use super::address;
-use super::label::label;
+use super::kernel_list_name::name_kernel_lists;
 use super::limit;
 use crate::config::{self, Config, Services, Strings};
 use crate::field::PortRange;
@@ -145,7 +145,7 @@ impl Resolver<'_> {
             }
             allows.extend(without_address(allow));
         }
-        label(&mut allows, &self.zones);
+        name_kernel_lists(&mut allows, &self.zones);
         Ok(allows)
     }
 
@@ -183,7 +183,7 @@ impl Resolver<'_> {
                 .map(|when| self.when(when))
                 .transpose()?
                 .filter(|when| !when.is_always()),
-            label: String::new(),
+            list_name: String::new(),
             origin,
         };
         match policy::broken(&allow, &self.zones, exceptions) {

@@ -10,7 +10,7 @@ mod camera;
 mod forward;
 mod guarantee;
 mod interface;
-mod label;
+mod kernel_list_name;
 mod limit;
 mod log;
 mod mark;
@@ -20,7 +20,7 @@ mod proxy;
 mod rewrite;
 mod route;
 mod service;
-mod sysctl;
+mod sysctl_override;
 mod watch;
 mod zone;
 
@@ -109,7 +109,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
     Ok(Policy {
         routes,
         mark_rules,
-        sysctls: sysctl::sysctls(config, &known, source)?,
+        sysctls: sysctl_override::sysctls(config, &known, source)?,
         watch: watch::watch(config.watch.as_ref().map(Spanned::get_ref), source)?,
         wait: wait(router.and_then(|router| router.wait.as_ref()), source)?,
         keep: router.and_then(|router| router.keep).unwrap_or(true),

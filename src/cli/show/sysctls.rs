@@ -23,7 +23,7 @@ pub fn sysctls(plan: &Plan) -> String {
         .iter()
         .chain(&plan.with_rules)
         .chain(&plan.room);
-    let settings = before.chain(&plan.ipv6_on).chain(&plan.last);
+    let settings = before.chain(&plan.ipv6_on).chain(&plan.forwarding_on);
     for setting in settings {
         let _ = writeln!(text, "{setting}  # {}", setting.why);
     }

@@ -1,8 +1,10 @@
 //! Match and target extensions, one file each: its type, how iptables-save prints it, how
 //! it is parsed, its name, and its kernel configuration option.
 //!
-//! To add one: a file here, a variant of [`Match`] or [`Target`], its lines in
-//! [`Match::extension`] and [`Match::print`] (or the target's), and its meaning in `prove`.
+//! To add one: a file here, a variant of [`Match`] or [`Target`], its entry in `MATCHES` or
+//! `TARGETS`, its lines in [`Match::extension`] and [`Match::print`] (or the target's), and
+//! its meaning in `prove::condition` or `prove::program`. One that occurs in other people's
+//! dumps only, and that camfw never writes, belongs into `prove::foreign` alone.
 //! A rule can express nothing that is not here; options that are not recognized are kept
 //! verbatim, as [`Match::Other`] or [`Target::Other`].
 
@@ -175,7 +177,7 @@ pub(super) struct Extension<T: 'static> {
 }
 
 /// Every match extension that camfw knows.
-const MATCHES: [&Extension<Match>; 19] = [
+const MATCHES: &[&Extension<Match>] = &[
     &addrtype::ADDRTYPE,
     &comment::COMMENT,
     &connlimit::CONNLIMIT,
@@ -198,7 +200,7 @@ const MATCHES: [&Extension<Match>; 19] = [
 ];
 
 /// Every target extension that camfw knows.
-const TARGETS: [&Extension<Target>; 7] = [
+const TARGETS: &[&Extension<Target>] = &[
     &ct::CT,
     &log::LOG,
     &mark::MARK_TARGET,

@@ -29,7 +29,7 @@ pub fn forwarding(on: bool) -> Setting {
 
 /// The settings that the last step turns on: forwarding for each family that the policy
 /// lets pass.
-pub fn last(policy: &Policy) -> Vec<Setting> {
+pub fn forwarding_on(policy: &Policy) -> Vec<Setting> {
     let ipv6 = (policy.ipv6 == Ipv6Mode::Same)
         .then(|| setting("net/ipv6/conf/all/forwarding", "1", Need::Required, LAST));
     let all = ipv6.into_iter().chain([forwarding(true)]);

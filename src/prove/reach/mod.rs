@@ -123,8 +123,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.diagrams.or(alone, others)
     }
 
-    /// The packets of a path that get through every table, as they are in the end; also
-    /// those of which only a copy gets through.
+    /// The packets of a path that get through every table, in their final form, including
+    /// those of which only a copy gets through (TEE).
     pub fn accepted(&mut self, space: &mut Space, way: HookPath) -> Bounds {
         // If a later chain accepts nothing, there is nothing to follow.
         for (table, chain) in after_routing(way) {
@@ -211,7 +211,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         space.or(through, copies)
     }
 
-    /// The packets that a chain may see if it is considered alone: earlier chains may have
+    /// The input of a chain that is analysed in isolation: earlier chains may have
     /// marked them, rewritten them or exempted them from conntrack.
     fn met_by(&self, space: &mut Space, way: HookPath) -> Bounds {
         let must = self.all(space, way);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(in crate::prove) const HARDWARE_BITS: u32 = 20;
 
 /// The codes of hardware addresses. Rules test for a whole address and never for a part of
-/// it, so a diagram needs only to know which address it is: a fifth of the nodes.
+/// it, so a diagram needs only to know which address it is, which takes a fifth of the nodes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hardware {
     pub(super) codes: BTreeMap<u128, u128>,
@@ -17,8 +17,8 @@ impl Hardware {
     /// The code for all addresses that are not named.
     pub(super) const OTHERS: u128 = 0;
 
-    /// The code of an address, which from now on is a named one; the code is one that no
-    /// set distinguished from the others until now. None if there are no codes left.
+    /// The code of an address, allocated if it has none: one that no set has told apart from
+    /// unnamed addresses so far. None if there are no codes left.
     pub(super) fn code(&mut self, address: u128) -> Option<u128> {
         if let Some(code) = self.codes.get(&address) {
             return Some(*code);

@@ -86,12 +86,13 @@ impl Space {
         )
     }
 
-    /// The marks of a set as they were before rules gave others.
+    /// Restores the marks that packets had before any rule set them.
     pub fn marks_back(&mut self, set: Set) -> Set {
         self.twins_back(set, &[Field::Mark], &[Field::OriginalMark])
     }
 
-    /// The set with each of some fields as its twin is, which is forgotten.
+    /// Copies each twin (the value of a field before it was rewritten) back into its field, and
+    /// drops the twin.
     fn twins_back(&mut self, set: Set, new: &[Field], old: &[Field]) -> Set {
         let layout = |field: Field| self.layout[field as usize];
         let within = |(start, stride, bits): (u32, u32, u32), variable: u32| {
@@ -112,7 +113,7 @@ impl Space {
         })
     }
 
-    /// The packets whose source is this address of the connection that they are about.
+    /// The packets whose source is the given address of their connection's tuple.
     pub fn source_is(&mut self, address: Field) -> Set {
         let (start, ..) = self.layout[Field::Source as usize];
         let (other, ..) = self.layout[address as usize];
@@ -126,7 +127,7 @@ impl Space {
         same
     }
 
-    /// The packets whose field is as its twin.
+    /// The packets whose field equals its twin.
     pub fn twins_equal(&mut self, field: Field) -> Set {
         let mut same = Set::FULL;
         for (variable, _) in self.variables(field).rev() {

@@ -18,7 +18,7 @@ use crate::policy::{Addresses, Allow, Endpoint, Zone};
 const DIGITS: usize = 10;
 
 /// Gives every line its label.
-pub(super) fn label(allows: &mut [Allow], zones: &[Zone]) {
+pub(super) fn name_kernel_lists(allows: &mut [Allow], zones: &[Zone]) {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for allow in allows {
         let digest = Sha256::digest(said(allow, zones).as_bytes());
@@ -32,7 +32,7 @@ pub(super) fn label(allows: &mut [Allow], zones: &[Zone]) {
         if *times > 1 {
             let _ = write!(label, "_{times}");
         }
-        allow.label = label;
+        allow.list_name = label;
     }
 }
 

@@ -5,8 +5,8 @@
 //! changed, the box was sealed meanwhile, and the command closes it again. So no
 //! command in progress can open a box that was sealed.
 
-use super::in_force::InForce;
 use super::record::{self, RecordError};
+use super::state::InForce;
 use crate::error::with_causes;
 use crate::host::process;
 use crate::host::store::{self, StoreError, StorePlace};
