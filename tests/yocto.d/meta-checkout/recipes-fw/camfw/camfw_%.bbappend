@@ -12,5 +12,6 @@ SRC_URI:append = " \
     file://compat;subdir=${BP} \
     file://tests/golden.rs;subdir=${BP} \
     file://tests/generate;subdir=${BP} \
+    file://packaging/manual.rs;subdir=${BP} \
     file://qemu/overlay/etc/init.d/camfw;subdir=${BP} \
 "
