@@ -10,7 +10,7 @@ use super::bounds::Bounds;
 use super::condition::{Clause, Test};
 use super::diagram::Set;
 use super::packet::Field;
-use super::program::Program;
+use super::program::{Program, Step};
 use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::{CountedTogether, Match, TableName, match_text};
@@ -31,6 +31,7 @@ const IN_TABLE: u128 = 1 << COUNTS;
 
 /// Makes the rules that check zone bounds test these bits.
 pub fn ask_by_bits(program: &mut Program<'_>, policy: &Policy, family: IpFamily) {
+    let in_table = match_text(&Match::InTable);
     for zone in &policy.zones {
         let Some(counts) = counts(zone, family) else {
             continue;
@@ -46,27 +47,29 @@ pub fn ask_by_bits(program: &mut Program<'_>, policy: &Policy, family: IpFamily)
             if table != TableName::Filter || chain != place {
                 continue;
             }
-            let bits = counts.iter().enumerate();
-            let bits = bits.filter(|(bit, _)| *bit == BY_NAME || !counted[*bit]);
-            let bits = bits.map(|(bit, count)| (count.clone(), 1 << bit, 0));
-            let bits: Vec<_> = bits.collect();
             for (bit, count) in counts.iter().enumerate() {
-                counted[bit] |= step.condition.doubts.contains(count);
+                if bit == BY_NAME || !counted[bit] {
+                    counted[bit] = ask_by_bit(step, count, 1 << bit, 0);
+                }
             }
-            let in_table = (match_text(&Match::InTable), IN_TABLE, IN_TABLE);
-            for (asked, mask, value) in bits.into_iter().chain([in_table]) {
-                let doubts = &mut step.condition.doubts;
-                let Some(known) = doubts.iter().position(|doubt| *doubt == asked) else {
-                    continue;
-                };
-                doubts.remove(known);
-                step.condition.clauses.push(Clause {
-                    any: vec![Test::Masked(Field::Undecided, mask, value)],
-                    negated: false,
-                });
-            }
+            ask_by_bit(step, &in_table, IN_TABLE, IN_TABLE);
         }
     }
+}
+
+/// Makes a rule test a bit in place of a condition in doubt. Returns whether it has that
+/// condition.
+fn ask_by_bit(step: &mut Step<'_>, doubt: &str, mask: u128, value: u128) -> bool {
+    let doubts = &mut step.condition.doubts;
+    let Some(known) = doubts.iter().position(|known| known == doubt) else {
+        return false;
+    };
+    doubts.remove(known);
+    step.condition.clauses.push(Clause {
+        any: vec![Test::Masked(Field::Undecided, mask, value)],
+        negated: false,
+    });
+    true
 }
 
 /// The conditions that the bound's rules must have, as rendered text.

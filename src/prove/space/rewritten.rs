@@ -16,21 +16,11 @@ impl Space {
     /// Moves fields to their twins. The `forgotten` fields, which must include the twins,
     /// lose their values first.
     pub(super) fn moved(&mut self, set: Set, forgotten: &[Field], to_twin: &[Field]) -> Set {
-        let spans = |fields: &[Field]| -> Vec<(u32, u32, u32)> {
-            fields.iter().map(|f| self.layout[*f as usize]).collect()
-        };
-        let within = |spans: &[(u32, u32, u32)], variable: u32| {
-            spans.iter().any(|(start, stride, bits)| {
-                variable >= *start
-                    && variable < start + stride * bits
-                    && (variable - start).is_multiple_of(*stride)
-            })
-        };
-        let (forgotten, to_twin) = (spans(forgotten), spans(to_twin));
+        let (forgotten, to_twin) = (self.spans(forgotten), self.spans(to_twin));
         self.diagrams.moved(set, &|variable| {
-            if within(&to_twin, variable) {
+            if is_within(&to_twin, variable) {
                 Some(variable + 1)
-            } else if within(&forgotten, variable) {
+            } else if is_within(&forgotten, variable) {
                 None
             } else {
                 Some(variable)
@@ -94,18 +84,11 @@ impl Space {
     /// Copies each twin (the value of a field before it was rewritten) back into its field, and
     /// drops the twin.
     fn twins_back(&mut self, set: Set, new: &[Field], old: &[Field]) -> Set {
-        let layout = |field: Field| self.layout[field as usize];
-        let within = |(start, stride, bits): (u32, u32, u32), variable: u32| {
-            variable >= start
-                && variable < start + stride * bits
-                && (variable - start).is_multiple_of(stride)
-        };
-        let spans = |fields: &[Field]| fields.iter().copied().map(layout).collect::<Vec<_>>();
-        let (new, old) = (spans(new), spans(old));
+        let (new, old) = (self.spans(new), self.spans(old));
         self.diagrams.moved(set, &|variable| {
-            if old.iter().any(|span| within(*span, variable)) {
+            if is_within(&old, variable) {
                 Some(variable - 1)
-            } else if new.iter().any(|span| within(*span, variable)) {
+            } else if is_within(&new, variable) {
                 None
             } else {
                 Some(variable)
@@ -117,9 +100,18 @@ impl Space {
     pub fn source_is(&mut self, address: Field) -> Set {
         let (start, ..) = self.layout[Field::Source as usize];
         let (other, ..) = self.layout[address as usize];
-        let apart = other - start;
+        self.equals_what_lies_below(Field::Source, other - start)
+    }
+
+    /// The packets whose field equals its twin.
+    pub fn twins_equal(&mut self, field: Field) -> Set {
+        self.equals_what_lies_below(field, 1)
+    }
+
+    /// The packets each bit of whose field equals the variable so far below it.
+    fn equals_what_lies_below(&mut self, field: Field, apart: u32) -> Set {
         let mut same = Set::FULL;
-        for (variable, _) in self.variables(Field::Source).rev() {
+        for (variable, _) in self.variables(field).rev() {
             let zero = self.diagrams.make(variable + apart, same, Set::EMPTY);
             let one = self.diagrams.make(variable + apart, Set::EMPTY, same);
             same = self.diagrams.make(variable, zero, one);
@@ -127,14 +119,19 @@ impl Space {
         same
     }
 
-    /// The packets whose field equals its twin.
-    pub fn twins_equal(&mut self, field: Field) -> Set {
-        let mut same = Set::FULL;
-        for (variable, _) in self.variables(field).rev() {
-            let zero = self.diagrams.make(variable + 1, same, Set::EMPTY);
-            let one = self.diagrams.make(variable + 1, Set::EMPTY, same);
-            same = self.diagrams.make(variable, zero, one);
-        }
-        same
+    /// The variables of fields, each as its first one, their distance and their number.
+    fn spans(&self, fields: &[Field]) -> Vec<FieldBits> {
+        fields.iter().map(|f| self.layout[*f as usize]).collect()
     }
+}
+
+type FieldBits = (u32, u32, u32);
+
+/// Whether a variable is one of these fields'.
+fn is_within(spans: &[FieldBits], variable: u32) -> bool {
+    spans.iter().any(|(start, stride, bits)| {
+        variable >= *start
+            && variable < start + stride * bits
+            && (variable - start).is_multiple_of(*stride)
+    })
 }
