@@ -14,13 +14,10 @@ use crate::source::Refusal;
 const GOOD: &str = "last-good";
 const UNCONFIRMED: &str = "unconfirmed";
 
-/// Newest first: the disk may have become read-only since.
-const PLACES: [StorePlace; 2] = [StorePlace::Run, StorePlace::Disk];
-
 /// Why there is no usable last good policy.
 #[derive(Debug, Error)]
 pub(crate) enum NoLastGood {
-    #[error("there is no whole one in {} or {}", PLACES[0].folder(), PLACES[1].folder())]
+    #[error("there is no whole one in {} or {}", StorePlace::Run.folder(), StorePlace::Disk.folder())]
     None,
     #[error("it is not taken")]
     Unreadable(#[source] StoreError),
@@ -38,7 +35,7 @@ pub(crate) enum NoLastGood {
 /// Returns an error if none is stored, or if it can no longer be used.
 pub(super) fn last() -> Result<PlannedPolicy, NoLastGood> {
     let mut none = NoLastGood::None;
-    for place in PLACES {
+    for place in StorePlace::NEWEST_FIRST {
         let snapshot = match store::read(place, GOOD) {
             Ok(kept) => kept.and_then(|text| PolicySnapshot::from_text(&text)),
             Err(error) => {
@@ -58,10 +55,7 @@ pub(super) fn last() -> Result<PlannedPolicy, NoLastGood> {
 /// Where a policy is stored; the file of a box whose disk is read-only can restrict
 /// that to /run.
 fn places(policy: &PlannedPolicy) -> &'static [StorePlace] {
-    match policy.plan.policy.keep {
-        true => &PLACES,
-        false => &PLACES[..1],
-    }
+    StorePlace::all_or_run(policy.plan.policy.keep)
 }
 
 /// Stores a policy as the last good one and clears the unconfirmed mark. Returns
@@ -71,12 +65,7 @@ pub(super) fn keep(policy: &PlannedPolicy) -> Vec<String> {
     let text = policy.snapshot.to_text();
     let mut problems = Vec::new();
     for place in places(policy) {
-        let there = store::read(*place, GOOD).ok().flatten();
-        let kept = if there.as_ref() == Some(&text) {
-            Ok(())
-        } else {
-            store::write(*place, GOOD, &text)
-        };
+        let kept = store::write_if_changed(*place, GOOD, &text);
         // Remove the mark last: until then, a boot uses the last good policy.
         if let Err(error) = kept.and_then(|()| store::remove(*place, UNCONFIRMED)) {
             problems.push(problem("the last good policy", &error));
@@ -103,7 +92,7 @@ pub(super) fn note_unconfirmed(policy: &PlannedPolicy) -> Result<Option<String>,
 
 /// Clears the unconfirmed policy, because it is not in force.
 pub(super) fn forget_unconfirmed() {
-    for place in PLACES {
+    for place in StorePlace::NEWEST_FIRST {
         if let Err(error) = store::remove(place, UNCONFIRMED) {
             log::warn!("{}", with_causes(&error));
         }
@@ -122,7 +111,7 @@ pub(super) fn is_unconfirmed() -> bool {
             true
         }
     };
-    PLACES.into_iter().any(there)
+    StorePlace::NEWEST_FIRST.into_iter().any(there)
 }
 
 /// Whether such a policy was applied since the kernel started.
@@ -133,7 +122,7 @@ pub(super) fn is_unconfirmed_now() -> bool {
 /// All stored policies that are intact.
 pub(super) fn all() -> impl Iterator<Item = PolicySnapshot> {
     let names = [GOOD, UNCONFIRMED];
-    PLACES
+    StorePlace::NEWEST_FIRST
         .into_iter()
         .flat_map(move |place| names.map(|name| (place, name)))
         .filter_map(|(place, name)| read(place, name))

@@ -21,12 +21,9 @@ const NAME: &str = "hosts";
 /// The time limit of a lookup.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Newest first: the disk may have become read-only since.
-const PLACES: [StorePlace; 2] = [StorePlace::Run, StorePlace::Disk];
-
 /// The stored addresses.
 pub fn known() -> ResolvedHosts {
-    let texts = PLACES.map(|place| store::read(place, NAME).ok().flatten());
+    let texts = StorePlace::NEWEST_FIRST.map(|place| store::read(place, NAME).ok().flatten());
     let text = texts.into_iter().flatten().next().unwrap_or_default();
     ResolvedHosts::from_text(&text)
 }
@@ -68,7 +65,7 @@ pub fn ask(policy: &Policy) -> LookupResult {
     if let Some(open) = open_connections() {
         hosts.forget_closed(|address| open.contains_key(&address));
     }
-    let unkept = keep(&hosts, places(policy.keep));
+    let unkept = keep(&hosts, StorePlace::all_or_run(policy.keep));
     LookupResult {
         unresolved: problems,
         unkept,
@@ -96,25 +93,16 @@ pub fn expire() -> Expired {
     }
     Expired {
         any: hosts.for_new_connections() != before.for_new_connections(),
-        unkept: keep(&hosts, places(false)),
-    }
-}
-
-/// Where a policy's data is stored: on the disk only if the policy says so.
-fn places(on_disk: bool) -> &'static [StorePlace] {
-    match on_disk {
-        true => &PLACES,
-        false => &PLACES[..1],
+        unkept: keep(&hosts, StorePlace::all_or_run(false)),
     }
 }
 
 /// Stores the answers. Returns descriptions of failures.
 fn keep(hosts: &ResolvedHosts, places: &[StorePlace]) -> Vec<String> {
     let text = hosts.to_text();
-    let is_there = |place| store::read(place, NAME).ok().flatten().as_ref() == Some(&text);
     let mut unkept = Vec::new();
-    for place in places.iter().copied().filter(|place| !is_there(*place)) {
-        if let Err(error) = store::write(place, NAME, &text) {
+    for place in places.iter().copied() {
+        if let Err(error) = store::write_if_changed(place, NAME, &text) {
             let then = match place {
                 StorePlace::Run => "earlier answers hold",
                 StorePlace::Disk => "the next boot goes by earlier answers",

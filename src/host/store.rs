@@ -39,6 +39,18 @@ pub enum StorePlace {
 }
 
 impl StorePlace {
+    /// Both, in the order in which stored data is looked for: newest first, because the
+    /// disk may have become read-only since.
+    pub const NEWEST_FIRST: [StorePlace; 2] = [StorePlace::Run, StorePlace::Disk];
+
+    /// Where data is stored: on the disk only if it is to be there after a reboot.
+    pub fn all_or_run(on_disk: bool) -> &'static [StorePlace] {
+        match on_disk {
+            true => &StorePlace::NEWEST_FIRST,
+            false => &[StorePlace::Run],
+        }
+    }
+
     /// The folder's path.
     pub fn folder(self) -> &'static str {
         match self {
@@ -128,6 +140,17 @@ impl From<io::Error> for StoreCause {
 impl From<Errno> for StoreCause {
     fn from(error: Errno) -> StoreCause {
         StoreCause::Disk(error.into())
+    }
+}
+
+/// Writes a file as [`write`] does, unless it has this text already.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_if_changed(place: StorePlace, name: &str, text: &str) -> Result<(), StoreError> {
+    match read(place, name) {
+        Ok(Some(there)) if there == text => Ok(()),
+        _ => write(place, name, text),
     }
 }
 
