@@ -411,6 +411,15 @@ class Image(unittest.TestCase):
         self.assertEqual(readme, kas)
         self.assertEqual(len(kas), 3)
 
+    def test_what_stands_in_for_what_is_told_as_it_is(self) -> None:
+        """tests/yocto.d/README.md has the tables that its programs go by."""
+        image = ROOT / "tests/yocto.d/image"
+        done = subprocess.run(
+            ["python3", image / "standins.py", image / "stand-ins.toml", "markdown", image / "sources.toml"],
+            capture_output=True, text=True, check=True)
+        told = (ROOT / "tests/yocto.d/README.md").read_text()
+        self.assertIn(done.stdout, told, "write it with standins.py ... markdown")
+
     def test_no_kas_file_is_read_by_a_path_that_kas_warns_of(self) -> None:
         """It wants what a file includes named from the repository's root."""
         included = []

@@ -75,7 +75,8 @@ def judge(boot: str, said: dict[str, str], allowed: set[str]) -> int:
         wrong.append(f"setuid files that are not listed: {sorted(found - allowed)}; listed and not there: {sorted(allowed - found)}")
     count = re.search(r"(?m)^(\d+)$", said["load"])
     print(f"{count[1] if count else 0} golden files of rules are loaded by its kernel")
-    if not count or int(count[1]) == 0 or "not loaded" in said["load"]:
+    # A long command's echo comes in lines, with $rules in the file's place.
+    if not count or int(count[1]) == 0 or "not loaded: /" in said["load"]:
         wrong.append(said["load"])
     if "networking" in said["scripts"]:
         wrong.append("ifupdown's script is started")

@@ -1,7 +1,8 @@
 """Owns what stand-ins.toml means: bitbake's configuration, and the table that a reader gets.
 
-    standins.py TABLE conf      for local.conf
-    standins.py TABLE print     what stands in for what, and why
+    standins.py TABLE conf                  for local.conf
+    standins.py TABLE print                 what stands in for what, and why
+    standins.py TABLE markdown SOURCES      both tables, as ../README.md has them
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from typing import Any
 def main() -> int:
     table, command = Path(sys.argv[1]), sys.argv[2]
     entries = tomllib.loads(table.read_text())
-    print({"conf": configuration, "print": readable}[command](entries))
+    if command == "markdown":
+        print(markdown(entries, tomllib.loads(Path(sys.argv[3]).read_text())))
+    else:
+        print({"conf": configuration, "print": readable}[command](entries))
     return 0
 
 
@@ -36,6 +40,20 @@ def readable(entries: dict[str, Any]) -> str:
         lines += [entry["recipe"], f"    {entry['by']}: {entry['why']}"]
     for entry in entries["left-out"]:
         lines += [f"left out: {entry['what']}", f"    {entry['why']}"]
+    return "\n".join(lines)
+
+
+def markdown(entries: dict[str, Any], sources: dict[str, Any]) -> str:
+    lines = ["| source | OE-Core's | here | |", "|---|---|---|---|"]
+    for name, entry in sources.items():
+        here = entry.get("known", [entry["wanted"]])[-1].rpartition("+really")[2]
+        lines.append(f"| {name} | {entry['wanted']} | {here} | {entry.get('why', 'the same tarball')} |")
+    lines += ["", "| recipes of OE-Core | what stands in | why |", "|---|---|---|"]
+    for entry in entries["assumed"] + entries["replaced"]:
+        names = ", ".join(entry["recipes"]) if "recipes" in entry else entry["recipe"]
+        lines.append(f"| {names} | {entry['by']} | {entry['why']} |")
+    for entry in entries["left-out"]:
+        lines.append(f"| left out | {entry['what']} | {entry['why']} |")
     return "\n".join(lines)
 
 
