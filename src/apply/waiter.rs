@@ -105,24 +105,34 @@ pub(crate) fn await_confirmation(token: &str, seconds: u64, me: Waiter) -> Endin
     let mut deadline = clock::uptime() + seconds as f64;
     let mut given = seconds;
     let mut other: Option<process::Apart> = None;
-    while clock::uptime() < deadline {
-        match awaited(token) {
-            Awaited::Until { until, seconds } => (deadline, given) = (until, seconds),
-            Awaited::Unknown => {}
-            Awaited::NoMore => return Outcome::NotNeeded.into(),
-        }
-        other.iter_mut().for_each(process::Apart::reap);
-        if !Post::is_held(&me.other().post(token)) {
-            let left = (deadline - clock::uptime()).max(1.0).ceil() as u64;
-            // Keep trying even if the start fails now.
-            other = me.other().start(token, left, &good.snapshot).ok();
-        }
-        sleep(LOOK);
-    }
     let _lock = loop {
-        match lock::take("await-confirmation") {
-            Ok(lock) => break lock,
-            Err(error) => log::error!("not confirmed, and cannot go back yet: {error}"),
+        while clock::uptime() < deadline {
+            match awaited(token) {
+                Awaited::Until { until, seconds } => (deadline, given) = (until, seconds),
+                Awaited::Unknown => {}
+                Awaited::NoMore => return Outcome::NotNeeded.into(),
+            }
+            other.iter_mut().for_each(process::Apart::reap);
+            if !Post::is_held(&me.other().post(token)) {
+                let left = (deadline - clock::uptime()).max(1.0).ceil() as u64;
+                // Keep trying even if the start fails now.
+                other = me.other().start(token, left, &good.snapshot).ok();
+            }
+            sleep(LOOK);
+        }
+        let lock = match lock::take("await-confirmation") {
+            Ok(lock) => lock,
+            Err(error) => {
+                log::error!("not confirmed, and cannot go back yet: {error}");
+                continue;
+            }
+        };
+        // The apply may have held the lock: the time to confirm starts when it ends.
+        match awaited(token) {
+            Awaited::Until { until, seconds } if clock::uptime() < until => {
+                (deadline, given) = (until, seconds);
+            }
+            _ => break lock,
         }
     };
     let mark = Mark::read();

@@ -24,7 +24,9 @@ from netns.tables import meant
 SSH = 'service = "ssh"'
 HTTPS = 'service = "https"'
 # The time to confirm: long enough to check what is in force before it ends.
-SECONDS = 8
+SECONDS = 10
+# A time that does not end by itself while a test runs.
+LONG = 3600
 
 
 class ConfirmTest(RouterTest):
@@ -74,6 +76,18 @@ class ConfirmTest(RouterTest):
                 if b"await-confirmation" in words:
                     found.append(pid)
         return found
+
+    def state_file(self) -> Path:
+        return self.program.run_folder / "camfw/state.json"
+
+    def reach_the_deadline(self, seconds: int = SECONDS) -> None:
+        """Makes the trial one of so many seconds whose deadline is now."""
+        state = json.loads(self.state_file().read_text())
+        now = float(Path("/proc/uptime").read_text().split()[0])
+        state["in_force"]["trial"].update(deadline=now, seconds=seconds)
+        new = self.state_file().with_suffix(".new")
+        new.write_text(json.dumps(state))
+        new.rename(self.state_file())
 
     def power_cut(self, *, wipe: bool = True) -> None:
         """Loses the kernel's state, /run and every process of the box, as a power cut
@@ -137,13 +151,14 @@ class Confirm(ConfirmTest):
         self.assert_new()
 
     def test_signals_do_not_reach_the_watchdog(self) -> None:
-        self.camfw("apply", "--confirm", str(SECONDS))
+        self.camfw("apply", "--confirm", str(LONG))
         watchdogs = self.watchdogs()
         self.assertEqual(len(watchdogs), 2)
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             for watchdog in watchdogs:
                 os.kill(watchdog, number)
         self.assertEqual(sorted(self.watchdogs()), sorted(watchdogs))
+        self.reach_the_deadline()
         self.wait_for_old()
 
     def test_the_end_of_the_session_does_not_reach_the_watchdog(self) -> None:
@@ -152,7 +167,7 @@ class Confirm(ConfirmTest):
         script = self.scratch / "session"
         script.write_text("#!/bin/sh\n\"$@\"\necho applied\nread -r _\n")
         script.chmod(0o755)
-        process = self.program.start("apply", "--confirm", str(SECONDS), before=[
+        process = self.program.start("apply", "--confirm", str(LONG), before=[
             "/usr/bin/setsid", "--ctty", "/bin/sh", script], stdin=terminal, stdout=terminal, stderr=terminal)
         os.close(terminal)
         said = b""
@@ -165,6 +180,7 @@ class Confirm(ConfirmTest):
         os.close(main)
         process.wait(probes.PATIENCE)
         self.assertEqual(self.watchdogs(), watchdogs)
+        self.reach_the_deadline()
         self.wait_for_old()
 
     def test_a_kill_of_the_apply_in_its_midst_is_taken_back(self) -> None:
@@ -179,6 +195,25 @@ class Confirm(ConfirmTest):
         process.kill()
         go.touch()
         process.communicate()
+        self.wait_for_old()
+
+    def test_the_time_to_confirm_starts_when_the_policy_is_in_force(self) -> None:
+        # The deadline passes while the rules are being loaded, and both waiters wait for the lock.
+        path = tools(self.scratch / "slow", self.backend)
+        loading, go = self.scratch / "loading", self.scratch / "go"
+        wrap(path, "iptables-restore", f'input=$(cat)\ntouch {loading}\nuntil [ -e {go} ]; do sleep 0.1; done\n'
+             'real "$@" <<<"$input"', self.backend)
+        process = self.program.start("apply", "--confirm", str(LONG), path=path)
+        self.assertTrue(wait_until(loading.exists))
+        self.reach_the_deadline()
+        time.sleep(1.5)
+        go.touch()
+        process.communicate()
+        self.assertEqual(process.returncode, 0)
+        time.sleep(1.5)
+        self.assert_new()
+        self.assertEqual(self.report()["state"], "pending")
+        self.reach_the_deadline()
         self.wait_for_old()
 
     def test_a_reboot_in_between_comes_up_with_the_confirmed_one(self) -> None:
@@ -347,26 +382,32 @@ class Overdue(ConfirmTest):
 
     def overdue(self, seconds: int = 1) -> None:
         """The new policy is in force, and its deadline has passed."""
-        self.camfw("apply", "--confirm", str(seconds))
+        self.camfw("apply", "--confirm", str(LONG))
         self.end(self.watchdogs())
+        self.reach_the_deadline(seconds)
         self.assertTrue(wait_until(lambda: self.report()["overdue"] is not None))
         self.assert_new()
 
-    def state_file(self) -> Path:
-        return self.program.run_folder / "camfw/state.json"
-
     def test_a_waiter_that_is_killed_is_started_again(self) -> None:
-        self.camfw("apply", "--confirm", str(2 * SECONDS))
+        self.camfw("apply", "--confirm", str(LONG))
         for _ in range(2):
             first, second = self.watchdogs()
             os.kill(first, signal.SIGKILL)
-            self.assertTrue(wait_until(lambda: len(self.watchdogs()) == 2 and first not in self.watchdogs()))
+            self.wait_for_two_without(first)
             self.assertIn(second, self.watchdogs())
             os.kill(second, signal.SIGKILL)
-            self.assertTrue(wait_until(lambda: len(self.watchdogs()) == 2 and second not in self.watchdogs()))
+            self.wait_for_two_without(second)
         self.assert_new()
+        self.reach_the_deadline()
         self.wait_for_old()
-        self.assertTrue(wait_until(lambda: not self.watchdogs()))
+        self.assertTrue(wait_until(lambda: not self.watchdogs()), self.program.logged())
+
+    def wait_for_two_without(self, killed: int) -> None:
+        def two() -> bool:
+            running = self.watchdogs()
+            return len(running) == 2 and killed not in running
+
+        self.assertTrue(wait_until(two), f"{self.watchdogs()} run; {self.program.logged()}")
 
     def test_status_and_prove_say_it_and_change_nothing(self) -> None:
         self.overdue()
@@ -400,8 +441,9 @@ class Overdue(ConfirmTest):
         self.assert_old()
 
     def test_watch_takes_it_back(self) -> None:
-        self.camfw("apply", "--confirm", "2")
+        self.camfw("apply", "--confirm", str(LONG))
         self.end(self.watchdogs())
+        self.reach_the_deadline()
         process = self.program.start("watch")
         try:
             self.wait_for_old()
@@ -447,9 +489,6 @@ class Overdue(ConfirmTest):
         self.wait_for_old()
 
     def test_both_waiters_killed_at_once_are_for_the_next_command(self) -> None:
-        self.camfw("apply", "--confirm", "2")
-        self.end(self.watchdogs())
-        time.sleep(2.5)
-        self.assert_new()
+        self.overdue()
         self.camfw("confirm", expect=1)
         self.assert_old()
