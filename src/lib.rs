@@ -21,6 +21,7 @@ pub mod family;
 pub mod field;
 pub mod host;
 pub mod name;
+mod nearest;
 mod net;
 pub mod netfilter;
 mod observe;

@@ -114,7 +114,10 @@ fn what_is_none_is_told_with_what_there_is() -> Done {
             "status does not take --fast; it takes --json",
         ),
         ("-x", "no command takes -x; see camfw help"),
-        ("apply now", "write it as: camfw apply"),
+        (
+            "apply now",
+            "write it as: camfw apply; a file is named by --config FILE",
+        ),
         ("compare one", "write it as: camfw compare OLD NEW"),
         ("apply --confirm", "see camfw help"),
         (

@@ -42,6 +42,7 @@ const ORDER: &[&str] = &[
     "error",
     "exit_code",
     "source",
+    "nearest",
     "name",
     "field",
     "family",

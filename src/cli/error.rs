@@ -21,7 +21,7 @@ pub(super) enum UsageError {
     NoCommand,
     #[error("no command is called {:?}; there are {}", .0.join(" "), commands(.0))]
     UnknownCommand(Vec<String>),
-    #[error("write it as: camfw {}", .0.usage())]
+    #[error("write it as: camfw {}{}", .0.usage(), if .0.operands.is_empty() { "; a file is named by --config FILE" } else { "" })]
     Operands(&'static Command),
     #[error("{}", unknown_flag(flag, *command))]
     UnknownFlag {

@@ -4,6 +4,7 @@
 //! Owns the keys and their TOML types, and refuses unknown keys. `resolve` checks what the
 //! values mean.
 
+mod in_words;
 mod merge;
 mod parse;
 mod value;

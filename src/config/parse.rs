@@ -4,6 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Config;
+use super::in_words::in_words;
 use crate::source::{FilePosition, Refusal, Source, SourceFile};
 
 /// The version of the configuration format that this program reads, and of a file that has
@@ -52,26 +53,13 @@ impl Config {
                 ),
             ));
         }
-        parsed.map_err(|error| {
-            let message = error.message();
-            let what = format!("{message}{}", remedy(message));
-            match error.span() {
-                Some(span) => source.refuse(span.start.max(file.start)..span.end, what),
-                None => Refusal::new(&file.name, FilePosition::START, what),
+        parsed.map_err(|error| match error.span() {
+            Some(span) => {
+                let said = in_words(error.message(), span, &text);
+                let at = said.at.max(file.start);
+                source.refuse(at..at, said.what)
             }
+            None => Refusal::new(&file.name, FilePosition::START, error.message()),
         })
-    }
-}
-
-/// What to do, if TOML's or serde's message does not say it.
-fn remedy(message: &str) -> &'static str {
-    if message.starts_with("missing field") {
-        "; add it to this table"
-    } else if message.starts_with("duplicate key") {
-        "; keep one of the two"
-    } else if message.contains("expected") {
-        ""
-    } else {
-        "; write it as TOML 1.0 has it"
     }
 }

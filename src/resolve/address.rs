@@ -45,7 +45,10 @@ pub fn networks(
 fn network(text: &str) -> Result<IpNet, String> {
     let alone = || text.parse::<IpAddr>().map(IpNet::from);
     let network = text.parse::<IpNet>().or_else(|_| alone()).map_err(|_| {
-        format!("{text:?} is no address and no network; write it as 203.0.113.7 or 203.0.113.0/24")
+        format!(
+            "{text:?} is no address and no network; {}",
+            instead_of_address(text, "203.0.113.7 or 203.0.113.0/24")
+        )
     })?;
     if network.trunc() != network {
         return Err(format!(
@@ -110,8 +113,9 @@ pub(super) fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Add
         source.refuse(
             written.span(),
             format_args!(
-                "{:?} is not an IPv4 address; write it as 192.168.8.110",
-                written.get_ref()
+                "{:?} is not an IPv4 address; {}",
+                written.get_ref(),
+                instead_of_address(written.get_ref(), "192.168.8.110")
             ),
         )
     })
@@ -123,4 +127,29 @@ pub(super) fn zone_of(address: IpAddr, zones: &[Zone]) -> Option<(ZoneIndex, IpN
         let own = zone.own().find(|own| own.contains(&address))?;
         Some((ZoneIndex(index), own.trunc()))
     })
+}
+
+/// What to write instead of what is no IPv4 address.
+pub(super) fn instead_of_address(text: &str, example: &str) -> String {
+    if let Some((address, _)) = text.split_once('/')
+        && let Ok(address) = address.parse::<IpAddr>()
+        && !example.contains('/')
+    {
+        return format!("write it without the prefix: {address}");
+    }
+    if text.contains(',') {
+        let each: Vec<String> = text
+            .split(',')
+            .map(|part| format!("{:?}", part.trim()))
+            .collect();
+        return format!("write a list: [{}]", each.join(", "));
+    }
+    let numbers = text.split(['.', '/']).map(str::parse::<u32>);
+    if text.contains('.')
+        && numbers.clone().all(|number| number.is_ok())
+        && numbers.flatten().any(|number| number > 255)
+    {
+        return format!("each part of an address is 0 to 255, as in {example}");
+    }
+    format!("write it as {example}")
 }

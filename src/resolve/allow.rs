@@ -6,10 +6,10 @@ use std::ops::Range;
 use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 
-use super::Resolver;
 use super::address;
 use super::kernel_list_name::name_kernel_lists;
 use super::limit;
+use super::{A_CAMERA, Resolver};
 use crate::config::{self, Config, Services, Strings};
 use crate::field::PortRange;
 use crate::name::HostName;
@@ -215,7 +215,7 @@ impl Resolver<'_> {
                     "\"any\" is for from alone, so that each target is named; write an allow line for each",
                 ));
             }
-            _ => Endpoint::Zone(self.find_zone(line.to, ", a camera, router")?),
+            _ => Endpoint::Zone(self.find_zone(line.to, &[A_CAMERA, "router"])?),
         };
         Ok(AllowEnd { endpoint, camera })
     }
@@ -277,7 +277,7 @@ impl Resolver<'_> {
             }
             "router" => vec![flow(Endpoint::Router)],
             _ => {
-                let zone = self.find_zone(from, ", a camera, router, any")?;
+                let zone = self.find_zone(from, &[A_CAMERA, "router", "any"])?;
                 match flow(Endpoint::Zone(zone)) {
                     flow if flow.from == flow.to => return Err(same_zone()),
                     flow => vec![flow],

@@ -17,7 +17,7 @@ impl Resolver<'_> {
         allows: &[Allow],
     ) -> Result<Forward, Refusal> {
         let forward = written.get_ref();
-        let from = self.find_zone(&forward.from, "")?;
+        let from = self.find_zone(&forward.from, &[])?;
         let (protocol, at) = match (&forward.tcp, &forward.udp) {
             (Some(port), None) => (Protocol::Tcp, port),
             (None, Some(port)) => (Protocol::Udp, port),

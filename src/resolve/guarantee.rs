@@ -3,7 +3,7 @@
 
 use toml::Spanned;
 
-use super::Resolver;
+use super::{A_CAMERA, Resolver};
 use crate::config::{self, Config};
 use crate::policy::{
     self, Addresses, Endpoint, Exception, Flow, Guarantee, GuaranteeKind, Origin, ZoneIndex,
@@ -19,9 +19,9 @@ impl Resolver<'_> {
     fn exception(&self, written: &config::ExceptionEntry) -> Result<Exception, Refusal> {
         let (from, sources) = match self.find_camera(written.from.get_ref()) {
             Some(camera) => (camera.zone, Addresses::one(camera.address)),
-            None => (self.find_zone(&written.from, ", a camera")?, Addresses::Any),
+            None => (self.find_zone(&written.from, &[A_CAMERA])?, Addresses::Any),
         };
-        let to = self.find_zone(&written.to, "")?;
+        let to = self.find_zone(&written.to, &[])?;
         if !policy::never(self.zones[from.0].role, self.zones[to.0].role) {
             return Err(self.source.refuse(
                 written.from.span(),
@@ -140,7 +140,7 @@ impl Resolver<'_> {
         let zones = match written.get_ref().as_str() {
             "router" => return Ok(vec![(Endpoint::Router, Addresses::Any)]),
             "any" => (0..self.zones.len()).map(ZoneIndex).collect(),
-            _ => vec![self.find_zone(written, ", a camera, router, any")?],
+            _ => vec![self.find_zone(written, &[A_CAMERA, "router", "any"])?],
         };
         let ends = zones.into_iter().map(Endpoint::Zone);
         Ok(ends.map(|end| (end, Addresses::Any)).collect())

@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::field::PortSet;
 use crate::field::Rate;
 use crate::name::{HostName, NameError, ServiceName};
+use crate::nearest::nearest;
 use crate::net::{MarkRule, NextHop, Route};
 use crate::plan;
 use crate::policy::{
@@ -150,6 +151,9 @@ fn wait(written: Option<&Spanned<i64>>, source: &Source) -> Result<Duration, Ref
 }
 
 /// What is already resolved while the rest is being resolved.
+/// Stands for every camera's name in a list of what may be written.
+const A_CAMERA: &str = "a camera";
+
 pub(super) struct Resolver<'a> {
     pub source: &'a Source,
     pub answers: &'a Answers,
@@ -163,26 +167,38 @@ pub(super) struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    /// The zone of a name. `also` is what else may stand there, for the refusal: a camera's
+    /// name, or words.
     pub(super) fn find_zone(
         &self,
         written: &Spanned<String>,
-        also: &str,
+        also: &[&str],
     ) -> Result<ZoneIndex, Refusal> {
-        self.zones
-            .iter()
-            .position(|zone| zone.name.as_str() == written.get_ref())
-            .map(ZoneIndex)
-            .ok_or_else(|| {
-                let known: Vec<&str> = self.zones.iter().map(|zone| zone.name.as_str()).collect();
-                self.source.refuse(
-                    written.span(),
-                    format_args!(
-                        "no zone is called {:?}; use one of {}{also}",
-                        written.get_ref(),
-                        known.join(", ")
-                    ),
-                )
-            })
+        let zones = self.zones.iter().map(|zone| zone.name.as_str());
+        if let Some(place) = zones.clone().position(|name| name == written.get_ref()) {
+            return Ok(ZoneIndex(place));
+        }
+        let cameras = self.camera_places.keys().map(String::as_str);
+        let cameras = cameras.filter(|_| also.contains(&A_CAMERA));
+        let words = also.iter().copied();
+        let name = written.get_ref();
+        let what = match nearest(
+            name,
+            zones
+                .clone()
+                .chain(words.clone().filter(|word| *word != A_CAMERA))
+                .chain(cameras),
+        ) {
+            Some(near) => format!("did you mean {near}?"),
+            None => {
+                let known: Vec<&str> = zones.chain(words).collect();
+                format!("use one of {}", known.join(", "))
+            }
+        };
+        Err(self.source.refuse(
+            written.span(),
+            format_args!("no zone is called {name:?}; {what}"),
+        ))
     }
 
     pub(super) fn rate(&self, written: &Spanned<String>) -> Result<Rate, Refusal> {

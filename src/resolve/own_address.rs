@@ -7,6 +7,7 @@ use std::ops::Range;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::Spanned;
 
+use super::address::instead_of_address;
 use super::span_in;
 use crate::config::Strings;
 use crate::policy::{Ipv6Mode, Role};
@@ -202,7 +203,10 @@ fn gateway(
     let Ok(gateway) = text.parse::<IpAddr>() else {
         return refuse(match mode {
             Ipv6Mode::Drop => {
-                format!("{text:?} is not an IPv4 address; write it as 192.168.0.1")
+                format!(
+                    "{text:?} is not an IPv4 address; {}",
+                    instead_of_address(text, "192.168.0.1")
+                )
             }
             Ipv6Mode::Same => {
                 format!("{text:?} is not an address; write it as 192.168.0.1 or fe80::1")

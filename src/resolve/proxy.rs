@@ -22,8 +22,8 @@ impl Resolver<'_> {
     ) -> Result<Proxy, Refusal> {
         let proxy = written.get_ref();
         let (from, to) = (
-            self.find_zone(&proxy.from, "")?,
-            self.find_zone(&proxy.to, "")?,
+            self.find_zone(&proxy.from, &[])?,
+            self.find_zone(&proxy.to, &[])?,
         );
         if from == to {
             return Err(self.source.refuse(

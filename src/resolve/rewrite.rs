@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use toml::Spanned;
 
-use super::Resolver;
 use super::address::ipv4;
+use super::{A_CAMERA, Resolver};
 use crate::config::{self, Config};
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
@@ -60,7 +60,7 @@ impl Resolver<'_> {
         allows: &[Allow],
     ) -> Result<Option<Masquerade>, Refusal> {
         let config::MasqueradeEntry { from, to, enabled } = written.get_ref();
-        let (from_zone, to_zone) = (self.find_zone(from, "")?, self.find_zone(to, "")?);
+        let (from_zone, to_zone) = (self.find_zone(from, &[])?, self.find_zone(to, &[])?);
         let flow = between(from_zone, to_zone);
         if from_zone == to_zone {
             return Err(self.source.refuse(
@@ -95,7 +95,7 @@ impl Resolver<'_> {
         allows: &[Allow],
     ) -> Result<Snat, Refusal> {
         let config::SnatEntry { from, to, address } = written.get_ref();
-        let (from_zone, to_zone) = (self.find_zone(from, "")?, self.find_zone(to, "")?);
+        let (from_zone, to_zone) = (self.find_zone(from, &[])?, self.find_zone(to, &[])?);
         let own = ipv4(address, self.source)?;
         if from_zone == to_zone {
             return Err(self.source.refuse(
@@ -173,7 +173,7 @@ impl Resolver<'_> {
                 )),
             };
         }
-        let zone = self.find_zone(to, ", a camera")?;
+        let zone = self.find_zone(to, &[A_CAMERA])?;
         let Some(written) = address else {
             return Err(self.source.refuse(
                 to.span(),

@@ -9,6 +9,7 @@ use super::{Resolver, named, span_in};
 use crate::config::{self, Config, Ports, Services};
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
+use crate::nearest::nearest;
 use crate::policy::Service;
 use crate::registry::service;
 use crate::source::Refusal;
@@ -121,8 +122,8 @@ impl Resolver<'_> {
             self.source.refuse(
                 span,
                 format_args!(
-                    "no service is called {name:?}; define it in [services], or use one of {}",
-                    known.join(", ")
+                    "no service is called {name:?}; {}",
+                    instead_of_service(name, &known)
                 ),
             )
         };
@@ -169,6 +170,34 @@ fn well_known(name: &ServiceName) -> Option<Service> {
             .and_then(|(first, last)| PortRange::new(first, last)),
         helper: false,
     })
+}
+
+/// What to write instead of a name that no service has.
+fn instead_of_service(name: &str, known: &[String]) -> String {
+    let all = || known.iter().map(String::as_str);
+    let port = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+    let protocol = if name.starts_with("udp") {
+        "udp"
+    } else {
+        "tcp"
+    };
+    if let Ok(port) = port.parse::<u16>() {
+        return format!("write ports as service = {{ {protocol} = [{port}] }}");
+    }
+    if name.contains(',') {
+        let names: Vec<String> = name
+            .split(',')
+            .map(|name| format!("{:?}", name.trim()))
+            .collect();
+        return format!("write a list: [{}]", names.join(", "));
+    }
+    match nearest(name, all()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!(
+            "define it in [services], or use one of {}",
+            known.join(", ")
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -194,7 +194,7 @@ class Refuse(RouterTest):
         self.assertEqual(code, 0, said)
         self.assertIn("-: good\n", said)
         self.assertEqual(run("check", given=b"\nx = 1")[0], 2)
-        self.assertIn(" -:2:1: unknown field `x`", run("check", given=b"\nx = 1")[1])
+        self.assertIn(" -:2:1: no table is called x", run("check", given=b"\nx = 1")[1])
         code, rules = run("show", "rules", given=EXAMPLE.read_bytes())
         self.assertEqual(code, 0)
         self.assertIn("*filter", rules)

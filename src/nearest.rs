@@ -1,0 +1,55 @@
+//! The known word that a mistyped one most likely stands for.
+
+/// The known word nearest to a mistyped one; None if none is near.
+///
+/// Capital letters, `_` and `-` do not count. Otherwise a third of the letters may be
+/// wrong, missing, added or swapped with their neighbour.
+pub(crate) fn nearest<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
+    let written = plain(written);
+    known
+        .into_iter()
+        .map(|word| (strsim::osa_distance(&written, &plain(word)), word))
+        .filter(|(distance, word)| distance * 3 <= word.len().max(written.len()))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// What to write instead of an unknown word: the nearest known one, or one of all.
+pub(crate) fn instead<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    match nearest(written, known.clone()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => {
+            let all: Vec<&str> = known.into_iter().collect();
+            format!("use one of {}", all.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{instead, nearest};
+
+    #[test]
+    fn finds_what_was_meant_and_nothing_far() {
+        let known = ["external", "camera", "known-only", "address"];
+        for (written, meant) in [
+            ("adress", Some("address")),
+            ("known_only", Some("known-only")),
+            ("Camera", Some("camera")),
+            ("cam", None),
+            ("gateway", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(written, known), meant, "{written}");
+        }
+        assert_eq!(instead("adress", known), "did you mean address?");
+        assert_eq!(instead("x", ["a-b", "c-d"]), "use one of a-b, c-d");
+    }
+}
