@@ -8,6 +8,7 @@ mod apply_file;
 mod boot;
 mod bypass;
 mod close;
+mod closed;
 mod confirm;
 mod enforce;
 mod error;

@@ -16,9 +16,10 @@ use super::record::Record;
 use super::recover::recover;
 use super::seal_mark::Mark;
 use super::state::InForce;
-use super::{last_good, lease, names, status};
+use super::{closed, last_good, lease, names, status};
 use crate::error::with_causes;
 use crate::family::Families;
+use crate::host::netlink::NetlinkError;
 use crate::host::{clock, netlink};
 use crate::net::{self, Current};
 use crate::netfilter::Ruleset;
@@ -89,14 +90,36 @@ pub(crate) fn watch(config: &Path) -> Ending {
             .plan
             .as_ref()
             .map_or(IDLE, |plan| plan.policy.watch.interval);
-        let changed = netlink::wait(until_deadline(interval), |current| {
-            let now = look.plan.as_ref().map(|plan| differences(current, plan));
-            now != seen
-        });
-        if let Err(error) = changed {
+        if let Err(error) = wait(until_deadline(interval), look.plan.as_ref(), &seen) {
             return Outcome::Failed(error.into()).into();
         }
         clock::sleep(SETTLE);
+    }
+}
+
+/// Waits until the network differs from the policy otherwise than `seen`, or the time is
+/// up. Meanwhile keeps closed connections within the bounds.
+fn wait(
+    patience: Duration,
+    plan: Option<&Plan>,
+    seen: &Option<Vec<String>>,
+) -> Result<(), NetlinkError> {
+    let bounded = plan.filter(|plan| closed::is_due(plan));
+    let mut left = patience;
+    loop {
+        let turn = bounded.map_or(left, |_| left.min(closed::EVERY));
+        let changed = netlink::wait(turn, |current| {
+            let now = plan.map(|plan| differences(current, plan));
+            now != *seen
+        })?;
+        left -= turn;
+        if changed || left.is_zero() {
+            return Ok(());
+        }
+        if let Some(Err(error)) = bounded.map(closed::end_past_bounds) {
+            // The next look tells it.
+            log::debug!("watch: {}", with_causes(&error));
+        }
     }
 }
 
@@ -176,6 +199,9 @@ impl Look {
         };
         match policy {
             Ok(policy) => {
+                let ended = closed::end_past_bounds(&policy.plan);
+                self.reports
+                    .extend(ended.err().map(|error| with_causes(&error)));
                 if let Err(error) = self.keep(&record, &policy, mark) {
                     self.reports.push(with_causes(&error));
                 }

@@ -18,6 +18,8 @@ pub struct Entry {
     pub master: Option<TrackedConnection>,
     /// The source port of the replies, if there was one.
     pub answered_from: Option<u16>,
+    /// Whether TCP has closed it, by a reset or from both ends.
+    pub is_closed: bool,
     /// The conntrack zone of the entry.
     pub zone: u16,
     family: u8,
@@ -34,9 +36,17 @@ const DELETE: u8 = 2;
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
 const STATUS: u16 = 3;
+const PROTOCOL_STATE: u16 = 4;
 const ID: u16 = 12;
 const MASTER: u16 = 14;
 const ZONE: u16 = 18;
+
+/// CTA_PROTOINFO_TCP and CTA_PROTOINFO_TCP_STATE
+const OF_TCP: u16 = 1;
+const TCP_STATE: u16 = 1;
+
+/// TCP_CONNTRACK_TIME_WAIT and TCP_CONNTRACK_CLOSE (linux/netfilter/nf_conntrack_tcp.h).
+const CLOSED: [u8; 2] = [7, 8];
 
 /// IPS_SEEN_REPLY (linux/netfilter/nf_conntrack_common.h).
 const SEEN_REPLY: u32 = 1 << 1;
@@ -106,6 +116,9 @@ fn entry(message: &Message) -> Option<Entry> {
     let status = message.attribute(STATUS).unwrap_or_default().try_into();
     let status = status.map_or(0, u32::from_be_bytes);
     let zone = message.attribute(ZONE).unwrap_or_default().try_into();
+    let state = message.attribute(PROTOCOL_STATE);
+    let state = state.and_then(|state| attribute(attribute(state, OF_TCP)?, TCP_STATE));
+    let is_closed = state.is_some_and(|state| state.iter().any(|state| CLOSED.contains(state)));
     // The id distinguishes the entry from a later one with the same tuple.
     let key = [ORIGINAL, ID, ZONE].map(|kind| message.raw(kind)).concat();
     Some(Entry {
@@ -114,6 +127,7 @@ fn entry(message: &Message) -> Option<Entry> {
             ..original
         },
         master: message.attribute(MASTER).and_then(tuple),
+        is_closed,
         zone: zone.map_or(0, u16::from_be_bytes),
         answered_from: (status & SEEN_REPLY != 0).then_some(reply.from),
         family: message.family,

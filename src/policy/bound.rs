@@ -5,7 +5,8 @@
 //! net/netfilter/nf_conncount.c), and their entries stay for another two minutes. So the
 //! rate of new connections is limited too. Both limits apply to each source address, so
 //! that one host cannot use up what others need, and to the whole zone, since a host may
-//! send from any address of it.
+//! send from any address of it. What a host keeps in the table by sending on in closed
+//! connections, no rule can see: `closed` counts it for `camfw watch`.
 
 use super::{Ipv6Mode, Policy, Zone};
 use crate::field::Rate;
@@ -33,17 +34,27 @@ const RESERVE: u64 = 16_384;
 impl Bound {
     /// The most table entries that one source address can take.
     pub fn entries_of_an_address(&self) -> u64 {
-        entries(self.connections, self.rate)
+        u64::from(self.connections) + self.closed_of_an_address()
     }
 
     /// The most table entries that the whole zone can take, for one family.
     pub fn entries(&self) -> u64 {
-        entries(self.zone_connections, self.zone_rate)
+        u64::from(self.zone_connections) + self.closed()
+    }
+
+    /// The most of them that TCP has closed, of one source address.
+    pub(super) fn closed_of_an_address(&self) -> u64 {
+        closed(self.rate)
+    }
+
+    /// The most of them that TCP has closed, of the whole zone and one family.
+    pub(super) fn closed(&self) -> u64 {
+        closed(self.zone_rate)
     }
 }
 
-fn entries(open: u32, rate: Rate) -> u64 {
-    u64::from(open) + rate.most_within(CLOSED) + rate.burst()
+fn closed(rate: Rate) -> u64 {
+    rate.most_within(CLOSED) + rate.burst()
 }
 
 /// The size that the kernel's connection table needs: what the zones with a bound can fill,

@@ -7,6 +7,7 @@
 mod addresses;
 mod allow;
 mod bound;
+mod closed;
 mod guarantee;
 mod lint;
 mod log;
@@ -33,6 +34,7 @@ pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow};
 pub use bound::Bound;
 pub(crate) use bound::{table_size, told as told_bounds};
+pub(crate) use closed::ClosedConnections;
 pub(crate) use guarantee::{Exception, broken, never};
 pub use guarantee::{Guarantee, GuaranteeKind};
 pub use lint::{Warning, warnings};

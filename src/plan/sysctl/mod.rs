@@ -76,6 +76,11 @@ pub fn room(policy: &Policy) -> Option<Setting> {
     policy::table_size(policy).map(size_of_table)
 }
 
+/// The key whose value is the number of entries in the connection table.
+pub(crate) fn entries_in_table() -> Key {
+    Key::new("net/netfilter/nf_conntrack_count")
+}
+
 fn size_of_table(entries: u64) -> Setting {
     Setting {
         key: Key::new("net/netfilter/nf_conntrack_max"),

@@ -60,9 +60,14 @@ def echo_request(source: str, target: str, identifier: int = 0x6361) -> bytes:
 
 def tcp_syn(source: str, target: str, source_port: int, port: int) -> bytes:
     """An IPv4 packet with a TCP SYN (RFC 793)."""
-    tcp = struct.pack("!HHIIBBHHH", source_port, port, 1, 0, 5 << 4, 0x02, 1024, 0, 0)
-    tcp = tcp[:16] + struct.pack("!H", _transport_checksum(source, target, TCP, tcp)) + tcp[18:]
-    return _ipv4(source, target, TCP, tcp)
+    return tcp(source, target, (source_port, port), 0x02, 1, 0)
+
+
+def tcp(source: str, target: str, ports: tuple[int, int], flags: int, sequence: int, acknowledged: int) -> bytes:
+    """An IPv4 packet with a TCP segment without data (RFC 793)."""
+    segment = struct.pack("!HHIIBBHHH", *ports, sequence, acknowledged, 5 << 4, flags, 1024, 0, 0)
+    segment = segment[:16] + struct.pack("!H", _transport_checksum(source, target, TCP, segment)) + segment[18:]
+    return _ipv4(source, target, TCP, segment)
 
 
 def udp(source: str, target: str, source_port: int, port: int, data: bytes = b"camfw") -> bytes:
