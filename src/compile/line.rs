@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::tree::{self, ChainNames, FEW, Placed};
 use super::{Compiler, chain, host, service_matches};
@@ -13,7 +13,7 @@ use crate::netfilter::{
     CountedTogether, CtStates, Match, Negatable, RecentCheck, Rule, Table, Target,
 };
 use crate::policy::{Addresses, Allow, Endpoint, Flow, RulePurpose, Service};
-use crate::registry::group;
+use crate::registry::{group, port};
 
 /// A part of what an allow line opens.
 struct Way {
@@ -33,9 +33,9 @@ impl Compiler<'_> {
         flow: Flow,
         allow: &Allow,
     ) -> Vec<Placed> {
-        let (target, counted_here) = match self.counting_chain(table, allow) {
-            Some(chain) => (Target::Jump(chain), false),
-            None => (self.accepting(table, flow.from), true),
+        let target = match self.counting_chain(table, allow) {
+            Some(chain) => Target::Jump(chain),
+            None => self.accepting(table, flow.from),
         };
         let mut placed = Vec::new();
         for way in self.ways(flow, allow) {
@@ -46,9 +46,6 @@ impl Compiler<'_> {
                     .push(Match::Conntrack(Negatable::is(CtStates::NEW)));
                 rule.matches.extend(way.asks.clone());
                 rule.matches.extend(allow.when.map(Match::Time));
-                if counted_here {
-                    rule.matches.extend(self.limits(allow));
-                }
                 rule.matches
                     .extend(comment(allow, &way.service.to_string()));
                 for destination in &way.destinations {
@@ -169,24 +166,34 @@ impl Compiler<'_> {
         limits
     }
 
-    /// The chain that counts each source's attempts and open connections. All rules of the
-    /// line share it, since connlimit counts separately for each rule
+    /// The chain that counts each source's attempts, new and open connections. All rules of
+    /// the line share it, since connlimit counts separately for each rule
     /// (net/netfilter/xt_connlimit.c). Sources over the limit return, because another line
-    /// may still allow them.
+    /// may still allow them. Packets of a connection that nobody has answered yet are NEW,
+    /// and only the first of them is counted, as in the chain of a zone's bound.
     fn counting_chain(&self, table: &mut Table, allow: &Allow) -> Option<ChainName> {
-        let what = match (allow.block_after, allow.connections, self.family) {
-            (None, None, _) => return None,
-            (None, Some(_), _) => "count",
+        let what = match (allow.block_after, self.family) {
+            (None, _) if self.limits(allow).is_empty() => return None,
+            (None, _) => "count",
             // The lists of both families share one namespace, and the mask of the list that
             // is made first (recent_mt_check in net/netfilter/xt_recent.c).
-            (Some(_), _, IpFamily::V4) => "block",
-            (Some(_), _, IpFamily::V6) => "block6",
+            (Some(_), IpFamily::V4) => "block",
+            (Some(_), IpFamily::V6) => "block6",
         };
         let name = chain(format_args!("{what}-{}", allow.list_name));
         if table.chain(name.as_str()).is_some() {
             return Some(name);
         }
-        let mut rules = Vec::new();
+        let accepted = self.accepting_from_any(table, allow);
+        let mut open = Rule::new(accepted.clone()).matching(Match::InTable);
+        if self.family == IpFamily::V4 && opens_dhcp(allow) {
+            // Hosts without an address share one entry, so that each packet counts.
+            let unspecified = Ipv4Net::from(Ipv4Addr::UNSPECIFIED);
+            open.source = Some(Negatable::not(unspecified.into()));
+        }
+        open.matches
+            .extend(limit_comment(allow, RulePurpose::OpenAlready));
+        let mut rules = vec![open];
         if let Some(block) = allow.block_after {
             let recent = |check| Match::Recent {
                 check,
@@ -204,12 +211,12 @@ impl Compiler<'_> {
                 .extend(limit_comment(allow, RulePurpose::TriedTooOften));
             rules.push(blocked);
         }
-        let mut accepted = Rule::new(self.accepting_from_any(table, allow));
-        accepted.matches = self.limits(allow);
-        accepted
+        let mut within = Rule::new(accepted);
+        within.matches = self.limits(allow);
+        within
             .matches
             .extend(limit_comment(allow, RulePurpose::NotTooOften));
-        rules.push(accepted);
+        rules.push(within);
         *table.rules_mut(&name) = rules;
         Some(name)
     }
@@ -255,6 +262,12 @@ pub(super) fn comment(allow: &Allow, what: &str) -> Option<Match> {
     };
     let comment = allow.origin.comment(RulePurpose::Part(what));
     comment.map(Match::Comment)
+}
+
+/// Whether hosts without an address may ask the router for one by this line.
+fn opens_dhcp(allow: &Allow) -> bool {
+    let mut ports = allow.services.iter().flat_map(|service| &service.udp);
+    ports.any(|ports| ports.contains(PortRange::port(port::DHCP_SERVER)))
 }
 
 fn limit_comment(allow: &Allow, purpose: fn(Option<String>) -> RulePurpose) -> Option<Match> {

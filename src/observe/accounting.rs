@@ -115,6 +115,14 @@ impl Accounting {
         let (table, chain, services) = place;
         match (&rule.target, comment.parse().ok()) {
             (Some(Target::Drop), _) => self.drop(places, comment, chain, count),
+            // Its connection has been counted when it was new.
+            (
+                _,
+                Some(RuleLabel {
+                    purpose: RulePurpose::OpenAlready(_),
+                    ..
+                }),
+            ) => {}
             (_, Some(RuleLabel { line, purpose }))
                 if lets_through && table == TableName::Filter =>
             {

@@ -28,6 +28,9 @@ pub enum RulePurpose {
     TriedTooOften(Option<String>),
     /// Accepts a source that did not; with the camera's name if it is a camera's line.
     NotTooOften(Option<String>),
+    /// Accepts what belongs to a connection that is open, which no limit counts again; with
+    /// the camera's name if it is a camera's line.
+    OpenAlready(Option<String>),
     /// Implements a part of the line: a service, or a rewritten address. Starts with the
     /// camera's name if it is a camera's line.
     Part(String),
@@ -37,6 +40,7 @@ const CAMERA: &str = "camera ";
 const ZONE: &str = "zone ";
 const TRIED_TOO_OFTEN: &str = "tried too often";
 const NOT_TOO_OFTEN: &str = "not too often";
+const OPEN_ALREADY: &str = "open already";
 
 impl fmt::Display for RuleLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +83,7 @@ impl fmt::Display for RulePurpose {
             RulePurpose::Zone(name) => write!(f, "{ZONE}{name}"),
             RulePurpose::TriedTooOften(camera) => write!(f, "{}{TRIED_TOO_OFTEN}", of(camera)),
             RulePurpose::NotTooOften(camera) => write!(f, "{}{NOT_TOO_OFTEN}", of(camera)),
+            RulePurpose::OpenAlready(camera) => write!(f, "{}{OPEN_ALREADY}", of(camera)),
             RulePurpose::Part(what) => f.write_str(what),
         }
     }
@@ -100,6 +105,9 @@ impl FromStr for RulePurpose {
         }
         if let Some(camera) = of(NOT_TOO_OFTEN) {
             return Ok(RulePurpose::NotTooOften(camera));
+        }
+        if let Some(camera) = of(OPEN_ALREADY) {
+            return Ok(RulePurpose::OpenAlready(camera));
         }
         if let Some(name) = text.strip_prefix(CAMERA) {
             return Ok(RulePurpose::Camera(name.to_owned()));
@@ -125,6 +133,8 @@ mod tests {
             RulePurpose::TriedTooOften(Some(name())),
             RulePurpose::NotTooOften(None),
             RulePurpose::NotTooOften(Some(name())),
+            RulePurpose::OpenAlready(None),
+            RulePurpose::OpenAlready(Some(name())),
             RulePurpose::Part("tcp 80,81".into()),
         ] {
             let label = RuleLabel {

@@ -144,3 +144,35 @@ class LineLimits(RouterTest):
         self.camfw("apply")
         self.assertTrue(self.reaches(80), "the new line holds")
         self.assertFalse(self.reaches(22))
+
+    def counted_as_one(self, limit: str) -> None:
+        """Checks that a stream that nobody answers is one connection for a line's limit,
+        and that others are counted."""
+        self.boot(ZONES, allow("private", "router", "{ udp = [5000] }", limit))
+        with self.router.socket(kind=socket.SOCK_DGRAM) as recorder, \
+                self.laptop.socket(kind=socket.SOCK_DGRAM) as stream:
+            recorder.settimeout(probes.PATIENCE)
+            recorder.bind((ROUTER, 5000))
+            stream.bind((example.LAPTOP.address, 9000))
+            for number in range(20):
+                stream.sendto(b"a picture", (ROUTER, 5000))
+                self.assertEqual(recorder.recv(100), b"a picture", f"packet {number}")
+            # The control: other connections of the same source are refused.
+            for port in range(10_000, 10_020):
+                with self.laptop.socket(kind=socket.SOCK_DGRAM) as another:
+                    another.bind((example.LAPTOP.address, port))
+                    another.sendto(b"another", (ROUTER, 5000))
+            stream.sendto(b"the last", (ROUTER, 5000))
+            heard: list[bytes] = []
+            while b"the last" not in heard:
+                heard.append(recorder.recv(100))
+            self.assertLess(len(heard), 10)
+
+    def test_a_stream_that_nobody_answers_is_one_of_a_rate(self) -> None:
+        self.counted_as_one('limit = "1/day"')
+
+    def test_a_stream_that_nobody_answers_is_one_that_is_open(self) -> None:
+        self.counted_as_one("connections = 2")
+
+    def test_a_stream_that_nobody_answers_is_one_attempt(self) -> None:
+        self.counted_as_one('block-after = { attempts = 2, within = "1 hour" }')
