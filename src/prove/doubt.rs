@@ -19,9 +19,9 @@ use super::program::{Effect, Program, Step};
 use super::space::Space;
 use crate::netfilter::{Match, RecentCheck, Rule, TableName, Target, match_text, rule_text};
 
-/// The most conditions that are tracked. Two more bits cover all conditions that are in the
-/// first ruleset alone, or in the second alone.
-const SHARED: usize = 94;
+/// The most conditions that become a bit; all further ones stay in doubt. No two share a
+/// bit: one may hold where the other does not.
+const MOST: usize = 96;
 
 /// Which packets reach a rule: for each table and built-in chain, the packets that get from
 /// there to the rule.
@@ -53,8 +53,8 @@ struct Keeping {
     writers: BTreeMap<Memory, BTreeMap<String, Where>>,
 }
 
-/// Turns each condition in doubt into one bit, in both programs. Returns whether the
-/// conditions that remain in doubt for another reason are the same in both.
+/// Turns each condition in doubt into one bit, in both programs, those of both first. Returns
+/// whether what remains in doubt is the same in both.
 pub fn share(space: &mut Space, programs: &mut [Program<'_>; 2]) -> bool {
     let keeping = [0, 1].map(|number| Keeping::new(space, &programs[number]));
     let mut things: [BTreeSet<CountedThing>; 2] = Default::default();
@@ -71,26 +71,22 @@ pub fn share(space: &mut Space, programs: &mut [Program<'_>; 2]) -> bool {
         }
         alike[number].sort();
     }
-    let both: Vec<&CountedThing> = things[0].intersection(&things[1]).collect();
-    let bits: BTreeMap<&CountedThing, usize> = both
-        .into_iter()
-        .enumerate()
-        .map(|(place, thing)| (thing, place % SHARED))
-        .collect();
+    let both = things[0].intersection(&things[1]);
+    let either = both.chain(things[0].symmetric_difference(&things[1]));
+    let bits: BTreeMap<&CountedThing, usize> = either.zip(0..MOST).collect();
     for (number, program) in programs.iter_mut().enumerate() {
-        let mut tests: BTreeMap<(TableName, usize, usize), Vec<usize>> = BTreeMap::new();
+        let mut tests: BTreeMap<(TableName, usize, usize), Vec<(usize, String)>> = BTreeMap::new();
         for (table, chain, step) in places(program) {
             for extension in in_doubt(step) {
                 let thing = keeping[number].condition(space, table, chain, step, extension);
-                let bit = bits.get(&thing).copied().unwrap_or(SHARED + number);
-                tests
-                    .entry((table, chain, step.place))
-                    .or_default()
-                    .push(bit);
+                if let Some(bit) = bits.get(&thing) {
+                    let of_rule = tests.entry((table, chain, step.place)).or_default();
+                    of_rule.push((*bit, words_of(extension).join(" ")));
+                }
             }
         }
         for (table, chain, step) in program.steps_mut() {
-            for bit in tests
+            for (bit, words) in tests
                 .remove(&(table, chain, step.place))
                 .unwrap_or_default()
             {
@@ -99,11 +95,11 @@ pub fn share(space: &mut Space, programs: &mut [Program<'_>; 2]) -> bool {
                     any: vec![Test::Masked(Field::Undecided, bit, bit)],
                     negated: false,
                 });
-                step.condition.doubts.clear();
+                step.condition.doubts.retain(|doubt| *doubt != words);
             }
         }
     }
-    alike[0] == alike[1]
+    alike[0] == alike[1] && things[0].union(&things[1]).count() <= MOST
 }
 
 /// Every rule with its table and the index of its chain.
