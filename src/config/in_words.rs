@@ -126,6 +126,12 @@ impl Place<'_> {
             ("a string", _) if got.ends_with("table") || got.ends_with("list") => {
                 format!("{got} and not text; write one value in double quotes")
             }
+            ("a string", _) if self.key() == "limit" => {
+                format!("{got} and not a rate; write it with its time: \"{bare}/minute\"")
+            }
+            ("a string", _) if self.key() == "within" => {
+                format!("{got} and not a time; write it with its unit: \"{bare}s\"")
+            }
             ("a string", _) => format!("{got} and not text; write it in double quotes: \"{bare}\""),
             ("i64" | "u64" | "u32" | "u16", _) if bare.parse::<i64>().is_ok() => {
                 format!("{got} and not a number; write it without quotes: {bare}")
@@ -213,6 +219,17 @@ impl Place<'_> {
             .get(start.map_or(0, |newline| newline + 1)..)
             .unwrap_or_default();
         rest.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// The key whose value is at the place.
+    fn key(&self) -> &str {
+        let before = self.text.get(..self.span.start).unwrap_or_default();
+        let before = before.trim_end().trim_end_matches('=').trim_end();
+        let name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+        before
+            .rsplit(|letter| !name(letter))
+            .next()
+            .unwrap_or_default()
     }
 
     /// What is written at the place, on one line and not long.

@@ -1,6 +1,6 @@
 //! Resolves the addresses of allow lines: those that are written, and those of host names.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use toml::Spanned;
@@ -136,6 +136,9 @@ pub(super) fn instead_of_address(text: &str, example: &str) -> String {
         && !example.contains('/')
     {
         return format!("write it without the prefix: {address}");
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return format!("write the IPv4 address, such as {example}");
     }
     if text.contains(',') {
         let each: Vec<String> = text
