@@ -122,11 +122,11 @@ fn what_is_none_is_told_with_what_there_is() -> Done {
         ("apply --confirm", "see camfw help"),
         (
             "apply --confirm 0",
-            "--confirm 0: is not a number of seconds from 1 to 86400",
+            "--confirm 0: is no time from 1 to 86400 seconds",
         ),
         (
-            "apply --confirm 1h",
-            "--confirm 1h: is not a number of seconds",
+            "apply --confirm 25h",
+            "--confirm 25h: is no time from 1 to 86400 seconds",
         ),
         (
             "show matrix --dport x",

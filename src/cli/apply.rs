@@ -7,7 +7,7 @@ use crate::apply;
 
 const CONFIRM: Flag = Flag::valued(
     "confirm",
-    "SECONDS",
+    "TIME",
     "and back again unless camfw confirm comes within so long",
 );
 const REPLACE: Flag = Flag::switch(

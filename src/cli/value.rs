@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::error::InvalidValue;
+use crate::field::duration;
 
 /// A time to wait: one second to one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,10 +14,13 @@ impl FromStr for Seconds {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Seconds, InvalidValue> {
-        let seconds = text.parse().ok().filter(|it| (1..=86_400).contains(it));
+        let seconds = text.parse().ok().or_else(|| duration(text));
         seconds
+            .filter(|it| (1..=86_400).contains(it))
             .map(Seconds)
-            .ok_or(InvalidValue("is not a number of seconds from 1 to 86400"))
+            .ok_or(InvalidValue(
+                "is no time from 1 to 86400 seconds; write seconds, or a time as 5m or \"5 minutes\"",
+            ))
     }
 }
 

@@ -11,5 +11,5 @@ mod time_window;
 pub use icmp_type::IcmpType;
 pub use port::PortRange;
 pub use port_set::PortSet;
-pub use rate::{Rate, Unit};
+pub use rate::{Rate, Unit, duration};
 pub use time_window::{TimeWindow, Weekdays};

@@ -49,6 +49,17 @@ impl Unit {
     }
 }
 
+/// Parses a length of time such as `90s`, `5 minutes` or `1h` into seconds.
+pub fn duration(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (count, unit) = text.split_at(split);
+    let unit = unit.trim();
+    let unit = Unit::by_name(unit).or_else(|| Unit::by_name(unit.strip_suffix('s')?))?;
+    let count: u64 = count.parse().ok()?;
+    count.checked_mul(unit.seconds())
+}
+
 /// A count per unit of time, such as `6/minute`; never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -174,6 +185,22 @@ impl fmt::Display for Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("90s", Some(90)),
+            ("5m", Some(300)),
+            ("5 minutes", Some(300)),
+            ("1 hour", Some(3_600)),
+            ("90", None),
+            ("m", None),
+            ("5 fortnights", None),
+            ("18446744073709551615d", None),
+        ] {
+            assert_eq!(super::duration(text), seconds, "{text}");
+        }
+    }
 
     #[test]
     fn bursts_fit_in_a_day() {

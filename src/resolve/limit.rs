@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use super::Resolver;
 use crate::config;
-use crate::field::{TimeWindow, Unit, Weekdays};
+use crate::field::{TimeWindow, Weekdays, duration};
 use crate::policy::BlockAfter;
 use crate::source::{Refusal, Source};
 
@@ -15,17 +15,10 @@ const MOST_ATTEMPTS: u8 = 19;
 /// The longest time that a source is remembered: 30 days.
 const LONGEST: u64 = 30 * 86_400;
 
-/// Parses `10 minutes` into seconds.
+/// A length of time up to [`LONGEST`], in seconds.
 pub(super) fn seconds(text: &str) -> Option<u32> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (count, unit) = text.split_at(split);
-    let unit = Unit::by_name(unit.trim().trim_end_matches('s'))?;
-    let count: u64 = count.parse().ok()?;
-    let seconds = count.checked_mul(unit.seconds())?;
-    u32::try_from(seconds)
-        .ok()
-        .filter(|seconds| u64::from(*seconds) <= LONGEST)
+    let seconds = duration(text).filter(|seconds| *seconds <= LONGEST)?;
+    u32::try_from(seconds).ok()
 }
 
 /// Checks the limit on open connections.

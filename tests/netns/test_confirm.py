@@ -26,7 +26,7 @@ HTTPS = 'service = "https"'
 # The time to confirm: long enough to check what is in force before it ends.
 SECONDS = 10
 # A time that does not end by itself while a test runs.
-LONG = 3600
+LONG = "1h"
 
 
 class ConfirmTest(RouterTest):
@@ -151,7 +151,7 @@ class Confirm(ConfirmTest):
         self.assert_new()
 
     def test_signals_do_not_reach_the_watchdog(self) -> None:
-        self.camfw("apply", "--confirm", str(LONG))
+        self.camfw("apply", "--confirm", LONG)
         watchdogs = self.watchdogs()
         self.assertEqual(len(watchdogs), 2)
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
@@ -167,7 +167,7 @@ class Confirm(ConfirmTest):
         script = self.scratch / "session"
         script.write_text("#!/bin/sh\n\"$@\"\necho applied\nread -r _\n")
         script.chmod(0o755)
-        process = self.program.start("apply", "--confirm", str(LONG), before=[
+        process = self.program.start("apply", "--confirm", LONG, before=[
             "/usr/bin/setsid", "--ctty", "/bin/sh", script], stdin=terminal, stdout=terminal, stderr=terminal)
         os.close(terminal)
         said = b""
@@ -203,7 +203,7 @@ class Confirm(ConfirmTest):
         loading, go = self.scratch / "loading", self.scratch / "go"
         wrap(path, "iptables-restore", f'input=$(cat)\ntouch {loading}\nuntil [ -e {go} ]; do sleep 0.1; done\n'
              'real "$@" <<<"$input"', self.backend)
-        process = self.program.start("apply", "--confirm", str(LONG), path=path)
+        process = self.program.start("apply", "--confirm", LONG, path=path)
         self.assertTrue(wait_until(loading.exists))
         self.reach_the_deadline()
         time.sleep(1.5)
@@ -382,14 +382,14 @@ class Overdue(ConfirmTest):
 
     def overdue(self, seconds: int = 1) -> None:
         """The new policy is in force, and its deadline has passed."""
-        self.camfw("apply", "--confirm", str(LONG))
+        self.camfw("apply", "--confirm", LONG)
         self.end(self.watchdogs())
         self.reach_the_deadline(seconds)
         self.assertTrue(wait_until(lambda: self.report()["overdue"] is not None))
         self.assert_new()
 
     def test_a_waiter_that_is_killed_is_started_again(self) -> None:
-        self.camfw("apply", "--confirm", str(LONG))
+        self.camfw("apply", "--confirm", LONG)
         for _ in range(2):
             first, second = self.watchdogs()
             os.kill(first, signal.SIGKILL)
@@ -441,7 +441,7 @@ class Overdue(ConfirmTest):
         self.assert_old()
 
     def test_watch_takes_it_back(self) -> None:
-        self.camfw("apply", "--confirm", str(LONG))
+        self.camfw("apply", "--confirm", LONG)
         self.end(self.watchdogs())
         self.reach_the_deadline()
         process = self.program.start("watch")
