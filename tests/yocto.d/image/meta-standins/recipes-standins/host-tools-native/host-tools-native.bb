@@ -12,6 +12,8 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${bindir} ${D}${sysconfdir}/apt ${D}${libdir}/qemu-python
+    # Where apt.conf has them: apt makes no folder of its own.
+    install -d ${D}${localstatedir}/cache/apt/archives/partial ${D}${localstatedir}/log/apt
     ln -s /usr/bin/qemu-system-aarch64 /usr/bin/qemu-img ${D}${bindir}
     # testimage talks to QEMU with its own module, the Python package qemu.qmp.
     cp -r ${STANDINS_HOST}/qmp/qemu/qmp ${D}${libdir}/qemu-python/qmp
