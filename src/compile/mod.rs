@@ -13,6 +13,7 @@ mod icmpv6;
 mod line;
 mod nat;
 mod redirected;
+mod reject;
 mod related;
 mod source;
 mod tree;
@@ -216,6 +217,7 @@ impl<'a> Compiler<'a> {
                 table.rules_mut(&direction.chain()).push(log);
             }
         }
+        self.reject(&mut table);
         table
     }
 

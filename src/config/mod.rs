@@ -97,6 +97,8 @@ pub struct ZoneTable {
     /// The part of the kernel's connection table that connections opened by this zone may
     /// use.
     pub bound: Option<Spanned<BoundValue>>,
+    /// What becomes of packets that no line allows.
+    pub on_deny: Option<Spanned<OnDeny>>,
     /// Networks that the external zone accepts as sources although no host on the internet
     /// can have them.
     pub accept_bogons: Option<Spanned<Strings>>,
@@ -209,6 +211,16 @@ pub enum Role {
     Camera,
     /// The owner's own network.
     Private,
+}
+
+/// What becomes of a packet that no line allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDeny {
+    /// It is dropped.
+    Drop,
+    /// It is dropped, and its sender gets an answer.
+    Reject,
 }
 
 /// `[services.NAME]`, or a service written in place in an `[[allow]]`.

@@ -24,8 +24,8 @@ pub(crate) use agree::agrees;
 pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
 pub use extension::{
-    Connection, CountedTogether, CtDirection, CtStates, MULTIPORT_MAX, MarkBits, Match, Multiport,
-    PortSide, RecentCheck, Target, TcpFlags, TupleAddress,
+    Answer, Connection, CountedTogether, CtDirection, CtStates, MULTIPORT_MAX, MarkBits, Match,
+    Multiport, PortSide, RecentCheck, Target, TcpFlags, TupleAddress,
 };
 pub(crate) use features::{Feature, features, sample};
 pub(crate) use interim::interim_filter;

@@ -114,7 +114,7 @@ impl Accounting {
         let comment = rule.comment().map_or("", |comment| comment.as_str());
         let (table, chain, services) = place;
         match (&rule.target, comment.parse().ok()) {
-            (Some(Target::Drop), _) => self.drop(places, comment, chain, count),
+            (Some(Target::Drop | Target::Reject(_)), _) => self.drop(places, comment, chain, count),
             // Its connection has been counted when it was new.
             (
                 _,

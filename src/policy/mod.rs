@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-pub use crate::config::{Egress, Ipv6Mode, Role};
+pub use crate::config::{Egress, Ipv6Mode, OnDeny, Role};
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::name::{CameraName, HostName, MacAddress};

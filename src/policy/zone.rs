@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Bound, Origin};
+use super::{Bound, OnDeny, Origin};
 use crate::config::Role;
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
@@ -43,6 +43,8 @@ pub struct Zone {
     pub optional: bool,
     /// The limits on the connections that it may open; None if there are none.
     pub bound: Option<Bound>,
+    /// What becomes of packets from the zone that no line allows.
+    pub on_deny: OnDeny,
     /// Reserved networks that an external zone accepts as sources nevertheless.
     pub accept_bogons: Vec<IpNet>,
     /// The position in the file.

@@ -11,7 +11,7 @@ use super::own_address::{gateways, own_addresses};
 use crate::config::{self, Config};
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
-use crate::policy::{Ipv6Mode, Origin, Role, Zone};
+use crate::policy::{Ipv6Mode, OnDeny, Origin, Role, Zone};
 use crate::source::{FilePosition, Refusal, Source};
 
 pub(super) fn zones(
@@ -143,6 +143,7 @@ fn zone(
         known_only: known_only(written, source)?,
         optional: written.optional,
         bound: bound::bound(written, source)?,
+        on_deny: on_deny(written, source)?,
         accept_bogons: accept_bogons(written, ipv6, source)?,
         origin: Origin::new(source, name.span().start),
     })
@@ -158,6 +159,20 @@ fn known_only(written: &config::ZoneTable, source: &Source) -> Result<bool, Refu
         }
         Some(known_only) => Ok(*known_only.get_ref()),
         None => Ok(false),
+    }
+}
+
+fn on_deny(written: &config::ZoneTable, source: &Source) -> Result<OnDeny, Refusal> {
+    match (&written.on_deny, written.role) {
+        (Some(on_deny), Role::External) if *on_deny.get_ref() == OnDeny::Reject => {
+            Err(source.refuse(
+                on_deny.span(),
+                "whoever forges a source would have the router answer somebody else on the internet; remove it, or give the zone another role",
+            ))
+        }
+        (Some(on_deny), _) => Ok(*on_deny.get_ref()),
+        (None, Role::Private) => Ok(OnDeny::Reject),
+        (None, Role::External | Role::Camera) => Ok(OnDeny::Drop),
     }
 }
 

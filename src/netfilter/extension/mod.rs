@@ -25,6 +25,7 @@ mod mark;
 mod multiport;
 mod nat;
 mod recent;
+mod reject;
 mod tcp;
 mod time;
 mod udp;
@@ -40,6 +41,8 @@ pub use conntrack::{Connection, CtDirection, CtStates, TupleAddress};
 pub use mark::MarkBits;
 pub use multiport::{MULTIPORT_MAX, Multiport, PortSide};
 pub use recent::RecentCheck;
+pub use reject::Answer;
+pub(super) use reject::option as reject_option;
 pub use tcp::TcpFlags;
 pub(super) use words::Words;
 use words::{not, other_word};
@@ -135,6 +138,8 @@ pub enum Target {
     Accept,
     /// Drops it.
     Drop,
+    /// Drops it and answers its sender.
+    Reject(Answer),
     /// Returns to the calling chain or, in a built-in chain, to its policy.
     Return,
     /// Continues in a user-defined chain.
@@ -208,6 +213,7 @@ const TARGETS: &[&Extension<Target>] = &[
     &nat::MASQUERADE,
     &nat::REDIRECT,
     &nat::SNAT,
+    &reject::REJECT,
 ];
 
 /// The kernel configuration option of a match extension.
@@ -307,6 +313,7 @@ impl Target {
             Target::Snat(_) => &nat::SNAT,
             Target::Dnat(..) => &nat::DNAT,
             Target::Redirect(_) => &nat::REDIRECT,
+            Target::Reject(_) => &reject::REJECT,
             Target::SetMark(_) => &mark::MARK_TARGET,
             Target::Conntrack { .. } => &ct::CT,
             Target::Accept
@@ -337,6 +344,7 @@ impl Target {
             Target::Snat(to) => format!(" --to-source {to}"),
             Target::Dnat(to, port) => nat::print_destination(*to, *port),
             Target::Redirect(port) => format!(" --to-ports {port}"),
+            Target::Reject(answer) => reject::print(*answer),
             Target::SetMark(mark) => format!(" --set-xmark {mark:#x}/0xffffffff"),
             Target::Conntrack { helper, zone } => ct::print(helper.as_ref(), *zone),
         };

@@ -80,7 +80,8 @@ pub(super) fn effect(target: Option<&Target>, places: &BTreeMap<&str, usize>) ->
     match target {
         None => Effect::Continue,
         Some(Target::Accept | Target::Masquerade | Target::Snat(_)) => Effect::Accept,
-        Some(Target::Drop) => Effect::Drop,
+        // The answer is the router's own packet, which the claims about OUTPUT are about.
+        Some(Target::Drop | Target::Reject(_)) => Effect::Drop,
         Some(Target::Return) => Effect::Return,
         Some(Target::Jump(chain)) => places
             .get(chain.as_str())
