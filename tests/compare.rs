@@ -176,7 +176,7 @@ fn the_names_of_what_is_counted_do_not_move() -> Done {
         Ok(named.map(|pair| pair[1].to_owned()).collect())
     };
     let before = names(&text)?;
-    assert_eq!(before.len(), 3);
+    assert_eq!(before.len(), 4);
     let above = text.replace(
         "[[allow]]\nfrom = \"home\"\nto = \"router\"",
         "[[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"ntp\"\nblock-after = { attempts = 3, within = \"10 minutes\" }\n\n[[allow]]\nfrom = \"home\"\nto = \"router\"",

@@ -82,9 +82,9 @@ class Reject(RouterTest):
             self.assertEqual(sent_on.count(), 0)
 
     def test_ipv6_is_answered_too(self) -> None:
-        self.boot(zones_of_both_families(), ALLOWED)
-        with Listener(self.router, (22,), (), socket.AF_INET6):
-            self.assertTrue(probes.tcp(self.laptop, ROUTER6["laptop"], 22), "control")
+        self.boot(zones_of_both_families(), ALLOWED, allow("private", "router", "{ tcp = [8080] }"))
+        with Listener(self.router, (8080,), (), socket.AF_INET6):
+            self.assertTrue(probes.tcp(self.laptop, ROUTER6["laptop"], 8080), "control")
         self.assertEqual(probes.tcp(self.laptop, ROUTER6["laptop"], 23).detail, REFUSED)
         self.assertEqual(probes.tcp(self.laptop, CAMERA6, 23).detail, REFUSED)
         with Capture(self.laptop, "icmp6 and ip6[40] == 1 and ip6[41] == 1") as answers:
