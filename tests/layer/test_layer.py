@@ -403,6 +403,18 @@ class Image(unittest.TestCase):
             set(data.getVar("PACKAGE_EXCLUDE").split()), {"busybox-udhcpc", "ifupdown", "init-ifupdown", "iptables-modules"})
         self.assertNotIn("BAD_RECOMMENDATIONS", IMAGE.read_text())
 
+    def test_turning_it_off_takes_no_setuid_program(self) -> None:
+        data = recipe(IMAGE, ROOT_HOME="/root", base_sbindir="/sbin")
+        self.assertIn("camfw_halt_by_root", data.getVar("ROOTFS_POSTPROCESS_COMMAND").split())
+        with tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+            data.setVar("IMAGE_ROOTFS", scratch)
+            program = Path(scratch, "sbin/halt.sysvinit")
+            program.parent.mkdir()
+            program.touch()
+            program.chmod(0o4750)
+            subprocess.run(["sh", "-ec", data.getVar("camfw_halt_by_root")], check=True)
+            self.assertEqual(program.stat().st_mode & 0o7777, 0o750)
+
     def test_the_commands_of_the_readme_are_those_of_the_kas_file(self) -> None:
         """tests/yocto's part runqemu runs the one of runqemu, word for word."""
         pattern = r"(?m)^(?:#|  ) +(kas .*camfw-qemuarm64\.yml\S*(?: -c '.*')?)"

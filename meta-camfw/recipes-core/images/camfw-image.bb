@@ -39,6 +39,15 @@ PACKAGE_EXCLUDE += "\
 FORCE_RO_REMOVE = "1"
 ROOTFS_RO_UNNEEDED:append = " shadow-base shadow-securetty"
 
+# sysvinit's are setuid for a group that nobody is in: who turns it off is root.
+camfw_halt_by_root() {
+    for program in halt shutdown; do
+        [ ! -e ${IMAGE_ROOTFS}${base_sbindir}/$program.sysvinit ] || chmod u-s ${IMAGE_ROOTFS}${base_sbindir}/$program.sysvinit
+    done
+}
+camfw_halt_by_root[doc] = "Takes the setuid bit from the programs that turn the box off"
+ROOTFS_POSTPROCESS_COMMAND += "camfw_halt_by_root"
+
 # `qemu/run --deploy` boots it.
 IMAGE_FSTYPES:append:qemuall = " ext4"
 

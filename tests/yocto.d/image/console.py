@@ -88,7 +88,7 @@ class Console:
                                f"{str(self._machine.before)[-3000:]}") from error
 
 
-def stamp(boot: str, word: str) -> str | None:
-    """How many seconds after the kernel's start camfw said it."""
-    found = re.search(rf"\[ *(\d+\.\d+)\] camfw: {word}", boot)
+def stamp(log: str, word: str) -> str | None:
+    """How many seconds after the kernel's start camfw said it, by the kernel's log."""
+    found = re.search(rf"\[ *(\d+\.\d+)\] camfw: {word}", log)
     return found[1] if found else None

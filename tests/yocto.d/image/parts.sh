@@ -132,13 +132,15 @@ image_contents() {
         say "no tests/yocto.d/image/manifest to compare with: write it, after a look, of the first words of $manifest, sorted"
         return 1
     fi
-    diff -u "$parts_of_image/manifest" <(cut -d ' ' -f 1 "$manifest" | sort) || return 1
+    diff -u "$parts_of_image/manifest" <(cut -d ' ' -f 1 "$manifest" | LC_ALL=C sort) || return 1
+    diff -u "$parts_of_image/setuid" <(tar --zstd -tv <"$image_deploy/camfw-image-qemuarm64.rootfs.tar.zst" |
+        sed -nE '/^-(..s|.....s)/s,.* \./,/,p' | LC_ALL=C sort) || return 1
     # The bill of materials has each of them, and each crate.
     /usr/bin/python3 "$root/tests/yocto.d/bill.py" "$image_deploy/camfw-image-qemuarm64.rootfs.spdx.json" \
         "$layer/recipes-fw/camfw/camfw-crates.inc" "$manifest" || return 1
     (cd "$image_deploy" && stat -L -c '%s %n' Image camfw-image-qemuarm64.rootfs.{ext4,tar.zst,spdx.json})
     stat -c '%s %n' "$image_build"/tmp/deploy/deb/*/camfw{,-conf,-vsftpd}_*.deb
-    say "root file system: $(zstd -dc "$image_deploy/camfw-image-qemuarm64.rootfs.tar.zst" | tar -tv |
+    say "root file system: $(zstd -dc <"$image_deploy/camfw-image-qemuarm64.rootfs.tar.zst" | tar -tv |
         awk '{ sum += $3 } END { print sum }') bytes; build folder: $(du -sm "$build" | cut -f 1) MB"
 }
 
