@@ -177,7 +177,7 @@ class CamfwTest(OERuntimeTestCase):
                 with self.subTest(open=flow):
                     self.assertTrue(reached)
         finally:
-            self.said("camfw apply")
+            self.close()
 
     @OETestDepends(["camfw.CamfwTest.test_packets_from_the_other_cards_are_judged"])
     @OEHasPackage(["camfw"])
@@ -194,7 +194,7 @@ class CamfwTest(OERuntimeTestCase):
                     time.sleep(wire.WAIT_SECONDS)
                 self.assertNotEqual(self.arrived(wires), [])
             finally:
-                self.said("camfw apply")
+                self.close()
 
     @OETestDepends(["camfw.CamfwTest.test_packets_from_the_other_cards_are_judged"])
     @OEHasPackage(["camfw"])
@@ -265,6 +265,13 @@ class CamfwTest(OERuntimeTestCase):
         finally:
             self.console("mv /etc/camfw/camfw.toml.good /etc/camfw/camfw.toml && sync")
             self.reboot()
+        self.wait_for_ssh()
+        self.said("camfw status")
+
+    def close(self) -> None:
+        """After `camfw open`, by the console: a connection that began while nothing was tracked is
+        INVALID once the rules are back, and SSH's own would end before the command's answer."""
+        self.console("camfw apply")
         self.wait_for_ssh()
         self.said("camfw status")
 
