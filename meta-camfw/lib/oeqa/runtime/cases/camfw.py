@@ -291,11 +291,13 @@ class CamfwTest(OERuntimeTestCase):
         deadline = time.monotonic() + BOOT_SECONDS
         while self.boot_id() in (None, before):
             self.assertLess(time.monotonic(), deadline, "the console does not answer after a reboot")
-            # At a login prompt this logs in; at a shell's it does no harm.
-            self.target.runner.run_serial("root\n", raw=True, timeout=5)
 
     def boot_id(self) -> str | None:
         """Which boot the console belongs to; None where it does not answer."""
+        # Never a command at a login prompt: it would be a name, and the next line its password.
+        _, output = self.target.runner.run_serial("\n", raw=True, timeout=5)
+        if re.search(r"login: *$", str(output)):
+            self.target.runner.run_serial("root\n", raw=True, timeout=5)
         _, output = self.target.runner.run_serial("cat /proc/sys/kernel/random/boot_id", timeout=CONSOLE_SECONDS)
         found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", str(output))
         return found[0] if found else None
