@@ -4,10 +4,7 @@
 ///
 /// Capital letters, `_` and `-` do not count. Otherwise a third of the letters may be
 /// wrong, missing, added or swapped with their neighbour.
-pub(crate) fn nearest<'a>(
-    written: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
     let written = plain(written);
     known
@@ -23,13 +20,18 @@ pub(crate) fn instead<'a>(
     written: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,
 ) -> String {
-    match nearest(written, known.clone()) {
-        Some(near) => format!("did you mean {near}?"),
-        None => {
-            let all: Vec<&str> = known.into_iter().collect();
-            format!("use one of {}", all.join(", "))
-        }
-    }
+    did_you_mean(written, known.clone()).unwrap_or_else(|| {
+        let all: Vec<&str> = known.into_iter().collect();
+        format!("use one of {}", all.join(", "))
+    })
+}
+
+/// Asks for the nearest known word; None if none is near.
+pub(crate) fn did_you_mean<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    Some(format!("did you mean {}?", nearest(written, known)?))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::own_address::require_ipv6_enabled;
-use super::{named, span_in};
+use super::{as_list, named, span_in};
 use crate::config::{Ipv6Mode, Strings};
 use crate::name::HostName;
 use crate::policy::{Addresses, Answers, Zone, ZoneIndex};
@@ -140,12 +140,8 @@ pub(super) fn instead_of_address(text: &str, example: &str) -> String {
     if text.parse::<Ipv6Addr>().is_ok() {
         return format!("write the IPv4 address, such as {example}");
     }
-    if text.contains(',') {
-        let each: Vec<String> = text
-            .split(',')
-            .map(|part| format!("{:?}", part.trim()))
-            .collect();
-        return format!("write a list: [{}]", each.join(", "));
+    if let Some(list) = as_list(text) {
+        return list;
     }
     let numbers = text.split(['.', '/']).map(str::parse::<u32>);
     if text.contains('.')

@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::field::PortSet;
 use crate::field::Rate;
 use crate::name::{HostName, NameError, ServiceName};
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 use crate::net::{MarkRule, NextHop, Route};
 use crate::plan;
 use crate::policy::{
@@ -180,21 +180,13 @@ impl Resolver<'_> {
         }
         let cameras = self.camera_places.keys().map(String::as_str);
         let cameras = cameras.filter(|_| also.contains(&A_CAMERA));
-        let words = also.iter().copied();
         let name = written.get_ref();
-        let what = match nearest(
-            name,
-            zones
-                .clone()
-                .chain(words.clone().filter(|word| *word != A_CAMERA))
-                .chain(cameras),
-        ) {
-            Some(near) => format!("did you mean {near}?"),
-            None => {
-                let known: Vec<&str> = zones.chain(words).collect();
-                format!("use one of {}", known.join(", "))
-            }
-        };
+        let all = zones.clone().chain(also.iter().copied());
+        let names = all.clone().filter(|word| *word != A_CAMERA).chain(cameras);
+        let what = did_you_mean(name, names).unwrap_or_else(|| {
+            let all: Vec<&str> = all.collect();
+            format!("use one of {}", all.join(", "))
+        });
         Err(self.source.refuse(
             written.span(),
             format_args!("no zone is called {name:?}; {what}"),
@@ -230,4 +222,11 @@ where
     N: TryFrom<&'t str, Error = NameError>,
 {
     N::try_from(text).map_err(|error| source.refuse(span, error))
+}
+
+/// What to write instead of several values in one text; None if it is not that.
+fn as_list(text: &str) -> Option<String> {
+    let parts = text.split(',').map(|part| format!("{:?}", part.trim()));
+    let parts: Vec<String> = parts.collect();
+    (parts.len() > 1).then(|| format!("write a list: [{}]", parts.join(", ")))
 }

@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::{Resolver, named, span_in};
+use super::{Resolver, as_list, named, span_in};
 use crate::config::{self, Config, Ports, Services};
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 use crate::policy::Service;
 use crate::registry::service;
 use crate::source::Refusal;
@@ -174,7 +174,6 @@ fn well_known(name: &ServiceName) -> Option<Service> {
 
 /// What to write instead of a name that no service has.
 fn instead_of_service(name: &str, known: &[String]) -> String {
-    let all = || known.iter().map(String::as_str);
     let port = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
     let protocol = if name.starts_with("udp") {
         "udp"
@@ -184,20 +183,14 @@ fn instead_of_service(name: &str, known: &[String]) -> String {
     if let Ok(port) = port.parse::<u16>() {
         return format!("write ports as service = {{ {protocol} = [{port}] }}");
     }
-    if name.contains(',') {
-        let names: Vec<String> = name
-            .split(',')
-            .map(|name| format!("{:?}", name.trim()))
-            .collect();
-        return format!("write a list: [{}]", names.join(", "));
-    }
-    match nearest(name, all()) {
-        Some(near) => format!("did you mean {near}?"),
-        None => format!(
-            "define it in [services], or use one of {}",
-            known.join(", ")
-        ),
-    }
+    as_list(name)
+        .or_else(|| did_you_mean(name, known.iter().map(String::as_str)))
+        .unwrap_or_else(|| {
+            format!(
+                "define it in [services], or use one of {}",
+                known.join(", ")
+            )
+        })
 }
 
 #[cfg(test)]
