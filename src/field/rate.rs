@@ -198,7 +198,7 @@ mod tests {
             ("5 fortnights", None),
             ("18446744073709551615d", None),
         ] {
-            assert_eq!(super::duration(text), seconds, "{text}");
+            assert_eq!(duration(text), seconds, "{text}");
         }
     }
 

@@ -58,9 +58,7 @@ impl Feature {
                 by_family("CONFIG_IP_NF_SECURITY", "CONFIG_IP6_NF_SECURITY")
             }
             Feature::Match(name) => extension::match_option(name),
-            Feature::Target(name) => {
-                extension::reject_option(name, family).or_else(|| extension::target_option(name))
-            }
+            Feature::Target(name) => extension::target_option(name, family),
             Feature::Helper("ftp") => Some("CONFIG_NF_CONNTRACK_FTP"),
             Feature::Helper(_) => None,
             Feature::ConntrackZones => Some("CONFIG_NF_CONNTRACK_ZONES"),

@@ -150,10 +150,10 @@ fn wait(written: Option<&Spanned<i64>>, source: &Source) -> Result<Duration, Ref
     }
 }
 
-/// What is already resolved while the rest is being resolved.
 /// Stands for every camera's name in a list of what may be written.
 const A_CAMERA: &str = "a camera";
 
+/// What is already resolved while the rest is being resolved.
 pub(super) struct Resolver<'a> {
     pub source: &'a Source,
     pub answers: &'a Answers,

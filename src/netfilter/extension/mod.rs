@@ -33,6 +33,7 @@ mod words;
 
 use std::net::IpAddr;
 
+use crate::family::IpFamily;
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, LogPrefix, MacAddress, ServiceName};
 use crate::netfilter::Negatable;
@@ -42,7 +43,6 @@ pub use mark::MarkBits;
 pub use multiport::{MULTIPORT_MAX, Multiport, PortSide};
 pub use recent::RecentCheck;
 pub use reject::Answer;
-pub(super) use reject::option as reject_option;
 pub use tcp::TcpFlags;
 pub(super) use words::Words;
 use words::{not, other_word};
@@ -222,10 +222,13 @@ pub(super) fn match_option(name: &str) -> Option<&'static str> {
     extension.kernel_option
 }
 
-/// The kernel configuration option of a target extension.
-pub(super) fn target_option(name: &str) -> Option<&'static str> {
+/// The kernel configuration option of a target extension, of this family where the two
+/// families have one each.
+pub(super) fn target_option(name: &str, family: IpFamily) -> Option<&'static str> {
     let extension = TARGETS.iter().find(|extension| extension.name == name)?;
-    extension.kernel_option
+    extension
+        .kernel_option
+        .or_else(|| reject::option(name, family))
 }
 
 impl Match {

@@ -30,7 +30,7 @@ const ANSWERS: [Answer; 3] = [
 ];
 
 /// The kernel option of the target REJECT in this family (net/ipv{4,6}/netfilter/Kconfig).
-pub(in crate::netfilter) fn option(target: &str, family: IpFamily) -> Option<&'static str> {
+pub(super) fn option(target: &str, family: IpFamily) -> Option<&'static str> {
     (target == REJECT.name).then_some(match family {
         IpFamily::V4 => "CONFIG_IP_NF_TARGET_REJECT",
         IpFamily::V6 => "CONFIG_IP6_NF_TARGET_REJECT",
