@@ -169,14 +169,7 @@ impl TryFrom<&str> for MacAddress {
             given: given.to_owned(),
             problem: problem.to_owned(),
         };
-        let parts: Vec<&str> = given.split(':').collect();
-        let byte = |part: &&str| {
-            let hex = part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
-            u8::from_str_radix(part, 16).ok().filter(|_| hex)
-        };
-        let bytes: Option<Vec<u8>> = parts.iter().map(byte).collect();
-        let bytes: [u8; 6] = bytes
-            .and_then(|bytes| bytes.try_into().ok())
+        let bytes = six_bytes(given)
             .ok_or_else(|| wrong("is not six bytes; write it as 00:04:9f:00:00:01"))?;
         // The lowest bit of the first byte marks a group (IEEE 802).
         if bytes == [0; 6] || bytes[0] & 1 == 1 {
@@ -184,6 +177,26 @@ impl TryFrom<&str> for MacAddress {
         }
         Ok(MacAddress(bytes))
     }
+}
+
+/// Six bytes as people and devices print them: `00:04:9f:00:00:01`, with dashes in place of
+/// the colons, or as `0004.9f00.0001`.
+fn six_bytes(text: &str) -> Option<[u8; 6]> {
+    let (separator, digits) = match text.bytes().find(|byte| b":-.".contains(byte)) {
+        Some(b'.') => ('.', 4),
+        Some(b'-') => ('-', 2),
+        _ => (':', 2),
+    };
+    let mut bytes = Vec::new();
+    for part in text.split(separator) {
+        if part.len() != digits || !part.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        for place in (0..digits).step_by(2) {
+            bytes.push(u8::from_str_radix(&part[place..place + 2], 16).ok()?);
+        }
+    }
+    bytes.try_into().ok()
 }
 
 impl fmt::Display for MacAddress {
@@ -286,6 +299,35 @@ mod tests {
         for bad in ["a\"b", "a'b", "a\\b", "a\nb", "é"] {
             assert!(LogPrefix::try_from(bad).is_err(), "{bad:?}");
             assert!(Comment::try_from(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hardware_addresses_as_people_write_them() {
+        let read = |text: &str| MacAddress::try_from(text).ok().map(|mac| mac.to_string());
+        for good in [
+            "00:04:9f:00:0a:01",
+            "00:04:9F:00:0A:01",
+            "00-04-9F-00-0A-01",
+            "0004.9f00.0a01",
+            "0004.9F00.0A01",
+        ] {
+            assert_eq!(read(good).as_deref(), Some("00:04:9f:00:0a:01"), "{good}");
+        }
+        for bad in [
+            "00049f000a01",
+            "00:04-9f:00:0a:01",
+            "00.04.9f.00.0a.01",
+            "0004:9f00:0a01",
+            "0004-9f00-0a01",
+            "0004.9f00",
+            "0004.9f00.0a01.",
+            "0-04-9f-00-0a-01",
+            "00:04:9f:00:0a:0é",
+            "",
+            "-",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

@@ -456,6 +456,39 @@ fn a_forward_is_in_the_matrix() -> Result<(), Box<dyn Error>> {
 }
 
 /// The proof takes nothing from the compiler: a fault there would be proven right.
+/// A range leads to the same ports of its host, and not to one of them, to others or to fewer.
+#[test]
+fn a_forward_of_a_range_to_other_ports_is_found() -> Result<(), Box<dyn Error>> {
+    let path = root().join("tests/golden/forwards-ranges/config.toml");
+    let source = Source::new("config.toml", fs::read_to_string(path)?);
+    let plan = camfw::plan(&source, &Answers::new())?;
+    let ours = restore_text(&plan.rules.v4, &TableName::ALL);
+    let range = "--dport 50000:50100 -m comment --comment \"config.toml:46 forward\" -j DNAT";
+    let to = "--to-destination 192.168.8.110";
+    for (was, is) in [
+        (format!("{range} {to}\n"), format!("{range} {to}:50000\n")),
+        (format!("{range} {to}\n"), format!("{range} {to}:443\n")),
+        (
+            format!("{range} {to}\n"),
+            format!("{range} --to-destination 192.168.9.30\n"),
+        ),
+        (range.to_owned(), range.replace("50000:", "50001:")),
+    ] {
+        assert!(ours.contains(&was), "{was}");
+        let mut rules = plan.rules.clone();
+        rules.v4 = read(
+            &ours
+                .replace(&was, &is)
+                .replace("DNAT 192", "DNAT --to-destination 192"),
+        )?;
+        let broken = prove::claims(&plan.policy, &rules);
+        let mut broken = broken.iter().filter(|claim| !claim.answer.holds());
+        let broken = broken.next().ok_or(is)?.to_string();
+        assert!(broken.contains("192.168."), "{broken}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_proof_takes_nothing_from_the_compiler() -> Result<(), Box<dyn Error>> {
     let mut looked_at = 0;

@@ -169,30 +169,38 @@ impl Compiler<'_> {
 
     /// Connections that a forward redirects arrive at the router's own address.
     fn forwarded(&self, flow: Flow, allow: &Allow, target: &Target) -> Vec<Placed> {
-        let helps = |forward: &Forward| {
-            let port = PortRange::port(forward.to_port);
-            let ports = allow.services.iter().filter(|service| service.helper);
+        let leads_here = |forward: &&Forward| {
             flow.from == Endpoint::Zone(forward.from)
                 && flow.to == Endpoint::Zone(forward.to)
                 && forward.protocol == Protocol::Tcp
                 && allow.destinations.holds(forward.address.into())
-                && ports
-                    .flat_map(|service| &service.tcp)
-                    .any(|own| own.contains(port))
+        };
+        // The control ports behind the forward, as they are before it.
+        let control_ports = |forward: &Forward| -> Vec<PortRange> {
+            let helped = allow.services.iter().filter(|service| service.helper);
+            let behind = helped
+                .flat_map(|service| &service.tcp)
+                .filter_map(|own| own.common(forward.to_ports));
+            match forward.keeps_ports() {
+                true => behind.collect(),
+                false => behind.map(|_| forward.ports).take(1).collect(),
+            }
         };
         if self.family == IpFamily::V6 {
             return Vec::new();
         }
-        let forwards = self.policy.forwards.iter().filter(|forward| helps(forward));
+        let forwards = self.policy.forwards.iter().filter(leads_here);
         let mut placed = Vec::new();
         for forward in forwards {
-            let rule = helped(allow, target, vec![PortRange::port(forward.port)]);
-            for destination in self.forwarded_from(forward) {
-                placed.push(Placed {
-                    source: None,
-                    destination,
-                    rule: rule.clone(),
-                });
+            for ports in control_ports(forward) {
+                let rule = helped(allow, target, vec![ports]);
+                for destination in self.forwarded_from(forward) {
+                    placed.push(Placed {
+                        source: None,
+                        destination,
+                        rule: rule.clone(),
+                    });
+                }
             }
         }
         placed

@@ -90,14 +90,14 @@ impl Compiler<'_> {
 
     fn forward(&self, forward: &Forward) -> Vec<Rule> {
         let zone = self.policy.zone(forward.from);
-        let port = (forward.to_port != forward.port).then_some(forward.to_port);
+        let port = (!forward.keeps_ports()).then_some(forward.to_ports.first());
         self.forwarded_from(forward)
             .into_iter()
             .map(|own| {
                 let target = Target::Dnat(forward.address.into(), port);
                 let mut rule = entering(zone, target).of(forward.protocol);
                 rule.destination = own.map(Negatable::is);
-                let dport = crate::field::PortRange::port(forward.port);
+                let dport = forward.ports;
                 let rule = rule.matching(match forward.protocol {
                     Protocol::Udp => Match::Udp {
                         sport: None,

@@ -16,41 +16,27 @@ use crate::policy::{Allow, Endpoint, Flow, Forward, Proxy, ProxyWay, Service};
 /// Ports that packets may reach only through a forward or a proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Redirected {
-    tcp: Vec<u16>,
-    udp: Vec<u16>,
+    tcp: Vec<PortRange>,
+    udp: Vec<PortRange>,
     /// Whether this family rewrites anything.
     comes: bool,
 }
 
 impl Redirected {
-    fn add(&mut self, protocol: Protocol, port: u16) {
-        let ports = match protocol {
+    fn add(&mut self, protocol: Protocol, ports: PortRange) {
+        let known = match protocol {
             Protocol::Udp => &mut self.udp,
             _ => &mut self.tcp,
         };
-        if !ports.contains(&port) {
-            ports.push(port);
-        }
+        let new = without(&[ports], known);
+        known.extend(new);
     }
 
     /// The services without these ports; services that become empty are left out.
     pub(super) fn left_of(&self, services: &[Service]) -> Vec<Service> {
-        let left = |ranges: &[PortRange], ports: &[u16]| {
-            let mut left = ranges.to_vec();
-            for port in ports {
-                left = left
-                    .into_iter()
-                    .flat_map(|range| match range.contains(PortRange::port(*port)) {
-                        true => range.without(*port).collect(),
-                        false => vec![range],
-                    })
-                    .collect();
-            }
-            left
-        };
         let services = services.iter().map(|service| Service {
-            tcp: left(&service.tcp, &self.tcp),
-            udp: left(&service.udp, &self.udp),
+            tcp: without(&service.tcp, &self.tcp),
+            udp: without(&service.udp, &self.udp),
             ..service.clone()
         });
         services.filter(opens_something).collect()
@@ -61,11 +47,14 @@ impl Redirected {
         if !self.comes {
             return Vec::new();
         }
-        let part = |ranges: &[PortRange], ports: &[u16]| {
-            let ports = ports.iter().map(|port| PortRange::port(*port));
-            ports
-                .filter(|port| ranges.iter().any(|range| range.contains(*port)))
-                .collect()
+        let part = |ranges: &[PortRange], ports: &[PortRange]| -> Vec<PortRange> {
+            let mut part = Vec::new();
+            for ports in ports {
+                for common in ranges.iter().filter_map(|range| range.common(*ports)) {
+                    part.extend(without(&[common], &part));
+                }
+            }
+            part
         };
         let services = services.iter().map(|service| Service {
             tcp: part(&service.tcp, &self.tcp),
@@ -75,6 +64,21 @@ impl Redirected {
         });
         services.filter(opens_something).collect()
     }
+}
+
+/// The ranges without others.
+fn without(ranges: &[PortRange], others: &[PortRange]) -> Vec<PortRange> {
+    let mut left = ranges.to_vec();
+    for other in others {
+        left = left
+            .into_iter()
+            .flat_map(|range| match range.common(*other) {
+                Some(common) => range.without(common).collect(),
+                None => vec![range],
+            })
+            .collect();
+    }
+    left
 }
 
 fn opens_something(service: &Service) -> bool {
@@ -92,7 +96,9 @@ impl Compiler<'_> {
         let mut groups: Vec<(Vec<Option<IpNet>>, Redirected)> = Vec::new();
         for destination in self.prefixes(&allow.destinations) {
             let redirected = match (destination, flow.to) {
-                (Some(destination), Endpoint::Zone(_)) => self.forwarded_to(flow, destination),
+                (Some(destination), Endpoint::Zone(_)) if !allow.ranges.contains(&destination) => {
+                    self.forwarded_to(flow, destination)
+                }
                 (None, Endpoint::Router) => self.proxied_to(flow),
                 _ => Redirected::default(),
             };
@@ -116,12 +122,11 @@ impl Compiler<'_> {
         };
         let forwards = || self.policy.forwards.iter().filter(here);
         for forward in forwards() {
-            let open = forwards().any(|other| {
-                other.direct
-                    && (other.protocol, other.to_port) == (forward.protocol, forward.to_port)
-            });
-            if !open {
-                redirected.add(forward.protocol, forward.to_port);
+            let others = forwards().filter(|other| other.protocol == forward.protocol);
+            let open = others.filter(|other| other.direct);
+            let open: Vec<PortRange> = open.map(|other| other.to_ports).collect();
+            for ports in without(&[forward.to_ports], &open) {
+                redirected.add(forward.protocol, ports);
             }
         }
         redirected
@@ -141,7 +146,7 @@ impl Compiler<'_> {
         for port in proxies().filter_map(port_of) {
             let mut open = proxies().filter(|other| other.direct);
             if !open.any(|other| port_of(other) == Some(port)) {
-                redirected.add(Protocol::Tcp, port);
+                redirected.add(Protocol::Tcp, PortRange::port(port));
             }
         }
         redirected
@@ -153,14 +158,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_left_on_both_sides_of_a_port() {
-        let range = PortRange::new(8000, 8010);
-        let shown = |port| -> Vec<String> {
-            let left = range.into_iter().flat_map(|range| range.without(port));
-            left.map(|range| range.to_string()).collect()
+    fn a_range_is_left_on_both_sides_of_another() {
+        let shown = |others: &[(u16, u16)]| -> Vec<String> {
+            let range = |(first, last)| PortRange::new(first, last);
+            let others: Vec<PortRange> = others.iter().copied().filter_map(range).collect();
+            let all: Vec<PortRange> = range((8000, 8010)).into_iter().collect();
+            let left = without(&all, &others);
+            left.iter().map(ToString::to_string).collect()
         };
-        assert_eq!(shown(8005), ["8000:8004", "8006:8010"]);
-        assert_eq!(shown(8000), ["8001:8010"]);
-        assert_eq!(shown(8010), ["8000:8009"]);
+        assert_eq!(shown(&[(8005, 8005)]), ["8000:8004", "8006:8010"]);
+        assert_eq!(shown(&[(8000, 8000)]), ["8001:8010"]);
+        assert_eq!(shown(&[(8010, 8010)]), ["8000:8009"]);
+        assert_eq!(
+            shown(&[(1, 8001), (8004, 8005)]),
+            ["8002:8003", "8006:8010"]
+        );
+        assert_eq!(shown(&[(8011, 65535), (1, 7999)]), ["8000:8010"]);
+        assert!(shown(&[(8000, 8005), (8006, 9000)]).is_empty());
     }
 }

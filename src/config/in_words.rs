@@ -139,6 +139,11 @@ impl Place<'_> {
             ("i64" | "u64" | "u32" | "u16", _) => {
                 format!("{got} and not a number; write a whole number")
             }
+            (expected, _)
+                if expected.starts_with("a service's name") && bare.parse::<u16>().is_ok() =>
+            {
+                format!("{got} and not a service; write the port as {{ tcp = {bare} }}")
+            }
             (expected, _) if expected == "a map" || expected.starts_with("struct ") => {
                 format!("{got} and not a table; write KEY = VALUE pairs in braces: {{ … }}")
             }

@@ -15,7 +15,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use parse::VERSION;
-pub use value::{BoundValue, InterfaceValue, Ports, Services, Strings, SysctlValue};
+pub use value::{
+    BoundValue, InterfaceValue, OneOrMore, PortList, Ports, ServiceValue, Services, Strings,
+    SysctlValue,
+};
 
 /// The contents of the configuration, from one file or several.
 #[derive(Debug, Default, Deserialize)]
@@ -156,7 +159,7 @@ pub struct CameraEntry {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CameraAllowEntry {
     /// To whom: a zone, a camera or `router`.
-    pub to: Spanned<String>,
+    pub to: Spanned<Strings>,
     /// The services.
     pub service: Spanned<Services>,
     /// Only to these addresses or networks.
@@ -228,14 +231,11 @@ pub enum OnDeny {
 #[serde(deny_unknown_fields)]
 pub struct ServiceTable {
     /// TCP destination ports.
-    #[serde(default)]
-    pub tcp: Vec<Spanned<Ports>>,
+    pub tcp: Option<Spanned<PortList>>,
     /// UDP destination ports.
-    #[serde(default)]
-    pub udp: Vec<Spanned<Ports>>,
+    pub udp: Option<Spanned<PortList>>,
     /// ICMP types by name.
-    #[serde(default)]
-    pub icmp: Vec<Spanned<String>>,
+    pub icmp: Option<Spanned<Strings>>,
     /// The TCP ports of passive data connections.
     pub passive: Option<Spanned<Ports>>,
     /// Whether conntrack's FTP helper follows the control connection and lets its data
@@ -249,9 +249,9 @@ pub struct ServiceTable {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AllowEntry {
     /// Who opens the connection: a zone, a camera, `router` or `any`.
-    pub from: Spanned<String>,
+    pub from: Spanned<Strings>,
     /// To whom: a zone, a camera or `router`.
-    pub to: Spanned<String>,
+    pub to: Spanned<Strings>,
     /// The services.
     pub service: Spanned<Services>,
     /// Only from these addresses or networks.
@@ -288,8 +288,8 @@ pub struct WhenEntry {
     pub from: Option<Spanned<String>>,
     /// `"18:00"`, UTC
     pub to: Option<Spanned<String>>,
-    /// `"mon-fri"`
-    pub days: Option<Spanned<String>>,
+    /// `"mon-fri"` or `["mon-fri", "sun"]`
+    pub days: Option<Spanned<Strings>>,
 }
 
 /// `[[exceptions]]`: a service that a zone may reach despite its role.
@@ -297,9 +297,9 @@ pub struct WhenEntry {
 #[serde(deny_unknown_fields)]
 pub struct ExceptionEntry {
     /// A zone whose role brings the guarantee, or a camera in it.
-    pub from: Spanned<String>,
+    pub from: Spanned<Strings>,
     /// The zone that it may reach nevertheless.
-    pub to: Spanned<String>,
+    pub to: Spanned<Strings>,
     /// The services that it may reach there, by name.
     pub service: Spanned<Services>,
 }
@@ -319,9 +319,9 @@ pub struct GuaranteeEntry {
 #[serde(deny_unknown_fields)]
 pub struct GuaranteedFlow {
     /// Who opens the connection: a zone, `router` or `any`.
-    pub from: Spanned<String>,
+    pub from: Spanned<Strings>,
     /// To whom: a zone, `router` or `any`.
-    pub to: Spanned<String>,
+    pub to: Spanned<Strings>,
     /// The services; all if absent.
     pub service: Option<Spanned<Services>>,
 }
@@ -331,9 +331,9 @@ pub struct GuaranteedFlow {
 #[serde(deny_unknown_fields)]
 pub struct MasqueradeEntry {
     /// The zone whose source addresses are rewritten.
-    pub from: Spanned<String>,
+    pub from: Spanned<Strings>,
     /// The zone that the connections go to.
-    pub to: Spanned<String>,
+    pub to: Spanned<Strings>,
     /// `false` disables the entry.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -344,7 +344,7 @@ pub struct MasqueradeEntry {
 #[serde(deny_unknown_fields)]
 pub struct SnatEntry {
     /// The zone whose source addresses are rewritten.
-    pub from: Spanned<String>,
+    pub from: Spanned<Strings>,
     /// The zone that the connections go to.
     pub to: Spanned<String>,
     /// The new source address.
@@ -357,10 +357,10 @@ pub struct SnatEntry {
 pub struct ForwardEntry {
     /// The zone whose connections to the router's own address are redirected.
     pub from: Spanned<String>,
-    /// This TCP port
-    pub tcp: Option<Spanned<i64>>,
-    /// or this UDP port of the router.
-    pub udp: Option<Spanned<i64>>,
+    /// These TCP ports
+    pub tcp: Option<Spanned<PortList>>,
+    /// or these UDP ports of the router.
+    pub udp: Option<Spanned<PortList>>,
     /// The camera, or the zone of the host, to redirect to.
     pub to: Spanned<String>,
     /// The address of the host in that zone.

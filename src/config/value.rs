@@ -4,9 +4,10 @@
 //! the positions.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
@@ -30,10 +31,6 @@ pub enum BoundValue {
     Table(Box<BoundTable>),
 }
 
-/// One string or a list of them.
-#[derive(Debug)]
-pub struct Strings(pub Vec<Spanned<String>>);
-
 /// The value of a `[sysctls]` key.
 #[derive(Debug)]
 pub struct SysctlValue(pub String);
@@ -47,13 +44,46 @@ pub enum Ports {
     Text(String),
 }
 
-/// The services of an allow line.
+/// A service of an allow line.
 #[derive(Debug)]
-pub enum Services {
+pub enum ServiceValue {
     /// By name.
-    Named(Vec<Spanned<String>>),
+    Named(String),
     /// Written in place.
-    Inline(ServiceTable),
+    Inline(Box<ServiceTable>),
+}
+
+/// One value or a list of them. One without a list has no position of its own: that is the
+/// whole value's, which the caller has.
+#[derive(Debug)]
+pub struct OneOrMore<T>(pub Vec<Spanned<T>>);
+
+/// One string or a list of them.
+pub type Strings = OneOrMore<String>;
+
+/// One port or range, or a list of them.
+pub type PortList = OneOrMore<Ports>;
+
+/// One service or a list of them.
+pub type Services = OneOrMore<ServiceValue>;
+
+/// What may stand in a list, or alone without one.
+pub trait InAList: Sized {
+    /// What a refusal asks for.
+    const EXPECTED: &'static str;
+}
+
+impl InAList for String {
+    const EXPECTED: &'static str = "a string or a list of strings";
+}
+
+impl InAList for Ports {
+    const EXPECTED: &'static str =
+        "a port such as 21, a range such as \"50000-50100\" or a list of them";
+}
+
+impl InAList for ServiceValue {
+    const EXPECTED: &'static str = "a service's name, { tcp = [8080] } or a list of them";
 }
 
 impl<'de> Deserialize<'de> for Ports {
@@ -75,31 +105,59 @@ impl<'de> Deserialize<'de> for Ports {
     }
 }
 
-impl<'de> Deserialize<'de> for Services {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Services, D::Error> {
-        struct ServicesVisitor;
-        impl<'de> Visitor<'de> for ServicesVisitor {
-            type Value = Services;
+impl<'de> Deserialize<'de> for ServiceValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ServiceValue, D::Error> {
+        struct ServiceVisitor;
+        impl<'de> Visitor<'de> for ServiceVisitor {
+            type Value = ServiceValue;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a service's name, a list of names, or { tcp = [8080] }")
+                f.write_str("a service's name or { tcp = [8080] }")
             }
-            fn visit_str<E>(self, name: &str) -> Result<Services, E> {
-                // A placeholder: the position is that of the whole value, which the caller
-                // has.
-                Ok(Services::Named(vec![Spanned::new(0..0, name.to_owned())]))
+            fn visit_str<E>(self, name: &str) -> Result<ServiceValue, E> {
+                Ok(ServiceValue::Named(name.to_owned()))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Services, A::Error> {
-                let mut names = Vec::new();
-                while let Some(name) = seq.next_element()? {
-                    names.push(name);
-                }
-                Ok(Services::Named(names))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Services, A::Error> {
-                ServiceTable::deserialize(MapAccessDeserializer::new(map)).map(Services::Inline)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ServiceValue, A::Error> {
+                ServiceTable::deserialize(MapAccessDeserializer::new(map))
+                    .map(|table| ServiceValue::Inline(Box::new(table)))
             }
         }
-        deserializer.deserialize_any(ServicesVisitor)
+        deserializer.deserialize_any(ServiceVisitor)
+    }
+}
+
+impl<'de, T: InAList + Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMore<T>, D::Error> {
+        struct ListVisitor<T>(PhantomData<T>);
+        fn alone<'de, T, D>(value: D) -> Result<OneOrMore<T>, D::Error>
+        where
+            T: Deserialize<'de>,
+            D: Deserializer<'de>,
+        {
+            Ok(OneOrMore(vec![Spanned::new(0..0, T::deserialize(value)?)]))
+        }
+        impl<'de, T: InAList + Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+            type Value = OneOrMore<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(T::EXPECTED)
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<OneOrMore<T>, E> {
+                alone(number.into_deserializer())
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMore<T>, E> {
+                alone(text.into_deserializer())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrMore<T>, A::Error> {
+                alone(MapAccessDeserializer::new(map))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMore<T>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = seq.next_element()? {
+                    all.push(one);
+                }
+                Ok(OneOrMore(all))
+            }
+        }
+        deserializer.deserialize_any(ListVisitor(PhantomData))
     }
 }
 
@@ -142,31 +200,6 @@ impl<'de> Deserialize<'de> for BoundValue {
             }
         }
         deserializer.deserialize_any(BoundVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Strings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Strings, D::Error> {
-        struct StringsVisitor;
-        impl<'de> Visitor<'de> for StringsVisitor {
-            type Value = Strings;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Strings, E> {
-                // A placeholder: the position is that of the whole value, which the caller
-                // has.
-                Ok(Strings(vec![Spanned::new(0..0, text.to_owned())]))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Strings, A::Error> {
-                let mut strings = Vec::new();
-                while let Some(string) = seq.next_element()? {
-                    strings.push(string);
-                }
-                Ok(Strings(strings))
-            }
-        }
-        deserializer.deserialize_any(StringsVisitor)
     }
 }
 

@@ -67,13 +67,17 @@ impl PortRange {
         self.first != self.last
     }
 
-    /// The remainder of the range without one port: none, one or two ranges.
-    pub fn without(self, port: u16) -> impl Iterator<Item = PortRange> {
-        let before = PortRange::new(self.first, port.saturating_sub(1).min(self.last));
-        let after = port
-            .checked_add(1)
-            .and_then(|next| PortRange::new(next.max(self.first), self.last));
+    /// The remainder of the range without another: none, one or two ranges.
+    pub fn without(self, other: PortRange) -> impl Iterator<Item = PortRange> {
+        let before = PortRange::new(self.first, other.first.saturating_sub(1).min(self.last));
+        let next = other.last.checked_add(1);
+        let after = next.and_then(|next| PortRange::new(next.max(self.first), self.last));
         [before, after].into_iter().flatten()
+    }
+
+    /// The ports that are in both.
+    pub fn common(self, other: PortRange) -> Option<PortRange> {
+        PortRange::new(self.first.max(other.first), self.last.min(other.last))
     }
 
     /// Whether it contains every port of `other`.

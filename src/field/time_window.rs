@@ -30,6 +30,11 @@ impl Weekdays {
         }
         Some(Weekdays(bits))
     }
+
+    /// The days of either.
+    pub fn union(self, other: Weekdays) -> Weekdays {
+        Weekdays(self.0 | other.0)
+    }
 }
 
 impl fmt::Display for Weekdays {

@@ -1,6 +1,8 @@
 //! Allow lines: who may open which connections, from and to which addresses, how often and
 //! when.
 
+use ipnet::IpNet;
+
 use super::{Addresses, Origin, Service, ZoneIndex};
 use crate::field::{Rate, TimeWindow};
 use crate::name::{CameraName, HostName};
@@ -34,6 +36,8 @@ pub struct Allow {
     pub sources: Addresses,
     /// The addresses that connections may go to.
     pub destinations: Addresses,
+    /// Those of its destinations that are part of a range, and so name no host by itself.
+    pub ranges: Vec<IpNet>,
     /// The host names among its destinations; their addresses, as far as they are known,
     /// are in `destinations`.
     pub hosts: Vec<HostName>,

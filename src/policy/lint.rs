@@ -84,6 +84,8 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
         );
     }
     warnings.sort_by_key(|warning| (warning.origin.number, warning.origin.line));
+    // A list in `from` or `to` is several lines at one place.
+    warnings.dedup();
     warnings
 }
 

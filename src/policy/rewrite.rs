@@ -33,7 +33,7 @@ pub struct Snat {
     pub origin: Origin,
 }
 
-/// Redirects connections from a port of the router to a host. An allow line that names the
+/// Redirects connections from ports of the router to a host. An allow line that names the
 /// host then allows only redirected connections on that port, unless the forward is
 /// `direct`; one with a network allows what it says.
 #[derive(Debug, Clone)]
@@ -42,18 +42,25 @@ pub struct Forward {
     pub from: ZoneIndex,
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The port on the router.
-    pub port: u16,
+    /// The ports on the router.
+    pub ports: PortRange,
     /// The zone of the host.
     pub to: ZoneIndex,
     /// The host.
     pub address: Ipv4Addr,
-    /// The port on the host.
-    pub to_port: u16,
-    /// Whether the host's port can also be reached directly.
+    /// The ports on the host: the same ones, each to its own, or one other in place of one.
+    pub to_ports: PortRange,
+    /// Whether the host's ports can also be reached directly.
     pub direct: bool,
     /// The position in the file.
     pub origin: Origin,
+}
+
+impl Forward {
+    /// Whether each port stays as it is.
+    pub fn keeps_ports(&self) -> bool {
+        self.ports == self.to_ports
+    }
 }
 
 /// Redirects connections from one zone to another to a proxy.

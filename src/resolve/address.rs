@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use toml::Spanned;
 
 use super::own_address::require_ipv6_enabled;
@@ -12,7 +12,8 @@ use crate::name::HostName;
 use crate::policy::{Addresses, Answers, Zone, ZoneIndex};
 use crate::source::{Refusal, Source};
 
-/// Addresses and networks as written, without duplicates; None if none are given.
+/// Addresses and networks as written, without duplicates; None if none are given. A range
+/// becomes the networks that are exactly its addresses.
 pub fn networks(
     written: Option<&Spanned<Strings>>,
     ipv6: Ipv6Mode,
@@ -21,7 +22,7 @@ pub fn networks(
     let Some(written) = written else {
         return Ok(None);
     };
-    let Strings(texts) = written.get_ref();
+    let texts = &written.get_ref().0;
     if texts.is_empty() {
         return Err(source.refuse(
             written.span(),
@@ -31,15 +32,62 @@ pub fn networks(
     let mut networks: Vec<IpNet> = Vec::new();
     for text in texts {
         let span = span_in(text, written.span());
-        let network = network(text.get_ref()).map_err(|what| source.refuse(span.clone(), what))?;
-        if network.addr().is_ipv6() {
-            require_ipv6_enabled(text.get_ref(), ipv6, span, source)?;
-        }
-        if !networks.contains(&network) {
-            networks.push(network);
+        let refuse = |what: String| source.refuse(span.clone(), what);
+        let several = match range(text.get_ref()) {
+            Some(range) => range.map_err(refuse)?,
+            None => vec![network(text.get_ref()).map_err(refuse)?],
+        };
+        for network in several {
+            if network.addr().is_ipv6() {
+                require_ipv6_enabled(text.get_ref(), ipv6, span.clone(), source)?;
+            }
+            if !networks.contains(&network) {
+                networks.push(network);
+            }
         }
     }
     Ok(Some(networks))
+}
+
+/// The networks that are exactly the addresses of a range, `192.168.9.20-192.168.9.30`;
+/// None if the text is none.
+fn range(text: &str) -> Option<Result<Vec<IpNet>, String>> {
+    let (first, last) = text.split_once('-')?;
+    let end = |text: &str| text.trim_matches(' ').parse::<IpAddr>();
+    let ends = (end(first), end(last));
+    let networks = match ends {
+        (Ok(IpAddr::V4(first)), Ok(IpAddr::V4(last))) if first <= last => {
+            IpSubnets::V4(Ipv4Subnets::new(first, last, 0))
+        }
+        (Ok(IpAddr::V6(first)), Ok(IpAddr::V6(last))) if first <= last => {
+            IpSubnets::V6(Ipv6Subnets::new(first, last, 0))
+        }
+        (Ok(first), Ok(last)) if first.is_ipv4() == last.is_ipv4() => {
+            return Some(Err(format!(
+                "{text:?} ends before it begins; write it as {last}-{first}"
+            )));
+        }
+        (Err(_), Err(_)) => return None,
+        _ => {
+            return Some(Err(format!(
+                "{text:?} is no range of addresses; write both ends, as in 192.168.9.20-192.168.9.30"
+            )));
+        }
+    };
+    Some(Ok(networks.collect()))
+}
+
+/// The networks of those written as ranges, which name no host by itself.
+pub fn of_ranges(written: Option<&Spanned<Strings>>) -> Vec<IpNet> {
+    let texts = written.into_iter().flat_map(|written| &written.get_ref().0);
+    let ranges = texts.filter_map(|text| range(text.get_ref())?.ok());
+    // A range of one address is that address.
+    ranges
+        .filter(|range| {
+            range.len() > 1 || range.iter().any(|it| it.prefix_len() < it.max_prefix_len())
+        })
+        .flatten()
+        .collect()
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
@@ -67,7 +115,7 @@ pub fn hosts(
     let Some(written) = written else {
         return Ok(Vec::new());
     };
-    let Strings(texts) = written.get_ref();
+    let texts = &written.get_ref().0;
     if texts.is_empty() {
         return Err(source.refuse(
             written.span(),
@@ -136,6 +184,11 @@ pub(super) fn instead_of_address(text: &str, example: &str) -> String {
         && !example.contains('/')
     {
         return format!("write it without the prefix: {address}");
+    }
+    if let Some(Ok(_)) = range(text) {
+        return format!(
+            "write one address, such as {example}: a range goes in source and address of an allow line alone"
+        );
     }
     if text.parse::<Ipv6Addr>().is_ok() {
         return format!("write the IPv4 address, such as {example}");

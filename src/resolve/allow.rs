@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::address;
 use super::kernel_list_name::name_kernel_lists;
 use super::limit;
-use super::{A_CAMERA, Resolver};
+use super::{A_CAMERA, Resolver, each_name, each_pair};
 use crate::config::{self, Config, Services, Strings};
 use crate::field::PortRange;
 use crate::name::HostName;
@@ -19,7 +19,7 @@ use crate::policy::{
     ZoneIndex,
 };
 use crate::registry::port;
-use crate::source::Refusal;
+use crate::source::{Refusal, Source};
 
 /// The most rules of one family that allow lines may make: compiling and proving these
 /// takes some hundred megabytes.
@@ -28,7 +28,7 @@ const MOST_RULES: usize = 1 << 18;
 /// An allow line, wherever it is written.
 struct WrittenAllow<'a> {
     from: From<'a>,
-    to: &'a Spanned<String>,
+    to: Spanned<String>,
     service: &'a Spanned<Services>,
     source: Option<&'a Spanned<Strings>>,
     address: Option<&'a Spanned<Strings>>,
@@ -42,17 +42,22 @@ struct WrittenAllow<'a> {
 
 enum From<'a> {
     /// As the line says.
-    Written(&'a Spanned<String>),
+    Written(Spanned<String>),
     /// The camera that the line belongs to.
     Camera(&'a Camera),
 }
 
 impl<'a> WrittenAllow<'a> {
-    fn of_file(written: &'a Spanned<config::AllowEntry>) -> WrittenAllow<'a> {
+    /// A line for each pair of a list in `from` and one in `to`.
+    fn of_file(
+        written: &'a Spanned<config::AllowEntry>,
+        source: &Source,
+    ) -> Result<Vec<WrittenAllow<'a>>, Refusal> {
         let allow = written.get_ref();
-        WrittenAllow {
-            from: From::Written(&allow.from),
-            to: &allow.to,
+        let pairs = each_pair(&allow.from, &allow.to, source)?.into_iter();
+        let lines = pairs.map(|(from, to)| WrittenAllow {
+            from: From::Written(from),
+            to,
             service: &allow.service,
             source: allow.source.as_ref(),
             address: allow.address.as_ref(),
@@ -62,17 +67,20 @@ impl<'a> WrittenAllow<'a> {
             block_after: allow.block_after.as_ref(),
             when: allow.when.as_ref(),
             start: written.span().start,
-        }
+        });
+        Ok(lines.collect())
     }
 
     fn of_camera(
         camera: &'a Camera,
         written: &'a Spanned<config::CameraAllowEntry>,
-    ) -> WrittenAllow<'a> {
+        source: &Source,
+    ) -> Result<Vec<WrittenAllow<'a>>, Refusal> {
         let allow = written.get_ref();
-        WrittenAllow {
+        let targets = each_name(&allow.to, source)?.into_iter();
+        let lines = targets.map(|to| WrittenAllow {
             from: From::Camera(camera),
-            to: &allow.to,
+            to,
             service: &allow.service,
             source: None,
             address: allow.address.as_ref(),
@@ -82,12 +90,13 @@ impl<'a> WrittenAllow<'a> {
             block_after: allow.block_after.as_ref(),
             when: allow.when.as_ref(),
             start: written.span().start,
-        }
+        });
+        Ok(lines.collect())
     }
 
     /// The position for a refusal about the line's source.
     fn where_from(&self) -> Range<usize> {
-        match self.from {
+        match &self.from {
             From::Written(from) => from.span(),
             From::Camera(_) => self.start..self.start,
         }
@@ -122,11 +131,14 @@ impl Resolver<'_> {
     /// Every allow line: first the file's, then each camera's.
     pub(super) fn allows(&self, config: &Config) -> Result<Vec<Allow>, Refusal> {
         let exceptions = self.exceptions(config)?;
-        let mut lines: Vec<WrittenAllow<'_>> =
-            config.allow.iter().map(WrittenAllow::of_file).collect();
+        let mut lines: Vec<WrittenAllow<'_>> = Vec::new();
+        for written in &config.allow {
+            lines.extend(WrittenAllow::of_file(written, self.source)?);
+        }
         for (camera, written) in self.cameras.iter().zip(&config.cameras) {
-            let own = written.allow.iter();
-            lines.extend(own.map(|allow| WrittenAllow::of_camera(camera, allow)));
+            for allow in &written.allow {
+                lines.extend(WrittenAllow::of_camera(camera, allow, self.source)?);
+            }
         }
         let mut allows = Vec::new();
         let mut rules: usize = 0;
@@ -167,6 +179,7 @@ impl Resolver<'_> {
             camera: camera.map(|camera| camera.name.clone()),
             sources,
             destinations,
+            ranges: address::of_ranges(line.address),
             hosts,
             services,
             limit: line.limit.map(|limit| self.rate(limit)).transpose()?,
@@ -215,7 +228,7 @@ impl Resolver<'_> {
                     "\"any\" is for from alone, so that each target is named; write an allow line for each",
                 ));
             }
-            _ => Endpoint::Zone(self.find_zone(line.to, &[A_CAMERA, "router"])?),
+            _ => Endpoint::Zone(self.find_zone(&line.to, &[A_CAMERA, "router"])?),
         };
         Ok(AllowEnd { endpoint, camera })
     }
@@ -238,7 +251,7 @@ impl Resolver<'_> {
             flow if flow.from == flow.to => Err(same_zone()),
             flow => Ok(vec![flow]),
         };
-        let from = match line.from {
+        let from = match &line.from {
             From::Written(from) => from,
             From::Camera(own) => {
                 let camera = self.find_camera(own.name.as_str());

@@ -1,34 +1,44 @@
 //! Resolves port forwards, and checks them against the allow lines.
 
+use std::ops::Range;
+
 use toml::Spanned;
 
-use super::Resolver;
-use super::rewrite::{Nat, between, opens};
+use super::rewrite::{Nat, between, opens_all, opens_any};
+use super::{Resolver, span_in};
 use crate::config;
+use crate::field::PortRange;
 use crate::netfilter::Protocol;
 use crate::policy::{Allow, Endpoint, Flow, Forward, Origin};
 use crate::source::Refusal;
 
 impl Resolver<'_> {
+    /// Adds the forward of each port or range of an entry.
     pub(super) fn forward(
         &self,
         written: &Spanned<config::ForwardEntry>,
-        nat: &Nat,
+        nat: &mut Nat,
         allows: &[Allow],
-    ) -> Result<Forward, Refusal> {
+    ) -> Result<(), Refusal> {
         let forward = written.get_ref();
         let from = self.find_zone(&forward.from, &[])?;
-        let (protocol, at) = match (&forward.tcp, &forward.udp) {
-            (Some(port), None) => (Protocol::Tcp, port),
-            (None, Some(port)) => (Protocol::Udp, port),
+        let (protocol, list) = match (&forward.tcp, &forward.udp) {
+            (Some(ports), None) => (Protocol::Tcp, ports),
+            (None, Some(ports)) => (Protocol::Udp, ports),
             _ => {
                 return Err(self.source.refuse(
                     written.span(),
-                    "a forward is of one port, tcp = 8443 or udp = 5004; write one of the two",
+                    "a forward is of TCP or of UDP, tcp = 8443 or udp = 5004; write one of the two",
                 ));
             }
         };
-        let port = self.port(at)?;
+        let all = self.port_ranges(list)?;
+        if all.is_empty() {
+            return Err(self.source.refuse(
+                list.span(),
+                "the list names no port; name one, or remove the forward",
+            ));
+        }
         let (to, address) = self.host(&forward.to, forward.address.as_ref())?;
         if from == to {
             return Err(self.source.refuse(
@@ -37,20 +47,68 @@ impl Resolver<'_> {
             ));
         }
         let to_port = match &forward.to_port {
-            Some(port) => self.port(port)?,
-            None => port,
+            Some(port) => Some(PortRange::port(self.port(port)?)),
+            None => None,
         };
+        if let (Some(port), true) = (&forward.to_port, all.len() > 1 || all[0].is_range()) {
+            return Err(self.source.refuse(
+                port.span(),
+                "several ports lead to the same ports of the host; remove to-port, or write a forward for each port",
+            ));
+        }
+        for (ports, at) in all.into_iter().zip(&list.get_ref().0) {
+            let one = Forward {
+                from,
+                protocol,
+                ports,
+                to,
+                address,
+                to_ports: to_port.unwrap_or(ports),
+                direct: forward.direct,
+                origin: Origin::new(self.source, written.span().start),
+            };
+            self.check_forward(&one, written.span(), span_in(at, list.span()), nat, allows)?;
+            nat.forwards.push(one);
+        }
+        Ok(())
+    }
+
+    /// Refuses a forward of ports that lead elsewhere already, or to where no line lets
+    /// them.
+    fn check_forward(
+        &self,
+        forward: &Forward,
+        whole: Range<usize>,
+        at: Range<usize>,
+        nat: &Nat,
+        allows: &[Allow],
+    ) -> Result<(), Refusal> {
+        let Forward {
+            from,
+            protocol,
+            to,
+            address,
+            ..
+        } = *forward;
         let word = match protocol {
             Protocol::Udp => "udp",
             _ => "tcp",
         };
-        let taken =
-            |other: &&Forward| (other.from, other.protocol, other.port) == (from, protocol, port);
+        let (ports, to_ports) = (told(forward.ports), told(forward.to_ports));
+        let taken = |other: &&Forward| {
+            (other.from, other.protocol) == (from, protocol)
+                && other.ports.common(forward.ports).is_some()
+        };
         if let Some(other) = nat.forwards.iter().find(taken) {
             return Err(self.source.refuse(
-                at.span(),
+                at,
                 format_args!(
-                    "{word} port {port} is forwarded already ({}); keep one of the two",
+                    "{word} {ports} {} forwarded already ({}); keep one of the two",
+                    if forward.ports.is_range() {
+                        "are"
+                    } else {
+                        "is"
+                    },
                     other.origin
                 ),
             ));
@@ -59,33 +117,44 @@ impl Resolver<'_> {
             from: Endpoint::Zone(from),
             to: Endpoint::Router,
         };
-        if let Some(own) = opens(allows, to_router, protocol, port, None) {
+        if let Some(own) = opens_any(allows, to_router, protocol, forward.ports) {
             return Err(self.source.refuse(
-                at.span(),
+                at,
                 format_args!(
-                    "the router itself answers on {word} port {port} ({}); forward another port, or remove that line",
+                    "the router itself answers on {word} {ports} ({}); forward another port, or remove that line",
                     own.origin
                 ),
             ));
         }
-        if opens(allows, between(from, to), protocol, to_port, Some(address)).is_none() {
+        let there = between(from, to);
+        if !opens_all(allows, there, protocol, forward.to_ports, Some(address)) {
             return Err(self.source.refuse(
-                written.span(),
+                whole,
                 format_args!(
-                    "no allow line lets {} reach {address} on {word} port {to_port}, so the forward leads nowhere; add [[allow]] from = \"{}\", to = \"{}\", address = \"{address}\", service = {{ {word} = [{to_port}] }}",
-                    self.zones[from.0].name, self.zones[from.0].name, self.zones[to.0].name,
+                    "no allow line lets {} reach {address} on {word} {to_ports}, so the forward leads nowhere; add [[allow]] from = \"{}\", to = \"{}\", address = \"{address}\", service = {{ {word} = [{}] }}",
+                    self.zones[from.0].name,
+                    self.zones[from.0].name,
+                    self.zones[to.0].name,
+                    as_written(forward.to_ports),
                 ),
             ));
         }
-        Ok(Forward {
-            from,
-            protocol,
-            port,
-            to,
-            address,
-            to_port,
-            direct: forward.direct,
-            origin: Origin::new(self.source, written.span().start),
-        })
+        Ok(())
+    }
+}
+
+/// `port 443`, or `ports 50000-50100`.
+fn told(ports: PortRange) -> String {
+    match ports.is_range() {
+        true => format!("ports {}-{}", ports.first(), ports.last()),
+        false => format!("port {ports}"),
+    }
+}
+
+/// As the file has it in a list of ports.
+fn as_written(ports: PortRange) -> String {
+    match ports.is_range() {
+        true => format!("\"{}-{}\"", ports.first(), ports.last()),
+        false => ports.to_string(),
     }
 }

@@ -3,8 +3,8 @@
 
 use toml::Spanned;
 
-use super::{A_CAMERA, Resolver};
-use crate::config::{self, Config};
+use super::{A_CAMERA, Resolver, each_name, each_pair};
+use crate::config::{self, Config, Services, Strings};
 use crate::policy::{
     self, Addresses, Endpoint, Exception, Flow, Guarantee, GuaranteeKind, Origin, ZoneIndex,
 };
@@ -12,26 +12,36 @@ use crate::source::Refusal;
 
 impl Resolver<'_> {
     pub(super) fn exceptions(&self, config: &Config) -> Result<Vec<Exception>, Refusal> {
-        let written = config.exceptions.iter();
-        written.map(|exception| self.exception(exception)).collect()
+        let mut exceptions = Vec::new();
+        for written in &config.exceptions {
+            for (from, to) in each_pair(&written.from, &written.to, self.source)? {
+                exceptions.push(self.exception(&from, &to, &written.service)?);
+            }
+        }
+        Ok(exceptions)
     }
 
-    fn exception(&self, written: &config::ExceptionEntry) -> Result<Exception, Refusal> {
-        let (from, sources) = match self.find_camera(written.from.get_ref()) {
+    fn exception(
+        &self,
+        written: &Spanned<String>,
+        to: &Spanned<String>,
+        services: &Spanned<Services>,
+    ) -> Result<Exception, Refusal> {
+        let (from, sources) = match self.find_camera(written.get_ref()) {
             Some(camera) => (camera.zone, Addresses::one(camera.address)),
-            None => (self.find_zone(&written.from, &[A_CAMERA])?, Addresses::Any),
+            None => (self.find_zone(written, &[A_CAMERA])?, Addresses::Any),
         };
-        let to = self.find_zone(&written.to, &[])?;
+        let to = self.find_zone(to, &[])?;
         if !policy::never(self.zones[from.0].role, self.zones[to.0].role) {
             return Err(self.source.refuse(
-                written.from.span(),
+                written.span(),
                 format_args!(
                     "no role promises that {} never reaches {}, so there is nothing to lift; remove the exception",
                     self.zones[from.0].name, self.zones[to.0].name
                 ),
             ));
         }
-        let services = self.services_of(&written.service)?;
+        let services = self.services_of(services)?;
         Ok(Exception {
             from,
             sources,
@@ -131,8 +141,16 @@ impl Resolver<'_> {
         Ok(promises)
     }
 
-    /// The ends that a guarantee's word stands for, and the addresses there.
-    fn ends(&self, written: &Spanned<String>) -> Result<Vec<(Endpoint, Addresses)>, Refusal> {
+    /// The ends that a guarantee's words stand for, and the addresses there.
+    fn ends(&self, written: &Spanned<Strings>) -> Result<Vec<(Endpoint, Addresses)>, Refusal> {
+        let mut ends = Vec::new();
+        for name in each_name(written, self.source)? {
+            ends.extend(self.ends_of(&name)?);
+        }
+        Ok(ends)
+    }
+
+    fn ends_of(&self, written: &Spanned<String>) -> Result<Vec<(Endpoint, Addresses)>, Refusal> {
         if let Some(camera) = self.find_camera(written.get_ref()) {
             let address = Addresses::one(camera.address);
             return Ok(vec![(Endpoint::Zone(camera.zone), address)]);

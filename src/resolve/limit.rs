@@ -2,8 +2,8 @@
 
 use toml::Spanned;
 
-use super::Resolver;
-use crate::config;
+use super::{Resolver, span_in};
+use crate::config::{self, Strings};
 use crate::field::{TimeWindow, Weekdays, duration};
 use crate::policy::BlockAfter;
 use crate::source::{Refusal, Source};
@@ -67,19 +67,34 @@ impl Resolver<'_> {
         Ok(BlockAfter { attempts, within })
     }
 
-    pub(super) fn when(&self, written: &Spanned<config::WhenEntry>) -> Result<TimeWindow, Refusal> {
-        let config::WhenEntry { from, to, days } = written.get_ref();
-        let days = match days {
-            None => None,
-            Some(days) => Some(Weekdays::parse(days.get_ref()).ok_or_else(|| {
+    fn days(&self, written: &Spanned<Strings>) -> Result<Weekdays, Refusal> {
+        let mut all: Option<Weekdays> = None;
+        for days in &written.get_ref().0 {
+            let span = span_in(days, written.span());
+            let days = Weekdays::parse(days.get_ref()).ok_or_else(|| {
                 self.source.refuse(
-                    days.span(),
+                    span,
                     format_args!(
                         "{:?} are not days; write them as \"mon-fri\" or \"sat,sun\"",
                         days.get_ref()
                     ),
                 )
-            })?),
+            })?;
+            all = Some(all.map_or(days, |all| all.union(days)));
+        }
+        all.ok_or_else(|| {
+            self.source.refuse(
+                written.span(),
+                "the list is empty, which would mean never; name a day or remove the key",
+            )
+        })
+    }
+
+    pub(super) fn when(&self, written: &Spanned<config::WhenEntry>) -> Result<TimeWindow, Refusal> {
+        let config::WhenEntry { from, to, days } = written.get_ref();
+        let days = match days {
+            None => None,
+            Some(days) => Some(self.days(days)?),
         };
         match (from, to, days) {
             (Some(from), Some(to), days) => {

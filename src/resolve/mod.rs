@@ -31,7 +31,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use toml::Spanned;
 
-use crate::config::Config;
+use crate::config::{Config, Strings};
 use crate::field::PortSet;
 use crate::field::Rate;
 use crate::name::{HostName, NameError, ServiceName};
@@ -207,14 +207,56 @@ impl Resolver<'_> {
     }
 }
 
-/// The position of a string in a list. A string written without a list has the position of
-/// the whole value (see the visitors in config/value.rs).
-pub(super) fn span_in(string: &Spanned<String>, whole: Range<usize>) -> Range<usize> {
+/// The position of a value in a list. One written without a list has the position of the
+/// whole (see `OneOrMore` in config/value.rs).
+pub(super) fn span_in<T>(string: &Spanned<T>, whole: Range<usize>) -> Range<usize> {
     if string.span().is_empty() {
         whole
     } else {
         string.span()
     }
+}
+
+/// The names of a list, or the one that stands alone, each with its position. A list stands
+/// for an entry of each of its names.
+pub(super) fn each_name(
+    written: &Spanned<Strings>,
+    source: &Source,
+) -> Result<Vec<Spanned<String>>, Refusal> {
+    let mut names: Vec<Spanned<String>> = Vec::new();
+    for name in &written.get_ref().0 {
+        let span = span_in(name, written.span());
+        if names.iter().any(|other| other.get_ref() == name.get_ref()) {
+            return Err(source.refuse(
+                span,
+                format_args!("{:?} is in this list already; keep one", name.get_ref()),
+            ));
+        }
+        names.push(Spanned::new(span, name.get_ref().clone()));
+    }
+    if names.is_empty() {
+        return Err(source.refuse(
+            written.span(),
+            "the list is empty, which would mean nobody; name a zone or a camera",
+        ));
+    }
+    Ok(names)
+}
+
+/// Who and to whom.
+type FromTo = (Spanned<String>, Spanned<String>);
+
+/// Every pair of a name in `from` and one in `to`.
+pub(super) fn each_pair(
+    from: &Spanned<Strings>,
+    to: &Spanned<Strings>,
+    source: &Source,
+) -> Result<Vec<FromTo>, Refusal> {
+    let (from, to) = (each_name(from, source)?, each_name(to, source)?);
+    let pairs = from
+        .iter()
+        .flat_map(|from| to.iter().map(|to| (from.clone(), to.clone())));
+    Ok(pairs.collect())
 }
 
 pub(super) fn named<'t, N>(text: &'t str, span: Range<usize>, source: &Source) -> Result<N, Refusal>

@@ -54,7 +54,7 @@ pub fn own_addresses(
     mode: Ipv6Mode,
     source: &Source,
 ) -> Result<Own, Refusal> {
-    let Strings(texts) = written.get_ref();
+    let texts = &written.get_ref().0;
     let mut own = Own::default();
     for text in texts {
         let span = span_in(text, written.span());
@@ -167,7 +167,7 @@ pub fn gateways(
     mode: Ipv6Mode,
     source: &Source,
 ) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), Refusal> {
-    let Strings(texts) = written.get_ref();
+    let texts = &written.get_ref().0;
     if texts.is_empty() {
         return Err(source.refuse(
             written.span(),

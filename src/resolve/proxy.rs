@@ -5,7 +5,7 @@ use toml::Spanned;
 use super::Resolver;
 use super::address::ipv4;
 use super::mark::table_number;
-use super::rewrite::{Nat, between, opens};
+use super::rewrite::{Nat, between, opens_all};
 use crate::config;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
@@ -110,9 +110,9 @@ impl Resolver<'_> {
             from: Endpoint::Zone(from),
             to: Endpoint::Router,
         };
-        match opens(allows, to_router, Protocol::Tcp, port, None) {
-            Some(_) => Ok(port),
-            None => Err(self.source.refuse(
+        match opens_all(allows, to_router, Protocol::Tcp, PortRange::port(port), None) {
+            true => Ok(port),
+            false => Err(self.source.refuse(
                 written.span(),
                 format_args!(
                     "no allow line lets {} reach tcp port {port} of the router, so nothing gets to the proxy; add [[allow]] from = \"{}\", to = \"router\", service = {{ tcp = [{port}] }}",

@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use toml::Spanned;
 
 use super::address::ipv4;
-use super::{A_CAMERA, Resolver};
+use super::{A_CAMERA, Resolver, each_name, each_pair};
 use crate::config::{self, Config};
-use crate::field::PortRange;
+use crate::field::{PortRange, PortSet};
 use crate::netfilter::Protocol;
 use crate::policy::{Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, Snat, ZoneIndex};
 use crate::source::Refusal;
@@ -31,22 +31,26 @@ impl Resolver<'_> {
         allows: &[Allow],
         taken: &[u32],
     ) -> Result<Nat, Refusal> {
-        let masquerades = config
-            .masquerade
-            .iter()
-            .map(|written| self.masquerade(written, allows))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut masquerades = Vec::new();
+        for written in &config.masquerade {
+            let config::MasqueradeEntry { from, to, .. } = written.get_ref();
+            for (from, to) in each_pair(from, to, self.source)? {
+                masquerades.extend(self.masquerade(written, &from, &to, allows)?);
+            }
+        }
         let mut nat = Nat {
-            masquerades: masquerades.into_iter().flatten().collect(),
+            masquerades,
             snats: Vec::new(),
             forwards: Vec::new(),
             proxies: Vec::new(),
         };
         for written in &config.snat {
-            nat.snats.push(self.snat(written, &nat, allows)?);
+            for from in each_name(&written.get_ref().from, self.source)? {
+                nat.snats.push(self.snat(written, &from, &nat, allows)?);
+            }
         }
         for written in &config.forwards {
-            nat.forwards.push(self.forward(written, &nat, allows)?);
+            self.forward(written, &mut nat, allows)?;
         }
         for written in &config.proxy {
             nat.proxies.push(self.proxy(written, &nat, allows, taken)?);
@@ -57,9 +61,10 @@ impl Resolver<'_> {
     fn masquerade(
         &self,
         written: &Spanned<config::MasqueradeEntry>,
+        from: &Spanned<String>,
+        to: &Spanned<String>,
         allows: &[Allow],
     ) -> Result<Option<Masquerade>, Refusal> {
-        let config::MasqueradeEntry { from, to, enabled } = written.get_ref();
         let (from_zone, to_zone) = (self.find_zone(from, &[])?, self.find_zone(to, &[])?);
         let flow = between(from_zone, to_zone);
         if from_zone == to_zone {
@@ -68,7 +73,7 @@ impl Resolver<'_> {
                 "from and to are the same zone; masquerade is for what leaves a zone",
             ));
         }
-        if !enabled {
+        if !written.get_ref().enabled {
             return Ok(None);
         }
         if !allows.iter().any(|allow| allow.flows.contains(&flow)) {
@@ -91,10 +96,11 @@ impl Resolver<'_> {
     fn snat(
         &self,
         written: &Spanned<config::SnatEntry>,
+        from: &Spanned<String>,
         nat: &Nat,
         allows: &[Allow],
     ) -> Result<Snat, Refusal> {
-        let config::SnatEntry { from, to, address } = written.get_ref();
+        let config::SnatEntry { to, address, .. } = written.get_ref();
         let (from_zone, to_zone) = (self.find_zone(from, &[])?, self.find_zone(to, &[])?);
         let own = ipv4(address, self.source)?;
         if from_zone == to_zone {
@@ -215,25 +221,52 @@ pub(super) fn between(from: ZoneIndex, to: ZoneIndex) -> Flow {
     }
 }
 
-/// The first line that lets a flow open this port, on this address if one is given.
-pub(super) fn opens(
+/// The lines that let a flow open ports of a protocol, on this address if one is given,
+/// each with these ports.
+fn opened(
     allows: &[Allow],
     flow: Flow,
     protocol: Protocol,
-    port: u16,
     address: Option<Ipv4Addr>,
-) -> Option<&Allow> {
-    let port = PortRange::port(port);
-    let held = |allow: &&Allow| {
+) -> impl Iterator<Item = (&Allow, PortRange)> {
+    let lines = allows.iter().filter(move |allow| {
         allow.flows.contains(&flow)
             && address.is_none_or(|address| allow.destinations.holds(IpAddr::V4(address)))
-            && allow.services.iter().any(|service| {
-                let ports = match protocol {
-                    Protocol::Udp => &service.udp,
-                    _ => &service.tcp,
-                };
-                ports.iter().any(|own| own.contains(port))
-            })
-    };
-    allows.iter().find(held)
+    });
+    lines.flat_map(move |allow| {
+        let ports = allow
+            .services
+            .iter()
+            .flat_map(move |service| match protocol {
+                Protocol::Udp => &service.udp,
+                _ => &service.tcp,
+            });
+        ports.map(move |ports| (allow, *ports))
+    })
+}
+
+/// The first line that lets a flow open any of these ports.
+pub(super) fn opens_any(
+    allows: &[Allow],
+    flow: Flow,
+    protocol: Protocol,
+    asked: PortRange,
+) -> Option<&Allow> {
+    let mut opened = opened(allows, flow, protocol, None);
+    let first = opened.find(|(_, ports)| ports.common(asked).is_some());
+    first.map(|(allow, _)| allow)
+}
+
+/// Whether the lines let a flow open all of these ports, on this address if one is given.
+pub(super) fn opens_all(
+    allows: &[Allow],
+    flow: Flow,
+    protocol: Protocol,
+    asked: PortRange,
+    address: Option<Ipv4Addr>,
+) -> bool {
+    let opened = opened(allows, flow, protocol, address);
+    let together: PortSet = opened.map(|(_, ports)| ports).collect();
+    let mut ranges = together.ranges().iter();
+    ranges.any(|ports| ports.contains(asked))
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::{Resolver, as_list, named, span_in};
-use crate::config::{self, Config, Ports, Services};
+use crate::config::{self, Config, PortList, Ports, ServiceValue, Services};
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
 use crate::nearest::did_you_mean;
@@ -37,11 +37,9 @@ impl Resolver<'_> {
         written: &config::ServiceTable,
         span: Range<usize>,
     ) -> Result<Service, Refusal> {
-        let ranges = |ports: &[Spanned<Ports>]| {
-            ports
-                .iter()
-                .map(|ports| self.port_range(ports))
-                .collect::<Result<Vec<_>, _>>()
+        let ranges = |ports: &Option<Spanned<PortList>>| match ports {
+            Some(ports) => self.port_ranges(ports),
+            None => Ok(Vec::new()),
         };
         let mut tcp = ranges(&written.tcp)?;
         if written.helper && tcp.is_empty() {
@@ -57,17 +55,17 @@ impl Resolver<'_> {
                     "with helper = true the data connections are let through one by one; remove the passive range or the helper",
                 ));
             }
-            tcp.push(self.port_range(passive)?);
+            tcp.push(self.port_range(passive.get_ref(), passive.span())?);
         }
         let passive = written.passive.as_ref().and(tcp.last().copied());
         let udp = ranges(&written.udp)?;
-        let icmp = written
-            .icmp
-            .iter()
-            .map(|icmp| {
+        let types = written.icmp.iter();
+        let types = types.flat_map(|list| list.get_ref().0.iter().map(|it| (list.span(), it)));
+        let icmp = types
+            .map(|(whole, icmp)| {
                 IcmpType::by_name(icmp.get_ref()).ok_or_else(|| {
                     self.source.refuse(
-                        icmp.span(),
+                        span_in(icmp, whole),
                         format_args!(
                             "{:?} is not an ICMP type known here; use one of {}",
                             icmp.get_ref(),
@@ -93,8 +91,18 @@ impl Resolver<'_> {
         })
     }
 
-    fn port_range(&self, written: &Spanned<Ports>) -> Result<PortRange, Refusal> {
-        let (range, shown) = match written.get_ref() {
+    pub(super) fn port_ranges(
+        &self,
+        written: &Spanned<PortList>,
+    ) -> Result<Vec<PortRange>, Refusal> {
+        let ports = written.get_ref().0.iter();
+        let ranges =
+            ports.map(|ports| self.port_range(ports.get_ref(), span_in(ports, written.span())));
+        ranges.collect()
+    }
+
+    fn port_range(&self, written: &Ports, span: Range<usize>) -> Result<PortRange, Refusal> {
+        let (range, shown) = match written {
             Ports::Number(number) => (
                 u16::try_from(*number)
                     .ok()
@@ -105,9 +113,10 @@ impl Resolver<'_> {
         };
         range.ok_or_else(|| {
             self.source.refuse(
-                written.span(),
+                span,
                 format_args!(
-                    "{shown} is not a port or a range of ports; use 1 to 65535, a range as \"50000-50100\""
+                    "{shown} is not a port or a range of ports; {}",
+                    instead_of_ports(written)
                 ),
             )
         })
@@ -137,17 +146,21 @@ impl Resolver<'_> {
     }
 
     pub(super) fn services_of(&self, written: &Spanned<Services>) -> Result<Vec<Service>, Refusal> {
-        match written.get_ref() {
-            Services::Named(names) if names.is_empty() => Err(self.source.refuse(
+        let all = &written.get_ref().0;
+        if all.is_empty() {
+            return Err(self.source.refuse(
                 written.span(),
                 "the list names no service; name one or remove the line",
-            )),
-            Services::Named(names) => names
-                .iter()
-                .map(|name| self.find_service(name.get_ref(), span_in(name, written.span())))
-                .collect(),
-            Services::Inline(service) => Ok(vec![self.service(None, service, written.span())?]),
+            ));
         }
+        let services = all.iter().map(|one| {
+            let span = span_in(one, written.span());
+            match one.get_ref() {
+                ServiceValue::Named(name) => self.find_service(name, span),
+                ServiceValue::Inline(service) => self.service(None, service, span),
+            }
+        });
+        services.collect()
     }
 }
 
@@ -170,6 +183,22 @@ fn well_known(name: &ServiceName) -> Option<Service> {
             .and_then(|(first, last)| PortRange::new(first, last)),
         helper: false,
     })
+}
+
+/// What to write instead of what is no port: a list, if it is one in a text.
+fn instead_of_ports(written: &Ports) -> String {
+    if let Ports::Text(text) = written
+        && text.contains(',')
+    {
+        let is_port = |part: &str| part.parse::<u16>().is_ok();
+        let parts = text.split(',').map(str::trim);
+        let parts = parts.map(|part| match is_port(part) {
+            true => part.to_owned(),
+            false => format!("{part:?}"),
+        });
+        return format!("write a list: [{}]", parts.collect::<Vec<_>>().join(", "));
+    }
+    "use 1 to 65535, a range as \"50000-50100\"".into()
 }
 
 /// What to write instead of a name that no service has.

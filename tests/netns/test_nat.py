@@ -163,6 +163,89 @@ to = "porch"
 
 
 @both_backends
+class ForwardedRanges(RouterTest):
+    """Ranges of ports that are forwarded to the camera, each port to its own."""
+
+    policy = "\n".join((
+        ZONES, camera("porch", example.CAMERA.address),
+        allow("external", "porch", '{ tcp = "50000-50100", udp = ["5004-5007", 6000] }'),
+        allow("private", "camera", "rtsp"),
+    ))
+    lines = """
+[[forwards]]
+from = "external"
+tcp = "50000-50100"
+to = "porch"
+
+[[forwards]]
+from = "external"
+udp = ["5004-5007", 6000]
+to = "porch"
+"""
+    tcp = (50000, 50050, 50100)
+    udp = (5004, 5007, 6000)
+
+    def setUp(self) -> None:
+        super().setUp()
+        listening = {"tcp": (49999, *self.tcp, 50101), "udp": (5003, *self.udp, 5008)}
+        self.at_camera = Listener(self.camera, listening["tcp"], listening["udp"])
+        self.addCleanup(self.at_camera.stop)
+        at_router = Listener(self.router, listening["tcp"], listening["udp"])
+        self.addCleanup(at_router.stop)
+
+    def test_each_port_leads_to_its_own(self) -> None:
+        self.boot(self.policy, self.lines)
+        for port in self.tcp:
+            with self.subTest(tcp=port):
+                self.assertTrue(probes.tcp(self.internet, ROUTER, port))
+                self.assertTrue(probes.wait_until(lambda port=port: self.at_camera.accepted[port] == 1), "at the camera")
+        for port in self.udp:
+            with self.subTest(udp=port):
+                self.assertTrue(probes.udp(self.internet, ROUTER, port, self.at_camera.received))
+        self.assertEqual(sum(self.at_camera.accepted.values()), len(self.tcp), "and to no other")
+
+    def test_nothing_beside_them_is_forwarded(self) -> None:
+        self.open_router()
+        for port in (49999, 50050, 50101):
+            self.assertTrue(probes.tcp(self.internet, example.CAMERA.address, port), "control")
+        self.boot(self.policy, self.lines)
+        self.assertTrue(probes.tcp(self.internet, ROUTER, 50050), "control")
+        for port in (49999, 50101):
+            self.assertFalse(probes.tcp(self.internet, ROUTER, port, wait=0.5))
+        for port in (5003, 5008):
+            self.assertFalse(probes.udp(self.internet, ROUTER, port, wait=0.5))
+        # Nor does the line that names the camera open it to who asks itself.
+        for port in self.tcp:
+            self.assertFalse(probes.tcp(self.internet, example.CAMERA.address, port, wait=0.5))
+
+    def test_trace_and_matrix_say_so(self) -> None:
+        self.boot(self.policy, self.lines)
+        for port, passes in ((50000, True), (50100, True), (49999, False), (50101, False)):
+            said = self.camfw("trace", "--from", "external", "--to", "camera", "--src", INTERNET, "--dst", ROUTER,
+                              "--dport", str(port)).stdout
+            self.assertRegex(said.splitlines()[-1], "^ACCEPT" if passes else "^DROP", said)
+            matrix = self.camfw("show", "matrix", "--proto", "tcp", "--dport", str(port)).stdout
+            self.assertEqual(example.CAMERA.address in matrix, passes, matrix)
+
+    def test_a_range_of_addresses_names_no_host(self) -> None:
+        ranges = allow("external", "camera", '{ tcp = "50000-50100" }',
+                       f'address = "192.168.8.100-{example.CAMERA.address}"')
+        forward = f"""
+[[forwards]]
+from = "external"
+tcp = "50000-50100"
+to = "camera"
+address = "{example.CAMERA.address}"
+"""
+        self.boot(ZONES, ranges, forward)
+        self.assertTrue(probes.tcp(self.internet, ROUTER, 50050))
+        self.assertTrue(probes.tcp(self.internet, example.CAMERA.address, 50050), "its last address is one of them")
+        self.boot(ZONES, ranges.replace(f"192.168.8.100-{example.CAMERA.address}", example.CAMERA.address), forward)
+        self.assertTrue(probes.tcp(self.internet, ROUTER, 50050))
+        self.assertFalse(probes.tcp(self.internet, example.CAMERA.address, 50050, wait=0.5))
+
+
+@both_backends
 class SentToWhereItGoes(RouterTest):
     """Rules not written by camfw: packets already addressed to the target are not
     rewritten, and no rule treats them as rewritten."""

@@ -33,14 +33,16 @@ pub(super) enum SentTo {
     Port(u16),
 }
 
-/// Whether the addresses list this host individually, and in no wider network.
-pub(super) fn names(addresses: &Addresses, host: Ipv4Addr) -> bool {
+/// Whether a line lists this host individually, and in no wider network or range.
+pub(super) fn names(allow: &Allow, host: Ipv4Addr) -> bool {
     let host = IpNet::from(IpAddr::V4(host));
-    match addresses {
+    match &allow.destinations {
         Addresses::Any => false,
         Addresses::Only(networks) => {
             let mut holding = networks.iter().filter(|network| network.contains(&host));
-            holding.clone().next().is_some() && holding.all(|network| *network == host)
+            let listed =
+                holding.clone().next().is_some() && holding.all(|network| *network == host);
+            listed && !allow.ranges.contains(&host)
         }
     }
 }
@@ -77,11 +79,16 @@ impl<'a, 's> Intent<'a, 's> {
                 true => Set::FULL,
                 false => self.networks(Field::OriginalDestination, &own),
             };
-            let port = self.ports(Field::OriginalPort, PortRange::port(forward.port));
-            let came = self.space.diagrams.and(own, port);
+            let ports = self.ports(Field::OriginalPort, forward.ports);
+            // Of a range each port leads to its own.
+            let same = match forward.keeps_ports() {
+                true => self.space.twins_equal(Field::DestinationPort),
+                false => Set::FULL,
+            };
+            let came = self.space.all(&[own, ports, same]);
             let host = IpNet::from(IpAddr::V4(forward.address));
             let parts = [
-                self.ports(Field::DestinationPort, PortRange::port(forward.to_port)),
+                self.ports(Field::DestinationPort, forward.to_ports),
                 self.of(forward.protocol),
                 self.networks(Field::Destination, &[host]),
             ];
@@ -151,9 +158,7 @@ impl<'a, 's> Intent<'a, 's> {
                     let of = self.of(Protocol::Tcp);
                     self.space.diagrams.and(ports, of)
                 }
-                SentTo::Host(to, host) if to == flow.to && names(&allow.destinations, host) => {
-                    redirect.there
-                }
+                SentTo::Host(to, host) if to == flow.to && names(allow, host) => redirect.there,
                 _ => continue,
             };
             match redirect.direct {
@@ -181,7 +186,7 @@ impl<'a, 's> Intent<'a, 's> {
                 false => self.networks(Field::Destination, &own),
             };
             let parts = [
-                self.ports(Field::DestinationPort, PortRange::port(forward.port)),
+                self.ports(Field::DestinationPort, forward.ports),
                 self.of(forward.protocol),
                 own,
                 self.by(Field::In, Endpoint::Zone(forward.from)),
