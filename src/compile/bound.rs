@@ -14,9 +14,15 @@ use ipnet::Ipv4Net;
 use super::{Compiler, chain, entering, from, purpose};
 use crate::family::IpFamily;
 use crate::name::ChainName;
-use crate::netfilter::{CountedTogether, Match, Rule, Table, Target};
+use crate::netfilter::{CountedTogether, CtStates, Match, Negatable, Rule, Table, Target};
 use crate::policy::{Allow, Bound, Endpoint, Zone, ZoneIndex};
 use crate::registry::port;
+
+/// Restricts a rule to connections that are in the table, and that nobody has answered yet.
+pub(super) fn unanswered(rule: Rule) -> Rule {
+    rule.matching(Match::Conntrack(Negatable::is(CtStates::NEW)))
+        .matching(Match::InTable)
+}
 
 impl Compiler<'_> {
     /// The target of a rule that accepts a connection opened by this endpoint: ACCEPT, or
@@ -62,8 +68,9 @@ impl Compiler<'_> {
             let past = Rule::new(Target::Drop).matching(purpose("too many connections"));
             // Until it is answered each packet of a connection is NEW, as those of a
             // stream that nobody answers are (nf_conntrack_in in
-            // net/netfilter/nf_conntrack_core.c).
-            let open = Rule::new(Target::Accept).matching(Match::InTable);
+            // net/netfilter/nf_conntrack_core.c). The SYN of an answered one opens it anew,
+            // and is counted.
+            let open = unanswered(Rule::new(Target::Accept));
             let mut rules = vec![open.matching(purpose("open already"))];
             rules.extend(self.uncounted_requests(index));
             rules.extend([within, past]);

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::bound::unanswered;
+use super::related::opening;
 use super::tree::{self, ChainNames, FEW, Placed};
 use super::{Compiler, chain, host, service_matches};
 use crate::family::IpFamily;
@@ -42,8 +44,7 @@ impl Compiler<'_> {
             for (protocol, extensions) in service_matches(&way.service, self.family) {
                 let mut rule = Rule::new(target.clone()).of(protocol);
                 rule.matches = extensions;
-                rule.matches
-                    .push(Match::Conntrack(Negatable::is(CtStates::NEW)));
+                rule.matches.push(opening(flow.from, protocol));
                 rule.matches.extend(way.asks.clone());
                 rule.matches.extend(allow.when.map(Match::Time));
                 rule.matches
@@ -170,7 +171,8 @@ impl Compiler<'_> {
     /// the line share it, since connlimit counts separately for each rule
     /// (net/netfilter/xt_connlimit.c). Sources over the limit return, because another line
     /// may still allow them. Packets of a connection that nobody has answered yet are NEW,
-    /// and only the first of them is counted, as in the chain of a zone's bound.
+    /// and only the first of them is counted, as in the chain of a zone's bound. So is the
+    /// SYN of a connection that was answered.
     fn counting_chain(&self, table: &mut Table, allow: &Allow) -> Option<ChainName> {
         let what = match (allow.block_after, self.family) {
             (None, _) if self.limits(allow).is_empty() => return None,
@@ -185,7 +187,7 @@ impl Compiler<'_> {
             return Some(name);
         }
         let accepted = self.accepting_from_any(table, allow);
-        let mut open = Rule::new(accepted.clone()).matching(Match::InTable);
+        let mut open = unanswered(Rule::new(accepted.clone()));
         if self.family == IpFamily::V4 && opens_dhcp(allow) {
             // Hosts without an address share one entry, so that each packet counts.
             let unspecified = Ipv4Net::from(Ipv4Addr::UNSPECIFIED);

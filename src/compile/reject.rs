@@ -8,7 +8,7 @@
 
 use super::{Compiler, Direction, chain, entering, purpose};
 use crate::field::{Rate, Unit};
-use crate::netfilter::{Answer, Match, Protocol, Rule, Table, Target};
+use crate::netfilter::{Answer, CtStates, Match, Negatable, Protocol, Rule, Table, Target};
 use crate::policy::OnDeny;
 
 /// How many answers one source gets: one that asks for more takes none from others.
@@ -28,7 +28,11 @@ impl Compiler<'_> {
             if table.chain(within.as_str()).is_some() {
                 continue;
             }
-            let mut limited = Rule::new(Target::Jump(answered.clone()));
+            // A SYN of a connection that a server has answered may be sent again because the
+            // answer was lost: a reset would end what the server's next answer completes.
+            let established = Negatable::not(CtStates::ESTABLISHED);
+            let mut limited =
+                Rule::new(Target::Jump(answered.clone())).matching(Match::Conntrack(established));
             limited
                 .matches
                 .extend(ANSWERS.map(|rate| Match::HashlimitPerSource {

@@ -1,10 +1,20 @@
 //! Accepts packets that belong to a connection without being part of it: ICMP errors about
 //! it, the router's own answers, and what a helper expects.
 //!
-//! ESTABLISHED is one rule, so that a running stream costs the same whatever the size of
-//! the policy. This is sound because table raw checks each packet's source against its
-//! interface, because a new policy ends the connections that it forbids, and because
-//! traffic of an interface that went away has no other route to follow.
+//! ESTABLISHED is accepted before everything else, so that a running stream costs the same
+//! whatever the size of the policy. This is sound because table raw checks each packet's
+//! source against its interface, because a new policy ends the connections that it forbids,
+//! and because traffic of an interface that went away has no other route to follow.
+//!
+//! A TCP segment that opens a connection is not accepted there. Conntrack lets the SYN of a
+//! known connection pass as a part of it, and follows the server if that takes it for a new
+//! one (nf_conntrack_tcp_packet in net/netfilter/nf_conntrack_proto_tcp.c): a host that
+//! makes the server forget a connection which conntrack still has, by a reset that only one
+//! of the two believes, would open it as often as it likes. So lines judge and count it, as
+//! if it were NEW. After a reset it is dropped instead, until the kernel has forgotten the
+//! connection: connlimit takes such a connection for closed and does not count it again
+//! (already_closed and __nf_conncount_add in net/netfilter/nf_conncount.c). After a FIN, and
+//! after a reset by the same host, the kernel itself makes the SYN NEW.
 //!
 //! RELATED needs more. An ICMP error carries bytes that its sender chose, and the kernel
 //! checks that it goes to the sender of the packet that it quotes, but not who sends it
@@ -56,11 +66,26 @@ impl Compiler<'_> {
     pub(super) fn established(&self, table: &mut Table, direction: Direction) {
         let state = |states| Match::Conntrack(Negatable::is(states));
         let rules = table.rules_mut(&direction.chain());
-        rules.push(
-            Rule::new(Target::Accept)
+        let established = |rule: Rule| {
+            rule.matching(state(CtStates::ESTABLISHED))
+                .matching(purpose("established"))
+        };
+        let mut by_protocol = vec![Rule::new(Target::Accept)];
+        // What the router itself opens anew is counted by no line.
+        if direction != Direction::Output {
+            let opens = tcp(None, Some(Negatable::not(TcpFlags::OPENING)));
+            let stream = by_protocol[0].clone().of(Protocol::Tcp).matching(opens);
+            by_protocol[0].protocol = Some(Negatable::not(Protocol::Tcp));
+            by_protocol.insert(0, stream);
+        }
+        rules.extend(by_protocol.into_iter().map(established));
+        if direction != Direction::Output {
+            let reset = Rule::new(Target::Drop)
+                .of(Protocol::Tcp)
                 .matching(state(CtStates::ESTABLISHED))
-                .matching(purpose("established")),
-        );
+                .matching(Match::ExpiresWithin(self.policy.reset_stays()));
+            rules.push(reset.matching(purpose("of a connection that was reset")));
+        }
         let expected = expected_chain(direction);
         if self.any_expected(direction) {
             rules.push(helped(Rule::new(Target::Jump(expected))));
@@ -356,6 +381,16 @@ impl Compiler<'_> {
             tree::place(table, &mut self.names, &name, here);
         }
     }
+}
+
+/// Matches the packets by which this endpoint may open a connection: in state NEW or, of
+/// TCP and unless the router sends it, a SYN of a known connection, which is not accepted as
+/// ESTABLISHED.
+pub(super) fn opening(from: Endpoint, protocol: Protocol) -> Match {
+    Match::Conntrack(Negatable::is(match (from, protocol) {
+        (Endpoint::Zone(_), Protocol::Tcp) => CtStates::NEW.with(CtStates::ESTABLISHED),
+        _ => CtStates::NEW,
+    }))
 }
 
 /// Matches packets of a connection in this direction whose sender, as a connection's end,

@@ -274,7 +274,8 @@ impl Compiler<'_> {
             let checks = chain(format_args!("source-{}", zone.name));
             for direction in [Direction::Input, Direction::Forward] {
                 let jump = entering(zone, Target::Jump(checks.clone()));
-                let jump = jump.matching(Match::Conntrack(Negatable::is(CtStates::NEW)));
+                let opens = CtStates::NEW.with(CtStates::ESTABLISHED);
+                let jump = jump.matching(Match::Conntrack(Negatable::is(opens)));
                 table.rules_mut(&direction.chain()).push(jump);
             }
             let own = self.networks_of(zone).into_iter();

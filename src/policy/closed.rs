@@ -13,6 +13,24 @@ use ipnet::IpNet;
 use super::{Bound, Policy, ZoneIndex};
 use crate::netfilter::TrackedConnection;
 
+/// How many seconds the kernel keeps a connection after a reset: the default of
+/// nf_conntrack_tcp_timeout_close.
+pub const RESET_STAYS: u32 = 10;
+
+/// The key of that time.
+pub const RESET_STAYS_KEY: &str = "net/netfilter/nf_conntrack_tcp_timeout_close";
+
+impl Policy {
+    /// The same with this policy, which may set another time.
+    pub fn reset_stays(&self) -> u32 {
+        match self.sysctls.get(RESET_STAYS_KEY) {
+            // The kernel takes what is negative for a very long time.
+            Some(seconds) => seconds.parse().unwrap_or(u32::MAX),
+            None => RESET_STAYS,
+        }
+    }
+}
+
 /// Counts closed connections against the bounds of their zones.
 pub(crate) struct ClosedConnections<'a> {
     policy: &'a Policy,

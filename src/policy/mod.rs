@@ -35,6 +35,7 @@ pub use allow::{Allow, BlockAfter, Endpoint, Flow};
 pub use bound::Bound;
 pub(crate) use bound::{table_size, told as told_bounds};
 pub(crate) use closed::ClosedConnections;
+pub use closed::{RESET_STAYS, RESET_STAYS_KEY};
 pub(crate) use guarantee::{Exception, broken, never};
 pub use guarantee::{Guarantee, GuaranteeKind};
 pub use lint::{Warning, warnings};

@@ -1,7 +1,7 @@
 //! A zone's connection bound in the proof. Whether one of its four counts is exceeded
 //! cannot be seen in a packet, so each count is one bit of
 //! `Field::Undecided`, set if the count is exceeded; one more bit is set if the packet's
-//! connection is in the conntrack table already.
+//! connection is in the conntrack table already, and one if it was reset.
 //!
 //! Owns which rules implement a zone's bound: only those in the chain that is named for it.
 //! All other counting matches stay in doubt.
@@ -29,8 +29,16 @@ const EXCEEDED: u128 = (1 << COUNTS) - 1;
 /// The bit of packets whose connection is in the conntrack table.
 const IN_TABLE: u128 = 1 << COUNTS;
 
-/// Makes the rules that check zone bounds test these bits.
+/// The bit of packets whose connection was reset.
+const WAS_RESET: u128 = 1 << (COUNTS + 1);
+
+/// Makes the rules that check zone bounds, or whether a connection was reset, test these
+/// bits.
 pub fn ask_by_bits(program: &mut Program<'_>, policy: &Policy, family: IpFamily) {
+    let was_reset = match_text(&Match::ExpiresWithin(policy.reset_stays()));
+    for (_, _, step) in program.steps_mut() {
+        ask_by_bit(step, &was_reset, WAS_RESET, WAS_RESET);
+    }
     let in_table = match_text(&Match::InTable);
     for zone in &policy.zones {
         let Some(counts) = counts(zone, family) else {
@@ -106,10 +114,20 @@ pub fn past(space: &mut Space) -> Set {
     space.diagrams.minus(opening, within)
 }
 
-/// Bounds without the counts: `must` has what surely gets through while no count is
-/// exceeded, and `may` what may get through in either case.
+/// The packets that arrive while a count is exceeded, of whatever connection.
+pub fn exceeded(space: &mut Space) -> Set {
+    !space.masked(Field::Undecided, EXCEEDED, 0)
+}
+
+/// The packets of a connection that was reset.
+pub fn was_reset(space: &mut Space) -> Set {
+    space.masked(Field::Undecided, WAS_RESET, WAS_RESET)
+}
+
+/// Bounds without these bits: `must` has what surely gets through while no count is
+/// exceeded and nothing was reset, and `may` what may get through in any case.
 pub fn assuming_within(space: &mut Space, flow: Bounds) -> Bounds {
-    let within = within(space);
+    let within = space.masked(Field::Undecided, EXCEEDED | IN_TABLE | WAS_RESET, 0);
     let must = space.diagrams.and(flow.must, within);
     Bounds {
         may: space.forget(flow.may, &[Field::Undecided]),

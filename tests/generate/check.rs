@@ -26,6 +26,7 @@ const OPTIONS: &[&str] = &[
     "--ctorigsrc",
     "--ctreplsrc",
     "--ctstatus",
+    "--ctexpire",
     "--ctdir",
     "--helper",
     "--mac-source",

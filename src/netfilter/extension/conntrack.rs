@@ -61,6 +61,11 @@ impl CtStates {
         self.0 & other.0 == other.0
     }
 
+    /// The states of both.
+    pub const fn with(self, other: CtStates) -> CtStates {
+        CtStates(self.0 | other.0)
+    }
+
     /// Parses names separated by commas; None if one is unknown, or if there are none.
     pub fn by_names(names: &str) -> Option<CtStates> {
         let mut bits = 0;
@@ -173,6 +178,10 @@ pub(super) const IN_TABLE: &str = " --ctstatus CONFIRMED";
 /// that camfw's rules never have.
 fn read(words: &mut Words<'_>) -> Option<Match> {
     let Some(states) = words.negatable("--ctstate", |text, _| CtStates::by_names(text)) else {
+        if let Some(seconds) = words.option("--ctexpire") {
+            let seconds = seconds.strip_prefix("0:")?.parse().ok()?;
+            return Some(Match::ExpiresWithin(seconds));
+        }
         return (words.option("--ctstatus")? == "CONFIRMED").then_some(Match::InTable);
     };
     let states = states?;

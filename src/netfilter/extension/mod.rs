@@ -79,6 +79,9 @@ pub enum Match {
     /// `-m conntrack --ctstatus CONFIRMED`: a connection that is in the conntrack table,
     /// answered or not
     InTable,
+    /// `-m conntrack --ctexpire 0:`: a connection whose entry in the conntrack table stays
+    /// for no more than these seconds unless another packet comes
+    ExpiresWithin(u32),
     /// `-m helper --helper`: connections that this helper expected
     ExpectedBy(ServiceName),
     /// `-m iprange`
@@ -240,7 +243,10 @@ impl Match {
             Match::Multiport(_) => &multiport::MULTIPORT,
             Match::Icmp(_) => &icmp::ICMP,
             Match::Icmpv6(_) => &icmp::ICMP6,
-            Match::Conntrack(_) | Match::Connection(_) | Match::InTable => &conntrack::CONNTRACK,
+            Match::Conntrack(_)
+            | Match::Connection(_)
+            | Match::InTable
+            | Match::ExpiresWithin(_) => &conntrack::CONNTRACK,
             Match::ExpectedBy(_) => &helper::HELPER,
             Match::Addresses { .. } => &iprange::IPRANGE,
             Match::Mac(_) => &mac::MAC,
@@ -277,6 +283,7 @@ impl Match {
             Match::Conntrack(states) => conntrack::print_states(*states),
             Match::Connection(connection) => conntrack::print(connection),
             Match::InTable => conntrack::IN_TABLE.into(),
+            Match::ExpiresWithin(seconds) => format!(" --ctexpire 0:{seconds}"),
             Match::ExpectedBy(helper) => format!(" --helper {helper}"),
             Match::Addresses {
                 source,

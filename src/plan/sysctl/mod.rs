@@ -6,10 +6,10 @@
 mod setting;
 
 use crate::name::InterfaceName;
-use crate::policy::{self, Ipv6Mode, Policy, ProxyWay};
+use crate::policy::{self, Ipv6Mode, Policy, ProxyWay, RESET_STAYS, RESET_STAYS_KEY};
 pub use setting::{Good, Key, Need, Setting};
 
-fn setting(path: &str, value: &'static str, need: Need, why: &'static str) -> Setting {
+fn setting(path: &str, value: &str, need: Need, why: &'static str) -> Setting {
     Setting {
         key: Key::new(path),
         value: value.to_owned(),
@@ -111,6 +111,12 @@ fn of_conntrack() -> Vec<Setting> {
             "0",
             Need::IfPresent,
             "nor is a reset outside of it",
+        ),
+        setting(
+            RESET_STAYS_KEY,
+            &RESET_STAYS.to_string(),
+            Need::Required,
+            "the rules know by this time that a connection was reset",
         ),
         // Up to Linux 5.19
         setting(

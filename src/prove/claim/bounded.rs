@@ -11,8 +11,8 @@ use crate::prove::packet::{Field, State};
 use crate::registry::port;
 
 impl Proof<'_> {
-    /// Claims that no packet which makes a conntrack entry gets through while a count of
-    /// its zone's bound is exceeded. Two exceptions are let in uncounted: answers of DHCP
+    /// Claims that no packet which makes a conntrack entry, or opens the connection of one
+    /// anew, gets through while a count of its zone's bound is exceeded. Two exceptions are let in uncounted: answers of DHCP
     /// servers, which may belong to no connection and have a rate of their own, and hosts
     /// that have no address yet, which share one conntrack entry.
     pub(super) fn bounded(&mut self) {
@@ -35,6 +35,11 @@ impl Proof<'_> {
                     IpFamily::V6 => Set::EMPTY,
                 };
                 let past = self.space.all(&[opened, here, !nobody, past_it]);
+                // Its connection is in the table, so that this cannot excuse it.
+                let again = self.intent().opening_again();
+                let exceeded = bound::exceeded(&mut self.space);
+                let again = self.space.all(&[again, here, exceeded]);
+                let past = self.space.diagrams.or(past, again);
                 let past = self
                     .space
                     .diagrams
@@ -51,6 +56,26 @@ impl Proof<'_> {
                 answer,
             );
         }
+    }
+
+    /// Claims that no TCP connection is opened anew after a reset while the kernel has it:
+    /// connlimit would not count it.
+    pub(super) fn not_reopened(&mut self) {
+        let mut answer = ClaimResult::Holds;
+        for way in [HookPath::Input, HookPath::Forward] {
+            let again = self.intent().opening_again();
+            let loopback = self.intent().loopback();
+            let was_reset = bound::was_reset(&mut self.space);
+            let accepted = self.accepted[way as usize].may;
+            let again = self.space.all(&[accepted, again, was_reset, !loopback]);
+            if answer == ClaimResult::Holds {
+                answer = self.none(way, again, again);
+            }
+        }
+        self.claim(
+            "a connection that was reset is not opened anew while the kernel has it".into(),
+            answer,
+        );
     }
 
     /// Each answer of a DHCP server that belongs to no connection is one of its own in

@@ -53,7 +53,7 @@ impl<'a> Proof<'a> {
                     lifted.push(intent.space.diagrams.and(sources, services));
                 }
                 let lifted = intent.space.diagrams.union(&lifted);
-                let opening = self.opening();
+                let opening = self.opening(way);
                 let promised = self.space.all(&[of, ends, opening, !lifted]);
                 let may = self.space.diagrams.and(accepted.may, promised);
                 let must = self.space.diagrams.and(accepted.must, promised);

@@ -78,6 +78,7 @@ fn claims_of_within(
         proof.spoofed();
         proof.related();
         proof.bounded();
+        proof.not_reopened();
         proof.links_apart();
         for promise in &policy.guarantees {
             proof.promise(promise);

@@ -34,7 +34,7 @@ pub(super) struct Proof<'a> {
     /// decided.
     pub(super) accepted: [Bounds; 3],
     /// The same, restricted to the fields that claims look at: `may` as computed, `must` as
-    /// far as no zone bound is exceeded.
+    /// far as no zone bound is exceeded and no connection was reset.
     pub(super) noted: [Bounds; 3],
     /// The recorded fields that claims do not look at.
     pub(super) unseen: Vec<Field>,
@@ -57,11 +57,7 @@ impl<'a> Proof<'a> {
         // meaning, so claims do look at it.
         let mut unseen = program.noted();
         unseen.retain(|field| !SENT_ON.contains(field));
-        let is_bounded = policy.zones.iter().any(|zone| zone.bound.is_some());
-        let noted = match is_bounded {
-            true => accepted.map(|accepted| bound::assuming_within(&mut space, accepted)),
-            false => accepted,
-        };
+        let noted = accepted.map(|accepted| bound::assuming_within(&mut space, accepted));
         let noted = noted.map(|accepted| {
             let may = space.forget(accepted.may, &unseen);
             let must = match accepted.is_exact() {
@@ -94,10 +90,16 @@ impl<'a> Proof<'a> {
         claims
     }
 
-    /// The packets that open a connection: all that do not belong to one already.
-    pub(super) fn opening(&mut self) -> Set {
+    /// The packets that open a connection: all that do not belong to one already and, unless
+    /// the router sends them, the TCP segments that open one anew.
+    pub(super) fn opening(&mut self, way: HookPath) -> Set {
         let part = [State::Established, State::Related];
-        !self.space.states(&part)
+        let first = !self.space.states(&part);
+        let again = match way {
+            HookPath::Output => Set::EMPTY,
+            HookPath::Input | HookPath::Forward => self.intent().opening_again(),
+        };
+        self.space.diagrams.or(first, again)
     }
 
     pub(super) fn intent(&mut self) -> Intent<'a, '_> {
@@ -151,7 +153,7 @@ impl<'a> Proof<'a> {
         for way in HookPath::ALL {
             let (accepted, all) = self.compared(way);
             let opened = self.intent().opened(way);
-            let opening = self.opening();
+            let opening = self.opening(way);
             let opened = self.space.and(opened, Bounds::exactly(opening));
             let carried = self.intent().carried(way);
             let meant = self.space.or(opened, carried);

@@ -367,6 +367,7 @@ impl Condition {
             Match::OwnAddress => self.number(Field::Local, false, 1),
             Match::HopLimit(hops) => self.number(Field::Hops, false, (*hops).into()),
             Match::InTable
+            | Match::ExpiresWithin(_)
             | Match::Limit(_)
             | Match::HashlimitPerSource { .. }
             | Match::Recent { .. }

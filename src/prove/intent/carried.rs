@@ -90,12 +90,26 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
+    /// TCP segments that open a connection, if their receiver takes them.
+    fn opening_segments(&mut self) -> Set {
+        let of_tcp = self.of(Protocol::Tcp);
+        let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
+        let opening = self.space.masked(Field::Flags, mask.into(), flags.into());
+        self.space.diagrams.and(of_tcp, opening)
+    }
+
+    /// Those of them that conntrack takes for a part of a known connection.
+    pub fn opening_again(&mut self) -> Set {
+        let opening = self.opening_segments();
+        let established = self.space.states(&[State::Established]);
+        self.space.diagrams.and(opening, established)
+    }
+
     /// TCP segments that do not open a connection but have no connection either. Sending
     /// one would make conntrack pick up a connection that has ended.
     pub(super) fn picked_up_in_the_middle(&mut self) -> Set {
         let of_tcp = self.of(Protocol::Tcp);
-        let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
-        let opening = self.space.masked(Field::Flags, mask.into(), flags.into());
+        let opening = self.opening_segments();
         let middle = self.space.diagrams.minus(of_tcp, opening);
         let new = self.space.states(&[State::New]);
         self.space.diagrams.and(new, middle)
@@ -134,11 +148,16 @@ impl<'a, 's> Intent<'a, 's> {
     }
 
     /// The packets of connections that were let through, as far as their sources are valid,
-    /// and the router's packets to itself.
+    /// and the router's packets to itself. A TCP segment that opens a connection is none of
+    /// them, whatever conntrack takes it for, unless the router sends it.
     pub fn carried(&mut self, way: HookPath) -> Bounds {
         let loopback = self.loopback();
         let loopback = self.not_sent_on(loopback);
-        let established = self.space.states(&[State::Established]);
+        let mut established = self.space.states(&[State::Established]);
+        if way != HookPath::Output {
+            let again = self.opening_again();
+            established = self.space.diagrams.minus(established, again);
+        }
         let expected = self.expected(way);
         if way == HookPath::Output {
             let surely = self

@@ -86,6 +86,7 @@ impl<'a, 's> Intent<'a, 's> {
         let endpoints = zones.map(|(index, _)| Endpoint::Zone(index));
         let endpoints: Vec<Endpoint> = endpoints.chain([Endpoint::Router]).collect();
         let mut sets: Vec<Bounds> = Vec::new();
+        let mut again: Vec<Bounds> = Vec::new();
         for from in &endpoints {
             for to in &endpoints {
                 let flow = Flow {
@@ -99,16 +100,30 @@ impl<'a, 's> Intent<'a, 's> {
                 if allows.is_empty() {
                     continue;
                 }
-                let lines = self.opened_by(flow, &allows);
+                let lines = self.lines(flow.to, &allows);
+                let lines = self.union(&lines);
                 let ends = self.ends(flow);
                 let source = self.opening_sources(flow.from);
                 let between = self.space.diagrams.and(ends, source);
+                let mut known = self.space.and(lines, Bounds::exactly(between));
+                if !self.redirects(flow).is_empty() {
+                    known.must = Set::EMPTY;
+                }
+                again.push(known);
+                let lines = self.opened_by(flow, &allows, lines);
                 sets.push(self.space.and(lines, Bounds::exactly(between)));
             }
         }
         let new = self.space.states(&[State::New]);
         let mut opened = self.union(&sets);
         opened = self.space.and(opened, Bounds::exactly(new));
+        if way != HookPath::Output {
+            // Where a forward redirects a connection is decided by its first packet alone.
+            let again = self.union(&again);
+            let opening = self.opening_again();
+            let again = self.space.and(again, Bounds::exactly(opening));
+            opened = self.space.or(opened, again);
+        }
         let leases = self.leases(way);
         let more = [leases, self.neighbours(way), self.egress(way)];
         let more = self.space.diagrams.union(&more);
@@ -123,10 +138,9 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// The packets of these allow lines on a flow: those that arrive as they are, and those
     /// that a forward or a proxy redirected. A destination that only a redirect leads to,
-    /// because the line names just that host, counts for redirected packets alone.
-    fn opened_by(&mut self, flow: Flow, allows: &[&Allow]) -> Bounds {
-        let lines = self.lines(flow.to, allows);
-        let lines = self.union(&lines);
+    /// because the line names just that host, counts for redirected packets alone. `lines` are
+    /// the packets of the lines wherever they go.
+    fn opened_by(&mut self, flow: Flow, allows: &[&Allow], lines: Bounds) -> Bounds {
         let redirects = self.redirects(flow);
         if redirects.is_empty() {
             return self.as_they_came(lines);

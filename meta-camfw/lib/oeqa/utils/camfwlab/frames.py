@@ -63,9 +63,14 @@ def tcp_syn(source: str, target: str, source_port: int, port: int) -> bytes:
     return tcp(source, target, (source_port, port), 0x02, 1, 0)
 
 
-def tcp(source: str, target: str, ports: tuple[int, int], flags: int, sequence: int, acknowledged: int) -> bytes:
-    """An IPv4 packet with a TCP segment without data (RFC 793)."""
-    segment = struct.pack("!HHIIBBHHH", *ports, sequence, acknowledged, 5 << 4, flags, 1024, 0, 0)
+def tcp(
+    source: str, target: str, ports: tuple[int, int], flags: int, sequence: int, acknowledged: int,
+    options: bytes = b"", data: bytes = b"",
+) -> bytes:
+    """An IPv4 packet with a TCP segment (RFC 793); the length of the options is a multiple of four."""
+    words = 5 + len(options) // 4
+    header = struct.pack("!HHIIBBHHH", *ports, sequence, acknowledged, words << 4, flags, 1024, 0, 0)
+    segment = header + options + data
     segment = segment[:16] + struct.pack("!H", _transport_checksum(source, target, TCP, segment)) + segment[18:]
     return _ipv4(source, target, TCP, segment)
 
