@@ -1,0 +1,287 @@
+//! README.md and the book in docs/: links lead somewhere, each page is in the book, and what is
+//! shown is what camfw prints.
+//!
+//! In a ```console block a line with `$ ` is a command, run here in a folder with examples/,
+//! tests/docs/ and the article's rules; the lines after it are all that it prints, `…` being
+//! anything. One with `# ` needs root and a network: `tests/netns/test_docs.py` runs those. The
+//! recipes' ```toml blocks are drop-ins of `six-cameras.toml`: `check` takes each.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+type Checked = Result<(), Box<dyn Error>>;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The pages of docs/, and those at the root.
+fn pages() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut found = Vec::new();
+    for folder in [root().to_path_buf(), root().join("docs")] {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The page's lines outside of code, with their numbers.
+fn prose(text: &str) -> Vec<(usize, &str)> {
+    let mut code = false;
+    let mut lines = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.starts_with("```") {
+            code = !code;
+        } else if !code && !line.starts_with("    ") {
+            lines.push((number + 1, line));
+        }
+    }
+    lines
+}
+
+/// Where the links of a line lead.
+fn links(line: &str) -> Vec<&str> {
+    line.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(link, _)| link)
+        .collect()
+}
+
+/// What a heading is called in a link: small letters, digits, - and _, with - for a space.
+fn anchors(text: &str) -> BTreeSet<String> {
+    prose(text)
+        .into_iter()
+        .filter(|(_, line)| line.starts_with('#'))
+        .map(|(_, line)| {
+            line.trim_start_matches('#')
+                .trim()
+                .to_lowercase()
+                .chars()
+                .filter(|it| it.is_alphanumeric() || matches!(it, ' ' | '-' | '_'))
+                .map(|it| if it == ' ' { '-' } else { it })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn links_lead_somewhere() -> Checked {
+    let mut tried = 0;
+    let mut wrong = Vec::new();
+    for page in pages()? {
+        let text = fs::read_to_string(&page)?;
+        let folder = page.parent().ok_or("no folder")?;
+        for (number, line) in prose(&text) {
+            for link in links(line) {
+                if link.contains("://") {
+                    continue;
+                }
+                tried += 1;
+                let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+                let target = if file.is_empty() {
+                    page.clone()
+                } else {
+                    folder.join(file)
+                };
+                // The book holds nothing but docs/.
+                let leaves = folder.ends_with("docs") && file.contains('/');
+                let there = target.exists()
+                    && (anchor.is_empty()
+                        || anchors(&fs::read_to_string(&target)?).contains(anchor));
+                if leaves || !there {
+                    wrong.push(format!("{}:{number}: {link}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried > 50, "{tried} links");
+    Ok(())
+}
+
+#[test]
+fn each_page_is_in_the_book_once() -> Checked {
+    let summary = fs::read_to_string(root().join("docs/SUMMARY.md"))?;
+    let listed: Vec<&str> = summary.lines().flat_map(links).collect();
+    let mut there = Vec::new();
+    for page in pages()? {
+        let name = page.file_name().ok_or("no name")?.to_string_lossy();
+        if page.parent().is_some_and(|folder| folder.ends_with("docs")) && name != "SUMMARY.md" {
+            there.push(name.into_owned());
+        }
+    }
+    let mut sorted = listed.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, there);
+    Ok(())
+}
+
+/// The blocks of a page that open with these words, each with the number of its first line.
+fn blocks(text: &str, opening: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut inside = false;
+    let mut wanted = false;
+    for (number, line) in text.lines().enumerate() {
+        if line.starts_with("```") {
+            inside = !inside;
+            wanted = inside && line == opening;
+            if wanted {
+                found.push((number + 2, String::new()));
+            }
+        } else if let (true, Some((_, block))) = (wanted, found.last_mut()) {
+            block.push_str(line);
+            block.push('\n');
+        }
+    }
+    found
+}
+
+/// Whether `printed` is `told`, in which `…` is anything.
+fn matches(told: &str, printed: &str) -> bool {
+    let Some((first, others)) = told.split_once('…') else {
+        return told == printed;
+    };
+    let Some(mut rest) = printed.strip_prefix(first) else {
+        return false;
+    };
+    let (between, last) = others.rsplit_once('…').unwrap_or(("", others));
+    for part in between.split('…') {
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+/// A folder with all that the pages' commands name; deleted with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Result<Self, Box<dyn Error>> {
+        let path = std::env::temp_dir().join(format!("camfw-docs-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        for from in ["examples", "tests/docs"] {
+            for entry in fs::read_dir(root().join(from))? {
+                let file = entry?;
+                fs::copy(file.path(), path.join(file.file_name()))?;
+            }
+        }
+        fs::copy(
+            root().join("tests/prove/article.rules"),
+            path.join("article.rules"),
+        )?;
+        Ok(Self(path))
+    }
+
+    /// All that camfw prints.
+    fn camfw(&self, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
+        let done = Command::new(env!("CARGO_BIN_EXE_camfw"))
+            .args(arguments)
+            .current_dir(&self.0)
+            .output()?;
+        Ok(String::from_utf8(done.stderr)? + &String::from_utf8(done.stdout)?)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn commands_print_what_is_shown() -> Checked {
+    let folder = Folder::new("commands")?;
+    let mut tried = 0;
+    for page in pages()? {
+        let text = fs::read_to_string(&page)?;
+        for (number, block) in blocks(&text, "```console") {
+            // Each command with what it prints; the first piece is what stands before any.
+            let marked = format!("\n{block}").replace("\n# ", "\n\u{1}# ");
+            let marked = marked.replace("\n$ ", "\n\u{1}$ ");
+            for piece in marked.split('\u{1}').filter(|it| it.starts_with("$ ")) {
+                let (command, told) = piece[2..].split_once('\n').ok_or("no line")?;
+                let words: Vec<&str> = command.split_whitespace().collect();
+                let place = format!("{}:{number}: {command}", page.display());
+                let (Some(&"camfw"), arguments) = (words.first(), &words[1..]) else {
+                    return Err(format!("{place}: not camfw").into());
+                };
+                let printed = folder.camfw(arguments)?;
+                assert!(
+                    matches(told.trim(), printed.trim()),
+                    "{place} prints\n{printed}\nand not\n{told}"
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 6, "{tried} commands");
+    Ok(())
+}
+
+#[test]
+fn what_is_shown_of_an_example_is_in_it() -> Checked {
+    let example = fs::read_to_string(root().join("examples/six-cameras.toml"))?;
+    let readme = fs::read_to_string(root().join("README.md"))?;
+    let shown = blocks(&readme, "```toml");
+    assert_eq!(shown.len(), 1);
+    for table in shown[0].1.split("\n\n") {
+        assert!(
+            example.contains(table.trim()),
+            "not in the example:\n{table}"
+        );
+    }
+    Ok(())
+}
+
+/// The file that recipes are put beside, without the zone that one of them has itself.
+fn base(recipe: &str) -> Result<String, Box<dyn Error>> {
+    let example = fs::read_to_string(root().join("examples/six-cameras.toml"))?;
+    let own = recipe.lines().find(|line| line.starts_with("[zones."));
+    Ok(example
+        .split("\n\n")
+        .filter(|table| own.is_none_or(|zone| !table.starts_with(zone)))
+        .map(|table| format!("{table}\n\n"))
+        .collect())
+}
+
+#[test]
+fn recipes_are_good() -> Checked {
+    let folder = Folder::new("recipes")?;
+    let text = fs::read_to_string(root().join("docs/recipes.md"))?;
+    let recipes = blocks(&text, "```toml");
+    assert!(recipes.len() >= 10, "{} recipes", recipes.len());
+    for (number, recipe) in recipes {
+        fs::create_dir_all(folder.0.join("recipe.d"))?;
+        fs::write(folder.0.join("recipe.toml"), base(&recipe)?)?;
+        fs::write(folder.0.join("recipe.d/recipe.toml"), &recipe)?;
+        let printed = folder.camfw(&["--config", "recipe.toml", "check"])?;
+        assert!(
+            printed.ends_with("recipe.toml: good\n"),
+            "docs/recipes.md:{number}: {printed}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_told_and_what_is_printed() {
+    assert!(matches("a…c", "abc"));
+    assert!(matches("…", ""));
+    assert!(matches("a…", "abc"));
+    assert!(matches("…c", "abcc"));
+    assert!(matches("a…b…c", "axbxbxc"));
+    assert!(!matches("a", "ab"));
+    assert!(!matches("…b", "abc"));
+    assert!(!matches("a…d", "abc"));
+}

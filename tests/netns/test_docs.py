@@ -1,0 +1,183 @@
+"""README.md and docs/, what needs root and a network: the consoles print what they say, and the
+recipes let pass what their tables say.
+
+In a ```console block `# camfw …` is run here; `$ camfw …` needs neither and is run by
+tests/docs.rs. `…` in a page stands for anything.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import probes
+from lab.hosts import Wiring
+from lab.namespace import Namespace
+from lab.probes import Reach
+from lab.services import Listener
+from netns.case import both_backends
+from netns.dhcp import DhcpTest
+from netns.program import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPES = ROOT / "docs/recipes.md"
+# The file that the pages are about, and what hangs on it.
+FILE = ROOT / "examples/six-cameras.toml"
+INTERNET = Wiring("internet", "eth0", "192.168.0.1", 24, router="192.168.0.2",
+                  address6="fd00:0::1", router6="fd00:0::2")
+PORCH = Wiring("camera", "eth1", "192.168.8.11", 24, router="192.168.8.1",
+               address6="fd00:8::11", router6="fd00:8::1")
+PORCH_MAC = "00:11:22:33:44:01"
+HOUSE = Wiring("laptop", "eth2", "192.168.5.10", 24, router="192.168.5.1",
+               address6="fd00:5::10", router6="fd00:5::1")
+RECORDER = "192.168.5.20"
+SERVER = "203.0.113.7"
+
+
+def commands(page: Path) -> list[tuple[int, str, str]]:
+    """The line, the command and the expected output of each `# camfw …` in the page."""
+    found: list[tuple[int, str, list[str]]] = []
+    console = current = False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.startswith("```"):
+            console, current = line == "```console", False
+        elif console and line.startswith(("# ", "$ ")):
+            current = line.startswith("# ")
+            if current:
+                found.append((number, line[2:], []))
+        elif console and current:
+            found[-1][2].append(line)
+    return [(number, command, "\n".join(told)) for number, command, told in found]
+
+
+def matches(told: str, printed: str) -> bool:
+    """Whether the output is what the page says, where `…` is anything."""
+    return re.fullmatch(".*".join(map(re.escape, told.strip().split("…"))), printed.strip(), re.DOTALL) is not None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a recipe's table."""
+
+    source: str
+    target: str
+    protocol: str
+    port: int
+    passes: bool
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe: its drop-in, and who then opens what."""
+
+    title: str
+    text: str
+    rows: tuple[Row, ...]
+
+
+def recipes() -> list[Recipe]:
+    """Those with a table."""
+    found = []
+    for section in RECIPES.read_text().split("\n## ")[1:]:
+        block = re.search(r"```toml\n(.*?)```", section, re.DOTALL)
+        assert block is not None, section
+        rows = tuple(
+            Row(source, target, protocol, int(port), passes == "yes")
+            for source, target, protocol, port, passes in re.findall(
+                r"^\| (\w+) \| (\w+) \| (tcp|udp) (\d+) \| (yes|no) \|$", section, re.MULTILINE)
+        )
+        # No row is lost: a table has a line of heads and one of dashes.
+        assert len(rows) == max(0, len(re.findall(r"^\|", section, re.MULTILINE)) - 2), section
+        if rows:
+            found.append(Recipe(section.splitlines()[0], block[1], rows))
+    return found
+
+
+@both_backends
+class Docs(DhcpTest):
+    """A router with the page's file; the porch's camera, the house with the recorder, the internet."""
+
+    wirings = (INTERNET, PORCH, HOUSE)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.listeners: dict[str, Listener] = {}
+        self.camera.ip("link", "set", "eth0", "address", PORCH_MAC)
+        self.laptop.ip("address", "add", f"{RECORDER}/24", "dev", "eth0")
+        self.program.configure(FILE.read_text())
+        server = self.dhcp_server(INTERNET.address, "192.168.0.50", "192.168.0.60")
+        server.__enter__()
+        self.addCleanup(server.__exit__, None, None, None)
+        # After that, which takes the addresses of eth0 away.
+        self.internet.ip("address", "add", f"{SERVER}/32", "dev", "lo")
+        self.boot_with_dhcp()
+        self.assertTrue(probes.wait_until(lambda: self.own() != ""), "a lease")
+        self.internet.ip("route", "replace", "default", "via", self.own())
+
+    def own(self) -> str:
+        """The router's address on the internet."""
+        shown = self.router.run(["ip", "-4", "-br", "address", "show", "dev", "eth0"], check=True).stdout
+        found = re.search(r"(192\.168\.0\.\d+)/24", shown)
+        return found[1] if found else ""
+
+    def test_each_command_prints_what_its_page_says(self) -> None:
+        tried = 0
+        for page in PAGES:
+            for number, command, told in commands(page):
+                with self.subTest(page=page.name, line=number, command=command):
+                    program, *arguments = shlex.split(command)
+                    self.assertEqual(program, "camfw")
+                    result = self.program.run(*arguments)
+                    printed = result.stderr + result.stdout
+                    self.assertTrue(matches(told, printed), f"it printed:\n{printed}\nexit {result.code}")
+                    tried += 1
+        self.assertGreaterEqual(tried, 6)
+
+    def attempt(self, row: Row) -> Reach:
+        """Tries a row's connection."""
+        sources: dict[str, Namespace] = {
+            "porch": self.camera, "house": self.laptop, "recorder": self.laptop,
+            "internet": self.internet, "router": self.router,
+        }
+        routers = {"porch": PORCH.router, "house": HOUSE.router, "recorder": HOUSE.router, "internet": self.own()}
+        targets = {"porch": PORCH.address, "house": HOUSE.address, "recorder": RECORDER, "internet": SERVER,
+                   "router": routers.get(row.source, "")}
+        wait = probes.PATIENCE if row.passes else 2.0
+        source, target = sources[row.source], targets[row.target]
+        if row.protocol == "tcp":
+            return probes.tcp(source, target, row.port, wait)
+        return probes.udp(source, target, row.port, self.listeners[row.target].received, wait)
+
+    def test_each_recipe_lets_pass_what_its_table_says(self) -> None:
+        # The house's traffic is the recorder's where the row says so.
+        self.laptop.ip("route", "add", f"{PORCH.address}/32", "via", HOUSE.router, "src", RECORDER)
+        found = recipes()
+        self.assertGreaterEqual(len(found), 7)
+        rows = [row for recipe in found for row in recipe.rows]
+        tcp = {row.port for row in rows if row.protocol == "tcp"}
+        udp = {row.port for row in rows if row.protocol == "udp"}
+        hosts = {"router": self.router, "porch": self.camera, "house": self.laptop, "internet": self.internet}
+        for name, host in hosts.items():
+            self.listeners[name] = Listener(host, sorted(tcp), sorted(udp))
+            self.addCleanup(self.listeners[name].stop)
+        folder = self.program.config.with_suffix(".d")
+        folder.mkdir(exist_ok=True)
+        for recipe in found:
+            (folder / "recipe.toml").write_text(recipe.text)
+            self.camfw("apply")
+            with ThreadPoolExecutor(len(recipe.rows)) as pool:
+                for row, reach in zip(recipe.rows, pool.map(self.attempt, recipe.rows), strict=True):
+                    with self.subTest(recipe=recipe.title, row=row):
+                        self.assertEqual(bool(reach), row.passes, reach.detail)
+        # The control: without a firewall each of them gets there.
+        self.camfw("open")
+        self.router.write_sysctl("net.ipv4.ip_forward", "1")
+        refused = [row for row in rows if not row.passes]
+        with ThreadPoolExecutor(len(refused)) as pool:
+            opened = [Row(row.source, row.target, row.protocol, row.port, True) for row in refused]
+            for row, reach in zip(opened, pool.map(self.attempt, opened), strict=True):
+                with self.subTest("without a firewall", row=row):
+                    self.assertTrue(reach, reach.detail)
