@@ -8,7 +8,7 @@ use camfw::policy::{Answers, warnings};
 use camfw::prove;
 use camfw::source::Source;
 
-const EXAMPLES: usize = 3;
+const EXAMPLES: usize = 4;
 
 #[test]
 fn examples_hold() -> Result<(), Box<dyn Error>> {
