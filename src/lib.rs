@@ -20,6 +20,7 @@ pub mod exit_code;
 pub mod family;
 pub mod field;
 pub mod host;
+mod look_alike;
 pub mod name;
 mod nearest;
 mod net;

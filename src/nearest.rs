@@ -1,5 +1,7 @@
 //! The known word that a mistyped one most likely stands for.
 
+use crate::look_alike::look_alike;
+
 /// The known word nearest to a mistyped one; None if none is near.
 ///
 /// Capital letters, `_` and `-` do not count. Otherwise a third of the letters may be
@@ -31,7 +33,11 @@ pub(crate) fn did_you_mean<'a>(
     written: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    Some(format!("did you mean {}?", nearest(written, known)?))
+    let known = nearest(written, known)?;
+    Some(match look_alike(written) {
+        Some(told) => format!("did you mean {known}? {told}"),
+        None => format!("did you mean {known}?"),
+    })
 }
 
 #[cfg(test)]

@@ -119,7 +119,16 @@ fn what_is_none_is_told_with_what_there_is() -> Done {
             "write it as: camfw apply; a file is named by --config FILE",
         ),
         ("compare one", "write it as: camfw compare OLD NEW"),
-        ("apply --confirm", "see camfw help"),
+        (
+            "apply --confirm",
+            "--confirm needs a TIME after it, such as 90, 5m or \"5 minutes\"",
+        ),
+        ("apply -confirm 90", "write --confirm, with two dashes"),
+        ("chek", "no command is called \"chek\"; did you mean check?"),
+        (
+            "status --jsn",
+            "status does not take --jsn; did you mean --json?",
+        ),
         (
             "apply --confirm 0",
             "--confirm 0: is no time from 1 to 86400 seconds",

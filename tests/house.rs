@@ -42,6 +42,7 @@ const ORDER: &[&str] = &[
     "error",
     "exit_code",
     "source",
+    "look_alike",
     "nearest",
     "name",
     "field",

@@ -8,7 +8,7 @@ use crate::apply;
 const CONFIRM: Flag = Flag::valued(
     "confirm",
     "TIME",
-    "and back again unless camfw confirm comes within so long",
+    "and back again unless camfw confirm comes within this time: 90\n(seconds), 5m or \"5 minutes\"",
 );
 const REPLACE: Flag = Flag::switch(
     "replace",

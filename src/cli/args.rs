@@ -43,6 +43,10 @@ pub(super) struct Given {
 impl Given {
     /// Parses the arguments after the program's name.
     pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Given, UsageError> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if let Some(flag) = arguments.iter().find_map(|it| one_dash(it)) {
+            return Err(UsageError::OneDash(flag));
+        }
         let mut parser = lexopt::Parser::from_args(arguments);
         let mut given = Given::default();
         while let Some(argument) = parser.next()? {
@@ -64,7 +68,7 @@ impl Given {
                 return Err(UsageError::UnknownFlag { flag, command });
             };
             let value = match flag.value {
-                Some(_) => parser.value()?,
+                Some(_) => parser.value().map_err(|_| UsageError::NoValue(flag))?,
                 None => OsString::new(),
             };
             given.flags.push((flag.name, value));
@@ -165,6 +169,13 @@ impl Given {
     }
 }
 
+/// The flag whose name stands after one dash, which lexopt reads as several short flags.
+fn one_dash(argument: &OsStr) -> Option<&'static Flag> {
+    let name = argument.to_str()?.strip_prefix('-')?;
+    let name = name.split('=').next()?;
+    every_flag().find(|flag| flag.name == name)
+}
+
 /// Parses the value of a flag or an operand.
 pub(super) fn read<T: FromStr<Err: Display>>(of: &str, text: &str) -> Result<T, UsageError> {
     text.parse().map_err(|error: T::Err| UsageError::Value {
@@ -234,6 +245,44 @@ mod tests {
         ] {
             assert!(command(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn what_is_mistyped_is_told_with_what_to_write() {
+        for (line, told) in [
+            ("apply -confirm 60", "write --confirm, with two dashes"),
+            ("check -config=f", "write --config, with two dashes"),
+            (
+                "apply --confirm",
+                "--confirm needs a TIME after it, such as 90, 5m or \"5 minutes\"",
+            ),
+            ("check --config", "--config needs a FILE after it"),
+            ("chek", "no command is called \"chek\"; did you mean check?"),
+            (
+                "aply --confirm 5m",
+                "no command is called \"aply\"; did you mean apply?",
+            ),
+            (
+                "show rule",
+                "no command is called \"show rule\"; did you mean show rules?",
+            ),
+            (
+                "apply --confrim 60",
+                "apply does not take --confrim; did you mean --confirm?",
+            ),
+            (
+                "apply --jsn",
+                "apply does not take --jsn; it takes --confirm",
+            ),
+        ] {
+            let error = command(line).err().map(|error| error.to_string());
+            let error = error.unwrap_or_default();
+            assert!(error.starts_with(told), "{line}: {error}");
+        }
+        assert!(
+            command("apply --confirm -5").is_ok(),
+            "the value is read later"
+        );
     }
 
     #[test]

@@ -5,8 +5,10 @@ use thiserror::Error;
 use super::COMMANDS;
 use super::args::EVERY_COMMANDS_FLAGS;
 use super::command::Command;
+use super::flag::Flag;
 use crate::apply::StepError;
 use crate::host::text_file::TextFileError;
+use crate::nearest::did_you_mean;
 use crate::netfilter::ParseError;
 use crate::prove::{ChainPlace, NetworksError, PacketError};
 use crate::servers::NothingToServe;
@@ -19,7 +21,7 @@ pub(super) enum UsageError {
     Argument(#[from] lexopt::Error),
     #[error("no command was given; see camfw help")]
     NoCommand,
-    #[error("no command is called {:?}; there are {}", .0.join(" "), commands(.0))]
+    #[error("no command is called {:?}; {}", .0.join(" "), commands(.0))]
     UnknownCommand(Vec<String>),
     #[error("write it as: camfw {}{}", .0.usage(), if .0.operands.is_empty() { "; a file is named by --config FILE" } else { "" })]
     Operands(&'static Command),
@@ -28,6 +30,10 @@ pub(super) enum UsageError {
         flag: String,
         command: Option<&'static Command>,
     },
+    #[error("write --{}, with two dashes", .0.name)]
+    OneDash(&'static Flag),
+    #[error("--{} needs a {} after it{}", .0.name, .0.value.unwrap_or_default(), example(.0))]
+    NoValue(&'static Flag),
     #[error("{given}: {problem}")]
     Value { given: String, problem: String },
     /// An invalid combination of flags or operands.
@@ -77,8 +83,27 @@ pub(super) enum CliError {
     },
 }
 
-/// The commands that begin with the given first word; all commands if there is none.
+/// What the value of a flag looks like, if its name does not say.
+fn example(flag: &Flag) -> &'static str {
+    match flag.value {
+        Some("TIME") => ", such as 90, 5m or \"5 minutes\"",
+        _ => "",
+    }
+}
+
+/// The command that was probably meant; else those that begin with the given first word,
+/// or all commands if there is none.
 fn commands(words: &[String]) -> String {
+    let shown = COMMANDS.iter().filter(|command| !command.is_hidden());
+    let near = |words: &[String]| {
+        let names = shown.clone().map(|command| command.name);
+        did_you_mean(&words.join(" "), names)
+    };
+    // The words after the command's name are its operands.
+    let begun = [words, &words[..1.min(words.len())]];
+    if let Some(meant) = begun.into_iter().find_map(near) {
+        return meant;
+    }
     let first = &words[..1.min(words.len())];
     let all = COMMANDS.iter().filter(|command| !command.is_hidden());
     let group = all.clone().filter(|command| command.begins_with(first));
@@ -86,16 +111,29 @@ fn commands(words: &[String]) -> String {
     if names.is_empty() {
         names = all.map(|command| command.name).collect();
     }
-    names.join(", ")
+    format!("there are {}", names.join(", "))
 }
 
 /// The message for an unknown flag, with the flags that exist.
 fn unknown_flag(flag: &str, command: Option<&Command>) -> String {
-    let Some(command) = command else {
-        return format!("no command takes {flag}; see camfw help");
+    let own = match command {
+        Some(command) => std::slice::from_ref(command),
+        None => COMMANDS,
     };
-    let flags = command.flags.iter().chain(EVERY_COMMANDS_FLAGS);
+    let flags = own.iter().flat_map(|command| command.flags);
+    let flags = flags.chain(EVERY_COMMANDS_FLAGS);
     let flags: Vec<String> = flags.map(|flag| format!("--{}", flag.name)).collect();
-    let (name, flags) = (command.name, flags.join(", "));
-    format!("{name} does not take {flag}; it takes {flags}")
+    let near = match flag.starts_with("--") {
+        true => did_you_mean(flag, flags.iter().map(String::as_str)),
+        false => None,
+    };
+    match (command, near) {
+        (Some(command), Some(near)) => format!("{} does not take {flag}; {near}", command.name),
+        (Some(command), None) => {
+            let (name, flags) = (command.name, flags.join(", "));
+            format!("{name} does not take {flag}; it takes {flags}")
+        }
+        (None, Some(near)) => format!("no command takes {flag}; {near}"),
+        (None, None) => format!("no command takes {flag}; see camfw help"),
+    }
 }

@@ -12,4 +12,4 @@ pub use icmp_type::IcmpType;
 pub use port::PortRange;
 pub use port_set::PortSet;
 pub use rate::{Rate, Unit, duration};
-pub use time_window::{TimeWindow, Weekdays};
+pub use time_window::{TimeWindow, Weekdays, is_time_of_day};

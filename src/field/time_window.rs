@@ -110,6 +110,11 @@ impl TimeWindow {
     }
 }
 
+/// Whether a text is a time of day, such as `08:00` or `08:00:30`.
+pub fn is_time_of_day(text: &str) -> bool {
+    time_of_day(text).is_some()
+}
+
 fn time_of_day(text: &str) -> Option<u32> {
     let parts: Vec<&str> = text.split(':').collect();
     let number = |text: &str, below: u32| {

@@ -1,12 +1,13 @@
 //! Resolves the addresses of allow lines: those that are written, and those of host names.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use toml::Spanned;
 
+use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::own_address::require_ipv6_enabled;
-use super::{as_list, named, span_in};
+use super::{named, span_in};
 use crate::config::{Ipv6Mode, Strings};
 use crate::name::HostName;
 use crate::policy::{Addresses, Answers, Zone, ZoneIndex};
@@ -51,7 +52,7 @@ pub fn networks(
 
 /// The networks that are exactly the addresses of a range, `192.168.9.20-192.168.9.30`;
 /// None if the text is none.
-fn range(text: &str) -> Option<Result<Vec<IpNet>, String>> {
+pub(super) fn range(text: &str) -> Option<Result<Vec<IpNet>, String>> {
     let (first, last) = text.split_once('-')?;
     let end = |text: &str| text.trim_matches(' ').parse::<IpAddr>();
     let ends = (end(first), end(last));
@@ -91,11 +92,12 @@ pub fn of_ranges(written: Option<&Spanned<Strings>>) -> Vec<IpNet> {
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let alone = || text.parse::<IpAddr>().map(IpNet::from);
-    let network = text.parse::<IpNet>().or_else(|_| alone()).map_err(|_| {
+    let alone = || text.parse::<IpAddr>().map(IpNet::from).ok();
+    let network = address_and_prefix(text).or_else(alone).ok_or_else(|| {
+        let form = AddressForm::Network("203.0.113.7 or 203.0.113.0/24");
         format!(
             "{text:?} is no address and no network; {}",
-            instead_of_address(text, "203.0.113.7 or 203.0.113.0/24")
+            instead_of_address(text, form)
         )
     })?;
     if network.trunc() != network {
@@ -163,7 +165,7 @@ pub(super) fn ipv4(written: &Spanned<String>, source: &Source) -> Result<Ipv4Add
             format_args!(
                 "{:?} is not an IPv4 address; {}",
                 written.get_ref(),
-                instead_of_address(written.get_ref(), "192.168.8.110")
+                instead_of_address(written.get_ref(), AddressForm::Address("192.168.8.110"))
             ),
         )
     })
@@ -175,33 +177,4 @@ pub(super) fn zone_of(address: IpAddr, zones: &[Zone]) -> Option<(ZoneIndex, IpN
         let own = zone.own().find(|own| own.contains(&address))?;
         Some((ZoneIndex(index), own.trunc()))
     })
-}
-
-/// What to write instead of what is no IPv4 address.
-pub(super) fn instead_of_address(text: &str, example: &str) -> String {
-    if let Some((address, _)) = text.split_once('/')
-        && let Ok(address) = address.parse::<IpAddr>()
-        && !example.contains('/')
-    {
-        return format!("write it without the prefix: {address}");
-    }
-    if let Some(Ok(_)) = range(text) {
-        return format!(
-            "write one address, such as {example}: a range goes in source and address of an allow line alone"
-        );
-    }
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return format!("write the IPv4 address, such as {example}");
-    }
-    if let Some(list) = as_list(text) {
-        return list;
-    }
-    let numbers = text.split(['.', '/']).map(str::parse::<u32>);
-    if text.contains('.')
-        && numbers.clone().all(|number| number.is_ok())
-        && numbers.flatten().any(|number| number > 255)
-    {
-        return format!("each part of an address is 0 to 255, as in {example}");
-    }
-    format!("write it as {example}")
 }

@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use super::{Resolver, span_in};
 use crate::config::{self, Strings};
-use crate::field::{TimeWindow, Weekdays, duration};
+use crate::field::{TimeWindow, Weekdays, duration, is_time_of_day};
 use crate::policy::BlockAfter;
 use crate::source::{Refusal, Source};
 
@@ -19,6 +19,55 @@ const LONGEST: u64 = 30 * 86_400;
 pub(super) fn seconds(text: &str) -> Option<u32> {
     let seconds = duration(text).filter(|seconds| *seconds <= LONGEST)?;
     u32::try_from(seconds).ok()
+}
+
+/// What to write instead of what are no days: the first three letters of their names.
+fn instead_of_days(text: &str) -> String {
+    let letters = |name: &str| {
+        name.trim()
+            .get(..3)
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    };
+    let parts = text.split(',').map(|part| {
+        let ends: Vec<String> = part.split('-').map(letters).collect();
+        ends.join("-")
+    });
+    let short = parts.collect::<Vec<_>>().join(",");
+    match Weekdays::parse(&short) {
+        Some(_) => format!("write {short:?}"),
+        None => "write them as \"mon-fri\" or \"sat,sun\"".into(),
+    }
+}
+
+/// What to write instead of what is no time of day.
+fn instead_of_time(text: &str) -> String {
+    let lower = text.trim().to_ascii_lowercase();
+    let (digits, afternoon) = match (lower.strip_suffix("am"), lower.strip_suffix("pm")) {
+        (Some(digits), _) => (digits.trim(), Some(false)),
+        (_, Some(digits)) => (digits.trim(), Some(true)),
+        _ => (
+            lower
+                .trim_end_matches("utc")
+                .trim_end_matches(['z', 'h'])
+                .trim(),
+            None,
+        ),
+    };
+    let (hours, minutes) = digits.split_once([':', '.', 'h']).unwrap_or((digits, "0"));
+    let time = hours.parse::<u32>().ok().zip(minutes.parse::<u32>().ok());
+    let time = time.filter(|(hours, minutes)| *hours <= 24 && *minutes < 60);
+    match (time, afternoon) {
+        (Some((24, 0)), None) => "write \"23:59:59\" for the end of the day".into(),
+        (Some((hours @ 1..=12, minutes)), Some(afternoon)) => {
+            let hours = hours % 12 + if afternoon { 12 } else { 0 };
+            format!("write it as \"{hours:02}:{minutes:02}\", in UTC")
+        }
+        (Some((hours @ 0..=23, minutes)), None) => {
+            format!("write it as \"{hours:02}:{minutes:02}\", in UTC")
+        }
+        _ => "write it as \"08:00\", in UTC".into(),
+    }
 }
 
 /// Checks the limit on open connections.
@@ -75,8 +124,9 @@ impl Resolver<'_> {
                 self.source.refuse(
                     span,
                     format_args!(
-                        "{:?} are not days; write them as \"mon-fri\" or \"sat,sun\"",
-                        days.get_ref()
+                        "{:?} are not days; {}",
+                        days.get_ref(),
+                        instead_of_days(days.get_ref())
                     ),
                 )
             })?;
@@ -99,14 +149,22 @@ impl Resolver<'_> {
         match (from, to, days) {
             (Some(from), Some(to), days) => {
                 let days = days.unwrap_or(Weekdays::ALL);
+                for time in [from, to] {
+                    if !is_time_of_day(time.get_ref()) {
+                        return Err(self.source.refuse(
+                            time.span(),
+                            format_args!(
+                                "{:?} is no time of day; {}",
+                                time.get_ref(),
+                                instead_of_time(time.get_ref())
+                            ),
+                        ));
+                    }
+                }
                 TimeWindow::new(from.get_ref(), to.get_ref(), days).ok_or_else(|| {
                     self.source.refuse(
-                        from.span(),
-                        format_args!(
-                            "{:?} to {:?} is no part of a day; write it as from = \"08:00\", to = \"18:00\", in UTC",
-                            from.get_ref(),
-                            to.get_ref()
-                        ),
+                        to.span(),
+                        "from and to are the same time; give two, or days alone for whole days",
                     )
                 })
             }

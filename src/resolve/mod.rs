@@ -14,6 +14,7 @@ mod kernel_list_name;
 mod limit;
 mod log;
 mod mark;
+mod mistyped_address;
 mod names;
 mod own_address;
 mod proxy;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::Spanned;
 
-use super::address::instead_of_address;
+use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::span_in;
 use crate::config::Strings;
 use crate::policy::{Ipv6Mode, Role};
@@ -98,15 +98,15 @@ fn own_address(
     source: &Source,
 ) -> Result<IpNet, Refusal> {
     let refuse = |what: String| Err(source.refuse(span.clone(), what));
-    let Ok(address) = text.parse::<IpNet>() else {
-        return refuse(match mode {
-            Ipv6Mode::Drop => format!(
-                "{text:?} is not an IPv4 address with a prefix length; write it as 192.168.8.1/24"
-            ),
-            Ipv6Mode::Same => format!(
-                "{text:?} is not an address with a prefix length; write it as 192.168.8.1/24 or fd00:8::1/64"
-            ),
-        });
+    let Some(address) = address_and_prefix(text) else {
+        let (of, example) = match mode {
+            Ipv6Mode::Drop => ("IPv4 ", "192.168.8.1/24"),
+            Ipv6Mode::Same => ("", "192.168.8.1/24 or fd00:8::1/64"),
+        };
+        return refuse(format!(
+            "{text:?} is not an {of}address with a prefix length; {}",
+            instead_of_address(text, AddressForm::WithPrefix(example))
+        ));
     };
     let (such, length) = match address {
         IpNet::V4(_) => ("192.168.8.1/24", 24),
@@ -205,7 +205,7 @@ fn gateway(
             Ipv6Mode::Drop => {
                 format!(
                     "{text:?} is not an IPv4 address; {}",
-                    instead_of_address(text, "192.168.0.1")
+                    instead_of_address(text, AddressForm::Address("192.168.0.1"))
                 )
             }
             Ipv6Mode::Same => {

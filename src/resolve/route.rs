@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::address::{ipv4, zone_of};
 use super::mark::table_number;
+use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::own_address::require_ipv6_enabled;
 use crate::config::{self, Config};
 use crate::net::{LAST_METRICS, MAIN_TABLE, NextHop, Route, default_metric};
@@ -146,21 +147,25 @@ fn destination(
     source: &Source,
 ) -> Result<IpNet, Refusal> {
     let text = written.get_ref();
-    match text.parse::<IpNet>() {
-        Ok(network) if network == network.trunc() => {
-            if matches!(network, IpNet::V6(_)) {
-                require_ipv6_enabled(text, mode, written.span(), source)?;
-            }
-            Ok(network)
-        }
-        _ => {
-            let what = match mode {
-                Ipv6Mode::Drop => "an IPv4 network; write it as 10.1.0.0/16",
-                Ipv6Mode::Same => "a network; write it as 10.1.0.0/16 or fd00:1::/48",
-            };
-            Err(source.refuse(written.span(), format_args!("{text:?} is not {what}")))
-        }
+    let refuse = |what: String| Err(source.refuse(written.span(), what));
+    let Some(network) = address_and_prefix(text) else {
+        let (what, example) = match mode {
+            Ipv6Mode::Drop => ("an IPv4 network", "10.1.0.0/16"),
+            Ipv6Mode::Same => ("a network", "10.1.0.0/16 or fd00:1::/48"),
+        };
+        let instead = instead_of_address(text, AddressForm::WithPrefix(example));
+        return refuse(format!("{text:?} is not {what}; {instead}"));
+    };
+    if network != network.trunc() {
+        return refuse(format!(
+            "{network} is a host with its network's prefix; write {} for the network",
+            network.trunc()
+        ));
     }
+    if matches!(network, IpNet::V6(_)) {
+        require_ipv6_enabled(text, mode, written.span(), source)?;
+    }
+    Ok(network)
 }
 
 /// The next router of a route, of the destination's family.

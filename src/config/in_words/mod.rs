@@ -4,6 +4,8 @@
 //! Owns the reading of their messages. One of a later version that is not known here is
 //! passed on as it is.
 
+mod syntax;
+
 use std::ops::Range;
 
 use crate::nearest::instead;
@@ -57,27 +59,123 @@ impl Place<'_> {
             return (self.wrong_type(got, expected), here);
         }
         if problem == "duplicate key" {
-            return ("this is here already; keep one of the two".into(), here);
+            return self.twice();
         }
         if message.starts_with("missing comma between array elements") {
             return self.list_not_closed();
         }
         if message == "wanted string or table" {
-            return (
-                "this is not one word; write one in double quotes".into(),
-                here,
-            );
+            return (self.no_word(), here);
         }
-        (self.not_toml(problem, message), here)
+        self.not_toml(problem)
     }
 
-    /// `[[zones.camera]]`, which serde takes for a table written as a list.
+    /// `[[zones.camera]]` or `[[router]]`, which serde takes for a table written as a list.
     fn table_as_list(&self) -> Option<(String, usize)> {
         let before = self.text.get(..self.span.end)?;
-        let at = before.rfind("\n[").map_or(0, |newline| newline + 1);
-        let header = before.get(at..)?.lines().next()?.trim_end();
-        let name = header.strip_prefix("[[zones.")?.strip_suffix("]]")?;
-        Some((format!("a zone is one table; write [zones.{name}]"), at))
+        let at = match before.rfind("\n[") {
+            Some(newline) => newline + 1,
+            None => before.len() - before.trim_start().len(),
+        };
+        let header = line_at(self.text, at).trim();
+        let name = header.strip_prefix("[[")?.strip_suffix("]]")?;
+        let kind = name.split('.').next().unwrap_or_default();
+        match kind {
+            "zones" => Some((format!("a zone is one table; write [{name}]"), at)),
+            "services" => Some((format!("a service is one table; write [{name}]"), at)),
+            _ if ONE_TABLE.contains(&name) => {
+                Some((format!("{name} is one table; write [{name}]"), at))
+            }
+            _ => None,
+        }
+    }
+
+    /// A key or a table that is there twice.
+    fn twice(&self) -> (String, usize) {
+        let here = self.span.start;
+        let line = self.line();
+        let name = line.trim().trim_matches(['[', ']']);
+        let is_header = line.trim_start().starts_with('[');
+        // Where one of the two is a list of tables and the other is not, the other is wrong.
+        let kind = name.split([' ', '=']).next().unwrap_or_default();
+        if is_list_of_tables(kind) {
+            let plain = |line: &str| line.split('#').next().unwrap_or_default().trim().to_owned();
+            let single = format!("[{kind}]");
+            let header = self.first_line(|line| plain(line) == single);
+            // A key of no table, which is before the first header.
+            let value = || {
+                let is_it = |line: &str| line.split('=').next().map(str::trim) == Some(kind);
+                let first = self.first_line(|line| is_it(line) || plain(line).starts_with('['))?;
+                is_it(line_at(self.text, first)).then_some(first)
+            };
+            if let Some(at) = header.or_else(value) {
+                return (format!("{kind} is a list of tables; write [[{kind}]]"), at);
+            }
+        }
+        let own = self.line_start();
+        let key = self.text.get(self.span.clone()).unwrap_or_default();
+        let first = match is_header {
+            true => self.first_line(|other| other.trim().trim_matches(['[', ']']) == name),
+            false => self.first_in_table(key),
+        };
+        let first = first.filter(|first| *first < own);
+        let Some(first) = first else {
+            return ("this is here already; keep one of the two".into(), here);
+        };
+        let number = self
+            .text
+            .get(..first)
+            .unwrap_or_default()
+            .matches('\n')
+            .count()
+            + 1;
+        let what = match is_header {
+            true => format!(
+                "[{name}] is in line {number} already; keep one of the two, with the keys of both"
+            ),
+            false => format!("{key} is in line {number} already; keep one of the two"),
+        };
+        (what, here)
+    }
+
+    /// The beginning of the first line that is so.
+    fn first_line(&self, is: impl Fn(&str) -> bool) -> Option<usize> {
+        let mut at = 0;
+        for line in self.text.split_inclusive('\n') {
+            if is(line) {
+                return Some(at + line.len() - line.trim_start().len());
+            }
+            at += line.len();
+        }
+        None
+    }
+
+    /// The beginning of the first line of this table that gives the key.
+    fn first_in_table(&self, key: &str) -> Option<usize> {
+        let before = self.text.get(..self.line_start())?;
+        let mut at = before.rfind("\n[").map_or(0, |newline| newline + 1);
+        for line in before.get(at..)?.split_inclusive('\n') {
+            if line.split('=').next().map(str::trim) == Some(key) {
+                return Some(at);
+            }
+            at += line.len();
+        }
+        None
+    }
+
+    /// What to write where one of a few words belongs.
+    fn no_word(&self) -> String {
+        let written = self.written();
+        let got = match written.as_str() {
+            "true" | "false" => format!("{written} is a switch and not a word"),
+            _ if written.starts_with('[') => "this is a list and not one word".into(),
+            _ => format!("{written} is not a word"),
+        };
+        let words = WORDS.iter().find(|(key, _)| *key == self.key());
+        match words {
+            Some((_, words)) => format!("{got}; write one of {words}"),
+            None => format!("{got}; write one in double quotes"),
+        }
     }
 
     fn unknown_key(&self, name: &str, expected: &str) -> String {
@@ -102,7 +200,7 @@ impl Place<'_> {
         let got = match got.split_once(' ').map_or(got, |(kind, _)| kind) {
             "string" => format!("{written} is text"),
             "integer" | "floating" => format!("{written} is a number"),
-            "boolean" => format!("{written} is true or false"),
+            "boolean" => format!("{written} is a switch"),
             "sequence" => "this is a list".into(),
             "map" => "this is a table".into(),
             _ => format!("this is {got}"),
@@ -122,6 +220,12 @@ impl Place<'_> {
             }
             ("a boolean", _) => {
                 format!("{got} and not a switch; write true or false, without quotes")
+            }
+            // TOML has times and dates without quotes, which come as tables.
+            ("a string" | "a string or a list of strings", _)
+                if got.ends_with("table") && written.starts_with(|c: char| c.is_ascii_digit()) =>
+            {
+                format!("{written} has no quotes; write it in double quotes: \"{written}\"")
             }
             ("a string", _) if got.ends_with("table") || got.ends_with("list") => {
                 format!("{got} and not text; write one value in double quotes")
@@ -145,7 +249,9 @@ impl Place<'_> {
                 format!("{got} and not a service; write the port as {{ tcp = {bare} }}")
             }
             (expected, _) if expected == "a map" || expected.starts_with("struct ") => {
-                format!("{got} and not a table; write KEY = VALUE pairs in braces: {{ … }}")
+                let example = TABLES.iter().find(|(key, _)| *key == self.key());
+                let example = example.map_or("{ … }", |(_, example)| *example);
+                format!("{got} and not a table; write its keys in braces: {example}")
             }
             _ => format!("{got}; write {expected}"),
         }
@@ -169,61 +275,15 @@ impl Place<'_> {
         }
     }
 
-    fn not_toml(&self, problem: &str, message: &str) -> String {
-        let line = self.line();
-        let line = line.trim();
-        let word = line.split(['=', ':', ' ']).next().unwrap_or_default();
-        let value = self.text.get(self.span.start..).unwrap_or_default();
-        let value = value
-            .split(['\n', ',', '#', ']', '}'])
-            .next()
-            .unwrap_or_default()
-            .trim();
-        if ["<<<<<<<", "=======", ">>>>>>>", "|||||||"]
-            .iter()
-            .any(|mark| line.starts_with(mark))
-        {
-            return "a merge left this behind; keep one side and remove the marks".into();
-        }
-        if line.starts_with(';') || line.starts_with("//") {
-            return "this is no comment; begin a comment with #".into();
-        }
-        match problem {
-            "string values must be quoted" | "invalid boolean" => {
-                let bare = value.trim_matches(['“', '”', '„', '‘', '’', '\'']);
-                if ["yes", "no", "on", "off", "true", "false"]
-                    .contains(&bare.to_ascii_lowercase().as_str())
-                {
-                    return format!("{bare} is no switch; write true or false");
-                }
-                if bare.len() == value.len() {
-                    return format!("{bare} has no quotes; write it in double quotes: \"{bare}\"");
-                }
-                format!("these are no quotes of TOML; write it in plain double quotes: \"{bare}\"")
-            }
-            "invalid basic string" | "invalid literal string" => {
-                "the text is not closed; add the quote at its end".into()
-            }
-            "key with no value" if line.contains(':') => {
-                format!("write {word} = VALUE, with = in place of the colon")
-            }
-            "key with no value" => format!("{word} has no value; write {word} = VALUE"),
-            _ if message.contains("expected") => message.to_owned(),
-            _ => format!("{message}; write it as TOML 1.0 has it"),
-        }
-    }
-
     /// The line of the place, whole.
     fn line(&self) -> String {
-        let start = self
-            .text
-            .get(..self.span.start)
-            .and_then(|before| before.rfind('\n'));
-        let rest = self
-            .text
-            .get(start.map_or(0, |newline| newline + 1)..)
-            .unwrap_or_default();
-        rest.lines().next().unwrap_or_default().to_owned()
+        line_at(self.text, self.line_start()).to_owned()
+    }
+
+    /// Where the line of the place begins.
+    fn line_start(&self) -> usize {
+        let before = self.text.get(..self.span.start).unwrap_or_default();
+        before.rfind('\n').map_or(0, |newline| newline + 1)
     }
 
     /// The key whose value is at the place.
@@ -243,6 +303,56 @@ impl Place<'_> {
         let first = text.lines().next().unwrap_or_default().trim();
         first.chars().take(60).collect()
     }
+}
+
+/// The tables that a file has any number of.
+const LISTS_OF_TABLES: &[&str] = &[
+    "allow",
+    "exceptions",
+    "guarantees",
+    "masquerade",
+    "snat",
+    "forwards",
+    "proxy",
+    "cameras",
+    "routes",
+    "marks",
+];
+
+/// The tables that a file has once.
+const ONE_TABLE: &[&str] = &["router", "ipv6", "log", "watch", "names", "sysctls"];
+
+/// The keys whose values are words, and the words.
+const WORDS: &[(&str, &str)] = &[
+    ("role", "\"external\", \"camera\", \"private\""),
+    ("on-deny", "\"drop\", \"reject\""),
+    ("egress", "\"open\", \"listed\""),
+    ("mode", "\"drop\", \"same\""),
+    ("on-drift", "\"log\", \"restore\""),
+];
+
+/// The keys whose values are tables, each with one.
+const TABLES: &[(&str, &str)] = &[
+    ("block-after", "{ attempts = 3, within = \"10 minutes\" }"),
+    (
+        "when",
+        "{ from = \"08:00\", to = \"18:00\", days = \"mon-fri\" }",
+    ),
+    ("never", "{ from = \"camera\", to = \"external\" }"),
+    (
+        "always",
+        "{ from = \"home\", to = \"router\", service = \"ssh\" }",
+    ),
+];
+
+fn is_list_of_tables(name: &str) -> bool {
+    LISTS_OF_TABLES.contains(&name)
+}
+
+/// The line that begins at an offset.
+fn line_at(text: &str, start: usize) -> &str {
+    let rest = text.get(start..).unwrap_or_default();
+    rest.lines().next().unwrap_or_default()
 }
 
 /// The name in backticks after a message's beginning.
