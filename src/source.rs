@@ -87,7 +87,11 @@ impl Source {
     pub fn refuse(&self, span: Range<usize>, what: impl fmt::Display) -> Refusal {
         let (file, place) = self.locate(span.start);
         let name = self.files.get(file).map_or("", |file| &file.name);
-        Refusal::new(name, place, what)
+        let Refusal(mut places) = Refusal::new(name, place, what);
+        for place in &mut places {
+            place.offset = span.start;
+        }
+        Refusal(places)
     }
 
     /// `file:line` of an offset, to refer to it from another message.
@@ -118,38 +122,122 @@ impl SourceFile {
     }
 }
 
-/// Why a configuration is refused: one line, `file:line:column: what`.
+/// Why a configuration is refused: a line for each mistake, `file:line:column: what`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Refusal(Vec<RefusedPlace>);
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RefusedPlace {
     file: String,
     place: FilePosition,
     what: String,
+    /// The offset within the whole configuration, by which refusals are sorted.
+    offset: usize,
 }
 
 impl Refusal {
     /// Creates a refusal; a text of several lines is folded into one.
     pub fn new(file: &str, place: FilePosition, what: impl fmt::Display) -> Refusal {
-        Refusal {
+        Refusal(vec![RefusedPlace {
             file: one_line(file),
             place,
             what: one_line(&what.to_string()),
-        }
+            offset: 0,
+        }])
+    }
+
+    /// A refusal of what is only a consequence of another one, such as the use of a name
+    /// whose own table is refused. It is not told.
+    pub fn consequence() -> Refusal {
+        Refusal(Vec::new())
     }
 
     /// The position that it points to.
     pub fn place(&self) -> FilePosition {
-        self.place
+        let first = self.0.first();
+        first.map_or(FilePosition::START, |first| first.place)
+    }
+
+    /// The line of everything that is wrong, in the order of the files.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(ToString::to_string)
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RefusedPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FilePosition { line, column } = self.place;
         write!(f, "{}:{line}:{column}: {}", self.file, self.what)
     }
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => f.write_str("it follows from what else is refused"),
+            [one] => write!(f, "{one}"),
+            [first, more @ ..] => {
+                let more = more.len();
+                write!(f, "{first} (and {more} more; camfw check shows all)")
+            }
+        }
+    }
+}
+
 impl std::error::Error for Refusal {}
+
+/// What is refused so far, while the rest is looked at.
+#[derive(Debug, Default)]
+pub struct Refused {
+    all: Vec<RefusedPlace>,
+    /// Whether anything was refused, told or not.
+    any: bool,
+}
+
+impl Refused {
+    /// The value, or None after its refusal is noted.
+    pub fn note<T>(&mut self, result: Result<T, Refusal>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(Refusal(places)) => {
+                self.any = true;
+                for place in places {
+                    if !self.all.contains(&place) {
+                        self.all.push(place);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// The values of all items, or what is refused of all of them.
+    ///
+    /// # Errors
+    /// Returns every refusal.
+    pub fn each<I, T>(
+        items: impl IntoIterator<Item = I>,
+        mut read: impl FnMut(I) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
+        let mut refused = Refused::default();
+        let items = items.into_iter();
+        let values = items.filter_map(|item| refused.note(read(item))).collect();
+        refused.or(values)
+    }
+
+    /// The value, if nothing was refused.
+    ///
+    /// # Errors
+    /// Returns every refusal, in the order of the files.
+    pub fn or<T>(mut self, value: T) -> Result<T, Refusal> {
+        if !self.any {
+            return Ok(value);
+        }
+        self.all.sort_by_key(|place| place.offset);
+        Err(Refusal(self.all))
+    }
+}
 
 /// Folds line ends into `; ` and escapes other control characters, so that no input can
 /// write a second line, or a terminal escape sequence, into a log.
@@ -195,6 +283,30 @@ mod tests {
         assert_eq!(source.pointer(4), "b:1");
         assert_eq!(source.pointer(5), "c:1");
         assert_eq!(source.pointer(7), "c:2");
+    }
+
+    #[test]
+    fn all_refusals_come_in_the_order_of_the_files() -> Result<(), Refusal> {
+        let source = Source::new("a", "x\ny\n").with("b", "z\n");
+        let at = |offset: usize| source.refuse(offset..offset, format_args!("no {offset}"));
+        let read = |offset: usize| match offset {
+            9 => Ok(offset),
+            8 => Err(Refusal::consequence()),
+            _ => Err(at(offset)),
+        };
+        let refused = Refused::each([5, 9, 2, 8, 0, 2], read);
+        let Err(refusal) = refused else {
+            panic!("{refused:?}");
+        };
+        let lines: Vec<String> = refusal.lines().collect();
+        assert_eq!(lines, ["a:1:1: no 0", "a:2:1: no 2", "b:1:1: no 5"]);
+        assert_eq!(
+            refusal.to_string(),
+            "a:1:1: no 0 (and 2 more; camfw check shows all)"
+        );
+        assert_eq!(Refused::each([9, 9], read)?, [9, 9]);
+        assert!(Refused::each([8], read).is_err());
+        Ok(())
     }
 
     #[test]

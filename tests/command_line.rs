@@ -170,6 +170,27 @@ fn what_is_none_is_told_with_what_there_is() -> Done {
     Ok(())
 }
 
+/// `check` has a line for each mistake; who carries a file out says the first, and that
+/// there are more.
+#[test]
+fn check_tells_all_that_is_wrong() -> Done {
+    let scratch = Scratch::new("all")?;
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refuse/several-in-all-tables");
+    let config = case.join("config.toml").display().to_string();
+    let expected = fs::read_to_string(case.join("error.txt"))?;
+    let count = expected.lines().count();
+    assert!(count > 10, "{count}");
+    let (code, said) = scratch.camfw(&format!("check --config {config}"))?;
+    assert_eq!(code, ExitCode::Refused as i32, "{said}");
+    let told = said.replace(&format!("camfw: {config}"), "config.toml");
+    assert_eq!(told, expected);
+    let (code, said) = scratch.camfw(&format!("show rules --config {config}"))?;
+    assert_eq!(code, ExitCode::Refused as i32, "{said}");
+    let more = format!("(and {} more; camfw check shows all)\n", count - 1);
+    assert!(said.ends_with(&more) && said.lines().count() == 1, "{said}");
+    Ok(())
+}
+
 /// Each value of a packet is read before any rule is looked at.
 #[test]
 fn values_of_a_packet_are_refused_by_their_flag() -> Done {

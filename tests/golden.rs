@@ -69,19 +69,22 @@ fn compiles(case: &Path) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// It is refused in one line, which names the place in the file.
+/// It is refused in a line for each mistake, which names the place in the file.
 fn is_refused(case: &Path) -> Result<(), Box<dyn Error>> {
-    let error = match camfw::plan(&source(case)?, &Answers::new()) {
-        Ok(_) => return Err("it was accepted".into()),
-        Err(refusal) => refusal.to_string(),
+    let Err(refusal) = camfw::plan(&source(case)?, &Answers::new()) else {
+        return Err("it was accepted".into());
     };
-    if !error.starts_with("config.toml:") && !error.starts_with("config.d/") {
-        return Err(format!("it does not name its place: {error}").into());
+    let mut errors = String::new();
+    for error in refusal.lines() {
+        if !error.starts_with("config.toml:") && !error.starts_with("config.d/") {
+            return Err(format!("it does not name its place: {error}").into());
+        }
+        if error.lines().count() != 1 {
+            return Err(format!("it is not one line: {error:?}").into());
+        }
+        errors += &(error + "\n");
     }
-    if error.lines().count() != 1 {
-        return Err(format!("it is not one line: {error:?}").into());
-    }
-    holds(&case.join("error.txt"), &(error + "\n"))
+    holds(&case.join("error.txt"), &errors)
 }
 
 /// It is good, with what is probably not meant, and nothing of what is.

@@ -217,17 +217,19 @@ fn refusals() -> Result<Vec<Vec<Word>>, Box<dyn Error>> {
         for drop_in in fs::read_dir(case.join("config.d")).into_iter().flatten() {
             config += &fs::read_to_string(drop_in?.path())?;
         }
-        let (_, what) = error.split_once(": ").ok_or("no place")?;
         let bare = |word: &str| {
             let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
             word.strip_suffix("'s").unwrap_or(word).to_owned()
         };
-        let words = what.split_whitespace().map(|word| Word {
-            text: word.to_owned(),
-            is_value: word.contains(|c: char| c.is_ascii_digit() || c == '"')
-                || (!bare(word).is_empty() && is_value(&config, &bare(word))),
-        });
-        refusals.push(words.collect());
+        for line in error.lines() {
+            let (_, what) = line.split_once(": ").ok_or("no place")?;
+            let words = what.split_whitespace().map(|word| Word {
+                text: word.to_owned(),
+                is_value: word.contains(|c: char| c.is_ascii_digit() || c == '"')
+                    || (!bare(word).is_empty() && is_value(&config, &bare(word))),
+            });
+            refusals.push(words.collect());
+        }
     }
     Ok(refusals)
 }

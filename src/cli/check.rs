@@ -12,7 +12,13 @@ file is standard input.",
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let config = given.config();
-    let plan = apply::read_plan(&config, Purpose::Ask)?;
+    let plan = match apply::read_plan(&config, Purpose::Ask) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            refusal.lines().for_each(|line| complain(&line));
+            return Ok(ExitCode::Refused);
+        }
+    };
     if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
         complain(&why);
         return Ok(ExitCode::DoesNotHold);

@@ -5,7 +5,7 @@ use toml::Spanned;
 
 use super::Config;
 use super::in_words::in_words;
-use crate::source::{FilePosition, Refusal, Source, SourceFile};
+use crate::source::{FilePosition, Refusal, Refused, Source, SourceFile};
 
 /// The version of the configuration format that this program reads, and of a file that has
 /// no `version`.
@@ -21,14 +21,17 @@ impl Config {
     /// Parses and merges the files.
     ///
     /// # Errors
-    /// The first syntax error, unknown key, wrong type or duplicate name, with its
-    /// position.
+    /// The first syntax error, unknown key, wrong type or duplicate name of each file, with
+    /// its position.
     pub fn parse(source: &Source) -> Result<Config, Refusal> {
         let mut config = Config::default();
+        let mut refused = Refused::default();
         for file in source.files() {
-            config.merge(Config::parse_file(file, source)?, source)?;
+            let merged =
+                Config::parse_file(file, source).and_then(|more| config.merge(more, source));
+            refused.note(merged);
         }
-        Ok(config)
+        refused.or(config)
     }
 
     fn parse_file(file: &SourceFile, source: &Source) -> Result<Config, Refusal> {

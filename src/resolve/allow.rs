@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::Ipv4Net;
 use toml::Spanned;
 
 use super::address;
@@ -12,27 +12,25 @@ use super::limit;
 use super::{A_CAMERA, Resolver, each_name, each_pair};
 use crate::config::{self, Config, Services, Strings};
 use crate::field::PortRange;
-use crate::name::HostName;
 use crate::netfilter::MULTIPORT_MAX;
 use crate::policy::{
-    self, Addresses, Allow, Camera, Egress, Endpoint, Exception, Flow, Origin, Role, Service,
-    ZoneIndex,
+    self, Addresses, Allow, Camera, Egress, Endpoint, Exception, Flow, Origin, Service, ZoneIndex,
 };
 use crate::registry::port;
-use crate::source::{Refusal, Source};
+use crate::source::{Refusal, Refused, Source};
 
 /// The most rules of one family that allow lines may make: compiling and proving these
 /// takes some hundred megabytes.
 const MOST_RULES: usize = 1 << 18;
 
 /// An allow line, wherever it is written.
-struct WrittenAllow<'a> {
+pub(super) struct WrittenAllow<'a> {
     from: From<'a>,
     to: Spanned<String>,
     service: &'a Spanned<Services>,
-    source: Option<&'a Spanned<Strings>>,
-    address: Option<&'a Spanned<Strings>>,
-    host: Option<&'a Spanned<Strings>>,
+    pub(super) source: Option<&'a Spanned<Strings>>,
+    pub(super) address: Option<&'a Spanned<Strings>>,
+    pub(super) host: Option<&'a Spanned<Strings>>,
     limit: Option<&'a Spanned<String>>,
     connections: Option<&'a Spanned<i64>>,
     block_after: Option<&'a Spanned<config::BlockAfterEntry>>,
@@ -104,9 +102,9 @@ impl<'a> WrittenAllow<'a> {
 }
 
 /// One end of a line: a zone or the router, and the addresses there.
-struct AllowEnd<'a> {
-    endpoint: Endpoint,
-    camera: Option<&'a Camera>,
+pub(super) struct AllowEnd<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) camera: Option<&'a Camera>,
 }
 
 /// An upper bound for the number of rules of a line, without those that the tree adds: some
@@ -130,20 +128,25 @@ fn at_most_rules(allow: &Allow) -> usize {
 impl Resolver<'_> {
     /// Every allow line: first the file's, then each camera's.
     pub(super) fn allows(&self, config: &Config) -> Result<Vec<Allow>, Refusal> {
-        let exceptions = self.exceptions(config)?;
+        let mut refused = Refused::default();
+        let exceptions = refused.note(self.exceptions(config));
         let mut lines: Vec<WrittenAllow<'_>> = Vec::new();
         for written in &config.allow {
-            lines.extend(WrittenAllow::of_file(written, self.source)?);
+            let read = refused.note(WrittenAllow::of_file(written, self.source));
+            lines.extend(read.into_iter().flatten());
         }
         for (camera, written) in self.cameras.iter().zip(&config.cameras) {
             for allow in &written.allow {
-                lines.extend(WrittenAllow::of_camera(camera, allow, self.source)?);
+                let read = refused.note(WrittenAllow::of_camera(camera, allow, self.source));
+                lines.extend(read.into_iter().flatten());
             }
         }
         let mut allows = Vec::new();
         let mut rules: usize = 0;
         for line in &lines {
-            let allow = self.allow(line, &exceptions)?;
+            let Some(allow) = refused.note(self.allow(line, exceptions.as_deref())) else {
+                continue;
+            };
             rules = rules.saturating_add(at_most_rules(&allow));
             if rules > MOST_RULES {
                 return Err(self.source.refuse(
@@ -157,6 +160,7 @@ impl Resolver<'_> {
             }
             allows.extend(without_address(allow));
         }
+        refused.or(())?;
         name_kernel_lists(&mut allows, &self.zones);
         Ok(allows)
     }
@@ -166,13 +170,47 @@ impl Resolver<'_> {
         self.cameras.get(*place)
     }
 
-    fn allow(&self, line: &WrittenAllow<'_>, exceptions: &[Exception]) -> Result<Allow, Refusal> {
-        let to = self.to(line)?;
-        let (flows, camera) = self.flows(line, &to)?;
-        let services = self.services_of(line.service)?;
-        let sources = self.sources(line, &flows, camera)?;
-        let hosts = address::hosts(line.host, self.source)?;
-        let destinations = self.destinations(line, &to, &hosts)?;
+    /// Resolves a line; without the exceptions, which are refused, roles are not looked at.
+    fn allow(
+        &self,
+        line: &WrittenAllow<'_>,
+        exceptions: Option<&[Exception]>,
+    ) -> Result<Allow, Refusal> {
+        let mut refused = Refused::default();
+        let services = refused.note(self.services_of(line.service));
+        let hosts = refused.note(address::hosts(line.host, self.source));
+        let limit = line.limit.map(|limit| self.rate(limit)).transpose();
+        let limit = refused.note(limit);
+        let connections = line.connections;
+        let connections = connections.map(|most| limit::connections(most, self.source));
+        let connections = refused.note(connections.transpose());
+        let block_after = line.block_after;
+        let block_after = block_after.map(|block| self.block_after(block.get_ref()));
+        let block_after = refused.note(block_after.transpose());
+        let when = refused.note(line.when.map(|when| self.when(when)).transpose());
+        let to = refused.note(self.to(line));
+        let flows = match &to {
+            Some(to) => refused.note(self.flows(line, to)),
+            None => {
+                refused.note(self.is_known(line));
+                None
+            }
+        };
+        let sources = match &flows {
+            Some((flows, camera)) => refused.note(self.sources(line, flows, *camera)),
+            None => None,
+        };
+        let destinations = match (&to, &hosts) {
+            (Some(to), Some(hosts)) => refused.note(self.destinations(line, to, hosts)),
+            _ => None,
+        };
+        refused.or(())?;
+        let (Some(services), Some(hosts), Some((flows, camera))) = (services, hosts, flows) else {
+            return Err(Refusal::consequence());
+        };
+        let (Some(sources), Some(destinations)) = (sources, destinations) else {
+            return Err(Refusal::consequence());
+        };
         let origin = Origin::new(self.source, line.start);
         let allow = Allow {
             flows,
@@ -182,24 +220,16 @@ impl Resolver<'_> {
             ranges: address::of_ranges(line.address),
             hosts,
             services,
-            limit: line.limit.map(|limit| self.rate(limit)).transpose()?,
-            connections: line
-                .connections
-                .map(|connections| limit::connections(connections, self.source))
-                .transpose()?,
-            block_after: line
-                .block_after
-                .map(|block| self.block_after(block.get_ref()))
-                .transpose()?,
-            when: line
-                .when
-                .map(|when| self.when(when))
-                .transpose()?
-                .filter(|when| !when.is_always()),
+            limit: limit.flatten(),
+            connections: connections.flatten(),
+            block_after: block_after.flatten(),
+            when: when.flatten().filter(|when| !when.is_always()),
             list_name: String::new(),
             origin,
         };
-        match policy::broken(&allow, &self.zones, exceptions) {
+        let broken =
+            exceptions.and_then(|exceptions| policy::broken(&allow, &self.zones, exceptions));
+        match broken {
             None => Ok(allow),
             Some((camera, target, service)) => Err(self.source.refuse(
                 line.where_from(),
@@ -215,6 +245,19 @@ impl Resolver<'_> {
                 ),
             )),
         }
+    }
+
+    /// Refuses who the line is from if there is nobody of this name, whatever it is to.
+    fn is_known(&self, line: &WrittenAllow<'_>) -> Result<(), Refusal> {
+        let From::Written(from) = &line.from else {
+            return Ok(());
+        };
+        let name = from.get_ref().as_str();
+        if name == "any" || name == "router" || self.find_camera(name).is_some() {
+            return Ok(());
+        }
+        let zone = self.find_zone(from, &[A_CAMERA, "router", "any"]);
+        zone.map(|_| ())
     }
 
     fn to(&self, line: &WrittenAllow<'_>) -> Result<AllowEnd<'_>, Refusal> {
@@ -298,100 +341,6 @@ impl Resolver<'_> {
             }
         };
         Ok((flows, None))
-    }
-
-    fn sources(
-        &self,
-        line: &WrittenAllow<'_>,
-        flows: &[Flow],
-        camera: Option<&Camera>,
-    ) -> Result<Addresses, Refusal> {
-        let written = address::networks(line.source, self.ipv6, self.source)?;
-        let span = line.source.map_or(0..0, Spanned::span);
-        match (written, camera) {
-            (None, None) => Ok(Addresses::Any),
-            (None, Some(camera)) => Ok(Addresses::one(camera.address)),
-            (Some(_), Some(camera)) => Err(self.source.refuse(
-                span,
-                format_args!("camera {} has one address; remove source", camera.name),
-            )),
-            (Some(networks), None) => {
-                if let [Flow { from, .. }] = flows {
-                    self.in_zone(*from, &networks, span)?;
-                }
-                Ok(Addresses::Only(networks))
-            }
-        }
-    }
-
-    fn destinations(
-        &self,
-        line: &WrittenAllow<'_>,
-        to: &AllowEnd<'_>,
-        hosts: &[HostName],
-    ) -> Result<Addresses, Refusal> {
-        let written = address::networks(line.address, self.ipv6, self.source)?;
-        let spans = [line.address, line.host].into_iter().flatten();
-        let span = spans.map(Spanned::span).next().unwrap_or(0..0);
-        if let Some(camera) = to.camera {
-            return match written.is_none() && hosts.is_empty() {
-                true => Ok(Addresses::one(camera.address)),
-                false => Err(self.source.refuse(
-                    span,
-                    format_args!(
-                        "camera {} has one address; remove address and host",
-                        camera.name
-                    ),
-                )),
-            };
-        }
-        let outside = matches!(to.endpoint, Endpoint::Zone(zone) if self.zones[zone.0].role == Role::External);
-        if let (false, Some(host)) = (outside, line.host) {
-            return Err(self.source.refuse(
-                host.span(),
-                "a name may resolve to anything, so it goes with an external zone alone; give the address here",
-            ));
-        }
-        if let Some(networks) = &written {
-            self.in_zone(to.endpoint, networks, span)?;
-        }
-        Ok(address::destinations(
-            written,
-            hosts,
-            self.answers,
-            self.ipv6,
-        ))
-    }
-
-    /// Refuses addresses that cannot be at this end because they are in another zone's
-    /// network.
-    fn in_zone(
-        &self,
-        end: Endpoint,
-        networks: &[IpNet],
-        span: Range<usize>,
-    ) -> Result<(), Refusal> {
-        let Endpoint::Zone(index) = end else {
-            return Ok(());
-        };
-        let zone = &self.zones[index.0];
-        let elsewhere = networks.iter().find(|network| {
-            self.zones.iter().enumerate().any(|(other, zone)| {
-                let own = zone.networks();
-                let inside = |own: &Ipv4Net| IpNet::V4(*own).contains(*network);
-                ZoneIndex(other) != index && own.iter().any(inside)
-            })
-        });
-        match elsewhere {
-            Some(network) => Err(self.source.refuse(
-                span,
-                format_args!(
-                    "{network} is in another zone than {}; name that zone, or give an address in this one",
-                    zone.name
-                ),
-            )),
-            None => Ok(()),
-        }
     }
 }
 

@@ -8,17 +8,17 @@ use crate::config::{self, Config, Services, Strings};
 use crate::policy::{
     self, Addresses, Endpoint, Exception, Flow, Guarantee, GuaranteeKind, Origin, ZoneIndex,
 };
-use crate::source::Refusal;
+use crate::source::{Refusal, Refused};
 
 impl Resolver<'_> {
     pub(super) fn exceptions(&self, config: &Config) -> Result<Vec<Exception>, Refusal> {
-        let mut exceptions = Vec::new();
-        for written in &config.exceptions {
-            for (from, to) in each_pair(&written.from, &written.to, self.source)? {
-                exceptions.push(self.exception(&from, &to, &written.service)?);
-            }
-        }
-        Ok(exceptions)
+        let exceptions = Refused::each(&config.exceptions, |written| {
+            let pairs = each_pair(&written.from, &written.to, self.source)?;
+            Refused::each(pairs, |(from, to)| {
+                self.exception(&from, &to, &written.service)
+            })
+        })?;
+        Ok(exceptions.into_iter().flatten().collect())
     }
 
     fn exception(
@@ -52,11 +52,12 @@ impl Resolver<'_> {
 
     /// The guarantees of roles, followed by the file's own.
     pub(super) fn guarantees(&self, config: &Config) -> Result<Vec<Guarantee>, Refusal> {
-        let mut promises = self.of_roles(&self.exceptions(config)?);
-        for written in &config.guarantees {
-            promises.extend(self.guarantee(written)?);
-        }
-        Ok(promises)
+        let mut refused = Refused::default();
+        let exceptions = refused.note(self.exceptions(config)).unwrap_or_default();
+        let mut promises = self.of_roles(&exceptions);
+        let own = Refused::each(&config.guarantees, |written| self.guarantee(written));
+        promises.extend(refused.note(own).into_iter().flatten().flatten());
+        refused.or(promises)
     }
 
     fn of_roles(&self, exceptions: &[Exception]) -> Vec<Guarantee> {

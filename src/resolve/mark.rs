@@ -5,7 +5,7 @@ use toml::Spanned;
 use crate::config::{self, Config};
 use crate::net::MarkRule;
 use crate::policy::Ipv6Mode;
-use crate::source::{Refusal, Source};
+use crate::source::{Refusal, Refused, Source};
 
 /// The routing rules for marked packets, for each family that the file does not drop.
 pub fn mark_rules(
@@ -18,8 +18,7 @@ pub fn mark_rules(
         Ipv6Mode::Same => &[false, true],
     };
     let mut rules = Vec::new();
-    for written in &config.marks {
-        let (mark, table) = mark_rule(written, source)?;
+    for (mark, table) in Refused::each(&config.marks, |written| mark_rule(written, source))? {
         rules.extend(families.iter().map(|ipv6| MarkRule {
             mark,
             table,

@@ -1,10 +1,12 @@
 //! Resolves a configuration into a policy. Every refusal of a file that is valid TOML is
 //! made here.
 //!
-//! A refusal is one line with the position, what is wrong and what to do.
+//! A refusal is one line with the position, what is wrong and what to do. Each entry of a
+//! file is looked at although others are refused.
 
 mod address;
 mod allow;
+mod allow_addresses;
 mod bound;
 mod camera;
 mod forward;
@@ -25,7 +27,7 @@ mod sysctl_override;
 mod watch;
 mod zone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -42,41 +44,85 @@ use crate::plan;
 use crate::policy::{
     Answers, Camera, Egress, Ipv6Mode, Policy, ProxyWay, Service, Zone, ZoneIndex,
 };
-use crate::source::{Refusal, Source};
+use crate::source::{Refusal, Refused, Source};
 
 /// Checks a configuration and makes a policy of it. `answers` has the addresses that its
 /// host names resolved to.
 ///
 /// # Errors
-/// The first error, in the order zones, services, cameras, allow lines, routes, NAT, log.
+/// Everything that is wrong, in the order of the files; of what depends on something that
+/// is refused, nothing.
 pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Policy, Refusal> {
     let router = config.router.as_ref().map(Spanned::get_ref);
     let ipv6 = config.ipv6.as_ref().map(|ipv6| ipv6.get_ref().mode);
     let ipv6 = ipv6.unwrap_or_default();
-    let zones = zone::zones(config, ipv6, source)?;
+    let mut refused = Refused::default();
+    let zones = refused.note(zone::zones(config, ipv6, source));
+    let has_zones = zones.is_some();
     let mut resolver = Resolver {
         source,
         answers,
         ipv6,
         egress: router.map(|router| router.egress).unwrap_or_default(),
-        cameras: camera::cameras(config, &zones, source)?,
+        cameras: Vec::new(),
         camera_places: BTreeMap::new(),
-        zones,
+        zones: zones.unwrap_or_default(),
         services: BTreeMap::new(),
+        refused_names: BTreeSet::new(),
     };
+    if has_zones {
+        match refused.note(camera::cameras(config, &resolver.zones, source)) {
+            Some(cameras) => resolver.cameras = cameras,
+            None => resolver.refuse_names(config.cameras.iter().map(|it| it.name.get_ref())),
+        }
+    }
     let places = resolver.cameras.iter().enumerate();
     resolver.camera_places = places
         .map(|(place, camera)| (camera.name.to_string(), place))
         .collect();
-    resolver.services = resolver.services(config)?;
-    let allows = resolver.allows(config)?;
-    let mut routes = route::routes(config, &resolver.zones, ipv6, source)?;
-    let mut mark_rules = mark::mark_rules(config, ipv6, source)?;
-    let marked = mark_rules.iter().flat_map(|rule| [rule.mark, rule.table]);
-    let taken: Vec<u32> = marked
-        .chain(routes.iter().map(|route| route.table))
-        .collect();
-    let nat = resolver.nat(config, &allows, &taken)?;
+    match refused.note(resolver.services(config)) {
+        Some(services) => resolver.services = services,
+        None => resolver.refuse_names(config.services.keys().map(Spanned::get_ref)),
+    }
+    let watch = watch::watch(config.watch.as_ref().map(Spanned::get_ref), source);
+    let watch = refused.note(watch);
+    let wait = refused.note(wait(router.and_then(|router| router.wait.as_ref()), source));
+    let names_keep = names::keep(config.names.as_ref().map(Spanned::get_ref), source);
+    let names_keep = refused.note(names_keep);
+    let mark_rules = refused.note(mark::mark_rules(config, ipv6, source));
+    // All else names zones.
+    if !has_zones {
+        return refused.or(()).and(Err(Refusal::consequence()));
+    }
+    let allows = refused.note(resolver.allows(config));
+    let routes = refused.note(route::routes(config, &resolver.zones, ipv6, source));
+    let guarantees = refused.note(resolver.guarantees(config));
+    let log = refused.note(resolver.log(config.log.as_ref().map(Spanned::get_ref)));
+    let known = plan::sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface), ipv6);
+    let sysctls = refused.note(sysctl_override::sysctls(config, &known, source));
+    // Forwards and proxies are held against the allow lines.
+    let nat = match (&allows, &routes, &mark_rules) {
+        (Some(allows), Some(routes), Some(mark_rules)) => {
+            let marked = mark_rules.iter().flat_map(|rule| [rule.mark, rule.table]);
+            let taken: Vec<u32> = marked
+                .chain(routes.iter().map(|route| route.table))
+                .collect();
+            refused.note(resolver.nat(config, allows, &taken))
+        }
+        _ => None,
+    };
+    refused.or(())?;
+    let (Some(allows), Some(mut routes), Some(mut mark_rules), Some(nat)) =
+        (allows, routes, mark_rules, nat)
+    else {
+        return Err(Refusal::consequence());
+    };
+    let (Some(guarantees), Some(log), Some(sysctls)) = (guarantees, log, sysctls) else {
+        return Err(Refusal::consequence());
+    };
+    let (Some(watch), Some(wait), Some(names_keep)) = (watch, wait, names_keep) else {
+        return Err(Refusal::consequence());
+    };
     for proxy in &nat.proxies {
         if let ProxyWay::Host {
             address,
@@ -100,22 +146,20 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
             });
         }
     }
-    let known = plan::sysctl::keys(resolver.zones.iter().map(|zone| &zone.interface), ipv6);
     let mut hosts: Vec<HostName> = Vec::new();
     for host in allows.iter().flat_map(|allow| &allow.hosts) {
         if !hosts.contains(host) {
             hosts.push(host.clone());
         }
     }
-    let guarantees = resolver.guarantees(config)?;
     Ok(Policy {
         routes,
         mark_rules,
-        sysctls: sysctl_override::sysctls(config, &known, source)?,
-        watch: watch::watch(config.watch.as_ref().map(Spanned::get_ref), source)?,
-        wait: wait(router.and_then(|router| router.wait.as_ref()), source)?,
+        sysctls,
+        watch,
+        wait,
         keep: router.and_then(|router| router.keep).unwrap_or(true),
-        log: resolver.log(config.log.as_ref().map(Spanned::get_ref))?,
+        log,
         cameras: resolver.cameras,
         guarantees,
         zones: resolver.zones,
@@ -128,7 +172,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         udp_once_offered: PortSet::default(),
         ipv6,
         hosts,
-        names_keep: names::keep(config.names.as_ref().map(Spanned::get_ref), source)?,
+        names_keep,
     })
 }
 
@@ -165,9 +209,15 @@ pub(super) struct Resolver<'a> {
     /// The index in `cameras` of each name, since there may be thousands.
     pub camera_places: BTreeMap<String, usize>,
     pub services: BTreeMap<ServiceName, Service>,
+    /// The names of cameras and services that are refused themselves.
+    pub refused_names: BTreeSet<String>,
 }
 
 impl Resolver<'_> {
+    fn refuse_names<'n>(&mut self, names: impl Iterator<Item = &'n String>) {
+        self.refused_names.extend(names.cloned());
+    }
+
     /// The zone of a name. `also` is what else may stand there, for the refusal: a camera's
     /// name, or words.
     pub(super) fn find_zone(
@@ -178,6 +228,9 @@ impl Resolver<'_> {
         let zones = self.zones.iter().map(|zone| zone.name.as_str());
         if let Some(place) = zones.clone().position(|name| name == written.get_ref()) {
             return Ok(ZoneIndex(place));
+        }
+        if self.refused_names.contains(written.get_ref()) {
+            return Err(Refusal::consequence());
         }
         let cameras = self.camera_places.keys().map(String::as_str);
         let cameras = cameras.filter(|_| also.contains(&A_CAMERA));

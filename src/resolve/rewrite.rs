@@ -12,7 +12,7 @@ use crate::config::{self, Config};
 use crate::field::{PortRange, PortSet};
 use crate::netfilter::Protocol;
 use crate::policy::{Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, Snat, ZoneIndex};
-use crate::source::Refusal;
+use crate::source::{Refusal, Refused};
 
 /// All address translation of a policy.
 pub(super) struct Nat {
@@ -31,31 +31,37 @@ impl Resolver<'_> {
         allows: &[Allow],
         taken: &[u32],
     ) -> Result<Nat, Refusal> {
-        let mut masquerades = Vec::new();
-        for written in &config.masquerade {
+        let mut refused = Refused::default();
+        let masquerades = Refused::each(&config.masquerade, |written| {
             let config::MasqueradeEntry { from, to, .. } = written.get_ref();
-            for (from, to) in each_pair(from, to, self.source)? {
-                masquerades.extend(self.masquerade(written, &from, &to, allows)?);
-            }
-        }
+            let pairs = each_pair(from, to, self.source)?;
+            Refused::each(pairs, |(from, to)| {
+                self.masquerade(written, &from, &to, allows)
+            })
+        });
+        let masquerades = refused.note(masquerades).into_iter().flatten().flatten();
         let mut nat = Nat {
-            masquerades,
+            masquerades: masquerades.flatten().collect(),
             snats: Vec::new(),
             forwards: Vec::new(),
             proxies: Vec::new(),
         };
         for written in &config.snat {
-            for from in each_name(&written.get_ref().from, self.source)? {
-                nat.snats.push(self.snat(written, &from, &nat, allows)?);
+            let from = refused.note(each_name(&written.get_ref().from, self.source));
+            for from in from.into_iter().flatten() {
+                let snat = self.snat(written, &from, &nat, allows);
+                nat.snats.extend(refused.note(snat));
             }
         }
         for written in &config.forwards {
-            self.forward(written, &mut nat, allows)?;
+            let added = self.forward(written, &mut nat, allows);
+            refused.note(added);
         }
         for written in &config.proxy {
-            nat.proxies.push(self.proxy(written, &nat, allows, taken)?);
+            let proxy = self.proxy(written, &nat, allows, taken);
+            nat.proxies.extend(refused.note(proxy));
         }
-        Ok(nat)
+        refused.or(nat)
     }
 
     fn masquerade(

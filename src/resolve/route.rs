@@ -12,7 +12,7 @@ use super::own_address::require_ipv6_enabled;
 use crate::config::{self, Config};
 use crate::net::{LAST_METRICS, MAIN_TABLE, NextHop, Route, default_metric};
 use crate::policy::{Ipv6Mode, Role, Zone, ZoneIndex};
-use crate::source::{Refusal, Source};
+use crate::source::{Refusal, Refused, Source};
 
 /// The routes that the file names.
 pub fn routes(
@@ -22,18 +22,22 @@ pub fn routes(
     source: &Source,
 ) -> Result<Vec<Route>, Refusal> {
     let mut routes: Vec<Route> = Vec::new();
+    let mut refused = Refused::default();
     for written in &config.routes {
-        let route = route(written, zones, mode, source)?;
+        let Some(route) = refused.note(route(written, zones, mode, source)) else {
+            continue;
+        };
         let slot = |route: &Route| (route.destination, route.metric, route.table);
         if routes.iter().any(|other| slot(other) == slot(&route)) {
-            return Err(source.refuse(
+            let twice = source.refuse(
                 written.span(),
                 "there is a route to the same destination with the same metric already; remove one or give it another metric",
-            ));
+            );
+            refused.note::<()>(Err(twice));
         }
         routes.push(route);
     }
-    Ok(routes)
+    refused.or(routes)
 }
 
 fn route(

@@ -12,23 +12,19 @@ use crate::name::ServiceName;
 use crate::nearest::did_you_mean;
 use crate::policy::Service;
 use crate::registry::service;
-use crate::source::Refusal;
+use crate::source::{Refusal, Refused};
 
 impl Resolver<'_> {
     pub(super) fn services(
         &self,
         config: &Config,
     ) -> Result<BTreeMap<ServiceName, Service>, Refusal> {
-        config
-            .services
-            .iter()
-            .map(|(name, written)| {
-                let name = named::<ServiceName>(name.get_ref(), name.span(), self.source)?;
-                let service =
-                    self.service(Some(name.clone()), written.get_ref(), written.span())?;
-                Ok((name, service))
-            })
-            .collect()
+        let services = Refused::each(&config.services, |(name, written)| {
+            let name = named::<ServiceName>(name.get_ref(), name.span(), self.source)?;
+            let service = self.service(Some(name.clone()), written.get_ref(), written.span())?;
+            Ok((name, service))
+        })?;
+        Ok(services.into_iter().collect())
     }
 
     fn service(
@@ -123,6 +119,9 @@ impl Resolver<'_> {
     }
 
     fn find_service(&self, name: &str, span: Range<usize>) -> Result<Service, Refusal> {
+        if self.refused_names.contains(name) {
+            return Err(Refusal::consequence());
+        }
         let unknown = || {
             let own = self.services.keys().map(ToString::to_string);
             let mut known: Vec<String> = own.chain(service::names().map(String::from)).collect();
@@ -153,14 +152,13 @@ impl Resolver<'_> {
                 "the list names no service; name one or remove the line",
             ));
         }
-        let services = all.iter().map(|one| {
+        Refused::each(all, |one| {
             let span = span_in(one, written.span());
             match one.get_ref() {
                 ServiceValue::Named(name) => self.find_service(name, span),
                 ServiceValue::Inline(service) => self.service(None, service, span),
             }
-        });
-        services.collect()
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::{self, Config};
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
 use crate::policy::{Ipv6Mode, OnDeny, Origin, Role, Zone};
-use crate::source::{FilePosition, Refusal, Source};
+use crate::source::{FilePosition, Refusal, Refused, Source};
 
 pub(super) fn zones(
     config: &Config,
@@ -24,62 +24,75 @@ pub(super) fn zones(
     written.sort_by_key(|(name, _)| name.span().start);
 
     let mut zones: Vec<Zone> = Vec::new();
+    let mut refused = Refused::default();
     for (name, as_written) in written {
-        let zone = zone(name, as_written, ipv6, source)?;
-        for other in &zones {
-            if let Some(shared) = shared_link(&zone, other) {
-                return Err(source.refuse(
-                    as_written.interface.span(),
-                    format_args!(
-                        "interface {shared} is already zone {}'s ({}); give each zone its own",
-                        other.name, other.origin
-                    ),
-                ));
-            }
-            for (network, theirs) in pairs(&zone, other) {
-                if overlap(network, theirs) {
-                    return Err(source.refuse(
-                        as_written.address.span(),
-                        format_args!(
-                            "network {network} overlaps {theirs} of zone {} ({}); give each zone a network of its own",
-                            other.name, other.origin
-                        ),
-                    ));
-                }
-            }
-            let has_default = |zone: &Zone| zone.dhcp || zone.gateway.is_some();
-            if (zone.dhcp || other.dhcp) && has_default(&zone) && has_default(other) {
-                return Err(source.refuse(
-                    as_written.address.span(),
-                    format_args!(
-                        "zone {} ({}) has a default route already, and of two, one of them by DHCP, each would take the other's place; keep one, or give this zone a fixed address without gateway",
-                        other.name, other.origin
-                    ),
-                ));
-            }
-            let both = zone.gateway.is_some() && other.gateway.is_some();
-            if both || zone.gateway6.is_some() && other.gateway6.is_some() {
-                let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
-                let family = if both { "" } else { "IPv6 " };
-                return Err(source.refuse(
-                    span,
-                    format_args!(
-                        "zone {} ({}) has the default {family}gateway already; keep one",
-                        other.name, other.origin
-                    ),
-                ));
-            }
+        if let Some(zone) = refused.note(zone(name, as_written, ipv6, source)) {
+            refused.note(beside_others(&zone, as_written, &zones, source));
+            zones.push(zone);
         }
-        zones.push(zone);
     }
-    if zones.is_empty() {
+    if config.zones.is_empty() {
         return Err(Refusal::new(
             source.name(),
             FilePosition::START,
             "there is no zone, so nothing could be allowed; describe each network in a [zones.NAME] table",
         ));
     }
-    Ok(zones)
+    refused.or(zones)
+}
+
+/// Refuses a zone that takes what another one has.
+fn beside_others(
+    zone: &Zone,
+    as_written: &config::ZoneTable,
+    zones: &[Zone],
+    source: &Source,
+) -> Result<(), Refusal> {
+    for other in zones {
+        if let Some(shared) = shared_link(zone, other) {
+            return Err(source.refuse(
+                as_written.interface.span(),
+                format_args!(
+                    "interface {shared} is already zone {}'s ({}); give each zone its own",
+                    other.name, other.origin
+                ),
+            ));
+        }
+        for (network, theirs) in pairs(zone, other) {
+            if overlap(network, theirs) {
+                return Err(source.refuse(
+                    as_written.address.span(),
+                    format_args!(
+                        "network {network} overlaps {theirs} of zone {} ({}); give each zone a network of its own",
+                        other.name, other.origin
+                    ),
+                ));
+            }
+        }
+        let has_default = |zone: &Zone| zone.dhcp || zone.gateway.is_some();
+        if (zone.dhcp || other.dhcp) && has_default(zone) && has_default(other) {
+            return Err(source.refuse(
+                as_written.address.span(),
+                format_args!(
+                    "zone {} ({}) has a default route already, and of two, one of them by DHCP, each would take the other's place; keep one, or give this zone a fixed address without gateway",
+                    other.name, other.origin
+                ),
+            ));
+        }
+        let both = zone.gateway.is_some() && other.gateway.is_some();
+        if both || zone.gateway6.is_some() && other.gateway6.is_some() {
+            let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
+            let family = if both { "" } else { "IPv6 " };
+            return Err(source.refuse(
+                span,
+                format_args!(
+                    "zone {} ({}) has the default {family}gateway already; keep one",
+                    other.name, other.origin
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn pairs(a: &Zone, b: &Zone) -> Vec<(IpNet, IpNet)> {
@@ -116,35 +129,50 @@ fn zone(
     ipv6: Ipv6Mode,
     source: &Source,
 ) -> Result<Zone, Refusal> {
-    let (interface, device) = interface(&written.interface, source)?;
-    let own = own_addresses(&written.address, written.role, ipv6, source)?;
-    let (gateway, gateway6) = match &written.gateway {
-        Some(gateway) => gateways(gateway, &own, written.role, ipv6, source)?,
-        None => (None, None),
+    let mut refused = Refused::default();
+    let as_named = refused.note(named::<ZoneName>(name.get_ref(), name.span(), source));
+    let interface = refused.note(interface(&written.interface, source));
+    let own = refused.note(own_addresses(&written.address, written.role, ipv6, source));
+    let gateways = match (&written.gateway, &own) {
+        (Some(gateway), Some(own)) => {
+            refused.note(gateways(gateway, own, written.role, ipv6, source))
+        }
+        _ => Some((None, None)),
     };
     // RFC 8200, 5; the kernel disables IPv6 on a link with a smaller MTU.
-    let has_ipv6 = !own.ipv6.is_empty() || gateway6.is_some();
+    let (gateway, gateway6) = gateways.unwrap_or_default();
+    let has_ipv6 = gateway6.is_some() || own.as_ref().is_some_and(|own| !own.ipv6.is_empty());
     let least = if has_ipv6 { 1280 } else { 68 };
+    let mtu = written.mtu.as_ref();
+    let mtu = mtu.map(|mtu| checked_mtu(mtu, least, source)).transpose();
+    let mtu = refused.note(mtu);
+    let known_only = refused.note(known_only(written, source));
+    let bound = refused.note(bound::bound(written, source));
+    let on_deny = refused.note(on_deny(written, source));
+    let accept_bogons = refused.note(accept_bogons(written, ipv6, source));
+    refused.or(())?;
+    let (Some(as_named), Some((interface, device)), Some(own)) = (as_named, interface, own) else {
+        return Err(Refusal::consequence());
+    };
+    let (Some(known_only), Some(bound), Some(on_deny)) = (known_only, bound, on_deny) else {
+        return Err(Refusal::consequence());
+    };
     Ok(Zone {
-        name: named::<ZoneName>(name.get_ref(), name.span(), source)?,
+        name: as_named,
         interface,
         device,
         addresses: own.ipv4,
         addresses6: own.ipv6,
         dhcp: own.dhcp,
-        mtu: written
-            .mtu
-            .as_ref()
-            .map(|mtu| checked_mtu(mtu, least, source))
-            .transpose()?,
+        mtu: mtu.flatten(),
         gateway,
         gateway6,
         role: written.role,
-        known_only: known_only(written, source)?,
+        known_only,
         optional: written.optional,
-        bound: bound::bound(written, source)?,
-        on_deny: on_deny(written, source)?,
-        accept_bogons: accept_bogons(written, ipv6, source)?,
+        bound,
+        on_deny,
+        accept_bogons: accept_bogons.unwrap_or_default(),
         origin: Origin::new(source, name.span().start),
     })
 }

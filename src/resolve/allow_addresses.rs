@@ -1,0 +1,109 @@
+//! Resolves the addresses that an allow line is from and to, and holds them against the
+//! zones at its ends.
+
+use std::ops::Range;
+
+use ipnet::{IpNet, Ipv4Net};
+use toml::Spanned;
+
+use super::allow::{AllowEnd, WrittenAllow};
+use super::{Resolver, address};
+use crate::name::HostName;
+use crate::policy::{Addresses, Camera, Endpoint, Flow, Role, ZoneIndex};
+use crate::source::Refusal;
+
+impl Resolver<'_> {
+    pub(super) fn sources(
+        &self,
+        line: &WrittenAllow<'_>,
+        flows: &[Flow],
+        camera: Option<&Camera>,
+    ) -> Result<Addresses, Refusal> {
+        let written = address::networks(line.source, self.ipv6, self.source)?;
+        let span = line.source.map_or(0..0, Spanned::span);
+        match (written, camera) {
+            (None, None) => Ok(Addresses::Any),
+            (None, Some(camera)) => Ok(Addresses::one(camera.address)),
+            (Some(_), Some(camera)) => Err(self.source.refuse(
+                span,
+                format_args!("camera {} has one address; remove source", camera.name),
+            )),
+            (Some(networks), None) => {
+                if let [Flow { from, .. }] = flows {
+                    self.in_zone(*from, &networks, span)?;
+                }
+                Ok(Addresses::Only(networks))
+            }
+        }
+    }
+
+    pub(super) fn destinations(
+        &self,
+        line: &WrittenAllow<'_>,
+        to: &AllowEnd<'_>,
+        hosts: &[HostName],
+    ) -> Result<Addresses, Refusal> {
+        let written = address::networks(line.address, self.ipv6, self.source)?;
+        let spans = [line.address, line.host].into_iter().flatten();
+        let span = spans.map(Spanned::span).next().unwrap_or(0..0);
+        if let Some(camera) = to.camera {
+            return match written.is_none() && hosts.is_empty() {
+                true => Ok(Addresses::one(camera.address)),
+                false => Err(self.source.refuse(
+                    span,
+                    format_args!(
+                        "camera {} has one address; remove address and host",
+                        camera.name
+                    ),
+                )),
+            };
+        }
+        let outside = matches!(to.endpoint, Endpoint::Zone(zone) if self.zones[zone.0].role == Role::External);
+        if let (false, Some(host)) = (outside, line.host) {
+            return Err(self.source.refuse(
+                host.span(),
+                "a name may resolve to anything, so it goes with an external zone alone; give the address here",
+            ));
+        }
+        if let Some(networks) = &written {
+            self.in_zone(to.endpoint, networks, span)?;
+        }
+        Ok(address::destinations(
+            written,
+            hosts,
+            self.answers,
+            self.ipv6,
+        ))
+    }
+
+    /// Refuses addresses that cannot be at this end because they are in another zone's
+    /// network.
+    fn in_zone(
+        &self,
+        end: Endpoint,
+        networks: &[IpNet],
+        span: Range<usize>,
+    ) -> Result<(), Refusal> {
+        let Endpoint::Zone(index) = end else {
+            return Ok(());
+        };
+        let zone = &self.zones[index.0];
+        let elsewhere = networks.iter().find(|network| {
+            self.zones.iter().enumerate().any(|(other, zone)| {
+                let own = zone.networks();
+                let inside = |own: &Ipv4Net| IpNet::V4(*own).contains(*network);
+                ZoneIndex(other) != index && own.iter().any(inside)
+            })
+        });
+        match elsewhere {
+            Some(network) => Err(self.source.refuse(
+                span,
+                format_args!(
+                    "{network} is in another zone than {}; name that zone, or give an address in this one",
+                    zone.name
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+}
