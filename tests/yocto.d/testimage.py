@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from enum import Enum, auto
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +39,19 @@ BOOT_SECONDS = 180
 # How long a box that was told to reboot goes on answering, as a real one does.
 DYING_SECONDS = 3.0
 DISK_BYTES = 16 * 1024 * 1024
+
+LOGIN = "qemuarm64 login: "
+PROMPT = "root@qemuarm64:~# "
+# What a console says while the box boots: a UUID among it that is no boot's.
+BOOTING = "[    1.150985] EXT4-fs (vda): mounted filesystem 1886bfb4-96d9-4b35-a337-9aa5f9b1cc3f r/w with ordered data mode.\r\n"
+
+
+class Where(Enum):
+    """Who reads what is typed at the console."""
+
+    SHELL = auto()
+    LOGIN = auto()
+    PASSWORD = auto()
 
 # In the first program, so that the boot scripts are the image's.
 MOUNT = """
@@ -74,6 +88,8 @@ class Router(OESSHTarget):  # type: ignore[misc]
         self._console = threading.Lock()
         self._rebooted = threading.Event()
         self._reboots: queue.Queue[float] = queue.Queue()
+        # OE-Core's runner has logged in before the first case.
+        self._at = Where.SHELL
         self.machine = self._boot()
         self._rebooted.set()
         threading.Thread(target=self._carry_out_reboots, daemon=True).start()
@@ -108,25 +124,41 @@ class Router(OESSHTarget):  # type: ignore[misc]
             booted = self._boot()
             with self._console:
                 self.machine = booted
+                self._at = Where.LOGIN
             self._rebooted.set()
 
     def _run_serial(self, command: str, raw: bool = False, timeout: float = 60) -> tuple[int, str]:
-        """As OE-Core's own: 1 and the output, or 0 where nothing answers in time."""
-        if raw:
-            if command.strip() == "reboot":
-                self._reboot(DYING_SECONDS)
-            elif "sysrq-trigger" in command:
-                self._reboot(0)
+        """As OE-Core's own: the output, echo and prompt included, or what there is where nobody answers in time."""
+        assert raw, "the cases read the console as it is"
+        line = command.rstrip("\n")
+        if line == "reboot":
+            self._reboot(DYING_SECONDS)
+            return 1, f"{line}\r\n{PROMPT}"
+        if "sysrq-trigger" in line:
+            self._reboot(0)
             return 1, ""
         with self._console:
             if self.machine.running:
-                try:
-                    code, printed = self.machine.command(command, timeout)
-                except MachineError:
-                    return 0, ""
-                return int(code == 0), printed
+                return 1, self._said_to(line, timeout)
         self._rebooted.wait(timeout)
-        return 0, ""
+        return 1, BOOTING
+
+    def _said_to(self, line: str, timeout: float) -> str:
+        """A login prompt after each boot, that takes every line for a name, and the next for its password."""
+        where, self._at = self._at, Where.SHELL
+        if where is Where.PASSWORD:
+            self._at = Where.LOGIN
+            return f"\r\nLogin incorrect\r\n{LOGIN}"
+        if where is Where.LOGIN and line != "root":
+            self._at = Where.PASSWORD if line else Where.LOGIN
+            return f"{line}\r\n{'Password: ' if line else LOGIN}"
+        if where is Where.LOGIN or not line:
+            return f"{line}\r\n{PROMPT}"
+        try:
+            _, printed = self.machine.command(line, timeout)
+        except MachineError:
+            return f"{line}\r\n"
+        return "\r\n".join([line, *printed.split("\n"), PROMPT])
 
     def end(self) -> None:
         """Once no reboot is under way."""

@@ -8,6 +8,7 @@ where this machine is the laptop.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import time
 
@@ -24,7 +25,11 @@ BINARY_LIMIT = 3 * 1024 * 1024
 MEMORY_LIMIT_KIB = 4 * 1024
 BOOT_SECONDS = 180
 LOG_SECONDS = 30
-CONSOLE_SECONDS = 10
+CONSOLE_SECONDS = 5
+COMMAND_SECONDS = 60
+# What the console ends with where somebody may log in, and where root is: OE-Core's own patterns.
+LOGIN = " login:"
+PROMPT = ":~#"
 # How long policies change before the plug is pulled.
 CHANGES_SECONDS = 3
 
@@ -40,6 +45,9 @@ BROKEN = '\\n[[allow]]\\nfrom = "moon"\\n'
 
 class CamfwTest(OERuntimeTestCase):
     """Each test leaves the box as it found it: applied."""
+
+    # A number for each command at the console.
+    commands = itertools.count()
 
     def said(self, command: str, code: int = 0) -> str:
         """What a command on the router prints, which must exit with `code`."""
@@ -234,7 +242,7 @@ class CamfwTest(OERuntimeTestCase):
             self.assertRegex(log, r"camfw\.toml:\d+:\d+: ")
             self.assertIn("boot exited with code 2", log)
             self.assertNotIn("Applied", log)
-            self.assertIn("0", self.console("cat /proc/sys/net/ipv4/ip_forward"))
+            self.assertEqual(self.console("cat /proc/sys/net/ipv4/ip_forward").strip(), "0")
             reached = self.reached(42000, self.console)
             self.assertEqual([flow for flow, through in reached.items() if through], [])
 
@@ -287,23 +295,40 @@ class CamfwTest(OERuntimeTestCase):
         deadline = time.monotonic() + BOOT_SECONDS
         while (before := self.boot_id()) is None:
             self.assertLess(time.monotonic(), deadline, "the console does not answer")
-        self.target.runner.run_serial(f"{command}\n", raw=True, timeout=5)
+        self.type(command, CONSOLE_SECONDS)
         deadline = time.monotonic() + BOOT_SECONDS
         while self.boot_id() in (None, before):
             self.assertLess(time.monotonic(), deadline, "the console does not answer after a reboot")
+            time.sleep(1)
 
     def boot_id(self) -> str | None:
         """Which boot the console belongs to; None where it does not answer."""
         # Never a command at a login prompt: it would be a name, and the next line its password.
-        _, output = self.target.runner.run_serial("\n", raw=True, timeout=5)
+        # Nor where nothing answers: getty reads what was typed before it began.
+        output = self.type("", CONSOLE_SECONDS)
         # The kernel's own lines may come after it.
-        if "login: " in str(output):
-            self.target.runner.run_serial("root\n", raw=True, timeout=5)
-        _, output = self.target.runner.run_serial("cat /proc/sys/kernel/random/boot_id", timeout=CONSOLE_SECONDS)
-        found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", str(output))
-        return found[0] if found else None
+        if LOGIN in output:
+            output = self.type("root", CONSOLE_SECONDS)
+        if PROMPT not in output:
+            return None
+        # By its name: at boot the kernel prints the root file system's UUID, which looks the same.
+        output = self.type("echo boot_id=$(cat /proc/sys/kernel/random/boot_id)", CONSOLE_SECONDS)
+        found = re.search(r"boot_id=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b", output)
+        return found[1] if found else None
 
     def console(self, command: str) -> str:
-        """What a command at the serial console prints."""
-        _, output = self.target.runner.run_serial(command)
-        return str(output)
+        """What a command at the serial console prints. It must answer."""
+        # The typed line's echo has $((0)) in the zero's place. The kernel's lines stay out of it.
+        number = next(self.commands)
+        begin, end = f"0_begin_{number}\r", f"0_end_{number}\r"
+        output = self.type(f"dmesg -n 1; echo $((0))_begin_{number}; {command}; echo $((0))_end_{number}")
+        deadline = time.monotonic() + BOOT_SECONDS
+        # run_serial ends at any prompt, and an older command's may be left.
+        while end not in output:
+            self.assertLess(time.monotonic(), deadline, f"the console does not answer {command}: {output}")
+            output += self.type("", CONSOLE_SECONDS)
+        return output.partition(begin)[2].partition(end)[0]
+
+    def type(self, line: str, seconds: float = COMMAND_SECONDS) -> str:
+        """What the serial console says to a line, echo and prompt included."""
+        return str(self.target.runner.run_serial(f"{line}\n", raw=True, timeout=seconds)[1])
