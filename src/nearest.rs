@@ -13,7 +13,8 @@ fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
         .into_iter()
         .map(|word| (strsim::osa_distance(&written, &plain(word)), word))
         .filter(|(distance, word)| distance * 3 <= word.len().max(written.len()))
-        .min_by_key(|(distance, _)| *distance)
+        // Letters are swapped more often than left out: rtps is rtsp, not rtp.
+        .min_by_key(|(distance, word)| (*distance, word.len().abs_diff(written.len())))
         .map(|(_, word)| word)
 }
 
@@ -46,10 +47,11 @@ mod tests {
 
     #[test]
     fn finds_what_was_meant_and_nothing_far() {
-        let known = ["external", "camera", "known-only", "address"];
+        let known = ["external", "camera", "known-only", "address", "rtp", "rtsp"];
         for (written, meant) in [
             ("adress", Some("address")),
             ("known_only", Some("known-only")),
+            ("rtps", Some("rtsp")),
             ("Camera", Some("camera")),
             ("cam", None),
             ("gateway", None),

@@ -150,6 +150,29 @@ fn a_cameras_lines_are_allow_lines() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The reference lists the catalogue as `camfw show services` does.
+#[test]
+fn every_service_is_in_the_reference() -> Result<(), Box<dyn Error>> {
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_camfw"))
+        .args(["show", "services"])
+        .output()?;
+    let shown = String::from_utf8(run.stdout)?;
+    let names = shown.lines().filter_map(|line| line.split(' ').next());
+    let names: Vec<&str> = names.collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let reference = fs::read_to_string(path)?;
+    let (_, list) = reference
+        .split_once("prints the catalogue with its ports:\n\n")
+        .ok_or("no catalogue")?;
+    let (list, _) = list.split_once(".\n\n").ok_or("no end")?;
+    let listed = list.split([',', '\n']).map(str::trim);
+    let listed = listed.map(|name| name.split(' ').next().unwrap_or_default());
+    let listed: Vec<&str> = listed.filter(|name| !name.is_empty()).collect();
+    assert_eq!(listed, names);
+    assert!(names.len() > 40, "{}", names.len());
+    Ok(())
+}
+
 /// Type, values and an example for each key.
 #[test]
 fn every_row_is_whole() -> Result<(), Box<dyn Error>> {

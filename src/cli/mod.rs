@@ -55,6 +55,7 @@ pub static COMMANDS: &[Command] = &[
     show::dnsmasq::COMMAND,
     show::ntp::COMMAND,
     show::matrix::COMMAND,
+    show::services::COMMAND,
     boot::COMMAND,
     apply::COMMAND,
     confirm::COMMAND,

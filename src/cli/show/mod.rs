@@ -6,6 +6,7 @@ pub(super) mod matrix;
 pub(super) mod network;
 pub(super) mod ntp;
 pub(super) mod rules;
+pub(super) mod services;
 pub(super) mod sysctls;
 pub(super) mod vsftpd;
 
