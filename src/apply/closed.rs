@@ -10,11 +10,11 @@ use crate::host::conntrack;
 use crate::host::{netlink, sysctl};
 use crate::plan::Plan;
 use crate::plan::sysctl::entries_in_table;
-use crate::policy::{ClosedConnections, ZoneIndex};
+use crate::policy::{ClosedConnections, LOOK, ZoneIndex};
 
 /// How often the table is looked at: until then a zone can take its rate of new connections
 /// more.
-pub(super) const EVERY: Duration = Duration::from_secs(10);
+pub(super) const EVERY: Duration = Duration::from_secs(LOOK);
 
 /// Why closed connections are kept past a bound.
 #[derive(Debug, Error)]
@@ -52,7 +52,7 @@ pub(super) fn end_past_bounds(plan: &Plan) -> Result<(), ClosedError> {
         if !entry.is_closed {
             return;
         }
-        if let Some(zone) = closed.is_past(&entry.flow, entry.zone) {
+        if let Some(zone) = closed.is_past(&entry.flow, entry.zone, entry.id) {
             *zones.entry(zone).or_default() += 1;
             past.push(entry);
         }

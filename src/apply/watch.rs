@@ -46,9 +46,11 @@ pub(crate) fn watch(config: &Path) -> Ending {
     let mut said: Vec<String> = Vec::new();
     let mut left_over: Option<Vec<String>> = None;
     let mut proven: Option<ProvenRules> = None;
+    let mut before: Option<Plan> = None;
     loop {
         let mut look = Look {
             proven: proven.take(),
+            before: before.take(),
             ..Look::default()
         };
         match exclusively("watch") {
@@ -64,6 +66,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
             }
             Err(outcome) => look.reports.push(outcome.to_string()),
         }
+        look.keep_bounds();
         // Do not repeat a report that has not changed.
         for line in look.reports.iter().filter(|line| !said.contains(line)) {
             log::warn!("watch: {line}");
@@ -82,6 +85,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
         let left = seen.as_ref().is_some_and(|seen| !seen.is_empty());
         if left && seen != left_over {
             left_over = seen;
+            before = look.plan.or(look.before);
             clock::sleep(SETTLE);
             continue;
         }
@@ -93,6 +97,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
         if let Err(error) = wait(until_deadline(interval), look.plan.as_ref(), &seen) {
             return Outcome::Failed(error.into()).into();
         }
+        before = look.plan.or(look.before);
         clock::sleep(SETTLE);
     }
 }
@@ -151,6 +156,8 @@ struct Look {
     reports: Vec<String>,
     /// The plan to compare the box with; None if there is nothing to maintain.
     plan: Option<Plan>,
+    /// The plan of the check before.
+    before: Option<Plan>,
     /// The rules proven at an earlier check.
     proven: Option<ProvenRules>,
     /// Whether a grace period of former addresses has ended, so that the rules change.
@@ -180,6 +187,7 @@ impl Look {
             let state = &record.in_force;
             let line = format!("the box is {state}, and left so; camfw apply brings a policy in");
             self.reports.push(line);
+            self.before = None;
             return;
         }
         let expired = names::expire();
@@ -199,15 +207,22 @@ impl Look {
         };
         match policy {
             Ok(policy) => {
-                let ended = closed::end_past_bounds(&policy.plan);
-                self.reports
-                    .extend(ended.err().map(|error| with_causes(&error)));
                 if let Err(error) = self.keep(&record, &policy, mark) {
                     self.reports.push(with_causes(&error));
                 }
                 self.plan = Some(policy.plan);
             }
             Err(refusal) => self.reports.push(refusal.to_string()),
+        }
+    }
+
+    /// Keeps closed connections within the bounds: also while the file is no policy, or
+    /// another command has the lock.
+    fn keep_bounds(&mut self) {
+        if let Some(plan) = self.plan.as_ref().or(self.before.as_ref()) {
+            let ended = closed::end_past_bounds(plan);
+            let failed = ended.err().map(|error| with_causes(&error));
+            self.reports.extend(failed);
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Entry {
     pub is_closed: bool,
     /// The conntrack zone of the entry.
     pub zone: u16,
+    /// The number that the kernel gives the entry.
+    pub id: Option<u32>,
     family: u8,
     /// The attributes that identify it, in wire format.
     key: Vec<u8>,
@@ -116,6 +118,7 @@ fn entry(message: &Message) -> Option<Entry> {
     let status = message.attribute(STATUS).unwrap_or_default().try_into();
     let status = status.map_or(0, u32::from_be_bytes);
     let zone = message.attribute(ZONE).unwrap_or_default().try_into();
+    let id = message.attribute(ID).and_then(|id| id.try_into().ok());
     let state = message.attribute(PROTOCOL_STATE);
     let state = state.and_then(|state| attribute(attribute(state, OF_TCP)?, TCP_STATE));
     let is_closed = state.is_some_and(|state| state.iter().any(|state| CLOSED.contains(state)));
@@ -129,6 +132,7 @@ fn entry(message: &Message) -> Option<Entry> {
         master: message.attribute(MASTER).and_then(tuple),
         is_closed,
         zone: zone.map_or(0, u16::from_be_bytes),
+        id: id.map(u32::from_be_bytes),
         answered_from: (status & SEEN_REPLY != 0).then_some(reply.from),
         family: message.family,
         key,

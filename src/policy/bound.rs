@@ -6,7 +6,8 @@
 //! rate of new connections is limited too. Both limits apply to each source address, so
 //! that one host cannot use up what others need, and to the whole zone, since a host may
 //! send from any address of it. What a host keeps in the table by sending on in closed
-//! connections, no rule can see: `closed` counts it for `camfw watch`.
+//! connections, no rule can see: `closed` counts it for `camfw watch`, between whose looks
+//! the rate lets in more.
 
 use super::{Ipv6Mode, Policy, Zone};
 use crate::field::Rate;
@@ -28,18 +29,21 @@ pub struct Bound {
 /// default of nf_conntrack_tcp_timeout_time_wait.
 const CLOSED: u64 = 120;
 
+/// How many seconds pass until `camfw watch` looks for closed connections again.
+pub const LOOK: u64 = 10;
+
 /// Entries reserved for connections of everyone else.
 const RESERVE: u64 = 16_384;
 
 impl Bound {
     /// The most table entries that one source address can take.
     pub fn entries_of_an_address(&self) -> u64 {
-        u64::from(self.connections) + self.closed_of_an_address()
+        u64::from(self.connections) + self.closed_of_an_address() + self.rate.most_within(LOOK)
     }
 
     /// The most table entries that the whole zone can take, for one family.
     pub fn entries(&self) -> u64 {
-        u64::from(self.zone_connections) + self.closed()
+        u64::from(self.zone_connections) + self.closed() + self.zone_rate.most_within(LOOK)
     }
 
     /// The most of them that TCP has closed, of one source address.
@@ -90,4 +94,22 @@ pub fn told(policy: &Policy) -> Vec<String> {
         ))
     };
     policy.zones.iter().filter_map(tell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Answers;
+    use crate::source::Source;
+
+    #[test]
+    fn the_table_has_room_for_what_comes_between_two_looks()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let text = "[zones.camera]\ninterface = \"eth1\"\naddress = \"192.168.8.1/24\"\nrole = \"camera\"\nbound = { zone-connections = 5, limit = \"10000/second\", zone-limit = \"10000/second\" }\n";
+        let policy = crate::policy(&Source::new("c.toml", text.to_owned()), &Answers::new())?;
+        // Open ones, two minutes and ten seconds of the rate, what comes at once, the rest.
+        let least = 5 + 130 * 10_000 + 1000 + 16_384;
+        assert!(table_size(&policy).is_some_and(|size| size >= least));
+        Ok(())
+    }
 }

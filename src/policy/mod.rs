@@ -32,7 +32,7 @@ use crate::name::{CameraName, HostName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
 pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow};
-pub use bound::Bound;
+pub use bound::{Bound, LOOK};
 pub(crate) use bound::{table_size, told as told_bounds};
 pub(crate) use closed::ClosedConnections;
 pub use closed::{RESET_STAYS, RESET_STAYS_KEY};

@@ -3,6 +3,7 @@ ends those past the zone's bound."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import struct
@@ -35,10 +36,10 @@ class Closed(RouterTest):
         self.program.configure("\n".join((
             EXTERNAL, CAMERA + 'bound = { limit = "1000/second" }\n', PRIVATE, PING,
             allow("camera", "router", "ftp"), allow("private", "external", "http"),
-            "[watch]\ninterval = 86400\n")))
+            "[watch]\ninterval = 86400\n",
+            # As if the host went on sending in each, however busy this machine is.
+            '[sysctls]\n"net.netfilter.nf_conntrack_tcp_timeout_close" = "600"\n')))
         self.camfw("boot")
-        # As if the host went on sending in each, however busy this machine is.
-        self.router.write_sysctl("net.netfilter.nf_conntrack_tcp_timeout_close", "600")
         self.frames = self.camera.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self.addCleanup(self.frames.close)
         self.frames.bind(("eth0", 3))
@@ -122,3 +123,26 @@ class Closed(RouterTest):
         finally:
             watch.kill()
             watch.communicate()
+
+    def test_watch_ends_them_also_while_another_command_has_the_lock(self) -> None:
+        self.change_config('limit = "1000/second"', 'limit = "1/second"')
+        self.change_config("interval = 86400", "interval = 1")
+        self.camfw("apply")
+        self.keep_closed(CLOSED + 40)
+        watch = self.program.start("watch")
+        try:
+            self.assertTrue(probes.wait_until(lambda: self.entries(HOST) <= CLOSED), "the control")
+            with (self.program.run_folder / "camfw.lock").open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self.keep_closed(CLOSED + 40)
+                # It waits for the lock for 30 seconds.
+                self.assertTrue(probes.wait_until(lambda: self.entries(HOST) <= CLOSED, 3 * probes.PATIENCE))
+        finally:
+            watch.kill()
+            watch.communicate()
+
+    def keep_closed(self, count: int) -> None:
+        """Makes so many entries of closed connections, from as many ports."""
+        for port in range(60_000, 60_000 + count):
+            self.router.run(["conntrack", "-I", "-p", "tcp", "-s", HOST, "-d", ROUTER, "--sport", str(port),
+                             "--dport", str(PORT), "--state", "CLOSE", "-t", "600"])

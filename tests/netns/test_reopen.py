@@ -318,3 +318,17 @@ class Across(RouterTest):
                     accepted += 1
                     end(host, 20_000, sequence + 1, answer)
             self.assertIn(accepted, range(1, 6))
+
+
+@both_backends
+class OtherTimes(RouterTest):
+    """The file may set another time for which the kernel keeps what was reset."""
+
+    def test_the_rules_follow(self) -> None:
+        for seconds, range_of_rule in ((0, "0"), (30, "0:30"), (-1, "0:4294967295")):
+            with self.subTest(seconds=seconds):
+                key = f'[sysctls]\n"net.netfilter.nf_conntrack_tcp_timeout_close" = {seconds}\n'
+                self.boot(EXTERNAL, CAMERA, PRIVATE, PING, key)
+                rules = [counted.rule for counted in self.tables.rules("iptables")]
+                self.assertTrue(any(f"--ctexpire {range_of_rule} " in rule for rule in rules), rules)
+                self.camfw("status")

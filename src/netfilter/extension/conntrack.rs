@@ -171,6 +171,14 @@ pub(super) fn print(connection: &Connection) -> String {
     text
 }
 
+/// Two numbers that are the same are printed once.
+pub(super) fn print_expires(seconds: u32) -> String {
+    match seconds {
+        0 => " --ctexpire 0".to_owned(),
+        _ => format!(" --ctexpire 0:{seconds}"),
+    }
+}
+
 /// Set once the first packet of a connection has been let through (IPS_CONFIRMED).
 pub(super) const IN_TABLE: &str = " --ctstatus CONFIRMED";
 
@@ -179,7 +187,10 @@ pub(super) const IN_TABLE: &str = " --ctstatus CONFIRMED";
 fn read(words: &mut Words<'_>) -> Option<Match> {
     let Some(states) = words.negatable("--ctstate", |text, _| CtStates::by_names(text)) else {
         if let Some(seconds) = words.option("--ctexpire") {
-            let seconds = seconds.strip_prefix("0:")?.parse().ok()?;
+            let seconds = match seconds {
+                "0" => 0,
+                range => range.strip_prefix("0:")?.parse().ok()?,
+            };
             return Some(Match::ExpiresWithin(seconds));
         }
         return (words.option("--ctstatus")? == "CONFIRMED").then_some(Match::InTable);

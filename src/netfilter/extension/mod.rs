@@ -283,7 +283,7 @@ impl Match {
             Match::Conntrack(states) => conntrack::print_states(*states),
             Match::Connection(connection) => conntrack::print(connection),
             Match::InTable => conntrack::IN_TABLE.into(),
-            Match::ExpiresWithin(seconds) => format!(" --ctexpire 0:{seconds}"),
+            Match::ExpiresWithin(seconds) => conntrack::print_expires(*seconds),
             Match::ExpectedBy(helper) => format!(" --helper {helper}"),
             Match::Addresses {
                 source,

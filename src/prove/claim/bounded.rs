@@ -69,7 +69,8 @@ impl Proof<'_> {
             let accepted = self.accepted[way as usize].may;
             let again = self.space.all(&[accepted, again, was_reset, !loopback]);
             if answer == ClaimResult::Holds {
-                answer = self.none(way, again, again);
+                // The packet alone does not show whether it was reset.
+                answer = self.none(way, again, Set::EMPTY);
             }
         }
         self.claim(

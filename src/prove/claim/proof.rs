@@ -169,7 +169,13 @@ impl<'a> Proof<'a> {
                 true => (Set::EMPTY, Set::EMPTY),
                 false => {
                     let more = self.space.diagrams.minus(accepted.may, meant.may);
-                    (more, self.space.diagrams.and(more, accepted.must))
+                    let surely = self.space.diagrams.and(more, accepted.must);
+                    // The packet does not show where its connection is redirected to, on which
+                    // it depends whether a line lets it be opened anew.
+                    let again = self.intent().opening_again();
+                    let redirected = self.space.equal(Field::Dnat, 1);
+                    let unknown = self.space.diagrams.and(again, redirected);
+                    (more, self.space.diagrams.minus(surely, unknown))
                 }
             };
             let answer = self.none(way, more, surely);

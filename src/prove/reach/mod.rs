@@ -83,7 +83,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             sets.push(space.twins_equal(Field::Mark));
         }
         if self.program.asked.local {
-            sets.push(space.local_as_known());
+            sets.push(space.local_as_known(self.program.rewrites));
         }
         if self.program.tracks {
             sets.push(space.equal(Field::Fragment, 0));

@@ -105,9 +105,9 @@ impl Space {
     }
 
     /// The packets whose [`Field::Local`] agrees with what is known of the router's own
-    /// addresses. For packets of existing connections it is left open, since their
-    /// destinations may be rewritten.
-    pub fn local_as_known(&mut self) -> Set {
+    /// addresses. If rules rewrite destinations, it is left open for packets of existing
+    /// connections.
+    pub fn local_as_known(&mut self, rewrites: bool) -> Set {
         let all: Vec<u128> = self
             .own
             .there
@@ -137,8 +137,15 @@ impl Space {
             wrong.push(self.diagrams.and(either, here));
         }
         let wrong = self.diagrams.union(&wrong);
-        let new = self.states(&[State::New]);
-        !self.diagrams.and(wrong, new)
+        let wrong = match rewrites {
+            // Conntrack sends the later packets of a connection elsewhere.
+            true => {
+                let new = self.states(&[State::New]);
+                self.diagrams.and(wrong, new)
+            }
+            false => wrong,
+        };
+        !wrong
     }
 
     /// The width of a field in bits.

@@ -57,7 +57,7 @@ impl Space {
             &[Field::Destination, Field::DestinationPort],
         );
         let dnat = self.equal(Field::Dnat, 1);
-        let local = self.local_as_known();
+        let local = self.local_as_known(true);
         let mut changed = self.all(&[set, to, dnat, local]);
         for field in kept {
             let same = self.twins_equal(*field);
