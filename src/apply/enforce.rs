@@ -22,7 +22,7 @@ use crate::host::{self, iptables, netlink};
 use crate::net::{self, NetworkError};
 use crate::netfilter::TableName;
 use crate::plan::Plan;
-use crate::plan::sysctl::Setting;
+use crate::plan::sysctl::{Setting, reserved_ports};
 use crate::prove;
 
 /// How to handle links that are missing but not optional, and other programs' rules.
@@ -208,6 +208,9 @@ pub(super) fn enforce_proven(
         if closed.union(&served) != closed {
             unless_sealed()?;
             let plan = close_ports(&machine, plan, &served, &mut enforced).map_err(rules)?;
+            enforced
+                .wrote(&reserved_ports(&plan.policy))
+                .map_err(rules)?;
             // Packets sent meanwhile may have made the router reopen the connection.
             enforced.ended(revoke::revoke(&plan, network.as_ref().ok()));
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from lab import example, probes
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
@@ -55,3 +57,19 @@ class Egress(RouterTest):
         self.assertEqual(self.reached(0.3), set())
         self.assertTrue(probes.ping(self.camera, example.CAMERA.router), "answers pass")
         self.assertTrue(probes.ping(self.router, "127.0.0.1"), "the loopback")
+
+    def test_no_query_takes_the_port_of_a_service(self) -> None:
+        # One port is left that no service has, and each query needs one.
+        self.router.write_sysctl("net.ipv4.ip_local_port_range", "40000 40009")
+        ports = ", ".join(str(port) for port in range(40_000, 40_009))
+        self.boot(ZONES, allow("private", "router", f"{{ udp = [{ports}] }}"))
+        for number in range(10):
+            with self.router.socket(kind=socket.SOCK_DGRAM) as query:
+                # What OUTPUT drops is an error of the sender.
+                query.sendto(b"query %d." % number, (NAMED, 53))
+                self.assertEqual(query.getsockname()[1], 40_009)
+        self.assertTrue(probes.wait_until(lambda: self.received(b"query 9.")))
+        self.router.write_sysctl("net.ipv4.ip_local_reserved_ports", "7")
+        self.assertIn("ip_local_reserved_ports", self.camfw("status", expect=1).stdout)
+        self.camfw("apply")
+        self.camfw("status")

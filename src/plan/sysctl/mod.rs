@@ -6,7 +6,7 @@
 mod setting;
 
 use crate::name::InterfaceName;
-use crate::policy::{self, Ipv6Mode, Policy, ProxyWay, RESET_STAYS, RESET_STAYS_KEY};
+use crate::policy::{self, Egress, Ipv6Mode, Policy, ProxyWay, RESET_STAYS, RESET_STAYS_KEY};
 pub use setting::{Good, Key, Need, Setting};
 
 fn setting(path: &str, value: &str, need: Need, why: &'static str) -> Setting {
@@ -354,8 +354,33 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
             setting.why = "a transparent proxy answers with the addresses of others";
         }
     }
+    settings.extend(reserved_ports(policy));
     replace(&mut settings, policy);
     settings
+}
+
+/// Keeps the ports of UDP services from the router's own queries: what comes from such a
+/// port without having been asked for is dropped in OUTPUT, see `compile::unasked`.
+pub(crate) fn reserved_ports(policy: &Policy) -> Option<Setting> {
+    /// No program is given one below that it did not ask for.
+    const LEAST: u16 = 1024;
+    let ports = policy.udp_offered().union(&policy.udp_once_offered);
+    let ranges = ports.ranges().iter().filter(|range| range.last() >= LEAST);
+    // As the kernel prints it (proc_do_large_bitmap in kernel/sysctl.c).
+    let ranges: Vec<String> = ranges
+        .map(|range| match (range.first().max(LEAST), range.last()) {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        })
+        .collect();
+    let reserves = policy.egress == Egress::Open && !ranges.is_empty();
+    reserves.then(|| Setting {
+        key: Key::new("net/ipv4/ip_local_reserved_ports"),
+        value: ranges.join(","),
+        why: "no query of the router's own takes the port of a service",
+        need: Need::IfPresent,
+        good: Good::Same,
+    })
 }
 
 /// The rp_filter key of each zone with a proxy host.
