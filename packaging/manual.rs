@@ -216,6 +216,13 @@ fn flag(flag: &Flag) -> String {
 /// Text as roff prints it: no hyphen is broken at, and no line begins a request.
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
+    let text = text.chars().fold(String::new(), |mut text, c| {
+        match c.is_ascii() {
+            true => text.push(c),
+            false => text += &format!("\\[u{:04X}]", u32::from(c)),
+        }
+        text
+    });
     let lines = text
         .split('\n')
         .map(|line| match line.starts_with(['.', '\'']) {

@@ -191,6 +191,34 @@ fn check_tells_all_that_is_wrong() -> Done {
     Ok(())
 }
 
+/// Whose packet it is that has a listed camera's address is said, if it was not given.
+#[test]
+fn trace_says_whose_packet_it_assumed() -> Done {
+    let scratch = Scratch::new("assumed")?;
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cameras/config.toml");
+    let trace = format!(
+        "trace --config {} --dst 192.168.8.1 --dport 21",
+        config.display()
+    );
+    let (_, said) = scratch.camfw(&format!("{trace} --src 192.168.8.110"))?;
+    let assumed =
+        "assumed: another host than camera porch has its address; --mac 00:11:22:33:44:55 asks";
+    assert!(
+        said.starts_with(assumed) && said.contains("DROP by raw"),
+        "{said}"
+    );
+    let own = format!("{trace} --src 192.168.8.110 --mac 00:11:22:33:44:55");
+    let (_, said) = scratch.camfw(&own)?;
+    assert!(
+        !said.contains("assumed") && !said.contains("spoofed-"),
+        "{said}"
+    );
+    // A camera without a hardware address is whoever has its address.
+    let (_, said) = scratch.camfw(&format!("{trace} --src 192.168.8.111"))?;
+    assert!(!said.contains("assumed"), "{said}");
+    Ok(())
+}
+
 /// Each value of a packet is read before any rule is looked at.
 #[test]
 fn values_of_a_packet_are_refused_by_their_flag() -> Done {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::unreachable;
-use super::{Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone};
+use super::{Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone, ZoneIndex};
 use crate::name::CameraName;
 
 /// A warning or note, with the line that it is about.
@@ -73,6 +73,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
         }
     }
     warnings.extend(unmanaged(policy));
+    warnings.extend(not_masqueraded(policy));
     warnings.extend(policy.zones.iter().filter_map(bogons_left_out));
     for zone in &policy.zones {
         warnings.extend(
@@ -178,6 +179,47 @@ fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
             services.join(", ")
         )
     })
+}
+
+/// Warns of the first line of each zone with private addresses whose connections go out with
+/// those: no answer from the internet finds its way back. Behind another router, which may
+/// know the way or rewrite them, this is not known.
+fn not_masqueraded(policy: &Policy) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut told: Vec<(ZoneIndex, ZoneIndex)> = Vec::new();
+    for allow in &policy.allows {
+        for flow in &allow.flows {
+            let (Endpoint::Zone(from), Endpoint::Zone(to)) = (flow.from, flow.to) else {
+                continue;
+            };
+            let (zone, outside) = (policy.zone(from), policy.zone(to));
+            let is_out = outside.role == Role::External && zone.role != Role::External;
+            let own = outside.networks();
+            let behind = own.iter().any(|own| own.network().is_private()) && !outside.dhcp;
+            let networks = zone.networks();
+            let private = networks.iter().any(|own| own.network().is_private());
+            let mut rewritten = policy.masquerades.iter().map(|it| (it.from, it.to));
+            let mut fixed = policy.snats.iter().map(|it| (it.from, it.to));
+            let known = rewritten.any(|pair| pair == (from, to))
+                || fixed.any(|pair| pair == (from, to))
+                || policy.unmasqueraded.contains(&(from, to))
+                || told.contains(&(from, to));
+            if !is_out || behind || !private || known {
+                continue;
+            }
+            told.push((from, to));
+            warnings.push(Warning {
+                origin: allow.origin.clone(),
+                kind: WarningKind::Warning,
+                what: format!(
+                    "zone {from} has private addresses, which go out to {to} as they are, so that no answer comes back; add [[masquerade]] from = \"{from}\", to = \"{to}\", with enabled = false if another router rewrites them",
+                    from = zone.name,
+                    to = outside.name
+                ),
+            });
+        }
+    }
+    warnings
 }
 
 /// Notes which reserved networks an external zone accepts as sources, and why.

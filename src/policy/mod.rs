@@ -59,6 +59,8 @@ pub struct Policy {
     pub guarantees: Vec<Guarantee>,
     /// The enabled ones, in the order of the file.
     pub masquerades: Vec<Masquerade>,
+    /// From which zone to which the file says that source addresses stay as they are.
+    pub unmasqueraded: Vec<(ZoneIndex, ZoneIndex)>,
     /// In the order of the file.
     pub snats: Vec<Snat>,
     /// In the order of the file.

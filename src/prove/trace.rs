@@ -157,12 +157,28 @@ impl Tracer {
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
         let mut text = String::new();
+        if let Some(assumed) = self.assumed(described) {
+            let _ = writeln!(text, "{assumed}");
+        }
         for met in &judged.path {
             let surely = if met.surely { "" } else { "perhaps " };
             let _ = writeln!(text, "{}: {surely}{}", met.place, met.what);
         }
         let _ = writeln!(text, "{}", ending(&judged));
         Ok(text)
+    }
+
+    /// What is taken for granted of a packet with the address of a listed camera, if it is
+    /// not said from whom.
+    fn assumed(&self, described: &DescribedPacket) -> Option<String> {
+        let source = described.address(PacketAddress::Source)?;
+        let mut cameras = self.policy.as_ref()?.cameras.iter();
+        let camera = cameras.find(|camera| IpAddr::V4(camera.address) == source)?;
+        let mac = camera.mac.filter(|_| described.mac.is_none())?;
+        Some(format!(
+            "assumed: another host than camera {name} has its address; --mac {mac} asks for the camera itself",
+            name = camera.name
+        ))
     }
 
     /// The verdict on each packet, one line each: the verdict, the rule that gave it, and

@@ -165,6 +165,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         zones: resolver.zones,
         allows,
         masquerades: nat.masquerades,
+        unmasqueraded: nat.unmasqueraded,
         snats: nat.snats,
         forwards: nat.forwards,
         proxies: nat.proxies,

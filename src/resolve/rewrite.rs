@@ -17,6 +17,7 @@ use crate::source::{Refusal, Refused};
 /// All address translation of a policy.
 pub(super) struct Nat {
     pub masquerades: Vec<Masquerade>,
+    pub unmasqueraded: Vec<(ZoneIndex, ZoneIndex)>,
     pub snats: Vec<Snat>,
     pub forwards: Vec<Forward>,
     pub proxies: Vec<Proxy>,
@@ -42,6 +43,7 @@ impl Resolver<'_> {
         let masquerades = refused.note(masquerades).into_iter().flatten().flatten();
         let mut nat = Nat {
             masquerades: masquerades.flatten().collect(),
+            unmasqueraded: self.unmasqueraded(config),
             snats: Vec::new(),
             forwards: Vec::new(),
             proxies: Vec::new(),
@@ -62,6 +64,18 @@ impl Resolver<'_> {
             nat.proxies.extend(refused.note(proxy));
         }
         refused.or(nat)
+    }
+
+    /// The zones of entries that are turned off; those that are refused are left out.
+    fn unmasqueraded(&self, config: &Config) -> Vec<(ZoneIndex, ZoneIndex)> {
+        let off = config.masquerade.iter().map(Spanned::get_ref);
+        let off = off.filter(|written| !written.enabled);
+        let pairs = off.filter_map(|it| each_pair(&it.from, &it.to, self.source).ok());
+        let zones = pairs.flatten().filter_map(|(from, to)| {
+            let from = self.find_zone(&from, &[]).ok()?;
+            Some((from, self.find_zone(&to, &[]).ok()?))
+        });
+        zones.collect()
     }
 
     fn masquerade(
