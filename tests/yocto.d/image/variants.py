@@ -53,14 +53,17 @@ class Variant:
 
 def keys(variant: Variant) -> None:
     """Who has the key gets in; a password, none and the console do not."""
+    stranger = variant.scratch / "stranger"
+    stranger.unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stranger], check=True)
     with variant.booted("snapshot") as machine:
         check("code 0" in over_ssh(variant.scratch / "id", "camfw status; echo code $?"), "with the key camfw status holds")
         for how in ("publickey", "password", "keyboard-interactive"):
-            refused = subprocess.run([*SSH, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityFile=/dev/null",
+            refused = subprocess.run([*SSH, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i", str(stranger),
                                       "-o", f"PreferredAuthentications={how}", ROUTER, "true"],
                                      capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS)
             check(refused.returncode == 255 and "Permission denied (publickey)" in refused.stderr,
-                  f"without the key, by {how}: {refused.stderr.strip()}")
+                  f"with another key, by {how}: {refused.stderr.strip()}")
         check(machine.is_refused(), "the console lets nobody in without a password")
 
 
