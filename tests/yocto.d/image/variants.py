@@ -127,7 +127,8 @@ def readonly(variant: Variant) -> None:
 def in_force(machine: Console) -> str:
     """The policy that the kernel holds, by its hash."""
     said = machine.run("camfw status")
-    found = re.search(r"the kernel holds policy (\w+)", said)
+    # Where it is not the file, what differs is said first.
+    found = re.search(r"(?:holds|from) policy ([0-9a-f]{12})", said)
     return found[1] if found else said
 
 
