@@ -48,9 +48,6 @@ camfw_halt_by_root() {
 camfw_halt_by_root[doc] = "Takes the setuid bit from the programs that turn the box off"
 ROOTFS_POSTPROCESS_COMMAND += "camfw_halt_by_root"
 
-# `qemu/run --deploy` boots it.
-IMAGE_FSTYPES:append:qemuall = " ext4"
-
 require camfw-image-qemu.inc
 
 # lib/oeqa/runtime/cases/camfw.py is this layer's.
