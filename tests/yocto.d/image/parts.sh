@@ -109,6 +109,9 @@ part_image() {
 part_reproducible() {
     local log=$build/reproducible.log name=again/by/another/name again first package
     again=$build/$name
+    image_folder
+    # The first is camfw-router's: the part variants leaves another distribution's there, with its maintainer's name.
+    image_bitbake -c package_write_deb camfw >"$log" 2>&1 || { ending "$log"; return 1; }
     rm -rf "$build/again"
     mkdir -p "$again"
     cp -al "$image_build/sstate-cache" "$again" && cp -a "$image_build/cache" "$again" || return 1
