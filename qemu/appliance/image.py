@@ -69,8 +69,10 @@ def deployed(folder: Path) -> Image:
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder")
     kernel = _newest(folder, "Image", "Image-*.bin")
-    disk = _newest(folder, "camfw-image*.ext4")
-    archive = _newest(folder, "camfw-image*.cpio.gz")
+    # A deploy folder has its machine's name, and images of one's own beside camfw-image.
+    own = f"camfw-image-{folder.resolve().name}*"
+    disk = _newest(folder, f"{own}.ext4") or _newest(folder, "camfw-image*.ext4")
+    archive = _newest(folder, f"{own}.cpio.gz") or _newest(folder, "camfw-image*.cpio.gz")
     if kernel is None:
         raise ImageError(f"{folder} has no Image and no Image-*.bin")
     if disk is not None:

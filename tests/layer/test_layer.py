@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import tomllib
 import unittest
@@ -13,6 +15,9 @@ from pathlib import Path
 
 from layer import LAYER, ROOT, VENV
 from layer.bitbake import configuration, recipe
+
+sys.path.append(str(ROOT / "qemu"))
+from appliance import image  # noqa: E402
 
 CRATES = LAYER / "recipes-fw/camfw/camfw-crates.inc"
 KERNEL = LAYER / "recipes-kernel/linux"
@@ -395,6 +400,22 @@ class Image(unittest.TestCase):
         self.assertIn("tcp:127.0.0.1:20022-192.168.5.200:22", data.getVar("QB_SLIRP_OPT"))
         self.assertEqual(
             re.findall(r"\.port=(\d+)", data.getVar("QB_NETWORK_DEVICE")), ["20000", "20001", "20002", "20003"])
+
+    def test_an_image_with_its_wiring_has_what_runqemu_boots(self) -> None:
+        wiring = recipe(IMAGE.with_name("camfw-image-qemu.inc"), overrides="qemuall", IMAGE_FSTYPES="tar.zst ext4.zst")
+        self.assertIn(wiring.getVar("QB_DEFAULT_FSTYPE"), wiring.getVar("IMAGE_FSTYPES").split())
+
+    def test_qemu_run_boots_it_and_no_other_image_beside_it(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+            folder = Path(scratch, "qemuarm64")
+            folder.mkdir()
+            names = ("Image", "camfw-image-qemuarm64.rootfs.ext4", "camfw-image-readonly-qemuarm64.rootfs.ext4")
+            for seconds, name in enumerate(names):
+                (folder / name).touch()
+                os.utime(folder / name, (seconds, seconds))
+            self.assertEqual(image.deployed(folder).disk, folder / names[1])
+            # In a folder of another name, whatever there is.
+            self.assertEqual(image.deployed(folder.rename(folder.with_name("copy"))).disk, folder.with_name("copy") / names[2])
 
     def test_leaves_out_what_is_only_recommended(self) -> None:
         """By the variable that all three kinds of package know: dpkg knows no BAD_RECOMMENDATIONS."""

@@ -144,7 +144,7 @@ image_contents() {
     (cd "$image_deploy" && stat -L -c '%s %n' Image camfw-image-qemuarm64.rootfs.{ext4,tar.zst,spdx.json})
     stat -c '%s %n' "$image_build"/tmp/deploy/deb/*/camfw{,-conf,-vsftpd}_*.deb
     say "root file system: $(zstd -dc <"$image_deploy/camfw-image-qemuarm64.rootfs.tar.zst" | tar -tv |
-        awk '{ sum += $3 } END { print sum }') bytes; build folder: $(du -sm "$build" | cut -f 1) MB"
+        awk '{ sum += $3 } END { print sum }') bytes; build folder: $(du -sm "$build" 2>/dev/null | cut -f 1) MB"
 }
 
 # The command of README.md and of the kas file, word for word.
