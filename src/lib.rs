@@ -55,7 +55,8 @@ pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
 
 /// Builds the plan of a configuration whose host names may have former addresses.
 /// `hosts` has current and former addresses; `udp_once_offered` are the UDP ports that
-/// the router has offered since the kernel started.
+/// the router has offered since the kernel started; `can_record` is whether the kernel can
+/// pass refused packets to a program.
 ///
 /// If open connections may continue to addresses that no longer accept new ones, the
 /// plan carries a second plan, [`Plan::of_open_connections`], which decides about open
@@ -67,10 +68,12 @@ pub fn plan_with_past(
     source: &Source,
     hosts: &ResolvedHosts,
     udp_once_offered: &PortSet,
+    can_record: bool,
 ) -> Result<Plan, Refusal> {
     let plan = |answers: &Answers| {
         let mut policy = policy(source, answers)?;
         policy.udp_once_offered.clone_from(udp_once_offered);
+        policy.can_record = can_record;
         Ok(Plan::new(policy, source.name()))
     };
     let mut wanted = plan(&hosts.for_new_connections())?;

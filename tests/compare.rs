@@ -173,8 +173,10 @@ fn the_names_of_what_is_counted_do_not_move() -> Done {
         let words: Vec<&str> = rules.split_whitespace().collect();
         let named = words.windows(2);
         let named = named.filter(|pair| pair[0] == "--name" || pair[0] == "--hashlimit-name");
-        // Answers to what no line allows are counted for all lines together.
-        let of_lines = named.filter(|pair| !pair[1].starts_with("reject-"));
+        // Answers to what no line allows are counted for all lines together, and what counts
+        // for the packet log goes by the zone.
+        let of_lines = named
+            .filter(|pair| !pair[1].starts_with("reject-") && !pair[1].starts_with("refused-"));
         Ok(of_lines.map(|pair| pair[1].to_owned()).collect())
     };
     let before = names(&text)?;

@@ -8,12 +8,12 @@ use std::fmt;
 
 use super::bypass;
 use super::error::{Failure, StepError};
-use super::kernel_support;
+use super::kernel_support::{self, KernelSupport};
 use super::machine::{Machine, write};
 use super::once_offered::OnceOfferedError;
 use super::revoke::{self, RevokeError};
 use super::seal_mark::Mark;
-use super::{once_offered, removed_rules};
+use super::{once_offered, removed_rules, unrecordable};
 use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::field::PortSet;
@@ -156,7 +156,19 @@ pub(super) fn enforce_proven(
         .finish()
         .map_err(|error| Failure::Nothing(error.into()))?;
     let settings = settings.map_err(Failure::Nothing)?;
-    kernel_support::check(&machine, plan, &before).map_err(Failure::Nothing)?;
+    let without_recording;
+    let plan = match kernel_support::check(&machine, plan, &before).map_err(Failure::Nothing)? {
+        KernelSupport::Whole => plan,
+        KernelSupport::WithoutRecording => {
+            without_recording = plan.without_recording();
+            let (policy, rules) = (&without_recording.policy, &without_recording.rules);
+            if let Some(why) = prove::broken(policy, rules) {
+                return Err(Failure::Nothing(StepError::NotProven(why)));
+            }
+            unrecordable::remember();
+            &without_recording
+        }
+    };
 
     // A restored or stored policy is loaded anyway: it restricts what passes.
     if let Ok(current) = &network

@@ -9,10 +9,22 @@ use crate::netfilter::{Feature, features, sample};
 use crate::plan::Plan;
 use crate::plan::kernel_options::{describe, devices};
 
+/// Whether the kernel can carry out a plan.
+pub(super) enum KernelSupport {
+    /// All of it.
+    Whole,
+    /// All but that it records what is refused.
+    WithoutRecording,
+}
+
 /// Refuses a plan that this kernel does not support. A feature counts as supported if
 /// it is in the loaded tables or in the kernel's own lists. For any other, which may be
 /// in a module, iptables-restore tests a rule that uses only this feature.
-pub fn check(machine: &Machine, plan: &Plan, before: &[TableSnapshot]) -> Result<(), StepError> {
+pub(super) fn check(
+    machine: &Machine,
+    plan: &Plan,
+    before: &[TableSnapshot],
+) -> Result<KernelSupport, StepError> {
     let mut lacking: Vec<(Feature, IpFamily)> = Vec::new();
     for (tables, before) in machine.families.iter().zip(before) {
         let family = tables.family();
@@ -26,12 +38,19 @@ pub fn check(machine: &Machine, plan: &Plan, before: &[TableSnapshot]) -> Result
         };
         lacking.extend(unknown.filter(fails).map(|feature| (feature, family)));
     }
+    let wanted = lacking.len();
+    // That something is refused does not depend on its being recorded.
+    lacking.retain(|(feature, _)| *feature != Feature::Target("NFLOG"));
+    let support = match lacking.len() == wanted {
+        true => KernelSupport::Whole,
+        false => KernelSupport::WithoutRecording,
+    };
     let mut missing = describe(&lacking);
     let links = devices(&plan.network);
     let options = netlink::missing_options(&links, !plan.network.rules.is_empty())?;
     missing.extend(options.into_iter().map(str::to_owned));
     if missing.is_empty() {
-        return Ok(());
+        return Ok(support);
     }
     Err(StepError::NoKernelSupport(missing.join(", ")))
 }

@@ -31,6 +31,7 @@ mod seal;
 mod seal_mark;
 mod state;
 mod status;
+mod unrecordable;
 mod waiter;
 mod watch;
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{Compiler, Direction, chain, entering, from, purpose};
 use crate::family::IpFamily;
 use crate::netfilter::{Rule, Table, Target};
-use crate::policy::{Role, Zone, ZoneIndex};
+use crate::policy::{RefusalReason, Role, Zone, ZoneIndex};
 use crate::registry::special_purpose::{self, SpecialPurpose};
 
 impl Compiler<'_> {
@@ -60,7 +60,6 @@ impl Compiler<'_> {
             rules.push(rule.matching(purpose(name)));
         }
         *table.rules_mut(&checks) = rules;
-        let prefix = &self.policy.prefixes_of(index).bogon;
-        *table.rules_mut(&dropped) = self.refusal(prefix, "reserved source").into();
+        *table.rules_mut(&dropped) = self.refusal(index, RefusalReason::Bogon, None);
     }
 }

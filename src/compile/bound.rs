@@ -15,7 +15,7 @@ use super::{Compiler, chain, entering, from, purpose};
 use crate::family::IpFamily;
 use crate::name::ChainName;
 use crate::netfilter::{CountedTogether, CtStates, Match, Negatable, Rule, Table, Target};
-use crate::policy::{Allow, Bound, Endpoint, Zone, ZoneIndex};
+use crate::policy::{Allow, Bound, Endpoint, RefusalReason, Zone, ZoneIndex};
 use crate::registry::port;
 
 /// Restricts a rule to connections that are in the table, and that nobody has answered yet.
@@ -73,7 +73,9 @@ impl Compiler<'_> {
             let open = unanswered(Rule::new(Target::Accept));
             let mut rules = vec![open.matching(purpose("open already"))];
             rules.extend(self.uncounted_requests(index));
-            rules.extend([within, past]);
+            rules.push(within);
+            rules.extend(self.recorded(index, RefusalReason::TooMany));
+            rules.push(past);
             *table.rules_mut(&name) = rules;
         }
         name

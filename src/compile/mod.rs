@@ -12,6 +12,7 @@ mod helper;
 mod icmpv6;
 mod line;
 mod nat;
+mod recorded;
 mod redirected;
 mod reject;
 mod related;
@@ -31,7 +32,9 @@ use crate::netfilter::{
     ChainPolicy, CtStates, Interface, MULTIPORT_MAX, Match, Multiport, Negatable, PortSide,
     Protocol, Rule, Ruleset, Table, TableName, Target, TcpFlags,
 };
-use crate::policy::{self, Egress, Endpoint, Flow, Ipv6Mode, RulePurpose, Service, Zone};
+use crate::policy::{
+    self, Egress, Endpoint, Flow, Ipv6Mode, RefusalReason, RulePurpose, Service, Zone, ZoneIndex,
+};
 use crate::registry::icmpv6::counterpart;
 use crate::registry::port;
 use tree::ChainNames;
@@ -217,6 +220,7 @@ impl<'a> Compiler<'a> {
                 table.rules_mut(&direction.chain()).push(log);
             }
         }
+        self.not_allowed(&mut table);
         self.reject(&mut table);
         table
     }
@@ -263,10 +267,23 @@ impl<'a> Compiler<'a> {
         Rule::new(Target::Log(prefix.clone())).matching(Match::Limit(self.policy.log.rate))
     }
 
-    /// Two rules that log and drop, with the reason as their comment.
-    fn refusal(&self, prefix: &LogPrefix, why: &str) -> [Rule; 2] {
-        let drop = Rule::new(Target::Drop).matching(purpose(why));
-        [self.limited_log(prefix), drop]
+    /// Rules that log, record where the zone's refusals are, and drop, with the reason as
+    /// the last one's comment. `source` is what they are for; None means any.
+    fn refusal(&self, zone: ZoneIndex, why: RefusalReason, source: Option<IpNet>) -> Vec<Rule> {
+        let prefixes = self.policy.prefixes_of(zone);
+        let (prefix, why_in_words) = match why {
+            RefusalReason::Unknown => (&prefixes.unknown, "not a known camera"),
+            RefusalReason::Bogon => (&prefixes.bogon, "reserved source"),
+            _ => (&prefixes.spoofed, "spoofed source"),
+        };
+        let drop = Rule::new(Target::Drop).matching(purpose(why_in_words));
+        let mut rules = vec![self.limited_log(prefix)];
+        rules.extend(self.recorded(zone, why));
+        rules.push(drop);
+        for rule in &mut rules {
+            rule.source = source.map(Negatable::is);
+        }
+        rules
     }
 }
 
@@ -430,6 +447,7 @@ mod tests {
         chain(format_args!("reserved-{zone}"));
         chain(format_args!("own-errors-{zone}"));
         chain(format_args!("bound-{zone}-10000s"));
+        chain(format_args!("refused-{zone}-10000s"));
         // As many similar lines as fit into 1 MiB.
         let label = "0123456789_35000";
         chain(format_args!("line-{label}-10000h"));

@@ -19,7 +19,7 @@ use crate::name::ChainName;
 use crate::netfilter::{
     CtStates, Interface, Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target,
 };
-use crate::policy::{Camera, ProxyWay, Role, RulePurpose, Zone, ZoneIndex};
+use crate::policy::{Camera, ProxyWay, RefusalReason, Role, RulePurpose, Zone, ZoneIndex};
 use crate::registry::icmpv6::NEIGHBOUR_ADVERTISEMENT;
 use crate::registry::port;
 use crate::registry::special_purpose::{GROUPS, LINK_LOCAL};
@@ -98,7 +98,6 @@ impl Compiler<'_> {
     /// Any source may come from outside, except for the router's own addresses and other
     /// zones' networks.
     fn outside(&self, index: ZoneIndex, zone: &Zone) -> Vec<Rule> {
-        let prefix = &self.policy.prefixes_of(index).spoofed;
         let own = zone.own().map(|own| IpNet::from(own.addr()));
         let others = self
             .policy
@@ -108,19 +107,13 @@ impl Compiler<'_> {
         let others = others.flat_map(|other| self.networks_of(other));
         let mut rules = Vec::new();
         for network in own.chain(others).filter(|network| self.is_ours(network)) {
-            let [mut log, mut drop] = self.refusal(prefix, "spoofed source");
-            log.source = Some(Negatable::is(network));
-            drop.source = Some(Negatable::is(network));
-            rules.extend([log, drop]);
+            rules.extend(self.refusal(index, RefusalReason::Spoofed, Some(network)));
         }
         if self.family == IpFamily::V6 {
             rules.extend(on_its_link(zone));
             rules.push(asks_for_an_address());
             for network in [LINK_LOCAL, Ipv6Net::from(Ipv6Addr::UNSPECIFIED)] {
-                let [mut log, mut drop] = self.refusal(prefix, "spoofed source");
-                log.source = Some(Negatable::is(network.into()));
-                drop.source = Some(Negatable::is(network.into()));
-                rules.extend([log, drop]);
+                rules.extend(self.refusal(index, RefusalReason::Spoofed, Some(network.into())));
             }
         }
         rules
@@ -135,11 +128,10 @@ impl Compiler<'_> {
         zone: &Zone,
         checks: &ChainName,
     ) {
-        let prefixes = self.policy.prefixes_of(index);
         if zone.known_only && self.family == IpFamily::V6 {
             // Cameras are not listed by IPv6 address, and any host can have a link-local
             // one.
-            let refusal = self.refusal(&prefixes.unknown, "not a known camera");
+            let refusal = self.refusal(index, RefusalReason::Unknown, None);
             table.rules_mut(checks).extend(refusal);
             return;
         }
@@ -148,11 +140,10 @@ impl Compiler<'_> {
             // (fib_validate_source in net/ipv4/fib_frontend.c); IPv6 does not.
             for own in zone.own().filter(|own| self.is_ours(own)) {
                 let own = IpNet::from(own.addr());
-                let [mut log, mut drop] = self.refusal(&prefixes.spoofed, "spoofed source");
-                log.source = Some(Negatable::is(own));
-                drop.source = Some(Negatable::is(own));
-                let rules = [claims_an_address(own), log, drop];
-                table.rules_mut(checks).extend(rules);
+                let refusal = self.refusal(index, RefusalReason::Spoofed, Some(own));
+                let rules = table.rules_mut(checks);
+                rules.push(claims_an_address(own));
+                rules.extend(refusal);
             }
         }
         table.rules_mut(checks).extend(self.without_address(index));
@@ -185,17 +176,15 @@ impl Compiler<'_> {
         place(table, &without);
         for network in self.networks_of(zone) {
             if zone.known_only {
-                let [mut log, mut drop] = self.refusal(&prefixes.unknown, "not a known camera");
-                log.source = Some(Negatable::is(network));
-                drop.source = Some(Negatable::is(network));
-                table.rules_mut(checks).extend([log, drop]);
+                let refusal = self.refusal(index, RefusalReason::Unknown, Some(network));
+                table.rules_mut(checks).extend(refusal);
             } else {
                 let rule = from(network, Target::Return).matching(purpose("own network"));
                 table.rules_mut(checks).push(rule);
             }
         }
         table.rules_mut(checks).extend(answers);
-        let refusal = self.refusal(&prefixes.spoofed, "spoofed source");
+        let refusal = self.refusal(index, RefusalReason::Spoofed, None);
         if bound {
             table
                 .rules_mut(checks)
@@ -284,8 +273,7 @@ impl Compiler<'_> {
             table
                 .rules_mut(&checks)
                 .extend(without.into_iter().chain(own));
-            let prefix = &self.policy.prefixes_of(index).spoofed;
-            let refusal = self.refusal(prefix, "spoofed source");
+            let refusal = self.refusal(index, RefusalReason::Spoofed, None);
             table.rules_mut(&checks).extend(refusal);
         }
     }

@@ -94,6 +94,8 @@ pub struct ZoneTable {
     pub role: Role,
     /// Whether only listed cameras may send from this zone.
     pub known_only: Option<Spanned<bool>>,
+    /// Whether what its hosts try and may not is recorded.
+    pub record: Option<bool>,
     /// Whether its interface may be absent.
     #[serde(default)]
     pub optional: bool,

@@ -184,6 +184,14 @@ impl Needs {
             // iptables-nft translates these matches to native nftables expressions.
             (Feature::Match("limit"), Backend::Nft) => self.add("CONFIG_NFT_LIMIT", why.clone()),
             (Feature::Target("LOG"), _) => self.add("CONFIG_NF_LOG_SYSLOG", why.clone()),
+            (Feature::Target("NFLOG"), Backend::Nft) => {
+                self.add("CONFIG_NETFILTER_NETLINK_LOG", why.clone());
+                // iptables-nft translates NFLOG to a native expression.
+                self.add("CONFIG_NFT_LOG", why.clone());
+            }
+            (Feature::Target("NFLOG"), Backend::Legacy) => {
+                self.add("CONFIG_NETFILTER_NETLINK_LOG", why.clone());
+            }
             (Feature::Helper("ftp"), _) => self.add("CONFIG_NF_NAT_FTP", why.clone()),
             _ => {}
         }

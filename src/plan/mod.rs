@@ -56,6 +56,17 @@ impl Plan {
         }
     }
 
+    /// The same plan for a kernel that cannot pass refused packets to a program.
+    pub(crate) fn without_recording(&self) -> Plan {
+        let mut policy = self.policy.clone();
+        policy.can_record = false;
+        let open = self.of_open_connections.as_deref();
+        Plan {
+            of_open_connections: open.map(|open| Box::new(open.without_recording())),
+            ..Plan::new(policy, &self.file)
+        }
+    }
+
     /// Derives the plan from a policy.
     pub fn new(policy: Policy, file: &str) -> Plan {
         Plan {

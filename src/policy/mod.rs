@@ -12,6 +12,7 @@ mod guarantee;
 mod lint;
 mod log;
 mod origin;
+mod refusal_tag;
 mod rewrite;
 mod rule_label;
 mod service;
@@ -41,6 +42,7 @@ pub use guarantee::{Guarantee, GuaranteeKind};
 pub use lint::{Warning, warnings};
 pub use log::{Log, LogPrefixes, ZonePrefixes};
 pub use origin::Origin;
+pub use refusal_tag::{RefusalReason, RefusalTag};
 pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, Snat};
 pub use rule_label::{RuleLabel, RulePurpose};
 pub use service::Service;
@@ -72,6 +74,8 @@ pub struct Policy {
     /// The router's UDP ports that earlier policies offered, or whose connections were
     /// ended, since the kernel started. Not from the file.
     pub udp_once_offered: PortSet,
+    /// Whether this kernel can pass refused packets to a program. Not from the file.
+    pub can_record: bool,
     /// How IPv6 is filtered. Unless it is [`Ipv6Mode::Same`], nothing else in the policy is
     /// about IPv6.
     pub ipv6: Ipv6Mode,
@@ -116,6 +120,22 @@ impl Policy {
     /// The zone with this index; only the resolver makes indices.
     pub fn zone(&self, index: ZoneIndex) -> &Zone {
         &self.zones[index.0]
+    }
+
+    /// Whether what a zone's hosts try and may not is recorded.
+    pub fn records(&self, zone: &Zone) -> bool {
+        self.can_record && zone.record
+    }
+
+    /// Whether what the router itself tries and may not is recorded: where it may send only
+    /// what lines allow.
+    pub fn records_router(&self) -> bool {
+        self.can_record && self.egress == Egress::Listed
+    }
+
+    /// Whether anything that is refused is recorded.
+    pub fn records_any(&self) -> bool {
+        self.records_router() || self.zones.iter().any(|zone| self.records(zone))
     }
 
     /// The log prefixes of a zone.

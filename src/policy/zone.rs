@@ -39,6 +39,8 @@ pub struct Zone {
     pub role: Role,
     /// Whether only listed cameras may send from the zone.
     pub known_only: bool,
+    /// Whether what its hosts try and may not is recorded.
+    pub record: bool,
     /// Whether its interface may be absent, such as that of a VPN or a modem.
     pub optional: bool,
     /// The limits on the connections that it may open; None if there are none.

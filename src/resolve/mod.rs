@@ -171,6 +171,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         proxies: nat.proxies,
         egress: resolver.egress,
         udp_once_offered: PortSet::default(),
+        can_record: true,
         ipv6,
         hosts,
         names_keep,

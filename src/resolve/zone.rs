@@ -169,6 +169,7 @@ fn zone(
         gateway6,
         role: written.role,
         known_only,
+        record: written.record.unwrap_or(written.role == Role::Camera),
         optional: written.optional,
         bound,
         on_deny,

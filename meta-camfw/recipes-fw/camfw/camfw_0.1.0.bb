@@ -88,6 +88,7 @@ RDEPENDS:${PN}:class-target = "\
     iptables-module-xt-mark \
     iptables-module-xt-multiport \
     iptables-module-xt-nat \
+    iptables-module-xt-nflog \
     iptables-module-xt-recent \
     iptables-module-xt-standard \
     iptables-module-xt-tcp \

@@ -24,6 +24,7 @@ mod mac;
 mod mark;
 mod multiport;
 mod nat;
+mod nflog;
 mod recent;
 mod reject;
 mod tcp;
@@ -41,6 +42,7 @@ pub use connlimit::CountedTogether;
 pub use conntrack::{Connection, CtDirection, CtStates, TupleAddress};
 pub use mark::MarkBits;
 pub use multiport::{MULTIPORT_MAX, Multiport, PortSide};
+pub use nflog::NFLOG_GROUP;
 pub use recent::RecentCheck;
 pub use reject::Answer;
 pub use tcp::TcpFlags;
@@ -152,6 +154,9 @@ pub enum Target {
     Goto(ChainName),
     /// Logs the packet and continues.
     Log(LogPrefix),
+    /// Passes the start of the packet to the program that listens to camfw's group, with
+    /// these words, and continues.
+    Nflog(LogPrefix),
     /// Rewrites the source address to that of the outgoing interface.
     Masquerade,
     /// Rewrites the source address.
@@ -216,6 +221,7 @@ const TARGETS: &[&Extension<Target>] = &[
     &nat::MASQUERADE,
     &nat::REDIRECT,
     &nat::SNAT,
+    &nflog::NFLOG,
     &reject::REJECT,
 ];
 
@@ -319,6 +325,7 @@ impl Target {
     fn extension(&self) -> Option<&'static Extension<Target>> {
         Some(match self {
             Target::Log(_) => &log::LOG,
+            Target::Nflog(_) => &nflog::NFLOG,
             Target::Masquerade => &nat::MASQUERADE,
             Target::Snat(_) => &nat::SNAT,
             Target::Dnat(..) => &nat::DNAT,
@@ -350,6 +357,7 @@ impl Target {
             Target::Goto(chain) => return format!("-g {chain}"),
             Target::Other(words) => return other_words(words),
             Target::Log(prefix) => log::print(prefix),
+            Target::Nflog(prefix) => nflog::print(prefix),
             Target::Masquerade => String::new(),
             Target::Snat(to) => format!(" --to-source {to}"),
             Target::Dnat(to, port) => nat::print_destination(*to, *port),
