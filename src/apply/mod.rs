@@ -5,6 +5,7 @@
 //! fails; `close` closes the box. Each command has a file of its own.
 
 mod apply_file;
+pub(crate) mod blocked;
 mod boot;
 mod bypass;
 mod close;
@@ -23,6 +24,7 @@ mod open;
 mod outcome;
 mod planned;
 mod record;
+mod recorder;
 mod recover;
 mod refresh;
 mod removed_rules;

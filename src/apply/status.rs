@@ -10,7 +10,7 @@ use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::state::InForce;
-use super::{close, confirm, lease};
+use super::{close, confirm, lease, recorder};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host::iptables::TableSnapshot;
@@ -45,6 +45,8 @@ pub(crate) struct Report {
     pub(crate) drift: Vec<String>,
     /// Findings that may be harmless, which only the owner can judge.
     pub(crate) notes: Vec<String>,
+    /// Whether `watch` records what is refused; None if the policy has nothing recorded.
+    pub(crate) recording: Option<bool>,
     /// The host names in allow lines, and their addresses.
     pub(crate) names: Vec<NameReport>,
     /// The counters since the tables were first loaded.
@@ -125,6 +127,9 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
         seconds_left: trial.map(|trial| trial.seconds_left(now)),
         holds: is_files && drift.is_empty() && overdue.is_none(),
         overdue,
+        recording: policy
+            .filter(|policy| policy.plan.policy.records_any())
+            .map(|_| recorder::is_running()),
         names: policy.map_or_else(Vec::new, |policy| names::report(&policy.plan.policy)),
         compared_with: policy.map(|policy| policy.snapshot.hash().to_string()),
         drift,

@@ -4,6 +4,7 @@
 //! sealed or opened on purpose. Restores the last good policy when that is overdue.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::enforce::{Enforced, Made, Missing, enforce, enforce_proven};
@@ -16,7 +17,7 @@ use super::record::Record;
 use super::recover::recover;
 use super::seal_mark::Mark;
 use super::state::InForce;
-use super::{closed, last_good, lease, names, status};
+use super::{closed, last_good, lease, names, recorder, status};
 use crate::error::with_causes;
 use crate::family::Families;
 use crate::host::netlink::NetlinkError;
@@ -43,6 +44,9 @@ pub(crate) fn watch(config: &Path) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
     }
+    let names = recorder::CameraNames::default();
+    // Before any other thread.
+    recorder::start(Arc::clone(&names));
     let mut said: Vec<String> = Vec::new();
     let mut left_over: Option<Vec<String>> = None;
     let mut proven: Option<ProvenRules> = None;
@@ -67,6 +71,9 @@ pub(crate) fn watch(config: &Path) -> Ending {
             Err(outcome) => look.reports.push(outcome.to_string()),
         }
         look.keep_bounds();
+        if let Some(plan) = &look.plan {
+            recorder::rename(&names, &plan.policy);
+        }
         // Do not repeat a report that has not changed.
         for line in look.reports.iter().filter(|line| !said.contains(line)) {
             log::warn!("watch: {line}");

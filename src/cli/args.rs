@@ -151,7 +151,7 @@ impl Given {
             .collect()
     }
 
-    /// The name of a file, or `-` for standard input.
+    /// A flag of any text: a file (or `-` for standard input), or a name.
     pub(super) fn file(&self, flag: &Flag) -> Option<String> {
         self.last(flag)
             .map(|value| value.to_string_lossy().into_owned())

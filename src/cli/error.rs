@@ -76,6 +76,8 @@ pub(super) enum CliError {
     MatrixTooLarge,
     #[error("the rules of the kernel cannot be read")]
     LiveRules(#[source] StepError),
+    #[error("no camera is called {0}; the file's [[cameras]] have the names")]
+    NoCamera(String),
     #[error("{file}: {nothing}")]
     NothingToServe {
         file: String,

@@ -6,6 +6,7 @@
 mod apply;
 mod args;
 mod await_confirmation;
+mod blocked;
 mod boot;
 mod change;
 mod check;
@@ -67,6 +68,7 @@ pub static COMMANDS: &[Command] = &[
     trace::COMMAND,
     compare::COMMAND,
     status::COMMAND,
+    blocked::COMMAND,
     help::COMMAND,
     version::COMMAND,
     await_confirmation::COMMAND,

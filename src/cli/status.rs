@@ -61,6 +61,9 @@ fn to_text(report: &Report) -> String {
     for difference in &report.drift {
         let _ = writeln!(text, "{difference}");
     }
+    if report.recording == Some(false) {
+        text += "NOT RECORDING what is refused: camfw watch does not run\n";
+    }
     for note in &report.notes {
         let _ = writeln!(text, "note: {note}");
     }
@@ -134,7 +137,7 @@ fn counted(text: &mut String, accounting: &Accounting) {
 }
 
 /// A duration in its two largest units.
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::error::InvalidValue;
-use crate::field::duration;
+use crate::field::{Unit, duration};
 
 /// A time to wait: one second to one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,5 +73,24 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Address, InvalidValue> {
         let address = text.parse().map(Address);
         address.map_err(|_| InvalidValue("is no address; write it as 192.168.8.110 or fd00::1"))
+    }
+}
+
+/// A time ago, in seconds: a number with a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ago(pub(super) u64);
+
+impl FromStr for Ago {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Ago, InvalidValue> {
+        let wrong = InvalidValue("is no time; write it as 90s, 30m, 2h or 7d");
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        let (Ok(number), Some(unit)) =
+            (digits.parse::<u32>(), Unit::by_name(&text[digits.len()..]))
+        else {
+            return Err(wrong);
+        };
+        Ok(Ago(u64::from(number) * unit.seconds()))
     }
 }

@@ -77,6 +77,7 @@ pub fn visit(each: &mut dyn FnMut(Entry)) -> io::Result<()> {
         subsystem: CONNTRACK,
         kind: GET,
         family: 0,
+        resource: 0,
         attributes: &[],
     };
     let mut netfilter = Netfilter::open()?;
@@ -101,6 +102,7 @@ pub fn delete(entries: &[Entry]) -> io::Result<usize> {
             subsystem: CONNTRACK,
             kind: DELETE,
             family: entry.family,
+            resource: 0,
             attributes: &entry.key,
         };
         match netfilter.change(request) {

@@ -3,7 +3,7 @@
 //! Owns the header that all nfnetlink messages share; the payload is up to the caller.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ pub struct Request<'a> {
     pub kind: u8,
     /// NFPROTO_*
     pub family: u8,
+    /// What it is about, where the subsystem counts: a group of the packet log.
+    pub resource: u16,
     /// The attributes in wire format.
     pub attributes: &'a [u8],
 }
@@ -82,6 +84,12 @@ pub fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
 pub struct Netfilter {
     socket: Arc<Socket>,
     sequence: u32,
+}
+
+impl AsFd for Netfilter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Netfilter {
@@ -135,6 +143,26 @@ impl Netfilter {
         self.exchange(request, flags as u16, &mut |_| {}).map(drop)
     }
 
+    /// Receives messages of one type that the kernel sends unasked. Waits until there are
+    /// some.
+    ///
+    /// # Errors
+    /// Returns ENOBUFS if the kernel had more than it could keep.
+    pub fn unasked(&self, kind: u16) -> io::Result<Vec<Message>> {
+        let (bytes, _) = self.socket.recv_from_full()?;
+        let mut messages = Vec::new();
+        let mut rest = bytes.as_slice();
+        while rest.len() >= HEADER {
+            let message = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;
+            if message.message_type() == kind {
+                messages.extend(parse(message.payload()));
+            }
+            let length = message.length() as usize;
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        Ok(messages)
+    }
+
     /// Runs one system call with a time limit: the kernel carries out a request before
     /// the send call returns, and continues a dump in the receive call, under an
     /// nfnetlink lock (nfnetlink_rcv_msg, netlink_dump).
@@ -161,7 +189,8 @@ impl Netfilter {
         header.set_message_type(u16::from(request.subsystem) << 8 | u16::from(request.kind));
         header.set_flags(flags);
         header.set_sequence_number(self.sequence);
-        bytes.extend([request.family, 0, 0, 0]);
+        bytes.extend([request.family, 0]);
+        bytes.extend(request.resource.to_be_bytes());
         bytes.extend(request.attributes);
         self.in_time(move |socket| socket.send_to(&bytes, &SocketAddr::new(0, 0), 0))?;
 

@@ -63,6 +63,7 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
         subsystem: NFTABLES,
         kind,
         family: 0,
+        resource: 0,
         attributes: &[],
     };
     // A kernel without nf_tables refuses the request; then there are no tables.

@@ -20,7 +20,7 @@ use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use thiserror::Error;
 
-use super::{clock, lock, text_file};
+use super::{clock, lock, packet_log, text_file};
 use crate::source::one_line;
 
 /// The search path if the environment has no PATH, as may be the case under an init.
@@ -119,14 +119,13 @@ pub fn start(
     };
     let mut command = Command::new(program);
     command.envs(variable);
-    let child = command
+    command
         .args(args)
         .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(failed)?;
+        .process_group(0);
+    let child = packet_log::with_signals(|| command.spawn()).map_err(failed)?;
     Ok(Running {
         program: program.to_owned(),
         child,
@@ -150,7 +149,11 @@ pub fn start_daemon(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let run = || within(DAEMON_LIMIT, || command.status());
+    let run = || {
+        within(DAEMON_LIMIT, || {
+            packet_log::with_signals(|| command.status())
+        })
+    };
     let status = lock::kept_from_children(run).map_err(|error| ProcessError::Start {
         program: program.to_owned(),
         error,
@@ -189,7 +192,7 @@ pub fn start_apart(args: &[&str], input: &str) -> io::Result<Apart> {
         .stdin(Stdio::from(in_memory(input)?))
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
-    let mut child = lock::kept_from_children(|| command.spawn())?;
+    let mut child = lock::kept_from_children(|| packet_log::with_signals(|| command.spawn()))?;
     let (said, _) = read_both(&mut child, Instant::now() + DAEMON_LIMIT)?;
     if said == READY.as_bytes() {
         return Ok(Apart(child));

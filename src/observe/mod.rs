@@ -1,3 +1,6 @@
 //! What is observed on a running router, as typed values.
 
 pub(crate) mod accounting;
+pub(crate) mod attempt;
+pub(crate) mod refusals;
+pub(crate) mod wanted;

@@ -135,6 +135,21 @@ pub(crate) fn all() -> impl Iterator<Item = &'static WellKnownService> {
     CATALOGUE.iter()
 }
 
+/// The built-in service that is this port, or ICMP type, of this protocol alone.
+pub(crate) fn of(protocol: u8, port: u16) -> Option<&'static str> {
+    let ports = |service: &'static WellKnownService| match protocol {
+        6 => service.tcp,
+        17 => service.udp,
+        _ => &[],
+    };
+    if matches!((protocol, port), (1, 8) | (58, 128)) {
+        return Some("ping");
+    }
+    let mut services = CATALOGUE.iter();
+    let found = services.find(|service| ports(service).first() == Some(&(port, port)));
+    found.map(|service| service.name)
+}
+
 /// Every built-in name, for use in messages.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     CATALOGUE.iter().map(|entry| entry.name)

@@ -108,6 +108,7 @@ fn dump(kind: u8, family: u8) -> io::Result<Vec<Message>> {
         subsystem: NFTABLES,
         kind,
         family,
+        resource: 0,
         attributes: &[],
     };
     let mut netfilter = match Netfilter::open() {

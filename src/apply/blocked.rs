@@ -1,0 +1,90 @@
+//! `camfw blocked`: what was refused, by the policy in force; changes nothing.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::planned::PlannedPolicy;
+use super::recorder;
+use crate::error::with_causes;
+use crate::host::clock;
+use crate::observe::wanted::{self, BlockedHost};
+use crate::policy::Policy;
+use crate::source::Refusal;
+
+/// What was refused.
+#[derive(Debug, Serialize)]
+pub(crate) struct Blocked {
+    /// Whether a process records.
+    pub(crate) recording: bool,
+    /// Entries that were given up, since there was no room.
+    pub(crate) given_up: u64,
+    /// How often packets came faster than they were read.
+    pub(crate) lost: u64,
+    /// Why an earlier record cannot be used.
+    pub(crate) problems: Vec<String>,
+    /// In the order of the file's zones, the router last.
+    pub(crate) hosts: Vec<BlockedHost>,
+}
+
+/// Reads the record as often as it is asked to.
+pub(crate) struct BlockedReader {
+    policy: Policy,
+    since: Option<u64>,
+    camera: Option<String>,
+}
+
+impl BlockedReader {
+    /// `since` is how many seconds ago the last attempt may be; None means any time.
+    ///
+    /// # Errors
+    /// Returns the refusal of the file.
+    pub(crate) fn new(
+        config: &Path,
+        since: Option<u64>,
+        camera: Option<String>,
+    ) -> Result<BlockedReader, Refusal> {
+        Ok(BlockedReader {
+            policy: PlannedPolicy::in_force(config)?.plan.policy,
+            since: since.map(|seconds| clock::now().saturating_sub(seconds)),
+            camera,
+        })
+    }
+
+    /// Whether the policy lists a camera of this name.
+    pub(crate) fn knows(&self, camera: &str) -> bool {
+        let mut cameras = self.policy.cameras.iter();
+        cameras.any(|it| it.name.as_str() == camera)
+    }
+
+    /// Whether the policy has anything recorded.
+    pub(crate) fn records(&self) -> bool {
+        self.policy.records_any()
+    }
+
+    /// What is recorded now.
+    pub(crate) fn read(&self) -> Blocked {
+        let (refusals, problems) = recorder::read();
+        let since = self.since.unwrap_or(0);
+        Blocked {
+            recording: recorder::is_running(),
+            given_up: refusals.given_up,
+            lost: refusals.lost,
+            problems: problems
+                .iter()
+                .map(|problem| with_causes(problem))
+                .collect(),
+            hosts: wanted::blocked(&refusals, &self.policy, since, self.camera.as_deref()),
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    clock::now()
+}
+
+/// Waits until the record may have changed.
+pub(crate) fn wait() {
+    clock::sleep(std::time::Duration::from_secs(1));
+}

@@ -1,0 +1,167 @@
+//! `camfw blocked`: shows what was refused, by host.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io::Write as _;
+
+use super::error::UsageError;
+use super::status::duration;
+use super::value::Ago;
+use super::{CliError, Command, ExitCode, Flag, Given, print};
+use crate::apply::blocked::{Blocked, BlockedReader, now, wait};
+use crate::observe::wanted::{BlockedHost, Tried};
+
+const CAMERA: Flag = Flag::valued("camera", "NAME", "of this camera alone");
+const SINCE: Flag = Flag::valued("since", "AGO", "tried since then: 90s, 30m, 2h or 7d ago");
+const FOLLOW: Flag = Flag::switch("follow", "go on with what is refused from now on");
+const JSON: Flag = Flag::switch("json", "for a program to read");
+
+pub(super) const COMMAND: Command = Command::new(
+    "blocked",
+    "what did cameras and other hosts try that is not allowed?",
+    run,
+)
+.about(
+    "For each host of the zones that are recorded, and for the router where its egress
+is listed: where it wanted to go, by which service, why it was refused, how many
+packets at least, when first and last, and the keys of the [[allow]] that would let
+it, unless a role forbids that. `camfw watch` records it; a reboot loses at most
+what came in the last 15 minutes.",
+)
+.flags(&[CAMERA, SINCE, FOLLOW, JSON]);
+
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let camera = given.file(&CAMERA);
+    let since: Option<Ago> = given.value(&SINCE)?;
+    let (follow, json) = (given.has(&FOLLOW), given.has(&JSON));
+    if follow && json {
+        let why = "--follow prints lines for people; leave out --json";
+        return Err(UsageError::Together(why).into());
+    }
+    let since = since.map(|Ago(seconds)| seconds);
+    let reader = BlockedReader::new(&given.config(), since, camera.clone())?;
+    if let Some(name) = camera.filter(|name| !reader.knows(name)) {
+        return Err(CliError::NoCamera(name));
+    }
+    let blocked = reader.read();
+    if json {
+        // Only strings and numbers: serialization cannot fail.
+        print(&(serde_json::to_string(&blocked).unwrap_or_default() + "\n"));
+    } else {
+        print(&to_text(&blocked, reader.records()));
+    }
+    if follow {
+        go_on(&reader, &blocked);
+    }
+    let whole = blocked.problems.is_empty() && (blocked.recording || !reader.records());
+    Ok(ExitCode::of(whole))
+}
+
+fn to_text(blocked: &Blocked, records: bool) -> String {
+    let mut text = String::new();
+    if !records {
+        text += "nothing is recorded: no zone has record = true\n";
+    } else if !blocked.recording {
+        text += "NOT RECORDING: camfw watch does not run\n";
+    }
+    for problem in &blocked.problems {
+        let _ = writeln!(text, "what was refused before is not known: {problem}");
+    }
+    if blocked.hosts.is_empty() {
+        text += "nothing was refused\n";
+    }
+    let now = now();
+    for host in &blocked.hosts {
+        let _ = writeln!(text, "{}", named(host));
+        for tried in &host.tried {
+            let _ = writeln!(text, "  {}", line(tried, now));
+            if let Some(keys) = &tried.allow {
+                let _ = writeln!(text, "      [[allow]] {}", keys.replace('\n', ", "));
+            }
+        }
+    }
+    if blocked.given_up > 0 {
+        let _ = writeln!(text, "{} older entries had no room", blocked.given_up);
+    }
+    if blocked.lost > 0 {
+        text += "packets came faster than they were read: more was tried than is said here\n";
+    }
+    text
+}
+
+fn named(host: &BlockedHost) -> String {
+    let hardware = host.hardware.as_deref().unwrap_or("no hardware address");
+    match (&host.zone, &host.camera) {
+        (None, _) => format!("the router, from {}", host.address),
+        (Some(zone), Some(camera)) => format!("{camera} ({}, {hardware}, {zone})", host.address),
+        (Some(zone), None) => format!("{} ({hardware}, {zone})", host.address),
+    }
+}
+
+fn line(tried: &Tried, now: u64) -> String {
+    let name = tried.name.as_ref().map(|name| format!(" ({name})"));
+    let ago = |then: u64| duration(now.saturating_sub(then));
+    format!(
+        "{}{} {}: {}, {} packets, first {} ago, last {} ago",
+        tried.to,
+        name.unwrap_or_default(),
+        tried.service,
+        tried.reason,
+        tried.count,
+        ago(tried.first),
+        ago(tried.last)
+    )
+}
+
+/// Prints a line for each thing that was tried again, until nobody reads them.
+fn go_on(reader: &BlockedReader, before: &Blocked) {
+    let mut counts = counts(before);
+    loop {
+        wait();
+        let blocked = reader.read();
+        let now = now();
+        let mut stdout = std::io::stdout().lock();
+        for host in &blocked.hosts {
+            for tried in &host.tried {
+                let more = counts.get(&key(host, tried)) != Some(&tried.count);
+                if more && writeln!(stdout, "{}: {}", named(host), line(tried, now)).is_err() {
+                    return;
+                }
+            }
+        }
+        if stdout.flush().is_err() {
+            return;
+        }
+        counts = self::counts(&blocked);
+    }
+}
+
+/// What tells an attempt from another.
+type AttemptKey = (
+    Option<String>,
+    Option<String>,
+    [std::net::IpAddr; 2],
+    u8,
+    u16,
+    &'static str,
+);
+
+fn key(host: &BlockedHost, tried: &Tried) -> AttemptKey {
+    let ends = [host.address, tried.to];
+    let (zone, hardware) = (host.zone.clone(), host.hardware.clone());
+    (
+        zone,
+        hardware,
+        ends,
+        tried.protocol,
+        tried.port,
+        tried.reason,
+    )
+}
+
+fn counts(blocked: &Blocked) -> BTreeMap<AttemptKey, u64> {
+    let all = blocked.hosts.iter();
+    let all = all.flat_map(|host| host.tried.iter().map(move |tried| (host, tried)));
+    all.map(|(host, tried)| (key(host, tried), tried.count))
+        .collect()
+}

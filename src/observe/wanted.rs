@@ -1,0 +1,318 @@
+//! What refused attempts mean by a policy: by names, with what the file says about them and
+//! the line that would allow them.
+//!
+//! Works from the policy and the record alone. All that it tells of packets are numbers,
+//! addresses and names of the file.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::refusals::{Refusals, Refused};
+use crate::field::PortRange;
+use crate::name::MacAddress;
+use crate::policy::{
+    Allow, Camera, Endpoint, Flow, Policy, RefusalReason, RefusalTag, Service, ZoneIndex, never,
+};
+use crate::registry::service;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+/// What one host tried and may not.
+#[derive(Debug, Serialize)]
+pub(crate) struct BlockedHost {
+    /// The zone; None for the router.
+    pub(crate) zone: Option<String>,
+    /// The camera's name, if the file lists this address in this zone.
+    pub(crate) camera: Option<String>,
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// Its hardware address, when last seen.
+    pub(crate) hardware: Option<String>,
+    /// What it tried, the latest first.
+    pub(crate) tried: Vec<Tried>,
+}
+
+/// One thing that a host tried.
+#[derive(Debug, Serialize)]
+pub(crate) struct Tried {
+    /// Its destination.
+    pub(crate) to: IpAddr,
+    /// The destination's name: a camera, a zone, or the router.
+    pub(crate) name: Option<String>,
+    /// The number of the protocol.
+    pub(crate) protocol: u8,
+    /// The port or ICMP type.
+    pub(crate) port: u16,
+    /// The service, or protocol and port.
+    pub(crate) service: String,
+    /// Why it was refused.
+    pub(crate) reason: &'static str,
+    /// How many packets, at least.
+    pub(crate) count: u64,
+    /// When first and last, in seconds since 1970.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// The keys of the `[[allow]]` that would allow it, a line each; None where there is
+    /// none, or a role forbids it.
+    pub(crate) allow: Option<String>,
+}
+
+/// A host in words.
+pub(crate) fn who(
+    tag: &RefusalTag,
+    source: IpAddr,
+    hardware: Option<MacAddress>,
+    name: Option<&str>,
+) -> String {
+    let zone = match &tag.zone {
+        Some(zone) => zone.to_string(),
+        None => return format!("the router ({source})"),
+    };
+    match (
+        name.filter(|_| !tag.reason.has_unchecked_source()),
+        hardware,
+    ) {
+        (Some(name), _) => format!("{name} ({source}, {zone})"),
+        (None, Some(hardware)) => format!("{source} {hardware} ({zone})"),
+        (None, None) => format!("{source} ({zone})"),
+    }
+}
+
+/// A protocol and port in words: the built-in service's name, if there is one.
+pub(crate) fn port_in_words(protocol: u8, port: u16) -> String {
+    match (service::of(protocol, port), protocol) {
+        (Some(name), _) => name.to_owned(),
+        (None, TCP) => format!("tcp {port}"),
+        (None, UDP) => format!("udp {port}"),
+        (None, ICMP) => format!("icmp {port}"),
+        (None, ICMPV6) => format!("icmpv6 {port}"),
+        (None, _) => format!("protocol {protocol}"),
+    }
+}
+
+/// The record since a time, by host. `camera` is one camera's name; None means every host.
+pub(crate) fn blocked(
+    refusals: &Refusals,
+    policy: &Policy,
+    since: u64,
+    camera: Option<&str>,
+) -> Vec<BlockedHost> {
+    let mut hosts: Vec<BlockedHost> = Vec::new();
+    for refused in refusals.all().filter(|refused| refused.last >= since) {
+        let zone = refused.attempt.tag.zone.clone();
+        let source = refused.attempt.source;
+        let listed = listed_camera(policy, &refused);
+        let name = listed.map(|camera| camera.name.to_string());
+        if camera.is_some() && name.as_deref() != camera {
+            continue;
+        }
+        let zone = zone.map(|zone| zone.to_string());
+        let hardware = refused.hardware.map(|hardware| hardware.to_string());
+        let tried = tried(policy, &refused, listed);
+        let unchecked = refused.attempt.tag.reason.has_unchecked_source();
+        let host = hosts.iter_mut().find(|host| {
+            host.zone == zone
+                && host.address == source
+                && host.camera == name
+                && (!unchecked || host.hardware == hardware)
+        });
+        match host {
+            Some(host) => host.tried.push(tried),
+            None => hosts.push(BlockedHost {
+                zone,
+                camera: name,
+                address: source,
+                hardware,
+                tried: vec![tried],
+            }),
+        }
+    }
+    for host in &mut hosts {
+        host.tried
+            .sort_by_key(|tried| std::cmp::Reverse(tried.last));
+    }
+    let place = |zone: &Option<String>| {
+        let mut zones = policy.zones.iter();
+        zones.position(|it| Some(it.name.as_str()) == zone.as_deref())
+    };
+    hosts.sort_by_key(|host| (place(&host.zone), host.camera.is_none(), host.address));
+    hosts
+}
+
+/// The listed camera that sent a packet. One whose source may be made up is nobody's.
+fn listed_camera<'a>(policy: &'a Policy, refused: &Refused) -> Option<&'a Camera> {
+    let tag = &refused.attempt.tag;
+    let zone = tag.zone.as_ref()?;
+    let mut cameras = policy.cameras.iter();
+    let camera = cameras.find(|camera| {
+        policy.zone(camera.zone).name == *zone && refused.attempt.source == camera.address
+    })?;
+    (!tag.reason.has_unchecked_source()).then_some(camera)
+}
+
+fn tried(policy: &Policy, refused: &Refused, camera: Option<&Camera>) -> Tried {
+    let attempt = &refused.attempt;
+    let flow = flow(policy, refused);
+    let line = flow.and_then(|flow| {
+        let mut lines = policy.allows_of(flow);
+        lines.find(|line| covers(line, refused))
+    });
+    let reason = match (attempt.tag.reason, line) {
+        (RefusalReason::NotAllowed, Some(line)) => {
+            let is_counted =
+                line.limit.is_some() || line.connections.is_some() || line.block_after.is_some();
+            match (line.when.is_some(), is_counted) {
+                (true, true) => "not its hours, or too often",
+                (true, false) => "not its hours",
+                (false, true) => "too often",
+                (false, false) => "not allowed then",
+            }
+        }
+        (reason, _) => reason.in_words(),
+    };
+    let hint = match (attempt.tag.reason, line, flow) {
+        (RefusalReason::NotAllowed, None, Some(flow)) => allow_line(policy, refused, flow, camera),
+        _ => None,
+    };
+    Tried {
+        to: attempt.destination,
+        name: flow.map(|flow| name_of(policy, flow.to, attempt.destination).0),
+        protocol: attempt.protocol,
+        port: attempt.port,
+        service: port_in_words(attempt.protocol, attempt.port),
+        reason,
+        count: refused.count,
+        first: refused.first,
+        last: refused.last,
+        allow: hint,
+    }
+}
+
+/// The ends of an attempt; None if the policy has no such zones, or they are one.
+fn flow(policy: &Policy, refused: &Refused) -> Option<Flow> {
+    let attempt = &refused.attempt;
+    let from = match &attempt.tag.zone {
+        None => Endpoint::Router,
+        Some(name) => {
+            let mut zones = policy.indexed_zones();
+            Endpoint::Zone(zones.find(|(_, zone)| zone.name == *name)?.0)
+        }
+    };
+    let to = destination(policy, attempt.destination)?;
+    (from != to).then_some(Flow { from, to })
+}
+
+fn destination(policy: &Policy, address: IpAddr) -> Option<Endpoint> {
+    let mut own = policy.zones.iter().flat_map(|zone| zone.own());
+    let is_broadcast = match address {
+        IpAddr::V4(address) => address.is_broadcast(),
+        IpAddr::V6(_) => false,
+    };
+    if address.is_multicast() || is_broadcast || own.any(|own| own.addr() == address) {
+        return Some(Endpoint::Router);
+    }
+    let holds = |index: ZoneIndex| {
+        let zone = policy.zone(index);
+        match address {
+            IpAddr::V4(address) => {
+                let mut networks = policy.networks_of(zone).into_iter();
+                networks.any(|network| network.contains(&address))
+            }
+            IpAddr::V6(address) => {
+                let mut networks = policy.networks6_of(zone).into_iter();
+                networks.any(|network| network.contains(&address))
+            }
+        }
+    };
+    let mut zones = policy.indexed_zones().map(|(index, _)| index);
+    let mut others = policy.indexed_zones();
+    let found = zones.find(|index| holds(*index)).or_else(|| {
+        let out = others.find(|(_, zone)| policy.has_default_route(zone, address.is_ipv6()));
+        out.map(|(index, _)| index)
+    });
+    found.map(Endpoint::Zone)
+}
+
+/// Whether a line is about this attempt, at some hour and unless it is tried too often.
+fn covers(line: &Allow, refused: &Refused) -> bool {
+    let attempt = &refused.attempt;
+    line.sources.holds(attempt.source)
+        && line.destinations.holds(attempt.destination)
+        && line
+            .services
+            .iter()
+            .any(|it| has(it, attempt.protocol, attempt.port))
+}
+
+fn has(service: &Service, protocol: u8, port: u16) -> bool {
+    let one = PortRange::port(port);
+    match protocol {
+        TCP => service.tcp.iter().any(|ports| ports.contains(one)),
+        UDP => service.udp.iter().any(|ports| ports.contains(one)),
+        ICMP => service
+            .icmp
+            .iter()
+            .any(|icmp| u16::from(icmp.number()) == port),
+        _ => false,
+    }
+}
+
+/// The name that an allow line has for an end, and whether it names this address alone.
+fn name_of(policy: &Policy, end: Endpoint, address: IpAddr) -> (String, bool) {
+    let Endpoint::Zone(index) = end else {
+        return ("router".to_owned(), true);
+    };
+    let mut cameras = policy.cameras_of(index);
+    match cameras.find(|camera| address == camera.address) {
+        Some(camera) => (camera.name.to_string(), true),
+        None => (policy.zone(index).name.to_string(), false),
+    }
+}
+
+/// The line that would allow an attempt. None if a role forbids it, or if no service can be
+/// written for it.
+fn allow_line(
+    policy: &Policy,
+    refused: &Refused,
+    flow: Flow,
+    camera: Option<&Camera>,
+) -> Option<String> {
+    if let Flow {
+        from: Endpoint::Zone(from),
+        to: Endpoint::Zone(to),
+    } = flow
+        && never(policy.zone(from).role, policy.zone(to).role)
+    {
+        return None;
+    }
+    let attempt = &refused.attempt;
+    if attempt.destination.is_multicast() {
+        return None;
+    }
+    let service = match (
+        service::of(attempt.protocol, attempt.port),
+        attempt.protocol,
+    ) {
+        (Some(name), _) => format!("\"{name}\""),
+        (None, TCP) => format!("{{ tcp = [{}] }}", attempt.port),
+        (None, UDP) => format!("{{ udp = [{}] }}", attempt.port),
+        _ => return None,
+    };
+    let from = match (flow.from, camera) {
+        (Endpoint::Router, _) => "router".to_owned(),
+        (Endpoint::Zone(_), Some(camera)) => camera.name.to_string(),
+        (Endpoint::Zone(zone), None) => policy.zone(zone).name.to_string(),
+    };
+    let (to, is_exact) = name_of(policy, flow.to, attempt.destination);
+    let address = match is_exact {
+        true => String::new(),
+        false => format!("\naddress = \"{}\"", attempt.destination),
+    };
+    Some(format!(
+        "from = \"{from}\"\nto = \"{to}\"\nservice = {service}{address}"
+    ))
+}

@@ -1,0 +1,262 @@
+"""camfw blocked: what cameras tried and may not, recorded by camfw watch from the kernel's
+packet log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lab import example
+from lab.hosts import INTERFACE
+from lab.namespace import Namespace
+from lab.probes import wait_until
+from netns.case import RouterTest, both_backends
+from netns.policies import EXTERNAL, PING, PRIVATE, allow, camera
+
+# Three cameras on one wire: the second and the third are further addresses of its host.
+PORCH, YARD, SHED = example.CAMERA.address, "192.168.8.111", "192.168.8.112"
+STRANGER = "192.168.8.150"
+ABROAD = ("203.0.113.7", "203.0.113.8", "203.0.113.9")
+
+ZONE = """
+[zones.camera]
+interface = "eth1"
+address = "192.168.8.1/24"
+role = "camera"
+known-only = true
+"""
+POLICY = (
+    EXTERNAL + ZONE + PRIVATE
+    + camera("porch", PORCH) + camera("yard", YARD) + camera("shed", SHED)
+    + PING
+    + allow("camera", "router", "https", 'when = { from = "00:00", to = "00:01" }')
+    + '[watch]\ninterval = 3600\n'
+)
+
+# Sends UDP to many ports of many hosts, as fast as it can.
+FLOOD = """
+import socket, sys
+source, count = sys.argv[1], int(sys.argv[2])
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.bind((source, 0))
+for number in range(count):
+    try:
+        sender.sendto(b"x", ("198.51.%d.%d" % (100 + number // 250 % 100, number % 250 + 1), 1024 + number % 60000))
+    except OSError:
+        pass
+"""
+# Sends the first packet of a TCP connection, or a datagram, and waits for no answer.
+SEND = """
+import socket, sys
+kind, source, to, port = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+sender = socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+sender.setblocking(False)
+sender.bind((source, 0))
+try:
+    sender.connect((to, port))
+    if kind == "udp":
+        sender.send(b"x")
+except BlockingIOError:
+    pass
+"""
+
+
+@both_backends
+class Blocked(RouterTest):
+    """What is recorded, how it is shown, and what is kept."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for address in (YARD, SHED, STRANGER):
+            self.camera.ip("address", "add", f"{address}/24", "dev", INTERFACE)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Runs camfw watch, once it records, until it is ended in order."""
+        process = self.program.start("watch")
+        try:
+            self.assertTrue(wait_until(lambda: self.blocked(expect=None)["recording"]), "it records")
+            yield process
+            self.assertIsNone(process.poll(), "watch goes on")
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.communicate()
+
+    def blocked(self, *flags: str, expect: int | None = 0) -> dict[str, Any]:
+        result = self.program.run("blocked", "--json", *flags)
+        if expect is not None:
+            self.assertEqual(result.code, expect, result)
+        return dict(json.loads(result.stdout))
+
+    def hosts(self, *flags: str, expect: int | None = 0) -> dict[str, list[dict[str, Any]]]:
+        """What each host tried, by its name or address."""
+        hosts: dict[str, list[dict[str, Any]]] = {}
+        for host in self.blocked(*flags, expect=expect)["hosts"]:
+            hosts.setdefault(host["camera"] or host["address"], []).extend(host["tried"])
+        return hosts
+
+    def send(self, kind: str, source: str, to: str, port: int, host: Namespace | None = None) -> None:
+        (host or self.camera).run(["python3", "-c", SEND, kind, source, to, str(port)])
+
+    def flood(self, source: str, count: int) -> None:
+        self.camera.run(["python3", "-c", FLOOD, source, str(count)])
+
+    def shows(self, name: str, to: str, reason: str, port: int) -> bool:
+        def shown() -> bool:
+            tried = self.hosts(expect=None).get(name, [])
+            return any((it["to"], it["reason"], it["port"]) == (to, reason, port) for it in tried)
+        return bool(wait_until(shown))
+
+    def assert_shown(self, name: str, to: str, reason: str, port: int) -> None:
+        self.assertTrue(self.shows(name, to, reason, port), f"{name} {to} {port}: {self.hosts(expect=None)}")
+
+    def test_each_camera_is_told_by_its_name_with_what_it_tried(self) -> None:
+        self.boot(POLICY)
+        with self.watching():
+            for host in ABROAD:
+                self.send("tcp", PORCH, host, 443)
+            self.send("udp", YARD, example.LAPTOP.address, 53)
+            self.send("udp", YARD, example.CAMERA.router, 53)
+            self.send("tcp", SHED, example.CAMERA.router, 443)
+            self.send("tcp", STRANGER, ABROAD[0], 80)
+            for host in ABROAD:
+                self.assert_shown("porch", host, "not allowed", 443)
+            self.assert_shown("yard", example.LAPTOP.address, "not allowed", 53)
+            self.assert_shown("yard", example.CAMERA.router, "not allowed", 53)
+            self.assert_shown("shed", example.CAMERA.router, "not its hours", 443)
+            self.assert_shown(STRANGER, ABROAD[0], "unknown", 80)
+            hosts = self.hosts()
+            self.assertEqual(len(hosts["porch"]), 3, hosts["porch"])
+            self.assertTrue(all(it["service"] == "https" and it["allow"] is None for it in hosts["porch"]))
+            lines = {it["to"]: it["allow"] for it in hosts["yard"]}
+            self.assertEqual(lines[example.CAMERA.router], 'from = "yard"\nto = "router"\nservice = "dns"')
+            self.assertIsNone(lines[example.LAPTOP.address], "its role forbids it")
+            # The line is one that the file takes, and lets it.
+            self.program.configure(POLICY + "\n[[allow]]\n" + lines[example.CAMERA.router])
+            self.camfw("check")
+            self.program.configure(POLICY)
+            self.assertEqual(set(self.hosts("--camera", "porch")), {"porch"})
+            self.camfw("blocked", "--camera", "nobody", expect=2)
+            text = self.camfw("blocked").stdout
+            self.assertIn("porch (192.168.8.110, ", text)
+            self.assertTrue(re.search(r"203\.0\.113\.7 \(external\) https: not allowed, \d+ packets, first ", text), text)
+            self.assertIn("not its hours", text)
+            self.assertNotIn("NOT RECORDING", text)
+
+    def test_each_new_attempt_is_told_once_in_the_log(self) -> None:
+        self.boot(POLICY)
+        with contextlib.closing(self.program.syslog()) as syslog, self.watching():
+            said = ""
+
+            def heard(words: str) -> bool:
+                nonlocal said
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        said += syslog.recv(65536).decode(errors="replace") + "\n"
+                return words in said
+
+            for _ in range(3):
+                self.send("udp", PORCH, ABROAD[0], 443)
+            self.send("udp", PORCH, ABROAD[1], 443)
+            self.assertTrue(wait_until(lambda: heard(f"to {ABROAD[1]} udp 443")), said)
+            line = f"refused: porch ({PORCH}, camera) to {ABROAD[0]} udp 443: not allowed"
+            self.assertEqual(said.count(line), 1, said)
+
+    def test_a_flood_hides_no_other_camera_and_fills_nothing(self) -> None:
+        self.boot(POLICY)
+        with self.watching() as watch:
+            self.send("tcp", SHED, ABROAD[0], 8883)
+            self.flood(YARD, 30_000)
+            self.send("tcp", PORCH, ABROAD[2], 443)
+            self.assert_shown("porch", ABROAD[2], "not allowed", 443)
+            self.assert_shown("shed", ABROAD[0], "not allowed", 8883)
+            tried = len(self.hosts(expect=None)["yard"])
+            self.assertGreater(tried, 200, "as much as may come at once")
+            self.assertLess(tried, 20_000, "a rate is kept")
+            status = Path(f"/proc/{watch.pid}/status").read_text()
+            peak = int(re.findall(r"VmRSS:\s*(\d+)", status)[0])
+            self.assertLess(peak, 40_000, "KiB of the debug build")
+
+    def test_what_is_recorded_outlives_watch_and_a_power_cut(self) -> None:
+        self.boot(POLICY)
+        with self.watching():
+            self.send("tcp", PORCH, ABROAD[0], 443)
+            self.assert_shown("porch", ABROAD[0], "not allowed", 443)
+        text = self.camfw("blocked", expect=1).stdout
+        self.assertIn("NOT RECORDING", text)
+        self.assertIn(ABROAD[0], text)
+        self.assertIn("NOT RECORDING", self.camfw("status").stdout)
+        # A reboot: /run is empty.
+        self.program.forget(self.program.run_folder)
+        self.camfw("boot")
+        with self.watching() as watch:
+            self.assertNotIn("NOT RECORDING", self.camfw("status").stdout)
+            self.assert_shown("porch", ABROAD[0], "not allowed", 443)
+            self.send("tcp", YARD, ABROAD[1], 443)
+            self.assert_shown("yard", ABROAD[1], "not allowed", 443)
+            # What is in /run outlives even a watch that is killed.
+            watch.kill()
+            watch.wait()
+            self.assert_shown("yard", ABROAD[1], "not allowed", 443)
+            again = self.program.start("watch")
+            try:
+                self.assertTrue(wait_until(lambda: self.blocked(expect=None)["recording"]))
+                self.assert_shown("yard", ABROAD[1], "not allowed", 443)
+            finally:
+                again.kill()
+                again.communicate()
+            watch.poll = lambda: None  # type: ignore[method-assign]
+
+    def test_a_torn_record_starts_empty_and_says_so(self) -> None:
+        self.boot(POLICY)
+        for folder in (self.program.run_folder, self.program.var):
+            (folder / "camfw").mkdir(mode=0o700, exist_ok=True)
+            (folder / "camfw/refused.json").write_text('{"version":1,"given_up":0,')
+        self.assertIn("is torn", self.camfw("blocked", expect=1).stdout)
+        self.program.logged()
+        with self.watching():
+            said = ""
+
+            def heard() -> bool:
+                nonlocal said
+                said += self.program.logged()
+                return "cannot use refused.json in /var/lib/camfw" in said
+
+            # blocked reads the log as well: the record is whole once it was written.
+            self.send("tcp", PORCH, ABROAD[0], 443)
+            self.assert_shown("porch", ABROAD[0], "not allowed", 443)
+            self.assertEqual(self.blocked()["problems"], [])
+
+    def test_since(self) -> None:
+        self.boot(POLICY)
+        with self.watching():
+            self.send("tcp", PORCH, ABROAD[0], 443)
+            self.assert_shown("porch", ABROAD[0], "not allowed", 443)
+        record = self.program.run_folder / "camfw/refused.json"
+        kept = json.loads(record.read_text())
+        for entry in kept["refused"]:
+            entry[3] = [1, entry[3][1] - 7200, entry[3][2] - 7200]
+        record.write_text(json.dumps(kept))
+        self.assertEqual(self.hosts("--since", "1h", expect=1), {})
+        self.assertEqual(set(self.hosts("--since", "3h", expect=1)), {"porch"})
+        self.camfw("blocked", "--since", "soon", expect=2)
+
+    def test_the_routers_own_attempts(self) -> None:
+        self.boot(POLICY, '[router]\negress = "listed"\n')
+        with self.watching():
+            self.send("tcp", "0.0.0.0", example.LAPTOP.address, 443, self.router)
+
+            def shown() -> bool:
+                found = self.blocked(expect=None)["hosts"]
+                return any(host["zone"] is None for host in found)
+            self.assertTrue(wait_until(shown), self.blocked(expect=None))
+            (host,) = (host for host in self.blocked()["hosts"] if host["zone"] is None)
+            keys = 'from = "router"\nto = "private"\nservice = "https"\naddress = "192.168.5.10"'
+            self.assertEqual([it["allow"] for it in host["tried"]], [keys])
