@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ address = "192.168.8.1/24"
 role = "camera"
 known-only = true
 """
+# An hour that is not now: the kernel's clock is UTC.
+HOUR = (datetime.now(UTC).hour + 12) % 24
 POLICY = (
     EXTERNAL + ZONE + PRIVATE
     + camera("porch", PORCH) + camera("yard", YARD) + camera("shed", SHED)
     + PING
-    + allow("camera", "router", "https", 'when = { from = "00:00", to = "00:01" }')
+    + allow("camera", "router", "https", f'when = {{ from = "{HOUR:02}:00", to = "{HOUR:02}:30" }}')
     + '[watch]\ninterval = 3600\n'
 )
 
