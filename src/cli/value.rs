@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::error::InvalidValue;
-use crate::field::{Unit, duration};
+use crate::field::duration;
 
 /// A time to wait: one second to one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,13 +84,7 @@ impl FromStr for Ago {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Ago, InvalidValue> {
-        let wrong = InvalidValue("is no time; write it as 90s, 30m, 2h or 7d");
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
-        let (Ok(number), Some(unit)) =
-            (digits.parse::<u32>(), Unit::by_name(&text[digits.len()..]))
-        else {
-            return Err(wrong);
-        };
-        Ok(Ago(u64::from(number) * unit.seconds()))
+        let seconds = duration(text).map(Ago);
+        seconds.ok_or(InvalidValue("is no time; write it as 90s, 30m, 2h or 7d"))
     }
 }
