@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::planned::PlannedPolicy;
 use super::recorder;
 use crate::error::with_causes;
-use crate::host::clock;
+use crate::host::{clock, output};
 use crate::observe::wanted::{self, BlockedHost};
-use crate::policy::Policy;
+use crate::policy::{Policy, Recordable};
 use crate::source::Refusal;
 
 /// What was refused.
@@ -57,9 +57,9 @@ impl BlockedReader {
         cameras.any(|it| it.name.as_str() == camera)
     }
 
-    /// Whether the policy has anything recorded.
-    pub(crate) fn records(&self) -> bool {
-        self.policy.records_any()
+    /// Whether the policy has anything recorded, and the kernel can.
+    pub(crate) fn recordable(&self) -> Recordable {
+        self.policy.recordable()
     }
 
     /// What is recorded now.
@@ -84,7 +84,8 @@ pub(crate) fn now() -> u64 {
     clock::now()
 }
 
-/// Waits until the record may have changed.
-pub(crate) fn wait() {
-    clock::sleep(std::time::Duration::from_secs(1));
+/// Waits until the record may have changed. Returns whether somebody still reads what is
+/// printed.
+pub(crate) fn wait_while_read() -> bool {
+    output::wait_while_read(std::time::Duration::from_secs(1))
 }

@@ -24,11 +24,14 @@ const NAME: &str = "refused.json";
 /// The post of the process that records.
 const POST: &str = "recording";
 
-/// How long after a change the record is written to /run.
-const TO_RUN: Duration = Duration::from_secs(2);
+/// How long after a change the record is written to /run, in seconds.
+const TO_RUN: f64 = 2.0;
 
 /// How long after a change the record is written to the disk, in seconds.
 const TO_DISK: f64 = 900.0;
+
+/// How long after a write that failed it is tried again, in seconds.
+const AGAIN: f64 = 10.0;
 
 /// Why a stored record is not used.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +83,8 @@ pub(super) fn start(names: CameraNames) {
         names,
         refusals: None,
         post: None,
-        run_due: None,
-        disk_due: None,
+        in_run: Written::default(),
+        on_disk: Written::default(),
         said: String::new(),
     };
     if let Err(error) = packet_log::listen(NFLOG_GROUP, move |event| recorder.handle(event)) {
@@ -94,11 +97,19 @@ struct Recorder {
     /// None until packets can come.
     refusals: Option<Refusals>,
     post: Option<Post>,
-    /// When each file is to be written, in seconds since the kernel started; None if it has
+    in_run: Written,
+    on_disk: Written,
+    /// The last problem of the packet log that was reported.
+    said: String,
+}
+
+/// What a file of the record has.
+#[derive(Default)]
+struct Written {
+    /// When it is to be written, in seconds since the kernel started; None if it has
     /// everything.
-    run_due: Option<f64>,
-    disk_due: Option<f64>,
-    /// The last problem that was reported.
+    due: Option<f64>,
+    /// Why it could not be written the last time.
     said: String,
 }
 
@@ -110,7 +121,7 @@ impl Recorder {
             Event::Failed(error) => {
                 self.post = None;
                 let line = format!("what is refused is not recorded: {error}");
-                self.say(line);
+                say(&mut self.said, line);
             }
             Event::Packets(packets) => self.add(&packets),
             Event::Lost => {
@@ -120,7 +131,7 @@ impl Recorder {
             }
             Event::Due => {}
             Event::Ending => {
-                if self.disk_due.is_some() {
+                if self.on_disk.due.is_some() {
                     self.write(StorePlace::Run);
                     self.write(StorePlace::Disk);
                 }
@@ -133,7 +144,10 @@ impl Recorder {
     fn begin(&mut self) {
         match Post::take(POST) {
             Ok(post) => self.post = post,
-            Err(error) => self.say(format!("status will say that nothing is recorded: {error}")),
+            Err(error) => {
+                let line = format!("status will say that nothing is recorded: {error}");
+                say(&mut self.said, line);
+            }
         }
         if self.refusals.is_none() {
             let (refusals, problems) = read();
@@ -157,8 +171,8 @@ impl Recorder {
             };
             let hardware = sender(&packet.hardware);
             let telling = refusals.add(&attempt, hardware, now);
-            self.run_due.get_or_insert(uptime + TO_RUN.as_secs_f64());
-            self.disk_due.get_or_insert(uptime + TO_DISK);
+            self.in_run.due.get_or_insert(uptime + TO_RUN);
+            self.on_disk.due.get_or_insert(uptime + TO_DISK);
             if telling == Telling::Nothing {
                 continue;
             }
@@ -187,13 +201,13 @@ impl Recorder {
     /// Returns how long to wait until the next file is due.
     fn write_what_is_due(&mut self) -> Option<Duration> {
         let now = clock::uptime();
-        if self.run_due.is_some_and(|due| due <= now) {
+        if self.in_run.due.is_some_and(|due| due <= now) {
             self.write(StorePlace::Run);
         }
-        if self.disk_due.is_some_and(|due| due <= now) {
+        if self.on_disk.due.is_some_and(|due| due <= now) {
             self.write(StorePlace::Disk);
         }
-        let due = self.run_due.into_iter().chain(self.disk_due);
+        let due = self.in_run.due.into_iter().chain(self.on_disk.due);
         let next = due.reduce(f64::min)?;
         let left = (next - clock::uptime()).max(0.0);
         // A part of a second later, so that it is due then.
@@ -201,24 +215,28 @@ impl Recorder {
     }
 
     fn write(&mut self, place: StorePlace) {
-        match place {
-            StorePlace::Run => self.run_due = None,
-            StorePlace::Disk => self.disk_due = None,
-        }
         let Some(refusals) = &self.refusals else {
             return;
         };
+        let written = match place {
+            StorePlace::Run => &mut self.in_run,
+            StorePlace::Disk => &mut self.on_disk,
+        };
         match store::write(place, NAME, &refusals.to_text()) {
-            Ok(()) => {}
-            Err(error) => self.say(with_causes(&error)),
+            Ok(()) => *written = Written::default(),
+            Err(error) => {
+                // Until it succeeds: the next packet may come long after.
+                written.due = Some(clock::uptime() + AGAIN);
+                say(&mut written.said, with_causes(&error));
+            }
         }
     }
+}
 
-    /// Reports a problem, once.
-    fn say(&mut self, line: String) {
-        if self.said != line {
-            log::warn!("watch: {line}");
-            self.said = line;
-        }
+/// Reports a problem, unless it was `said` before.
+fn say(said: &mut String, line: String) {
+    if *said != line {
+        log::warn!("watch: {line}");
+        *said = line;
     }
 }

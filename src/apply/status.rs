@@ -20,6 +20,7 @@ use crate::netfilter::{Ruleset, differences};
 use crate::observe::accounting::Accounting;
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Need};
+use crate::policy::Recordable;
 use crate::source::Refusal;
 
 /// Everything that `status` reports.
@@ -47,6 +48,9 @@ pub(crate) struct Report {
     pub(crate) notes: Vec<String>,
     /// Whether `watch` records what is refused; None if the policy has nothing recorded.
     pub(crate) recording: Option<bool>,
+    /// Why nothing is recorded, if it is not for want of `watch`.
+    #[serde(skip)]
+    pub(crate) recordable: Recordable,
     /// The host names in allow lines, and their addresses.
     pub(crate) names: Vec<NameReport>,
     /// The counters since the tables were first loaded.
@@ -116,6 +120,9 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
         let line = format!("the last good policy is in force, and not the file: {why}");
         drift.insert(0, line);
     }
+    let recordable = policy.map_or(Recordable::Nothing, |policy| {
+        policy.plan.policy.recordable()
+    });
     let now = clock::uptime();
     let seconds = record.at.map(|at| (now - at).max(0.0) as u64);
     let overdue = confirm::overdue_by(record);
@@ -127,9 +134,12 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
         seconds_left: trial.map(|trial| trial.seconds_left(now)),
         holds: is_files && drift.is_empty() && overdue.is_none(),
         overdue,
-        recording: policy
-            .filter(|policy| policy.plan.policy.records_any())
-            .map(|_| recorder::is_running()),
+        recording: match recordable {
+            Recordable::Nothing => None,
+            Recordable::NotByThisKernel => Some(false),
+            Recordable::Some => Some(recorder::is_running()),
+        },
+        recordable,
         names: policy.map_or_else(Vec::new, |policy| names::report(&policy.plan.policy)),
         compared_with: policy.map(|policy| policy.snapshot.hash().to_string()),
         drift,

@@ -8,8 +8,9 @@ use super::error::UsageError;
 use super::status::duration;
 use super::value::Ago;
 use super::{CliError, Command, ExitCode, Flag, Given, print};
-use crate::apply::blocked::{Blocked, BlockedReader, now, wait};
+use crate::apply::blocked::{Blocked, BlockedReader, now, wait_while_read};
 use crate::observe::wanted::{BlockedHost, Tried};
+use crate::policy::Recordable;
 
 const CAMERA: Flag = Flag::valued("camera", "NAME", "of this camera alone");
 const SINCE: Flag = Flag::valued("since", "AGO", "tried since then: 90s, 30m, 2h or 7d ago");
@@ -48,22 +49,28 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         // Only strings and numbers: serialization cannot fail.
         print(&(serde_json::to_string(&blocked).unwrap_or_default() + "\n"));
     } else {
-        print(&to_text(&blocked, reader.records()));
+        print(&to_text(&blocked, reader.recordable()));
     }
     if follow {
         go_on(&reader, &blocked);
     }
-    let whole = blocked.problems.is_empty() && (blocked.recording || !reader.records());
+    let recorded = match reader.recordable() {
+        Recordable::Nothing => true,
+        Recordable::NotByThisKernel => false,
+        Recordable::Some => blocked.recording,
+    };
+    let whole = blocked.problems.is_empty() && recorded;
     Ok(ExitCode::of(whole))
 }
 
-fn to_text(blocked: &Blocked, records: bool) -> String {
+fn to_text(blocked: &Blocked, recordable: Recordable) -> String {
     let mut text = String::new();
-    if !records {
-        text += "nothing is recorded: no zone has record = true\n";
-    } else if !blocked.recording {
-        text += "NOT RECORDING: camfw watch does not run\n";
-    }
+    text += match recordable {
+        Recordable::Nothing => "nothing is recorded: no zone has record = true\n",
+        Recordable::NotByThisKernel => super::status::NO_NFLOG,
+        Recordable::Some if !blocked.recording => super::status::NOT_RECORDING,
+        Recordable::Some => "",
+    };
     for problem in &blocked.problems {
         let _ = writeln!(text, "what was refused before is not known: {problem}");
     }
@@ -116,8 +123,7 @@ fn line(tried: &Tried, now: u64) -> String {
 /// Prints a line for each thing that was tried again, until nobody reads them.
 fn go_on(reader: &BlockedReader, before: &Blocked) {
     let mut counts = counts(before);
-    loop {
-        wait();
+    while wait_while_read() {
         let blocked = reader.read();
         let now = now();
         let mut stdout = std::io::stdout().lock();

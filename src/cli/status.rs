@@ -5,6 +5,13 @@ use std::fmt::Write;
 
 use crate::apply::{self, NameReport, Report};
 use crate::observe::accounting::Accounting;
+use crate::policy::Recordable;
+
+/// Why nothing is recorded that is refused.
+pub(super) const NOT_RECORDING: &str =
+    "NOT RECORDING what is refused: camfw watch does not run, or says in the log why\n";
+pub(super) const NO_NFLOG: &str =
+    "NOT RECORDING what is refused: this kernel has no NFLOG (CONFIG_NETFILTER_XT_TARGET_NFLOG)\n";
 
 const JSON: Flag = Flag::switch("json", "for a program to read");
 
@@ -61,9 +68,11 @@ fn to_text(report: &Report) -> String {
     for difference in &report.drift {
         let _ = writeln!(text, "{difference}");
     }
-    if report.recording == Some(false) {
-        text += "NOT RECORDING what is refused: camfw watch does not run\n";
-    }
+    text += match (report.recordable, report.recording) {
+        (Recordable::NotByThisKernel, _) => NO_NFLOG,
+        (Recordable::Some, Some(false)) => NOT_RECORDING,
+        _ => "",
+    };
     for note in &report.notes {
         let _ = writeln!(text, "note: {note}");
     }

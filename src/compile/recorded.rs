@@ -67,3 +67,38 @@ fn per_source(whose: &str) -> Match {
         name: chain(format_args!("refused-{whose}-{}", RATE.short())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ipv4, ipv6};
+    use super::*;
+    use crate::netfilter::TableName;
+    use crate::policy::Answers;
+    use crate::source::Source;
+
+    const POLICY: &str = "version = 1\n[log]\ndropped = true\n[ipv6]\nmode = \"same\"\n\
+        [zones.external]\ninterface = \"eth0\"\naddress = \"192.168.0.2/24\"\nrole = \"external\"\n\
+        [zones.camera]\ninterface = \"eth1\"\naddress = [\"192.168.8.1/24\", \"fd00:8::1/64\"]\n\
+        role = \"camera\"\non-deny = \"reject\"\n";
+
+    #[test]
+    fn what_is_answered_is_recorded_before() -> Result<(), Box<dyn std::error::Error>> {
+        let policy = crate::policy(&Source::new("config.toml", POLICY), &Answers::new())?;
+        for ruleset in [ipv4(&policy), ipv6(&policy)] {
+            let filter = ruleset.table(TableName::Filter);
+            for name in ["INPUT", "FORWARD"] {
+                let rules = &filter.chain(name).ok_or("a built-in chain")?.rules;
+                let places = |wanted: &dyn Fn(&Target) -> bool| -> Vec<usize> {
+                    let rules = rules.iter().enumerate();
+                    let found = rules.filter(|(_, rule)| rule.target.as_ref().is_some_and(wanted));
+                    found.map(|(place, _)| place).collect()
+                };
+                let recorded = places(&|target| matches!(target, Target::Nflog(_)));
+                let answered = places(&|target| *target == Target::Jump(chain("reject")));
+                assert_eq!((recorded.len(), answered.len()), (1, 1), "{name}");
+                assert!(recorded < answered, "{name}");
+            }
+        }
+        Ok(())
+    }
+}

@@ -14,6 +14,7 @@ pub(crate) mod names;
 pub(crate) mod netlink;
 pub(crate) mod nfnetlink;
 pub(crate) mod others;
+pub(crate) mod output;
 pub mod packet_log;
 pub(crate) mod post;
 pub mod process;

@@ -2,7 +2,9 @@
 //!
 //! A locked file in /run, which only root can open: with a name that anyone may take,
 //! such as an abstract socket's, any program of the box could keep a waiter out. The
-//! kernel releases the lock however the process ends (flock(2)).
+//! kernel releases the lock however the process ends. It is one of an open file
+//! (F_OFD_SETLK, fcntl(2)), since whether such a lock is held can be asked without taking
+//! it: whoever asks keeps nobody from taking the post.
 
 use std::fs::{File, OpenOptions, remove_file};
 use std::io;
@@ -10,14 +12,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 /// A post held by this process.
 #[derive(Debug)]
 pub struct Post {
     path: PathBuf,
-    _locked: Flock<File>,
+    _locked: File,
 }
 
 impl Drop for Post {
@@ -34,16 +36,23 @@ impl Post {
     /// Returns an error if its file cannot be created or locked.
     pub fn take(name: &str) -> io::Result<Option<Post>> {
         let path = file_of(name);
-        match lock(&path)? {
-            Some(_locked) => Ok(Some(Post { path, _locked })),
-            None => Ok(None),
+        let file = open(&path)?;
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+            Ok(_) => Ok(Some(Post {
+                path,
+                _locked: file,
+            })),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Whether a process holds the post. If that cannot be determined, it counts as
     /// held.
     pub fn is_held(name: &str) -> bool {
-        !matches!(lock(&file_of(name)), Ok(Some(_)))
+        let mut lock = whole_file();
+        let asked = open(&file_of(name)).map(|file| fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)));
+        !matches!(asked, Ok(Ok(_))) || i32::from(lock.l_type) != libc::F_UNLCK
     }
 }
 
@@ -51,16 +60,22 @@ fn file_of(name: &str) -> PathBuf {
     PathBuf::from(format!("/run/camfw-{name}.lock"))
 }
 
-fn lock(path: &PathBuf) -> io::Result<Option<Flock<File>>> {
-    let file = OpenOptions::new()
+fn open(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
-        .open(path)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(locked) => Ok(Some(locked)),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, error)) => Err(error.into()),
+        .open(path)
+}
+
+/// A lock of the whole file that no other process may have at the same time.
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
     }
 }

@@ -42,7 +42,7 @@ pub use guarantee::{Guarantee, GuaranteeKind};
 pub use lint::{Warning, warnings};
 pub use log::{Log, LogPrefixes, ZonePrefixes};
 pub use origin::Origin;
-pub use refusal_tag::{RefusalReason, RefusalTag};
+pub use refusal_tag::{Recordable, RefusalReason, RefusalTag};
 pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, Snat};
 pub use rule_label::{RuleLabel, RulePurpose};
 pub use service::Service;
@@ -134,8 +134,13 @@ impl Policy {
     }
 
     /// Whether anything that is refused is recorded.
-    pub fn records_any(&self) -> bool {
-        self.records_router() || self.zones.iter().any(|zone| self.records(zone))
+    pub fn recordable(&self) -> Recordable {
+        let wanted = self.egress == Egress::Listed || self.zones.iter().any(|zone| zone.record);
+        match (wanted, self.can_record) {
+            (false, _) => Recordable::Nothing,
+            (true, false) => Recordable::NotByThisKernel,
+            (true, true) => Recordable::Some,
+        }
     }
 
     /// The log prefixes of a zone.

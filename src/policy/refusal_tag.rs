@@ -34,6 +34,17 @@ pub enum RefusalReason {
     TooMany,
 }
 
+/// Whether a policy has refused packets recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recordable {
+    /// It has none recorded.
+    Nothing,
+    /// It would, and this kernel cannot pass them to a program.
+    NotByThisKernel,
+    /// Those of some zone, or the router's.
+    Some,
+}
+
 impl RefusalReason {
     const ALL: [RefusalReason; 5] = [
         RefusalReason::NotAllowed,

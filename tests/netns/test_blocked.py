@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,12 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab import example
+from lab import example, probes
+from lab.capture import Capture
 from lab.hosts import INTERFACE
 from lab.namespace import Namespace
 from lab.probes import wait_until
 from netns.case import RouterTest, both_backends
 from netns.policies import EXTERNAL, PING, PRIVATE, allow, camera
+from netns.program import COMMANDS, tools, wrap
 
 # Three cameras on one wire: the second and the third are further addresses of its host.
 PORCH, YARD, SHED = example.CAMERA.address, "192.168.8.111", "192.168.8.112"
@@ -236,6 +239,112 @@ class Blocked(RouterTest):
             self.send("tcp", PORCH, ABROAD[0], 443)
             self.assert_shown("porch", ABROAD[0], "not allowed", 443)
             self.assertEqual(self.blocked()["problems"], [])
+
+    def test_a_write_that_failed_is_tried_again(self) -> None:
+        self.boot(POLICY)
+        # A folder in the file's place cannot be replaced.
+        in_the_way = [folder / "camfw/refused.json" for folder in (self.program.run_folder, self.program.var)]
+        with self.watching():
+            for path in in_the_way:
+                path.mkdir(parents=True)
+            self.program.logged()
+            said = ""
+
+            def heard(words: str) -> bool:
+                nonlocal said
+                said += self.program.logged() + "\n"
+                return words in said
+
+            self.send("udp", PORCH, ABROAD[0], 443)
+            self.assertTrue(wait_until(lambda: heard("cannot write /run/camfw/refused.json")), said)
+            for path in in_the_way:
+                path.rmdir()
+            # Nothing more is tried.
+            self.assert_shown("porch", ABROAD[0], "not allowed", 443)
+            self.assertEqual(said.count("cannot write /run/camfw/refused.json"), 1, said)
+
+    def test_what_is_answered_is_recorded_once(self) -> None:
+        listed = '[router]\negress = "listed"\n'
+        self.boot(POLICY.replace('role = "camera"', 'role = "camera"\non-deny = "reject"'), listed)
+        with self.watching():
+            # The answers come from the router, and a second time from nobody.
+            for to in (ABROAD[0], example.CAMERA.router):
+                self.assertEqual(probes.tcp(self.camera, to, 23).detail, "Connection refused")
+                with Capture(self.camera, "icmp[0] == 3 and icmp[1] == 13") as answers:
+                    self.send("udp", example.CAMERA.address, to, 5005)
+                    self.assertGreater(answers.count(expected=1), 0)
+                for port in (23, 5005):
+                    self.assert_shown("porch", to, "not allowed", port)
+            hosts = self.hosts()
+            self.assertEqual(set(hosts), {"porch"})
+            counts = {(it["to"], it["port"]): it["count"] for it in hosts["porch"]}
+            self.assertEqual(counts, {
+                (to, port): 1 for to in (ABROAD[0], example.CAMERA.router) for port in (23, 5005)
+            })
+
+    def test_follow_goes_on_until_nobody_reads(self) -> None:
+        self.boot(POLICY)
+        with self.watching():
+            self.send("udp", YARD, ABROAD[1], 443)
+            self.assert_shown("yard", ABROAD[1], "not allowed", 443)
+            reading, writing = os.pipe()
+            following = self.program.start("blocked", "--follow", stdout=writing)
+            os.close(writing)
+            try:
+                with os.fdopen(reading, "rb") as lines:
+                    self.assertIn(b"yard (", lines.readline(), "what is there already")
+                    self.assertIn(ABROAD[1].encode(), lines.readline())
+                    self.send("udp", PORCH, ABROAD[0], 443)
+                    self.assertRegex(
+                        lines.readline().decode(),
+                        rf"^porch \(192\.168\.8\.110, .*\): {re.escape(ABROAD[0])} \(external\) udp 443: not allowed, 1 packets",
+                    )
+                    self.assertIsNone(following.poll(), "it goes on")
+                # Nothing comes, so no write can fail.
+                self.assertTrue(wait_until(lambda: following.poll() is not None), "it ends")
+                self.assertEqual(following.returncode, 0)
+            finally:
+                following.kill()
+                following.communicate()
+
+    def test_a_kernel_without_nflog(self) -> None:
+        folder = tools(self.scratch / "no-nflog", self.backend)
+        for name in (name for name in COMMANDS if name.endswith("-restore")):
+            wrap(folder, name, 'input=$(cat)\n[[ $input != *NFLOG* ]] || { echo "no target NFLOG" >&2; exit 3; }\n'
+                 'real "$@" <<<"$input"', self.backend)
+        # The lists of what the kernel has, without it.
+        lists = self.scratch / "lists"
+        lists.mkdir()
+        script = (
+            f'for list in /proc/net/ip*_tables_*; do sed /NFLOG/d "$list" >"{lists}/${{list##*/}}"; done\n'
+            f'mount --bind {lists} /proc/$$/net\nexec "$@"\n'
+        )
+        before = ("/usr/bin/env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", script, "sh",
+                  "/usr/bin/env", f"PATH={folder}")
+        self.program.configure(POLICY + "[log]\ndropped = true\n")
+        said = "this kernel has no NFLOG (CONFIG_NETFILTER_XT_TARGET_NFLOG)"
+        boot = self.program.run("boot", before=before)
+        self.assertEqual(boot.code, 0, boot)
+        self.assertEqual(boot.said.count(said), 1, boot)
+        again = self.program.run("apply", before=before)
+        self.assertEqual(again.code, 0, again)
+        self.assertNotIn("NFLOG", again.said, "once")
+        rules = [rule.rule for family in ("iptables", "ip6tables") for rule in self.tables.rules(family)]
+        self.assertFalse([rule for rule in rules if "NFLOG" in rule])
+        self.assertTrue([rule for rule in rules if "-j LOG" in rule], "as without it")
+        self.assertIn(said, self.camfw("status").stdout)
+        self.assertIn(said, self.camfw("blocked", expect=1).stdout)
+        self.send("udp", PORCH, ABROAD[0], 443)
+
+        def counted() -> bool:
+            drops = json.loads(self.camfw("status", "--json").stdout)["accounting"]["drops"]
+            return any(drop["packets"] > 0 for drop in drops if drop["reason"] == "not allowed")
+        self.assertTrue(wait_until(counted), "it is dropped and counted all the same")
+        # Where the kernel has it, a boot records again.
+        self.program.forget(self.program.run_folder)
+        self.camfw("boot")
+        with self.watching():
+            self.assertNotIn("NOT RECORDING", self.camfw("status").stdout)
 
     def test_since(self) -> None:
         self.boot(POLICY)
