@@ -5,9 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::planned::PlannedPolicy;
-use super::recorder;
+use super::recorder::{self, NotRecord};
 use crate::error::with_causes;
 use crate::host::{clock, output};
+use crate::observe::refusals::{Refusals, Refused};
 use crate::observe::wanted::{self, BlockedHost};
 use crate::policy::{Policy, Recordable};
 use crate::source::Refusal;
@@ -32,6 +33,7 @@ pub(crate) struct BlockedReader {
     policy: Policy,
     since: Option<u64>,
     camera: Option<String>,
+    before: Refusals,
 }
 
 impl BlockedReader {
@@ -48,6 +50,7 @@ impl BlockedReader {
             policy: PlannedPolicy::in_force(config)?.plan.policy,
             since: since.map(|seconds| clock::now().saturating_sub(seconds)),
             camera,
+            before: Refusals::default(),
         })
     }
 
@@ -63,8 +66,24 @@ impl BlockedReader {
     }
 
     /// What is recorded now.
-    pub(crate) fn read(&self) -> Blocked {
+    pub(crate) fn read(&mut self) -> Blocked {
         let (refusals, problems) = recorder::read();
+        let blocked = self.describe(&refusals, &problems, &refusals.all());
+        self.before = refusals;
+        blocked
+    }
+
+    /// What came since it was read last.
+    pub(crate) fn read_on(&mut self) -> Blocked {
+        let (refusals, problems) = recorder::read();
+        let mut all = refusals.all();
+        all.retain(|refused| self.before.count_of(refused) != refused.count);
+        let blocked = self.describe(&refusals, &problems, &all);
+        self.before = refusals;
+        blocked
+    }
+
+    fn describe(&self, refusals: &Refusals, problems: &[NotRecord], all: &[Refused]) -> Blocked {
         let since = self.since.unwrap_or(0);
         Blocked {
             recording: recorder::is_running(),
@@ -74,7 +93,7 @@ impl BlockedReader {
                 .iter()
                 .map(|problem| with_causes(problem))
                 .collect(),
-            hosts: wanted::blocked(&refusals, &self.policy, since, self.camera.as_deref()),
+            hosts: wanted::blocked(all, &self.policy, since, self.camera.as_deref()),
         }
     }
 }

@@ -3,8 +3,7 @@
 //! Owns the files of the record: in /run soon after each change, and on the disk at long
 //! intervals, which spares flash, and when watch is ended. A reboot loses what came after.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +12,15 @@ use crate::host::clock;
 use crate::host::packet_log::{self, Event, LoggedPacket};
 use crate::host::post::Post;
 use crate::host::store::{self, StoreError, StorePlace};
+use crate::name::{CameraName, ZoneName};
 use crate::netfilter::NFLOG_GROUP;
 use crate::observe::attempt::{Attempt, sender};
-use crate::observe::refusals::{NotRefusals, Refusals, Telling};
+use crate::observe::refusals::{Refusals, Telling};
+use crate::observe::refusals_text::NotRefusals;
 use crate::observe::wanted::{port_in_words, who};
 use crate::policy::Policy;
 
-const NAME: &str = "refused.json";
+const NAME: &str = "refused";
 
 /// The post of the process that records.
 const POST: &str = "recording";
@@ -65,14 +66,14 @@ pub(super) fn is_running() -> bool {
     Post::is_held(POST)
 }
 
-/// The names of cameras, by their zone and address, for the system log.
-pub(super) type CameraNames = Arc<Mutex<BTreeMap<(String, IpAddr), String>>>;
+/// The zones, addresses and names of cameras, for the system log.
+pub(super) type CameraNames = Arc<Mutex<Vec<(ZoneName, Ipv4Addr, CameraName)>>>;
 
 /// Replaces the names by those of a policy.
 pub(super) fn rename(names: &CameraNames, policy: &Policy) {
     let cameras = policy.cameras.iter().map(|camera| {
-        let zone = policy.zone(camera.zone).name.to_string();
-        ((zone, IpAddr::V4(camera.address)), camera.name.to_string())
+        let zone = policy.zone(camera.zone).name.clone();
+        (zone, camera.address, camera.name.clone())
     });
     *names.lock().unwrap_or_else(PoisonError::into_inner) = cameras.collect();
 }
@@ -177,18 +178,15 @@ impl Recorder {
                 continue;
             }
             let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            let zone = attempt.tag.zone.as_ref().map_or("", |zone| zone.as_str());
-            let name = names.get(&(zone.to_owned(), attempt.source));
-            let from = who(
-                &attempt.tag,
-                attempt.source,
-                hardware,
-                name.map(String::as_str),
-            );
+            let camera = names.iter().find(|(zone, address, _)| {
+                attempt.tag.zone.as_ref() == Some(zone) && attempt.source == *address
+            });
+            let name = camera.map(|(_, _, name)| name.as_str());
+            let from = who(&attempt.tag, attempt.source, hardware, name);
             let reason = attempt.tag.reason.in_words();
             let what = port_in_words(attempt.protocol, attempt.port);
             let more = match telling {
-                Telling::LastForNow => "; more of it in this minute is recorded and not logged",
+                Telling::LastForNow => "; more in this minute is recorded and not logged",
                 _ => "",
             };
             log::warn!(

@@ -1,8 +1,6 @@
 //! `camfw blocked`: shows what was refused, by host.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::Write as _;
 
 use super::error::UsageError;
 use super::status::duration;
@@ -40,7 +38,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         return Err(UsageError::Together(why).into());
     }
     let since = since.map(|Ago(seconds)| seconds);
-    let reader = BlockedReader::new(&given.config(), since, camera.clone())?;
+    let mut reader = BlockedReader::new(&given.config(), since, camera.clone())?;
     if let Some(name) = camera.filter(|name| !reader.knows(name)) {
         return Err(CliError::NoCamera(name));
     }
@@ -52,7 +50,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         print(&to_text(&blocked, reader.recordable()));
     }
     if follow {
-        go_on(&reader, &blocked);
+        go_on(&mut reader);
     }
     let recorded = match reader.recordable() {
         Recordable::Nothing => true,
@@ -121,53 +119,16 @@ fn line(tried: &Tried, now: u64) -> String {
 }
 
 /// Prints a line for each thing that was tried again, until nobody reads them.
-fn go_on(reader: &BlockedReader, before: &Blocked) {
-    let mut counts = counts(before);
+fn go_on(reader: &mut BlockedReader) {
     while wait_while_read() {
-        let blocked = reader.read();
+        let blocked = reader.read_on();
         let now = now();
-        let mut stdout = std::io::stdout().lock();
+        let mut text = String::new();
         for host in &blocked.hosts {
             for tried in &host.tried {
-                let more = counts.get(&key(host, tried)) != Some(&tried.count);
-                if more && writeln!(stdout, "{}: {}", named(host), line(tried, now)).is_err() {
-                    return;
-                }
+                let _ = writeln!(text, "{}: {}", named(host), line(tried, now));
             }
         }
-        if stdout.flush().is_err() {
-            return;
-        }
-        counts = self::counts(&blocked);
+        print(&text);
     }
-}
-
-/// What tells an attempt from another.
-type AttemptKey = (
-    Option<String>,
-    Option<String>,
-    [std::net::IpAddr; 2],
-    u8,
-    u16,
-    &'static str,
-);
-
-fn key(host: &BlockedHost, tried: &Tried) -> AttemptKey {
-    let ends = [host.address, tried.to];
-    let (zone, hardware) = (host.zone.clone(), host.hardware.clone());
-    (
-        zone,
-        hardware,
-        ends,
-        tried.protocol,
-        tried.port,
-        tried.reason,
-    )
-}
-
-fn counts(blocked: &Blocked) -> BTreeMap<AttemptKey, u64> {
-    let all = blocked.hosts.iter();
-    let all = all.flat_map(|host| host.tried.iter().map(move |tried| (host, tried)));
-    all.map(|(host, tried)| (key(host, tried), tried.count))
-        .collect()
 }

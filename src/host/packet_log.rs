@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -33,6 +33,12 @@ const COPIED: u32 = 128;
 
 /// How long to wait before a socket that could not be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// How long nothing is received after packets were handled, in times of what that took: no
+/// flood takes more of a processor than the fifth part. The kernel keeps what comes
+/// meanwhile, and says so where it is too much.
+const PAUSES: u32 = 4;
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The signals that end a process.
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
@@ -130,7 +136,13 @@ impl<H: FnMut(Event) -> Option<Duration>> Listener<H> {
                     Err(error) => return Err(error),
                 },
             };
+            let came = matches!(event, Event::Packets(_));
+            let begin = Instant::now();
             wait = (self.handler)(event);
+            if came {
+                let pause = begin.elapsed().saturating_mul(PAUSES);
+                thread::sleep(pause.min(LONGEST_PAUSE));
+            }
         }
     }
 

@@ -3,4 +3,5 @@
 pub(crate) mod accounting;
 pub(crate) mod attempt;
 pub(crate) mod refusals;
+pub(crate) mod refusals_text;
 pub(crate) mod wanted;

@@ -3,15 +3,15 @@
 //! Owns its bounds. A host has a fair share: where the record is full, the host with the
 //! most entries gives up its least useful one, so that a flood of one hides nothing of
 //! another. Sources that may be made up have room of their own.
+//!
+//! Sorted lists and not maps: one host's entries are few or its own to lose, and each kind
+//! of map is thousands of bytes of the program.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
 use super::attempt::Attempt;
-use crate::name::MacAddress;
-use crate::policy::RefusalReason;
+use crate::name::{MacAddress, ZoneName};
+use crate::policy::{RefusalReason, RefusalTag};
 
 /// The most entries of sources that rules have checked.
 const MOST: usize = 8_000;
@@ -22,8 +22,8 @@ const MOST_UNCHECKED: usize = 2_000;
 /// New attempts that are told of one host in one minute.
 const TOLD_OF_A_HOST: u32 = 20;
 
-/// The version of the format.
-const VERSION: u64 = 1;
+/// New attempts that are told in one minute: one host may have many addresses.
+const TOLD_OF_ALL: u32 = 200;
 
 /// One line of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +47,41 @@ enum Who {
     Hardware(MacAddress),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Host {
+    zone: Option<ZoneName>,
+    who: Who,
     hardware: Option<MacAddress>,
-    attempts: BTreeMap<Attempt, Times>,
+    /// In the order of what was tried.
+    entries: Vec<Entry>,
+    told: Told,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Times {
+/// What tells an entry of a host from its others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Tried {
+    source: IpAddr,
+    reason: RefusalReason,
+    destination: IpAddr,
+    protocol: u8,
+    port: u16,
+}
+
+impl Tried {
+    fn new(attempt: &Attempt) -> Tried {
+        Tried {
+            source: attempt.source,
+            reason: attempt.tag.reason,
+            destination: attempt.destination,
+            protocol: attempt.protocol,
+            port: attempt.port,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    tried: Tried,
     count: u64,
     first: u64,
     last: u64,
@@ -63,8 +90,10 @@ struct Times {
 /// The hosts of one kind, with as many entries as fit.
 #[derive(Debug, Default)]
 struct Room {
-    hosts: BTreeMap<(Option<String>, Who), Host>,
+    /// In the order of their zones and of who they are.
+    hosts: Vec<Host>,
     entries: usize,
+    told: Told,
 }
 
 /// All that was refused, as far as there is room.
@@ -76,39 +105,37 @@ pub(crate) struct Refusals {
     pub(crate) given_up: u64,
     /// How often packets came faster than they were read.
     pub(crate) lost: u64,
-    told: Told,
 }
 
 /// What is to be told of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Telling {
-    /// It was told before.
+    /// It was told before, or too much was in this minute.
     Nothing,
     /// It is new.
     New,
-    /// It is new, and more of this host in this minute are recorded and not told.
+    /// It is new, and more in this minute is recorded and not told.
     LastForNow,
 }
 
-/// How many new attempts were told of each host in this minute.
+/// How many new attempts were told in this minute.
 #[derive(Debug, Default)]
 struct Told {
     minute: u64,
-    counts: BTreeMap<(Option<String>, Option<IpAddr>), u32>,
+    count: u32,
 }
 
 impl Told {
-    fn tell(&mut self, zone: Option<String>, attempt: &Attempt, now: u64) -> Telling {
+    /// Counts one more, of so many at most.
+    fn tell(&mut self, now: u64, most: u32) -> Telling {
         if self.minute != now / 60 {
-            self.minute = now / 60;
-            self.counts.clear();
+            *self = Told {
+                minute: now / 60,
+                count: 0,
+            };
         }
-        // Whoever makes up sources would be many hosts.
-        let checked = !attempt.tag.reason.has_unchecked_source();
-        let count = self.counts.entry((zone, checked.then_some(attempt.source)));
-        let count = count.or_default();
-        *count = count.saturating_add(1);
-        match (*count).cmp(&TOLD_OF_A_HOST) {
+        self.count = self.count.saturating_add(1);
+        match self.count.cmp(&most) {
             std::cmp::Ordering::Less => Telling::New,
             std::cmp::Ordering::Equal => Telling::LastForNow,
             std::cmp::Ordering::Greater => Telling::Nothing,
@@ -117,62 +144,117 @@ impl Told {
 }
 
 impl Room {
-    /// Returns whether it is new, and how many entries were given up for it.
-    fn add(&mut self, refused: Refused, most: usize) -> (bool, u64) {
-        let Refused {
-            attempt,
-            hardware,
-            count,
-            first,
-            last,
-        } = refused;
-        let zone = attempt.tag.zone.as_ref().map(ToString::to_string);
-        let who = match hardware.filter(|_| attempt.tag.reason.has_unchecked_source()) {
-            Some(hardware) => Who::Hardware(hardware),
-            None => Who::Address(attempt.source),
+    /// Where a host is; an error says where it would be.
+    fn find(&self, refused: &Refused) -> Result<usize, usize> {
+        let (zone, who) = (&refused.attempt.tag.zone, who(refused));
+        self.hosts
+            .binary_search_by(|host| (&host.zone, host.who).cmp(&(zone, who)))
+    }
+
+    /// Returns what is to be told, and how many entries were given up.
+    fn add(&mut self, refused: &Refused, most: usize) -> (Telling, u64) {
+        let place = self.find(refused).unwrap_or_else(|place| {
+            let host = Host {
+                zone: refused.attempt.tag.zone.clone(),
+                who: who(refused),
+                hardware: None,
+                entries: Vec::new(),
+                told: Told::default(),
+            };
+            self.hosts.insert(place, host);
+            place
+        });
+        let Some(host) = self.hosts.get_mut(place) else {
+            return (Telling::Nothing, 0);
         };
-        let host = self.hosts.entry((zone, who)).or_default();
-        host.hardware = hardware.or(host.hardware);
-        if let Some(times) = host.attempts.get_mut(&attempt) {
-            times.count = times.count.saturating_add(count);
-            times.first = times.first.min(first);
-            times.last = times.last.max(last);
-            return (false, 0);
+        host.hardware = refused.hardware.or(host.hardware);
+        match host.find(&refused.attempt) {
+            Ok(place) => {
+                let entry = &mut host.entries[place];
+                entry.count = entry.count.saturating_add(refused.count);
+                entry.first = entry.first.min(refused.first);
+                entry.last = entry.last.max(refused.last);
+                return (Telling::Nothing, 0);
+            }
+            Err(place) => {
+                let entry = Entry {
+                    tried: Tried::new(&refused.attempt),
+                    count: refused.count,
+                    first: refused.first,
+                    last: refused.last,
+                };
+                host.entries.insert(place, entry);
+            }
         }
-        let times = Times { count, first, last };
-        host.attempts.insert(attempt, times);
+        let telling = match host.told.tell(refused.last, TOLD_OF_A_HOST) {
+            Telling::Nothing => Telling::Nothing,
+            telling => match self.told.tell(refused.last, TOLD_OF_ALL) {
+                Telling::New => telling,
+                other => other,
+            },
+        };
         self.entries += 1;
-        let mut given_up = 0;
-        while self.entries > most && self.give_up() {
-            given_up += 1;
+        let is_full = self.entries > most;
+        if is_full {
+            self.give_up();
         }
-        (true, given_up)
+        (telling, u64::from(is_full))
     }
 
     /// Gives up what was tried least often, and of that the oldest, of the host with the
     /// most entries.
-    fn give_up(&mut self) -> bool {
-        let largest = self
-            .hosts
-            .iter()
-            .max_by_key(|(_, host)| host.attempts.len());
-        let Some(name) = largest.map(|(name, _)| name.clone()) else {
-            return false;
+    fn give_up(&mut self) {
+        let hosts = self.hosts.iter().enumerate();
+        let Some((place, _)) = hosts.max_by_key(|(_, host)| host.entries.len()) else {
+            return;
         };
-        let Some(host) = self.hosts.get_mut(&name) else {
-            return false;
-        };
-        let least = host.attempts.iter();
-        let least = least.min_by_key(|(_, times)| (times.count, times.last));
-        let Some(least) = least.map(|(attempt, _)| attempt.clone()) else {
-            return false;
-        };
-        host.attempts.remove(&least);
-        if host.attempts.is_empty() {
-            self.hosts.remove(&name);
+        let entries = &mut self.hosts[place].entries;
+        let least = entries.iter().enumerate();
+        let least = least.min_by_key(|(_, entry)| (entry.count, entry.last));
+        if let Some((least, _)) = least {
+            entries.remove(least);
+            self.entries -= 1;
         }
-        self.entries -= 1;
-        true
+        if entries.is_empty() {
+            self.hosts.remove(place);
+        }
+    }
+}
+
+fn who(refused: &Refused) -> Who {
+    match refused.hardware {
+        Some(hardware) if refused.attempt.tag.reason.has_unchecked_source() => {
+            Who::Hardware(hardware)
+        }
+        _ => Who::Address(refused.attempt.source),
+    }
+}
+
+impl Host {
+    /// Where the entry of an attempt is; an error says where it would be.
+    fn find(&self, attempt: &Attempt) -> Result<usize, usize> {
+        let tried = Tried::new(attempt);
+        self.entries
+            .binary_search_by(|entry| entry.tried.cmp(&tried))
+    }
+
+    fn refused(&self, entry: &Entry) -> Refused {
+        Refused {
+            attempt: Attempt {
+                tag: RefusalTag {
+                    zone: self.zone.clone(),
+                    reason: entry.tried.reason,
+                },
+                source: entry.tried.source,
+                destination: entry.tried.destination,
+                protocol: entry.tried.protocol,
+                port: entry.tried.port,
+            },
+            hardware: self.hardware,
+            count: entry.count,
+            first: entry.first,
+            last: entry.last,
+        }
     }
 }
 
@@ -184,159 +266,58 @@ impl Refusals {
         hardware: Option<MacAddress>,
         now: u64,
     ) -> Telling {
-        let refused = Refused {
+        self.insert(&Refused {
             attempt: attempt.clone(),
             hardware,
             count: 1,
             first: now,
             last: now,
-        };
-        if !self.insert(refused) {
-            return Telling::Nothing;
-        }
-        let zone = attempt.tag.zone.as_ref().map(ToString::to_string);
-        self.told.tell(zone, attempt, now)
+        })
     }
 
-    fn insert(&mut self, refused: Refused) -> bool {
+    /// Adds an entry. Returns what is to be told of it.
+    pub(super) fn insert(&mut self, refused: &Refused) -> Telling {
         let (room, most) = match refused.attempt.tag.reason.has_unchecked_source() {
             true => (&mut self.unchecked, MOST_UNCHECKED),
             false => (&mut self.checked, MOST),
         };
-        let (is_new, given_up) = room.add(refused, most);
+        let (telling, given_up) = room.add(refused, most);
         self.given_up += given_up;
-        is_new
+        telling
     }
 
-    /// Every entry, by host.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Refused> {
-        let hosts = self
-            .checked
-            .hosts
-            .values()
-            .chain(self.unchecked.hosts.values());
-        hosts.flat_map(|host| {
-            host.attempts.iter().map(|(attempt, times)| Refused {
-                attempt: attempt.clone(),
-                hardware: host.hardware,
-                count: times.count,
-                first: times.first,
-                last: times.last,
-            })
-        })
-    }
-
-    /// The record as it is stored.
-    pub(crate) fn to_text(&self) -> String {
-        let file = RefusalsFile {
-            version: VERSION,
-            given_up: self.given_up,
-            lost: self.lost,
-            refused: self.all().map(Stored::from).collect(),
-        };
-        // Only strings and numbers: serialization cannot fail. An empty file would be
-        // reported as damaged.
-        serde_json::to_string(&file).unwrap_or_default() + "\n"
-    }
-
-    /// Reads a stored record.
-    pub(crate) fn parse(text: &str) -> Result<Refusals, NotRefusals> {
-        let file: RefusalsFile = serde_json::from_str(text).map_err(NotRefusals::Torn)?;
-        if file.version != VERSION {
-            return Err(NotRefusals::Version(file.version));
+    /// Every entry, by host, and of a host by source.
+    pub(crate) fn all(&self) -> Vec<Refused> {
+        let mut all = Vec::new();
+        for host in self.checked.hosts.iter().chain(&self.unchecked.hosts) {
+            all.extend(host.entries.iter().map(|entry| host.refused(entry)));
         }
-        let mut refusals = Refusals {
-            given_up: file.given_up,
-            lost: file.lost,
-            ..Refusals::default()
+        all
+    }
+
+    /// How often the same was refused in this record.
+    pub(crate) fn count_of(&self, refused: &Refused) -> u64 {
+        let room = match refused.attempt.tag.reason.has_unchecked_source() {
+            true => &self.unchecked,
+            false => &self.checked,
         };
-        for stored in file.refused {
-            refusals.insert(stored.read().ok_or(NotRefusals::Entry)?);
+        let Ok(place) = room.find(refused) else {
+            return 0;
+        };
+        let host = &room.hosts[place];
+        host.find(&refused.attempt)
+            .map_or(0, |place| host.entries[place].count)
+    }
+
+    /// Takes what is recorded so far as told before.
+    pub(super) fn begin_to_tell(&mut self) {
+        for room in [&mut self.checked, &mut self.unchecked] {
+            room.told = Told::default();
+            for host in &mut room.hosts {
+                host.told = Told::default();
+            }
         }
-        Ok(refusals)
     }
-}
-
-/// Why a stored record cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotRefusals {
-    #[error("it is torn")]
-    Torn(#[source] serde_json::Error),
-    #[error("it has version {0}, not {VERSION}")]
-    Version(u64),
-    #[error("it has an entry that is none")]
-    Entry,
-}
-
-/// The format of the file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefusalsFile {
-    version: u64,
-    given_up: u64,
-    lost: u64,
-    refused: Vec<Stored>,
-}
-
-/// An entry: zone, reason, source, hardware address, destination; protocol, port; count,
-/// first, last.
-#[derive(Debug, Serialize, Deserialize)]
-struct Stored([String; 5], u8, u16, [u64; 3]);
-
-impl From<Refused> for Stored {
-    fn from(refused: Refused) -> Stored {
-        let attempt = refused.attempt;
-        let hardware = refused.hardware.map(|hardware| hardware.to_string());
-        let tag = attempt.tag.to_string();
-        let (zone, reason) = tag.split_once(' ').unwrap_or_default();
-        Stored(
-            [
-                zone.to_owned(),
-                reason.to_owned(),
-                attempt.source.to_string(),
-                hardware.unwrap_or_default(),
-                attempt.destination.to_string(),
-            ],
-            attempt.protocol,
-            attempt.port,
-            [refused.count, refused.first, refused.last],
-        )
-    }
-}
-
-impl Stored {
-    fn read(self) -> Option<Refused> {
-        let Stored([zone, reason, source, hardware, destination], protocol, port, times) = self;
-        let [count, first, last] = times;
-        let hardware = match hardware.as_str() {
-            "" => None,
-            text => Some(hardware_address(text)?),
-        };
-        Some(Refused {
-            attempt: Attempt {
-                tag: format!("{zone} {reason}").parse().ok()?,
-                source: source.parse().ok()?,
-                destination: destination.parse().ok()?,
-                protocol,
-                port,
-            },
-            hardware,
-            count,
-            first,
-            last,
-        })
-    }
-}
-
-/// Six bytes. A sender may have an address that no device has, which the file could not
-/// name.
-fn hardware_address(text: &str) -> Option<MacAddress> {
-    let parts = text.split(':');
-    let bytes: Option<Vec<u8>> = parts
-        .map(|part| u8::from_str_radix(part, 16).ok())
-        .collect();
-    let bytes: [u8; 6] = bytes?.try_into().ok()?;
-    Some(MacAddress::from(bytes))
 }
 
 impl RefusalReason {
@@ -370,10 +351,8 @@ mod tests {
 
     fn of(refusals: &Refusals, source: [u8; 4]) -> usize {
         let source = IpAddr::from(source);
-        refusals
-            .all()
-            .filter(|it| it.attempt.source == source)
-            .count()
+        let all = refusals.all().into_iter();
+        all.filter(|it| it.attempt.source == source).count()
     }
 
     #[test]
@@ -415,11 +394,8 @@ mod tests {
                 9,
             );
         }
-        assert!(
-            refusals
-                .all()
-                .any(|it| it.attempt == again && it.count == 9)
-        );
+        let mut all = refusals.all().into_iter();
+        assert!(all.any(|it| it.attempt == again && it.count == 9));
         Ok(())
     }
 
@@ -444,8 +420,9 @@ mod tests {
             refusals.add(&spoofed, spoofer, 6);
         }
         assert_eq!(of(&refusals, camera), 1);
-        assert_eq!(refusals.all().filter(|it| it.hardware == other).count(), 1);
-        assert_eq!(refusals.all().count(), 1 + MOST_UNCHECKED);
+        let all = refusals.all();
+        assert_eq!(all.iter().filter(|it| it.hardware == other).count(), 1);
+        assert_eq!(all.len(), 1 + MOST_UNCHECKED);
         Ok(())
     }
 
@@ -467,26 +444,16 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_back_as_it_was_written() -> Result<(), Box<dyn std::error::Error>> {
+    fn many_sources_do_not_flood_the_log() -> Result<(), &'static str> {
         let mut refusals = Refusals::default();
-        let hardware = Some(MacAddress::from([0xff; 6]));
-        for to in 0..3 {
-            let spoofed = attempt("spoofed", [9, 9, 9, 9], to).ok_or("an attempt")?;
-            refusals.add(&spoofed, hardware, 7);
-            let other = attempt("not-allowed", [192, 168, 8, 9], to).ok_or("an attempt")?;
-            refusals.add(&other, None, 8);
+        let mut told = 0;
+        for from in 0..1_000_u32 {
+            let one = attempt("not-allowed", from.to_be_bytes(), 1).ok_or("an attempt")?;
+            told += u32::from(refusals.add(&one, None, 60) != Telling::Nothing);
         }
-        let text = refusals.to_text();
-        let again = Refusals::parse(&text)?;
-        let all: Vec<Refused> = refusals.all().collect();
-        assert_eq!(again.all().collect::<Vec<_>>(), all);
-        for (from, to) in [
-            ("}", ""),
-            ("\"version\":1", "\"version\":2"),
-            ("camera", "Camera"),
-        ] {
-            assert!(Refusals::parse(&text.replace(from, to)).is_err(), "{from}");
-        }
+        assert_eq!(told, TOLD_OF_ALL);
+        let later = attempt("not-allowed", [9; 4], 1).ok_or("an attempt")?;
+        assert_eq!(refusals.add(&later, None, 120), Telling::New);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::refusals::{Refusals, Refused};
+use super::refusals::Refused;
 use crate::field::PortRange;
 use crate::name::MacAddress;
 use crate::policy::{
@@ -94,27 +94,28 @@ pub(crate) fn port_in_words(protocol: u8, port: u16) -> String {
     }
 }
 
-/// The record since a time, by host. `camera` is one camera's name; None means every host.
+/// What was refused since a time, by host. `camera` is one camera's name; None means every host.
 pub(crate) fn blocked(
-    refusals: &Refusals,
+    refusals: &[Refused],
     policy: &Policy,
     since: u64,
     camera: Option<&str>,
 ) -> Vec<BlockedHost> {
     let mut hosts: Vec<BlockedHost> = Vec::new();
-    for refused in refusals.all().filter(|refused| refused.last >= since) {
+    for refused in refusals.iter().filter(|refused| refused.last >= since) {
         let zone = refused.attempt.tag.zone.clone();
         let source = refused.attempt.source;
-        let listed = listed_camera(policy, &refused);
+        let listed = listed_camera(policy, refused);
         let name = listed.map(|camera| camera.name.to_string());
         if camera.is_some() && name.as_deref() != camera {
             continue;
         }
         let zone = zone.map(|zone| zone.to_string());
         let hardware = refused.hardware.map(|hardware| hardware.to_string());
-        let tried = tried(policy, &refused, listed);
+        let tried = tried(policy, refused, listed);
         let unchecked = refused.attempt.tag.reason.has_unchecked_source();
-        let host = hosts.iter_mut().find(|host| {
+        // A host's stand one after the other.
+        let host = hosts.last_mut().filter(|host| {
             host.zone == zone
                 && host.address == source
                 && host.camera == name

@@ -224,7 +224,7 @@ class Blocked(RouterTest):
         self.boot(POLICY)
         for folder in (self.program.run_folder, self.program.var):
             (folder / "camfw").mkdir(mode=0o700, exist_ok=True)
-            (folder / "camfw/refused.json").write_text('{"version":1,"given_up":0,')
+            (folder / "camfw/refused").write_text("1 0 0 7\ncamera not-allowed 192.168.8.110 - 203.")
         self.assertIn("is torn", self.camfw("blocked", expect=1).stdout)
         self.program.logged()
         with self.watching():
@@ -233,7 +233,7 @@ class Blocked(RouterTest):
             def heard() -> bool:
                 nonlocal said
                 said += self.program.logged()
-                return "cannot use refused.json in /var/lib/camfw" in said
+                return "cannot use refused in /var/lib/camfw" in said
 
             # blocked reads the log as well: the record is whole once it was written.
             self.send("tcp", PORCH, ABROAD[0], 443)
@@ -243,7 +243,7 @@ class Blocked(RouterTest):
     def test_a_write_that_failed_is_tried_again(self) -> None:
         self.boot(POLICY)
         # A folder in the file's place cannot be replaced.
-        in_the_way = [folder / "camfw/refused.json" for folder in (self.program.run_folder, self.program.var)]
+        in_the_way = [folder / "camfw/refused" for folder in (self.program.run_folder, self.program.var)]
         with self.watching():
             for path in in_the_way:
                 path.mkdir(parents=True)
@@ -256,12 +256,12 @@ class Blocked(RouterTest):
                 return words in said
 
             self.send("udp", PORCH, ABROAD[0], 443)
-            self.assertTrue(wait_until(lambda: heard("cannot write /run/camfw/refused.json")), said)
+            self.assertTrue(wait_until(lambda: heard("cannot write /run/camfw/refused")), said)
             for path in in_the_way:
                 path.rmdir()
             # Nothing more is tried.
             self.assert_shown("porch", ABROAD[0], "not allowed", 443)
-            self.assertEqual(said.count("cannot write /run/camfw/refused.json"), 1, said)
+            self.assertEqual(said.count("cannot write /run/camfw/refused"), 1, said)
 
     def test_what_is_answered_is_recorded_once(self) -> None:
         listed = '[router]\negress = "listed"\n'
@@ -351,11 +351,12 @@ class Blocked(RouterTest):
         with self.watching():
             self.send("tcp", PORCH, ABROAD[0], 443)
             self.assert_shown("porch", ABROAD[0], "not allowed", 443)
-        record = self.program.run_folder / "camfw/refused.json"
-        kept = json.loads(record.read_text())
-        for entry in kept["refused"]:
-            entry[3] = [1, entry[3][1] - 7200, entry[3][2] - 7200]
-        record.write_text(json.dumps(kept))
+        record = self.program.run_folder / "camfw/refused"
+        head, *entries = record.read_text().splitlines()
+        for number, entry in enumerate(entries):
+            *kept, first, last = entry.split(" ")
+            entries[number] = " ".join((*kept, str(int(first) - 7200), str(int(last) - 7200)))
+        record.write_text("\n".join((head, *entries)) + "\n")
         self.assertEqual(self.hosts("--since", "1h", expect=1), {})
         self.assertEqual(set(self.hosts("--since", "3h", expect=1)), {"porch"})
         self.camfw("blocked", "--since", "soon", expect=2)
