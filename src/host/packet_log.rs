@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -84,6 +85,7 @@ pub fn listen(
 ) -> io::Result<()> {
     let ending = ending();
     ending.thread_block()?;
+    SIGNALS_WAIT.store(true, Ordering::Relaxed);
     let signals = SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let work = move || Listener { signals, handler }.run(group);
     thread::Builder::new()
@@ -92,8 +94,16 @@ pub fn listen(
     Ok(())
 }
 
-/// Runs what starts a program, so that the program does not inherit that signals wait.
+/// Whether this process has its signals wait for [`listen`]. One that ignores them for
+/// reasons of its own goes on to, and so do its children.
+static SIGNALS_WAIT: AtomicBool = AtomicBool::new(false);
+
+/// Runs what starts a program, so that the program does not inherit that signals wait. One
+/// that comes meanwhile ends this process without its last work, as a power cut does.
 pub(super) fn with_signals<T>(start: impl FnOnce() -> T) -> T {
+    if !SIGNALS_WAIT.load(Ordering::Relaxed) {
+        return start();
+    }
     let before = SigSet::thread_get_mask();
     let _ = ending().thread_unblock();
     let result = start();
