@@ -135,7 +135,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static WellKnownService> {
     CATALOGUE.iter()
 }
 
-/// The built-in service that is this port, or ICMP type, of this protocol alone.
+/// The built-in service whose first port, or ICMP type, of this protocol it is.
 pub(crate) fn of(protocol: u8, port: u16) -> Option<&'static str> {
     let ports = |service: &'static WellKnownService| match protocol {
         6 => service.tcp,
