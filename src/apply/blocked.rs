@@ -8,7 +8,7 @@ use super::planned::PlannedPolicy;
 use super::recorder::{self, NotRecord};
 use crate::error::with_causes;
 use crate::host::{clock, output};
-use crate::observe::refusals::{Refusals, Refused};
+use crate::observe::refusals::{Refusals, RefusedAttempt};
 use crate::observe::wanted::{self, BlockedHost};
 use crate::policy::{Policy, Recordable};
 use crate::source::Refusal;
@@ -83,7 +83,12 @@ impl BlockedReader {
         blocked
     }
 
-    fn describe(&self, refusals: &Refusals, problems: &[NotRecord], all: &[Refused]) -> Blocked {
+    fn describe(
+        &self,
+        refusals: &Refusals,
+        problems: &[NotRecord],
+        all: &[RefusedAttempt],
+    ) -> Blocked {
         let since = self.since.unwrap_or(0);
         Blocked {
             recording: recorder::is_running(),

@@ -27,7 +27,7 @@ const TOLD_OF_ALL: u32 = 200;
 
 /// One line of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct RefusedAttempt {
     /// What was tried.
     pub(crate) attempt: Attempt,
     /// The sender's hardware address, when last seen.
@@ -53,13 +53,13 @@ struct Host {
     who: Who,
     hardware: Option<MacAddress>,
     /// In the order of what was tried.
-    entries: Vec<Entry>,
+    entries: Vec<HostEntry>,
     told: Told,
 }
 
 /// What tells an entry of a host from its others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Tried {
+struct EntryKey {
     source: IpAddr,
     reason: RefusalReason,
     destination: IpAddr,
@@ -67,9 +67,9 @@ struct Tried {
     port: u16,
 }
 
-impl Tried {
-    fn new(attempt: &Attempt) -> Tried {
-        Tried {
+impl EntryKey {
+    fn new(attempt: &Attempt) -> EntryKey {
+        EntryKey {
             source: attempt.source,
             reason: attempt.tag.reason,
             destination: attempt.destination,
@@ -80,8 +80,8 @@ impl Tried {
 }
 
 #[derive(Debug)]
-struct Entry {
-    tried: Tried,
+struct HostEntry {
+    tried: EntryKey,
     count: u64,
     first: u64,
     last: u64,
@@ -145,14 +145,14 @@ impl Told {
 
 impl Room {
     /// Where a host is; an error says where it would be.
-    fn find(&self, refused: &Refused) -> Result<usize, usize> {
+    fn find(&self, refused: &RefusedAttempt) -> Result<usize, usize> {
         let (zone, who) = (&refused.attempt.tag.zone, who(refused));
         self.hosts
             .binary_search_by(|host| (&host.zone, host.who).cmp(&(zone, who)))
     }
 
     /// Returns what is to be told, and how many entries were given up.
-    fn add(&mut self, refused: &Refused, most: usize) -> (Telling, u64) {
+    fn add(&mut self, refused: &RefusedAttempt, most: usize) -> (Telling, u64) {
         let place = self.find(refused).unwrap_or_else(|place| {
             let host = Host {
                 zone: refused.attempt.tag.zone.clone(),
@@ -177,8 +177,8 @@ impl Room {
                 return (Telling::Nothing, 0);
             }
             Err(place) => {
-                let entry = Entry {
-                    tried: Tried::new(&refused.attempt),
+                let entry = HostEntry {
+                    tried: EntryKey::new(&refused.attempt),
                     count: refused.count,
                     first: refused.first,
                     last: refused.last,
@@ -221,7 +221,7 @@ impl Room {
     }
 }
 
-fn who(refused: &Refused) -> Who {
+fn who(refused: &RefusedAttempt) -> Who {
     match refused.hardware {
         Some(hardware) if refused.attempt.tag.reason.has_unchecked_source() => {
             Who::Hardware(hardware)
@@ -233,13 +233,13 @@ fn who(refused: &Refused) -> Who {
 impl Host {
     /// Where the entry of an attempt is; an error says where it would be.
     fn find(&self, attempt: &Attempt) -> Result<usize, usize> {
-        let tried = Tried::new(attempt);
+        let tried = EntryKey::new(attempt);
         self.entries
             .binary_search_by(|entry| entry.tried.cmp(&tried))
     }
 
-    fn refused(&self, entry: &Entry) -> Refused {
-        Refused {
+    fn refused(&self, entry: &HostEntry) -> RefusedAttempt {
+        RefusedAttempt {
             attempt: Attempt {
                 tag: RefusalTag {
                     zone: self.zone.clone(),
@@ -266,7 +266,7 @@ impl Refusals {
         hardware: Option<MacAddress>,
         now: u64,
     ) -> Telling {
-        self.insert(&Refused {
+        self.insert(&RefusedAttempt {
             attempt: attempt.clone(),
             hardware,
             count: 1,
@@ -276,7 +276,7 @@ impl Refusals {
     }
 
     /// Adds an entry. Returns what is to be told of it.
-    pub(super) fn insert(&mut self, refused: &Refused) -> Telling {
+    pub(super) fn insert(&mut self, refused: &RefusedAttempt) -> Telling {
         let (room, most) = match refused.attempt.tag.reason.has_unchecked_source() {
             true => (&mut self.unchecked, MOST_UNCHECKED),
             false => (&mut self.checked, MOST),
@@ -287,7 +287,7 @@ impl Refusals {
     }
 
     /// Every entry, by host, and of a host by source.
-    pub(crate) fn all(&self) -> Vec<Refused> {
+    pub(crate) fn all(&self) -> Vec<RefusedAttempt> {
         let mut all = Vec::new();
         for host in self.checked.hosts.iter().chain(&self.unchecked.hosts) {
             all.extend(host.entries.iter().map(|entry| host.refused(entry)));
@@ -296,7 +296,7 @@ impl Refusals {
     }
 
     /// How often the same was refused in this record.
-    pub(crate) fn count_of(&self, refused: &Refused) -> u64 {
+    pub(crate) fn count_of(&self, refused: &RefusedAttempt) -> u64 {
         let room = match refused.attempt.tag.reason.has_unchecked_source() {
             true => &self.unchecked,
             false => &self.checked,

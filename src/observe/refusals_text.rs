@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::str::FromStr;
 
 use super::attempt::Attempt;
-use super::refusals::{Refusals, Refused};
+use super::refusals::{Refusals, RefusedAttempt};
 use crate::name::MacAddress;
 
 const VERSION: u64 = 1;
@@ -70,7 +70,7 @@ fn number<T: FromStr>(text: Option<&str>) -> Option<T> {
     text?.parse().ok()
 }
 
-fn entry(line: &str) -> Option<Refused> {
+fn entry(line: &str) -> Option<RefusedAttempt> {
     let (tag, rest) = line
         .match_indices(' ')
         .nth(1)
@@ -82,7 +82,7 @@ fn entry(line: &str) -> Option<Refused> {
         NONE => None,
         text => Some(hardware_address(text)?),
     };
-    Some(Refused {
+    Some(RefusedAttempt {
         attempt: Attempt {
             tag: tag.parse().ok()?,
             source,
@@ -144,7 +144,7 @@ mod tests {
             refusals.add(&other, None, 8);
         }
         let text = refusals.to_text();
-        let mut again = Refusals::parse(&text)?;
+        let again = Refusals::parse(&text)?;
         assert_eq!(again.all(), refusals.all());
         assert!(again.all().iter().all(|it| again.count_of(it) == 1));
         let cut = text.trim_end_matches('\n');

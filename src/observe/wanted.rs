@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::refusals::Refused;
+use super::refusals::RefusedAttempt;
 use crate::field::PortRange;
 use crate::name::MacAddress;
 use crate::policy::{
@@ -96,7 +96,7 @@ pub(crate) fn port_in_words(protocol: u8, port: u16) -> String {
 
 /// What was refused since a time, by host. `camera` is one camera's name; None means every host.
 pub(crate) fn blocked(
-    refusals: &[Refused],
+    refusals: &[RefusedAttempt],
     policy: &Policy,
     since: u64,
     camera: Option<&str>,
@@ -145,7 +145,7 @@ pub(crate) fn blocked(
 }
 
 /// The listed camera that sent a packet. One whose source may be made up is nobody's.
-fn listed_camera<'a>(policy: &'a Policy, refused: &Refused) -> Option<&'a Camera> {
+fn listed_camera<'a>(policy: &'a Policy, refused: &RefusedAttempt) -> Option<&'a Camera> {
     let tag = &refused.attempt.tag;
     let zone = tag.zone.as_ref()?;
     let mut cameras = policy.cameras.iter();
@@ -155,7 +155,7 @@ fn listed_camera<'a>(policy: &'a Policy, refused: &Refused) -> Option<&'a Camera
     (!tag.reason.has_unchecked_source()).then_some(camera)
 }
 
-fn tried(policy: &Policy, refused: &Refused, camera: Option<&Camera>) -> Tried {
+fn tried(policy: &Policy, refused: &RefusedAttempt, camera: Option<&Camera>) -> Tried {
     let attempt = &refused.attempt;
     let flow = flow(policy, refused);
     let line = flow.and_then(|flow| {
@@ -194,7 +194,7 @@ fn tried(policy: &Policy, refused: &Refused, camera: Option<&Camera>) -> Tried {
 }
 
 /// The ends of an attempt; None if the policy has no such zones, or they are one.
-fn flow(policy: &Policy, refused: &Refused) -> Option<Flow> {
+fn flow(policy: &Policy, refused: &RefusedAttempt) -> Option<Flow> {
     let attempt = &refused.attempt;
     let from = match &attempt.tag.zone {
         None => Endpoint::Router,
@@ -239,7 +239,7 @@ fn destination(policy: &Policy, address: IpAddr) -> Option<Endpoint> {
 }
 
 /// Whether a line is about this attempt, at some hour and unless it is tried too often.
-fn covers(line: &Allow, refused: &Refused) -> bool {
+fn covers(line: &Allow, refused: &RefusedAttempt) -> bool {
     let attempt = &refused.attempt;
     line.sources.holds(attempt.source)
         && line.destinations.holds(attempt.destination)
@@ -278,7 +278,7 @@ fn name_of(policy: &Policy, end: Endpoint, address: IpAddr) -> (String, bool) {
 /// written for it.
 fn allow_line(
     policy: &Policy,
-    refused: &Refused,
+    refused: &RefusedAttempt,
     flow: Flow,
     camera: Option<&Camera>,
 ) -> Option<String> {
