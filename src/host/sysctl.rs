@@ -1,6 +1,8 @@
-//! Kernel settings, read and written with the sysctl crate.
+//! Kernel settings, written with the sysctl crate and read here: the crate reads a value in
+//! pieces, of which the kernel gives some settings the first alone.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,6 +100,10 @@ pub fn set(setting: &Setting) -> Result<bool, SettingError> {
     }
 }
 
+/// The longest value: the largest page, of which a list of ports has one at the most
+/// (proc_do_large_bitmap in kernel/sysctl.c).
+const LONGEST: usize = 1 << 16;
+
 /// The crate treats dots and slashes alike and so cannot address an interface such as
 /// eth0.20; such keys are read and written directly.
 fn path_of_dotted(key: &Key) -> Option<PathBuf> {
@@ -120,10 +126,14 @@ fn write(setting: &Setting) -> Result<(), SysctlError> {
 }
 
 fn read_unlimited(key: &Key) -> Result<String, SysctlError> {
-    match path_of_dotted(key) {
-        Some(path) => Ok(std::fs::read_to_string(path)?.trim().to_owned()),
-        None => Ctl::new(&key.parts().join("."))?.value_string(),
-    }
+    let mut path = Path::new("/proc/sys").to_owned();
+    path.extend(key.parts());
+    // In one read: the kernel lists ranges of ports at the beginning of a file alone
+    // (proc_do_large_bitmap in kernel/sysctl.c), and read_to_string begins with 32 bytes.
+    let mut value = vec![0; LONGEST];
+    let length = File::open(path)?.read(&mut value)?;
+    value.truncate(length);
+    Ok(String::from_utf8_lossy(&value).trim().to_owned())
 }
 
 fn write_unlimited(setting: &Setting) -> Result<(), SysctlError> {

@@ -295,7 +295,14 @@ impl Writer<'_, '_> {
             "syslog",
             "dhcp",
         ];
-        match self.choices.below(4) {
+        match self.choices.below(5) {
+            4 => {
+                let name = self.choices.one_of(&KNOWN);
+                let name = self.string(name);
+                let first = 1 + self.choices.below(60_000);
+                let range = self.string(&format!("{first}-{}", first + 9));
+                format!("[{{ tcp = {first}, udp = {range} }}, {name}]")
+            }
             0 => {
                 let name = self.choices.one_of(&KNOWN);
                 self.string(name)
@@ -406,7 +413,8 @@ impl Writer<'_, '_> {
         let from = self.choices.one_of(&others);
         let any = self.choices.once_in(5);
         let from_router = !any && !to_router && self.listed && self.choices.once_in(3);
-        let sources: Vec<usize> = match (any, from_router) {
+        let list = !any && !from_router && others.len() > 1 && self.choices.once_in(5);
+        let sources: Vec<usize> = match (any || list, from_router) {
             (true, _) => others,
             (_, true) => Vec::new(),
             _ => vec![from],
@@ -432,7 +440,13 @@ impl Writer<'_, '_> {
             }
         }
         self.line("[[allow]]");
-        self.key("from", from_name);
+        if list {
+            let names: Vec<&str> = sources.iter().map(|it| self.zones[*it].name).collect();
+            let names = self.strings(&names);
+            self.line(&format!("from = {names}"));
+        } else {
+            self.key("from", from_name);
+        }
         self.key("to", to_name);
         self.line(&format!("service = {service}"));
         if let ([source], true) = (sources.as_slice(), self.choices.once_in(3)) {
@@ -459,7 +473,11 @@ impl Writer<'_, '_> {
         let count = self.choices.one_of(&[1, 2, 5, 40]);
         let mut hosts: Vec<String> = Vec::new();
         for number in 0..count {
-            hosts.push(match (zone.is_external(), self.choices.below(4)) {
+            hosts.push(match (zone.is_external(), self.choices.below(5)) {
+                (_, 4) => {
+                    let last = zone.host(2 + number + self.choices.below(60));
+                    format!("{}-{last}", zone.host(2 + number))
+                }
                 (true, 0) => format!("198.51.100.{}", 1 + number * 5 % 250),
                 (true, 1) => format!("203.0.{number}.0/24"),
                 (_, 2) => format!("10.{}.0.{}/30", zone.number, number * 4 % 256),
@@ -503,6 +521,23 @@ impl Writer<'_, '_> {
                     "{protocol} = {}\nto-port = 50443",
                     64_000 + number
                 ));
+            }
+        }
+        if self.choices.once_in(3) {
+            let service = "{ tcp = \"51000-51010\", udp = [\"51000-51003\", 51005] }";
+            self.between(&external, &inside, service);
+            let hosts = self.choices.one_of(&[(20, 20), (15, 20), (20, 27)]);
+            let range = format!("{}-{}", inside.host(hosts.0), inside.host(hosts.1));
+            if self.choices.once_in(2) {
+                self.key("address", &range);
+            }
+            for ports in ["tcp = \"51002-51010\"", "udp = [51005, \"51001-51003\"]"] {
+                self.line("[[forwards]]");
+                self.key("from", external.name);
+                self.key("to", inside.name);
+                self.key("address", &inside.host(20));
+                let direct = self.choices.once_in(3);
+                self.line(&format!("{ports}\ndirect = {direct}"));
             }
         }
         if self.choices.once_in(3) {

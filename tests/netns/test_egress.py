@@ -58,6 +58,13 @@ class Egress(RouterTest):
         self.assertTrue(probes.ping(self.camera, example.CAMERA.router), "answers pass")
         self.assertTrue(probes.ping(self.router, "127.0.0.1"), "the loopback")
 
+    def test_a_long_list_of_services_is_read_back_whole(self) -> None:
+        # The kernel gives a list of ports to the first read alone.
+        ports = ", ".join(str(port) for port in range(2000, 60_000, 1000))
+        self.boot(ZONES, allow("private", "router", f"{{ udp = [{ports}] }}"))
+        self.camfw("status")
+        self.camfw("apply")
+
     def test_no_query_takes_the_port_of_a_service(self) -> None:
         # One port is left that no service has, and each query needs one.
         self.router.write_sysctl("net.ipv4.ip_local_port_range", "40000 40009")
