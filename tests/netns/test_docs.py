@@ -123,8 +123,17 @@ class Docs(DhcpTest):
         found = re.search(r"(192\.168\.0\.\d+)/24", shown)
         return found[1] if found else ""
 
+    def recorded(self) -> bool:
+        """Whether the camera's call abroad, made again each time, is recorded."""
+        probes.tcp(self.camera, SERVER, 443, wait=0.2)
+        return SERVER in self.program.run("blocked").stdout
+
     def test_each_command_prints_what_its_page_says(self) -> None:
         tried = 0
+        watch = self.program.start("watch")
+        self.addCleanup(watch.communicate)
+        self.addCleanup(watch.terminate)
+        self.assertTrue(probes.wait_until(self.recorded), "the record has what the camera tried")
         for page in PAGES:
             for number, command, told in commands(page):
                 with self.subTest(page=page.name, line=number, command=command):
