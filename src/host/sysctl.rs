@@ -100,19 +100,21 @@ pub fn set(setting: &Setting) -> Result<bool, SettingError> {
     }
 }
 
-/// The longest value: the largest page, of which a list of ports has one at the most
-/// (proc_do_large_bitmap in kernel/sysctl.c).
-const LONGEST: usize = 1 << 16;
+/// How long a value may be: nearly all are a number, and a list of ports is no longer than
+/// the largest page (proc_do_large_bitmap in kernel/sysctl.c).
+const LENGTHS: [usize; 2] = [1 << 8, 1 << 16];
+
+fn path(key: &Key) -> PathBuf {
+    let mut path = Path::new("/proc/sys").to_owned();
+    path.extend(key.parts());
+    path
+}
 
 /// The crate treats dots and slashes alike and so cannot address an interface such as
-/// eth0.20; such keys are read and written directly.
+/// eth0.20; such keys are written directly.
 fn path_of_dotted(key: &Key) -> Option<PathBuf> {
     let dotted = key.parts().iter().any(|part| part.contains('.'));
-    dotted.then(|| {
-        let mut path = Path::new("/proc/sys").to_owned();
-        path.extend(key.parts());
-        path
-    })
+    dotted.then(|| path(key))
 }
 
 fn read(key: &Key) -> Result<String, SysctlError> {
@@ -126,13 +128,18 @@ fn write(setting: &Setting) -> Result<(), SysctlError> {
 }
 
 fn read_unlimited(key: &Key) -> Result<String, SysctlError> {
-    let mut path = Path::new("/proc/sys").to_owned();
-    path.extend(key.parts());
-    // In one read: the kernel lists ranges of ports at the beginning of a file alone
-    // (proc_do_large_bitmap in kernel/sysctl.c), and read_to_string begins with 32 bytes.
-    let mut value = vec![0; LONGEST];
-    let length = File::open(path)?.read(&mut value)?;
-    value.truncate(length);
+    let path = path(key);
+    let mut value = Vec::new();
+    for length in LENGTHS {
+        // Each try in one read: the kernel lists ranges of ports at the beginning of a file
+        // alone (proc_do_large_bitmap in kernel/sysctl.c).
+        value.resize(length, 0);
+        let read = File::open(&path)?.read(&mut value)?;
+        value.truncate(read);
+        if read < length {
+            break;
+        }
+    }
     Ok(String::from_utf8_lossy(&value).trim().to_owned())
 }
 
