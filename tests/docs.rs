@@ -6,11 +6,14 @@
 //! anything. One with `# ` needs root and a network: `tests/netns/test_docs.py` runs those. The
 //! recipes' ```toml blocks are drop-ins of `six-cameras.toml`: `check` takes each.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use support::Scratch;
 
 type Checked = Result<(), Box<dyn Error>>;
 
@@ -163,45 +166,24 @@ fn matches(told: &str, printed: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// A folder with all that the pages' commands name; deleted with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Result<Self, Box<dyn Error>> {
-        let path = std::env::temp_dir().join(format!("camfw-docs-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        for from in ["examples", "tests/docs"] {
-            for entry in fs::read_dir(root().join(from))? {
-                let file = entry?;
-                fs::copy(file.path(), path.join(file.file_name()))?;
-            }
+/// A folder with all that the pages' commands name.
+fn folder(name: &str) -> Result<Scratch, Box<dyn Error>> {
+    let scratch = Scratch::new(name)?;
+    for from in ["examples", "tests/docs"] {
+        for entry in fs::read_dir(root().join(from))? {
+            let file = entry?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            scratch.write(&name, &fs::read_to_string(file.path())?)?;
         }
-        fs::copy(
-            root().join("tests/prove/article.rules"),
-            path.join("article.rules"),
-        )?;
-        Ok(Self(path))
     }
-
-    /// All that camfw prints.
-    fn camfw(&self, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
-        let done = Command::new(env!("CARGO_BIN_EXE_camfw"))
-            .args(arguments)
-            .current_dir(&self.0)
-            .output()?;
-        Ok(String::from_utf8(done.stderr)? + &String::from_utf8(done.stdout)?)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    let rules = fs::read_to_string(root().join("tests/prove/article.rules"))?;
+    scratch.write("article.rules", &rules)?;
+    Ok(scratch)
 }
 
 #[test]
 fn commands_print_what_is_shown() -> Checked {
-    let folder = Folder::new("commands")?;
+    let folder = folder("docs-commands")?;
     let mut tried = 0;
     for page in pages()? {
         let text = fs::read_to_string(&page)?;
@@ -211,12 +193,10 @@ fn commands_print_what_is_shown() -> Checked {
             let marked = marked.replace("\n$ ", "\n\u{1}$ ");
             for piece in marked.split('\u{1}').filter(|it| it.starts_with("$ ")) {
                 let (command, told) = piece[2..].split_once('\n').ok_or("no line")?;
-                let words: Vec<&str> = command.split_whitespace().collect();
                 let place = format!("{}:{number}: {command}", page.display());
-                let (Some(&"camfw"), arguments) = (words.first(), &words[1..]) else {
-                    return Err(format!("{place}: not camfw").into());
-                };
-                let printed = folder.camfw(arguments)?;
+                assert!(command.starts_with("camfw "), "{place}: not camfw");
+                // As in a terminal, where both outputs come in their order.
+                let (_, printed) = folder.shell(&format!("{command} 2>&1"))?;
                 assert!(
                     matches(told.trim(), printed.trim()),
                     "{place} prints\n{printed}\nand not\n{told}"
@@ -257,19 +237,17 @@ fn base(recipe: &str) -> Result<String, Box<dyn Error>> {
 
 #[test]
 fn recipes_are_good() -> Checked {
-    let folder = Folder::new("recipes")?;
+    let folder = folder("docs-recipes")?;
+    folder.shell("mkdir -p recipe.d")?;
     let text = fs::read_to_string(root().join("docs/recipes.md"))?;
     let recipes = blocks(&text, "```toml");
     assert!(recipes.len() >= 10, "{} recipes", recipes.len());
     for (number, recipe) in recipes {
-        fs::create_dir_all(folder.0.join("recipe.d"))?;
-        fs::write(folder.0.join("recipe.toml"), base(&recipe)?)?;
-        fs::write(folder.0.join("recipe.d/recipe.toml"), &recipe)?;
-        let printed = folder.camfw(&["--config", "recipe.toml", "check"])?;
-        assert!(
-            printed.ends_with("recipe.toml: good\n"),
-            "docs/recipes.md:{number}: {printed}"
-        );
+        folder.write("recipe.toml", &base(&recipe)?)?;
+        folder.write("recipe.d/recipe.toml", &recipe)?;
+        let (code, said) = folder.camfw("--config recipe.toml check")?;
+        assert_eq!(code, 0, "docs/recipes.md:{number}: {said}");
+        assert!(said.contains("recipe.toml: good\n"), "{said}");
     }
     Ok(())
 }

@@ -107,11 +107,10 @@ fn commands(words: &[String]) -> String {
         return meant;
     }
     let first = &words[..1.min(words.len())];
-    let all = COMMANDS.iter().filter(|command| !command.is_hidden());
-    let group = all.clone().filter(|command| command.begins_with(first));
+    let group = shown.clone().filter(|command| command.begins_with(first));
     let mut names: Vec<&str> = group.map(|command| command.name).collect();
     if names.is_empty() {
-        names = all.map(|command| command.name).collect();
+        names = shown.map(|command| command.name).collect();
     }
     format!("there are {}", names.join(", "))
 }

@@ -111,6 +111,18 @@ fn two(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes))
 }
 
+/// A packet of UDP from zone camera; each destination has a port of its own.
+#[cfg(test)]
+pub(super) fn an_attempt(reason: &str, source: [u8; 4], to: u32) -> Option<Attempt> {
+    Some(Attempt {
+        tag: format!("camera {reason}").parse().ok()?,
+        source: IpAddr::from(source),
+        destination: IpAddr::V4(Ipv4Addr::from(to)),
+        protocol: 17,
+        port: (to % 65_536) as u16,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

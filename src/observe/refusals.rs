@@ -335,19 +335,8 @@ impl RefusalReason {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
+    use super::super::attempt::an_attempt as attempt;
     use super::*;
-
-    fn attempt(reason: &str, source: [u8; 4], to: u32) -> Option<Attempt> {
-        Some(Attempt {
-            tag: format!("camera {reason}").parse().ok()?,
-            source: IpAddr::from(source),
-            destination: IpAddr::V4(Ipv4Addr::from(to)),
-            protocol: 17,
-            port: (to % 65_536) as u16,
-        })
-    }
 
     fn of(refusals: &Refusals, source: [u8; 4]) -> usize {
         let source = IpAddr::from(source);

@@ -119,19 +119,8 @@ pub(crate) enum NotRefusals {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
+    use super::super::attempt::an_attempt as attempt;
     use super::*;
-
-    fn attempt(reason: &str, source: [u8; 4], to: u32) -> Option<Attempt> {
-        Some(Attempt {
-            tag: format!("camera {reason}").parse().ok()?,
-            source: IpAddr::from(source),
-            destination: IpAddr::V4(Ipv4Addr::from(to)),
-            protocol: 17,
-            port: 53,
-        })
-    }
 
     #[test]
     fn a_record_is_read_back_as_it_was_written() -> Result<(), Box<dyn std::error::Error>> {

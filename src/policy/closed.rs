@@ -74,8 +74,9 @@ impl<'a> ClosedConnections<'a> {
     }
 
     /// Counts a closed connection once, by the number that the kernel gives its entry, and
-    /// returns its zone if it is past the bound of its source address or of the zone. A host that does not send on in closed connections
-    /// never has one past it: the kernel removes them as fast as the rate lets new ones in.
+    /// returns its zone if it is past the bound of its source address or of the zone. A host
+    /// that does not send on in closed connections never has one past it: the kernel removes
+    /// them as fast as the rate lets new ones in.
     pub(crate) fn is_past(
         &mut self,
         flow: &TrackedConnection,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab import example, probes
 from netns.case import RouterTest
 from netns.program import Result
 
@@ -44,6 +46,22 @@ class DhcpTest(RouterTest):
         self.program.configure(text)
         self.addCleanup(self.end_dhcp)
         return self.camfw("boot", expect=expect)
+
+    def boot_with_a_lease(self) -> None:
+        """Boots with a DHCP server that runs until the test ends, once the router has its
+        lease; what the internet host knows no way to goes to the router."""
+        server = self.dhcp_server(example.INTERNET.address, "192.168.0.50", "192.168.0.60")
+        server.__enter__()
+        self.addCleanup(server.__exit__, None, None, None)
+        self.boot_with_dhcp()
+        self.assertTrue(probes.wait_until(lambda: self.leased() != ""), "a lease")
+        self.internet.ip("route", "replace", "default", "via", self.leased())
+
+    def leased(self) -> str:
+        """The router's address on the internet; empty if it has none."""
+        shown = self.router.run(["ip", "-4", "-br", "address", "show", "dev", "eth0"], check=True).stdout
+        found = re.search(r"(192\.168\.0\.\d+)/24", shown)
+        return found[1] if found else ""
 
     def end_dhcp(self) -> None:
         for file in (self.scratch / "run").glob("camfw-udhcpc-*.pid"):

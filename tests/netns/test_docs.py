@@ -108,20 +108,8 @@ class Docs(DhcpTest):
         self.camera.ip("link", "set", "eth0", "address", PORCH_MAC)
         self.laptop.ip("address", "add", f"{RECORDER}/24", "dev", "eth0")
         self.program.configure(FILE.read_text())
-        server = self.dhcp_server(INTERNET.address, "192.168.0.50", "192.168.0.60")
-        server.__enter__()
-        self.addCleanup(server.__exit__, None, None, None)
-        # After that, which takes the addresses of eth0 away.
         self.internet.ip("address", "add", f"{SERVER}/32", "dev", "lo")
-        self.boot_with_dhcp()
-        self.assertTrue(probes.wait_until(lambda: self.own() != ""), "a lease")
-        self.internet.ip("route", "replace", "default", "via", self.own())
-
-    def own(self) -> str:
-        """The router's address on the internet."""
-        shown = self.router.run(["ip", "-4", "-br", "address", "show", "dev", "eth0"], check=True).stdout
-        found = re.search(r"(192\.168\.0\.\d+)/24", shown)
-        return found[1] if found else ""
+        self.boot_with_a_lease()
 
     def recorded(self) -> bool:
         """Whether the camera's call abroad, made again each time, is recorded."""
@@ -151,7 +139,7 @@ class Docs(DhcpTest):
             "porch": self.camera, "house": self.laptop, "recorder": self.laptop,
             "internet": self.internet, "router": self.router,
         }
-        routers = {"porch": PORCH.router, "house": HOUSE.router, "recorder": HOUSE.router, "internet": self.own()}
+        routers = {"porch": PORCH.router, "house": HOUSE.router, "recorder": HOUSE.router, "internet": self.leased()}
         targets = {"porch": PORCH.address, "house": HOUSE.address, "recorder": RECORDER, "internet": SERVER,
                    "router": routers.get(row.source, "")}
         wait = probes.PATIENCE if row.passes else 2.0

@@ -3,7 +3,6 @@ pass."""
 
 from __future__ import annotations
 
-import re
 import shutil
 
 from lab import example, probes
@@ -36,21 +35,10 @@ class Recorder(DhcpTest, RelatedTest):
         self.recorder = self.lab.hosts["recorder"].namespace
         self.camera.ip("link", "set", "eth0", "address", PORCH_MAC)
         shutil.copy(EXAMPLE, self.program.config)
-        server = self.dhcp_server(INTERNET.address, "192.168.0.50", "192.168.0.60")
-        server.__enter__()
-        self.addCleanup(server.__exit__, None, None, None)
-        self.boot_with_dhcp()
-        self.assertTrue(probes.wait_until(lambda: self.own() != ""))
-        self.internet.ip("route", "replace", "default", "via", self.own())
-
-    def own(self) -> str:
-        """The router's address on the internet."""
-        shown = self.router.run(["ip", "-4", "-br", "address", "show", "dev", "eth0"], check=True).stdout
-        found = re.search(r"(192\.168\.0\.\d+)/24", shown)
-        return found[1] if found else ""
+        self.boot_with_a_lease()
 
     def test_who_reaches_whom(self) -> None:
-        own = self.own()
+        own = self.leased()
         hosts = {"internet": self.internet, "camera": self.camera, "recorder": self.recorder, "home": self.laptop}
         targets = {
             "router": {"internet": own, "camera": CAMERA.router, "recorder": RECORDER.router, "home": HOME.router},
@@ -98,7 +86,7 @@ class Recorder(DhcpTest, RelatedTest):
     def test_errors_of_the_camera(self) -> None:
         with self.connection(self.internet, INTERNET.address, 80) as port:
             # As the server sees it: from the router.
-            forth = tcp_packet(self.own(), INTERNET.address, port, 80)
+            forth = tcp_packet(self.leased(), INTERNET.address, port, 80)
             self.assert_passing(self.camera, [PORCH], self.laptop, forth, kinds=self.rewritten)
             self.assert_passing(self.internet, [INTERNET.address], self.laptop, forth, PASS, self.rewritten)
         with self.connection(self.recorder, RECORDER.address, 443) as port:
@@ -117,7 +105,7 @@ class Recorder(DhcpTest, RelatedTest):
     def test_errors_about_what_comes_by_the_forward(self) -> None:
         with Listener(self.recorder, tcp=[443]), self.internet.socket() as client:
             client.settimeout(probes.PATIENCE)
-            client.connect((self.own(), 8443))
+            client.connect((self.leased(), 8443))
             port = client.getsockname()[1]
             # As the recorder sees it: the recorder may send errors about it, but no
             # camera.
@@ -125,7 +113,7 @@ class Recorder(DhcpTest, RelatedTest):
             self.assert_passing(self.recorder, [RECORDER.address], self.internet, forth, PASS, self.rewritten)
             self.assert_passing(self.camera, [PORCH], self.internet, forth, kinds=self.rewritten)
             # As the phone sees the answers, which come from the router.
-            back = tcp_packet(self.own(), INTERNET.address, 8443, port)
+            back = tcp_packet(self.leased(), INTERNET.address, 8443, port)
             self.assert_passing(self.internet, [INTERNET.address], self.recorder, back, PASS, self.rewritten)
 
     # The kernel forwards no redirect about packets that it rewrites.
