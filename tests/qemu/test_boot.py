@@ -24,6 +24,7 @@ from lab import example, probes, table
 
 BINARY_LIMIT = 2 * 1024 * 1024
 MEMORY_LIMIT_KIB = 4 * 1024
+WATCH_LIMIT_KIB = 6 * 1024
 BOOT_SECONDS = 600
 SERVICES = "appliance: services are up"
 
@@ -188,6 +189,27 @@ class Example(Booted):
         self.assertIsNotNone(peak, log)
         assert peak
         self.assertLessEqual(int(peak[1]), MEMORY_LIMIT_KIB)
+
+    def watch(self) -> str:
+        """The process of camfw that stays; empty if there is none."""
+        return self.machine.command("pidof camfw")[1].strip()
+
+    def records(self) -> bool:
+        """Whether what the camera tries all the time is recorded at this moment."""
+        code, said = self.machine.command("camfw blocked")
+        return code == 0 and "192.168.8.110" in said
+
+    def test_watch_records_what_the_camera_tries_and_is_started_again(self) -> None:
+        self.assertTrue(probes.wait_until(self.records), self.machine.command("camfw blocked"))
+        first = self.watch()
+        self.assertRegex(first, r"^\d+$")
+        _, status = self.machine.command(f"cat /proc/{first}/status")
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert peak, status
+        self.assertLessEqual(int(peak[1]), WATCH_LIMIT_KIB)
+        self.machine.command(f"kill -9 {first}")
+        self.assertTrue(probes.wait_until(lambda: self.watch() not in ("", first)), "init starts it again")
+        self.assertTrue(probes.wait_until(self.records), self.machine.command("camfw blocked"))
 
 
 class LetOut(Booted):

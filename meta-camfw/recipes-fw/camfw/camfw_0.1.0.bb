@@ -28,11 +28,26 @@ inherit cargo update-rc.d systemd
 # First of all boot scripts, before anything brings an interface up.
 INITSCRIPT_NAME = "camfw"
 INITSCRIPT_PARAMS = "start 01 S ."
-SYSTEMD_SERVICE:${PN} = "camfw.service"
+SYSTEMD_SERVICE:${PN} = "camfw.service camfw-watch.service"
 
 # With musl: one static file at a fixed address. There is no loader in it to
 # relocate it, and nothing unwinds, so tables for that would be dead weight.
 RUSTFLAGS:append:libc-musl = " -Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no"
+
+# init starts `camfw watch`, and starts it again when it ends. busybox's lines have no
+# name (it would be a terminal) and no runlevels.
+pkg_postinst:${PN}:class-target() {
+    inittab=$D${sysconfdir}/inittab
+    if [ -f "$inittab" ] && ! grep -q "init.d/camfw watch" "$inittab"; then
+        name=cw:2345
+        ! grep -q "^::sysinit:" "$inittab" || name=:
+        echo "$name:respawn:${sysconfdir}/init.d/camfw watch" >> "$inittab"
+    fi
+}
+
+pkg_prerm:${PN}:class-target() {
+    [ ! -f "$D${sysconfdir}/inittab" ] || sed -i "/init.d\/camfw watch/d" "$D${sysconfdir}/inittab"
+}
 
 # The package's own -dbg gets the symbols.
 export CARGO_PROFILE_RELEASE_STRIP = "none"
