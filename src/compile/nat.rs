@@ -1,13 +1,17 @@
-//! Tables nat and mangle: masquerade, SNAT, port forwards and the transparent proxy.
+//! Tables nat and mangle: masquerade, SNAT, port forwards, the transparent proxy, and the
+//! segments of TCP.
 //!
-//! For IPv4 only: IPv6 has enough addresses, and nothing is rewritten.
+//! Addresses are rewritten for IPv4 only: IPv6 has enough of them.
 
 use ipnet::IpNet;
 
-use super::{Compiler, chain, entering, from, host, interface, port_groups, several, tcp};
+use super::{
+    Compiler, Direction, chain, entering, from, host, interface, port_groups, several, tcp,
+    zone_comment,
+};
 use crate::family::IpFamily;
 use crate::name::ChainName;
-use crate::netfilter::{Match, Negatable, PortSide, Protocol, Rule, Table, TableName, Target};
+use crate::netfilter::{Match, Negatable, PortSide, Protocol, Rule, SYN, Table, TableName, Target};
 use crate::policy::{Forward, Origin, Proxy, ProxyWay, RulePurpose, ZoneIndex};
 
 impl Compiler<'_> {
@@ -45,7 +49,7 @@ impl Compiler<'_> {
         Some(table)
     }
 
-    /// Table mangle; None if nothing is marked.
+    /// Table mangle; None if nothing is marked or made smaller.
     pub(super) fn mangle(&self) -> Option<Table> {
         let mut table = Table::untouched(TableName::Mangle);
         let mut number = 0;
@@ -55,7 +59,28 @@ impl Compiler<'_> {
                 number += 1;
             }
         }
-        (number > 0).then_some(table)
+        self.segments(&mut table);
+        (table != Table::untouched(TableName::Mangle)).then_some(table)
+    }
+
+    /// Lowers the segments of TCP connections across a zone with smaller packets than its
+    /// neighbours: what says so to their ends is ICMP, which is often lost. Both ends tell
+    /// the other one their own largest segment, so both ways are looked at.
+    fn segments(&self, table: &mut Table) {
+        let forward = Direction::Forward.chain();
+        for zone in &self.policy.zones {
+            let Some(size) = zone.segments else {
+                continue;
+            };
+            let name = interface(&zone.interface);
+            for (comes, goes) in [(None, name.clone()), (name, None)] {
+                let mut rule = Rule::new(Target::SegmentSize(size)).of(Protocol::Tcp);
+                rule.in_interface = comes;
+                rule.out_interface = goes;
+                let rule = rule.matching(SYN).matching(zone_comment(zone));
+                table.rules_mut(&forward).push(rule);
+            }
+        }
     }
 
     fn source_nat(

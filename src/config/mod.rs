@@ -88,6 +88,8 @@ pub struct ZoneTable {
     pub address: Spanned<Strings>,
     /// In bytes.
     pub mtu: Option<Spanned<i64>>,
+    /// The largest TCP segment of connections across the zone: `"clamp"`, `"off"` or bytes.
+    pub mss: Option<Spanned<SysctlValue>>,
     /// The next router, for an external zone; at most one per family.
     pub gateway: Option<Spanned<Strings>>,
     /// The role, which determines the zone's guarantees.

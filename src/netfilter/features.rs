@@ -117,7 +117,12 @@ pub fn sample(ruleset: &Ruleset, feature: Feature) -> Option<Ruleset> {
                         .find(|extension| extension.extension_name() == Some(wanted))
                         .cloned(),
                 ),
-                _ => bare.target.clone_from(&rule.target),
+                _ => {
+                    if let Some(Target::SegmentSize(_)) = rule.target {
+                        bare.matches.push(extension::SYN);
+                    }
+                    bare.target.clone_from(&rule.target);
+                }
             }
             small.rules_mut(&chain.name).push(bare);
             return Some(alone(name, small));

@@ -8,6 +8,7 @@ use super::{Bound, OnDeny, Origin};
 use crate::config::Role;
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
+use crate::netfilter::SegmentSize;
 
 /// A zone, as its index in [`Policy::zones`](super::Policy::zones).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,8 @@ pub struct Zone {
     pub dhcp: bool,
     /// In bytes; None leaves it unchanged.
     pub mtu: Option<u32>,
+    /// The largest segment of TCP connections across the zone; None leaves it alone.
+    pub segments: Option<SegmentSize>,
     /// The next router, for an external zone.
     pub gateway: Option<Ipv4Addr>,
     /// The next IPv6 router, for an external zone: in its network or link-local.

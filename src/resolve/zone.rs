@@ -11,6 +11,7 @@ use super::own_address::{gateways, own_addresses};
 use crate::config::{self, Config};
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
+use crate::netfilter::SegmentSize;
 use crate::policy::{Ipv6Mode, OnDeny, Origin, Role, Zone};
 use crate::source::{FilePosition, Refusal, Refused, Source};
 
@@ -146,6 +147,7 @@ fn zone(
     let mtu = written.mtu.as_ref();
     let mtu = mtu.map(|mtu| checked_mtu(mtu, least, source)).transpose();
     let mtu = refused.note(mtu);
+    let segments = refused.note(segments(written, mtu.flatten(), source));
     let known_only = refused.note(known_only(written, source));
     let bound = refused.note(bound::bound(written, source));
     let on_deny = refused.note(on_deny(written, source));
@@ -165,6 +167,7 @@ fn zone(
         addresses6: own.ipv6,
         dhcp: own.dhcp,
         mtu: mtu.flatten(),
+        segments: segments.flatten(),
         gateway,
         gateway6,
         role: written.role,
@@ -190,6 +193,38 @@ fn known_only(written: &config::ZoneTable, source: &Source) -> Result<bool, Refu
         None => Ok(false),
     }
 }
+
+/// By default a zone whose packets are smaller than those of the networks around it.
+fn segments(
+    written: &config::ZoneTable,
+    mtu: Option<u32>,
+    source: &Source,
+) -> Result<Option<SegmentSize>, Refusal> {
+    let Some(written) = &written.mss else {
+        let small = mtu.is_some_and(|mtu| mtu < ETHERNET_MTU);
+        return Ok(small.then_some(SegmentSize::PathMtu));
+    };
+    let text = written.get_ref().0.as_str();
+    let bytes = text.parse().ok().filter(|bytes| MSS.contains(bytes));
+    match (text, bytes) {
+        ("clamp", _) => Ok(Some(SegmentSize::PathMtu)),
+        ("off", _) => Ok(None),
+        (_, Some(bytes)) => Ok(Some(SegmentSize::Bytes(bytes))),
+        _ => Err(source.refuse(
+            written.span(),
+            format_args!(
+                "{text} is not a size of TCP segments; use \"clamp\", \"off\", or {} to {} bytes, 1360 for an MTU of 1400",
+                MSS.start(),
+                MSS.end()
+            ),
+        )),
+    }
+}
+
+const ETHERNET_MTU: u32 = 1500;
+
+/// Each host takes segments of 536 bytes (RFC 9293, 3.7.1), and the largest packet has 65535.
+const MSS: std::ops::RangeInclusive<u16> = 536..=65495;
 
 fn on_deny(written: &config::ZoneTable, source: &Source) -> Result<OnDeny, Refusal> {
     match (&written.on_deny, written.role) {

@@ -107,6 +107,7 @@ RDEPENDS:${PN}:class-target = "\
     iptables-module-xt-recent \
     iptables-module-xt-standard \
     iptables-module-xt-tcp \
+    iptables-module-xt-tcpmss \
     iptables-module-xt-time \
     iptables-module-xt-udp \
 "

@@ -28,6 +28,7 @@ mod nflog;
 mod recent;
 mod reject;
 mod tcp;
+mod tcpmss;
 mod time;
 mod udp;
 mod words;
@@ -46,6 +47,7 @@ pub use nflog::NFLOG_GROUP;
 pub use recent::RecentCheck;
 pub use reject::Answer;
 pub use tcp::TcpFlags;
+pub use tcpmss::{SYN, SegmentSize};
 pub(super) use words::Words;
 use words::{not, other_word};
 
@@ -165,6 +167,8 @@ pub enum Target {
     Dnat(IpAddr, Option<u16>),
     /// Rewrites the destination to this port on the router itself.
     Redirect(u16),
+    /// Lowers the largest segment of a TCP connection and continues.
+    SegmentSize(SegmentSize),
     /// Sets the packet's mark and continues.
     SetMark(u32),
     /// Sets how conntrack handles the packet; the first such rule for a packet counts.
@@ -223,6 +227,7 @@ const TARGETS: &[&Extension<Target>] = &[
     &nat::SNAT,
     &nflog::NFLOG,
     &reject::REJECT,
+    &tcpmss::TCPMSS,
 ];
 
 /// The kernel configuration option of a match extension.
@@ -331,6 +336,7 @@ impl Target {
             Target::Dnat(..) => &nat::DNAT,
             Target::Redirect(_) => &nat::REDIRECT,
             Target::Reject(_) => &reject::REJECT,
+            Target::SegmentSize(_) => &tcpmss::TCPMSS,
             Target::SetMark(_) => &mark::MARK_TARGET,
             Target::Conntrack { .. } => &ct::CT,
             Target::Accept
@@ -363,6 +369,7 @@ impl Target {
             Target::Dnat(to, port) => nat::print_destination(*to, *port),
             Target::Redirect(port) => format!(" --to-ports {port}"),
             Target::Reject(answer) => reject::print(*answer),
+            Target::SegmentSize(size) => tcpmss::print(*size),
             Target::SetMark(mark) => format!(" --set-xmark {mark:#x}/0xffffffff"),
             Target::Conntrack { helper, zone } => ct::print(helper.as_ref(), *zone),
         };

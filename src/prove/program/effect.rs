@@ -89,7 +89,9 @@ pub(super) fn effect(target: Option<&Target>, places: &BTreeMap<&str, usize>) ->
         Some(Target::Goto(chain)) => places
             .get(chain.as_str())
             .map_or(Effect::Unknown, |place| Effect::Goto(*place)),
-        Some(Target::Log(_) | Target::Nflog(_) | Target::Conntrack { .. }) => Effect::Continue,
+        Some(
+            Target::Log(_) | Target::Nflog(_) | Target::Conntrack { .. } | Target::SegmentSize(_),
+        ) => Effect::Continue,
         Some(Target::Dnat(to, port)) => Effect::Dnat(Some(condition::address(*to)), *port),
         Some(Target::Redirect(port)) => Effect::Dnat(None, Some(*port)),
         Some(Target::SetMark(mark)) => Effect::Mark(*mark, u32::MAX),
