@@ -9,6 +9,7 @@ use super::exclusive::exclusively;
 use super::names;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
+use super::record::Record;
 use super::recover::recover;
 use super::seal_mark::Mark;
 use super::state::InForce;
@@ -29,7 +30,12 @@ pub(crate) fn apply(config: &Path, seconds: Option<u64>, replace: bool) -> Endin
         return confirm::apply(policy, seconds, replace, &turn.mark);
     }
     let intended = InForce::applied(policy.snapshot.hash());
-    match enforce_with_names(&mut policy, replace, &turn.mark) {
+    let before = Record::noted();
+    let missing = Missing::Refuse {
+        replace,
+        before: &before,
+    };
+    match enforce_with_names(&mut policy, missing, &turn.mark) {
         Ok(enforced) => Ending::applied(enforced, &policy, intended, &turn.mark),
         Err(failure) => recover(&policy.plan, intended, failure, &turn.mark),
     }
@@ -40,10 +46,10 @@ pub(crate) fn apply(config: &Path, seconds: Option<u64>, replace: bool) -> Endin
 /// be what lets the router query DNS.
 pub(super) fn enforce_with_names(
     policy: &mut PlannedPolicy,
-    replace: bool,
+    missing: Missing<'_>,
     mark: &Mark,
 ) -> Result<Enforced, Failure> {
-    let mut enforced = enforce(&policy.plan, Missing::Refuse { replace }, mark)?;
+    let mut enforced = enforce(&policy.plan, missing, mark)?;
     if !policy.plan.policy.hosts.is_empty() {
         enforced
             .undone
@@ -54,7 +60,7 @@ pub(super) fn enforce_with_names(
             && answered.plan.rules != policy.plan.rules
         {
             *policy = answered;
-            let again = enforce(&policy.plan, Missing::Refuse { replace }, mark)?;
+            let again = enforce(&policy.plan, missing, mark)?;
             enforced.made.extend(again.made);
             enforced.undone.extend(again.undone);
             enforced.missing = again.missing;

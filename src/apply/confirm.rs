@@ -55,7 +55,11 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark
     if let Err(error) = waiter::start_both(&token, seconds, &good) {
         return Ending::from(Outcome::Refused(CommandError::NoWaiter(error))).noting(give_up());
     }
-    let done = enforce_with_names(&mut policy, replace, mark);
+    let missing = Missing::Refuse {
+        replace,
+        before: &before,
+    };
+    let done = enforce_with_names(&mut policy, missing, mark);
     match done {
         Ok(enforced) => {
             // The time to confirm starts once the policy is in force.

@@ -11,6 +11,7 @@ use super::error::{Failure, StepError};
 use super::kernel_support::{self, KernelSupport};
 use super::machine::{Machine, write};
 use super::once_offered::OnceOfferedError;
+use super::record::Record;
 use super::revoke::{self, RevokeError};
 use super::seal_mark::Mark;
 use super::{once_offered, removed_rules, unrecordable};
@@ -26,12 +27,15 @@ use crate::plan::sysctl::{Setting, reserved_ports};
 use crate::prove;
 
 /// How to handle links that are missing but not optional, and other programs' rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Missing<'a> {
     /// Refuse the policy before anything is changed.
     Refuse {
         /// Whether to remove other programs' rules even on a box's first apply.
         replace: bool,
+        /// What was in force before the command; a trial is recorded before it is
+        /// enforced.
+        before: &'a Record,
     },
     /// Wait for the links as long as the file says, because devices appear while a boot
     /// is in progress; then continue as with `Tolerate`.
@@ -126,7 +130,7 @@ fn close_ports(
 /// Enforces a plan: proves it, checks kernel support, writes settings, loads rules and
 /// reads them back, then ends connections, sets up the network, and turns forwarding
 /// on.
-pub(super) fn enforce(plan: &Plan, missing: Missing, mark: &Mark) -> Result<Enforced, Failure> {
+pub(super) fn enforce(plan: &Plan, missing: Missing<'_>, mark: &Mark) -> Result<Enforced, Failure> {
     if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
         return Err(Failure::Nothing(StepError::NotProven(why)));
     }
@@ -136,7 +140,7 @@ pub(super) fn enforce(plan: &Plan, missing: Missing, mark: &Mark) -> Result<Enfo
 /// Enforces a plan that has already been proven.
 pub(super) fn enforce_proven(
     plan: &Plan,
-    missing: Missing,
+    missing: Missing<'_>,
     mark: &Mark,
 ) -> Result<Enforced, Failure> {
     let machine = Machine::find().map_err(Failure::Nothing)?;
@@ -176,10 +180,18 @@ pub(super) fn enforce_proven(
     {
         bypass::check(current, &plan.network).map_err(Failure::Nothing)?;
     }
-    let removed_rules = removed_rules::rules_to_remove(&machine, &before, plan);
-    if let (Ok(current), Missing::Refuse { replace }) = (&network, missing) {
+    let removed_rules = match missing {
+        Missing::Refuse { before: known, .. } => {
+            removed_rules::rules_to_remove(&machine, &before, plan, known)
+        }
+        Missing::WaitFor | Missing::Tolerate => {
+            removed_rules::rules_to_remove(&machine, &before, plan, &Record::noted())
+        }
+    };
+    if let (Ok(current), Missing::Refuse { replace, before }) = (&network, missing) {
         insist_on_links(current, plan).map_err(Failure::Nothing)?;
-        removed_rules::insist_on_replace(&removed_rules, replace).map_err(Failure::Nothing)?;
+        removed_rules::insist_on_replace(&removed_rules, replace, &before.in_force)
+            .map_err(Failure::Nothing)?;
     }
 
     let unless_sealed = || match mark.is_unchanged() {
@@ -257,7 +269,7 @@ fn bring_up(
     machine: &Machine,
     plan: &Plan,
     current: Result<net::Current, NetlinkError>,
-    missing: Missing,
+    missing: Missing<'_>,
     enforced: &mut Enforced,
 ) -> Result<(), StepError> {
     let wanted = &plan.network;

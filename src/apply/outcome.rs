@@ -212,7 +212,7 @@ impl fmt::Display for Outcome {
                 with_causes(why)
             ),
             Outcome::Unsealed(why) => write!(f, "Unsealed: {}", with_causes(why)),
-            Outcome::Open => f.write_str("Open: no rule is loaded, everything is accepted"),
+            Outcome::Open => f.write_str("Open: no rule is loaded, everything is accepted; what connects now, SSH too, ends with the next apply"),
         }
     }
 }

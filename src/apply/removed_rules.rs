@@ -14,13 +14,15 @@ use crate::plan::Plan;
 /// A chain that the filter table of every policy has and no other program creates.
 const OUR_CHAIN: &str = "invalid";
 
-/// Describes the chains and rules of other programs that are not in the plan. If
+/// Describes the chains and rules of other programs that are not in the plan; `before`
+/// is what was in force. If
 /// camfw's own rules are loaded but their policy is unknown, they cannot be told from
 /// other programs' rules, and the result is empty.
 pub(super) fn rules_to_remove(
     machine: &Machine,
     found: &[TableSnapshot],
     plan: &Plan,
+    before: &Record,
 ) -> Vec<String> {
     let families = machine.families.iter().zip(found);
     let by_new: Vec<(IpFamily, &Ruleset, Vec<Difference>)> = families
@@ -34,7 +36,7 @@ pub(super) fn rules_to_remove(
     if by_new.is_empty() {
         return Vec::new();
     }
-    let before = Record::noted().policy();
+    let before = before.policy();
     let before = before.and_then(|kept| PlannedPolicy::new(kept).ok());
     let mut descriptions = Vec::new();
     for (family, found, mut differences) in by_new {
@@ -54,11 +56,12 @@ pub(super) fn rules_to_remove(
 
 /// Refuses the first load on a box where other programs have rules, unless `replace` is
 /// set.
-pub(super) fn insist_on_replace(removed_rules: &[String], replace: bool) -> Result<(), StepError> {
-    let is_first = matches!(
-        Record::noted().in_force,
-        InForce::Unknown { .. } | InForce::Open
-    );
+pub(super) fn insist_on_replace(
+    removed_rules: &[String],
+    replace: bool,
+    before: &InForce,
+) -> Result<(), StepError> {
+    let is_first = matches!(before, InForce::Unknown { .. } | InForce::Open);
     match is_first && !replace && !removed_rules.is_empty() {
         true => Err(StepError::OthersRules(removed_rules.to_vec())),
         false => Ok(()),

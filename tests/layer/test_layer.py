@@ -271,6 +271,11 @@ class Recipe(unittest.TestCase):
                  for path in Path("/usr/lib").glob("*/xtables/lib*.so")}
         self.assertEqual([name for name in modules if name not in there], [])
 
+    def test_and_are_those_of_the_image_that_tests_yocto_builds(self) -> None:
+        needed = {name for name in self.data.getVar("RDEPENDS:camfw").split() if name.startswith("iptables-module-")}
+        listed = (ROOT / "tests/yocto.d/image/manifest").read_text().split()
+        self.assertEqual(needed, {name for name in listed if name.startswith("iptables-module-")})
+
     def test_and_the_rules_of_every_golden_have_theirs(self) -> None:
         modules = set(self.data.getVar("RDEPENDS:camfw").split())
         # The targets that libxt_NAT.so, libxt_CT.so have, by OE-Core's packages.

@@ -133,6 +133,14 @@ class StayEnded(RouterTest):
             self.camfw("apply")
             self.assert_comes(shell, comes=False)
 
+    def test_what_was_made_while_the_box_was_open_and_is_allowed(self) -> None:
+        # The kernel tracked nothing then: it is no connection that it knows.
+        self.boot(ZONES, SSH, HTTPS)
+        self.assertIn("ends with the next apply", self.camfw("open").stderr)
+        with self.ssh() as shell:
+            self.camfw("apply")
+            self.assert_comes(shell, comes=False)
+
     def test_what_is_still_allowed_goes_on(self) -> None:
         # The control.
         self.boot(ZONES, SSH, HTTPS)

@@ -113,6 +113,29 @@ class Taken(RouterTest):
         self.change_config('service = ["ssh", "https"]', 'service = "ssh"')
         self.assertNotIn("taken away", self.camfw("apply").stderr)
 
+    def test_a_trial_names_what_it_takes_away_of_others_and_not_its_own(self) -> None:
+        self.camfw("boot")
+        self.change_config('service = "ssh"', 'service = "https"')
+        self.assertNotIn("taken away", self.camfw("apply", "--confirm", "60").stderr)
+        self.camfw("confirm")
+        self.theirs()
+        self.change_config('service = "https"', 'service = "ssh"')
+        said = self.camfw("apply", "--confirm", "60").stderr
+        self.assertIn("chain DOCKER is not ours", said)
+        self.assertNotIn("--dport 443 ", said)
+
+    def test_a_trial_on_an_open_box_with_rules_of_others_is_refused_too(self) -> None:
+        self.camfw("boot")
+        self.camfw("open")
+        self.theirs()
+        before = meant(self.tables.snapshot())
+        for arguments in (("apply",), ("apply", "--confirm", "60")):
+            self.assertIn("--replace", self.camfw(*arguments, expect=2).stderr)
+            self.assertEqual(meant(self.tables.snapshot()), before)
+        self.assertTrue(self.camfw("status", expect=1).stdout.startswith("OPEN"))
+        self.assertIn("chain DOCKER", self.camfw("apply", "--replace", "--confirm", "60").stderr)
+        self.assertNotIn("DOCKER", self.tables.snapshot())
+
     def test_verbose_names_every_change(self) -> None:
         self.camfw("boot")
         self.router.write_sysctl("net.ipv4.conf.eth1.rp_filter", "0")
