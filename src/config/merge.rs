@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use toml::Spanned;
-
-use super::Config;
+use super::{Config, Spanned};
 use crate::source::{Refusal, Source};
 
 impl Config {

@@ -4,17 +4,19 @@
 //! Owns the keys and their TOML types, and refuses unknown keys. `resolve` checks what the
 //! values mean.
 
+mod document;
 mod in_words;
 mod merge;
 mod parse;
+mod spanned;
 mod value;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use toml::Spanned;
 
 pub use parse::VERSION;
+pub use spanned::Spanned;
 pub use value::{
     BoundValue, InterfaceValue, OneOrMore, PortList, Ports, ServiceValue, Services, Strings,
     SysctlValue,

@@ -1,21 +1,13 @@
 //! Parses TOML files into the configuration.
 
-use serde::Deserialize;
-use toml::Spanned;
-
 use super::Config;
+use super::document::{Document, Mistake};
 use super::in_words::in_words;
 use crate::source::{FilePosition, Refusal, Refused, Source, SourceFile};
 
 /// The version of the configuration format that this program reads, and of a file that has
 /// no `version`.
 pub const VERSION: i64 = 1;
-
-/// Only the `version` key, of a file that may have another format.
-#[derive(Deserialize)]
-struct Versioned {
-    version: Option<Spanned<i64>>,
-}
 
 impl Config {
     /// Parses and merges the files.
@@ -37,15 +29,18 @@ impl Config {
     fn parse_file(file: &SourceFile, source: &Source) -> Result<Config, Refusal> {
         // Padded so that the parser's offsets count through all files.
         let text = " ".repeat(file.start) + &file.text;
-        let parsed: Result<Config, _> = toml::from_str(&text);
+        let said = |mistake: Mistake| match mistake.span() {
+            Some(span) => {
+                let said = in_words(mistake.what(), span, &text);
+                let at = said.at.max(file.start);
+                source.refuse(at..at, said.what)
+            }
+            None => Refusal::new(&file.name, FilePosition::START, mistake.what()),
+        };
+        let document = Document::parse(&text).map_err(said)?;
         // A file of another version may have unknown keys, so the version is reported
         // first, whatever other errors were found.
-        let version = match &parsed {
-            Ok(config) => config.version.clone(),
-            Err(_) => toml::from_str(&text)
-                .ok()
-                .and_then(|Versioned { version }| version),
-        };
+        let version = document.number("version");
         if let Some(other) = version.filter(|version| *version.get_ref() != VERSION) {
             return Err(source.refuse(
                 other.span(),
@@ -56,13 +51,6 @@ impl Config {
                 ),
             ));
         }
-        parsed.map_err(|error| match error.span() {
-            Some(span) => {
-                let said = in_words(error.message(), span, &text);
-                let at = said.at.max(file.start);
-                source.refuse(at..at, said.what)
-            }
-            None => Refusal::new(&file.name, FilePosition::START, error.message()),
-        })
+        document.fill().map_err(said)
     }
 }

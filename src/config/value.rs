@@ -9,9 +9,8 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use toml::Spanned;
 
-use super::{BoundTable, InterfaceTable, ServiceTable};
+use super::{BoundTable, InterfaceTable, ServiceTable, Spanned};
 
 /// A network interface, by name or by description.
 #[derive(Debug)]

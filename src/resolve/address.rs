@@ -3,12 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
-use toml::Spanned;
 
 use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::own_address::require_ipv6_enabled;
 use super::{named, span_in};
-use crate::config::{Ipv6Mode, Strings};
+use crate::config::{Ipv6Mode, Spanned, Strings};
 use crate::name::HostName;
 use crate::policy::{Addresses, Answers, Zone, ZoneIndex};
 use crate::source::{Refusal, Source};

@@ -4,13 +4,12 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use ipnet::Ipv4Net;
-use toml::Spanned;
 
 use super::address;
 use super::kernel_list_name::name_kernel_lists;
 use super::limit;
 use super::{A_CAMERA, Resolver, each_name, each_pair};
-use crate::config::{self, Config, Services, Strings};
+use crate::config::{self, Config, Services, Spanned, Strings};
 use crate::field::PortRange;
 use crate::netfilter::MULTIPORT_MAX;
 use crate::policy::{

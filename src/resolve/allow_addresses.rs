@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use ipnet::{IpNet, Ipv4Net};
-use toml::Spanned;
 
 use super::allow::{AllowEnd, WrittenAllow};
 use super::{Resolver, address};
+use crate::config::Spanned;
 use crate::name::HostName;
 use crate::policy::{Addresses, Camera, Endpoint, Flow, Role, ZoneIndex};
 use crate::source::Refusal;

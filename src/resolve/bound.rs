@@ -1,9 +1,8 @@
 //! Resolves a zone's limit on the connections that it may open, with the defaults.
 
-use toml::Spanned;
-
 use super::limit::connections;
 use crate::config;
+use crate::config::Spanned;
 use crate::field::Rate;
 use crate::policy::{Bound, Role};
 use crate::source::{Refusal, Source};

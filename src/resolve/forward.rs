@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
 use super::rewrite::{Nat, between, opens_all, opens_any};
 use super::{Resolver, span_in};
 use crate::config;
+use crate::config::Spanned;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
 use crate::policy::{Allow, Endpoint, Flow, Forward, Origin};

@@ -1,10 +1,8 @@
 //! Resolves guarantees: those of zones' roles, and the file's own. All are proven of every
 //! ruleset before it is loaded.
 
-use toml::Spanned;
-
 use super::{A_CAMERA, Resolver, each_name, each_pair};
-use crate::config::{self, Config, Services, Strings};
+use crate::config::{self, Config, Services, Spanned, Strings};
 use crate::policy::{
     self, Addresses, Endpoint, Exception, Flow, Guarantee, GuaranteeKind, Origin, ZoneIndex,
 };

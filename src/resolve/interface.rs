@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
 use super::named;
-use crate::config::{InterfaceTable, InterfaceValue};
+use crate::config::{InterfaceTable, InterfaceValue, Spanned};
 use crate::name::{InterfaceName, MacAddress};
 use crate::net::Device;
 use crate::source::{Refusal, Source};

@@ -1,9 +1,7 @@
 //! Resolves an allow line's limits: how often, how many and when.
 
-use toml::Spanned;
-
 use super::{Resolver, span_in};
-use crate::config::{self, Strings};
+use crate::config::{self, Spanned, Strings};
 use crate::field::{TimeWindow, Weekdays, duration, is_time_of_day};
 use crate::policy::BlockAfter;
 use crate::source::{Refusal, Source};

@@ -1,8 +1,6 @@
 //! Resolves marks and their routing tables.
 
-use toml::Spanned;
-
-use crate::config::{self, Config};
+use crate::config::{self, Config, Spanned};
 use crate::net::MarkRule;
 use crate::policy::Ipv6Mode;
 use crate::source::{Refusal, Refused, Source};

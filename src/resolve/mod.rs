@@ -32,9 +32,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
-use toml::Spanned;
 
-use crate::config::{Config, Strings};
+use crate::config::{Config, Spanned, Strings};
 use crate::field::PortSet;
 use crate::field::Rate;
 use crate::name::{HostName, NameError, ServiceName};

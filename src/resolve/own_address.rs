@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use toml::Spanned;
 
 use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::span_in;
-use crate::config::Strings;
+use crate::config::{Spanned, Strings};
 use crate::policy::{Ipv6Mode, Role};
 use crate::source::{Refusal, Source};
 

@@ -1,12 +1,11 @@
 //! Resolves the transparent proxy, and checks it against the allow lines.
 
-use toml::Spanned;
-
 use super::Resolver;
 use super::address::ipv4;
 use super::mark::table_number;
 use super::rewrite::{Nat, between, opens_all};
 use crate::config;
+use crate::config::Spanned;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Origin, Proxy, ProxyWay, Role, ZoneIndex};

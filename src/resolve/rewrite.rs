@@ -4,11 +4,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use toml::Spanned;
-
 use super::address::ipv4;
 use super::{A_CAMERA, Resolver, each_name, each_pair};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Spanned};
 use crate::field::{PortRange, PortSet};
 use crate::netfilter::Protocol;
 use crate::policy::{Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, Snat, ZoneIndex};

@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use toml::Spanned;
 
 use super::address::{ipv4, zone_of};
 use super::mark::table_number;
 use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::own_address::require_ipv6_enabled;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Spanned};
 use crate::net::{LAST_METRICS, MAIN_TABLE, NextHop, Route, default_metric};
 use crate::policy::{Ipv6Mode, Role, Zone, ZoneIndex};
 use crate::source::{Refusal, Refused, Source};

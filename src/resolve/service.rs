@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use toml::Spanned;
-
 use super::{Resolver, as_list, named, span_in};
-use crate::config::{self, Config, PortList, Ports, ServiceValue, Services};
+use crate::config::{self, Config, PortList, Ports, ServiceValue, Services, Spanned};
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
 use crate::nearest::did_you_mean;

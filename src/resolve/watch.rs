@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use toml::Spanned;
-
-use crate::config::{self, OnDrift};
+use crate::config::{self, OnDrift, Spanned};
 use crate::policy::Watch;
 use crate::source::{Refusal, Source};
 

@@ -1,14 +1,13 @@
 //! Resolves zones, each with a network and an interface of its own.
 
 use ipnet::IpNet;
-use toml::Spanned;
 
 use super::address;
 use super::bound;
 use super::interface::interface;
 use super::named;
 use super::own_address::{gateways, own_addresses};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Spanned};
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::Device;
 use crate::netfilter::SegmentSize;

@@ -58,6 +58,17 @@ impl Place<'_> {
         if let Some(got) = problem.strip_prefix("invalid type: ") {
             return (self.wrong_type(got, expected), here);
         }
+        if problem == "out of range" {
+            let range = match expected {
+                "u32" => "from 0 to 4294967295",
+                _ => "with fewer digits",
+            };
+            let what = format!(
+                "{} is out of range; write a whole number {range}",
+                self.written()
+            );
+            return (what, here);
+        }
         if problem == "duplicate key" {
             return self.twice();
         }
