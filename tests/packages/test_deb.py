@@ -1,0 +1,199 @@
+"""The Debian package: what is in it, that its units are systemd's, that installing it
+changes nothing, and that removing it leaves what is loaded.
+
+Its program is a stand-in, a static one of a few instructions: what the real one does is
+tested elsewhere, and building it takes minutes. dpkg works in a root of its own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from packages import ROOT
+
+UNITS = ("camfw.service", "camfw-watch.service", "camfw-refresh.service", "camfw-refresh.timer")
+SCRIPTS = ("postinst", "prerm", "postrm")
+# What writes rules, settings or interfaces, or loads or takes away what does.
+CHANGES = re.compile(r"\b(ip|nft|sysctl|ifup|ifdown|modprobe|ip6?tables\S*|camfw (boot|apply|seal|open|refresh))\b")
+
+# In namespaces of its own: mounts, so that what dpkg writes is in memory over this
+# machine's files, and a network, so that the rules are the test's.
+IN_A_ROOT_OF_ITS_OWN = """
+set -eu
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
+mount --bind /dev "$1/root/dev"
+mount -t tmpfs tmpfs "$1/root/run"
+mount --rbind /proc "$1/root/proc"
+mkdir -p "$1/root/var/lib/camfw"
+cp "$2" "$1/root/run/camfw.deb"
+chroot "$1/root" sh -c "$3"
+"""
+# Each step says what it did to the rules, and what is enabled.
+INSTALL_AND_REMOVE = """
+export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
+set -e
+state() {
+    echo "rules: $(/usr/sbin/iptables-legacy-save | grep -c -- '-j DROP' || true)"
+    echo "boot: $(ls /etc/rc?.d | grep -c '^S..camfw$' || true) $(ls -d /etc/systemd/system/*.wants/camfw* 2>/dev/null | wc -l)"
+}
+/usr/sbin/iptables-legacy -A INPUT -s 192.0.2.1 -j DROP
+echo kept >/var/lib/camfw/last-good
+echo "== before"; state
+echo "== install"; dpkg -i /run/camfw.deb; state
+test -x /usr/sbin/camfw
+echo '# mine' >/etc/camfw/camfw.toml
+echo "== again"; dpkg -i /run/camfw.deb; state
+echo "== remove"; dpkg -r camfw; state
+test ! -e /usr/sbin/camfw
+cat /etc/camfw/camfw.toml /var/lib/camfw/last-good
+echo "== purge"; dpkg -P camfw; state
+cat /etc/camfw/camfw.toml
+test ! -e /var/lib/camfw/last-good
+test ! -e /etc/init.d/camfw
+"""
+
+
+def static_program(machine: int) -> bytes:
+    """An ELF file of 64 bits with one segment: exit(0) on x86-64."""
+    code = b"\xb8\x3c\x00\x00\x00\x31\xff\x0f\x05"
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    size = 64 + 56 + len(code)
+    header = struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0x400078, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return ident + header + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, size, size, 4096) + code
+
+
+def deb(folder: Path, architecture: str, machine: int) -> Path:
+    program = folder / f"camfw-{architecture}"
+    program.write_bytes(static_program(machine))
+    made = subprocess.run([ROOT / "packaging/deb", architecture, program], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise AssertionError(made.stderr)
+    return ROOT / made.stdout.split()[0]
+
+
+class Package(unittest.TestCase):
+    """Both packages, made once."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        scratch = tempfile.TemporaryDirectory(prefix="camfw-deb-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.scratch = Path(scratch.name)
+        cls.amd64 = deb(cls.scratch, "amd64", 62)
+        cls.root = cls.scratch / "root"
+        subprocess.run(["dpkg-deb", "-R", cls.amd64, cls.root], check=True)
+
+    def field(self, package: Path, name: str) -> str:
+        return subprocess.run(
+            ["dpkg-deb", "-f", package, name], capture_output=True, text=True, check=True).stdout.strip()
+
+    def test_it_has_all_that_a_box_needs_and_root_owns_it(self) -> None:
+        listed = subprocess.run(["dpkg-deb", "-c", self.amd64], capture_output=True, text=True, check=True).stdout
+        entries = {line.split()[5].removeprefix("."): line.split() for line in listed.splitlines()}
+        files = ["/usr/sbin/camfw", "/etc/init.d/camfw", "/etc/default/camfw", "/etc/camfw/camfw.d/",
+                 "/usr/share/man/man8/camfw.8.gz", "/usr/share/man/man8/camfw-apply.8.gz",
+                 "/usr/share/man/man5/camfw.toml.5.gz", "/usr/share/bash-completion/completions/camfw",
+                 "/usr/share/doc/camfw/copyright", "/usr/share/doc/camfw/examples/six-cameras.toml",
+                 *(f"/lib/systemd/system/{unit}" for unit in UNITS)]
+        for file in files:
+            self.assertIn(file, entries)
+        for name, (mode, owner, *_) in entries.items():
+            self.assertEqual(owner, "root/root", name)
+            self.assertNotRegex(mode, r"^.....w|^........w", name)
+        # No file of the owner's: what is there is not enabled, and says nothing.
+        self.assertNotIn("/etc/camfw/camfw.toml", entries)
+        self.assertFalse([name for name in entries if ".wants/" in name or "/rcS.d/" in name])
+        conffiles = (self.root / "DEBIAN/conffiles").read_text().split()
+        self.assertEqual(conffiles, ["/etc/default/camfw", "/etc/init.d/camfw"])
+        self.assertIn("iptables (>= 1.8)", self.field(self.amd64, "Depends"))
+        licences = gzip.decompress((self.root / "usr/share/doc/camfw/licences.gz").read_bytes()).decode()
+        crates = set(re.findall(r"(?m)^  (\S+) \d\S*: ", licences))
+        self.assertLessEqual({"iptables", "rtnetlink", "toml", "serde_json"}, crates)
+        self.assertNotIn("libtest-mimic", crates)
+
+    def test_the_same_bytes_twice_and_each_architecture_its_own(self) -> None:
+        before = self.amd64.read_bytes()
+        self.assertEqual(deb(self.scratch, "amd64", 62).read_bytes(), before)
+        arm64 = deb(self.scratch, "arm64", 183)
+        self.assertEqual(self.field(arm64, "Architecture"), "arm64")
+        wrong = subprocess.run([ROOT / "packaging/deb", "arm64", self.scratch / "camfw-amd64"],
+                               capture_output=True, text=True, check=False)
+        self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
+        self.assertIn("is no program of arm64", wrong.stderr)
+        dynamic = subprocess.run([ROOT / "packaging/deb", "amd64", "/bin/true"],
+                                 capture_output=True, text=True, check=False)
+        self.assertEqual(dynamic.returncode, 2)
+        self.assertIn("is not static", dynamic.stderr)
+
+    def test_systemd_takes_the_units(self) -> None:
+        # The programs that they start are looked for.
+        units = [self.root / "lib/systemd/system" / unit for unit in UNITS]
+        verified = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--generators=no", f"--root={self.verify_root()}",
+             *(f"/lib/systemd/system/{unit}" for unit in UNITS)], capture_output=True, text=True, check=False)
+        found = [line for line in verified.stderr.splitlines() if "camfw" in line]
+        self.assertEqual((verified.returncode, found), (0, []), verified.stderr)
+        # The control: a directive that there is none of.
+        bad = self.scratch / "bad.service"
+        bad.write_text(units[1].read_text().replace("ProtectSystem=", "ProtectSystems="))
+        told = subprocess.run(["systemd-analyze", "verify", "--man=no", bad], capture_output=True, text=True, check=False)
+        self.assertIn("ProtectSystems", told.stderr)
+
+    def verify_root(self) -> Path:
+        """The package's tree with systemd's own units beside it."""
+        root = self.scratch / "verify"
+        if not root.exists():
+            shutil.copytree(self.root, root)
+            for folder in ("lib/systemd/system", "usr/lib/systemd/system"):
+                source = Path("/", folder)
+                if source.is_dir() and not (root / folder).is_symlink():
+                    shutil.copytree(source, root / folder, symlinks=True, dirs_exist_ok=True)
+        return root
+
+    def test_lintian_finds_nothing(self) -> None:
+        done = subprocess.run(
+            ["lintian", "--allow-root", "--tag-display-limit", "0", "--fail-on", "error,warning", self.amd64],
+            capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+
+    def test_no_script_changes_a_rule_or_an_interface(self) -> None:
+        for name in SCRIPTS:
+            script = self.root / "DEBIAN" / name
+            subprocess.run(["sh", "-n", script], check=True)
+            commands = re.sub(r"(?s)<<'TEXT'.*?\nTEXT\n", "\n", script.read_text())
+            for line in commands.splitlines():
+                line = line.partition("#")[0]
+                self.assertIsNone(CHANGES.search(line), f"{name}: {line}")
+                self.assertNotRegex(line, r"\bsystemctl (enable|start|restart|reload)\b", name)
+
+    def test_installing_and_removing_leave_the_rules_and_say_what_next(self) -> None:
+        root = self.scratch / "mounts"
+        root.mkdir()
+        done = subprocess.run(
+            ["unshare", "--mount", "--net", "sh", "-c", IN_A_ROOT_OF_ITS_OWN, "sh", root, self.amd64, INSTALL_AND_REMOVE],
+            capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        parts = dict(re.findall(r"(?ms)^== (\w+)$(.*?)(?=^==|\Z)", done.stdout))
+        self.assertEqual(list(parts), ["before", "install", "again", "remove", "purge"])
+        states = {name: re.findall(r"(?m)^(?:rules|boot): .*$", text) for name, text in parts.items()}
+        for name, state in states.items():
+            self.assertEqual(state, ["rules: 1", "boot: 0 0"], (name, done.stdout))
+        self.assertIn("nothing is changed", parts["install"])
+        for step in ("camfw check", "camfw apply --confirm 5m", "systemctl enable camfw", "update-rc.d camfw enable"):
+            self.assertIn(step, parts["install"])
+        # Only the first time.
+        self.assertNotIn("camfw check", parts["again"])
+        self.assertIn("stay in force until the next boot", parts["remove"])
+        self.assertIn("# mine", parts["remove"])
+        self.assertIn("kept", parts["remove"])
+        self.assertIn("# mine", parts["purge"])
