@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lab import table
+from lab import record, table
+from lab.facts import Flow
 from lab.namespace import LabError
 
 from appliance import image, policy, terminal
@@ -21,6 +22,10 @@ from appliance.machine import Machine, MachineError
 from appliance.policy import PolicyError
 from appliance.scene import Scene
 from appliance.watch import LET_THE_CAMERA_OUT, Watch
+
+# What is recorded is in the file two seconds later.
+RECORD_SECONDS = 30
+
 
 def main() -> int:
     options = _options()
@@ -103,6 +108,12 @@ def _demonstrate(scene: Scene, options: argparse.Namespace) -> bool:
         _title("Real clients of each host try every service of the router and of each other")
         rows = scene.try_all(attempts)
         print(table.render(rows))
+        wanted = record.refused(attempts)
+        # By the laptop, who may not be let in by another configuration.
+        named, why = (scene.recorded(wanted, RECORD_SECONDS) if (Flow("laptop", "router", "ssh"), True) in attempts
+                      else (set(), "the laptop has no SSH"))
+        print(f"camfw blocked names {len(wanted & named)} of {len(wanted)} things that the camera tried and may not "
+              f"{why}".rstrip())
 
     if not camera_stays_in:
         return not table.wrong(rows)
@@ -123,6 +134,9 @@ def _demonstrate(scene: Scene, options: argparse.Namespace) -> bool:
         "and only when the rules are in force: none passes in another's name": not arrived.forged,
         table.verdict(rows): not table.wrong(rows),
     }
+    # Another configuration may have nothing recorded.
+    if named or not options.config:
+        verdicts["what the camera tried and may not is in the record"] = wanted <= named
     for what, holds in verdicts.items():
         print(f"  {'yes' if holds else 'NO '}  {what}")
     return all(verdicts.values())

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from lab import example, table
+from lab import example, record, table
 from lab.hosts import INTERFACE, Host
 from lab.namespace import LabError, sweep
-from lab.probes import Target, tcp
+from lab.probes import PATIENCE, Target, tcp
+from lab.record import Tried
 from lab.services import make_key
 from lab.stations import Station
 from lab.table import Flow, Row
@@ -99,6 +100,22 @@ class Scene:
         """Who reaches whom, by real clients."""
         namespaces = {name: host.namespace for name, host in self.hosts.items()}
         return table.try_all(attempts, namespaces, self._target, parallel=24)
+
+    def recorded(self, wanted: set[Tried], seconds: float) -> tuple[set[Tried], str]:
+        """What `camfw blocked` has of the camera, once it has all of `wanted` or the time is over; and what
+        it said where it has nothing. Asked over SSH from the laptop, which must be allowed that."""
+        laptop = self.hosts["laptop"]
+        deadline = time.monotonic() + seconds
+        while True:
+            done = laptop.namespace.run(
+                ["ssh", "-F", "none", "-i", self.key, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+                 "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", f"root@{laptop.wiring.router}",
+                 "camfw blocked --json"], timeout=PATIENCE)
+            # 255 is ssh's own.
+            named = set(record.named(done.stdout)) if done.returncode == 0 else set()
+            if wanted <= named or time.monotonic() > deadline:
+                return named, done.stderr
+            time.sleep(0.5)
 
     def _target(self, flow: Flow) -> Target:
         if flow.target == "router":

@@ -20,7 +20,7 @@ from appliance.cpio import Entry
 from appliance.machine import Machine
 from appliance.scene import Scene
 from appliance.watch import LET_THE_CAMERA_OUT, Arrived, Watch
-from lab import example, probes, table
+from lab import example, probes, record, table
 
 BINARY_LIMIT = 2 * 1024 * 1024
 MEMORY_LIMIT_KIB = 4 * 1024
@@ -160,6 +160,7 @@ class Example(Booted):
 
     def test_who_reaches_whom_is_the_policy(self) -> None:
         self.assert_table(example.attempts())
+        self.assertTrue(probes.wait_until(self.has_recorded_all), self.machine.command("camfw blocked --json"))
         self.assert_all_gets_through_once_open()
 
     def test_a_scan_finds_the_open_ports_of_the_policy(self) -> None:
@@ -198,6 +199,11 @@ class Example(Booted):
         """Whether what the camera tries all the time is recorded at this moment."""
         code, said = self.machine.command("camfw blocked")
         return code == 0 and "192.168.8.110" in said
+
+    def has_recorded_all(self) -> bool:
+        """Whether each thing that the camera tried and may not is in the record."""
+        code, said = self.machine.command("camfw blocked --json")
+        return code == 0 and record.refused(example.attempts()) <= record.named(said).keys()
 
     def test_watch_records_what_the_camera_tries_and_is_started_again(self) -> None:
         self.assertTrue(probes.wait_until(self.records), self.machine.command("camfw blocked"))

@@ -112,6 +112,9 @@ class Router(OESSHTarget):  # type: ignore[misc]
 
     def _reboot(self, seconds: float) -> None:
         """As late as a real one: returns at once, the old boot answers for those seconds, then nobody does."""
+        if seconds:
+            # As init does; the power cut does not.
+            self.machine.command("kill -TERM $(pidof camfw)")
         self._rebooted.clear()
         self._reboots.put(seconds)
 

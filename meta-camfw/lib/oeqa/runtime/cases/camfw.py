@@ -8,14 +8,16 @@ where this machine is the laptop.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
+import os
 import re
 import time
 
 from oeqa.core.decorator.depends import OETestDepends
 from oeqa.runtime.case import OERuntimeTestCase
 from oeqa.runtime.decorator.package import OEHasPackage
-from oeqa.utils.camfwlab import example, frames, wire
+from oeqa.utils.camfwlab import example, frames, record, upload, wire
 
 # As camfw_wire in camfw-image.bb has them, from CAMFW_QB_PORT on.
 WIRES = {"internet": 0, "camera": 1}
@@ -25,6 +27,8 @@ BINARY_LIMIT = 3 * 1024 * 1024
 MEMORY_LIMIT_KIB = 4 * 1024
 BOOT_SECONDS = 180
 LOG_SECONDS = 30
+# What is recorded is in the file two seconds later; a watch that was started anew looks for the group each minute.
+RECORD_SECONDS = 120
 CONSOLE_SECONDS = 5
 COMMAND_SECONDS = 60
 # What the console ends with where somebody may log in, and where root is: OE-Core's own patterns.
@@ -39,6 +43,8 @@ SETUID = {"/bin/busybox.suid"}
 # One policy after another, for a power cut to come into the middle.
 CHANGES = ("while :; do for rate in 10 20; do sed -i \"s,[0-9]*/minute,$rate/minute,\" /etc/camfw/camfw.toml; "
            "camfw apply; done; done")
+
+UPLOAD_BYTES = 20_000
 
 BROKEN = '\\n[[allow]]\\nfrom = "moon"\\n'
 
@@ -186,6 +192,54 @@ class CamfwTest(OERuntimeTestCase):
                     self.assertTrue(reached)
         finally:
             self.close()
+
+    @OETestDepends(["ssh.SSHTest.test_ssh"])
+    @OEHasPackage(["camfw"])
+    def test_an_upload_of_the_camera_arrives(self) -> None:
+        content, name = os.urandom(UPLOAD_BYTES), "camfw-testimage.jpg"
+        arrived = f"/srv/ftp/incoming/{name}"
+        self.said(f"rm -f {arrived}")
+        with self.wires() as wires:
+            port = upload.upload(wires["camera"], example.CAMERA.router, "incoming", name, content, 44000)
+        self.assertIn(port, example.PASSIVE)
+        self.assertEqual(self.said(f"sha256sum <{arrived}").split()[0], hashlib.sha256(content).hexdigest())
+        self.said(f"rm {arrived}")
+
+    @OETestDepends(["camfw.CamfwTest.test_packets_from_the_other_cards_are_judged"])
+    @OEHasPackage(["camfw"])
+    def test_what_the_camera_tried_is_shown_and_outlives_a_reboot(self) -> None:
+        tried = example.attempts()
+        wanted = record.refused(tried)
+        with self.wires() as wires:
+            addresses = {wiring.name: wiring.address for wiring in example.WIRINGS}
+            camera = [attempt for attempt in wire.attempts([flow for flow, _ in tried], wires, addresses, 45000)
+                      if attempt.flow.source == "camera"]
+            for attempt in camera:
+                wires["camera"].send(attempt.packet())
+            before = self.recorded(wanted)
+        # And nothing that it may.
+        self.assertEqual(set(before), wanted)
+        # What init runs is what records, and runs again.
+        first = self.said("pidof camfw").split()
+        self.assertEqual(len(first), 1, first)
+        self.said(f"kill -9 {first[0]}")
+        self.recorded(wanted)
+        self.assertNotEqual(self.said("pidof camfw").split(), first)
+        self.reboot()
+        self.wait_for_ssh()
+        # Since when: nobody sent since the boot.
+        self.assertEqual(self.recorded(wanted), before)
+
+    def recorded(self, wanted: set) -> dict:
+        """What `camfw blocked` has of the camera, once somebody records and each of `wanted` is in it."""
+        deadline = time.monotonic() + RECORD_SECONDS
+        while True:
+            code, said = self.target.run("camfw blocked --json")
+            named = record.named(said) if code == 0 else {}
+            if wanted <= named.keys():
+                return named
+            self.assertLess(time.monotonic(), deadline, f"not in the record: {wanted - named.keys()}: {said}")
+            time.sleep(1)
 
     @OETestDepends(["camfw.CamfwTest.test_packets_from_the_other_cards_are_judged"])
     @OEHasPackage(["camfw"])

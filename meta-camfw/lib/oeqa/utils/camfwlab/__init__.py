@@ -4,6 +4,8 @@
     example    what examples/camera-router.toml allows, written by hand
     frames     Ethernet, ARP, IPv4, ICMP, UDP, TCP: made and read
     wire       a host at the far end of a network card of QEMU's
+    record     what `camfw blocked` is to name of what a host tried
+    upload     an FTP upload made of frames
 
-tests/lab of camfw's repository has these four by links, and needs nothing else of them.
+tests/lab of camfw's repository has all but the last by links.
 """

@@ -9,6 +9,18 @@ from dataclasses import dataclass
 TCP_PORTS: Mapping[str, int] = {"telnet": 23, "https": 443, "rtsp": 554, "http-alt": 8080}
 UDP_PORTS: Mapping[str, int] = {"dns": 53, "snmp": 161, "onvif": 3702}
 
+# Protocol numbers (RFC 790).
+ICMP = 1
+TCP = 6
+UDP = 17
+
+# Of each service the protocol and the port that it begins at; of ping the type of the message.
+BEGINS: Mapping[str, tuple[int, int]] = {
+    "ping": (ICMP, 8), "ftp": (TCP, 21), "ssh": (TCP, 22), "http": (TCP, 80),
+    **{name: (TCP, port) for name, port in TCP_PORTS.items()},
+    **{name: (UDP, port) for name, port in UDP_PORTS.items()},
+}
+
 
 @dataclass(frozen=True)
 class Wiring:

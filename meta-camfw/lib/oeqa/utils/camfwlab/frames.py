@@ -10,10 +10,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-# Protocol numbers (RFC 790).
-ICMP = 1
-TCP = 6
-UDP = 17
+from .facts import ICMP, TCP, UDP
 
 IPV4 = b"\x08\x00"
 ARP = b"\x08\x06"
@@ -31,6 +28,19 @@ class Packet:
     ports: tuple[int, int]
     # The source of the packet that an ICMP error reports on.
     about: Packet | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A TCP segment received in a frame."""
+
+    source: str
+    target: str
+    ports: tuple[int, int]
+    flags: int
+    sequence: int
+    acknowledged: int
+    data: bytes
 
 
 def address(text: str) -> bytes:
@@ -85,6 +95,20 @@ def udp(source: str, target: str, source_port: int, port: int, data: bytes = b"c
 def read(data: bytes) -> Packet | None:
     """The IPv4 packet of an untagged frame; None for any other frame."""
     return _read_ipv4(data[14:]) if data[12:14] == IPV4 else None
+
+
+def read_tcp(data: bytes) -> Segment | None:
+    """The TCP segment of an untagged frame; None for any other frame."""
+    packet = data[14:]
+    if data[12:14] != IPV4 or len(packet) < 40 or packet[9] != TCP:
+        return None
+    # A short frame is padded: the header says where the packet ends.
+    segment = packet[(packet[0] & 15) * 4:struct.unpack("!H", packet[2:4])[0]]
+    if len(segment) < 20:
+        return None
+    source_port, port, sequence, acknowledged, words, flags = struct.unpack("!HHIIBB", segment[:14])
+    return Segment(socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20]), (source_port, port),
+                   flags, sequence, acknowledged, segment[(words >> 4) * 4:])
 
 
 def asked(data: bytes) -> tuple[str, str, str] | None:

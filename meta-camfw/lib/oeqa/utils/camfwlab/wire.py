@@ -16,16 +16,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from . import frames
-from .facts import TCP_PORTS, UDP_PORTS, Flow, Wiring
-from .frames import Packet
+from .facts import BEGINS, Flow, Wiring
+from .frames import Packet, Segment
 
 # Long compared with the delay of an emulated router, but each round takes this long.
 WAIT_SECONDS = 4.0
 
 # The interval between the packets of a stream.
 STREAM_SECONDS = 0.02
-
-TCP_SERVICES: Mapping[str, int] = {"ftp": 21, "ssh": 22, "http": 80, **TCP_PORTS}
 
 # The first of the source ports, or identifiers, that distinguish the attempts.
 _FIRST_PORT = 40000
@@ -43,6 +41,7 @@ class Wire:
         self._socket.bind(("127.0.0.1", machine_port + 1))
         self._socket.settimeout(0.2)
         self._packets: list[Packet] = []
+        self._segments: list[Segment] = []
         self._open = True
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -59,6 +58,10 @@ class Wire:
     def packets(self) -> list[Packet]:
         """The packets received so far."""
         return list(self._packets)
+
+    def segments(self, first: int) -> list[Segment]:
+        """The TCP segments received so far, from that number on."""
+        return self._segments[first:]
 
     def send(self, packet: bytes) -> None:
         """Sends an IPv4 packet to the router's network card."""
@@ -82,6 +85,9 @@ class Wire:
             packet = frames.read(data)
             if packet:
                 self._packets.append(packet)
+            segment = frames.read_tcp(data)
+            if segment:
+                self._segments.append(segment)
 
 
 class Stream:
@@ -164,12 +170,7 @@ def attempts(flows: Iterable[Flow], wires: Mapping[str, Wire], addresses: Mappin
     for number, flow in enumerate(flow for flow in flows if flow.source in wires):
         wiring = wires[flow.source].wiring
         target = wiring.router if flow.target == "router" else addresses[flow.target]
-        if flow.service == "ping":
-            protocol, port = frames.ICMP, 0
-        elif flow.service in TCP_SERVICES:
-            protocol, port = frames.TCP, TCP_SERVICES[flow.service]
-        else:
-            protocol, port = frames.UDP, UDP_PORTS[flow.service]
+        protocol, port = BEGINS[flow.service]
         made.append(Attempt(flow, wiring.address, target, protocol, port, first_port + number))
     return made
 

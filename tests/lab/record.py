@@ -1,0 +1,1 @@
+../../meta-camfw/lib/oeqa/utils/camfwlab/record.py
