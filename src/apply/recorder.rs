@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::sighted::SightingRecord;
 use crate::error::with_causes;
 use crate::host::clock;
 use crate::host::packet_log::{self, Event, LoggedPacket};
@@ -79,9 +80,10 @@ pub(super) fn rename(names: &CameraNames, policy: &Policy) {
 }
 
 /// Starts to record, until this process ends.
-pub(super) fn start(names: CameraNames) {
+pub(super) fn start(names: CameraNames, sighted: SightingRecord) {
     let mut recorder = Recorder {
         names,
+        sighted,
         refusals: None,
         post: None,
         in_run: Written::default(),
@@ -95,6 +97,8 @@ pub(super) fn start(names: CameraNames) {
 
 struct Recorder {
     names: CameraNames,
+    /// Written when this process ends.
+    sighted: SightingRecord,
     /// None until packets can come.
     refusals: Option<Refusals>,
     post: Option<Post>,
@@ -136,6 +140,7 @@ impl Recorder {
                     self.write(StorePlace::Run);
                     self.write(StorePlace::Disk);
                 }
+                self.sighted.end();
                 return None;
             }
         }

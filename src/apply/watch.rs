@@ -16,15 +16,18 @@ use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::recover::recover;
 use super::seal_mark::Mark;
+use super::sighted::SightingRecord;
 use super::state::InForce;
-use super::{closed, last_good, lease, names, recorder, status};
+use super::{closed, hosts, last_good, lease, names, recorder, status};
 use crate::error::with_causes;
 use crate::family::Families;
 use crate::host::netlink::NetlinkError;
 use crate::host::{clock, netlink};
 use crate::net::{self, Current};
 use crate::netfilter::Ruleset;
+use crate::observe::accounting::Accounting;
 use crate::plan::Plan;
+use crate::policy::Policy;
 use crate::snapshot::PolicyHash;
 
 /// Debounces links that flap, and does not retry a failed change at once.
@@ -46,7 +49,8 @@ pub(crate) fn watch(config: &Path) -> Ending {
     }
     let names = recorder::CameraNames::default();
     // Before any other thread.
-    recorder::start(Arc::clone(&names));
+    let mut sighted = SightingRecord::new();
+    recorder::start(Arc::clone(&names), sighted.clone());
     let mut said: Vec<String> = Vec::new();
     let mut left_over: Option<Vec<String>> = None;
     let mut proven: Option<ProvenRules> = None;
@@ -73,6 +77,8 @@ pub(crate) fn watch(config: &Path) -> Ending {
         look.keep_bounds();
         if let Some(plan) = &look.plan {
             recorder::rename(&names, &plan.policy);
+            look.reports
+                .extend(look.observe(&plan.policy, &mut sighted));
         }
         // Do not repeat a report that has not changed.
         for line in look.reports.iter().filter(|line| !said.contains(line)) {
@@ -169,6 +175,8 @@ struct Look {
     proven: Option<ProvenRules>,
     /// Whether a grace period of former addresses has ended, so that the rules change.
     expired: bool,
+    /// What the kernel has counted; None if it was not read.
+    counted: Option<Accounting>,
 }
 
 /// Rules that were proven to implement a policy.
@@ -233,6 +241,16 @@ impl Look {
         }
     }
 
+    /// Takes note of who is there. Returns what is to be told.
+    fn observe(&self, policy: &Policy, sighted: &mut SightingRecord) -> Vec<String> {
+        let counts = self.counted.as_ref().map(|it| it.cameras.as_slice());
+        let mut reports = Vec::new();
+        reports.extend(counts.and_then(|counts| sighted.take(policy, counts)));
+        let present = hosts::present(policy, counts, &recorder::read().0);
+        reports.extend(present.problems.into_iter().map(|problem| problem.text));
+        reports
+    }
+
     fn keep(
         &mut self,
         record: &Record,
@@ -241,7 +259,11 @@ impl Look {
     ) -> Result<(), StepError> {
         let plan = &policy.plan;
         let machine = Machine::find()?;
-        let rules = machine.differences(&machine.read()?, plan);
+        let found = machine.read()?;
+        let rules = machine.differences(&found, plan);
+        let counted = found.iter().map(|found| (&found.rules, &found.counters));
+        self.counted = Some(Accounting::of(counted));
+        drop(found);
         self.reports.extend(status::others(&machine));
         // If nothing is known to be in force, there is nothing to restore.
         let restores =

@@ -17,6 +17,7 @@ mod dump;
 mod error;
 mod flag;
 mod help;
+mod hosts;
 mod lease_hook;
 mod open;
 mod prove;
@@ -69,6 +70,7 @@ pub static COMMANDS: &[Command] = &[
     compare::COMMAND,
     status::COMMAND,
     blocked::COMMAND,
+    hosts::COMMAND,
     help::COMMAND,
     version::COMMAND,
     await_confirmation::COMMAND,

@@ -1,4 +1,5 @@
-//! The DHCP client of the image: started once per link, with this binary as its hook.
+//! The DHCP client of the image: started once per link, with this binary as its hook. And
+//! what its DHCP server, dnsmasq, has written down.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,18 @@ const CONFIG_VARIABLE: &str = "CAMFW_CONFIG";
 
 /// The environment variable with the link's name (udhcpc's README).
 const LINK_VARIABLE: &str = "interface";
+
+/// dnsmasq's leases, where Debian and OpenEmbedded have them (LEASEFILE in its
+/// src/config.h).
+const LEASES: &str = "/var/lib/misc/dnsmasq.leases";
+
+/// The text of dnsmasq's leases; empty if there are none.
+pub fn leases() -> String {
+    match text_file::is_regular(LEASES) {
+        true => text_file::read(LEASES).unwrap_or_default(),
+        false => String::new(),
+    }
+}
 
 /// What the client passes to its hook, in addition to the event, which is its argument.
 #[derive(Debug)]

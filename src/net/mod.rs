@@ -10,6 +10,7 @@ mod diff;
 mod lease;
 mod problem;
 mod rename;
+mod seen;
 mod unmanaged;
 
 use std::fmt;
@@ -24,6 +25,7 @@ pub use change::NetworkChange;
 pub use diff::{Diff, diff, ignored_links};
 pub use lease::{Lease, LeaseError, UsedNetwork, lease};
 pub use problem::NetworkError;
+pub use seen::{LinkCondition, SeenHost, SeenOnLinks};
 pub use unmanaged::unmanaged;
 
 /// The name of the loopback, the same in every namespace.

@@ -64,9 +64,9 @@ impl Refusals {
 }
 
 /// In place of a hardware address that is not known.
-const NONE: &str = "-";
+pub(super) const NONE: &str = "-";
 
-fn number<T: FromStr>(text: Option<&str>) -> Option<T> {
+pub(super) fn number<T: FromStr>(text: Option<&str>) -> Option<T> {
     text?.parse().ok()
 }
 
@@ -99,7 +99,7 @@ fn entry(line: &str) -> Option<RefusedAttempt> {
 
 /// Six bytes. A sender may have an address that no device has, which the file could not
 /// name.
-fn hardware_address(text: &str) -> Option<MacAddress> {
+pub(super) fn hardware_address(text: &str) -> Option<MacAddress> {
     let mut bytes = [0; 6];
     let mut parts = text.split(':');
     for byte in &mut bytes {

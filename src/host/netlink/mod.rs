@@ -5,6 +5,7 @@ mod dhcp;
 mod frames;
 mod hooks;
 mod read;
+mod seen;
 mod trial;
 mod unmanaged;
 mod wait;
@@ -20,7 +21,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::time_limit;
-use crate::net::{Current, Lease, NetworkChange};
+use crate::net::{Current, Lease, NetworkChange, SeenOnLinks};
 use crate::plan::kernel_options::{LinkKind, MULTIPLE_TABLES};
 
 pub use wait::wait;
@@ -126,6 +127,17 @@ pub fn read() -> Result<Current, NetlinkError> {
 /// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn read_without_hooks() -> Result<Current, NetlinkError> {
     with_handle(|handle| async move { read::all(&handle).await })
+}
+
+/// The hosts that the kernel knows, and the condition of the links.
+///
+/// # Errors
+/// Returns an error if netlink cannot be opened, or if a dump fails.
+pub fn seen() -> Result<SeenOnLinks, NetlinkError> {
+    with_handle(|handle| async move {
+        let seen = seen::all(&handle).await;
+        seen.map_err(|(what, error)| NetlinkError::Read { what, error })
+    })
 }
 
 /// The kernel options that are missing for these kinds of link and, if requested, for

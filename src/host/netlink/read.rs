@@ -14,7 +14,7 @@ use netlink_packet_route::link::{
     InfoBridgePort, InfoData, InfoHsr, InfoKind, InfoPortData, InfoVlan, LinkAttribute, LinkFlags,
     LinkInfo, LinkMessage, LinkXdp, XdpAttached,
 };
-use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourState};
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourState};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
@@ -22,8 +22,8 @@ use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessa
 use nix::libc;
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 
+use super::seen::{neighbour_address, six_bytes};
 use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, unmanaged};
-use crate::name::MacAddress;
 use crate::net::{
     Current, Held, Link, LinkType, MarkRule, Neighbour, NextHop, OtherRoute, OtherRule, Route,
 };
@@ -129,11 +129,7 @@ fn link(message: &LinkMessage, name: &str, names: &Names) -> Link {
                 let attached = |info: &LinkXdp| matches!(info, LinkXdp::Attached(way) if *way != XdpAttached::None);
                 link.xdp = infos.iter().any(attached);
             }
-            LinkAttribute::Address(bytes) => {
-                link.mac = <[u8; 6]>::try_from(bytes.as_slice())
-                    .ok()
-                    .map(MacAddress::from);
-            }
+            LinkAttribute::Address(bytes) => link.mac = six_bytes(bytes),
             LinkAttribute::LinkInfo(infos) => {
                 infos.iter().for_each(|info| kind(&mut link, info, names));
             }
@@ -400,20 +396,10 @@ async fn neighbours(
         .iter()
         .filter(|message| message.header.state == NeighbourState::Permanent);
     let held = permanent.filter_map(|message| {
-        let (mut address, mut mac, mut ours) = (None, None, false);
+        let (mut mac, mut ours) = (None, false);
         for attribute in &message.attributes {
             match attribute {
-                NeighbourAttribute::Destination(NeighbourAddress::Inet(value)) => {
-                    address = Some(IpAddr::V4(*value))
-                }
-                NeighbourAttribute::Destination(NeighbourAddress::Inet6(value)) => {
-                    address = Some(IpAddr::V6(*value))
-                }
-                NeighbourAttribute::LinkLayerAddress(bytes) => {
-                    mac = <[u8; 6]>::try_from(bytes.as_slice())
-                        .ok()
-                        .map(MacAddress::from);
-                }
+                NeighbourAttribute::LinkLayerAddress(bytes) => mac = six_bytes(bytes),
                 NeighbourAttribute::Protocol(protocol) => ours = *protocol == OUR_ROUTES,
                 _ => {}
             }
@@ -421,7 +407,7 @@ async fn neighbours(
         let link = names.get(&message.header.ifindex)?.clone();
         Some(Held {
             value: Neighbour {
-                address: address?,
+                address: neighbour_address(message)?,
                 mac: mac?,
                 link,
             },

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
+use netlink_packet_route::neighbour::NeighbourMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::Handle;
 
 use super::read::{Names, ip, is_the_kernels};
+use super::seen::neighbour_address;
 use super::{LEASED, OUR_ROUTES};
 use crate::net::{MAIN_TABLE, OtherRoute, OtherRule};
 
@@ -134,18 +135,7 @@ pub async fn proxied(
     let request = handle.neighbours().get().proxies();
     let messages: Vec<NeighbourMessage> = request.execute().try_collect().await?;
     let proxied = messages.iter().filter_map(|message| {
-        let address = message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
-                    Some(IpAddr::V4(*address))
-                }
-                NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
-                    Some(IpAddr::V6(*address))
-                }
-                _ => None,
-            })?;
+        let address = neighbour_address(message)?;
         // An entry without a link applies to all links.
         let link = names.get(&message.header.ifindex).cloned();
         Some((address, link.unwrap_or_default()))

@@ -1,0 +1,154 @@
+//! `camfw hosts`: shows who is there, by zone.
+
+use std::fmt::Write;
+
+use super::error::UsageError;
+use super::status::duration;
+use super::{CliError, Command, ExitCode, Flag, Given, print};
+use crate::apply;
+use crate::observe::presence::{
+    CameraPresence, CameraState, InterfacePresence, Presence, UnlistedHost,
+};
+
+const TOML: Flag = Flag::switch(
+    "toml",
+    "the hosts of camera zones that nobody listed, as [[cameras]]",
+);
+const JSON: Flag = Flag::switch("json", "for a program to read");
+
+pub(super) const COMMAND: Command = Command::new(
+    "hosts",
+    "who is there: which cameras, and which hosts that nobody listed?",
+    run,
+)
+.about(
+    "For each zone the link of its interface; each listed camera, and when it was there;
+hosts that nobody listed; and what is wrong: a camera on another zone's wire, another
+address or hardware address than the file's, two devices with one address. Nothing is
+sent: it is what the kernel, dnsmasq's leases and `camfw watch` know. Exit 1 if
+something is wrong, or could not be read.",
+)
+.flags(&[TOML, JSON]);
+
+fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let (toml, json) = (given.has(&TOML), given.has(&JSON));
+    if toml && json {
+        return Err(UsageError::Together("--toml or --json; leave one out").into());
+    }
+    let presence = apply::hosts(&given.config())?;
+    print(&match (toml, json) {
+        (true, _) => to_toml(&presence),
+        // Only strings and numbers: serialization cannot fail.
+        (_, true) => serde_json::to_string(&presence).unwrap_or_default() + "\n",
+        _ => to_text(&presence),
+    });
+    let is_well = presence.problems.is_empty() && presence.unread.is_empty();
+    Ok(ExitCode::of(is_well))
+}
+
+fn to_text(presence: &Presence) -> String {
+    let mut text = String::new();
+    for zone in &presence.zones {
+        let (name, role, interface) = (&zone.name, zone.role, &zone.interface);
+        let link = link(interface);
+        let _ = writeln!(text, "{name} (role {role}) on {}: {link}", interface.name);
+        for camera in &zone.cameras {
+            let (name, address) = (&camera.name, camera.address);
+            let seen = seen(camera, presence.now);
+            let _ = writeln!(text, "  {name:<16} {address:<15} {seen}");
+            for problem in presence.problems_of(name) {
+                let _ = writeln!(text, "    WRONG: {}", problem.text);
+            }
+        }
+        for host in &zone.others {
+            let _ = writeln!(text, "  not listed       {}", unlisted(host, presence.now));
+        }
+        if zone.others_left_out > 0 {
+            let _ = writeln!(text, "  and {} more not listed", zone.others_left_out);
+        }
+    }
+    if !presence.watching {
+        text += "camfw watch does not run: when a camera was there is known in part\n";
+    }
+    for unread in &presence.unread {
+        let _ = writeln!(text, "not known: {unread}");
+    }
+    text
+}
+
+/// The condition of an interface's link in words.
+pub(super) fn link(interface: &InterfacePresence) -> String {
+    let mut text = match (interface.exists, interface.up, interface.link) {
+        (false, ..) => "not there".to_owned(),
+        (_, false, _) => "set down".to_owned(),
+        (.., false) => "no link".to_owned(),
+        _ => match interface.speed {
+            Some(speed) => format!("link {speed} Mbit/s"),
+            None => "link".to_owned(),
+        },
+    };
+    if interface.lease == Some(false) {
+        text += ", no lease";
+    }
+    let errors = interface.receive_errors + interface.transmit_errors;
+    if errors > 0 {
+        let _ = write!(text, ", {errors} errors");
+    }
+    text
+}
+
+/// When a camera was there, in words.
+pub(super) fn seen(camera: &CameraPresence, now: u64) -> String {
+    let last = camera.last_seen.unwrap_or_default();
+    let ago = duration(now.saturating_sub(last));
+    match camera.state {
+        CameraState::Seen => format!("seen {ago} ago"),
+        CameraState::Silent => format!("silent for {ago}"),
+        CameraState::NeverSeen => "never seen".to_owned(),
+        CameraState::Unknown if camera.packets.is_some() => "was there".to_owned(),
+        CameraState::Unknown => "not known".to_owned(),
+    }
+}
+
+fn unlisted(host: &UnlistedHost, now: u64) -> String {
+    let addresses: Vec<String> = host.addresses.iter().map(ToString::to_string).collect();
+    let mut text = match addresses.is_empty() {
+        true => "no address".to_owned(),
+        false => addresses.join(" "),
+    };
+    if let Some(hardware) = &host.hardware {
+        let _ = write!(text, ", {hardware}");
+    }
+    let _ = match host.last_seen {
+        Some(last) => write!(text, ", seen {} ago", duration(now.saturating_sub(last))),
+        None => write!(text, ", has a lease"),
+    };
+    if let Some(name) = &host.calls_itself {
+        let _ = write!(text, ", calls itself {name}");
+    }
+    text
+}
+
+/// Tables for the file. Names are made of addresses, and never of what a host says.
+fn to_toml(presence: &Presence) -> String {
+    let mut text = String::new();
+    for zone in presence.zones.iter().filter(|zone| zone.is_for_cameras()) {
+        for host in &zone.others {
+            let mut addresses = host.addresses.iter();
+            let Some(address) = addresses.find(|address| address.is_ipv4()) else {
+                let about = unlisted(host, presence.now);
+                let _ = writeln!(text, "# zone {}, no IPv4 address yet: {about}\n", zone.name);
+                continue;
+            };
+            let name = address.to_string().replace('.', "-");
+            let about = unlisted(host, presence.now);
+            let _ = writeln!(text, "[[cameras]]  # zone {}: {about}", zone.name);
+            let _ = writeln!(text, "name = \"new-{name}\"\naddress = \"{address}\"");
+            if let Some(hardware) = &host.hardware {
+                let _ = writeln!(text, "mac = \"{hardware}\"");
+            }
+            text.push('\n');
+        }
+    }
+    text
+}

@@ -1,0 +1,169 @@
+//! Who is there: of each zone the interface's link, the listed cameras, and hosts that
+//! nobody listed. The values alone; [`super::presence_of`] finds them out.
+//!
+//! Owns that all that is told of hosts are numbers, addresses and names of the file, and a
+//! name that a host gives itself only as [`super::leased_host`] leaves it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde::Serialize;
+
+use crate::config::Role;
+
+/// After how many seconds without a packet a camera is silent.
+pub(crate) const SILENT_AFTER: u64 = 3600;
+
+/// Who is there, in every zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Presence {
+    /// When this was so, in seconds since 1970.
+    pub(crate) now: u64,
+    /// Whether `watch` runs, and so knows when each camera was there.
+    pub(crate) watching: bool,
+    /// In the order of the file.
+    pub(crate) zones: Vec<ZonePresence>,
+    /// What is wrong with cameras, by their order in the file.
+    pub(crate) problems: Vec<HostProblem>,
+    /// What could not be read, and why.
+    pub(crate) unread: Vec<String>,
+}
+
+impl Presence {
+    /// What is wrong with one camera.
+    pub(crate) fn problems_of(&self, camera: &str) -> impl Iterator<Item = &HostProblem> {
+        let problems = self.problems.iter();
+        problems.filter(move |problem| problem.camera == camera)
+    }
+}
+
+/// Who is there in a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ZonePresence {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its role.
+    pub(crate) role: &'static str,
+    /// Its interface.
+    pub(crate) interface: InterfacePresence,
+    /// In the order of the file.
+    pub(crate) cameras: Vec<CameraPresence>,
+    /// Hosts that nobody listed, the latest first.
+    pub(crate) others: Vec<UnlistedHost>,
+    /// How many more of them there are.
+    pub(crate) others_left_out: usize,
+}
+
+impl ZonePresence {
+    /// Whether a host that nobody listed is one that the owner should look at.
+    pub(crate) fn is_for_cameras(&self) -> bool {
+        self.role == role_name(Role::Camera)
+    }
+}
+
+/// An interface and its link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct InterfacePresence {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it exists.
+    pub(crate) exists: bool,
+    /// Whether it is set up.
+    pub(crate) up: bool,
+    /// Whether there is a signal at its other end.
+    pub(crate) link: bool,
+    /// In Mbit/s; None if its driver does not know.
+    pub(crate) speed: Option<u32>,
+    /// Frames that came damaged.
+    pub(crate) receive_errors: u64,
+    /// Frames that could not be sent.
+    pub(crate) transmit_errors: u64,
+    /// Whether it has an address by DHCP; None if it does not ask for one.
+    pub(crate) lease: Option<bool>,
+}
+
+/// Whether a camera is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CameraState {
+    /// It sent a packet lately.
+    Seen,
+    /// It sent none for long.
+    Silent,
+    /// It has sent none since the tables were loaded, and none is recorded.
+    NeverSeen,
+    /// It sent some, and nobody knows when; or the counters cannot be read.
+    Unknown,
+}
+
+/// A listed camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct CameraPresence {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its address in the file.
+    pub(crate) address: Ipv4Addr,
+    /// Its hardware address in the file.
+    pub(crate) mac: Option<String>,
+    /// The hardware address that answers for it, if the file has none.
+    pub(crate) hardware: Option<String>,
+    /// Whether it is there.
+    pub(crate) state: CameraState,
+    /// When it was there, or later; in seconds since 1970.
+    pub(crate) last_seen: Option<u64>,
+    /// Packets from it, by its address and hardware address, since the tables were loaded;
+    /// None if that cannot be read.
+    pub(crate) packets: Option<u64>,
+    /// When its lease ends, if dnsmasq on this box gave it one; 0 is never.
+    pub(crate) lease_until: Option<u64>,
+}
+
+/// A host that nobody listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct UnlistedHost {
+    /// Its hardware address.
+    pub(crate) hardware: Option<String>,
+    /// The addresses that it uses and the zone can have.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// When it was there, or later; in seconds since 1970. None if it has a lease alone.
+    pub(crate) last_seen: Option<u64>,
+    /// What it calls itself to dnsmasq, other characters than those of names as `?`.
+    pub(crate) calls_itself: Option<String>,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HostProblemKind {
+    /// A listed camera is on another zone's wire.
+    OtherZone,
+    /// A listed camera uses another address than the file's.
+    OtherAddress,
+    /// Another device than the listed one uses a camera's address.
+    OtherDevice,
+    /// Two devices use a camera's address.
+    TwoDevices,
+}
+
+/// What is wrong with a camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct HostProblem {
+    /// What it is.
+    pub(crate) kind: HostProblemKind,
+    /// The camera's name.
+    pub(crate) camera: String,
+    /// The zone where it was seen.
+    pub(crate) zone: String,
+    /// When it was seen last, in seconds since 1970.
+    pub(crate) last: u64,
+    /// In words, with what to do; the same for as long as it is the same problem.
+    pub(crate) text: String,
+}
+
+/// A role as the file has it.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::External => "external",
+        Role::Camera => "camera",
+        Role::Private => "private",
+    }
+}

@@ -1,0 +1,108 @@
+"""camfw hosts: who is there, by what the kernel, dnsmasq's leases and camfw watch know."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from lab import example, probes
+from lab.hosts import INTERFACE
+from lab.probes import wait_until
+from netns.case import RouterTest, both_backends
+from netns.policies import EXTERNAL, PING, PRIVATE, camera
+
+PORCH, YARD, SHED = example.CAMERA.address, "192.168.8.111", "192.168.8.112"
+STRANGER = "192.168.8.150"
+ZONE = """
+[zones.camera]
+interface = "eth1"
+address = "192.168.8.1/24"
+role = "camera"
+"""
+POLICY = (
+    EXTERNAL + ZONE + PRIVATE
+    + camera("porch", PORCH) + camera("yard", YARD) + camera("shed", SHED)
+    + PING + "[watch]\ninterval = 1\n"
+)
+# What a hostile host calls itself: a terminal code, a line of its own, a key, a tag.
+HOSTILE = '\x1b[2Jcam"}<script>,x=1'
+
+
+@both_backends
+class Hosts(RouterTest):
+    """What is told of cameras, and of hosts that nobody listed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.camera.ip("address", "add", f"{STRANGER}/24", "dev", INTERFACE)
+        self.mac = example.CAMERA.mac
+        self.policy = POLICY.replace(f'"{PORCH}"\n', f'"{PORCH}"\nmac = "{self.mac}"\n', 1)
+        self.assertNotEqual(self.policy, POLICY)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[subprocess.Popen[bytes]]:
+        process = self.program.start("watch")
+        try:
+            self.assertTrue(wait_until(lambda: self.hosts()["watching"]), "it compares")
+            yield process
+            self.assertIsNone(process.poll(), "watch goes on")
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.communicate()
+
+    def hosts(self) -> dict[str, Any]:
+        return dict(json.loads(self.program.run("hosts", "--json").stdout))
+
+    def zone(self, name: str = "camera") -> dict[str, Any]:
+        (zone,) = (zone for zone in self.hosts()["zones"] if zone["name"] == name)
+        return dict(zone)
+
+    def states(self) -> dict[str, str]:
+        return {camera["name"]: camera["state"] for camera in self.zone()["cameras"]}
+
+    def test_who_is_there(self) -> None:
+        self.boot(self.policy)
+        leases = self.program.var / "misc/dnsmasq.leases"
+        leases.parent.mkdir()
+        leases.write_text(f"0 02:00:00:00:00:77 {STRANGER} {HOSTILE} *\n0 x\n")
+        self.assertEqual(self.states(), dict.fromkeys(("porch", "yard", "shed"), "never-seen"))
+        with self.watching():
+            self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+            self.assertTrue(wait_until(lambda: self.states()["porch"] == "seen"))
+            self.assertEqual(self.hosts()["problems"], [])
+            # The porch's hardware address with an address that nobody listed.
+            probes.ping(self.camera, example.CAMERA.router, 0.2, "-I", STRANGER)
+            self.assertTrue(wait_until(lambda: self.hosts()["problems"]), "it is told")
+            (problem,) = self.hosts()["problems"]
+            self.assertEqual((problem["kind"], problem["camera"]), ("other-address", "porch"))
+            self.assertEqual(self.states(), {"porch": "seen", "yard": "never-seen", "shed": "never-seen"})
+            (interface,) = (zone["interface"] for zone in self.hosts()["zones"] if zone["name"] == "camera")
+            self.assertEqual((interface["name"], interface["up"], interface["link"]), ("eth1", True, True))
+            # A plain device that nobody listed, as a table that the file takes.
+            self.camera.ip(batch=f"""
+                address flush dev {INTERFACE} scope global
+                link set {INTERFACE} address 02:00:00:00:00:77
+                address add {STRANGER}/24 dev {INTERFACE}
+            """)
+            self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+            self.assertTrue(wait_until(lambda: self.zone()["others"]), "it is there")
+            text = self.program.run("hosts").stdout
+            self.assertIn("calls itself ??2Jcam???script??x?1\n", text)
+            self.assertTrue(text.replace("\n", "").isprintable(), text)
+            tables = tomllib.loads(self.program.run("hosts", "--toml").stdout)["cameras"]
+            self.assertEqual(tables, [{
+                "name": "new-192-168-8-150", "address": STRANGER, "mac": "02:00:00:00:00:77",
+            }])
+            self.program.configure(self.policy + self.program.run("hosts", "--toml").stdout)
+            self.camfw("check")
+        # What was known outlives watch and a reboot.
+        self.program.configure(self.policy)
+        self.program.forget(self.program.run_folder)
+        self.camfw("boot")
+        self.assertEqual(self.states()["porch"], "seen")
