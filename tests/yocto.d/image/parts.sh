@@ -37,14 +37,18 @@ need_reproducible() {
     [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "reproducible: first the part image"
 }
 
+need_board() {
+    [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "board: first the part image"
+}
+
 need_variants() {
     [[ " ${parts[*]} " == *" image "* ]] || [ -d "$image_deploy" ] || die "variants: first the part image"
     [ -x /usr/sbin/debugfs ] || die "variants: debugfs is missing"
 }
 
-# image_folder [NAME]: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
+# image_folder [NAME [LAYER...]]: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
 image_folder() {
-    folder "${1:-image}" camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator} <<EOF
+    folder "${1:-image}" camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator} "${@:2}" <<EOF
 BB_NUMBER_THREADS = "$(nproc)"
 BB_NUMBER_PARSE_THREADS = "$(nproc)"
 PARALLEL_MAKE = "-j$(nproc)"
@@ -123,6 +127,36 @@ part_reproducible() {
         package=${first#"$image_build/"}
         (cd "$image_build" && sha256sum "$package") && cmp "$first" "$again/$package" || return 1
     done
+}
+
+# The board's root file system: the same package of camfw, with the board's configuration, on a kernel with its
+# drivers. Not its card: wic's sources and the firmware cannot be had.
+part_board() {
+    local log=$build/board.log deploy=$build/board/tmp/deploy package root_file
+    mkdir -p "$build/variants"
+    [ -e "$build/variants/id" ] || ssh-keygen -q -t ed25519 -N "" -f "$build/variants/id" || return 1
+    image_folder
+    image_bitbake -c package_write_deb camfw >"$log" 2>&1 || { ending "$log"; return 1; }
+    image_folder board "$freescale"
+    cat >>"$build/board/conf/local.conf" <<EOF
+MACHINE = "${machines[1]}"
+SSTATE_DIR = "$image_build/sstate-cache"
+require conf/standins-board.conf
+EOF
+    PATH=$image_build/host/bin:$PATH in_folder board bitbake -k camfw-image-keys >"$log" 2>&1 || { ending "$log"; return 1; }
+    quiet_about_us "$log" || return 1
+    say "$(grep -o 'Attempted [0-9]* tasks.*' "$log" | tail -n 1)"
+    for package in "$image_build"/tmp/deploy/deb/aarch64/camfw_*.deb; do
+        (cd "$image_build/tmp/deploy/deb" && sha256sum aarch64/camfw_*.deb)
+        cmp "$package" "$deploy/deb/aarch64/${package##*/}" || return 1
+    done
+    ! grep -q 'recipe camfw-[0-9].*do_compile: Started' "$log" || { say "camfw was built anew for the board"; return 1; }
+    root_file=$deploy/images/${machines[1]}/camfw-image-keys-${machines[1]}.rootfs.tar.gz
+    tar -xzOf "$root_file" ./etc/camfw/camfw.toml |
+        cmp - "$layer/dynamic-layers/freescale-layer/recipes-fw/camfw/files/ls1046afrwy.toml" || return 1
+    tar -xzOf "$root_file" ./usr/sbin/camfw | sha256sum
+    diff -u "$parts_of_image/setuid" <(tar -tvzf "$root_file" | sed -nE '/^-(..s|.....s)/s,.* \./,/,p' | LC_ALL=C sort) || return 1
+    (cd "${root_file%/*}" && stat -L -c '%s %n' "${root_file##*/}" Image ./*.dtb)
 }
 
 # Exactly the packages of the list, of iptables' extensions those that camfw names, and what they weigh.
