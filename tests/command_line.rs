@@ -138,10 +138,6 @@ fn what_is_none_is_told_with_what_there_is() -> Done {
             "--confirm 25h: is no time from 1 to 86400 seconds",
         ),
         (
-            "show matrix --dport x",
-            "--dport x: is no number up to 65535",
-        ),
-        (
             "show matrix --proto x",
             "--proto x: is no protocol; use tcp, udp",
         ),

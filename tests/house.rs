@@ -44,6 +44,7 @@ const ORDER: &[&str] = &[
     "source",
     "look_alike",
     "nearest",
+    "markup",
     "name",
     "field",
     "family",
@@ -60,6 +61,7 @@ const ORDER: &[&str] = &[
     "observe",
     "servers",
     "prove",
+    "page",
     "host",
     "apply",
     "cli",
@@ -72,7 +74,7 @@ const NEVER: &[(&str, &[&str])] = &[
     (
         "host",
         &[
-            "prove", "compile", "resolve", "config", "policy", "observe", "servers",
+            "prove", "compile", "resolve", "config", "policy", "observe", "servers", "page",
         ],
     ),
 ];

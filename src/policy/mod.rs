@@ -87,6 +87,8 @@ pub struct Policy {
     pub log: Log,
     /// In the order of the file.
     pub cameras: Vec<Camera>,
+    /// The services that the file names, in the order of their names.
+    pub services: Vec<Service>,
     /// Routes other than the default route and those of the zones' own networks.
     pub routes: Vec<Route>,
     /// The routing tables of marked packets.

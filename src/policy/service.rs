@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
+use crate::registry::service;
 
 /// A service; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,33 @@ pub struct Service {
 }
 
 impl Service {
+    /// The built-in service of this name.
+    pub(crate) fn well_known(name: &ServiceName) -> Option<Service> {
+        let entry = service::find(name.as_str())?;
+        let ranges = |ports: &[(u16, u16)]| {
+            let ports = ports.iter();
+            ports
+                .filter_map(|(first, last)| PortRange::new(*first, *last))
+                .collect()
+        };
+        Some(Service {
+            name: Some(name.clone()),
+            tcp: ranges(entry.tcp),
+            udp: ranges(entry.udp),
+            icmp: entry.icmp.to_vec(),
+            passive: entry
+                .passive
+                .and_then(|(first, last)| PortRange::new(first, last)),
+            helper: false,
+        })
+    }
+
+    /// Every built-in service.
+    pub(crate) fn catalogue() -> impl Iterator<Item = Service> {
+        let names = service::names().filter_map(|name| ServiceName::try_from(name).ok());
+        names.filter_map(|name| Service::well_known(&name))
+    }
+
     /// Whether it contains everything in `other`.
     pub(crate) fn contains(&self, other: &Service) -> bool {
         let ports = |mine: &[PortRange], others: &[PortRange]| {

@@ -11,6 +11,7 @@ use super::cover;
 use super::diagram::Set;
 use super::fate::{self, FateKind};
 use super::hook_path::HookPath;
+use super::intent;
 use super::networks::InterfaceNetworks;
 use super::packet::{Field, Interfaces, State};
 use super::program::{Program, interface_patterns};
@@ -19,14 +20,17 @@ use super::space::Space;
 use super::spoof::wishes;
 use crate::family::IpFamily;
 use crate::netfilter::Ruleset;
+use crate::policy::Service;
 
 /// The connections that a matrix covers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MatrixQuestion {
     /// The protocol number; None means any.
     pub protocol: Option<u8>,
     /// The destination port; None means any.
     pub port: Option<u16>,
+    /// The service that they are opened to, in place of a port.
+    pub service: Option<Service>,
 }
 
 /// A class of addresses that are treated alike.
@@ -62,7 +66,7 @@ pub fn matrix(
     ruleset: &Ruleset,
     family: IpFamily,
     behind: &[InterfaceNetworks],
-    about: MatrixQuestion,
+    about: &MatrixQuestion,
 ) -> Option<Matrix> {
     let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
     patterns.extend(behind.iter().map(|it| it.interface.clone()));
@@ -71,29 +75,7 @@ pub fn matrix(
     space.forwarding_counts = program.asked.hops;
     let mut reach = Reach::new(&program);
 
-    let new = space.states(&[State::New]);
-    let protocol = about
-        .protocol
-        .map(|number| space.equal(Field::Protocol, number.into()));
-    let port = about
-        .port
-        .map(|port| space.equal(Field::DestinationPort, port.into()));
-    let asked = [new, protocol.unwrap_or(Set::FULL)];
-    let asked = space.all(&asked);
-    let port = port.unwrap_or(Set::FULL);
-    let opened = space.diagrams.and(asked, port);
-    // The port is the one that the connection was opened to, before NAT.
-    let port = match (about.port, program.redirects) {
-        (Some(number), true) => {
-            let rewritten = space.equal(Field::Dnat, 1);
-            let before = space.equal(Field::OriginalPort, number.into());
-            let before = space.diagrams.and(before, rewritten);
-            let others = space.diagrams.minus(port, rewritten);
-            space.diagrams.or(before, others)
-        }
-        _ => port,
-    };
-    let asked = space.diagrams.and(asked, port);
+    let (opened, asked) = about.sets(&mut space, &program);
     let from = ends(&mut space, behind, Field::In, Field::Source);
     let to = ends(&mut space, behind, Field::Out, Field::Destination);
 
@@ -199,7 +181,7 @@ pub fn matrix(
         })
         .collect();
     Some(Matrix {
-        title: title(about),
+        title: about.title(),
         classes,
         reaches,
         sent_on,
@@ -256,16 +238,51 @@ fn ends(space: &mut Space, behind: &[InterfaceNetworks], by: Field, address: Fie
     space.diagrams.union(&ends)
 }
 
-fn title(about: MatrixQuestion) -> String {
-    let protocol = about.protocol.map(|number| {
-        super::witness::protocol_name(number.into())
-            .map_or_else(|| format!("protocol {number}"), str::to_owned)
-    });
-    let port = about.port.map(|port| format!("port {port}"));
-    let parts: Vec<String> = [protocol, port].into_iter().flatten().collect();
-    match parts.is_empty() {
-        true => "any connection".to_owned(),
-        false => parts.join(" "),
+impl MatrixQuestion {
+    /// The packets that open such a connection as they were sent, and as they are once
+    /// their destination is rewritten.
+    pub(super) fn sets(&self, space: &mut Space, program: &Program<'_>) -> (Set, Set) {
+        let new = space.states(&[State::New]);
+        let protocol = self.protocol.map_or(Set::FULL, |number| {
+            space.equal(Field::Protocol, number.into())
+        });
+        let all = space.diagrams.and(new, protocol);
+        let port = self.ports(space, Field::DestinationPort);
+        let opened = space.diagrams.and(all, port);
+        if port == Set::FULL || !program.redirects {
+            return (opened, opened);
+        }
+        // The port is the one that the connection was opened to, before NAT.
+        let rewritten = space.equal(Field::Dnat, 1);
+        let before = self.ports(space, Field::OriginalPort);
+        let before = space.all(&[all, rewritten, before]);
+        let others = space.diagrams.minus(opened, rewritten);
+        (opened, space.diagrams.or(before, others))
+    }
+
+    fn ports(&self, space: &mut Space, field: Field) -> Set {
+        match (&self.service, self.port) {
+            (Some(service), _) => intent::service_packets(space, service, field, false),
+            (None, Some(port)) => space.equal(field, port.into()),
+            (None, None) => Set::FULL,
+        }
+    }
+
+    /// The connections in words.
+    pub(super) fn title(&self) -> String {
+        let protocol = self.protocol.map(|number| {
+            super::witness::protocol_name(number.into())
+                .map_or_else(|| format!("protocol {number}"), str::to_owned)
+        });
+        let port = match &self.service {
+            Some(service) => Some(service.to_string()),
+            None => self.port.map(|port| format!("port {port}")),
+        };
+        let parts: Vec<String> = [protocol, port].into_iter().flatten().collect();
+        match parts.is_empty() {
+            true => "any connection".to_owned(),
+            false => parts.join(" "),
+        }
     }
 }
 
@@ -366,62 +383,4 @@ impl Matrix {
             sent_on.join(",")
         )
     }
-
-    /// The matrix as an SVG image: a grid, with the classes listed below.
-    pub fn svg(&self) -> String {
-        const CELL: usize = 24;
-        const LEFT: usize = 64;
-        const TOP: usize = 48;
-        let names = self.names();
-        let side = names.len() * CELL;
-        let below = TOP + side + CELL;
-        let mut below_it: Vec<String> = self
-            .shown()
-            .into_iter()
-            .map(|(name, ranges)| format!("{name}: {ranges}"))
-            .collect();
-        let sent_on = self.sent_on.iter();
-        below_it.extend(sent_on.map(|(packets, target)| escaped(&format!("{packets}: {target}"))));
-        let longest = below_it.iter().map(String::len).max();
-        let width = (LEFT + side + CELL).max(longest.unwrap_or_default() * 8 + LEFT);
-        let height = below + (below_it.len() + 1) * CELL;
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"monospace\" font-size=\"13\">\n<text x=\"8\" y=\"18\">{}: row to column</text>\n",
-            self.title
-        );
-        for (at, name) in names.iter().enumerate() {
-            let middle = at * CELL + CELL / 2;
-            let _ = writeln!(
-                svg,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{name}</text>\n<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>",
-                LEFT + middle,
-                TOP - 8,
-                LEFT - 6,
-                TOP + middle + 4
-            );
-        }
-        for (row, reached) in self.reaches.iter().enumerate() {
-            for (column, reached) in reached.iter().enumerate() {
-                let fill = if *reached { "#2a7" } else { "#fff" };
-                let (x, y) = (LEFT + column * CELL, TOP + row * CELL);
-                let _ = writeln!(
-                    svg,
-                    "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{fill}\" stroke=\"#888\"/>"
-                );
-            }
-        }
-        for (at, line) in below_it.iter().enumerate() {
-            let y = below + at * CELL;
-            let _ = writeln!(svg, "<text x=\"8\" y=\"{y}\">{line}</text>");
-        }
-        svg.push_str("</svg>\n");
-        svg
-    }
-}
-
-/// Escapes text for use in SVG.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

@@ -18,6 +18,7 @@ mod agreement;
 mod belongs;
 mod bound;
 mod bounds;
+mod by_name;
 mod claim;
 mod compare;
 mod condition;
@@ -44,6 +45,9 @@ mod trace;
 mod verdict;
 mod witness;
 
+pub use by_name::{
+    MatrixCell, MatrixEnd, MatrixEnds, NamedMatrix, ReachedService, named_matrix, wrapped,
+};
 pub use claim::{Claim, ClaimResult, Counterexample, broken, claims, claims_of};
 pub use compare::{Comparison, VerdictChange, VerdictOutcome, compare, differ};
 pub use described::{ConnectionHelper, DescribedPacket, PacketAddress, PacketError, SourceMac};

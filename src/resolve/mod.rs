@@ -160,6 +160,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         keep: router.and_then(|router| router.keep).unwrap_or(true),
         log,
         cameras: resolver.cameras,
+        services: resolver.services.into_values().collect(),
         guarantees,
         zones: resolver.zones,
         allows,

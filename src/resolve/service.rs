@@ -138,7 +138,7 @@ impl Resolver<'_> {
         };
         match self.services.get(&name) {
             Some(service) => Ok(service.clone()),
-            None => well_known(&name).ok_or_else(unknown),
+            None => Service::well_known(&name).ok_or_else(unknown),
         }
     }
 
@@ -158,27 +158,6 @@ impl Resolver<'_> {
             }
         })
     }
-}
-
-/// The built-in service of this name.
-fn well_known(name: &ServiceName) -> Option<Service> {
-    let entry = service::find(name.as_str())?;
-    let ranges = |ports: &[(u16, u16)]| {
-        ports
-            .iter()
-            .filter_map(|(first, last)| PortRange::new(*first, *last))
-            .collect()
-    };
-    Some(Service {
-        name: Some(name.clone()),
-        tcp: ranges(entry.tcp),
-        udp: ranges(entry.udp),
-        icmp: entry.icmp.to_vec(),
-        passive: entry
-            .passive
-            .and_then(|(first, last)| PortRange::new(first, last)),
-        helper: false,
-    })
 }
 
 /// What to write instead of what is no port: a list, if it is one in a text.
@@ -229,7 +208,7 @@ mod tests {
             let resolved = ServiceName::try_from(name)
                 .ok()
                 .as_ref()
-                .and_then(well_known);
+                .and_then(Service::well_known);
             let resolved = resolved.map(|s| (s.tcp.len(), s.udp.len(), s.icmp.len()));
             assert_eq!(resolved, entry, "{name}");
             assert_ne!(resolved, Some((0, 0, 0)), "{name}");

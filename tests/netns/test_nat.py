@@ -224,7 +224,7 @@ to = "porch"
             said = self.camfw("trace", "--from", "external", "--to", "camera", "--src", INTERNET, "--dst", ROUTER,
                               "--dport", str(port)).stdout
             self.assertRegex(said.splitlines()[-1], "^ACCEPT" if passes else "^DROP", said)
-            matrix = self.camfw("show", "matrix", "--proto", "tcp", "--dport", str(port)).stdout
+            matrix = self.camfw("show", "matrix", "--exact", "--proto", "tcp", "--dport", str(port)).stdout
             self.assertEqual(example.CAMERA.address in matrix, passes, matrix)
 
     def test_a_range_of_addresses_names_no_host(self) -> None:

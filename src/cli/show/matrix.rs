@@ -1,21 +1,28 @@
-//! `camfw show matrix`: which zones reach which.
+//! `camfw show matrix`: which zones and cameras reach which.
 
 use crate::cli::dump::{LIVE, NETWORKS, RULES, dump, needed_networks, plan};
-use crate::cli::value::Port;
-use crate::cli::{CliError, Command, ExitCode, Flag, Given, print};
+use crate::cli::{CliError, Command, ExitCode, Flag, Given, UsageError, print};
 use crate::family::IpFamily;
-use crate::netfilter::Protocol;
-use crate::prove::{self, MatrixQuestion};
+use crate::name::ServiceName;
+use crate::nearest::did_you_mean;
+use crate::netfilter::{Protocol, Ruleset};
+use crate::page;
+use crate::policy::{Policy, Service};
+use crate::prove::{self, InterfaceNetworks, MatrixEnds, MatrixQuestion};
 
 const DPORT: Flag = Flag::valued(
     "dport",
     "N",
-    "connections to this port, as they are opened; of TCP\nunless --proto is given",
+    "connections to this port, as they are opened, of TCP unless\n--proto is given; or to a service, by its name",
 );
 const PROTO: Flag = Flag::valued(
     "proto",
     "P",
     "connections of tcp, udp, icmp, icmpv6 or a number",
+);
+const EXACT: Flag = Flag::switch(
+    "exact",
+    "classes of addresses that are treated alike, in place of names",
 );
 const JSON: Flag = Flag::switch("json", "as JSON");
 const SVG: Flag = Flag::switch("svg", "as a picture");
@@ -24,22 +31,28 @@ const IPV6: Flag = Flag::switch("ipv6", "by IPv6").short('6');
 
 pub(in crate::cli) const COMMAND: Command = Command::new("show matrix", "who reaches whom", run)
     .about(
-        "Addresses that are treated alike are one class; for each class, to which others
-it may open a connection.",
+        "For each zone and listed camera, the services of which others it may reach, as
+the rules let them through; of a dump, for each interface of --networks.",
     )
-    .flags(&[DPORT, PROTO, JSON, SVG, IPV4, IPV6, LIVE, RULES, NETWORKS]);
+    .flags(&[
+        DPORT, PROTO, EXACT, JSON, SVG, IPV4, IPV6, LIVE, RULES, NETWORKS,
+    ]);
+
+/// Whose matrix it is.
+enum Of {
+    Policy(Box<Policy>),
+    Dump(Vec<InterfaceNetworks>),
+}
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
-    let port = given.value(&DPORT)?.map(|Port(port)| port);
-    let protocol = given.value(&PROTO)?.or(port.map(|_| Protocol::Tcp));
-    let about = MatrixQuestion {
-        protocol: protocol.map(Protocol::number),
-        port,
-    };
-    let (rules, family, behind) = match given.file(&RULES) {
+    if given.has(&EXACT) && given.has(&SVG) {
+        return Err(UsageError::Together("--exact has no picture; leave out --svg").into());
+    }
+    let protocol = given.value(&PROTO)?;
+    let (rules, family, of) = match given.file(&RULES) {
         Some(file) => {
             let (rules, family) = dump(&file)?;
-            (rules, family, needed_networks(given)?)
+            (rules, family, Of::Dump(needed_networks(given)?))
         }
         None => {
             let mut plan = plan(given)?;
@@ -48,15 +61,99 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
                 false => IpFamily::V4,
             };
             let rules = std::mem::take(plan.rules.get_mut(family));
-            (rules, family, prove::behind(&plan.policy))
+            (rules, family, Of::Policy(Box::new(plan.policy)))
         }
     };
-    let matrix = prove::matrix(&rules, family, &behind, about).ok_or(CliError::MatrixTooLarge)?;
-    Ok(print(&if given.has(&JSON) {
+    let about = question(given, protocol, &of)?;
+    let text = match given.has(&EXACT) {
+        true => exact(given, &rules, family, &of, &about),
+        false => by_name(given, &rules, family, &of, &about),
+    };
+    Ok(print(&text.ok_or(CliError::MatrixTooLarge)?))
+}
+
+fn by_name(
+    given: &Given,
+    rules: &Ruleset,
+    family: IpFamily,
+    of: &Of,
+    about: &MatrixQuestion,
+) -> Option<String> {
+    let ends = match of {
+        Of::Policy(policy) => MatrixEnds::Policy(policy),
+        Of::Dump(behind) => MatrixEnds::Interfaces(behind),
+    };
+    let matrix = prove::named_matrix(rules, family, ends, about)?;
+    Some(if given.has(&JSON) {
         matrix.json()
     } else if given.has(&SVG) {
-        matrix.svg()
+        page::matrix_svg(&matrix)
     } else {
         matrix.text()
-    }))
+    })
+}
+
+fn exact(
+    given: &Given,
+    rules: &Ruleset,
+    family: IpFamily,
+    of: &Of,
+    about: &MatrixQuestion,
+) -> Option<String> {
+    let matrix = match of {
+        Of::Policy(policy) => prove::matrix(rules, family, &prove::behind(policy), about),
+        Of::Dump(behind) => prove::matrix(rules, family, behind, about),
+    }?;
+    Some(match given.has(&JSON) {
+        true => matrix.json(),
+        false => matrix.text(),
+    })
+}
+
+/// The connections that are asked about.
+fn question(
+    given: &Given,
+    protocol: Option<Protocol>,
+    of: &Of,
+) -> Result<MatrixQuestion, CliError> {
+    let (mut port, mut service) = (None, None);
+    if let Some(written) = given.file(&DPORT) {
+        let own = match of {
+            Of::Policy(policy) => policy.services.as_slice(),
+            Of::Dump(_) => &[],
+        };
+        port = written.parse::<u16>().ok();
+        if port.is_none() {
+            service = Some(named(&written, own)?);
+        }
+    }
+    let protocol = protocol.or(port.map(|_| Protocol::Tcp));
+    Ok(MatrixQuestion {
+        protocol: protocol.map(Protocol::number),
+        port,
+        service,
+    })
+}
+
+/// The service of this name: the file's, or the built-in one.
+fn named(written: &str, own: &[Service]) -> Result<Service, UsageError> {
+    let is_it = |service: &&Service| match &service.name {
+        Some(name) => name.as_str() == written,
+        None => false,
+    };
+    let built_in = || Service::well_known(&ServiceName::try_from(written).ok()?);
+    let found = own.iter().find(is_it).cloned().or_else(built_in);
+    found.ok_or_else(|| {
+        let all = own.iter().cloned().chain(Service::catalogue());
+        let names: Vec<String> = all.map(|service| service.to_string()).collect();
+        let names = names.iter().map(String::as_str);
+        let near = did_you_mean(written, names);
+        UsageError::Value {
+            given: format!("--{} {written}", DPORT.name),
+            problem: near.map_or_else(
+                || "is no port up to 65535 and no service; see camfw show services".to_owned(),
+                |near| format!("no service is called so; {near}"),
+            ),
+        }
+    })
 }

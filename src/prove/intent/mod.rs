@@ -268,38 +268,12 @@ impl<'a, 's> Intent<'a, 's> {
     fn services_anew(&mut self, services: &[Service], opening: bool) -> Set {
         let mut sets = Vec::new();
         for service in services {
-            for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)]
-            {
-                let ranges: Vec<Set> = ports
-                    .iter()
-                    .map(|ports| self.ports(Field::DestinationPort, *ports))
-                    .collect();
-                let ports = self.space.diagrams.union(&ranges);
-                let of = self.of(protocol);
-                let mut set = self.space.diagrams.and(of, ports);
-                if protocol == Protocol::Tcp && opening {
-                    let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
-                    let opening = self.space.masked(Field::Flags, mask.into(), flags.into());
-                    set = self.space.diagrams.and(set, opening);
-                }
-                sets.push(set);
-            }
-            for icmp in &service.icmp {
-                let (protocol, icmp) = match self.space.family {
-                    IpFamily::V4 => (Protocol::Icmp, *icmp),
-                    IpFamily::V6 => match icmpv6::counterpart(*icmp) {
-                        Some(icmp) => (Protocol::Icmpv6, icmp),
-                        None => continue,
-                    },
-                };
-                let of = self.of(protocol);
-                let kind = self.space.equal(Field::IcmpType, icmp.number().into());
-                let code = match icmp.code() {
-                    None => Set::FULL,
-                    Some(code) => self.space.equal(Field::IcmpCode, code.into()),
-                };
-                sets.push(self.space.all(&[code, kind, of]));
-            }
+            sets.push(service_packets(
+                self.space,
+                service,
+                Field::DestinationPort,
+                opening,
+            ));
         }
         self.space.diagrams.union(&sets)
     }
@@ -349,6 +323,47 @@ impl<'a, 's> Intent<'a, 's> {
     fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
         networks_of(self.policy, zone)
     }
+}
+
+/// The packets of a service by the ports in this field; of TCP only those that open a
+/// connection, or all.
+pub(in crate::prove) fn service_packets(
+    space: &mut Space,
+    service: &Service,
+    port: Field,
+    opening: bool,
+) -> Set {
+    let mut sets = Vec::new();
+    for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)] {
+        let ranges = ports.iter();
+        let ranges = ranges.map(|it| (it.first().into(), it.last().into()));
+        let ports = space.in_ranges(port, ranges);
+        let of = space.equal(Field::Protocol, protocol.number().into());
+        let mut set = space.diagrams.and(of, ports);
+        if protocol == Protocol::Tcp && opening {
+            let TcpFlags { mask, set: flags } = TcpFlags::OPENING;
+            let opening = space.masked(Field::Flags, mask.into(), flags.into());
+            set = space.diagrams.and(set, opening);
+        }
+        sets.push(set);
+    }
+    for icmp in &service.icmp {
+        let (protocol, icmp) = match space.family {
+            IpFamily::V4 => (Protocol::Icmp, *icmp),
+            IpFamily::V6 => match icmpv6::counterpart(*icmp) {
+                Some(icmp) => (Protocol::Icmpv6, icmp),
+                None => continue,
+            },
+        };
+        let of = space.equal(Field::Protocol, protocol.number().into());
+        let kind = space.equal(Field::IcmpType, icmp.number().into());
+        let code = match icmp.code() {
+            None => Set::FULL,
+            Some(code) => space.equal(Field::IcmpCode, code.into()),
+        };
+        sets.push(space.all(&[code, kind, of]));
+    }
+    space.diagrams.union(&sets)
 }
 
 /// Whether a line applies at any time and without a limit.

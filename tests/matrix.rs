@@ -1,0 +1,304 @@
+//! The matrix by names: what it shows is what the rules let through, and fits on a screen
+//! and on a sheet.
+//!
+//! `UPDATE=1` writes tests/matrix; read the difference before you commit it.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use support::Scratch;
+
+type Done = Result<(), Box<dyn Error>>;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matrix")
+}
+
+fn expect(name: &str, text: &str) -> Done {
+    let path = folder().join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, text)?;
+    }
+    assert_eq!(fs::read_to_string(&path)?, text, "{name}");
+    Ok(())
+}
+
+fn widest(text: &str) -> usize {
+    let lines = text.lines().map(|line| line.chars().count());
+    lines.max().unwrap_or_default()
+}
+
+#[test]
+fn a_policy_and_a_dump_are_shown_by_their_names() -> Done {
+    let scratch = Scratch::new("named")?;
+    for name in ["site.toml", "dump.rules", "dump.networks"] {
+        scratch.write(name, &fs::read_to_string(folder().join(name))?)?;
+    }
+    let dump = "--rules dump.rules --networks dump.networks";
+    for (name, arguments) in [
+        ("site", "-c site.toml".to_owned()),
+        ("site-https", "-c site.toml --dport https".to_owned()),
+        ("dump", dump.to_owned()),
+    ] {
+        let (code, text) = scratch.camfw(&format!("show matrix {arguments}"))?;
+        assert_eq!(code, 0, "{text}");
+        expect(&format!("{name}.txt"), &text)?;
+        assert!(widest(&text) <= 80, "{text}");
+    }
+    let (_, json) = scratch.camfw("show matrix -c site.toml --json")?;
+    expect("site.json", &json)?;
+    let (_, svg) = scratch.camfw("show matrix -c site.toml --svg")?;
+    expect("site.svg", &svg)?;
+    // The classes of addresses are there as before.
+    let (_, exact) = scratch.camfw("show matrix -c site.toml --exact --dport 443")?;
+    assert!(exact.contains("x where the row may open one"), "{exact}");
+    let (code, said) = scratch.camfw("show matrix -c site.toml --exact --svg")?;
+    assert!(code == 2 && said.contains("leave out --svg"), "{said}");
+    Ok(())
+}
+
+/// Forty cameras, each of which may do something of its own, so that no two are alike.
+fn forty(own: bool) -> String {
+    let mut text = "\
+[zones.external]\ninterface = \"eth0\"\naddress = \"192.168.0.2/24\"\nrole = \"external\"\n\
+[zones.camera]\ninterface = \"eth1\"\naddress = \"192.168.8.1/24\"\nrole = \"camera\"\nknown-only = true\n\
+[zones.private]\ninterface = \"eth2\"\naddress = \"192.168.5.200/24\"\nrole = \"private\"\n\
+[[allow]]\nfrom = \"private\"\nto = \"camera\"\nservice = [\"rtsp\", \"https\"]\n\
+[[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = [\"ntp\", \"ftp\"]\n"
+        .to_owned();
+    for number in 1..=40 {
+        let _ = write!(
+            text,
+            "[[cameras]]\nname = \"camera-{number:02}\"\naddress = \"192.168.8.{}\"\n",
+            100 + number
+        );
+        if own {
+            let _ = write!(
+                text,
+                "[[allow]]\nfrom = \"private\"\nto = \"camera-{number:02}\"\nservice = {{ tcp = [{}] }}\n\
+                 [[allow]]\nfrom = \"camera-{number:02}\"\nto = \"router\"\nservice = {{ udp = [{}] }}\n",
+                9000 + number,
+                9100 + number,
+            );
+        }
+    }
+    text
+}
+
+#[test]
+fn forty_cameras_fit_on_a_screen_and_on_a_sheet() -> Done {
+    let scratch = Scratch::new("forty")?;
+    for (name, own) in [("alike", false), ("apart", true)] {
+        scratch.write("c.toml", &forty(own))?;
+        let (code, text) = scratch.camfw("show matrix -c c.toml")?;
+        assert!(code == 0 && widest(&text) <= 80, "{text}");
+        let (_, svg) = scratch.camfw("show matrix -c c.toml --svg")?;
+        fs::write(
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("matrix-{name}.svg")),
+            &svg,
+        )?;
+        let boxes = nothing_overlaps(&svg)?;
+        assert!(boxes > 20, "{svg}");
+        let named = (1..=40).filter(|number| svg.contains(&format!("camera-{number:02}")));
+        assert_eq!(named.count(), 40);
+        if !own {
+            assert!(
+                text.lines().count() < 30,
+                "alike cameras are one row:\n{text}"
+            );
+            assert!(text.contains("camera-01 +39"), "{text}");
+        }
+    }
+    Ok(())
+}
+
+/// The number of texts of a picture, each of which has a place that no other is in and is
+/// on the sheet, if characters are as wide as 0.6 of their height.
+fn nothing_overlaps(svg: &str) -> Result<usize, Box<dyn Error>> {
+    let attribute = |line: &str, name: &str| -> Option<f64> {
+        let (_, rest) = line.split_once(&format!(" {name}=\""))?;
+        rest.split('"').next()?.parse().ok()
+    };
+    let (sheet, high) = (
+        attribute(svg, "width").ok_or("no width")?,
+        attribute(svg, "height").ok_or("no height")?,
+    );
+    let mut boxes: Vec<([f64; 4], String)> = Vec::new();
+    for text in svg.split("<text ").skip(1) {
+        let text = format!(" {text}");
+        let (x, y) = (
+            attribute(&text, "x").ok_or("no x")?,
+            attribute(&text, "y").ok_or("no y")?,
+        );
+        let (_, said) = text.split_once('>').ok_or("no text")?;
+        let said = said.split('<').next().unwrap_or_default();
+        let said = said.replace("&gt;", ">").replace("&amp;", "&");
+        let size = if text.contains("class=\"t\"") {
+            16.0
+        } else {
+            12.0
+        };
+        let long = said.chars().count() as f64 * size * 0.602;
+        let place = match text.contains("rotate(-90") {
+            true => [x - size * 0.75, y - long, x + size * 0.2, y],
+            false => [x, y - size * 0.75, x + long, y + size * 0.2],
+        };
+        assert!(
+            place[0] >= 0.0 && place[1] >= 0.0 && place[2] <= sheet && place[3] <= high,
+            "{said:?} is off the sheet: {place:?}"
+        );
+        for (other, others) in &boxes {
+            let apart = place[2] <= other[0]
+                || other[2] <= place[0]
+                || place[3] <= other[1]
+                || other[3] <= place[1];
+            assert!(
+                apart,
+                "{said:?} at {place:?} is over {others:?} at {other:?}"
+            );
+        }
+        boxes.push((place, said));
+    }
+    Ok(boxes.len())
+}
+
+/// Who stands for an end when a packet is traced: its zone and an address.
+const HOSTS: &[(&str, &str, &str)] = &[
+    ("external", "external", "198.51.100.7"),
+    ("camera (others)", "camera", "192.168.8.9"),
+    ("porch", "camera", "192.168.8.110"),
+    ("yard", "camera", "192.168.8.111"),
+    ("gate", "camera", "192.168.8.112"),
+    ("private", "private", "192.168.5.20"),
+    ("router", "router", ""),
+];
+
+/// Each cell says what single packets say that are traced through the same rules.
+#[test]
+fn cells_say_what_traced_packets_say() -> Done {
+    let scratch = Scratch::new("traced")?;
+    scratch.write(
+        "site.toml",
+        &fs::read_to_string(folder().join("site.toml"))?,
+    )?;
+    let own = [
+        ("external", "192.168.0.2"),
+        ("camera", "192.168.8.1"),
+        ("private", "192.168.5.200"),
+    ];
+    let own = |zone: &str| {
+        let found = own.iter().find(|(known, _)| *known == zone);
+        found.map_or("", |(_, address)| *address)
+    };
+    let mut asked = Vec::new();
+    let mut packets = String::new();
+    for (service, protocol, port) in [
+        ("http", "tcp", 80),
+        ("https", "tcp", 443),
+        ("ssh", "tcp", 22),
+        ("smtp", "tcp", 25),
+        ("ntp", "udp", 123),
+        ("dhcp", "udp", 67),
+        ("dahua-sdk", "tcp", 37777),
+    ] {
+        for (from, from_zone, source) in HOSTS {
+            for (to, to_zone, destination) in HOSTS {
+                if from_zone == to_zone {
+                    continue;
+                }
+                let source = if source.is_empty() {
+                    own(to_zone)
+                } else {
+                    source
+                };
+                let destination = match (*destination, service, *to) {
+                    ("", ..) => own(from_zone),
+                    // The only server that a line names.
+                    (_, "ntp", "external") => "192.0.2.123",
+                    (destination, ..) => destination,
+                };
+                let mac = if *from == "porch" {
+                    " --mac 00:11:22:33:44:55"
+                } else {
+                    ""
+                };
+                let _ = writeln!(
+                    packets,
+                    "--from {from_zone} --to {to_zone} --src {source} --dst {destination} --proto {protocol} --dport {port}{mac}"
+                );
+                asked.push((service, *from, *to));
+            }
+        }
+    }
+    scratch.write("packets", &packets)?;
+    let (code, verdicts) = scratch.camfw("trace -c site.toml --packets packets")?;
+    assert_eq!(code, 0, "{verdicts}");
+    let mut traced = BTreeSet::new();
+    for ((service, from, to), verdict) in asked.iter().zip(verdicts.lines()) {
+        if !verdict.starts_with("DROP") {
+            traced.insert(format!("{service}: {from} to {to}"));
+        }
+    }
+    let mut shown = BTreeSet::new();
+    let services: BTreeSet<&str> = asked.iter().map(|(service, ..)| *service).collect();
+    for service in services {
+        let command = format!("show matrix -c site.toml --json --dport {service}");
+        let (code, json) = scratch.camfw(&command)?;
+        assert_eq!(code, 0, "{json}");
+        let matrix: Value = serde_json::from_str(&json)?;
+        let members = |side: &str, name: &Value| -> Vec<String> {
+            let ends = matrix[side].as_array().into_iter().flatten();
+            let end = ends.clone().find(|end| end["name"] == *name);
+            let cameras = end.and_then(|end| end["cameras"].as_array());
+            match cameras {
+                Some(cameras) => cameras
+                    .iter()
+                    .filter_map(|it| Some(it.as_str()?.to_owned()))
+                    .collect(),
+                None => vec![name.as_str().unwrap_or_default().to_owned()],
+            }
+        };
+        for cell in matrix["reaches"].as_array().into_iter().flatten() {
+            let services = cell["services"].as_array().into_iter().flatten();
+            // A packet that is sent on is traced by the port that it was opened to.
+            if services.clone().all(|it| !it["sent-on-from"].is_null()) {
+                continue;
+            }
+            for from in members("from", &cell["from"]) {
+                for to in members("to", &cell["to"]) {
+                    shown.insert(format!("{service}: {from} to {to}"));
+                }
+            }
+        }
+    }
+    assert_eq!(shown, traced);
+    assert!(shown.len() > 10, "{shown:?}");
+    Ok(())
+}
+
+#[test]
+fn a_service_that_is_none_is_told() -> Done {
+    let scratch = Scratch::new("no-service")?;
+    scratch.write(
+        "site.toml",
+        &fs::read_to_string(folder().join("site.toml"))?,
+    )?;
+    for (written, told) in [
+        ("htps", "did you mean https?"),
+        ("viewr", "did you mean viewer?"),
+        (
+            "70000",
+            "is no port up to 65535 and no service; see camfw show services",
+        ),
+    ] {
+        let (code, said) = scratch.camfw(&format!("show matrix -c site.toml --dport {written}"))?;
+        assert!(code == 2 && said.contains(told), "{said}");
+    }
+    Ok(())
+}
