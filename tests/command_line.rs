@@ -107,11 +107,11 @@ fn what_is_none_is_told_with_what_there_is() -> Done {
         ),
         (
             "status --nft",
-            "status does not take --nft; it takes --json, --config",
+            "status does not take --nft; it takes --all, --json, --config",
         ),
         (
             "status --fast",
-            "status does not take --fast; it takes --json",
+            "status does not take --fast; it takes --all",
         ),
         ("-x", "no command takes -x; see camfw help"),
         (

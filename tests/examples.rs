@@ -16,6 +16,10 @@ fn examples_hold() -> Result<(), Box<dyn Error>> {
     let mut tried = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        // The alerts are Prometheus': tests/netns/test_metrics.py.
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            continue;
+        }
         let source = Source::new(path.display().to_string(), fs::read_to_string(&path)?);
         // The names that one of them goes by resolve to something.
         let mut answers = Answers::new();

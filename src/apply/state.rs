@@ -130,6 +130,33 @@ impl Trial {
 }
 
 impl InForce {
+    /// The name of each state in the record.
+    pub(super) const NAMES: [&str; 8] = [
+        "sealed",
+        "not-forwarding",
+        "applied",
+        "pending",
+        "last-good",
+        "open",
+        "unsealed",
+        "unknown",
+    ];
+
+    /// The name of the state in the record.
+    pub(super) fn name(&self) -> &'static str {
+        let place = match self {
+            InForce::Sealed { .. } => 0,
+            InForce::NotForwarding { .. } => 1,
+            InForce::Applied { .. } => 2,
+            InForce::Pending { .. } => 3,
+            InForce::LastGood { .. } => 4,
+            InForce::Open => 5,
+            InForce::Unsealed { .. } => 6,
+            InForce::Unknown { .. } => 7,
+        };
+        InForce::NAMES[place]
+    }
+
     /// The file's policy, confirmed.
     pub(crate) fn applied(policy: PolicyHash) -> InForce {
         InForce::Applied {

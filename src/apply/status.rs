@@ -10,7 +10,7 @@ use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::state::InForce;
-use super::{close, confirm, lease, recorder};
+use super::{close, confirm, hosts, lease, recorder};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host::iptables::TableSnapshot;
@@ -18,6 +18,8 @@ use crate::host::{self, clock, netlink};
 use crate::net::{self, NetworkError};
 use crate::netfilter::{Ruleset, differences};
 use crate::observe::accounting::Accounting;
+use crate::observe::presence::Presence;
+use crate::observe::refused_counts::{RefusedCounts, refused_counts};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Need};
 use crate::policy::Recordable;
@@ -28,7 +30,7 @@ use crate::source::Refusal;
 pub(crate) struct Report {
     /// What is in force: the last recorded state, as confirmed by the kernel.
     #[serde(flatten)]
-    in_force: InForce,
+    pub(super) in_force: InForce,
     /// When the state was entered, in seconds since 1970 by the current clock; None if
     /// unknown.
     pub(crate) since: Option<u64>,
@@ -39,7 +41,7 @@ pub(crate) struct Report {
     /// How many seconds are left to confirm a pending policy.
     pub(crate) seconds_left: Option<u64>,
     /// Whether the kernel is as the file says, permanently or until the deadline.
-    holds: bool,
+    pub(super) holds: bool,
     /// The SHA-256 of the file that the kernel was compared with.
     pub(crate) compared_with: Option<String>,
     /// A description of each difference.
@@ -55,6 +57,14 @@ pub(crate) struct Report {
     pub(crate) names: Vec<NameReport>,
     /// The counters since the tables were first loaded.
     pub(crate) accounting: Accounting,
+    /// The path of the configuration.
+    pub(crate) file: String,
+    /// Who is there.
+    pub(crate) presence: Presence,
+    /// What was refused, as far as it is recorded.
+    pub(crate) refused: RefusedCounts,
+    /// What needs a hand, a line each, besides `drift`.
+    pub(crate) needs: Vec<String>,
 }
 
 impl Report {
@@ -99,27 +109,41 @@ pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
         Err(_) if record.in_force.is_without_policy() => None,
         Err(refusal) => return Err(refusal),
     };
-    Ok(report(&record, policy.as_ref()))
+    Ok(report(config, &record, policy.as_ref()))
 }
 
-fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
+fn report(config: &Path, record: &Record, policy: Option<&PlannedPolicy>) -> Report {
     let mut drift: Vec<String> = Vec::new();
     let mut notes = Vec::new();
-    let mut accounting = Accounting::default();
+    let mut accounting = None;
     let mut in_force = record.in_force.clone();
-    match look(&in_force, policy.map(|policy| &policy.plan)) {
-        Ok(seen) => {
+    match host::is_root().then(|| look(&in_force, policy.map(|policy| &policy.plan))) {
+        Some(Ok(seen)) => {
             drift.extend(seen.drift);
             notes = seen.notes;
-            accounting = seen.accounting;
+            accounting = Some(seen.accounting);
             in_force = seen.in_force;
         }
-        Err(error) => drift.push(format!("cannot tell: {}", with_causes(&error))),
+        Some(Err(error)) => drift.push(format!("cannot tell: {}", with_causes(&error))),
+        None => {
+            let why = "only root may compare the kernel with it; run it as root";
+            drift.push(format!("cannot tell: {why}"));
+            in_force = InForce::Unknown { why: None };
+        }
     }
     if let Some(why) = in_force.instead() {
         let line = format!("the last good policy is in force, and not the file: {why}");
         drift.insert(0, line);
     }
+    let mut unread = Vec::new();
+    let refusals = hosts::refused(&mut unread);
+    let policy_in_force = policy.map(|policy| &policy.plan.policy);
+    let presence = policy_in_force.map_or_else(Presence::default, |policy| {
+        let counts = accounting.as_ref().map(|it| it.cameras.as_slice());
+        let mut presence = hosts::present(policy, counts, &refusals);
+        presence.unread.splice(0..0, unread);
+        presence
+    });
     let recordable = policy.map_or(Recordable::Nothing, |policy| {
         policy.plan.policy.recordable()
     });
@@ -128,7 +152,14 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
     let overdue = confirm::overdue_by(record);
     let trial = in_force.trial().filter(|_| overdue.is_none());
     let is_files = matches!(in_force, InForce::Applied { .. } | InForce::Pending { .. });
+    let names = policy_in_force.map_or_else(Vec::new, names::report);
     Report {
+        file: config.display().to_string(),
+        needs: needs(&presence, &names),
+        refused: policy_in_force.map_or_else(RefusedCounts::default, |policy| {
+            refused_counts(policy, &refusals)
+        }),
+        presence,
         since: seconds.map(|seconds| clock::now().saturating_sub(seconds)),
         seconds,
         seconds_left: trial.map(|trial| trial.seconds_left(now)),
@@ -140,13 +171,41 @@ fn report(record: &Record, policy: Option<&PlannedPolicy>) -> Report {
             Recordable::Some => Some(recorder::is_running()),
         },
         recordable,
-        names: policy.map_or_else(Vec::new, |policy| names::report(&policy.plan.policy)),
+        names,
         compared_with: policy.map(|policy| policy.snapshot.hash().to_string()),
         drift,
         notes,
-        accounting,
+        accounting: accounting.unwrap_or_default(),
         in_force,
     }
+}
+
+/// What needs a hand, besides what differs.
+fn needs(presence: &Presence, names: &[NameReport]) -> Vec<String> {
+    let mut needs: Vec<String> = Vec::new();
+    let problems = presence.problems.iter();
+    needs.extend(problems.map(|problem| problem.text.clone()));
+    for zone in &presence.zones {
+        let (name, interface) = (&zone.name, &zone.interface.name);
+        if zone.interface.up && !zone.interface.link {
+            needs.push(format!(
+                "zone {name}: interface {interface} has no link; look at its cable"
+            ));
+        }
+        if zone.interface.lease == Some(false) {
+            needs.push(format!("zone {name}: interface {interface} has no lease"));
+        }
+        let others = zone.others.len() + zone.others_left_out;
+        if others > 0 && zone.is_for_cameras() {
+            let line =
+                format!("zone {name}: hosts that nobody listed: {others}; camfw hosts --toml");
+            needs.push(line);
+        }
+    }
+    let unresolved = names.iter().filter(|name| name.addresses.is_empty());
+    needs.extend(unresolved.map(|name| format!("{} did not resolve yet", name.name)));
+    needs.extend(presence.unread.iter().cloned());
+    needs
 }
 
 /// The state of the kernel.

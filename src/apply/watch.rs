@@ -18,7 +18,7 @@ use super::recover::recover;
 use super::seal_mark::Mark;
 use super::sighted::SightingRecord;
 use super::state::InForce;
-use super::{closed, hosts, last_good, lease, names, recorder, status};
+use super::{closed, hosts, last_good, lease, metrics, names, recorder, status};
 use crate::error::with_causes;
 use crate::family::Families;
 use crate::host::netlink::NetlinkError;
@@ -50,6 +50,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
     let names = recorder::CameraNames::default();
     // Before any other thread.
     let mut sighted = SightingRecord::new();
+    let mut file = metrics::file(config);
     recorder::start(Arc::clone(&names), sighted.clone());
     let mut said: Vec<String> = Vec::new();
     let mut left_over: Option<Vec<String>> = None;
@@ -79,7 +80,11 @@ pub(crate) fn watch(config: &Path) -> Ending {
             recorder::rename(&names, &plan.policy);
             look.reports
                 .extend(look.observe(&plan.policy, &mut sighted));
+            file.clone_from(&plan.policy.watch.metrics);
         }
+        // Of a box that was closed too.
+        let unwritten = file.as_ref().and_then(|file| metrics::write(config, file));
+        look.reports.extend(unwritten);
         // Do not repeat a report that has not changed.
         for line in look.reports.iter().filter(|line| !said.contains(line)) {
             log::warn!("watch: {line}");

@@ -19,9 +19,11 @@ mod flag;
 mod help;
 mod hosts;
 mod lease_hook;
+mod metrics;
 mod open;
 mod prove;
 mod refresh;
+mod screen;
 mod seal;
 pub mod show;
 mod status;
@@ -71,6 +73,7 @@ pub static COMMANDS: &[Command] = &[
     status::COMMAND,
     blocked::COMMAND,
     hosts::COMMAND,
+    metrics::COMMAND,
     help::COMMAND,
     version::COMMAND,
     await_confirmation::COMMAND,

@@ -1,10 +1,11 @@
-//! `camfw status`: compares the kernel with the file, and shows the counters.
+//! `camfw status`: compares the kernel with the file, and shows who is there and what was
+//! counted, on one screen.
 
-use super::{CliError, Command, ExitCode, Flag, Given, print};
-use std::fmt::Write;
-
+use super::screen::Screen;
+use super::{CliError, Command, ExitCode, Flag, Given, hosts, print};
 use crate::apply::{self, NameReport, Report};
 use crate::observe::accounting::Accounting;
+use crate::observe::presence::{CameraPresence, CameraState};
 use crate::policy::Recordable;
 
 /// Why nothing is recorded that is refused.
@@ -13,26 +14,35 @@ pub(super) const NOT_RECORDING: &str =
 pub(super) const NO_NFLOG: &str =
     "NOT RECORDING what is refused: this kernel has no NFLOG (CONFIG_NETFILTER_XT_TARGET_NFLOG)\n";
 
+/// The most cameras, and the most differences, that a screen shows.
+const MOST_CAMERAS: usize = 8;
+const MOST_DIFFERENCES: usize = 4;
+
+const ALL: Flag = Flag::switch(
+    "all",
+    "every camera and difference, each line's counts, what names resolved to",
+);
 const JSON: Flag = Flag::switch("json", "for a program to read");
 
 pub(super) const COMMAND: Command = Command::new(
     "status",
-    "does the kernel hold what the file says, and what was counted?",
+    "does the kernel hold what the file says, who is there, and what needs a hand?",
     run,
 )
 .about(
-    "The state and since when; each difference between the file and the kernel's
-rules, settings, addresses and routes; what names of hosts resolved to; what was
-counted for each allow line, camera and reason to drop.",
+    "On one screen: the state and since when; differences between the file and the
+kernel's rules, settings, addresses and routes; the zones with their links; the
+cameras, those first that need a hand; how much was let through and refused. Colours
+are for terminals alone, and not where NO_COLOR is set.",
 )
-.flags(&[JSON]);
+.flags(&[ALL, JSON]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let report = apply::status(&given.config())?;
     print(&if given.has(&JSON) {
         to_json(&report)
     } else {
-        to_text(&report)
+        to_text(&report, given.has(&ALL), Screen::new())
     });
     Ok(report.exit_code())
 }
@@ -43,47 +53,143 @@ fn to_json(report: &Report) -> String {
     text + "\n"
 }
 
-fn to_text(report: &Report) -> String {
+fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
+    state(&mut screen, report);
+    if let Some(policy) = &report.compared_with {
+        let (policy, file) = (&policy[..12], &report.file);
+        screen.line(&match report.drift.len() {
+            0 => format!("the kernel holds policy {policy} of {file}"),
+            1 => format!("1 difference from policy {policy} of {file}:"),
+            count => format!("{count} differences from policy {policy} of {file}:"),
+        });
+    }
+    let most = match all || !screen.is_terminal {
+        true => usize::MAX,
+        false => MOST_DIFFERENCES,
+    };
+    for difference in report.drift.iter().take(most) {
+        screen.wrong(difference);
+    }
+    if report.drift.len() > most {
+        screen.line(&format!(
+            "and {} more: camfw status --all",
+            report.drift.len() - most
+        ));
+    }
+    match (report.recordable, report.recording) {
+        (Recordable::NotByThisKernel, _) => screen.wrong(NO_NFLOG.trim_end()),
+        (Recordable::Some, Some(false)) => screen.wrong(NOT_RECORDING.trim_end()),
+        _ => {}
+    }
+    for note in &report.notes {
+        screen.line(&format!("note: {note}"));
+    }
+    zones(&mut screen, report);
+    cameras(&mut screen, report, all);
+    let allowed: u64 = report
+        .accounting
+        .allow
+        .iter()
+        .map(|it| it.new_connections)
+        .sum();
+    let dropped: u64 = report.accounting.drops.iter().map(|it| it.packets).sum();
+    screen.line(&format!(
+        "\n{allowed} connections let through, {dropped} packets dropped (camfw status --all)"
+    ));
+    if !report.needs.is_empty() {
+        screen.line("\nneeds a hand:");
+    }
+    for line in &report.needs {
+        screen.wrong(&format!("  {line}"));
+    }
+    if all {
+        named(&mut screen, &report.names);
+        counted(&mut screen, &report.accounting);
+    }
+    screen.text
+}
+
+fn state(screen: &mut Screen, report: &Report) {
     let mut text = report.state();
     if report.overdue.is_some() {
         text += ", OVERDUE";
     }
+    let word = text.len();
     if let Some(seconds) = report.seconds_left {
-        let _ = write!(text, " ({seconds} s left)");
+        text += &format!(" ({seconds} s left)");
     }
     if let Some(seconds) = report.seconds {
-        let _ = write!(text, " for {}", duration(seconds));
+        text += &format!(" for {}", duration(seconds));
     }
     for why in report.overdue.as_deref().iter().chain(report.why().iter()) {
-        let _ = write!(text, "; {why}");
+        text += &format!("; {why}");
     }
-    text.push('\n');
-    if let Some(policy) = &report.compared_with {
-        let _ = match report.drift.len() {
-            0 => writeln!(text, "the kernel holds policy {}", &policy[..12]),
-            1 => writeln!(text, "1 difference from policy {}:", &policy[..12]),
-            count => writeln!(text, "{count} differences from policy {}:", &policy[..12]),
-        };
-    }
-    for difference in &report.drift {
-        let _ = writeln!(text, "{difference}");
-    }
-    text += match (report.recordable, report.recording) {
-        (Recordable::NotByThisKernel, _) => NO_NFLOG,
-        (Recordable::Some, Some(false)) => NOT_RECORDING,
-        _ => "",
-    };
-    for note in &report.notes {
-        let _ = writeln!(text, "note: {note}");
-    }
-    named(&mut text, &report.names);
-    counted(&mut text, &report.accounting);
-    text
+    let good = report.exit_code() == ExitCode::Done;
+    screen.state(&text, word, good);
 }
 
-fn named(text: &mut String, names: &[NameReport]) {
+fn zones(screen: &mut Screen, report: &Report) {
+    if !report.presence.zones.is_empty() {
+        screen.line(&format!("\n{:<12} {:<15} link", "zone", "interface"));
+    }
+    for zone in &report.presence.zones {
+        let interface = &zone.interface;
+        let link = hosts::link(interface);
+        let line = format!("{:<12} {:<15} {link}", zone.name, interface.name);
+        match interface.up && interface.link {
+            true => screen.line(&line),
+            false => screen.wrong(&line),
+        }
+    }
+}
+
+/// Those that need a hand, and as many more as there is room for.
+fn cameras(screen: &mut Screen, report: &Report, all: bool) {
+    let presence = &report.presence;
+    let is_wrong = |camera: &CameraPresence| {
+        camera.state != CameraState::Seen || presence.problems_of(&camera.name).next().is_some()
+    };
+    let cameras = presence.zones.iter().flat_map(|zone| &zone.cameras);
+    let mut cameras: Vec<&CameraPresence> = cameras.collect();
+    if cameras.is_empty() {
+        return;
+    }
+    cameras.sort_by_key(|camera| !is_wrong(camera));
+    let most = if all { usize::MAX } else { MOST_CAMERAS };
+    screen.line(&format!(
+        "\n{:<20} {:<15} {:<19} {:>10} {:>10}",
+        "camera", "address", "last seen", "packets", "refused"
+    ));
+    for camera in cameras.iter().take(most) {
+        let refused = report.refused.cameras.iter();
+        let mut refused = refused.filter(|it| it.name == camera.name);
+        let packets = camera
+            .packets
+            .map_or_else(|| "?".to_owned(), |it| it.to_string());
+        let mut name = camera.name.clone();
+        if name.len() > 20 {
+            name.truncate(18);
+            name += "..";
+        }
+        let line = format!(
+            "{name:<20} {:<15} {:<19} {packets:>10} {:>10}",
+            camera.address,
+            hosts::seen(camera, presence.now),
+            refused.next().map_or(0, |it| it.packets)
+        );
+        match is_wrong(camera) {
+            true => screen.wrong(&line),
+            false => screen.line(&line),
+        }
+    }
+    if cameras.len() > most {
+        screen.line(&format!("and {} more: camfw hosts", cameras.len() - most));
+    }
+}
+
+fn named(screen: &mut Screen, names: &[NameReport]) {
     if !names.is_empty() {
-        let _ = writeln!(text, "\nnames: addresses, and those that they had");
+        screen.line("\nnames: addresses, and those that they had");
     }
     for name in names {
         let addresses: Vec<String> = name.addresses.iter().map(ToString::to_string).collect();
@@ -95,7 +201,7 @@ fn named(text: &mut String, names: &[NameReport]) {
             0 => String::new(),
             count => format!("; {count} former"),
         };
-        let _ = writeln!(text, "{} {addresses}{former}", name.name);
+        screen.line(&format!("{} {addresses}{former}", name.name));
         for former in &name.former {
             let good_for = match former.seconds_left {
                 Some(seconds) => format!("new connections for {} more", duration(seconds)),
@@ -105,44 +211,41 @@ fn named(text: &mut String, names: &[NameReport]) {
                 Some(count) => format!("{count} open"),
                 None => "cannot tell how many are open".to_owned(),
             };
-            let _ = writeln!(text, "    {}: {good_for}, {open}", former.address);
+            screen.line(&format!("    {}: {good_for}, {open}", former.address));
         }
     }
 }
 
-fn counted(text: &mut String, accounting: &Accounting) {
-    if !accounting.allow.is_empty() {
-        let _ = writeln!(
-            text,
-            "\nallowed: new connections, bytes of their first packets"
-        );
-    }
-    for line in &accounting.allow {
-        let (count, bytes) = (line.new_connections, line.new_connection_bytes);
-        let _ = writeln!(text, "{count:>12} {bytes:>14}  {} {}", line.line, line.what);
-    }
-    if !accounting.cameras.is_empty() {
-        let _ = writeln!(text, "\nfrom cameras: packets, bytes");
-    }
-    for camera in &accounting.cameras {
-        let (packets, bytes) = (camera.packets, camera.bytes);
-        let _ = writeln!(
-            text,
-            "{packets:>12} {bytes:>14}  {} {}",
-            camera.line, camera.name
-        );
-    }
-    if !accounting.drops.is_empty() {
-        let _ = writeln!(text, "\ndropped: packets, bytes");
-    }
-    for drop in &accounting.drops {
-        let (packets, bytes) = (drop.packets, drop.bytes);
-        let _ = writeln!(
-            text,
-            "{packets:>12} {bytes:>14}  {} ({})",
-            drop.reason, drop.chain
-        );
-    }
+fn counted(screen: &mut Screen, accounting: &Accounting) {
+    let mut table = |title: &str, rows: &mut dyn Iterator<Item = (u64, u64, String)>| {
+        for (place, (count, bytes, what)) in rows.enumerate() {
+            if place == 0 {
+                screen.line(&format!("\n{title}"));
+            }
+            screen.line(&format!("{count:>12} {bytes:>14}  {what}"));
+        }
+    };
+    table(
+        "allowed: new connections, bytes of their first packets",
+        &mut accounting.allow.iter().map(|line| {
+            let what = format!("{} {}", line.line, line.what);
+            (line.new_connections, line.new_connection_bytes, what)
+        }),
+    );
+    table(
+        "from cameras: packets, bytes",
+        &mut accounting.cameras.iter().map(|camera| {
+            let what = format!("{} {}", camera.line, camera.name);
+            (camera.packets, camera.bytes, what)
+        }),
+    );
+    table(
+        "dropped: packets, bytes",
+        &mut accounting.drops.iter().map(|drop| {
+            let what = format!("{} ({})", drop.reason, drop.chain);
+            (drop.packets, drop.bytes, what)
+        }),
+    );
 }
 
 /// A duration in its two largest units.

@@ -23,7 +23,9 @@ impl Compiler<'_> {
     /// The rule that passes on what is refused of a zone; None where that is not recorded.
     pub(super) fn recorded(&self, index: ZoneIndex, reason: RefusalReason) -> Option<Rule> {
         let zone = self.policy.zone(index);
-        if !self.policy.records(zone) {
+        // Cameras are listed by IPv4 addresses.
+        let is_stray = reason == RefusalReason::Spoofed && self.family == IpFamily::V4;
+        if !self.policy.records(zone) && !(is_stray && self.policy.records_strays()) {
             return None;
         }
         let tag = RefusalTag {

@@ -435,6 +435,8 @@ pub struct WatchTable {
     /// What to do about rules that differ from the policy.
     #[serde(default)]
     pub on_drift: OnDrift,
+    /// The file that metrics are written to.
+    pub metrics: Option<Spanned<String>>,
 }
 
 /// `[names]`

@@ -1,5 +1,6 @@
-//! Standard output: whether somebody still reads it.
+//! Standard output: whether somebody still reads it, and on a terminal.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,4 +25,14 @@ pub fn wait_while_read(time: Duration) -> bool {
             true
         }
     }
+}
+
+/// Whether it is a terminal.
+pub fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether who reads it wants no colour (no-color.org).
+pub fn is_without_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

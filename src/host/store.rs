@@ -1,5 +1,5 @@
 //! Small files that outlive a command: in /run until the next boot, or in /var/lib
-//! permanently.
+//! permanently; and one for everybody to read, where the file says.
 //!
 //! A file is written under a temporary name, synced and renamed, so that a reader finds
 //! the old or the new content but never a part. Only regular files are read, and only
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use thiserror::Error;
 
@@ -166,6 +166,44 @@ pub fn write(place: StorePlace, name: &str, text: &str) -> Result<(), StoreError
     })
 }
 
+/// Writes a file that everybody may read atomically, and the folder if it is not there.
+///
+/// # Errors
+/// As [`write`].
+pub fn publish(path: &Path, text: &str) -> Result<(), PublishError> {
+    let (file, text) = (path.to_owned(), text.to_owned());
+    let work = move || {
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+            return Err(Errno::EISDIR.into());
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)?;
+        replace(
+            &Folder::open(folder)?,
+            name,
+            &text,
+            Mode::from_bits_truncate(0o644),
+        )
+    };
+    time_limit::run(LIMIT, work)
+        .unwrap_or_else(|error| Err(error.into()))
+        .map_err(|cause| PublishError {
+            path: path.to_owned(),
+            cause,
+        })
+}
+
+/// Why a file for everybody could not be written.
+#[derive(Debug, Error)]
+#[error("cannot write {}", path.display())]
+pub struct PublishError {
+    path: PathBuf,
+    #[source]
+    cause: StoreCause,
+}
+
 /// Reads a file; None if it does not exist.
 ///
 /// # Errors
@@ -219,11 +257,16 @@ fn write_unlimited(place: StorePlace, name: &OsStr, text: &str) -> Result<(), St
         .mode(0o700)
         .create(place.folder())?;
     let folder = Folder::open(Path::new(place.folder()))?;
+    replace(&folder, name, text, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    sync(place, &folder)
+}
+
+fn replace(folder: &Folder, name: &OsStr, text: &str, mode: Mode) -> Result<(), StoreCause> {
     let mut new = name.to_owned();
     new.push(".new");
-    let written = write_new(&folder, &new, text).and_then(|()| {
+    let written = write_new(folder, &new, text, mode).and_then(|()| {
         renameat(folder.handle(), new.as_os_str(), folder.handle(), name)?;
-        sync(place, &folder)
+        Ok(())
     });
     if written.is_err() {
         // Frees the blocks of the temporary file: on a full disk they are needed.
@@ -232,7 +275,7 @@ fn write_unlimited(place: StorePlace, name: &OsStr, text: &str) -> Result<(), St
     written
 }
 
-fn write_new(folder: &Folder, name: &OsStr, text: &str) -> Result<(), StoreCause> {
+fn write_new(folder: &Folder, name: &OsStr, text: &str, mode: Mode) -> Result<(), StoreCause> {
     // An existing temporary file is left from a command that was killed, or is a pipe
     // that would block an open.
     match unlinkat(folder.handle(), name, UnlinkatFlags::NoRemoveDir) {
@@ -240,8 +283,9 @@ fn write_new(folder: &Folder, name: &OsStr, text: &str) -> Result<(), StoreCause
         Err(error) => return Err(error.into()),
     }
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-    let mut file = File::from(openat(folder.handle(), name, flags, mode)?);
+    let mut file = File::from(openat(folder.handle(), name, flags, Mode::S_IRUSR)?);
+    // Whatever the umask is.
+    fchmod(&file, mode)?;
     file.write_all(text.as_bytes())?;
     Ok(file.sync_all()?)
 }

@@ -3,9 +3,11 @@
 pub(crate) mod accounting;
 pub(crate) mod attempt;
 pub(crate) mod leased_host;
+pub(crate) mod openmetrics;
 pub(crate) mod presence;
 pub(crate) mod presence_of;
 pub(crate) mod refusals;
 pub(crate) mod refusals_text;
+pub(crate) mod refused_counts;
 pub(crate) mod sightings;
 pub(crate) mod wanted;

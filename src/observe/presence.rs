@@ -144,6 +144,18 @@ pub(crate) enum HostProblemKind {
     TwoDevices,
 }
 
+impl HostProblemKind {
+    /// In one word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            HostProblemKind::OtherZone => "other-zone",
+            HostProblemKind::OtherAddress => "other-address",
+            HostProblemKind::OtherDevice => "other-device",
+            HostProblemKind::TwoDevices => "two-devices",
+        }
+    }
+}
+
 /// What is wrong with a camera.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct HostProblem {

@@ -129,6 +129,13 @@ impl Policy {
         self.can_record && zone.record
     }
 
+    /// Whether packets with a source that a zone cannot have are recorded in every zone: they
+    /// tell that a listed camera is on another zone's wire.
+    pub fn records_strays(&self) -> bool {
+        let mut cameras = self.cameras.iter();
+        self.can_record && cameras.any(|camera| self.zone(camera.zone).record)
+    }
+
     /// Whether what the router itself tries and may not is recorded: where it may send only
     /// what lines allow.
     pub fn records_router(&self) -> bool {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 /// How `camfw watch` works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
     /// How often everything is compared if no event causes it earlier.
     pub interval: Duration,
     /// Whether rules that differ from the policy are replaced, and not only reported.
     pub restore: bool,
+    /// The file that metrics are written to, for node_exporter.
+    pub metrics: Option<String>,
 }

@@ -17,7 +17,9 @@ pub(super) fn watch(
         None => DEFAULT_INTERVAL,
         Some(interval) => seconds(interval, source)?,
     };
+    let metrics = written.and_then(|watch| watch.metrics.as_ref());
     Ok(Watch {
+        metrics: metrics.map(|path| file(path, source)).transpose()?,
         interval: Duration::from_secs(interval),
         restore: written.is_some_and(|watch| watch.on_drift == OnDrift::Restore),
     })
@@ -31,6 +33,23 @@ fn seconds(written: &Spanned<i64>, source: &Source) -> Result<u64, Refusal> {
             format_args!(
                 "{} is not an interval; use 1 to 86400 seconds",
                 written.get_ref()
+            ),
+        )),
+    }
+}
+
+/// A file that node_exporter's textfile collector takes: it reads those that end in .prom.
+fn file(written: &Spanned<String>, source: &Source) -> Result<String, Refusal> {
+    let path = written.get_ref();
+    let mut parts = path.split('/').skip(1);
+    let is_plain = path.starts_with('/')
+        && parts.all(|part| !matches!(part, "" | "." | "..") && !part.contains(char::is_control));
+    match is_plain && path.ends_with(".prom") && !path.ends_with("/.prom") {
+        true => Ok(path.clone()),
+        false => Err(source.refuse(
+            written.span(),
+            format_args!(
+                "{path:?} is no file for metrics; write it as /run/camfw-metrics/camfw.prom, from the root on and with .prom at its end"
             ),
         )),
     }

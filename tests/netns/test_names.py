@@ -183,7 +183,7 @@ class Names(RouterTest):
             self.assertTrue(self.goes_on(stream) and self.goes_on(other), "what is open still goes on")
             (former,) = self.former()
             self.assertIsNone(former["until"])
-            status = self.camfw("status").stdout
+            status = self.camfw("status", "--all").stdout
             self.assertIn(f"{NAME} {SECOND}; 1 former", status)
             self.assertIn(f"{FIRST}: open connections alone, ", status)
             # They continue because of the line, not just because they are established.

@@ -10,8 +10,11 @@ from typing import Any
 from lab import example, probes, traffic
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
+from netns.program import ROOT
+from netns.schema import differences
 
 COUNT = 5
+SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
 
 
 @both_backends
@@ -21,6 +24,7 @@ class Status(RouterTest):
     def status(self, expect: int = 0) -> dict[str, Any]:
         report = json.loads(self.camfw("status", "--json", expect=expect).stdout)
         assert isinstance(report, dict)
+        self.assertEqual(differences(report, SCHEMA), [])
         return report
 
     def counted(self, what: str) -> int:
@@ -53,11 +57,28 @@ class Status(RouterTest):
         self.assertGreaterEqual(self.status()["seconds"], 1)
         text = self.camfw("status").stdout
         self.assertRegex(text, r"^APPLIED for \d+ s\n")
-        self.assertIn(f"the kernel holds policy {report['compared_with'][:12]}\n", text)
+        self.assertIn(f"the kernel holds policy {report['compared_with'][:12]} of {self.program.config}\n", text)
         self.camfw("seal")
         self.assertEqual(self.status(expect=3)["state"], "sealed")
         self.camfw("open")
         self.assertEqual(self.status(expect=1)["state"], "open")
+
+    def test_any_user_is_told_what_it_may_know(self) -> None:
+        self.camfw("boot")
+        # Its file is one that others may read.
+        for folder in (self.scratch, self.program.config.parent):
+            folder.chmod(0o755)
+        before = ("/usr/bin/setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--")
+        for command in ("status", "hosts"):
+            result = self.program.run(command, before=before)
+            self.assertEqual(result.code, 1, result)
+            self.assertIn("run it as root", result.stdout)
+            self.assertIn("eth1", result.stdout)
+        report = json.loads(self.program.run("status", "--json", before=before).stdout)
+        self.assertEqual(differences(report, SCHEMA), [])
+        self.assertEqual((report["state"], report["holds"]), ("unknown", False))
+        links = {zone["name"]: zone["interface"]["link"] for zone in report["presence"]["zones"]}
+        self.assertEqual(set(links.values()), {True}, links)
 
     def test_each_difference_is_there(self) -> None:
         self.camfw("boot")
@@ -106,7 +127,7 @@ class Status(RouterTest):
         self.camfw("apply")
         self.assertEqual(self.dropped(*spoofed), COUNT)
         self.assertGreaterEqual(self.dropped(*refused), after)
-        text = self.camfw("status").stdout
+        text = self.camfw("status", "--all").stdout
         self.assertRegex(text, r"(?m)^ +5 +\d+  spoofed source \(source-camera\)$")
 
     def test_packets_of_a_camera_are_counted(self) -> None:

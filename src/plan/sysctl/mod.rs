@@ -81,9 +81,14 @@ pub(crate) fn entries_in_table() -> Key {
     Key::new("net/netfilter/nf_conntrack_count")
 }
 
+/// The key whose value is the number of entries that it has room for.
+pub(crate) fn most_entries_in_table() -> Key {
+    Key::new("net/netfilter/nf_conntrack_max")
+}
+
 fn size_of_table(entries: u64) -> Setting {
     Setting {
-        key: Key::new("net/netfilter/nf_conntrack_max"),
+        key: most_entries_in_table(),
         value: entries.to_string(),
         why: "the bounds of zones leave room in the table of connections",
         need: Need::Required,
