@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::bypass;
 use super::error::{CloseError, CommandError, StepError};
-use super::machine::{Machine, insist, write};
+use super::machine::{Machine, insist};
 use super::outcome::Outcome;
 use super::planned::PlannedPolicy;
 use super::record::Record;
@@ -91,9 +91,8 @@ pub(super) fn close() -> Result<(), CloseError> {
 /// (devinet_sysctl_forward in net/ipv4/devinet.c), and IPv4 forwarding follows the
 /// interface's own value.
 pub(super) fn stop_forwarding() -> Result<(), StepError> {
-    sysctl::forwarding_off(&host::sysctl::scopes)
-        .iter()
-        .try_for_each(|setting| write(setting).map(drop))
+    let settings = sysctl::forwarding_off(&host::sysctl::scopes);
+    Ok(host::sysctl::set_all(settings).1?)
 }
 
 /// Sets the links down, because closing the rules or settings failed. Returns the
@@ -131,7 +130,8 @@ fn close_families(problems: &mut Vec<StepError>) {
         Err(error) => {
             log::warn!("{}: IPv6 is turned off instead", with_causes(&error));
             for setting in sysctl::ipv6_off() {
-                problems.extend(write(&setting).err());
+                let set = host::sysctl::set(&setting).map_err(StepError::from);
+                problems.extend(set.err());
             }
         }
     }

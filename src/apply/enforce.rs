@@ -9,7 +9,7 @@ use std::fmt;
 use super::bypass;
 use super::error::{Failure, StepError};
 use super::kernel_support::{self, KernelSupport};
-use super::machine::{Machine, write};
+use super::machine::Machine;
 use super::once_offered::OnceOfferedError;
 use super::record::Record;
 use super::revoke::{self, RevokeError};
@@ -86,12 +86,10 @@ impl Enforced {
         &mut self,
         settings: impl IntoIterator<Item = &'s Setting>,
     ) -> Result<(), StepError> {
-        for setting in settings {
-            if write(setting)? {
-                self.made.push(Made::Setting(setting.clone()));
-            }
-        }
-        Ok(())
+        let settings = settings.into_iter().cloned().collect();
+        let (written, result) = host::sysctl::set_all(settings);
+        self.made.extend(written.into_iter().map(Made::Setting));
+        Ok(result?)
     }
 
     /// Returns the UDP ports found while ending connections; an error is recorded as

@@ -112,26 +112,21 @@ impl Machine {
     }
 
     pub(super) fn keep_settings(&self, plan: &Plan) -> Result<(), StepError> {
-        self.settings(plan)
-            .iter()
-            .try_for_each(|setting| write(setting).map(drop))
+        Ok(host::sysctl::set_all(self.settings(plan)).1?)
     }
 
     /// The settings that differ from the plan, including those that are absent.
     pub(super) fn differing_settings(&self, plan: &Plan) -> Result<Vec<Setting>, StepError> {
-        let mut settings = self.settings(plan);
-        let mut failed = None;
-        settings.retain(|setting| match host::sysctl::get(&setting.key) {
-            Ok(value) => !value.is_some_and(|value| setting.is_met_by(&value)),
-            Err(error) => {
-                failed.get_or_insert(error);
-                false
+        let settings = self.settings(plan);
+        let keys = settings.iter().map(|setting| setting.key.clone());
+        let values = host::sysctl::get_all(keys.collect())?;
+        let mut differing = Vec::new();
+        for (setting, value) in settings.into_iter().zip(values) {
+            if !value.is_some_and(|value| setting.is_met_by(&value)) {
+                differing.push(setting);
             }
-        });
-        match failed {
-            None => Ok(settings),
-            Some(error) => Err(error.into()),
         }
+        Ok(differing)
     }
 
     pub(super) fn settings(&self, plan: &Plan) -> Vec<Setting> {
@@ -212,11 +207,6 @@ fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
         .collect();
     names.dedup();
     names
-}
-
-/// Writes a setting if it differs. Returns whether it was written.
-pub(super) fn write(setting: &Setting) -> Result<bool, StepError> {
-    Ok(host::sysctl::set(setting)?)
 }
 
 /// The kernel's current rules, as far as their effect matters; empty for a family that

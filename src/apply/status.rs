@@ -259,9 +259,8 @@ fn unsealed(
             .flat_map(|found| differences(&sealed, &found.rules));
         descriptions.extend(rules.map(|difference| difference.to_string()));
     }
-    for setting in sysctl::forwarding_off(&host::sysctl::scopes) {
-        descriptions.extend(not_so(&setting)?);
-    }
+    let off = sysctl::forwarding_off(&host::sysctl::scopes);
+    descriptions.extend(not_so(off)?);
     let bypasses = net::bypasses(&current, wanted);
     let open = bypasses.iter().filter(|bypass| bypass.is_up);
     descriptions.extend(open.map(ToString::to_string));
@@ -276,30 +275,35 @@ fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
     let noted = noted.enforced(missing);
     // A single interface that does not forward is drift.
     let of_all = |setting: &&sysctl::Setting| !sysctl::is_forwarding_of_one(&setting.key);
-    for setting in plan.forwarding_on.iter().filter(of_all) {
-        if let Some(line) = not_so(setting)? {
-            return Ok(noted.not_forwarding(&line));
-        }
-    }
-    Ok(noted)
+    let on = plan.forwarding_on.iter().filter(of_all).cloned().collect();
+    Ok(match not_so(on)?.first() {
+        Some(line) => noted.not_forwarding(line),
+        None => noted,
+    })
 }
 
-/// Describes a setting that differs from the plan; None if it does not.
-fn not_so(setting: &sysctl::Setting) -> Result<Option<String>, StepError> {
-    Ok(match host::sysctl::get(&setting.key)? {
-        Some(value) if setting.is_met_by(&value) => None,
-        None if setting.need == Need::IfPresent => None,
-        value => Some(format!(
-            "sysctl {} is {}, not {}{}",
-            setting.key,
-            value.as_deref().unwrap_or("absent"),
-            setting.value,
-            match setting.good {
-                sysctl::Good::Same => "",
-                sysctl::Good::SameOrMore => " or more",
-            }
-        )),
-    })
+/// Describes each setting that differs from what it should be.
+fn not_so(settings: Vec<sysctl::Setting>) -> Result<Vec<String>, StepError> {
+    let keys = settings.iter().map(|setting| setting.key.clone());
+    let values = host::sysctl::get_all(keys.collect())?;
+    let mut descriptions = Vec::new();
+    for (setting, value) in settings.iter().zip(values) {
+        match value {
+            Some(value) if setting.is_met_by(&value) => {}
+            None if setting.need == Need::IfPresent => {}
+            value => descriptions.push(format!(
+                "sysctl {} is {}, not {}{}",
+                setting.key,
+                value.as_deref().unwrap_or("absent"),
+                setting.value,
+                match setting.good {
+                    sysctl::Good::Same => "",
+                    sysctl::Good::SameOrMore => " or more",
+                }
+            )),
+        }
+    }
+    Ok(descriptions)
 }
 
 /// Describes rules of other programs that see the same packets.
@@ -353,9 +357,7 @@ pub(super) fn drift(
     let is_off = host::sysctl::get(&forwards.key)?.as_ref() != Some(&forwards.value);
     // If forwarding is off for `all`, do not report it for each interface.
     settings.retain(|setting| !(is_off && sysctl::is_forwarding_of_one(&setting.key)));
-    for setting in settings {
-        descriptions.extend(not_so(&setting)?);
-    }
+    descriptions.extend(not_so(settings)?);
     let current = netlink::read()?;
     let diff = net::diff(&current, &plan.network);
     descriptions.extend(bypasses(&current, plan));

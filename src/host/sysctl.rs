@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sysctl::{Ctl, CtlValue, Sysctl, SysctlError};
@@ -15,6 +16,9 @@ use crate::plan::sysctl::{Key, Need, Setting};
 /// The time limit for one setting. Forwarding is set under the lock of all network
 /// devices, which a driver may hold (devinet_sysctl_forward in net/ipv4/devinet.c).
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// What each further setting of a list adds to the limit; a millisecond is long for one.
+const LIMIT_OF_ANOTHER: Duration = Duration::from_millis(10);
 
 /// Why a setting does not have the desired value.
 #[derive(Debug, Error)]
@@ -55,6 +59,25 @@ pub enum SettingError {
 /// # Errors
 /// Returns an error if it exists but cannot be read.
 pub fn get(key: &Key) -> Result<Option<String>, SettingError> {
+    let mut values = get_all(vec![key.clone()])?;
+    Ok(values.pop().flatten())
+}
+
+/// The values of settings, in the same order.
+///
+/// # Errors
+/// Returns an error if one exists but cannot be read.
+pub fn get_all(keys: Vec<Key>) -> Result<Vec<Option<String>>, SettingError> {
+    let late = |key: &Key, error| SettingError::Read {
+        key: key.clone(),
+        error,
+    };
+    let limit = limit(keys.len());
+    let (values, result) = in_turn(&Arc::new(keys), limit, value, late);
+    result.map(|()| values)
+}
+
+fn value(key: &Key) -> Result<Option<String>, SettingError> {
     match read(key) {
         Ok(value) => Ok(Some(value)),
         Err(error) if is_absent(&error) => Ok(None),
@@ -74,14 +97,35 @@ pub fn scopes(family: &str) -> Vec<String> {
     names.collect()
 }
 
-/// Writes a setting and reads it back. Does not write if the value is already right,
-/// because the kernel may treat a write as more than that. Returns whether it was
-/// written.
+/// Writes a setting and reads it back, like [`set_all`].
 ///
 /// # Errors
 /// Returns an error if that fails, or if the kernel lacks a required setting.
-pub fn set(setting: &Setting) -> Result<bool, SettingError> {
-    match get(&setting.key)? {
+pub fn set(setting: &Setting) -> Result<(), SettingError> {
+    set_all(vec![setting.clone()]).1
+}
+
+/// Writes settings in their order, and reads each back. Does not write one whose value is
+/// already right, because the kernel may treat a write as more than that. Returns those that
+/// were written, and an error if one could not be, or if the kernel lacks a required one:
+/// those after it are left alone.
+pub fn set_all(settings: Vec<Setting>) -> (Vec<Setting>, Result<(), SettingError>) {
+    let late = |setting: &Setting, error| SettingError::Write {
+        setting: setting.clone(),
+        error,
+    };
+    let settings = Arc::new(settings);
+    let (done, result) = in_turn(&settings, limit(settings.len()), bring, late);
+    let written = settings.iter().zip(done).filter(|(_, written)| *written);
+    (
+        written.map(|(setting, _)| setting.clone()).collect(),
+        result,
+    )
+}
+
+/// Returns whether the setting had to be written.
+fn bring(setting: &Setting) -> Result<bool, SettingError> {
+    match value(&setting.key)? {
         None if setting.need == Need::IfPresent => return Ok(false),
         None => return Err(SettingError::Absent(setting.key.clone())),
         Some(value) if setting.is_met_by(&value) => return Ok(false),
@@ -91,13 +135,63 @@ pub fn set(setting: &Setting) -> Result<bool, SettingError> {
         setting: setting.clone(),
         error,
     })?;
-    match get(&setting.key)? {
+    match value(&setting.key)? {
         Some(value) if setting.is_met_by(&value) => Ok(true),
         found => Err(SettingError::NotHeld {
             setting: setting.clone(),
             found: found.unwrap_or_default(),
         }),
     }
+}
+
+/// How far a list is.
+struct Progress<T> {
+    done: Vec<T>,
+    /// Nobody waits any more, so nothing more may be begun.
+    given_up: bool,
+}
+
+/// Works on each item in turn, up to the first error, and returns what came of those before.
+/// The list is one piece of work, since handing over each item, to a thread that the kernel may
+/// block, takes longer than to read a setting.
+fn in_turn<I: Send + Sync + 'static, T: Send + 'static>(
+    items: &Arc<Vec<I>>,
+    limit: Duration,
+    work: fn(&I) -> Result<T, SettingError>,
+    late: fn(&I, SysctlError) -> SettingError,
+) -> (Vec<T>, Result<(), SettingError>) {
+    let progress = Arc::new(Mutex::new(Progress {
+        done: Vec::new(),
+        given_up: false,
+    }));
+    let (all, noted) = (Arc::clone(items), Arc::clone(&progress));
+    let result = time_limit::run(limit, move || {
+        for item in all.iter() {
+            if locked(&noted).given_up {
+                break;
+            }
+            let result = work(item)?;
+            locked(&noted).done.push(result);
+        }
+        Ok(())
+    });
+    let mut progress = locked(&progress);
+    progress.given_up = true;
+    let done = std::mem::take(&mut progress.done);
+    let result = result.unwrap_or_else(|error| {
+        let at = items.get(done.len());
+        at.map_or(Ok(()), |item| Err(late(item, error.into())))
+    });
+    (done, result)
+}
+
+fn limit(settings: usize) -> Duration {
+    let settings = u32::try_from(settings).unwrap_or(u32::MAX);
+    LIMIT.saturating_add(LIMIT_OF_ANOTHER.saturating_mul(settings))
+}
+
+fn locked<T>(progress: &Mutex<Progress<T>>) -> MutexGuard<'_, Progress<T>> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long a value may be: nearly all are a number, and a list of ports is no longer than
@@ -118,16 +212,6 @@ fn path_of_dotted(key: &Key) -> Option<PathBuf> {
 }
 
 fn read(key: &Key) -> Result<String, SysctlError> {
-    let key = key.clone();
-    time_limit::run(LIMIT, move || read_unlimited(&key))?
-}
-
-fn write(setting: &Setting) -> Result<(), SysctlError> {
-    let setting = setting.clone();
-    time_limit::run(LIMIT, move || write_unlimited(&setting))?
-}
-
-fn read_unlimited(key: &Key) -> Result<String, SysctlError> {
     let path = path(key);
     let mut value = Vec::new();
     for length in LENGTHS {
@@ -143,7 +227,7 @@ fn read_unlimited(key: &Key) -> Result<String, SysctlError> {
     Ok(String::from_utf8_lossy(&value).trim().to_owned())
 }
 
-fn write_unlimited(setting: &Setting) -> Result<(), SysctlError> {
+fn write(setting: &Setting) -> Result<(), SysctlError> {
     match path_of_dotted(&setting.key) {
         Some(path) => Ok(std::fs::write(path, &setting.value)?),
         None => Ctl::new(&setting.key.parts().join("."))?
@@ -157,5 +241,70 @@ fn is_absent(error: &SysctlError) -> bool {
         SysctlError::NotFound(_) => true,
         SysctlError::IoError(error) => error.kind() == io::ErrorKind::NotFound,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    type Item = Box<dyn Fn() + Send + Sync>;
+
+    fn run(item: &Item) -> Result<(), SettingError> {
+        item();
+        Ok(())
+    }
+
+    fn late(_: &Item, error: SysctlError) -> SettingError {
+        let key = crate::plan::sysctl::forwarding(true).key;
+        SettingError::Read { key, error }
+    }
+
+    #[test]
+    fn a_list_that_is_given_up_begins_nothing_more() {
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = Mutex::new(blocked);
+        let later = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&later);
+        let items: Arc<Vec<Item>> = Arc::new(vec![
+            Box::new(move || {
+                let blocked = blocked.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = blocked.recv();
+            }),
+            Box::new(move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }),
+        ]);
+        let (done, result) = in_turn(&items, Duration::from_millis(20), run, late);
+        assert!(done.is_empty() && result.is_err());
+        drop(release);
+        // The abandoned thread lets go of the list when it ends.
+        for _ in 0..6000 {
+            if Arc::strong_count(&items) == 1 {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(Arc::strong_count(&items), 1);
+        assert_eq!(later.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_list_ends_at_its_first_error() {
+        let items = Arc::new(vec![1, 2, 3]);
+        let work = |item: &i32| match item {
+            2 => Err(SettingError::Absent(
+                crate::plan::sysctl::forwarding(true).key,
+            )),
+            item => Ok(item * 2),
+        };
+        let late = |_: &i32, _| SettingError::Absent(crate::plan::sysctl::forwarding(true).key);
+        let (done, result) = in_turn(&items, LIMIT, work, late);
+        assert_eq!(done, [2]);
+        assert!(result.is_err());
     }
 }

@@ -150,9 +150,13 @@ impl Diagrams {
             }
             self.unique[place] = index as u32;
         }
-        self.results.clear();
-        self.results
-            .resize(length / 2, (Set::EMPTY, Set::EMPTY, Set::EMPTY));
+        // What was found so far moves along: a set that grows is met again.
+        let empty = (Set::EMPTY, Set::EMPTY, Set::EMPTY);
+        let found = std::mem::replace(&mut self.results, vec![empty; length / 2]);
+        for result in found.into_iter().filter(|(a, ..)| *a != Set::EMPTY) {
+            let place = hash(result.0.0, result.1.0, 0) & (length / 2 - 1);
+            self.results[place] = result;
+        }
     }
 
     /// The intersection.
