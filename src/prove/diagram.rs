@@ -56,6 +56,23 @@ struct Node {
     high: Set,
 }
 
+impl Node {
+    #[inline(always)]
+    fn hash(self) -> usize {
+        hash(self.variable, self.low.0, self.high.0)
+    }
+}
+
+/// The most nodes there can be, and the bits of an index in a slot of a hash table.
+const INDEX: u32 = (1 << 23) - 1;
+
+/// The bits of a hash value beside an index; other ones than those that choose a slot of a
+/// table that is not too long for its indexes.
+#[inline(always)]
+fn tag(hash: usize) -> u32 {
+    ((hash as u64 >> 31) as u32) & !INDEX
+}
+
 /// The variable of the only terminal node, below all others.
 const TERMINAL: u32 = u32::MAX;
 
@@ -65,7 +82,8 @@ const NONE: u32 = u32::MAX;
 /// The nodes, over one order of variables with 0 at the top.
 pub struct Diagrams {
     nodes: Vec<Node>,
-    /// A hash table with open addressing, at least twice as long as `nodes`.
+    /// A hash table with open addressing, at least twice as long as `nodes`: indexes of nodes,
+    /// each with a few more bits of the hash value, so that most others need not be looked at.
     unique: Vec<u32>,
     /// The cache of "and": one slot per hash value, overwritten on collision.
     results: Vec<(Set, Set, Set)>,
@@ -90,7 +108,7 @@ impl Diagrams {
             nodes: vec![terminal],
             unique: vec![NONE; 1 << 12],
             results: vec![(Set::EMPTY, Set::EMPTY, Set::EMPTY); 1 << 11],
-            most,
+            most: most.min(INDEX as usize),
             steps: 0,
         }
     }
@@ -119,11 +137,13 @@ impl Diagrams {
             high: high.complemented_if(complemented),
         };
         let mask = self.unique.len() - 1;
-        let mut place = hash(variable, node.low.0, node.high.0) & mask;
+        let hash = node.hash();
+        let mut place = hash & mask;
         while self.unique[place] != NONE {
-            let found = self.unique[place];
-            if self.nodes[found as usize] == node {
-                return Set(found << 1).complemented_if(complemented);
+            let differing = self.unique[place] ^ tag(hash);
+            // The tag is the same, so this is an index.
+            if differing <= INDEX && self.nodes[differing as usize] == node {
+                return Set(differing << 1).complemented_if(complemented);
             }
             place = (place + 1) & mask;
         }
@@ -132,7 +152,7 @@ impl Diagrams {
         }
         let index = self.nodes.len() as u32;
         self.nodes.push(node);
-        self.unique[place] = index;
+        self.unique[place] = index | tag(hash);
         if self.nodes.len() * 2 > self.unique.len() {
             self.grow();
         }
@@ -144,11 +164,12 @@ impl Diagrams {
         self.unique.clear();
         self.unique.resize(length, NONE);
         for (index, node) in self.nodes.iter().enumerate().skip(1) {
-            let mut place = hash(node.variable, node.low.0, node.high.0) & (length - 1);
+            let hash = node.hash();
+            let mut place = hash & (length - 1);
             while self.unique[place] != NONE {
                 place = (place + 1) & (length - 1);
             }
-            self.unique[place] = index as u32;
+            self.unique[place] = index as u32 | tag(hash);
         }
         // What was found so far moves along: a set that grows is met again.
         let empty = (Set::EMPTY, Set::EMPTY, Set::EMPTY);
@@ -273,5 +294,5 @@ fn hash(a: u32, b: u32, c: u32) -> usize {
     let mixed = (u64::from(a) << 32 | u64::from(b)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ u64::from(c).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     let mixed = mixed ^ (mixed >> 29);
-    (mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 24) as usize
+    mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_right(24) as usize
 }
