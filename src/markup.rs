@@ -66,6 +66,11 @@ impl Markup {
         self.0.push_str(&other.0);
     }
 
+    /// How long it is, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The whole text.
     pub(crate) fn finish(self) -> String {
         self.0

@@ -53,6 +53,7 @@ const TABLES: &[(&str, Place)] = &[
     ("[router]\nzzzzzz = 1", ("`[router]`", 0)),
     ("[ipv6]\nzzzzzz = 1", ("`[ipv6]`", 0)),
     ("[log]\nzzzzzz = 1", ("`[log]`", 0)),
+    ("[page]\nzzzzzz = 1", ("`[page]`", 0)),
     ("[watch]\nzzzzzz = 1", ("`[watch]`", 0)),
     ("[names]\nzzzzzz = 1", ("`[names]`", 0)),
 ];

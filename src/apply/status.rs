@@ -81,6 +81,18 @@ impl Report {
         }
     }
 
+    /// Whether packets pass as a policy says.
+    pub(super) fn is_in_force(&self) -> bool {
+        match &self.in_force {
+            InForce::Applied { .. } | InForce::Pending { .. } | InForce::LastGood { .. } => true,
+            InForce::Sealed { .. }
+            | InForce::NotForwarding { .. }
+            | InForce::Unsealed { .. }
+            | InForce::Open
+            | InForce::Unknown { .. } => false,
+        }
+    }
+
     /// The name of the state.
     pub(crate) fn state(&self) -> String {
         self.in_force.to_string()

@@ -16,6 +16,7 @@ use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::recover::recover;
 use super::seal_mark::Mark;
+use super::shown_page::ShownPage;
 use super::sighted::SightingRecord;
 use super::state::InForce;
 use super::{closed, hosts, last_good, lease, metrics, names, recorder, status};
@@ -52,6 +53,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
     let mut sighted = SightingRecord::new();
     let mut file = metrics::file(config);
     recorder::start(Arc::clone(&names), sighted.clone());
+    let mut page = ShownPage::default();
     let mut said: Vec<String> = Vec::new();
     let mut left_over: Option<Vec<String>> = None;
     let mut proven: Option<ProvenRules> = None;
@@ -76,6 +78,8 @@ pub(crate) fn watch(config: &Path) -> Ending {
             Err(outcome) => look.reports.push(outcome.to_string()),
         }
         look.keep_bounds();
+        let policy = look.plan.as_ref().or(look.before.as_ref());
+        page.keep(config, policy.map(|plan| &plan.policy));
         if let Some(plan) = &look.plan {
             recorder::rename(&names, &plan.policy);
             look.reports

@@ -7,6 +7,7 @@ use super::args::EVERY_COMMANDS_FLAGS;
 use super::command::Command;
 use super::flag::Flag;
 use crate::apply::StepError;
+use crate::host::page_file::PageFileError;
 use crate::host::text_file::TextFileError;
 use crate::nearest::did_you_mean;
 use crate::netfilter::ParseError;
@@ -64,6 +65,8 @@ pub(super) enum CliError {
     NoChain { file: String, chain: ChainPlace },
     #[error("{0} and {1} are of IPv4 and of IPv6; give two of one family")]
     NotOneFamily(String, String),
+    #[error(transparent)]
+    PageFile(#[from] PageFileError),
     #[error(transparent)]
     Packet(#[from] PacketError),
     #[error("{file}:{line}")]

@@ -23,6 +23,7 @@ mod metrics;
 mod open;
 mod prove;
 mod refresh;
+mod report;
 mod screen;
 mod seal;
 pub mod show;
@@ -58,6 +59,7 @@ pub static COMMANDS: &[Command] = &[
     show::vsftpd::COMMAND,
     show::dnsmasq::COMMAND,
     show::ntp::COMMAND,
+    show::httpd::COMMAND,
     show::matrix::COMMAND,
     show::services::COMMAND,
     boot::COMMAND,
@@ -72,6 +74,7 @@ pub static COMMANDS: &[Command] = &[
     compare::COMMAND,
     status::COMMAND,
     blocked::COMMAND,
+    report::COMMAND,
     hosts::COMMAND,
     metrics::COMMAND,
     help::COMMAND,

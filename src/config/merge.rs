@@ -20,6 +20,7 @@ impl Config {
         once("[router]", &mut self.router, other.router, source)?;
         once("[ipv6]", &mut self.ipv6, other.ipv6, source)?;
         once("[log]", &mut self.log, other.log, source)?;
+        once("[page]", &mut self.page, other.page, source)?;
         once("[watch]", &mut self.watch, other.watch, source)?;
         once("[names]", &mut self.names, other.names, source)?;
         self.allow.extend(other.allow);

@@ -18,8 +18,8 @@ use serde::Deserialize;
 pub use parse::VERSION;
 pub use spanned::Spanned;
 pub use value::{
-    BoundValue, InterfaceValue, OneOrMore, PortList, Ports, ServiceValue, Services, Strings,
-    SysctlValue,
+    BoundValue, InterfaceValue, OneOrMore, PageTable, PortList, Ports, ServiceValue, Services,
+    Strings, SysctlValue,
 };
 
 /// The contents of the configuration, from one file or several.
@@ -73,6 +73,8 @@ pub struct Config {
     pub ipv6: Option<Spanned<Ipv6Table>>,
     /// `[log]`
     pub log: Option<Spanned<LogTable>>,
+    /// `[page]`
+    pub page: Option<Spanned<PageTable>>,
     /// `[watch]`
     pub watch: Option<Spanned<WatchTable>>,
     /// `[names]`

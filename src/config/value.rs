@@ -220,3 +220,11 @@ impl<'de> Deserialize<'de> for SysctlValue {
         deserializer.deserialize_any(ValueVisitor)
     }
 }
+
+/// `[page]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageTable {
+    /// Whether the policy's own lines are on the page; true if absent.
+    pub policy: Option<bool>,
+}

@@ -16,6 +16,7 @@ pub(crate) mod nfnetlink;
 pub(crate) mod others;
 pub(crate) mod output;
 pub mod packet_log;
+pub(crate) mod page_file;
 pub(crate) mod post;
 pub mod process;
 pub(crate) mod store;

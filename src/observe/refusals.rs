@@ -19,6 +19,9 @@ const MOST: usize = 8_000;
 /// The most entries of sources that may be made up.
 const MOST_UNCHECKED: usize = 2_000;
 
+/// The most days of which the packets are counted.
+const MOST_DAYS: usize = 31;
+
 /// New attempts that are told of one host in one minute.
 const TOLD_OF_A_HOST: u32 = 20;
 
@@ -105,6 +108,8 @@ pub(crate) struct Refusals {
     pub(crate) given_up: u64,
     /// How often packets came faster than they were read.
     pub(crate) lost: u64,
+    /// Days since 1970 on which packets were refused, with how many, in order.
+    pub(super) days: Vec<(u64, u64)>,
 }
 
 /// What is to be told of an attempt.
@@ -266,6 +271,7 @@ impl Refusals {
         hardware: Option<MacAddress>,
         now: u64,
     ) -> Telling {
+        self.count_day(now / 86_400, 1);
         self.insert(&RefusedAttempt {
             attempt: attempt.clone(),
             hardware,
@@ -273,6 +279,21 @@ impl Refusals {
             first: now,
             last: now,
         })
+    }
+
+    /// Days since 1970 on which packets were refused, with how many, in order.
+    pub(crate) fn days(&self) -> &[(u64, u64)] {
+        &self.days
+    }
+
+    pub(super) fn count_day(&mut self, day: u64, count: u64) {
+        match self.days.binary_search_by_key(&day, |(day, _)| *day) {
+            Ok(place) => self.days[place].1 = self.days[place].1.saturating_add(count),
+            Err(place) => self.days.insert(place, (day, count)),
+        }
+        if self.days.len() > MOST_DAYS {
+            self.days.remove(0);
+        }
     }
 
     /// Adds an entry. Returns what is to be told of it.

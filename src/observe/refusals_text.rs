@@ -1,7 +1,7 @@
 //! The record of what was refused as text, as it is stored.
 //!
-//! Owns the format: a line of the version, what was given up, what was lost and the number
-//! of entries; then for each entry a line of zone, reason, source, hardware address,
+//! Owns the format: a line of the version, what was given up, what was lost, the number of
+//! entries, and day and count of each day with packets; then for each entry a line of zone, reason, source, hardware address,
 //! destination, protocol, port, count, first and last.
 
 use std::fmt::Write;
@@ -17,7 +17,11 @@ impl Refusals {
     /// The record as it is stored.
     pub(crate) fn to_text(&self) -> String {
         let all = self.all();
-        let mut text = format!("{VERSION} {} {} {}\n", self.given_up, self.lost, all.len());
+        let mut text = format!("{VERSION} {} {} {}", self.given_up, self.lost, all.len());
+        for (day, count) in self.days() {
+            let _ = write!(text, " {day} {count}");
+        }
+        text.push('\n');
         for refused in all {
             let attempt = &refused.attempt;
             let _ = write!(text, "{} {} ", attempt.tag, attempt.source);
@@ -51,6 +55,12 @@ impl Refusals {
         refusals.given_up = number(head.next()).ok_or(NotRefusals::Torn)?;
         refusals.lost = number(head.next()).ok_or(NotRefusals::Torn)?;
         let mut left: usize = number(head.next()).ok_or(NotRefusals::Torn)?;
+        // A record from before days were counted ends here.
+        while let Some(day) = head.next() {
+            let day = day.parse().map_err(|_| NotRefusals::Torn)?;
+            let count = number(head.next()).ok_or(NotRefusals::Torn)?;
+            refusals.count_day(day, count);
+        }
         for line in lines {
             refusals.insert(&entry(line).ok_or(NotRefusals::Torn)?);
             left = left.checked_sub(1).ok_or(NotRefusals::Torn)?;
@@ -135,6 +145,10 @@ mod tests {
         let text = refusals.to_text();
         let again = Refusals::parse(&text)?;
         assert_eq!(again.all(), refusals.all());
+        assert_eq!(again.days(), [(0, 6)]);
+        // A record from before days were counted.
+        let before = Refusals::parse(&text.replacen(" 6 0 6\n", " 6\n", 1))?;
+        assert_eq!((before.all(), before.days()), (refusals.all(), &[] as &[_]));
         assert!(again.all().iter().all(|it| again.count_of(it) == 1));
         let cut = text.trim_end_matches('\n');
         let (most, _) = cut.rsplit_once('\n').ok_or("lines")?;
@@ -143,7 +157,8 @@ mod tests {
             cut.to_owned(),
             format!("{most}\n"),
             text.replacen("1 ", "2 ", 1),
-            text.replacen(" 6\n", " 7\n", 1),
+            text.replacen(" 6 0 6\n", " 7 0 6\n", 1),
+            text.replacen(" 6 0 6\n", " 6 0\n", 1),
             text.replace("camera", "Camera"),
             format!("{text}{text}"),
         ] {

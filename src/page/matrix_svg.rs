@@ -27,7 +27,7 @@ const FONT: &str = "ui-monospace,'DejaVu Sans Mono','Liberation Mono',Menlo,Cons
 const STYLE: &str = "text{font-size:12px;fill:#14202b}.h{font-weight:700}.t{font-size:16px;font-weight:700}.s{fill:#4a5a68}rect{stroke:#9aa7b2;stroke-width:1}.n{fill:#fff}.y{fill:#cfe4f7}.r{fill:#fde0b2}.f{fill:#a9d3c5}.w{fill:#e9ecef}.b{fill:#fff;stroke:none}";
 
 /// The class of a cell, and what it says.
-const KINDS: [(&str, &str); 5] = [
+pub(super) const KINDS: [(&str, &str); 5] = [
     ("y", "may open these"),
     ("r", "may, restricted: see the marks"),
     ("f", "some are sent on to another port or host"),
@@ -41,7 +41,7 @@ fn width(text: &str) -> usize {
     (text.chars().count() * 74).div_ceil(10)
 }
 
-fn kind(cell: &MatrixCell) -> usize {
+pub(super) fn kind(cell: &MatrixCell) -> usize {
     let any = |is: fn(&crate::prove::ReachedService) -> bool| cell.services.iter().any(is);
     match () {
         () if cell.one_wire => 4,

@@ -12,6 +12,7 @@ mod guarantee;
 mod lint;
 mod log;
 mod origin;
+mod page;
 mod refusal_tag;
 mod rewrite;
 mod rule_label;
@@ -42,6 +43,7 @@ pub use guarantee::{Guarantee, GuaranteeKind};
 pub use lint::{Warning, warnings};
 pub use log::{Log, LogPrefixes, ZonePrefixes};
 pub use origin::Origin;
+pub use page::Page;
 pub use refusal_tag::{Recordable, RefusalReason, RefusalTag};
 pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, Snat};
 pub use rule_label::{RuleLabel, RulePurpose};
@@ -99,6 +101,8 @@ pub struct Policy {
     pub wait: Duration,
     /// Whether the last good policy is kept over a reboot.
     pub keep: bool,
+    /// The page that the router shows; None unless the file has `[page]`.
+    pub page: Option<Page>,
     /// How the running router is watched.
     pub watch: Watch,
 }
@@ -228,6 +232,19 @@ impl Policy {
         self.allows_of(flow).filter(move |allow| {
             let ports = allow.services.iter().flat_map(|service| &service.udp);
             ports.into_iter().any(|ports| ports.contains(port))
+        })
+    }
+
+    /// Whether a line lets hosts of a zone use this TCP port of the router.
+    pub fn offers_tcp(&self, zone: ZoneIndex, port: u16) -> bool {
+        let port = PortRange::port(port);
+        let flow = Flow {
+            from: Endpoint::Zone(zone),
+            to: Endpoint::Router,
+        };
+        self.allows_of(flow).any(|allow| {
+            let mut ports = allow.services.iter().flat_map(|service| &service.tcp);
+            ports.any(|ports| ports.contains(port))
         })
     }
 

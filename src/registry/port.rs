@@ -4,6 +4,9 @@
 /// The control connection of FTP (RFC 959, 5.2).
 pub(crate) const FTP: u16 = 21;
 
+/// HTTP (RFC 9110, 4.2.1).
+pub(crate) const HTTP: u16 = 80;
+
 /// Network time (RFC 5905, 7.2).
 pub(crate) const NTP: u16 = 123;
 

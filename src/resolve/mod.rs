@@ -19,6 +19,7 @@ mod mark;
 mod mistyped_address;
 mod names;
 mod own_address;
+mod page;
 mod proxy;
 mod rewrite;
 mod route;
@@ -110,6 +111,10 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         }
         _ => None,
     };
+    let page = match &allows {
+        Some(allows) => refused.note(resolver.page(config.page.as_ref(), allows)),
+        None => None,
+    };
     refused.or(())?;
     let (Some(allows), Some(mut routes), Some(mut mark_rules), Some(nat)) =
         (allows, routes, mark_rules, nat)
@@ -119,7 +124,8 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
     let (Some(guarantees), Some(log), Some(sysctls)) = (guarantees, log, sysctls) else {
         return Err(Refusal::consequence());
     };
-    let (Some(watch), Some(wait), Some(names_keep)) = (watch, wait, names_keep) else {
+    let (Some(watch), Some(wait), Some(names_keep), Some(page)) = (watch, wait, names_keep, page)
+    else {
         return Err(Refusal::consequence());
     };
     for proxy in &nat.proxies {
@@ -155,6 +161,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         routes,
         mark_rules,
         sysctls,
+        page,
         watch,
         wait,
         keep: router.and_then(|router| router.keep).unwrap_or(true),

@@ -5,12 +5,14 @@
 
 mod chrony;
 mod dnsmasq;
+mod httpd;
 mod vsftpd;
 
 use thiserror::Error;
 
 pub use chrony::chrony;
 pub use dnsmasq::dnsmasq;
+pub use httpd::httpd;
 pub use vsftpd::vsftpd;
 
 /// Why a server has nothing to serve under this policy.

@@ -1,6 +1,7 @@
 //! `camfw show`: prints what the file compiles to. Each subcommand has its own file.
 
 pub(super) mod dnsmasq;
+pub(super) mod httpd;
 pub(super) mod kernel;
 pub(super) mod matrix;
 pub(super) mod network;

@@ -331,7 +331,7 @@ const LISTS_OF_TABLES: &[&str] = &[
 ];
 
 /// The tables that a file has once.
-const ONE_TABLE: &[&str] = &["router", "ipv6", "log", "watch", "names", "sysctls"];
+const ONE_TABLE: &[&str] = &["router", "ipv6", "log", "page", "watch", "names", "sysctls"];
 
 /// The keys whose values are words, and the words.
 const WORDS: &[(&str, &str)] = &[
