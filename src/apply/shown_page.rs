@@ -25,12 +25,10 @@ pub(super) struct ShownPage {
 impl ShownPage {
     /// Writes the page, or removes it where the policy has none.
     pub(super) fn keep(&mut self, config: &Path, policy: Option<&Policy>) {
-        // A box without a policy to keep shows what it showed, which says when it was seen.
-        let Some(policy) = policy else {
-            return;
-        };
-        if policy.page.is_none() {
+        // Nor where there is no policy to keep: it would say what was.
+        if policy.is_none_or(|policy| policy.page.is_none()) {
             self.known = None;
+            self.written = None;
             self.tell(page_file::remove().map_err(|error| with_causes(&error)));
             return;
         }

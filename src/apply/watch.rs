@@ -78,8 +78,6 @@ pub(crate) fn watch(config: &Path) -> Ending {
             Err(outcome) => look.reports.push(outcome.to_string()),
         }
         look.keep_bounds();
-        let policy = look.plan.as_ref().or(look.before.as_ref());
-        page.keep(config, policy.map(|plan| &plan.policy));
         if let Some(plan) = &look.plan {
             recorder::rename(&names, &plan.policy);
             look.reports
@@ -89,6 +87,8 @@ pub(crate) fn watch(config: &Path) -> Ending {
         // Of a box that was closed too.
         let unwritten = file.as_ref().and_then(|file| metrics::write(config, file));
         look.reports.extend(unwritten);
+        let policy = look.plan.as_ref().or(look.before.as_ref());
+        page.keep(config, policy.map(|plan| &plan.policy));
         // Do not repeat a report that has not changed.
         for line in look.reports.iter().filter(|line| !said.contains(line)) {
             log::warn!("watch: {line}");
