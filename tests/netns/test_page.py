@@ -68,9 +68,9 @@ class PageNft(RouterTest):
         self.assertTrue(wait_until(lambda: self.tried_is_recorded()), "it is recorded")
         page = self.report()
         self.assert_sound(page)
-        for told in ("APPLIED", "porch", "yard", f"{ABROAD} https", "rtsp", "claims hold", "&lt;script&gt;alert(1)"):
+        for told in ("APPLIED", "porch", "yard", f"{ABROAD} (external) https", "rtsp", "claims hold", "&lt;script&gt;alert(1)"):
             self.assertIn(told, page)
-        self.assertNotIn(f"{ABROAD} ntp", page, "the control")
+        self.assertNotIn(f"{ABROAD} (external) ntp", page, "the control")
         # The server listens at the addresses that show httpd says, as nobody.
         places = self.camfw("show", "httpd").stdout.split()
         self.assertEqual(places, [f"{example.LAPTOP.router}:80"])

@@ -99,7 +99,7 @@ class Screens(RouterTest):
         dom = html.unescape(chromium("--dump-dom", (folder / "page.html").as_uri()))
         self.assertIn("<h1>APPLIED</h1>", dom)
         self.assertIn(f"camera-{count:02}", dom)
-        self.assertIn("203.0.113.7 https", dom)
+        self.assertIn("203.0.113.7 (external) https", dom)
 
     def size(self, picture: Path) -> tuple[int, int]:
         wide, high = struct.unpack(">II", picture.read_bytes()[16:24])
