@@ -69,6 +69,11 @@ class Scene:
         self._stack.close()
 
     @property
+    def cards(self) -> list[int]:
+        """The network cards of a machine between the hosts, eth0 first."""
+        return list(self._cards)
+
+    @property
     def login(self) -> dict[str, Entry]:
         """What lets the laptop's user in."""
         return login(self.key.with_name(f"{self.key.name}.pub").read_text())

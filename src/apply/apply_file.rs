@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::confirm;
 use super::enforce::{Enforced, Missing, enforce};
-use super::error::Failure;
+use super::error::{CommandError, Failure};
 use super::exclusive::exclusively;
 use super::names;
+use super::network_programs::check_network_programs;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::Record;
@@ -26,6 +27,9 @@ pub(crate) fn apply(config: &Path, seconds: Option<u64>, replace: bool) -> Endin
         Ok(policy) => policy,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };
+    if let Err(error) = check_network_programs(&policy.plan) {
+        return Outcome::Refused(CommandError::NothingChanged(error)).into();
+    }
     if let Some(seconds) = seconds {
         return confirm::apply(policy, seconds, replace, &turn.mark);
     }

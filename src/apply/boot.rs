@@ -12,6 +12,7 @@ use super::error::CommandError;
 use super::exclusive::insist_on_root;
 use super::last_good;
 use super::names;
+use super::network_programs::check_network_programs;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record;
@@ -64,6 +65,13 @@ fn boot_closed(config: &Path, mark: &Mark) -> Ending {
         Ok(policy) => policy,
         Err(refusal) => return boot_last_good(refusal.into(), Outcome::Refused, mark),
     };
+    // On the first boot alone: a box in use is not closed since a package was added.
+    if let Err(error) = check_network_programs(&policy.plan) {
+        match last_good::last() {
+            Err(_) => return boot_last_good(error.into(), Outcome::Refused, mark),
+            Ok(_) => log::warn!("{error}"),
+        }
+    }
     let intended = InForce::applied(policy.snapshot.hash());
     match enforce(&policy.plan, Missing::WaitFor, mark) {
         Ok(enforced) => Ending::applied(enforced, &policy, intended, mark),

@@ -52,6 +52,12 @@ pub(crate) enum StepError {
         .0.join("; ")
     )]
     OthersRules(Vec<String>),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    OtherPrograms(Vec<net::OtherProgram>),
+    #[error(
+        "interface {0} takes its address by DHCP, and there is no client; install udhcpc (busybox has it) or dhcpcd, or give the address in the file"
+    )]
+    NoDhcpClient(String),
     #[error("{0}")]
     NotProven(String),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -72,6 +78,8 @@ impl StepError {
                 | StepError::NoKernelSupport(_)
                 | StepError::NotThere { .. }
                 | StepError::OthersRules(_)
+                | StepError::OtherPrograms(_)
+                | StepError::NoDhcpClient(_)
                 | StepError::Bypassed(_)
                 | StepError::Tables(TablesError::Missing(_))
         )

@@ -32,6 +32,12 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     {
         complain(&format!("{refusal}; until then apply and boot refuse it"));
     }
+    if given.is_default_config()
+        && let Err(error) = apply::check_network_programs(&plan)
+    {
+        complain(&format!("{error}; until then apply refuses it"));
+        return Ok(ExitCode::Refused);
+    }
     let bounds = policy::told_bounds(&plan.policy).into_iter();
     let bounds: String = bounds.map(|bound| bound + "\n").collect();
     Ok(print(&format!("{bounds}{}: good\n", config.display())))

@@ -2,7 +2,7 @@
 //! route.
 //!
 //! The format is that of udhcpc's script (busybox, examples/udhcp/simple.script): the
-//! event as an argument, the lease in the environment.
+//! event as an argument, the lease in the environment. What dhcpcd says is put into it before.
 
 use std::fmt;
 use std::net::Ipv4Addr;

@@ -37,10 +37,10 @@ class DhcpTest(RouterTest):
             process.kill()
             process.wait()
 
-    def boot_with_dhcp(self, expect: int = 0) -> Result:
-        busybox = shutil.which("busybox")
-        assert busybox is not None, "tests/lab/install installs busybox"
-        (self.program.tools / "udhcpc").symlink_to(busybox)
+    def boot_with_dhcp(self, expect: int = 0, client: str = "udhcpc") -> Result:
+        program = shutil.which({"udhcpc": "busybox"}.get(client, client), path="/usr/sbin:/usr/bin:/sbin:/bin")
+        assert program is not None, f"tests/lab/install installs {client}"
+        (self.program.tools / client).symlink_to(program)
         text = self.program.config.read_text()
         text = text.replace('address   = "192.168.0.2/24"\ngateway   = "192.168.0.1"', 'address   = "dhcp"')
         self.program.configure(text)
@@ -64,6 +64,7 @@ class DhcpTest(RouterTest):
         return found[1] if found else ""
 
     def end_dhcp(self) -> None:
-        for file in (self.scratch / "run").glob("camfw-udhcpc-*.pid"):
+        run = self.scratch / "run"
+        for file in (*run.glob("camfw-udhcpc-*.pid"), *run.glob("dhcpcd/*.pid")):
             with contextlib.suppress(ProcessLookupError, ValueError):
                 os.kill(int(file.read_text()), signal.SIGKILL)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import time
 
 from lab import probes
@@ -276,6 +278,21 @@ mac = "02:00:00:00:00:11"
             self.assertEqual(self.traced("apply"), [])
             self.assertIn(own[1], self.links())
             self.camfw("status")
+
+    def test_dhcpcd_hands_its_lease_over_and_configures_nothing_itself(self) -> None:
+        with self.dhcp_server("192.168.0.1", "192.168.0.50", "192.168.0.60"):
+            self.boot_with_dhcp(client="dhcpcd")
+            self.assertTrue(wait_until(lambda: "default via 192.168.0.1 dev eth0" in self.routes()), self.routes())
+            own = re.search(r"eth0\S*\s+\S+\s+(192\.168\.0\.\d+)/24", self.links())
+            assert own is not None, self.links()
+            # Address and route are camfw's own, or status would tell them.
+            self.assertEqual(self.camfw("apply").stdout.count("DHCP client started"), 0)
+            self.camfw("status")
+            self.assertTrue(probes.ping(self.internet, own[1]))
+        # A lease that is gone takes both along.
+        pid = int((self.program.run_folder / "dhcpcd/eth0-4.pid").read_text())
+        os.kill(pid, signal.SIGTERM)
+        self.assertTrue(wait_until(lambda: own[1] not in self.links() and "default" not in self.routes()), self.links())
 
     def test_a_lease_in_another_zones_network_is_not_taken(self) -> None:
         with self.dhcp_server("192.168.8.1", "192.168.8.50", "192.168.8.60") as leases:

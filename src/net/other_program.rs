@@ -1,0 +1,294 @@
+//! Other programs that configure an interface of a zone, by what their own files say.
+//!
+//! Such a program takes away what camfw sets: systemd-networkd removes addresses and
+//! routes that are not its own. What cannot be decided from the files (a match by driver
+//! or hardware address) counts as not configured.
+
+use thiserror::Error;
+
+/// A program that configures interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkProgram {
+    /// ifup, by /etc/network/interfaces.
+    Ifupdown,
+    /// systemd-networkd.
+    Networkd,
+    /// NetworkManager, which takes every interface that it is not told to leave.
+    NetworkManager,
+    /// dhcpcd as a service, which does so too.
+    Dhcpcd,
+}
+
+/// A program that is installed and started at boot.
+#[derive(Debug, Clone)]
+pub struct ActiveProgram {
+    /// Which one.
+    pub program: NetworkProgram,
+    /// Its files, path and text, in the order in which it reads them.
+    pub files: Vec<(String, String)>,
+}
+
+/// An interface of a zone that another program configures too.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("interface {link} is also configured by {program}{by}; {mend}")]
+pub struct OtherProgram {
+    link: String,
+    program: &'static str,
+    /// The file that says so.
+    by: String,
+    mend: String,
+}
+
+/// Finds the programs that configure one of the links.
+pub fn other_programs<'l>(
+    active: &[ActiveProgram],
+    links: impl Iterator<Item = &'l str>,
+) -> Vec<OtherProgram> {
+    let mut found = Vec::new();
+    for link in links {
+        for ActiveProgram { program, files } in active {
+            let file = match program {
+                NetworkProgram::Ifupdown => by_ifupdown(files, link),
+                NetworkProgram::Networkd => by_networkd(files, link),
+                NetworkProgram::NetworkManager => by_network_manager(files, link).then_some(""),
+                NetworkProgram::Dhcpcd => by_dhcpcd(files, link).then_some(""),
+            };
+            let Some(file) = file else { continue };
+            let (program, mend) = match program {
+                NetworkProgram::Ifupdown => (
+                    "ifupdown",
+                    "remove its auto and iface lines there".to_owned(),
+                ),
+                NetworkProgram::Networkd => (
+                    "systemd-networkd",
+                    "write Unmanaged=yes under [Link] there".to_owned(),
+                ),
+                NetworkProgram::NetworkManager => (
+                    "NetworkManager",
+                    format!(
+                        "write unmanaged-devices+=interface-name:{link} under [keyfile] in /etc/NetworkManager/conf.d/camfw.conf, and reload it"
+                    ),
+                ),
+                NetworkProgram::Dhcpcd => (
+                    "dhcpcd",
+                    format!("write denyinterfaces {link} in /etc/dhcpcd.conf, and restart it"),
+                ),
+            };
+            let by = match file {
+                "" => String::new(),
+                file => format!(" ({file})"),
+            };
+            let link = link.to_owned();
+            let other = OtherProgram {
+                link,
+                program,
+                by,
+                mend,
+            };
+            if !found.contains(&other) {
+                found.push(other);
+            }
+        }
+    }
+    found
+}
+
+/// The lines of all files with their file, without comments.
+fn lines(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    files.iter().flat_map(|(path, text)| {
+        let lines = text.lines().map(|line| (path.as_str(), line.trim()));
+        lines.filter(|(_, line)| !line.starts_with(['#', ';']))
+    })
+}
+
+/// The file with an `iface` stanza for a link that ifup starts by itself.
+fn by_ifupdown<'f>(files: &'f [(String, String)], link: &str) -> Option<&'f str> {
+    let starts = lines(files).any(|(_, line)| {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let is_start = first == "auto" || first.starts_with("allow-");
+        is_start && words.any(|word| word == link)
+    });
+    let mut lines = lines(files).filter(|(_, line)| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words.as_slice(), ["iface", name, _, method, ..] if *name == link && *method != "manual")
+    });
+    lines.next().filter(|_| starts).map(|(path, _)| path)
+}
+
+/// The .network file that systemd-networkd uses for a link: the first that matches.
+fn by_networkd<'f>(files: &'f [(String, String)], link: &str) -> Option<&'f str> {
+    files
+        .iter()
+        .find_map(|file| {
+            let (mut section, mut names, mut is_ethernet) = ("", Vec::new(), false);
+            let mut is_unmanaged = false;
+            for (_, line) in lines(std::slice::from_ref(file)) {
+                let (key, value) = line.split_once('=').unwrap_or((line, ""));
+                match (section, key.trim()) {
+                    (_, key) if key.starts_with('[') => section = key,
+                    ("[Match]", "Name") => names.extend(value.split_whitespace()),
+                    ("[Match]", "Type") => {
+                        is_ethernet |= value.split_whitespace().any(|kind| kind == "ether");
+                    }
+                    ("[Link]", "Unmanaged") => {
+                        is_unmanaged = ["yes", "true", "on", "1"].contains(&value.trim());
+                    }
+                    _ => {}
+                }
+            }
+            let matches = match names.first() {
+                None => is_ethernet,
+                Some(first) => {
+                    let is_inverted = first.starts_with('!');
+                    let named = names
+                        .iter()
+                        .any(|name| matches_glob(name.trim_start_matches('!'), link));
+                    named != is_inverted
+                }
+            };
+            matches.then_some((file.0.as_str(), is_unmanaged))
+        })
+        .filter(|(_, is_unmanaged)| !is_unmanaged)
+        .map(|(path, _)| path)
+}
+
+/// Whether NetworkManager is not told to leave a link alone.
+fn by_network_manager(files: &[(String, String)], link: &str) -> bool {
+    let mut is_left = false;
+    for (_, line) in lines(files) {
+        let Some((key, value)) = line.split_once('=') else {
+            continue;
+        };
+        let adds = match key.trim() {
+            "unmanaged-devices" => false,
+            "unmanaged-devices+" => true,
+            _ => continue,
+        };
+        let names = |spec: &str| match spec.strip_prefix("interface-name:") {
+            Some(name) => matches_glob(name.trim_start_matches('='), link),
+            None => spec == "*",
+        };
+        let specs = || value.split([';', ',']).map(str::trim);
+        let is_excepted = specs().any(|spec| spec.strip_prefix("except:").is_some_and(names));
+        let is_named = specs().any(names) && !is_excepted;
+        is_left = is_named || (adds && is_left && !is_excepted);
+    }
+    !is_left
+}
+
+/// Whether dhcpcd is not told to leave a link alone.
+fn by_dhcpcd(files: &[(String, String)], link: &str) -> bool {
+    let (mut is_allowed, mut is_denied) = (None, false);
+    for (_, line) in lines(files) {
+        let mut words = line.split_whitespace();
+        let first = words.next();
+        let is_named = words.any(|pattern| matches_glob(pattern, link));
+        match first {
+            Some("allowinterfaces") => {
+                is_allowed = Some(is_named || is_allowed.unwrap_or_default());
+            }
+            Some("denyinterfaces") => is_denied |= is_named,
+            _ => {}
+        }
+    }
+    is_allowed.unwrap_or(true) && !is_denied
+}
+
+/// Whether a name is matched by a pattern with `*` and `?`, as fnmatch(3) does it.
+fn matches_glob(pattern: &str, name: &str) -> bool {
+    let mut characters = pattern.chars();
+    match characters.next() {
+        None => name.is_empty(),
+        Some('*') => name
+            .char_indices()
+            .map(|(place, _)| &name[place..])
+            .chain([""])
+            .any(|rest| matches_glob(characters.as_str(), rest)),
+        Some(character) => {
+            let mut rest = name.chars();
+            let next = rest.next();
+            next.is_some_and(|next| character == '?' || character == next)
+                && matches_glob(characters.as_str(), rest.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed(program: NetworkProgram, files: &[(&str, &str)]) -> Vec<String> {
+        let files = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        let active = ActiveProgram {
+            program,
+            files: files.collect(),
+        };
+        let found = other_programs(&[active], ["eth0", "eth1", "cameras"].into_iter());
+        found
+            .into_iter()
+            .map(|other| other.link + &other.by)
+            .collect()
+    }
+
+    #[test]
+    fn ifupdown_has_what_is_started_and_has_a_method() {
+        let by = |text| claimed(NetworkProgram::Ifupdown, &[("i", text)]);
+        assert_eq!(
+            by("auto lo eth0\niface lo inet loopback\niface eth0 inet dhcp\n"),
+            ["eth0 (i)"]
+        );
+        assert_eq!(
+            by("allow-hotplug eth1\n  iface eth1 inet static\n address 10.0.0.1/8"),
+            ["eth1 (i)"]
+        );
+        for left in [
+            "iface eth0 inet dhcp\n",
+            "auto eth0\niface eth0 inet manual\n",
+            "auto eth0\n#iface eth0 inet dhcp\n",
+            "auto eth00\niface eth00 inet dhcp\n",
+        ] {
+            assert!(by(left).is_empty(), "{left}");
+        }
+    }
+
+    #[test]
+    fn networkd_takes_the_first_file_that_matches() {
+        let by = |files: &[(&str, &str)]| claimed(NetworkProgram::Networkd, files);
+        let wired = ("20-wired", "[Match]\nType=ether\n[Network]\nDHCP=yes\n");
+        assert_eq!(
+            by(&[wired]),
+            ["eth0 (20-wired)", "eth1 (20-wired)", "cameras (20-wired)"]
+        );
+        let camfw = ("10", "[Match]\nName=eth* cameras\n[Link]\nUnmanaged=yes\n");
+        assert!(by(&[camfw, wired]).is_empty());
+        assert_eq!(by(&[("a", "[Match]\nName=!eth*\n")]), ["cameras (a)"]);
+        let containers = "[Match]\nVirtualization=container\nName=host0\n";
+        assert!(by(&[("b", containers), ("c", "[Match]\nDriver=veth\n")]).is_empty());
+        assert_eq!(by(&[("d", "[Match]\n;Name=*\nName=eth?\n")]).len(), 2);
+    }
+
+    #[test]
+    fn network_manager_and_dhcpcd_have_what_they_are_not_told_to_leave() {
+        let by = |text| claimed(NetworkProgram::NetworkManager, &[("n", text)]);
+        assert_eq!(by("[main]\nplugins=keyfile\n"), ["eth0", "eth1", "cameras"]);
+        assert_eq!(
+            by("[keyfile]\nunmanaged-devices=interface-name:eth*;mac:00:11:22:33:44:55\n"),
+            ["cameras"]
+        );
+        assert_eq!(
+            by("unmanaged-devices=*,except:interface-name:eth1,except:type:wifi\n"),
+            ["eth1"]
+        );
+        assert!(
+            by("unmanaged-devices=interface-name:eth*\nunmanaged-devices+=interface-name:=cameras")
+                .is_empty()
+        );
+        let by = |text| claimed(NetworkProgram::Dhcpcd, &[("d", text)]);
+        assert_eq!(by("denyinterfaces eth* \n"), ["cameras"]);
+        assert_eq!(by("allowinterfaces eth1\n"), ["eth1"]);
+        assert_eq!(by("hostname\n").len(), 3);
+    }
+}
