@@ -9,6 +9,7 @@ use crate::error::with_causes;
 use crate::host::store;
 use crate::host::sysctl::get;
 use crate::observe::openmetrics::{Metric, MetricFormat, metric_text};
+use crate::observe::refusals::Refusals;
 use crate::plan::sysctl::{self, Key};
 use crate::source::Refusal;
 
@@ -29,8 +30,8 @@ pub(super) fn file(config: &Path) -> Option<String> {
 }
 
 /// Writes them to a file for node_exporter. Returns what went wrong.
-pub(super) fn write(config: &Path, file: &str) -> Option<String> {
-    let report = match status::status(config) {
+pub(super) fn write(config: &Path, file: &str, refusals: &Refusals) -> Option<String> {
+    let report = match status::by_record(config, refusals, Vec::new()) {
         Ok(report) => report,
         Err(refusal) => return Some(refusal.to_string()),
     };

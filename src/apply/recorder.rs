@@ -4,7 +4,7 @@
 //! intervals, which spares flash, and when watch is ended. A reboot loses what came after.
 
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::sighted::SightingRecord;
@@ -79,12 +79,30 @@ pub(super) fn rename(names: &CameraNames, policy: &Policy) {
     *names.lock().unwrap_or_else(PoisonError::into_inner) = cameras.collect();
 }
 
-/// Starts to record, until this process ends.
-pub(super) fn start(names: CameraNames, sighted: SightingRecord) {
+/// The record of this process; None until packets can come.
+#[derive(Clone, Default)]
+pub(super) struct SharedRefusals(Arc<Mutex<Option<Refusals>>>);
+
+impl SharedRefusals {
+    /// The record as it is: who works with it does not keep packets waiting. Where this
+    /// process does not record, the stored one.
+    pub(super) fn snapshot(&self) -> Refusals {
+        let own = self.lock().clone();
+        own.unwrap_or_else(|| read().0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Refusals>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts to record, until this process ends. Returns the record.
+pub(super) fn start(names: CameraNames, sighted: SightingRecord) -> SharedRefusals {
+    let refusals = SharedRefusals::default();
     let mut recorder = Recorder {
         names,
         sighted,
-        refusals: None,
+        refusals: refusals.clone(),
         post: None,
         in_run: Written::default(),
         on_disk: Written::default(),
@@ -93,14 +111,14 @@ pub(super) fn start(names: CameraNames, sighted: SightingRecord) {
     if let Err(error) = packet_log::listen(NFLOG_GROUP, move |event| recorder.handle(event)) {
         log::warn!("watch: what is refused is not recorded: {error}");
     }
+    refusals
 }
 
 struct Recorder {
     names: CameraNames,
     /// Written when this process ends.
     sighted: SightingRecord,
-    /// None until packets can come.
-    refusals: Option<Refusals>,
+    refusals: SharedRefusals,
     post: Option<Post>,
     in_run: Written,
     on_disk: Written,
@@ -130,7 +148,7 @@ impl Recorder {
             }
             Event::Packets(packets) => self.add(&packets),
             Event::Lost => {
-                if let Some(refusals) = &mut self.refusals {
+                if let Some(refusals) = &mut *self.refusals.lock() {
                     refusals.lost = refusals.lost.saturating_add(1);
                 }
             }
@@ -155,19 +173,22 @@ impl Recorder {
                 say(&mut self.said, line);
             }
         }
-        if self.refusals.is_none() {
+        let mut own = self.refusals.lock();
+        if own.is_none() {
             let (refusals, problems) = read();
             for problem in problems {
                 let line = with_causes(&problem);
                 log::warn!("watch: {line}: what was refused before is not known from it");
             }
-            self.refusals = Some(refusals);
+            *own = Some(refusals);
         }
+        drop(own);
         self.said.clear();
     }
 
     fn add(&mut self, packets: &[LoggedPacket]) {
-        let Some(refusals) = &mut self.refusals else {
+        let mut refusals = self.refusals.lock();
+        let Some(refusals) = &mut *refusals else {
             return;
         };
         let (now, uptime) = (clock::now(), clock::uptime());
@@ -218,14 +239,15 @@ impl Recorder {
     }
 
     fn write(&mut self, place: StorePlace) {
-        let Some(refusals) = &self.refusals else {
+        let text = self.refusals.lock().as_ref().map(Refusals::to_text);
+        let Some(text) = text else {
             return;
         };
         let written = match place {
             StorePlace::Run => &mut self.in_run,
             StorePlace::Disk => &mut self.on_disk,
         };
-        match store::write(place, NAME, &refusals.to_text()) {
+        match store::write(place, NAME, &text) {
             Ok(()) => *written = Written::default(),
             Err(error) => {
                 // Until it succeeds: the next packet may come long after.

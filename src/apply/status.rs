@@ -18,12 +18,16 @@ use crate::host::{self, clock, netlink};
 use crate::net::{self, NetworkError};
 use crate::netfilter::{Ruleset, differences};
 use crate::observe::accounting::Accounting;
-use crate::observe::presence::Presence;
+use crate::observe::presence::{CameraPresence, CameraState, Presence};
+use crate::observe::refusals::Refusals;
 use crate::observe::refused_counts::{RefusedCounts, refused_counts};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Need};
 use crate::policy::Recordable;
 use crate::source::Refusal;
+
+/// The most cameras that a line names.
+const MOST_NAMED: usize = 5;
 
 /// Everything that `status` reports.
 #[derive(Debug, Serialize)]
@@ -110,6 +114,17 @@ impl Report {
 /// # Errors
 /// Returns the refusal of the file.
 pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
+    let mut unread = Vec::new();
+    let refusals = hosts::refused(&mut unread);
+    by_record(config, &refusals, unread)
+}
+
+/// The same, by a record of what was refused, of which `unread` could not be read.
+pub(super) fn by_record(
+    config: &Path,
+    refusals: &Refusals,
+    unread: Vec<String>,
+) -> Result<Report, Refusal> {
     let record = Record::read();
     let policy = match record.policy() {
         Some(kept) if record.in_force.instead().is_some() => PlannedPolicy::new(kept),
@@ -121,10 +136,18 @@ pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
         Err(_) if record.in_force.is_without_policy() => None,
         Err(refusal) => return Err(refusal),
     };
-    Ok(report(config, &record, policy.as_ref()))
+    let mut report = report(config, &record, policy.as_ref(), refusals);
+    report.presence.unread.splice(0..0, unread.iter().cloned());
+    report.needs.extend(unread);
+    Ok(report)
 }
 
-fn report(config: &Path, record: &Record, policy: Option<&PlannedPolicy>) -> Report {
+fn report(
+    config: &Path,
+    record: &Record,
+    policy: Option<&PlannedPolicy>,
+    refusals: &Refusals,
+) -> Report {
     let mut drift: Vec<String> = Vec::new();
     let mut notes = Vec::new();
     let mut accounting = None;
@@ -147,14 +170,10 @@ fn report(config: &Path, record: &Record, policy: Option<&PlannedPolicy>) -> Rep
         let line = format!("the last good policy is in force, and not the file: {why}");
         drift.insert(0, line);
     }
-    let mut unread = Vec::new();
-    let refusals = hosts::refused(&mut unread);
     let policy_in_force = policy.map(|policy| &policy.plan.policy);
     let presence = policy_in_force.map_or_else(Presence::default, |policy| {
         let counts = accounting.as_ref().map(|it| it.cameras.as_slice());
-        let mut presence = hosts::present(policy, counts, &refusals);
-        presence.unread.splice(0..0, unread);
-        presence
+        hosts::present(policy, counts, refusals)
     });
     let recordable = policy.map_or(Recordable::Nothing, |policy| {
         policy.plan.policy.recordable()
@@ -169,7 +188,7 @@ fn report(config: &Path, record: &Record, policy: Option<&PlannedPolicy>) -> Rep
         file: config.display().to_string(),
         needs: needs(&presence, &names),
         refused: policy_in_force.map_or_else(RefusedCounts::default, |policy| {
-            refused_counts(policy, &refusals)
+            refused_counts(policy, refusals)
         }),
         presence,
         since: seconds.map(|seconds| clock::now().saturating_sub(seconds)),
@@ -213,6 +232,21 @@ fn needs(presence: &Presence, names: &[NameReport]) -> Vec<String> {
                 format!("zone {name}: hosts that nobody listed: {others}; camfw hosts --toml");
             needs.push(line);
         }
+    }
+    let absent = |camera: &&CameraPresence| {
+        let is_absent = matches!(camera.state, CameraState::Silent | CameraState::NeverSeen);
+        is_absent && presence.problems_of(&camera.name).next().is_none()
+    };
+    let cameras = presence.zones.iter().flat_map(|zone| &zone.cameras);
+    let absent: Vec<&str> = cameras.filter(absent).map(|it| it.name.as_str()).collect();
+    if !absent.is_empty() {
+        let mut named = absent[..absent.len().min(MOST_NAMED)].join(", ");
+        if absent.len() > MOST_NAMED {
+            named += &format!(" and {} more", absent.len() - MOST_NAMED);
+        }
+        needs.push(format!(
+            "not seen for an hour or ever: {named}; look at power and cable"
+        ));
     }
     let unresolved = names.iter().filter(|name| name.addresses.is_empty());
     needs.extend(unresolved.map(|name| format!("{} did not resolve yet", name.name)));

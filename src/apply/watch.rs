@@ -27,6 +27,7 @@ use crate::host::{clock, netlink};
 use crate::net::{self, Current};
 use crate::netfilter::Ruleset;
 use crate::observe::accounting::Accounting;
+use crate::observe::refusals::Refusals;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::snapshot::PolicyHash;
@@ -49,10 +50,10 @@ pub(crate) fn watch(config: &Path) -> Ending {
         return outcome.into();
     }
     let names = recorder::CameraNames::default();
-    // Before any other thread.
     let mut sighted = SightingRecord::new();
     let mut file = metrics::file(config);
-    recorder::start(Arc::clone(&names), sighted.clone());
+    // Before any other thread that takes signals.
+    let refusals = recorder::start(Arc::clone(&names), sighted.clone());
     let mut page = ShownPage::default();
     let mut said: Vec<String> = Vec::new();
     let mut left_over: Option<Vec<String>> = None;
@@ -78,14 +79,17 @@ pub(crate) fn watch(config: &Path) -> Ending {
             Err(outcome) => look.reports.push(outcome.to_string()),
         }
         look.keep_bounds();
+        let refused = refusals.snapshot();
         if let Some(plan) = &look.plan {
             recorder::rename(&names, &plan.policy);
             look.reports
-                .extend(look.observe(&plan.policy, &mut sighted));
+                .extend(look.observe(&plan.policy, &mut sighted, &refused));
             file.clone_from(&plan.policy.watch.metrics);
         }
         // Of a box that was closed too.
-        let unwritten = file.as_ref().and_then(|file| metrics::write(config, file));
+        let unwritten = file
+            .as_ref()
+            .and_then(|file| metrics::write(config, file, &refused));
         look.reports.extend(unwritten);
         let policy = look.plan.as_ref().or(look.before.as_ref());
         page.keep(config, policy.map(|plan| &plan.policy));
@@ -251,12 +255,17 @@ impl Look {
     }
 
     /// Takes note of who is there. Returns what is to be told.
-    fn observe(&self, policy: &Policy, sighted: &mut SightingRecord) -> Vec<String> {
+    fn observe(
+        &self,
+        policy: &Policy,
+        sighted: &mut SightingRecord,
+        refused: &Refusals,
+    ) -> Vec<String> {
         let counts = self.counted.as_ref().map(|it| it.cameras.as_slice());
         let mut reports = Vec::new();
         reports.extend(counts.and_then(|counts| sighted.take(policy, counts)));
-        let present = hosts::present(policy, counts, &recorder::read().0);
-        reports.extend(present.problems.into_iter().map(|problem| problem.text));
+        let problems = hosts::present(policy, counts, refused).problems.into_iter();
+        reports.extend(problems.map(|problem| problem.text));
         reports
     }
 

@@ -29,8 +29,8 @@ pub struct LinkCondition {
     pub receive_errors: u64,
     /// Frames that could not be sent.
     pub transmit_errors: u64,
-    /// Whether an address came by a lease.
-    pub leased: bool,
+    /// Whether it has an IPv4 address.
+    pub has_ipv4: bool,
 }
 
 /// A host in the kernel's neighbour cache.

@@ -4,6 +4,7 @@
 //! Owns that a label's value cannot end its line or its quotes, and that no two samples of a
 //! metric have the same labels.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Which of the two formats.
@@ -28,7 +29,7 @@ pub(crate) struct Metric {
     name: &'static str,
     help: &'static str,
     kind: MetricKind,
-    samples: Vec<(String, u64)>,
+    samples: BTreeMap<String, u64>,
 }
 
 /// The labels of a sample.
@@ -42,7 +43,7 @@ impl Metric {
             name,
             help,
             kind,
-            samples: Vec::new(),
+            samples: BTreeMap::new(),
         }
     }
 
@@ -71,10 +72,8 @@ impl Metric {
             }
             text.push('"');
         }
-        match self.samples.iter_mut().find(|(labels, _)| *labels == text) {
-            Some((_, sum)) => *sum = sum.saturating_add(value),
-            None => self.samples.push((text, value)),
-        }
+        let sum = self.samples.entry(text).or_default();
+        *sum = sum.saturating_add(value);
     }
 
     /// With one more sample.

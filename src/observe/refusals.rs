@@ -50,7 +50,7 @@ enum Who {
     Hardware(MacAddress),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Host {
     zone: Option<ZoneName>,
     who: Who,
@@ -82,7 +82,7 @@ impl EntryKey {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct HostEntry {
     tried: EntryKey,
     count: u64,
@@ -91,7 +91,7 @@ struct HostEntry {
 }
 
 /// The hosts of one kind, with as many entries as fit.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Room {
     /// In the order of their zones and of who they are.
     hosts: Vec<Host>,
@@ -100,7 +100,7 @@ struct Room {
 }
 
 /// All that was refused, as far as there is room.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Refusals {
     checked: Room,
     unchecked: Room,
@@ -124,7 +124,7 @@ pub(crate) enum Telling {
 }
 
 /// How many new attempts were told in this minute.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Told {
     minute: u64,
     count: u32,

@@ -161,13 +161,14 @@ class Evening(RouterTest):
 
         status = self.json("status")
         self.assertEqual((status["state"], status["holds"], status["drift"]), ("applied", True, []))
-        self.assertEqual(status["needs"], texts)
+        absent = "not seen for an hour or ever: cellar; look at power and cable"
+        self.assertEqual(status["needs"], [*texts, absent])
         attempts = {it["name"]: it["attempts"] for it in status["refused"]["cameras"]}
         none = dict.fromkeys(("porch", "gate", "cellar", "attic"), 0)
         self.assertEqual(attempts, {"yard": 3, "shed": HOSTS, **none})
         lines = self.camfw("status").stdout.splitlines()
         self.assertTrue(lines[0].startswith("APPLIED for "), lines)
-        for text in texts:
+        for text in (*texts, absent):
             self.assertIn(f"  {text}", lines)
         self.on_a_terminal()
 

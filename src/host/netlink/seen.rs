@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use futures_util::TryStreamExt;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 use rtnetlink::Handle;
 
-use super::LEASED;
 use super::read::Names;
 use crate::name::MacAddress;
 use crate::net::{LinkCondition, SeenHost, SeenOnLinks};
@@ -29,15 +29,14 @@ pub async fn all(handle: &Handle) -> Result<SeenOnLinks, (&'static str, rtnetlin
     let addresses: Vec<AddressMessage> = addresses.map_err(|error| ("addresses", error))?;
     let hosts = handle.neighbours().get().execute().try_collect().await;
     let hosts: Vec<NeighbourMessage> = hosts.map_err(|error| ("neighbours", error))?;
-    let leased = AddressAttribute::Protocol(AddressProtocol::Other(LEASED));
     let mut names = Names::new();
     let mut conditions = Vec::new();
     for message in &links {
         let index = message.header.index;
         let mut condition = condition(message);
         let mut own = addresses.iter();
-        condition.leased =
-            own.any(|own| own.header.index == index && own.attributes.contains(&leased));
+        condition.has_ipv4 =
+            own.any(|own| own.header.index == index && own.header.family == AddressFamily::Inet);
         names.insert(index, condition.name.clone());
         conditions.push(condition);
     }

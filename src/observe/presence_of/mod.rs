@@ -105,7 +105,7 @@ fn interface(zone: &Zone, seen: &SeenOnLinks) -> InterfacePresence {
         speed: link.speed,
         receive_errors: link.receive_errors,
         transmit_errors: link.transmit_errors,
-        lease: zone.dhcp.then_some(link.leased),
+        lease: zone.dhcp.then_some(link.has_ipv4),
     }
 }
 
@@ -239,8 +239,10 @@ fn problems(
             text,
         }));
     };
+    let about = evidence.iter().filter(|it| is_mac(it) || is_address(it));
+    let about: Vec<Evidence> = about.copied().collect();
     let those = |wanted: &dyn Fn(&Evidence) -> bool| -> Vec<Evidence> {
-        evidence.iter().copied().filter(|it| wanted(it)).collect()
+        about.iter().copied().filter(|it| wanted(it)).collect()
     };
 
     // From outside, an address alone may be forged from afar.
