@@ -1,5 +1,5 @@
-//! Tables nat and mangle: masquerade, SNAT, port forwards, the transparent proxy, and the
-//! segments of TCP.
+//! Tables nat and mangle: masquerade, SNAT, port forwards, the transparent proxy, redirects,
+//! and the segments of TCP.
 //!
 //! Addresses are rewritten for IPv4 only: IPv6 has enough of them.
 
@@ -12,7 +12,7 @@ use super::{
 use crate::family::IpFamily;
 use crate::name::ChainName;
 use crate::netfilter::{Match, Negatable, PortSide, Protocol, Rule, SYN, Table, TableName, Target};
-use crate::policy::{Forward, Origin, Proxy, ProxyWay, RulePurpose, ZoneIndex};
+use crate::policy::{Forward, Origin, Proxy, ProxyWay, RedirectToRouter, RulePurpose, ZoneIndex};
 
 impl Compiler<'_> {
     /// Table nat; None if nothing is rewritten.
@@ -24,7 +24,8 @@ impl Compiler<'_> {
             || (policy.masquerades.is_empty()
                 && policy.snats.is_empty()
                 && policy.forwards.is_empty()
-                && proxies.is_empty())
+                && proxies.is_empty()
+                && policy.redirects.is_empty())
         {
             return None;
         }
@@ -35,8 +36,11 @@ impl Compiler<'_> {
         }
         for (number, proxy) in proxies.into_iter().enumerate() {
             if let ProxyWay::Here(port) = proxy.way {
-                self.to_proxy(&mut table, number, proxy, Target::Redirect(port));
+                self.to_proxy(&mut table, number, proxy, Target::Redirect(Some(port)));
             }
+        }
+        for (number, redirect) in policy.redirects.iter().enumerate() {
+            self.to_router(&mut table, number, redirect);
         }
         for masquerade in &policy.masquerades {
             let rewrite = (Target::Masquerade, "masquerade", &masquerade.origin);
@@ -133,6 +137,38 @@ impl Compiler<'_> {
                 with_comment(rule, &forward.origin, "forward")
             })
             .collect()
+    }
+
+    /// Redirects connections to one host, whichever it is, to the router's own port.
+    fn to_router(&self, table: &mut Table, number: usize, redirect: &RedirectToRouter) {
+        let name: ChainName = chain(format_args!("redirect-{number}"));
+        let zone = self.policy.zone(redirect.from);
+        for (protocol, ports) in redirect.ports() {
+            for ports in port_groups(ports) {
+                let jump = entering(zone, Target::Jump(name.clone())).of(protocol);
+                let jump = jump.matching(match (protocol, ports.as_slice()) {
+                    (Protocol::Tcp, [port]) => tcp(Some(*port), None),
+                    (_, [port]) => Match::Udp {
+                        sport: None,
+                        dport: Some(Negatable::is(*port)),
+                    },
+                    _ => several(ports, PortSide::Destination),
+                });
+                table.rules_mut(&chain("PREROUTING")).push(with_comment(
+                    jump,
+                    &redirect.origin,
+                    "redirect",
+                ));
+            }
+        }
+        for network in self.policy.not_for_one_host(zone) {
+            let mut rule = Rule::new(Target::Return);
+            rule.destination = Some(Negatable::is(network.into()));
+            table.rules_mut(&name).push(rule);
+        }
+        let rule = Rule::new(Target::Redirect(None));
+        let rule = with_comment(rule, &redirect.origin, "redirect");
+        table.rules_mut(&name).push(rule);
     }
 
     /// Redirects connections to the given zone only, and none to the router or another

@@ -30,6 +30,7 @@ impl Config {
         self.snat.extend(other.snat);
         self.forwards.extend(other.forwards);
         self.proxy.extend(other.proxy);
+        self.redirects.extend(other.redirects);
         self.cameras.extend(other.cameras);
         self.routes.extend(other.routes);
         self.marks.extend(other.marks);

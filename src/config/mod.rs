@@ -55,6 +55,9 @@ pub struct Config {
     /// `[[proxy]]`
     #[serde(default)]
     pub proxy: Vec<Spanned<ProxyEntry>>,
+    /// `[[redirects]]`
+    #[serde(default)]
+    pub redirects: Vec<Spanned<RedirectEntry>>,
     /// `[[cameras]]`
     #[serde(default)]
     pub cameras: Vec<CameraEntry>,
@@ -398,6 +401,18 @@ pub struct ProxyEntry {
     pub table: Option<Spanned<i64>>,
     /// Whether the proxy's port on the router can also be reached directly.
     pub direct: Option<Spanned<bool>>,
+}
+
+/// `[[redirects]]`: connections that the router answers itself, wherever they go.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedirectEntry {
+    /// The zone whose connections are redirected.
+    pub from: Spanned<Strings>,
+    /// The router.
+    pub to: Spanned<String>,
+    /// Connections to these ports.
+    pub service: Spanned<Services>,
 }
 
 fn yes() -> bool {

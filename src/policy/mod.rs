@@ -45,7 +45,7 @@ pub use log::{Log, LogPrefixes, ZonePrefixes};
 pub use origin::Origin;
 pub use page::Page;
 pub use refusal_tag::{Recordable, RefusalReason, RefusalTag};
-pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, Snat};
+pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, RedirectToRouter, Snat};
 pub use rule_label::{RuleLabel, RulePurpose};
 pub use service::Service;
 pub use watch::Watch;
@@ -71,6 +71,8 @@ pub struct Policy {
     pub forwards: Vec<Forward>,
     /// In the order of the file.
     pub proxies: Vec<Proxy>,
+    /// In the order of the file.
+    pub redirects: Vec<RedirectToRouter>,
     /// What the router itself may send.
     pub egress: Egress,
     /// The router's UDP ports that earlier policies offered, or whose connections were
@@ -298,6 +300,15 @@ impl Policy {
         taken.pop().unwrap_or(1)
     }
 
+    /// The networks to which a packet from a zone is for several hosts at once, and so no
+    /// connection that could be redirected: groups, reserved addresses and broadcasts.
+    pub(crate) fn not_for_one_host(&self, zone: &Zone) -> Vec<Ipv4Net> {
+        let networks = self.networks_of(zone).into_iter();
+        let broadcasts = networks.filter(|network| network.prefix_len() < 31);
+        let broadcasts = broadcasts.map(|network| Ipv4Net::from(network.broadcast()));
+        distinct(broadcasts.chain([GROUPS_AND_RESERVED]))
+    }
+
     /// Every zone, with its index.
     pub fn indexed_zones(&self) -> impl Iterator<Item = (ZoneIndex, &Zone)> {
         self.zones
@@ -313,6 +324,9 @@ impl Policy {
             .filter(move |allow| allow.flows.contains(&flow))
     }
 }
+
+/// 224.0.0.0/4, 240.0.0.0/4 and the limited broadcast.
+const GROUPS_AND_RESERVED: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 3);
 
 /// FNV-1a with 32 bits, folded to 16.
 fn hash_of(text: &str) -> u16 {

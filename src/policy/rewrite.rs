@@ -1,5 +1,6 @@
-//! Address translation: masquerade, SNAT, port forwards and the transparent proxy. None of
-//! them allows a connection by itself: each needs an allow line.
+//! Address translation: masquerade, SNAT, port forwards, the transparent proxy, and what the
+//! router answers in the place of others. None of them allows a connection by itself: each
+//! needs an allow line.
 
 use std::net::Ipv4Addr;
 
@@ -78,6 +79,27 @@ pub struct Proxy {
     pub direct: bool,
     /// The position in the file.
     pub origin: Origin,
+}
+
+/// Redirects connections to these ports, wherever they go, to the same ports of the router.
+/// These stay open to whoever asks the router itself.
+#[derive(Debug, Clone)]
+pub struct RedirectToRouter {
+    /// The zone that the connections come from.
+    pub from: ZoneIndex,
+    /// The TCP ports that they go to.
+    pub tcp: Vec<PortRange>,
+    /// The UDP ports that they go to.
+    pub udp: Vec<PortRange>,
+    /// The position in the file.
+    pub origin: Origin,
+}
+
+impl RedirectToRouter {
+    /// The ports of each protocol.
+    pub fn ports(&self) -> [(Protocol, &[PortRange]); 2] {
+        [(Protocol::Tcp, &self.tcp), (Protocol::Udp, &self.udp)]
+    }
 }
 
 /// Where a proxy runs.

@@ -21,6 +21,7 @@ mod names;
 mod own_address;
 mod page;
 mod proxy;
+mod redirect;
 mod rewrite;
 mod route;
 mod service;
@@ -176,6 +177,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         snats: nat.snats,
         forwards: nat.forwards,
         proxies: nat.proxies,
+        redirects: nat.redirects,
         egress: resolver.egress,
         udp_once_offered: PortSet::default(),
         can_record: true,

@@ -1,4 +1,5 @@
-//! Resolves address translation: masquerade, SNAT, port forwards and the transparent proxy.
+//! Resolves address translation: masquerade, SNAT, port forwards, the transparent proxy and
+//! redirects.
 //! None of them allows a connection by itself: each needs an allow line, and is refused
 //! without one.
 
@@ -9,7 +10,9 @@ use super::{A_CAMERA, Resolver, each_name, each_pair};
 use crate::config::{self, Config, Spanned};
 use crate::field::{PortRange, PortSet};
 use crate::netfilter::Protocol;
-use crate::policy::{Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, Snat, ZoneIndex};
+use crate::policy::{
+    Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, RedirectToRouter, Snat, ZoneIndex,
+};
 use crate::source::{Refusal, Refused};
 
 /// All address translation of a policy.
@@ -19,6 +22,7 @@ pub(super) struct Nat {
     pub snats: Vec<Snat>,
     pub forwards: Vec<Forward>,
     pub proxies: Vec<Proxy>,
+    pub redirects: Vec<RedirectToRouter>,
 }
 
 impl Resolver<'_> {
@@ -45,6 +49,7 @@ impl Resolver<'_> {
             snats: Vec::new(),
             forwards: Vec::new(),
             proxies: Vec::new(),
+            redirects: Vec::new(),
         };
         for written in &config.snat {
             let from = refused.note(each_name(&written.get_ref().from, self.source));
@@ -60,6 +65,13 @@ impl Resolver<'_> {
         for written in &config.proxy {
             let proxy = self.proxy(written, &nat, allows, taken);
             nat.proxies.extend(refused.note(proxy));
+        }
+        for written in &config.redirects {
+            let from = refused.note(each_name(&written.get_ref().from, self.source));
+            for from in from.into_iter().flatten() {
+                let redirect = self.redirect(written, &from, &nat, allows);
+                nat.redirects.extend(refused.note(redirect));
+            }
         }
         refused.or(nat)
     }

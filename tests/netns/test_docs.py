@@ -67,6 +67,8 @@ class Row:
     protocol: str
     port: int
     passes: bool
+    # Whether the router takes it in the place of its target.
+    redirected: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ def recipes() -> list[Recipe]:
         block = re.search(r"```toml\n(.*?)```", section, re.DOTALL)
         assert block is not None, section
         rows = tuple(
-            Row(source, target, protocol, int(port), passes == "yes")
+            Row(source, target, protocol, int(port), passes != "no", passes == "router")
             for source, target, protocol, port, passes in re.findall(
-                r"^\| (\w+) \| (\w+) \| (tcp|udp) (\d+) \| (yes|no) \|$", section, re.MULTILINE)
+                r"^\| (\w+) \| (\w+) \| (tcp|udp) (\d+) \| (yes|no|router) \|$", section, re.MULTILINE)
         )
         # No row is lost: a table has a line of heads and one of dashes.
         assert len(rows) == max(0, len(re.findall(r"^\|", section, re.MULTILINE)) - 2), section
@@ -144,9 +146,12 @@ class Docs(DhcpTest):
                    "router": routers.get(row.source, "")}
         wait = probes.PATIENCE if row.passes else 2.0
         source, target = sources[row.source], targets[row.target]
+        arrived_at = self.listeners["router" if row.redirected else row.target]
         if row.protocol == "tcp":
-            return probes.tcp(source, target, row.port, wait)
-        return probes.udp(source, target, row.port, self.listeners[row.target].received, wait)
+            reach = probes.tcp(source, target, row.port, wait)
+            there = not row.redirected or arrived_at.accepted[row.port] > 0
+            return reach if there else Reach(False, "connected to another host")
+        return probes.udp(source, target, row.port, arrived_at.received, wait)
 
     def test_each_recipe_lets_pass_what_its_table_says(self) -> None:
         # The house's traffic is the recorder's where the row says so.

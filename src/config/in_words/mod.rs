@@ -325,6 +325,7 @@ const LISTS_OF_TABLES: &[&str] = &[
     "snat",
     "forwards",
     "proxy",
+    "redirects",
     "cameras",
     "routes",
     "marks",

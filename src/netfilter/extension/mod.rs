@@ -166,7 +166,7 @@ pub enum Target {
     /// Rewrites the destination address and, if given, the port.
     Dnat(IpAddr, Option<u16>),
     /// Rewrites the destination to this port on the router itself.
-    Redirect(u16),
+    Redirect(Option<u16>),
     /// Lowers the largest segment of a TCP connection and continues.
     SegmentSize(SegmentSize),
     /// Sets the packet's mark and continues.
@@ -367,7 +367,9 @@ impl Target {
             Target::Masquerade => String::new(),
             Target::Snat(to) => format!(" --to-source {to}"),
             Target::Dnat(to, port) => nat::print_destination(*to, *port),
-            Target::Redirect(port) => format!(" --to-ports {port}"),
+            Target::Redirect(port) => {
+                port.map_or_else(String::new, |port| format!(" --to-ports {port}"))
+            }
             Target::Reject(answer) => reject::print(*answer),
             Target::SegmentSize(size) => tcpmss::print(*size),
             Target::SetMark(mark) => format!(" --set-xmark {mark:#x}/0xffffffff"),

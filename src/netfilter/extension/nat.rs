@@ -32,7 +32,13 @@ pub(super) const DNAT: Extension<Target> = Extension {
 pub(super) const REDIRECT: Extension<Target> = Extension {
     name: "REDIRECT",
     kernel_option: Some("CONFIG_NETFILTER_XT_TARGET_REDIRECT"),
-    read: |words| Some(Target::Redirect(words.option("--to-ports")?.parse().ok()?)),
+    read: |words| {
+        let port = words.option("--to-ports").map(|port| port.parse().ok());
+        match port {
+            Some(port) => Some(Target::Redirect(Some(port?))),
+            None => Some(Target::Redirect(None)),
+        }
+    },
 };
 
 pub(super) fn print_destination(to: IpAddr, port: Option<u16>) -> String {

@@ -8,13 +8,13 @@ use super::{Intent, place};
 use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
-use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, ProxyWay};
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, ProxyWay, RedirectToRouter};
 use crate::prove::bounds::Bounds;
 use crate::prove::condition::{address, network_range};
 use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, State};
 
-/// A forward, or a proxy that runs on the router.
+/// A forward, or a proxy or another server that runs on the router.
 pub(super) struct Redirect {
     pub(super) to: SentTo,
     /// Whether its target can also be reached directly.
@@ -31,6 +31,8 @@ pub(super) enum SentTo {
     Host(Endpoint, Ipv4Addr),
     /// A TCP port of the router itself.
     Port(u16),
+    /// The same port of the router, which is open anyway.
+    SamePort,
 }
 
 /// Whether a line lists this host individually, and in no wider network or range.
@@ -140,7 +142,45 @@ impl<'a, 's> Intent<'a, 's> {
                 came: self.space.diagrams.minus(ports, others),
             });
         }
+        for redirect in policy.redirects.iter().filter(|it| it.from == from) {
+            let (mut there, mut came) = (Set::EMPTY, Set::EMPTY);
+            if let Some(address) = own.filter(|_| rewrites) {
+                let own = self.space.equal(Field::Destination, address);
+                let ports = self.answered_here(redirect);
+                there = self.space.diagrams.and(ports, own);
+                let zone = policy.zone(from);
+                let others: Vec<IpNet> = policy
+                    .not_for_one_host(zone)
+                    .into_iter()
+                    .map(IpNet::V4)
+                    .collect();
+                let others = self.networks(Field::OriginalDestination, &others);
+                // What goes there already is not rewritten.
+                let already = self.space.equal(Field::OriginalDestination, address);
+                let same = self.space.twins_equal(Field::DestinationPort);
+                came = self.space.all(&[same, !others, !already]);
+            }
+            all.push(Redirect {
+                to: SentTo::SamePort,
+                direct: true,
+                there,
+                came,
+            });
+        }
         all
+    }
+
+    /// The packets to the ports of a redirect.
+    fn answered_here(&mut self, redirect: &RedirectToRouter) -> Set {
+        let mut sets = Vec::new();
+        for (protocol, ports) in redirect.ports() {
+            for ports in ports {
+                let ports = self.ports(Field::DestinationPort, *ports);
+                let of = self.of(protocol);
+                sets.push(self.space.diagrams.and(ports, of));
+            }
+        }
+        self.space.diagrams.union(&sets)
     }
 
     /// The part of a line that applies to redirected packets only: the line names the host
@@ -205,6 +245,18 @@ impl<'a, 's> Intent<'a, 's> {
                 ];
                 sets.push(self.space.all(&parts));
             }
+        }
+        for redirect in &self.policy.redirects {
+            let ports = self.answered_here(redirect);
+            let by = self.by(Field::In, Endpoint::Zone(redirect.from));
+            let here = place(self.space, self.policy.zone(redirect.from));
+            let mut set = self.space.diagrams.and(ports, by);
+            // What goes to the router as it is stays so.
+            if let Some(own) = self.space.own_addresses.get(&here).copied() {
+                let own = self.space.equal(Field::Destination, own);
+                set = self.space.diagrams.minus(set, own);
+            }
+            sets.push(set);
         }
         self.space.diagrams.union(&sets)
     }

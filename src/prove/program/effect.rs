@@ -93,7 +93,7 @@ pub(super) fn effect(target: Option<&Target>, places: &BTreeMap<&str, usize>) ->
             Target::Log(_) | Target::Nflog(_) | Target::Conntrack { .. } | Target::SegmentSize(_),
         ) => Effect::Continue,
         Some(Target::Dnat(to, port)) => Effect::Dnat(Some(condition::address(*to)), *port),
-        Some(Target::Redirect(port)) => Effect::Dnat(None, Some(*port)),
+        Some(Target::Redirect(port)) => Effect::Dnat(None, *port),
         Some(Target::SetMark(mark)) => Effect::Mark(*mark, u32::MAX),
         Some(Target::Other(words)) => other_effect(words, places),
     }

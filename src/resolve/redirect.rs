@@ -1,0 +1,115 @@
+//! Resolves what the router answers in the place of others, and checks it against the allow
+//! lines.
+
+use toml::Spanned;
+
+use super::Resolver;
+use super::rewrite::{Nat, opens_all};
+use crate::config;
+use crate::field::PortRange;
+use crate::netfilter::Protocol;
+use crate::policy::{
+    Allow, Endpoint, Flow, Origin, Proxy, ProxyWay, RedirectToRouter, Role, Service,
+};
+use crate::source::Refusal;
+
+impl Resolver<'_> {
+    /// An entry, for one of its zones.
+    pub(super) fn redirect(
+        &self,
+        written: &Spanned<config::RedirectEntry>,
+        from: &Spanned<String>,
+        nat: &Nat,
+        allows: &[Allow],
+    ) -> Result<RedirectToRouter, Refusal> {
+        let config::RedirectEntry { to, service, .. } = written.get_ref();
+        let zone = self.find_zone(from, &[])?;
+        if self.zones[zone.0].role == Role::External {
+            return Err(self.source.refuse(
+                from.span(),
+                "a redirect is for what leaves the networks here; give a zone that is not external",
+            ));
+        }
+        if to.get_ref() != "router" {
+            return Err(self.source.refuse(
+                to.span(),
+                "a redirect leads to the router itself; write to = \"router\", or see [[forwards]] and [[proxy]]",
+            ));
+        }
+        let services = self.services_of(service)?;
+        let ports =
+            |of: fn(&Service) -> &Vec<PortRange>| services.iter().flat_map(of).copied().collect();
+        let redirect = RedirectToRouter {
+            from: zone,
+            tcp: ports(|service| &service.tcp),
+            udp: ports(|service| &service.udp),
+            origin: Origin::new(self.source, written.span().start),
+        };
+        if services.iter().any(|service| !service.icmp.is_empty()) {
+            return Err(self.source.refuse(
+                service.span(),
+                "a redirect is of ports; give a service of TCP and UDP alone, such as dns",
+            ));
+        }
+        let proxied = nat.proxies.iter().filter(|other| other.from == zone);
+        let proxied = proxied.map(|proxy| (proxied_ports(proxy), &proxy.origin));
+        let redirected = nat.redirects.iter().filter(|other| other.from == zone);
+        let redirected = redirected.map(|other| (other.ports().map(own), &other.origin));
+        let ours = redirect.ports().map(own);
+        let mut others = proxied.chain(redirected);
+        if let Some((_, origin)) = others.find(|(theirs, _)| overlap(&ours, theirs)) {
+            return Err(self.source.refuse(
+                service.span(),
+                format_args!(
+                    "these connections are redirected already ({origin}); keep one of the two"
+                ),
+            ));
+        }
+        let to_router = Flow {
+            from: Endpoint::Zone(zone),
+            to: Endpoint::Router,
+        };
+        for (protocol, ports) in redirect.ports() {
+            let word = match protocol {
+                Protocol::Udp => "udp",
+                _ => "tcp",
+            };
+            let closed =
+                |ports: &&PortRange| !opens_all(allows, to_router, protocol, **ports, None);
+            if let Some(closed) = ports.iter().find(closed) {
+                let from = &self.zones[zone.0].name;
+                return Err(self.source.refuse(
+                    service.span(),
+                    format_args!(
+                        "no allow line lets {from} reach {word} port {closed} of the router, so nobody answers; add [[allow]] from = \"{from}\", to = \"router\" with this service"
+                    ),
+                ));
+            }
+        }
+        Ok(redirect)
+    }
+}
+
+/// Ports of a protocol.
+type OfProtocol = (Protocol, Vec<PortRange>);
+
+fn own((protocol, ports): (Protocol, &[PortRange])) -> OfProtocol {
+    (protocol, ports.to_vec())
+}
+
+/// The TCP ports whose connections a proxy takes, and its own.
+fn proxied_ports(proxy: &Proxy) -> [OfProtocol; 2] {
+    let here = match proxy.way {
+        ProxyWay::Here(port) => vec![PortRange::port(port)],
+        ProxyWay::Host { .. } => Vec::new(),
+    };
+    [(Protocol::Tcp, proxy.ports.clone()), (Protocol::Tcp, here)]
+}
+
+fn overlap(ours: &[OfProtocol], theirs: &[OfProtocol]) -> bool {
+    ours.iter().any(|(protocol, ports)| {
+        let same = theirs.iter().filter(|(other, _)| other == protocol);
+        let mut theirs = same.flat_map(|(_, theirs)| theirs);
+        theirs.any(|theirs| ports.iter().any(|own| own.common(*theirs).is_some()))
+    })
+}
