@@ -283,11 +283,6 @@ fn changes_of_forwarded_ranges_are_found() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn changes_of_redirects_are_found() -> Result<(), Box<dyn Error>> {
-    every_change_is_found("redirects", IpFamily::V4, 50)
-}
-
-#[test]
 fn changes_of_the_same_policy_for_ipv6_are_found() -> Result<(), Box<dyn Error>> {
     every_change_is_found("ipv6-same", IpFamily::V6, 50)
 }

@@ -1,11 +1,9 @@
 //! Resolves what the router answers in the place of others, and checks it against the allow
 //! lines.
 
-use toml::Spanned;
-
 use super::Resolver;
 use super::rewrite::{Nat, opens_all};
-use crate::config;
+use crate::config::{self, Spanned};
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
 use crate::policy::{
