@@ -48,6 +48,7 @@ const TABLES: &[(&str, Place)] = &[
     ("[[snat]]\nzzzzzz = 1", ("`[[masquerade]]`, `[[snat]]`", 1)),
     ("[[forwards]]\nzzzzzz = 1", ("`[[forwards]]`", 0)),
     ("[[proxy]]\nzzzzzz = 1", ("`[[proxy]]`", 0)),
+    ("[[redirects]]\nzzzzzz = 1", ("`[[redirects]]`", 0)),
     ("[[routes]]\nzzzzzz = 1", ("`[[routes]]`, `[[marks]]`", 0)),
     ("[[marks]]\nzzzzzz = 1", ("`[[routes]]`, `[[marks]]`", 1)),
     ("[router]\nzzzzzz = 1", ("`[router]`", 0)),
