@@ -52,6 +52,9 @@ use source::{Refusal, Source};
 /// Returns the first refusal, with its position in the file.
 pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
     let policy = policy(source, answers)?;
+    if let Err(refusal) = policy.mail {
+        return Err(refusal);
+    }
     Ok(Plan::new(policy, source.name()))
 }
 
@@ -88,7 +91,7 @@ pub fn plan_with_past(
 }
 
 /// Builds the policy of a configuration, given the addresses that its host names
-/// resolved to.
+/// resolved to. A refusal of `[mail]` alone is in the policy.
 ///
 /// # Errors
 /// Returns the first refusal, with its position in the file.

@@ -81,7 +81,7 @@ fn every_flag_is_in_the_help_of_its_command() -> Done {
 fn help_of_a_group_names_its_commands() -> Done {
     let scratch = Scratch::new("group")?;
     let (code, said) = scratch.camfw("help show")?;
-    assert_eq!((code, said.lines().count()), (0, 10), "{said}");
+    assert_eq!((code, said.lines().count()), (0, 12), "{said}");
     assert_eq!(scratch.camfw("show --help")?, (0, said));
     let (code, said) = scratch.camfw("help fly")?;
     assert!(code == 2 && said.contains("check, show rules"), "{said}");

@@ -71,6 +71,18 @@ fn expected(config: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
     Ok(list.split(", ").map(str::to_owned).collect())
 }
 
+/// Those of `[mail]`, which the configuration reads as any keys.
+fn expected_of_mail() -> Result<BTreeSet<String>, Box<dyn Error>> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refuse/mail-unknown-key/error.txt");
+    let told = fs::read_to_string(path)?;
+    let list = told
+        .lines()
+        .find_map(|line| line.split_once("; use one of "));
+    let (_, list) = list.ok_or("no list of the keys of [mail]")?;
+    Ok(list.split(", ").map(str::to_owned).collect())
+}
+
 /// The rows of a table, cell by cell.
 type Table = Vec<Vec<String>>;
 
@@ -122,6 +134,11 @@ fn every_key_is_in_the_reference() -> Result<(), Box<dyn Error>> {
             .ok_or_else(|| format!("no table {number} under {heading}"))?;
         assert_eq!(keys(table), expected(config)?, "{heading}, {config:?}");
     }
+    let of_mail = reference.get("`[mail]`").and_then(|tables| tables.first());
+    assert_eq!(
+        keys(of_mail.ok_or("no table of [mail]")?),
+        expected_of_mail()?
+    );
     Ok(())
 }
 

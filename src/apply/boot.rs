@@ -11,6 +11,7 @@ use super::enforce::{Missing, enforce};
 use super::error::CommandError;
 use super::exclusive::insist_on_root;
 use super::last_good;
+use super::mail;
 use super::names;
 use super::network_programs::check_network_programs;
 use super::outcome::{Ending, Outcome};
@@ -71,6 +72,9 @@ fn boot_closed(config: &Path, mark: &Mark) -> Ending {
             Err(_) => return boot_last_good(error.into(), Outcome::Refused, mark),
             Ok(_) => log::warn!("{error}"),
         }
+    }
+    if let Some(trouble) = mail::trouble(&policy.plan.policy) {
+        log::error!("no mail is sent: {trouble}");
     }
     let intended = InForce::applied(policy.snapshot.hash());
     match enforce(&policy.plan, Missing::WaitFor, mark) {

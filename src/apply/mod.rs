@@ -19,6 +19,7 @@ mod kernel_support;
 mod last_good;
 mod lease;
 mod machine;
+pub(crate) mod mail;
 mod metrics;
 mod names;
 mod network_programs;

@@ -42,6 +42,14 @@ impl PlannedPolicy {
         Ok(PlannedPolicy { snapshot, plan })
     }
 
+    /// The policy, if its `[mail]` is good.
+    pub(super) fn with_good_mail(self) -> Result<PlannedPolicy, Refusal> {
+        match &self.plan.policy.mail {
+            Err(refusal) => Err(refusal.clone()),
+            Ok(_) => Ok(self),
+        }
+    }
+
     /// The policy in force if it is stored, else the file's: a command that maintains
     /// the box must not apply a file that was merely edited.
     pub(super) fn in_force(config: &Path) -> Result<PlannedPolicy, Refusal> {
@@ -52,10 +60,12 @@ impl PlannedPolicy {
     }
 }
 
-/// Reads the configuration file and derives its plan.
+/// Reads the configuration file and derives its plan; `[mail]` has to be good too.
 ///
 /// # Errors
 /// Returns the first refusal, with its position in the file.
 pub(crate) fn read_plan(config: &Path, purpose: Purpose) -> Result<Plan, Refusal> {
-    PlannedPolicy::read_for(config, purpose).map(|policy| policy.plan)
+    PlannedPolicy::read_for(config, purpose)?
+        .with_good_mail()
+        .map(|policy| policy.plan)
 }

@@ -10,7 +10,7 @@ use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::state::InForce;
-use super::{close, confirm, hosts, lease, recorder};
+use super::{close, confirm, hosts, lease, mail, recorder};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host::iptables::TableSnapshot;
@@ -59,6 +59,8 @@ pub(crate) struct Report {
     pub(crate) recordable: Recordable,
     /// The host names in allow lines, and their addresses.
     pub(crate) names: Vec<NameReport>,
+    /// What `camfw-mail` says of itself; None if the policy has no mail.
+    pub(crate) mail: Option<String>,
     /// The counters since the tables were first loaded.
     pub(crate) accounting: Accounting,
     /// The path of the configuration.
@@ -202,6 +204,7 @@ fn report(
             Recordable::Some => Some(recorder::is_running()),
         },
         recordable,
+        mail: policy_in_force.and_then(mail::report),
         names,
         compared_with: policy.map(|policy| policy.snapshot.hash().to_string()),
         drift,

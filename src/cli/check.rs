@@ -38,6 +38,13 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         complain(&format!("{error}; until then apply refuses it"));
         return Ok(ExitCode::Refused);
     }
+    // Another file's passwords are another box's.
+    if given.is_default_config()
+        && let Some(trouble) = apply::mail::trouble(&plan.policy)
+    {
+        complain(&format!("no mail is sent: {trouble}"));
+        return Ok(ExitCode::Refused);
+    }
     let bounds = policy::told_bounds(&plan.policy).into_iter();
     let bounds: String = bounds.map(|bound| bound + "\n").collect();
     Ok(print(&format!("{bounds}{}: good\n", config.display())))

@@ -60,6 +60,8 @@ pub static COMMANDS: &[Command] = &[
     show::dnsmasq::COMMAND,
     show::ntp::COMMAND,
     show::httpd::COMMAND,
+    show::mail::COMMAND,
+    show::msmtp::COMMAND,
     show::matrix::COMMAND,
     show::services::COMMAND,
     boot::COMMAND,

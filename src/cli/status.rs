@@ -84,6 +84,9 @@ fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
     for note in &report.notes {
         screen.line(&format!("note: {note}"));
     }
+    if let Some(mail) = &report.mail {
+        screen.line(&format!("mail: {mail}"));
+    }
     zones(&mut screen, report);
     cameras(&mut screen, report, all);
     let allowed: u64 = report

@@ -23,6 +23,7 @@ impl Config {
         once("[page]", &mut self.page, other.page, source)?;
         once("[watch]", &mut self.watch, other.watch, source)?;
         once("[names]", &mut self.names, other.names, source)?;
+        once("[mail]", &mut self.mail, other.mail, source)?;
         self.allow.extend(other.allow);
         self.exceptions.extend(other.exceptions);
         self.guarantees.extend(other.guarantees);

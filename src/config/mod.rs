@@ -20,8 +20,8 @@ pub use parse::VERSION;
 pub use rewrite::{ForwardEntry, MasqueradeEntry, ProxyEntry, RedirectEntry, SnatEntry};
 pub use spanned::Spanned;
 pub use value::{
-    BoundValue, InterfaceValue, OneOrMore, PageTable, PortList, Ports, ServiceValue, Services,
-    Strings, SysctlValue,
+    BoundValue, InterfaceValue, OneOrMore, PageTable, PortList, Ports, Scalar, Scalars, ServiceValue,
+    Services, Strings,
 };
 
 /// The contents of the configuration, from one file or several.
@@ -71,7 +71,7 @@ pub struct Config {
     pub marks: Vec<MarkEntry>,
     /// `[sysctls]`: kernel settings that override camfw's own values
     #[serde(default)]
-    pub sysctls: BTreeMap<Spanned<String>, Spanned<SysctlValue>>,
+    pub sysctls: BTreeMap<Spanned<String>, Spanned<Scalar>>,
     /// `[router]`
     pub router: Option<Spanned<RouterTable>>,
     /// `[ipv6]`
@@ -84,7 +84,12 @@ pub struct Config {
     pub watch: Option<Spanned<WatchTable>>,
     /// `[names]`
     pub names: Option<Spanned<NamesTable>>,
+    /// `[mail]`: any keys, since a mistake in them must not keep a boot from loading the rest
+    pub mail: Option<Spanned<MailTable>>,
 }
+
+/// The keys of `[mail]`, which `resolve` checks.
+pub type MailTable = BTreeMap<Spanned<String>, Spanned<Scalars>>;
 
 /// `[zones.NAME]`: a network on one interface.
 #[derive(Debug, Deserialize)]

@@ -30,9 +30,9 @@ pub enum BoundValue {
     Table(Box<BoundTable>),
 }
 
-/// The value of a `[sysctls]` key.
+/// A number or a string, as text.
 #[derive(Debug)]
-pub struct SysctlValue(pub String);
+pub struct Scalar(pub String);
 
 /// A port, or a range written as `"first-last"`.
 #[derive(Debug, Clone)]
@@ -63,6 +63,9 @@ pub type Strings = OneOrMore<String>;
 /// One port or range, or a list of them.
 pub type PortList = OneOrMore<Ports>;
 
+/// One number or string, or a list of them.
+pub type Scalars = OneOrMore<Scalar>;
+
 /// One service or a list of them.
 pub type Services = OneOrMore<ServiceValue>;
 
@@ -74,6 +77,10 @@ pub trait InAList: Sized {
 
 impl InAList for String {
     const EXPECTED: &'static str = "a string or a list of strings";
+}
+
+impl InAList for Scalar {
+    const EXPECTED: &'static str = "a number, a string or a list of strings";
 }
 
 impl InAList for Ports {
@@ -202,19 +209,19 @@ impl<'de> Deserialize<'de> for BoundValue {
     }
 }
 
-impl<'de> Deserialize<'de> for SysctlValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SysctlValue, D::Error> {
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error> {
         struct ValueVisitor;
         impl Visitor<'_> for ValueVisitor {
-            type Value = SysctlValue;
+            type Value = Scalar;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a number or a string")
             }
-            fn visit_i64<E>(self, number: i64) -> Result<SysctlValue, E> {
-                Ok(SysctlValue(number.to_string()))
+            fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
             }
-            fn visit_str<E>(self, text: &str) -> Result<SysctlValue, E> {
-                Ok(SysctlValue(text.to_owned()))
+            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.to_owned()))
             }
         }
         deserializer.deserialize_any(ValueVisitor)

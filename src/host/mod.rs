@@ -20,6 +20,7 @@ pub mod packet_log;
 pub(crate) mod page_file;
 pub(crate) mod post;
 pub mod process;
+pub(crate) mod relay;
 pub(crate) mod store;
 pub(crate) mod sysctl;
 pub(crate) mod text_file;

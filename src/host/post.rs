@@ -70,7 +70,7 @@ fn open(path: &PathBuf) -> io::Result<File> {
 }
 
 /// A lock of the whole file that no other process may have at the same time.
-fn whole_file() -> libc::flock {
+pub(super) fn whole_file() -> libc::flock {
     libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,

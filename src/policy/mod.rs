@@ -11,6 +11,7 @@ mod closed;
 mod guarantee;
 mod lint;
 mod log;
+mod mail;
 mod origin;
 mod page;
 mod refusal_tag;
@@ -32,6 +33,7 @@ use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::name::{CameraName, HostName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
+use crate::source::Refusal;
 pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow};
 pub use bound::{Bound, LOOK};
@@ -42,6 +44,7 @@ pub(crate) use guarantee::{Exception, broken, never};
 pub use guarantee::{Guarantee, GuaranteeKind};
 pub use lint::{Warning, warnings};
 pub use log::{Log, LogPrefixes, ZonePrefixes};
+pub use mail::Mail;
 pub use origin::Origin;
 pub use page::Page;
 pub use refusal_tag::{Recordable, RefusalReason, RefusalTag};
@@ -107,6 +110,9 @@ pub struct Policy {
     pub page: Option<Page>,
     /// How the running router is watched.
     pub watch: Watch,
+    /// How uploads become mail; None without `[mail]`. A refusal of it alone keeps no rule
+    /// from being loaded: `check` and `apply` refuse the file, a boot says so and goes on.
+    pub mail: Result<Option<Mail>, Refusal>,
 }
 
 /// A camera that the file names.

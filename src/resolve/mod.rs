@@ -15,6 +15,7 @@ mod interface;
 mod kernel_list_name;
 mod limit;
 mod log;
+mod mail;
 mod mark;
 mod mistyped_address;
 mod names;
@@ -152,6 +153,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
             });
         }
     }
+    let mail = resolver.mail(config.mail.as_ref(), &allows);
     let mut hosts: Vec<HostName> = Vec::new();
     for host in allows.iter().flat_map(|allow| &allow.hosts) {
         if !hosts.contains(host) {
@@ -184,6 +186,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         ipv6,
         hosts,
         names_keep,
+        mail,
     })
 }
 

@@ -12,7 +12,7 @@ pub fn sysctls(
     source: &Source,
 ) -> Result<BTreeMap<String, String>, Refusal> {
     let all = Refused::each(&config.sysctls, |(key, value)| {
-        let config::SysctlValue(text) = value.get_ref();
+        let config::Scalar(text) = value.get_ref();
         if !known.contains(key.get_ref()) {
             return Err(source.refuse(
                     key.span(),

@@ -6,6 +6,7 @@
 mod chrony;
 mod dnsmasq;
 mod httpd;
+mod relay;
 mod vsftpd;
 
 use thiserror::Error;
@@ -13,6 +14,7 @@ use thiserror::Error;
 pub use chrony::chrony;
 pub use dnsmasq::dnsmasq;
 pub use httpd::httpd;
+pub use relay::{msmtp, relay};
 pub use vsftpd::vsftpd;
 
 /// Why a server has nothing to serve under this policy.

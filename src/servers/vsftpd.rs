@@ -1,9 +1,12 @@
 //! vsftpd.conf(5): the ports for FTP data connections.
 
-use crate::policy::{Endpoint, Policy, Service};
+use std::fmt::Write;
+
+use crate::policy::{Endpoint, Mail, Policy, Service};
 use crate::registry::port;
 
 use super::NothingToServe;
+use super::relay::RELAY_FOLDER;
 
 /// The lines for vsftpd.conf.
 ///
@@ -53,5 +56,28 @@ pub fn vsftpd(policy: &Policy) -> Result<String, NothingToServe> {
             text += "pasv_enable=YES\nport_enable=YES\nconnect_from_port_20=YES\n";
         }
     }
+    if let Ok(Some(mail)) = &policy.mail {
+        uploads(&mut text, mail);
+    }
     Ok(text)
+}
+
+/// What `camfw-mail` relies on: an upload that failed is gone, one under way is locked, and
+/// each camera has a folder of its own, by a file of its address (hosts_options(5)).
+fn uploads(text: &mut String, mail: &Mail) {
+    let folder = mail.one("folder");
+    let _ = write!(
+        text,
+        "# for camfw-mail\nanonymous_enable=YES\nwrite_enable=YES\nanon_upload_enable=YES\nanon_root={folder}\n\
+         anon_umask=027\nanon_world_readable_only=YES\ndelete_failed_uploads=YES\nlock_upload_files=YES\n\
+         max_per_ip=4\nmax_clients=200\n"
+    );
+    if !mail.cameras.is_empty() {
+        let per_address = format!("{RELAY_FOLDER}/vsftpd/%a");
+        let _ = write!(
+            text,
+            "tcp_wrappers=YES\n# a line of /etc/hosts.allow; each file has anon_root: {folder}/CAMERA\n\
+             # vsftpd: ALL: setenv VSFTPD_LOAD_CONF {per_address}\n"
+        );
+    }
 }

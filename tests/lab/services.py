@@ -106,6 +106,33 @@ class FtpServer(Server):
         super().__init__(namespace, ["vsftpd", config], port)
 
 
+class SmtpServer(Server):
+    """A mail server with TLS and a login; each message that it takes is in `folder`.
+
+    aiosmtpd: of the packaged servers the one whose whole state is a folder of the test's,
+    where postfix, exim and OpenSMTPD have users and spools of the machine's.
+    """
+
+    def __init__(self, namespace: Namespace, folder: Path, port: int = 587) -> None:
+        """A server that is started again in the same folder has the same certificate."""
+        self.folder = folder / "mails"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.certificate, key = folder / "certificate.pem", folder / "key.pem"
+        if not key.exists():
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-days", "2", "-subj", "/CN=smtp.example.org", "-addext", "subjectAltName=DNS:smtp.example.org",
+                 "-keyout", key, "-out", self.certificate], capture_output=True, check=True)
+        script = Path(__file__).with_name("smtp_server.py")
+        super().__init__(
+            namespace, ["/usr/bin/python3", "-B", script, self.folder, self.certificate, key, str(port)], port)
+
+    @property
+    def mails(self) -> list[bytes]:
+        """The messages so far, in the order in which they were taken."""
+        return [path.read_bytes() for path in sorted(self.folder.glob("*.eml"))]
+
+
 class SshServer(Server):
     """sshd, which accepts root with `key`, a temporary key for this server."""
 

@@ -3,7 +3,9 @@
 pub(super) mod dnsmasq;
 pub(super) mod httpd;
 pub(super) mod kernel;
+pub(super) mod mail;
 pub(super) mod matrix;
+pub(super) mod msmtp;
 pub(super) mod network;
 pub(super) mod ntp;
 pub(super) mod rules;

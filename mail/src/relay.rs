@@ -1,0 +1,530 @@
+//! The relay: looks, sends one mail, looks again.
+//!
+//! What waits is what is in the upload folders. The rest of what it knows is only there to
+//! spare work, and is found anew after a restart: which file was judged how, and how often
+//! the server did not take it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use mail_builder::headers::date::Date;
+
+use crate::host::state_file::StateFile;
+use crate::host::upload::{Stamp, UploadEntry, UploadFolder};
+use crate::host::{clock, log, mailer};
+use crate::media::Media;
+use crate::message::{Enclosed, Letter};
+use crate::name;
+use crate::schedule::{Schedule, Waiting};
+use crate::settings::{AfterSending, Settings};
+
+/// How long it rests after it has found nothing to send, in seconds.
+const REST: u64 = 1;
+
+/// How long a file has to be as it is before it is read, in seconds.
+const SETTLED: f64 = 2.0;
+
+/// How long what is no whole picture or clip stays at least, in seconds.
+const AT_LEAST: f64 = 60.0;
+
+/// What is left of the quota when uploads are taken again: a tenth.
+const ROOM_AGAIN: u64 = 10;
+
+/// The most files that a mail tells of beside its own.
+const MOST_NOTES: usize = 20;
+
+/// A date before this program was made is that of a clock that nobody has set: no
+/// certificate can be judged by it. What a build says (reproducible-builds.org,
+/// SOURCE_DATE_EPOCH), or the date of the release.
+const MADE: i64 = match option_env!("SOURCE_DATE_EPOCH") {
+    Some(text) => match i64::from_str_radix(text, 10) {
+        Ok(seconds) => seconds,
+        Err(_) => RELEASED,
+    },
+    None => RELEASED,
+};
+const RELEASED: i64 = 1_793_491_200;
+
+/// What a file is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UploadVerdict {
+    /// Not looked at yet, or not settled.
+    Arriving,
+    /// A whole picture or clip.
+    Whole,
+    /// A picture or clip that is too large for a mail.
+    TooLarge,
+    /// Nothing that is sent.
+    NotWhole,
+}
+
+/// What is known of a file.
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    /// Since when it is as it is, in seconds since the kernel started.
+    since: f64,
+    verdict: UploadVerdict,
+    failures: u32,
+    /// Whether a mail told of it although it is not sent.
+    is_told: bool,
+}
+
+/// A file in an upload folder.
+#[derive(Debug, Clone)]
+struct Found {
+    camera: String,
+    entry: UploadEntry,
+}
+
+/// What a look at the folders found.
+#[derive(Debug, Default)]
+struct FoldersLook {
+    waiting: Vec<Found>,
+    not_whole: Vec<Found>,
+    /// The cameras whose uploads are refused.
+    closed: BTreeSet<String>,
+    problems: Vec<String>,
+}
+
+/// The relay.
+#[derive(Debug)]
+pub struct Relay {
+    settings: Settings,
+    mailer: PathBuf,
+    state: StateFile,
+    schedule: Schedule,
+    known: BTreeMap<(u64, u64), Known>,
+    closed: BTreeSet<String>,
+    problems: Vec<String>,
+    /// Since when, by the clock, the server takes nothing, and what it said last.
+    refused: Option<(i64, String)>,
+    next_try: f64,
+}
+
+impl Relay {
+    /// A relay that goes on where the last one ended. `mailer` is the mail program's
+    /// configuration.
+    pub fn new(settings: Settings, mailer: PathBuf, state: StateFile) -> Relay {
+        let last = state.last();
+        let sent = last.lines().find_map(|line| line.strip_prefix("sent "));
+        let sent = sent.unwrap_or_default().split(' ');
+        let schedule = Schedule::with_sent(sent.filter_map(|at| at.parse().ok()).collect());
+        Relay {
+            settings,
+            mailer,
+            state,
+            schedule,
+            known: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            problems: Vec::new(),
+            refused: None,
+            next_try: 0.0,
+        }
+    }
+
+    /// Relays until the process is ended.
+    pub fn run(&mut self) -> ExitCode {
+        log::info("started");
+        loop {
+            let look = self.look();
+            self.tell(&look);
+            if !self.send_one(&look) {
+                clock::sleep(REST);
+            }
+        }
+    }
+
+    /// Looks at every folder, judges what has settled, and keeps to the quota.
+    fn look(&mut self) -> FoldersLook {
+        let mut look = FoldersLook::default();
+        let mut seen = BTreeSet::new();
+        let cameras = match self.settings.cameras.as_slice() {
+            [] => vec![String::new()],
+            cameras => cameras.to_vec(),
+        };
+        for camera in cameras {
+            if let Err(error) = self.look_at(&camera, &mut look, &mut seen) {
+                let path = self.settings.folder.join(&camera).join("incoming");
+                look.problems.push(format!("{}: {error}", path.display()));
+            }
+        }
+        self.known.retain(|id, _| seen.contains(id));
+        look
+    }
+
+    fn look_at(
+        &mut self,
+        camera: &str,
+        look: &mut FoldersLook,
+        seen: &mut BTreeSet<(u64, u64)>,
+    ) -> io::Result<()> {
+        let base = &self.settings.folder;
+        let incoming = match camera {
+            "" => UploadFolder::open(base, &["incoming"])?,
+            camera => UploadFolder::open(base, &[camera, "incoming"])?,
+        };
+        let sent = sent_folder(base, camera)?;
+        let (mut room, mut not_whole) = (0, Vec::new());
+        for entry in incoming.entries()? {
+            seen.insert(entry.stamp.id);
+            room += entry.stamp.room();
+            let found = Found {
+                camera: camera.to_owned(),
+                entry,
+            };
+            match self.judge(&incoming, &found.entry)? {
+                UploadVerdict::Arriving => {}
+                UploadVerdict::Whole | UploadVerdict::TooLarge => look.waiting.push(found),
+                UploadVerdict::NotWhole => not_whole.push(found),
+            }
+        }
+        // What goes first is first.
+        let mut spare: Vec<(&UploadFolder, UploadEntry, bool)> = Vec::new();
+        let mut kept = sent.entries()?;
+        kept.sort_by_key(|entry| entry.stamp.changed);
+        not_whole.sort_by_key(|found| found.entry.stamp.changed);
+        room += kept.iter().map(|entry| entry.stamp.room()).sum::<u64>();
+        spare.extend(kept.into_iter().map(|entry| (&sent, entry, true)));
+        spare.extend(not_whole.iter().map(|found| {
+            let known = self.known.get(&found.entry.stamp.id);
+            let is_old = known.is_some_and(|known| clock::uptime() - known.since > AT_LEAST);
+            (&incoming, found.entry.clone(), is_old)
+        }));
+        let now = clock::now();
+        for (folder, entry, may_go) in spare {
+            let age = now - entry.stamp.changed.0;
+            let is_old =
+                now >= MADE && age > i64::try_from(self.settings.keep_seconds).unwrap_or(i64::MAX);
+            if may_go
+                && (is_old || room > self.settings.quota_each)
+                && folder.remove(&entry).is_ok()
+            {
+                room = room.saturating_sub(entry.stamp.room());
+            }
+        }
+        look.not_whole.extend(not_whole);
+        let quota = self.settings.quota_each;
+        let most = match self.closed.contains(camera) {
+            true => quota - quota / ROOM_AGAIN,
+            false => quota,
+        };
+        if room >= most {
+            look.closed.insert(camera.to_owned());
+        }
+        incoming.take_uploads(room < most)
+    }
+
+    /// What a file is; it is read once for as long as it stays as it is.
+    fn judge(&mut self, folder: &UploadFolder, entry: &UploadEntry) -> io::Result<UploadVerdict> {
+        let now = clock::uptime();
+        let fresh = || Known {
+            stamp: entry.stamp,
+            since: now,
+            verdict: UploadVerdict::Arriving,
+            failures: 0,
+            is_told: false,
+        };
+        let known = self.known.entry(entry.stamp.id).or_insert_with(fresh);
+        if known.stamp != entry.stamp {
+            *known = fresh();
+        }
+        if known.verdict != UploadVerdict::Arriving || now - known.since < SETTLED {
+            return Ok(known.verdict);
+        }
+        known.verdict = if !entry.is_file {
+            UploadVerdict::NotWhole
+        } else {
+            let is_large = entry.stamp.size > self.settings.attachments;
+            let most = if is_large { 16 } else { entry.stamp.size };
+            match folder.read(entry, most) {
+                Ok(None) => UploadVerdict::Arriving,
+                Ok(Some(bytes)) if is_large => match Media::of_beginning(&bytes) {
+                    Some(_) => UploadVerdict::TooLarge,
+                    None => UploadVerdict::NotWhole,
+                },
+                Ok(Some(bytes)) => match Media::of_whole(&bytes) {
+                    Some(_) => UploadVerdict::Whole,
+                    None => UploadVerdict::NotWhole,
+                },
+                // Of this file alone: the others are looked at.
+                Err(error) => {
+                    let (name, path) = (
+                        name::shown(entry.name.as_encoded_bytes()),
+                        &self.settings.folder,
+                    );
+                    log::error(&format!(
+                        "cannot read {name} below {}: {error}",
+                        path.display()
+                    ));
+                    UploadVerdict::NotWhole
+                }
+            }
+        };
+        Ok(known.verdict)
+    }
+
+    /// Sends a mail if it is time for one. Whether the server took one.
+    fn send_one(&mut self, look: &FoldersLook) -> bool {
+        let now = clock::uptime();
+        if clock::now() < MADE {
+            return false;
+        }
+        let waiting: Vec<Waiting> = look
+            .waiting
+            .iter()
+            .map(|found| self.waiting(found))
+            .collect();
+        let (most_mails, most_bytes) = (self.settings.per_hour, self.settings.attachments);
+        let chosen = self.schedule.next(&waiting, most_mails, most_bytes, now);
+        let chosen = chosen.into_iter().filter_map(|place| {
+            let found = look.waiting.get(place)?;
+            Some((found.clone(), self.enclosed(found)?))
+        });
+        let (found, enclosed): (Vec<Found>, Vec<Enclosed>) = chosen.collect();
+        if found.is_empty() {
+            return false;
+        }
+        let (notes, told) = self.notes(look);
+        let letter = Letter {
+            settings: &self.settings,
+            enclosed: &enclosed,
+            notes: &notes,
+            now: clock::now(),
+        };
+        let (from, to) = (&self.settings.from, &self.settings.to);
+        match mailer::send(&self.mailer, from, to, |out| letter.write(out)) {
+            Ok(()) => {
+                self.schedule.taken(clock::uptime());
+                if self.refused.take().is_some() {
+                    log::info("the server takes mail again");
+                }
+                log::info(&format!("sent a mail with {}", files(found.len())));
+                // Before anything is removed: who ends this here finds the mail counted.
+                self.tell(look);
+                for (found, enclosed) in found.iter().zip(&enclosed) {
+                    self.put_away(found, enclosed);
+                }
+                for id in told {
+                    if let Some(known) = self.known.get_mut(&id) {
+                        known.is_told = true;
+                    }
+                }
+                true
+            }
+            Err(error) => {
+                if error.is_of_the_message() {
+                    for found in &found {
+                        if let Some(known) = self.known.get_mut(&found.entry.stamp.id) {
+                            known.failures = known.failures.saturating_add(1);
+                        }
+                    }
+                }
+                let again = clock::uptime();
+                let wait = self.schedule.failed(again);
+                self.next_try = again + wait;
+                let words = error.to_string();
+                let is_new = self
+                    .refused
+                    .as_ref()
+                    .is_none_or(|(_, before)| *before != words);
+                if is_new {
+                    log::error(&format!(
+                        "a mail was not taken, and is tried again in {wait} s: {words}"
+                    ));
+                }
+                let since = self
+                    .refused
+                    .as_ref()
+                    .map_or_else(clock::now, |(since, _)| *since);
+                self.refused = Some((since, words));
+                false
+            }
+        }
+    }
+
+    fn waiting(&self, found: &Found) -> Waiting {
+        let stamp = found.entry.stamp;
+        let known = self.known.get(&stamp.id);
+        let is_whole = known.is_some_and(|known| known.verdict == UploadVerdict::Whole);
+        Waiting {
+            bytes: if is_whole { stamp.size } else { 0 },
+            failures: known.map_or(0, |known| known.failures),
+            since: stamp.modified.0,
+        }
+    }
+
+    /// A file as it goes into a mail, read and judged anew: what is sent is what was judged.
+    /// None if it changed.
+    fn enclosed(&mut self, found: &Found) -> Option<Enclosed> {
+        let stamp = found.entry.stamp;
+        let folder = incoming(&self.settings, &found.camera).ok()?;
+        let verdict = self.known.get(&stamp.id)?.verdict;
+        let content = match verdict {
+            UploadVerdict::Whole => {
+                let bytes = folder.read(&found.entry, stamp.size);
+                let bytes = bytes.ok().flatten();
+                let judged = bytes.and_then(|bytes| Some((Media::of_whole(&bytes)?, bytes)));
+                if judged.is_none() {
+                    self.known.remove(&stamp.id);
+                    return None;
+                }
+                judged
+            }
+            _ => None,
+        };
+        Some(Enclosed {
+            camera: found.camera.clone(),
+            file: found.entry.name.as_encoded_bytes().to_vec(),
+            uploaded: stamp.modified.0,
+            size: stamp.size,
+            content,
+        })
+    }
+
+    /// What becomes of a file that the server took, or was told of.
+    fn put_away(&mut self, found: &Found, enclosed: &Enclosed) {
+        let is_kept = self.settings.after == AfterSending::Keep || enclosed.content.is_none();
+        let done = incoming(&self.settings, &found.camera).and_then(|folder| match is_kept {
+            false => folder.remove(&found.entry),
+            true => {
+                let sent = sent_folder(&self.settings.folder, &found.camera)?;
+                let media = enclosed.content.as_ref().map(|(media, _)| *media);
+                let stamp = found.entry.stamp;
+                let ending = match media {
+                    Some(media) => name::attachment("", &enclosed.file, 1, media),
+                    None => "too-large".to_owned(),
+                };
+                let name = format!("{}-{}-{ending}", stamp.changed.0, stamp.id.1);
+                // A disk that is full has no room for what was sent.
+                let moved = folder.move_to(&found.entry, &sent, &name);
+                match enclosed.content {
+                    Some(_) => moved.or_else(|_| folder.remove(&found.entry)),
+                    None => moved,
+                }
+            }
+        });
+        if let Err(error) = done {
+            log::error(&format!(
+                "a file that was sent stays and is sent again: {error}"
+            ));
+        }
+    }
+
+    /// What the next mail says of files that are not sent, and which those are.
+    fn notes(&self, look: &FoldersLook) -> (Vec<String>, Vec<(u64, u64)>) {
+        let untold = look.not_whole.iter().filter(|found| {
+            let known = self.known.get(&found.entry.stamp.id);
+            known.is_some_and(|known| !known.is_told)
+        });
+        let untold: Vec<&Found> = untold.collect();
+        let mut notes: Vec<String> = untold
+            .iter()
+            .take(MOST_NOTES)
+            .map(|found| {
+                let (name, size) = (
+                    name::shown(found.entry.name.as_encoded_bytes()),
+                    found.entry.stamp.size,
+                );
+                format!(
+                    "not sent, since it is no whole picture or clip: {} {name}, {size} bytes",
+                    found.camera
+                )
+            })
+            .collect();
+        if untold.len() > MOST_NOTES {
+            notes.push(format!("and {} more", untold.len() - MOST_NOTES));
+        }
+        (
+            notes,
+            untold.iter().map(|found| found.entry.stamp.id).collect(),
+        )
+    }
+
+    /// Says how it does: a line for `camfw status`, and the times of the last hour's mails
+    /// for the next run.
+    fn tell(&mut self, look: &FoldersLook) {
+        for camera in look.closed.difference(&self.closed) {
+            log::error(&format!("{}, until there is room again", refuses(camera)));
+        }
+        for camera in self.closed.difference(&look.closed) {
+            log::info(&format!("takes uploads{} again", of(camera)));
+        }
+        if look.problems != self.problems {
+            look.problems.iter().for_each(|problem| log::error(problem));
+            self.problems.clone_from(&look.problems);
+        }
+        self.closed.clone_from(&look.closed);
+        let now = clock::uptime();
+        let sent = self.schedule.sent_lately(now).to_vec();
+        let mut parts = vec![
+            format!("{} to send", files(look.waiting.len())),
+            format!(
+                "{} of {} mails in the last hour",
+                sent.len(),
+                self.settings.per_hour
+            ),
+        ];
+        if clock::now() < MADE {
+            parts.push("WAITS for the clock to be set".to_owned());
+        }
+        if let Some((since, words)) = &self.refused {
+            let (since, left) = (
+                Date::new(*since).to_rfc822(),
+                (self.next_try - now).max(0.0),
+            );
+            parts.push(format!(
+                "NOT TAKEN since {since}, next try in {left:.0} s: {words}"
+            ));
+        }
+        parts.extend(look.closed.iter().map(|camera| refuses(camera)));
+        if !look.not_whole.is_empty() {
+            let count = files(look.not_whole.len());
+            parts.push(format!("{count} not sent: no whole picture or clip"));
+        }
+        parts.extend(look.problems.iter().cloned());
+        let sent: Vec<String> = sent.iter().map(|at| format!("{at:.2}")).collect();
+        let text = format!("{}\nsent {}\n", parts.join("; "), sent.join(" "));
+        // Only for who looks: no reason to send nothing.
+        let _ = self.state.say(&text);
+    }
+}
+
+fn files(count: usize) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    }
+}
+
+fn of(camera: &str) -> String {
+    match camera {
+        "" => String::new(),
+        camera => format!(" of {camera}"),
+    }
+}
+
+fn refuses(camera: &str) -> String {
+    format!(
+        "REFUSES uploads{}: the quota is full of files that wait",
+        of(camera)
+    )
+}
+
+fn incoming(settings: &Settings, camera: &str) -> io::Result<UploadFolder> {
+    match camera {
+        "" => UploadFolder::open(&settings.folder, &["incoming"]),
+        camera => UploadFolder::open(&settings.folder, &[camera, "incoming"]),
+    }
+}
+
+/// The folder of what a camera's mails had.
+fn sent_folder(base: &std::path::Path, camera: &str) -> io::Result<UploadFolder> {
+    let sent = UploadFolder::open(base, &["sent"])?;
+    match camera {
+        "" => Ok(sent),
+        camera => sent.folder(camera),
+    }
+}

@@ -1,0 +1,387 @@
+"""Cameras upload by FTP, and camfw-mail sends what they upload: a real vsftpd, the
+relay with its own user, msmtp, and a mail server with TLS on the internet."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import ftplib
+import grp
+import hashlib
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from email.message import EmailMessage
+from pathlib import Path
+
+from lab.probes import PATIENCE, wait_until
+from lab.services import Server, SmtpServer
+from netns.case import RouterTest
+from netns.program import BINARY, ROOT
+
+RELAY = Path(os.environ.get("CAMFW_MAIL", BINARY.with_name("camfw-mail")))
+PREPARE = ROOT / "mail/init/camfw-mail-prepare"
+CAMERAS = {f"cam{number}": f"192.168.8.{110 + number}" for number in range(1, 7)}
+
+# How many uploads, restarts of the mail server and kills of the relay; tests/nightly has more.
+UPLOADS = int(os.environ.get("CAMFW_UPLOADS", "60"))
+RESTARTS = int(os.environ.get("CAMFW_MAIL_RESTARTS", "2"))
+KILLS = int(os.environ.get("CAMFW_MAIL_KILLS", "5"))
+
+# Of no user of this machine.
+USER = 64217
+
+MAIL = """
+[mail]
+to = "owner@example.org"
+from = "router@example.org"
+server = "smtp.example.org"
+user = "router@example.org"
+password-file = "/run/mail-test/password"
+ca-file = "/run/mail-test/certificate.pem"
+folder = "/run/mail-test/ftp"
+per-hour = 1000
+"""
+
+
+def picture(seed: int, size: int = 2000) -> bytes:
+    """A whole PNG of about that size, of random data."""
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack("!I", len(data)) + name + data + struct.pack("!I", zlib.crc32(name + data))
+    head = struct.pack("!IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    data = random.Random(seed).randbytes(size)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+class MailTest(RouterTest):
+    """A router with six listed cameras, all on one host; a base class without tests."""
+
+    backend = "legacy"
+    mail = MAIL
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.camera.ip(batch="\n".join(
+            f"address add {address}/24 dev eth0" for address in CAMERAS.values()))
+        self.folder = self.program.run_folder / "mail-test"
+        self.folder.mkdir()
+        # The FTP server's user has to come by.
+        for parent in (self.folder, *self.folder.parents):
+            if not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o011)
+        self.smtp_folder = self.scratch / "smtp"
+        self.smtp = SmtpServer(self.internet, self.smtp_folder)
+        self.addCleanup(lambda: self.smtp.stop())
+        shutil.copy(self.smtp.certificate, self.folder / "certificate.pem")
+        password = self.folder / "password"
+        password.write_text("swordfish\n")
+        password.chmod(0o400)
+        os.chown(password, USER, USER)
+        self.hosts = self.scratch / "hosts"
+        self.hosts.write_text("127.0.0.1 localhost\n192.168.0.1 smtp.example.org\n")
+        cameras = "".join(f'[[cameras]]\nname = "{name}"\naddress = "{address}"\n'
+                          for name, address in CAMERAS.items())
+        text = self.program.config.read_text()
+        self.program.configure(
+            text + cameras + "[router]\negress = \"listed\"\n[[allow]]\nfrom = \"router\"\nto = \"external\"\n"
+            "service = { tcp = 587 }\n" + self.mail)
+        (self.program.tools / "camfw").symlink_to(BINARY)
+        self.camfw("boot")
+        self.prepare()
+        self.ftp = self.start_ftp()
+        self.relay = self.start_relay()
+        self.addCleanup(self.stop_relay)
+
+    # -- the programs --
+
+    def inside(self, *command: str | Path, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """Starts a command where camfw runs: in the router's namespace, with its /run and /dev."""
+        allowed = self.scratch / "hosts.allow"
+        allowed.write_text("vsftpd: ALL: setenv VSFTPD_LOAD_CONF /run/camfw-mail/vsftpd/%a\n")
+        binds = {self.program.run_folder: "/run", self.hosts: "/etc/hosts", allowed: "/etc/hosts.allow",
+                 self.program.var: "/var/lib"}
+        script = "".join(f"mount --bind {ours} {theirs} && " for ours, theirs in binds.items()) + 'exec "$@"'
+        return self.router.start(
+            ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, "sh",
+             *map(str, command)], stdout=subprocess.PIPE, stderr=stderr,
+            env={"PATH": f"{self.program.tools}:/usr/sbin:/usr/bin:/sbin:/bin",
+                 "CAMFW_ARGS": f"--config {self.program.config}", "CAMFW_MAIL_USER": str(USER)})
+
+    def as_the_relay(self, *command: str | Path) -> list[str]:
+        group = grp.getgrnam("ftp").gr_gid
+        return ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={group}", "--", *map(str, command)]
+
+    def prepare(self) -> None:
+        done = self.inside(PREPARE)
+        said = b"".join(done.communicate(timeout=PATIENCE))
+        self.assertEqual(done.returncode, 0, said)
+
+    def start_ftp(self) -> Server:
+        config = self.scratch / "vsftpd.conf"
+        empty = self.scratch / "empty"
+        empty.mkdir(exist_ok=True)
+        lines = self.camfw("show", "vsftpd").stdout
+        config.write_text(lines + "\n".join((
+            "listen=YES", "background=NO", "no_anon_password=YES", "local_enable=NO",
+            f"secure_chroot_dir={empty}", f"xferlog_file={self.scratch / 'xfer.log'}",
+            "isolate=NO", "isolate_network=NO", "seccomp_sandbox=NO", "")))
+        process = self.inside("vsftpd", config, stderr=subprocess.STDOUT)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        # Who is not listed is told goodbye, and so is the loopback: that is an answer.
+        def answers() -> bool:
+            self.assertIsNone(process.poll(), "vsftpd runs")
+            with self.router.socket() as attempt:
+                return attempt.connect_ex(("127.0.0.1", 21)) == 0
+        self.assertTrue(wait_until(answers))
+        return process  # type: ignore[return-value]
+
+    def start_relay(self) -> subprocess.Popen[bytes]:
+        log = os.open(self.scratch / "relay.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        try:
+            return self.inside(*self.as_the_relay(RELAY), stderr=log)
+        finally:
+            os.close(log)
+
+    def stop_relay(self) -> None:
+        self.relay.kill()
+        self.relay.communicate()
+
+    def restart_smtp(self) -> None:
+        self.smtp.stop()
+        self.smtp = SmtpServer(self.internet, self.smtp_folder)
+
+    # -- what is done and seen --
+
+    def upload(self, camera: str, name: str, content: bytes, *options: str) -> int:
+        """curl's exit code."""
+        path = self.scratch / f"upload-{threading.get_ident()}"
+        path.write_bytes(content)
+        done = self.camera.run(
+            ["curl", "-q", "-sS", "--noproxy", "*", "--interface", CAMERAS[camera], "--ftp-pasv",
+             "--ftp-method", "singlecwd", "--max-time", "600", *options, "-T", str(path),
+             f"ftp://anonymous:x@192.168.8.1/incoming/{name}"], timeout=700)
+        return done.returncode
+
+    def attached(self) -> list[tuple[str, bytes]]:
+        """Each attachment of each mail, with its name."""
+        return [(part.get_filename() or "", part.get_content())
+                for mail in self.parsed() for part in mail.iter_attachments()]
+
+    def parsed(self) -> list[EmailMessage]:
+        return [email.message_from_bytes(mail, policy=email.policy.default)  # type: ignore[misc]
+                for mail in self.smtp.mails]
+
+    def has_arrived(self, content: bytes) -> bool:
+        return wait_until(lambda: any(content == got for _, got in self.attached()))
+
+    def said(self) -> str:
+        return (self.program.run_folder / "camfw-mail/state").read_text()
+
+    def says(self, words: str) -> bool:
+        return wait_until(lambda: words in self.said())
+
+    def log(self) -> str:
+        return (self.scratch / "relay.log").read_text()
+
+
+class MailLegacy(MailTest):
+    def test_uploads_become_mail(self) -> None:
+        self.a_whole_upload_is_one_mail()
+        self.half_an_upload_is_never_sent()
+        self.each_camera_has_its_own_folder()
+        self.the_relay_reaches_nothing_of_the_firewall()
+        self.a_server_that_is_down_is_told_and_tried_again()
+
+    def a_whole_upload_is_one_mail(self) -> None:
+        content = picture(1, 300_000)
+        # Nothing ends a line of FTP but the end of a command.
+        name = "%24%28reboot%29;Bcc:all@example.org%22%ff.png"
+        self.assertEqual(self.upload("cam1", name, content), 0)
+        self.assertTrue(self.has_arrived(content), self.log())
+        mail = self.parsed()[0]
+        self.assertEqual(mail["to"], "owner@example.org")
+        self.assertEqual(mail["from"], "router@example.org")
+        self.assertEqual(mail["subject"], "cam1: 1 file")
+        self.assertEqual(mail["x-envelope"], "router@example.org owner@example.org")
+        self.assertIsNone(mail["bcc"])
+        self.assertRegex(self.attached()[0][0], r"\Acam1-[A-Za-z0-9_-]+\.png\Z")
+        # It is gone once the server has it, and came once: the second mail is another's.
+        incoming = self.folder / "ftp/cam1/incoming"
+        self.assertTrue(wait_until(lambda: not list(incoming.iterdir())))
+        second = picture(2)
+        self.assertEqual(self.upload("cam2", "a.png", second), 0)
+        self.assertTrue(self.has_arrived(second))
+        self.assertEqual([got for _, got in self.attached()], [content, second])
+        self.assertTrue(self.says("0 files to send; 2 of 1000 mails"), self.said())
+        self.assertIn("mail: 0 files to send", self.camfw("status").stdout)
+
+    def half_an_upload_is_never_sent(self) -> None:
+        incoming = self.folder / "ftp/cam1/incoming"
+        slow = picture(3, 3_000_000)
+        # Broken off by a reset: vsftpd removes it. While it is under way it has a lock.
+        with self.camera.entered():
+            session = ftplib.FTP(source_address=(CAMERAS["cam1"], 0))
+            session.connect("192.168.8.1", timeout=PATIENCE)
+            session.login("anonymous", "x")
+            # A whole picture by its content, of which more may come.
+            stream = session.transfercmd("STOR incoming/reset.png")
+        stream.sendall(picture(7))
+        self.assertTrue(wait_until(lambda: any(it.stat().st_size > 2000 for it in incoming.iterdir())))
+        time.sleep(5)
+        self.assertEqual(len(self.smtp.mails), 2)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.close()
+        self.assertTrue(wait_until(lambda: not list(incoming.iterdir())))
+        session.close()
+        # Ended early, which TCP tells as the end, as that of a sender that dies: only the content says so.
+        self.assertEqual(self.upload("cam1", "short.png", slow[:200_000]), 0)
+        self.assertEqual(self.upload("cam1", "page.png", b"<html>no picture</html>"), 0)
+        self.assertTrue(self.says("2 files not sent: no whole picture or clip"), self.said())
+        whole = picture(4)
+        self.assertEqual(self.upload("cam1", "after.png", whole), 0)
+        self.assertTrue(self.has_arrived(whole))
+        self.assertEqual([got for _, got in self.attached()][2:], [whole])
+        text = self.parsed()[2].get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        self.assertIn("no whole picture or clip: cam1 short.png, 200000 bytes", text)
+        self.assertEqual(sorted(it.name for it in incoming.iterdir()), ["page.png", "short.png"])
+
+    def each_camera_has_its_own_folder(self) -> None:
+        self.assertEqual(self.upload("cam3", "../../cam4/incoming/x.png", picture(5), "--path-as-is"), 9)
+        listed = self.camera.run(
+            ["curl", "-q", "-sS", "--interface", CAMERAS["cam2"], "ftp://anonymous:x@192.168.8.1/"])
+        self.assertEqual(listed.stdout.split()[-1:], ["incoming"], listed)
+        self.assertEqual(len(listed.stdout.splitlines()), 1)
+        stranger = self.camera.run(
+            ["curl", "-q", "-sS", "--interface", "192.168.8.110", "ftp://anonymous:x@192.168.8.1/"])
+        self.assertNotEqual(stranger.returncode, 0, stranger)
+
+    def the_relay_reaches_nothing_of_the_firewall(self) -> None:
+        (self.program.var / "camfw").mkdir(mode=0o700, exist_ok=True)
+        before = self.tables.snapshot()
+        for command in (
+            ["cat", "/run/camfw/state"], ["ls", "/run/camfw"], ["ls", "/var/lib/camfw"],
+            ["sh", "-c", f"echo >>{self.program.config}"], ["touch", "/run/camfw-mail/x"],
+            ["sh", "-c", "echo >>/run/camfw-mail/settings"], ["touch", "/run/mail-test/ftp/x"],
+            ["iptables", "-F"], ["sh", "-c", r"printf '*filter\n-F\nCOMMIT\n' | iptables-restore --noflush"], ["camfw", "seal"],
+            ["sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"],
+        ):
+            done = self.inside(*self.as_the_relay(*command))
+            said = b"".join(done.communicate(timeout=PATIENCE))
+            self.assertNotEqual(done.returncode, 0, f"{command}: {said!r}")
+        self.assertEqual(self.tables.snapshot(), before)
+        # The control: its own file it can write.
+        done = self.inside(*self.as_the_relay("sh", "-c", ": >>/run/camfw-mail/state"))
+        done.communicate(timeout=PATIENCE)
+        self.assertEqual(done.returncode, 0)
+        root = self.inside(RELAY)
+        said = b"".join(root.communicate(timeout=PATIENCE))
+        self.assertEqual((root.returncode, b"never runs as root" in said), (2, True), said)
+        status = Path(f"/proc/{self.relay.pid}/status").read_text()
+        self.assertRegex(status, r"CapPrm:\s0+\n")
+        self.assertRegex(status, r"NoNewPrivs:\s1\n")
+
+    def a_server_that_is_down_is_told_and_tried_again(self) -> None:
+        self.smtp.stop()
+        content = picture(6)
+        self.assertEqual(self.upload("cam5", "down.png", content), 0)
+        self.assertTrue(self.says("NOT TAKEN since"), self.said())
+        self.assertIn("NOT TAKEN since", self.camfw("status").stdout)
+        self.assertIn("1 file to send", self.said())
+        self.restart_smtp()
+        self.assertTrue(self.has_arrived(content), self.log())
+        self.assertTrue(self.says("0 files to send"))
+        self.assertNotIn("NOT TAKEN", self.said())
+        self.stop_relay()
+        self.assertIn("camfw-mail does not run", self.camfw("status").stdout)
+
+
+class MailQuotaLegacy(MailTest):
+    """A MiB for each camera."""
+
+    mail = MAIL + "quota = 6\nafter = \"keep\"\n"
+
+    def test_at_the_quota_uploads_are_refused_and_nothing_that_waits_is_removed(self) -> None:
+        sent = picture(1, 500_000)
+        self.assertEqual(self.upload("cam1", "sent.png", sent), 0)
+        self.assertTrue(self.has_arrived(sent), self.log())
+        kept = self.folder / "ftp/sent/cam1"
+        self.assertTrue(wait_until(lambda: [it.read_bytes() for it in kept.glob("*.png")] == [sent]))
+        self.smtp.stop()
+        waiting = []
+        for number in range(8):
+            content = picture(10 + number, 300_000)
+            if self.upload("cam1", f"{number}.png", content) != 0:
+                break
+            waiting.append(content)
+            time.sleep(1.5)
+        self.assertTrue(self.says("REFUSES uploads of cam1"), self.said())
+        self.assertGreaterEqual(len(waiting), 3)
+        self.assertEqual(self.upload("cam1", "more.png", picture(30)), 25)
+        # What was sent went first; the other camera is not touched by it.
+        self.assertEqual(list(kept.iterdir()), [])
+        self.assertEqual(len(list((self.folder / "ftp/cam1/incoming").iterdir())), len(waiting))
+        self.assertEqual(self.upload("cam2", "other.png", picture(31)), 0)
+        self.restart_smtp()
+        for content in waiting:
+            self.assertTrue(self.has_arrived(content), self.log())
+        self.assertTrue(wait_until(lambda: "REFUSES" not in self.said()), self.said())
+        self.assertEqual(self.upload("cam1", "again.png", picture(32)), 0)
+        self.assertTrue(self.has_arrived(picture(32)))
+
+
+class MailFloodLegacy(MailTest):
+    def test_nothing_is_lost_over_kills_and_restarts(self) -> None:
+        contents = [picture(1000 + number, 500 + number % 50 * 1000) for number in range(UPLOADS)]
+        names = list(CAMERAS)
+        ends = threading.Event()
+
+        def disturb() -> None:
+            times: list[Callable[[], None]] = [self.restart_smtp] * RESTARTS + [self.kill_relay] * KILLS
+            random.Random(1).shuffle(times)
+            for disturbance in times:
+                time.sleep(max(0.5, UPLOADS / 400))
+                disturbance()
+            ends.set()
+
+        def one(number: int) -> int:
+            return self.upload(names[number % len(names)], f"{number}.png", contents[number])
+
+        disturber = threading.Thread(target=disturb)
+        with ThreadPoolExecutor(12) as pool:
+            disturber.start()
+            codes = list(pool.map(one, range(UPLOADS)))
+        disturber.join()
+        self.assertEqual(Counter(codes), Counter({0: UPLOADS}))
+        wanted = set(map(_sum, contents))
+        wait_until(lambda: wanted <= set(self.sums()), PATIENCE * 5)
+        counted = Counter(self.sums())
+        never = len(wanted - set(counted))
+        twice = sum(1 for count in counted.values() if count > 1)
+        print(f"{UPLOADS} uploads, {RESTARTS} restarts of the server, {KILLS} kills of the relay: {len(self.smtp.mails)} "
+              f"mails, {len(counted)} files arrived, {twice} of them more than once, {never} never", flush=True)
+        self.assertEqual(never, 0, self.log()[-3000:] + self.said())
+        self.assertEqual(set(counted), wanted)
+
+    def sums(self) -> Iterable[str]:
+        return [_sum(content) for _, content in self.attached()]
+
+    def kill_relay(self) -> None:
+        # Its mail program goes on by itself, as it would.
+        os.kill(self.relay.pid, signal.SIGKILL)
+        self.relay.communicate()
+        self.relay = self.start_relay()
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
