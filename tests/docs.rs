@@ -239,14 +239,18 @@ fn base(recipe: &str) -> Result<String, Box<dyn Error>> {
 fn recipes_are_good() -> Checked {
     let folder = folder("docs-recipes")?;
     folder.shell("mkdir -p recipe.d")?;
-    let text = fs::read_to_string(root().join("docs/recipes.md"))?;
-    let recipes = blocks(&text, "```toml");
-    assert!(recipes.len() >= 10, "{} recipes", recipes.len());
-    for (number, recipe) in recipes {
+    let mut recipes = Vec::new();
+    for page in ["docs/recipes.md", "docs/mail.md"] {
+        let text = fs::read_to_string(root().join(page))?;
+        let blocks = blocks(&text, "```toml").into_iter();
+        recipes.extend(blocks.map(|(number, recipe)| (format!("{page}:{number}"), recipe)));
+    }
+    assert!(recipes.len() >= 11, "{} recipes", recipes.len());
+    for (place, recipe) in recipes {
         folder.write("recipe.toml", &base(&recipe)?)?;
         folder.write("recipe.d/recipe.toml", &recipe)?;
         let (code, said) = folder.camfw("--config recipe.toml check")?;
-        assert_eq!(code, 0, "docs/recipes.md:{number}: {said}");
+        assert_eq!(code, 0, "{place}: {said}");
         assert!(said.contains("recipe.toml: good\n"), "{said}");
     }
     Ok(())

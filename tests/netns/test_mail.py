@@ -11,7 +11,6 @@ import hashlib
 import os
 import random
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -20,12 +19,12 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from email.message import EmailMessage
 from pathlib import Path
 
 from lab.probes import PATIENCE, wait_until
-from lab.services import Server, SmtpServer
+from lab.services import SmtpServer
 from netns.case import RouterTest
 from netns.program import BINARY, ROOT
 
@@ -98,7 +97,7 @@ class MailTest(RouterTest):
         (self.program.tools / "camfw").symlink_to(BINARY)
         self.camfw("boot")
         self.prepare()
-        self.ftp = self.start_ftp()
+        self.start_ftp()
         self.relay = self.start_relay()
         self.addCleanup(self.stop_relay)
 
@@ -126,7 +125,7 @@ class MailTest(RouterTest):
         said = b"".join(done.communicate(timeout=PATIENCE))
         self.assertEqual(done.returncode, 0, said)
 
-    def start_ftp(self) -> Server:
+    def start_ftp(self) -> None:
         config = self.scratch / "vsftpd.conf"
         empty = self.scratch / "empty"
         empty.mkdir(exist_ok=True)
@@ -144,7 +143,6 @@ class MailTest(RouterTest):
             with self.router.socket() as attempt:
                 return attempt.connect_ex(("127.0.0.1", 21)) == 0
         self.assertTrue(wait_until(answers))
-        return process  # type: ignore[return-value]
 
     def start_relay(self) -> subprocess.Popen[bytes]:
         log = os.open(self.scratch / "relay.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -155,7 +153,9 @@ class MailTest(RouterTest):
 
     def stop_relay(self) -> None:
         self.relay.kill()
-        self.relay.communicate()
+        self.relay.wait()
+        if self.relay.stdout is not None:
+            self.relay.stdout.close()
 
     def restart_smtp(self) -> None:
         self.smtp.stop()
@@ -344,27 +344,25 @@ class MailFloodLegacy(MailTest):
     def test_nothing_is_lost_over_kills_and_restarts(self) -> None:
         contents = [picture(1000 + number, 500 + number % 50 * 1000) for number in range(UPLOADS)]
         names = list(CAMERAS)
-        ends = threading.Event()
-
-        def disturb() -> None:
-            times: list[Callable[[], None]] = [self.restart_smtp] * RESTARTS + [self.kill_relay] * KILLS
-            random.Random(1).shuffle(times)
-            for disturbance in times:
-                time.sleep(max(0.5, UPLOADS / 400))
-                disturbance()
-            ends.set()
 
         def one(number: int) -> int:
             return self.upload(names[number % len(names)], f"{number}.png", contents[number])
 
-        disturber = threading.Thread(target=disturb)
+        disturbances: list[Callable[[], None]] = [self.restart_smtp] * RESTARTS + [self.kill_relay] * KILLS
+        random.Random(1).shuffle(disturbances)
         with ThreadPoolExecutor(12) as pool:
-            disturber.start()
-            codes = list(pool.map(one, range(UPLOADS)))
-        disturber.join()
+            uploads = [pool.submit(one, number) for number in range(UPLOADS)]
+            # In this thread, with which what it starts ends; spread over the uploads.
+            for number, disturbance in enumerate(disturbances):
+                due = UPLOADS * number // len(disturbances)
+                self.assertTrue(wait_until(lambda due=due: sum(map(Future.done, uploads)) >= due, PATIENCE * 10))
+                disturbance()
+                time.sleep(1)
+            codes = [upload.result() for upload in uploads]
         self.assertEqual(Counter(codes), Counter({0: UPLOADS}))
         wanted = set(map(_sum, contents))
-        wait_until(lambda: wanted <= set(self.sums()), PATIENCE * 5)
+        folders = [self.folder / f"ftp/{name}/incoming" for name in CAMERAS]
+        wait_until(lambda: not any(list(folder.iterdir()) for folder in folders), PATIENCE * 10)
         counted = Counter(self.sums())
         never = len(wanted - set(counted))
         twice = sum(1 for count in counted.values() if count > 1)
@@ -378,8 +376,7 @@ class MailFloodLegacy(MailTest):
 
     def kill_relay(self) -> None:
         # Its mail program goes on by itself, as it would.
-        os.kill(self.relay.pid, signal.SIGKILL)
-        self.relay.communicate()
+        self.stop_relay()
         self.relay = self.start_relay()
 
 

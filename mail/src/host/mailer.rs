@@ -42,7 +42,7 @@ pub enum MailerError {
     Refused {
         /// Its exit status.
         status: ExitStatus,
-        /// What it said, its last line.
+        /// What it said.
         words: String,
     },
 }
@@ -115,11 +115,15 @@ pub fn send(
     let mut said = Vec::new();
     words.take(MOST_WORDS).read_to_end(&mut said)?;
     let said = String::from_utf8_lossy(&said);
-    let line = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-    let line = line.unwrap_or("said nothing").trim_start_matches("msmtp: ");
+    // Its last line says only that it could not.
+    let lines = said
+        .lines()
+        .map(|line| line.trim().trim_start_matches("msmtp: "))
+        .filter(|line| !line.is_empty() && !line.starts_with("could not send mail"));
+    let words = lines.collect::<Vec<_>>().join("; ");
     Err(MailerError::Refused {
         status: ExitStatus::from_raw(status.into_raw()),
-        words: crate::name::shown_line(line),
+        words: crate::name::shown_line(&words),
     })
 }
 

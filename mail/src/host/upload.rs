@@ -189,8 +189,8 @@ impl UploadFolder {
     /// Returns an error if the folder is not this user's.
     pub fn take_uploads(&self, takes: bool) -> io::Result<()> {
         let wanted = match takes {
-            true => 0o2770,
-            false => 0o2750,
+            true => 0o770,
+            false => 0o750,
         };
         let found = fstat(&self.handle)?;
         if found.st_mode & 0o7777 != wanted {
@@ -320,7 +320,7 @@ mod tests {
     fn uploads_are_refused_by_the_folders_mode() -> Done {
         let scratch = Scratch::new("modes")?;
         let folder = scratch.open()?;
-        for (takes, mode) in [(false, 0o2750), (true, 0o2770)] {
+        for (takes, mode) in [(false, 0o750), (true, 0o770)] {
             folder.take_uploads(takes)?;
             let found = fs::metadata(scratch.incoming())?.permissions().mode();
             assert_eq!(found & 0o7777, mode);
