@@ -103,7 +103,7 @@ pub struct ZoneTable {
     /// In bytes.
     pub mtu: Option<Spanned<i64>>,
     /// The largest TCP segment of connections across the zone: `"clamp"`, `"off"` or bytes.
-    pub mss: Option<Spanned<SysctlValue>>,
+    pub mss: Option<Spanned<Scalar>>,
     /// The next router, for an external zone; at most one per family.
     pub gateway: Option<Spanned<Strings>>,
     /// The role, which determines the zone's guarantees.

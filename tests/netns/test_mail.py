@@ -144,10 +144,10 @@ class MailTest(RouterTest):
                 return attempt.connect_ex(("127.0.0.1", 21)) == 0
         self.assertTrue(wait_until(answers))
 
-    def start_relay(self) -> subprocess.Popen[bytes]:
+    def start_relay(self, *before: str) -> subprocess.Popen[bytes]:
         log = os.open(self.scratch / "relay.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         try:
-            return self.inside(*self.as_the_relay(RELAY), stderr=log)
+            return self.inside(*self.as_the_relay(*before, RELAY), stderr=log)
         finally:
             os.close(log)
 
@@ -202,6 +202,7 @@ class MailLegacy(MailTest):
         self.each_camera_has_its_own_folder()
         self.the_relay_reaches_nothing_of_the_firewall()
         self.a_server_that_is_down_is_told_and_tried_again()
+        self.a_clock_that_nobody_set_is_waited_for()
 
     def a_whole_upload_is_one_mail(self) -> None:
         content = picture(1, 300_000)
@@ -306,6 +307,19 @@ class MailLegacy(MailTest):
         self.assertIn("camfw-mail does not run", self.camfw("status").stdout)
 
 
+    def a_clock_that_nobody_set_is_waited_for(self) -> None:
+        self.relay = self.start_relay("faketime", "2020-01-01 00:00:00")
+        content = picture(8)
+        self.assertEqual(self.upload("cam6", "early.png", content), 0)
+        self.assertTrue(self.says("1 file to send"), self.said())
+        self.assertIn("WAITS for the clock to be set", self.said())
+        count = len(self.smtp.mails)
+        self.stop_relay()
+        self.assertEqual(len(self.smtp.mails), count)
+        self.relay = self.start_relay()
+        self.assertTrue(self.has_arrived(content), self.log())
+
+
 class MailQuotaLegacy(MailTest):
     """A MiB for each camera."""
 
@@ -378,6 +392,47 @@ class MailFloodLegacy(MailTest):
         # Its mail program goes on by itself, as it would.
         self.stop_relay()
         self.relay = self.start_relay()
+
+
+class MailBootLegacy(RouterTest):
+    """A wrong [mail] is refused, and keeps no boot from closing and opening the box."""
+
+    backend = "legacy"
+
+    def test_without_a_good_mail_the_firewall_goes_on(self) -> None:
+        good = self.program.config.read_text() + MAIL
+        self.program.configure(good.replace('"owner@example.org"', '"owner"'))
+        wrong = '"owner" is not a mail address'
+        self.assertIn(wrong, self.camfw("check", expect=2).stderr)
+        booted = self.camfw("boot")
+        self.assertIn("no mail is sent: ", booted.log)
+        self.assertIn(wrong, booted.log)
+        self.assertEqual(self.forwarding(), "1")
+        self.assertIn(wrong, self.camfw("status").stdout)
+        before = self.tables.snapshot()
+        self.assertIn(wrong, self.camfw("apply", expect=2).stderr)
+        self.assertEqual(self.tables.snapshot(), before)
+        # Without its password: told by all, refused by a check of what a boot loads.
+        self.program.configure(good)
+        missing = "/run/mail-test/password: No such file or directory"
+        self.assertIn(missing, self.camfw("boot").log)
+        self.assertIn(missing, self.camfw("status").stdout)
+        etc = self.scratch / "etc/camfw"
+        etc.mkdir(parents=True)
+        shutil.copy(self.program.config, etc / "camfw.toml")
+        for parent in (etc, etc.parent):
+            parent.chmod(0o755)
+        beside: list[str | Path] = [
+            "/bin/sh", "-c", f'/bin/mount --bind {self.scratch}/etc /etc && exec "$@"', "sh"]
+        checked = self.camfw("check", config=Path("/etc/camfw/camfw.toml"), before=beside, expect=2)
+        self.assertIn(missing, checked.stderr)
+        folder = self.program.run_folder / "mail-test"
+        folder.mkdir()
+        (folder / "password").write_text("swordfish\n")
+        for mode, code in ((0o644, 2), (0o400, 0)):
+            (folder / "password").chmod(mode)
+            checked = self.camfw("check", config=Path("/etc/camfw/camfw.toml"), before=beside, expect=code)
+            self.assertEqual("others than its owner can use it (mode 0644)" in checked.stderr, code == 2)
 
 
 def _sum(content: bytes) -> str:
