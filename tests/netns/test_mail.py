@@ -3,6 +3,7 @@ relay with its own user, msmtp, and a mail server with TLS on the internet."""
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import ftplib
@@ -10,6 +11,7 @@ import grp
 import hashlib
 import os
 import random
+import re
 import shutil
 import socket
 import struct
@@ -70,6 +72,7 @@ class MailTest(RouterTest):
 
     def setUp(self) -> None:
         super().setUp()
+        self.complaints: list[str] = []
         self.camera.ip(batch="\n".join(
             f"address add {address}/24 dev eth0" for address in CAMERAS.values()))
         self.folder = self.program.run_folder / "mail-test"
@@ -88,6 +91,8 @@ class MailTest(RouterTest):
         os.chown(password, USER, USER)
         self.hosts = self.scratch / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n192.168.0.1 smtp.example.org\n")
+        self.allowed = self.scratch / "hosts.allow"
+        self.allowed.write_text("vsftpd: ALL: setenv VSFTPD_LOAD_CONF /run/camfw-mail/vsftpd/%a\n")
         cameras = "".join(f'[[cameras]]\nname = "{name}"\naddress = "{address}"\n'
                           for name, address in CAMERAS.items())
         text = self.program.config.read_text()
@@ -103,16 +108,16 @@ class MailTest(RouterTest):
 
     # -- the programs --
 
-    def inside(self, *command: str | Path, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    def inside(
+        self, *command: str | Path, stdin: int = subprocess.DEVNULL, stderr: int = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
         """Starts a command where camfw runs: in the router's namespace, with its /run and /dev."""
-        allowed = self.scratch / "hosts.allow"
-        allowed.write_text("vsftpd: ALL: setenv VSFTPD_LOAD_CONF /run/camfw-mail/vsftpd/%a\n")
-        binds = {self.program.run_folder: "/run", self.hosts: "/etc/hosts", allowed: "/etc/hosts.allow",
+        binds = {self.program.run_folder: "/run", self.hosts: "/etc/hosts", self.allowed: "/etc/hosts.allow",
                  self.program.var: "/var/lib"}
         script = "".join(f"mount --bind {ours} {theirs} && " for ours, theirs in binds.items()) + 'exec "$@"'
         return self.router.start(
             ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, "sh",
-             *map(str, command)], stdout=subprocess.PIPE, stderr=stderr,
+             *map(str, command)], stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
             env={"PATH": f"{self.program.tools}:/usr/sbin:/usr/bin:/sbin:/bin",
                  "CAMFW_ARGS": f"--config {self.program.config}", "CAMFW_MAIL_USER": str(USER)})
 
@@ -171,6 +176,8 @@ class MailTest(RouterTest):
             ["curl", "-q", "-sS", "--noproxy", "*", "--interface", CAMERAS[camera], "--ftp-pasv",
              "--ftp-method", "singlecwd", "--max-time", "600", *options, "-T", str(path),
              f"ftp://anonymous:x@192.168.8.1/incoming/{name}"], timeout=700)
+        if done.returncode:
+            self.complaints.append(done.stderr.strip())
         return done.returncode
 
     def attached(self) -> list[tuple[str, bytes]]:
@@ -308,7 +315,10 @@ class MailLegacy(MailTest):
 
 
     def a_clock_that_nobody_set_is_waited_for(self) -> None:
-        self.relay = self.start_relay("faketime", "2020-01-01 00:00:00")
+        # Not by its wrapper, which stays beside the program.
+        library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        self.relay = self.start_relay(
+            "env", f"LD_PRELOAD={library}", "NO_FAKE_STAT=1", "FAKETIME=@2020-01-01 00:00:00")
         content = picture(8)
         self.assertEqual(self.upload("cam6", "early.png", content), 0)
         self.assertTrue(self.says("1 file to send"), self.said())
@@ -318,6 +328,60 @@ class MailLegacy(MailTest):
         self.assertEqual(len(self.smtp.mails), count)
         self.relay = self.start_relay()
         self.assertTrue(self.has_arrived(content), self.log())
+
+
+class MailInitLegacy(MailTest):
+    """The init script, with the program and the user where it looks for them."""
+
+    def test_init_starts_it_as_its_user_and_ends_it(self) -> None:
+        self.stop_relay()
+        passwd = self.scratch / "passwd"
+        passwd.write_text(Path("/etc/passwd").read_text() + f"camfw-mail:x:{USER}:{USER}::/:/bin/false\n")
+        group = self.scratch / "group"
+        group.write_text(re.sub(r"(?m)^(ftp:.*:)$", r"\1camfw-mail", Path("/etc/group").read_text()))
+        defaults = self.scratch / "default"
+        defaults.mkdir()
+        (defaults / "camfw").write_text(f"CAMFW_ARGS='--config {self.program.config}'\n")
+        script = (
+            f"mount --bind {passwd} /etc/passwd; mount --bind {group} /etc/group; mount --bind {defaults} /etc/default\n"
+            "mkdir -p /run/sbin.up /run/sbin.work /run/libexec.up /run/libexec.work\n"
+            "for of in sbin libexec; do mount -t overlay -o "
+            "lowerdir=/usr/$of,upperdir=/run/$of.up,workdir=/run/$of.work overlay /usr/$of; done\n"
+            f"cp {RELAY} /usr/sbin/; cp {PREPARE} /usr/libexec/; cp {BINARY} /usr/sbin/camfw\n"
+            f"{ROOT}/mail/init/camfw-mail start; echo started; read -r _\n"
+            f"{ROOT}/mail/init/camfw-mail restart; echo started; read -r _\n"
+            f"{ROOT}/mail/init/camfw-mail stop; echo ended")
+        shell = self.inside("sh", "-euc", script, stdin=subprocess.PIPE)
+        assert shell.stdin is not None and shell.stdout is not None
+        pids = set()
+        for number in range(2):
+            self.assertEqual(shell.stdout.readline(), b"started\n")
+            content = picture(40 + number)
+            self.assertEqual(self.upload("cam1", f"{number}.png", content), 0)
+            self.assertTrue(self.has_arrived(content), self.said())
+            relays = self.relays()
+            self.assertEqual(len(relays), 1)
+            pids |= relays
+            for pid in relays:
+                status = Path(f"/proc/{pid}/status").read_text()
+                self.assertRegex(status, rf"Uid:\s{USER}\s{USER}\s{USER}\s")
+                self.assertRegex(status, r"CapPrm:\s0+\n")
+                print(f"the relay takes {re.search(r'VmHWM:.*', status)[0]}", flush=True)  # type: ignore[index]
+            shell.stdin.write(b"\n")
+            shell.stdin.flush()
+        self.assertEqual(shell.stdout.readline(), b"ended\n")
+        self.assertTrue(wait_until(lambda: not self.relays()))
+        self.assertEqual(len(pids), 2)
+        shell.communicate(timeout=PATIENCE)
+
+    def relays(self) -> set[int]:
+        found = set()
+        for pid in self.router.pids():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text() == "camfw-mail\n" and os.readlink(
+                        f"/proc/{pid}/exe").endswith("/usr/sbin/camfw-mail"):
+                    found.add(pid)
+        return found
 
 
 class MailQuotaLegacy(MailTest):
@@ -373,7 +437,7 @@ class MailFloodLegacy(MailTest):
                 disturbance()
                 time.sleep(1)
             codes = [upload.result() for upload in uploads]
-        self.assertEqual(Counter(codes), Counter({0: UPLOADS}))
+        self.assertEqual(Counter(codes), Counter({0: UPLOADS}), self.complaints)
         wanted = set(map(_sum, contents))
         folders = [self.folder / f"ftp/{name}/incoming" for name in CAMERAS]
         wait_until(lambda: not any(list(folder.iterdir()) for folder in folders), PATIENCE * 10)
