@@ -5,10 +5,8 @@
 
 use std::net::IpAddr;
 
-use toml::Spanned;
-
 use super::{Resolver, span_in};
-use crate::config::{MailTable, Scalar, Scalars};
+use crate::config::{MailTable, Scalar, Scalars, Spanned};
 use crate::field::PortRange;
 use crate::name::HostName;
 use crate::nearest::instead;
