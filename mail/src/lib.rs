@@ -11,6 +11,7 @@
 //!
 //! Only [`host`] touches the world.
 
+mod found;
 pub mod host;
 pub mod media;
 pub mod message;

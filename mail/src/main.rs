@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use camfw_mail::host::state_file::StateFile;
+use camfw_mail::host::state_file::RelayState;
 use camfw_mail::host::{log, process};
 use camfw_mail::relay::Relay;
 use camfw_mail::settings::Settings;
@@ -35,6 +35,6 @@ fn start() -> Result<Relay, Box<dyn Error>> {
     process::give_up_rights()?;
     let folder = process::argument().unwrap_or_else(|| PathBuf::from(FOLDER));
     let settings = Settings::parse(&process::read(&folder.join("settings"))?)?;
-    let state = StateFile::take(&folder.join("state"))?;
+    let state = RelayState::take(&folder.join("state"))?;
     Ok(Relay::new(settings, folder.join("msmtprc"), state))
 }

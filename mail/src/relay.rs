@@ -11,8 +11,9 @@ use std::process::ExitCode;
 
 use mail_builder::headers::date::Date;
 
-use crate::host::state_file::StateFile;
-use crate::host::upload::{Stamp, UploadEntry, UploadFolder};
+use crate::found::{FoldersLook, Found, Known, UploadVerdict, files, of, refuses};
+use crate::host::state_file::RelayState;
+use crate::host::upload::{UploadEntry, UploadFolder};
 use crate::host::{clock, log, mailer};
 use crate::media::Media;
 use crate::message::{Enclosed, Letter};
@@ -47,54 +48,12 @@ const MADE: i64 = match option_env!("SOURCE_DATE_EPOCH") {
 };
 const RELEASED: i64 = 1_793_491_200;
 
-/// What a file is taken for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum UploadVerdict {
-    /// Not looked at yet, or not settled.
-    Arriving,
-    /// A whole picture or clip.
-    Whole,
-    /// A picture or clip that is too large for a mail.
-    TooLarge,
-    /// Nothing that is sent.
-    NotWhole,
-}
-
-/// What is known of a file.
-#[derive(Debug)]
-struct Known {
-    stamp: Stamp,
-    /// Since when it is as it is, in seconds since the kernel started.
-    since: f64,
-    verdict: UploadVerdict,
-    failures: u32,
-    /// Whether a mail told of it although it is not sent.
-    is_told: bool,
-}
-
-/// A file in an upload folder.
-#[derive(Debug, Clone)]
-struct Found {
-    camera: String,
-    entry: UploadEntry,
-}
-
-/// What a look at the folders found.
-#[derive(Debug, Default)]
-struct FoldersLook {
-    waiting: Vec<Found>,
-    not_whole: Vec<Found>,
-    /// The cameras whose uploads are refused.
-    closed: BTreeSet<String>,
-    problems: Vec<String>,
-}
-
 /// The relay.
 #[derive(Debug)]
 pub struct Relay {
     settings: Settings,
     mailer: PathBuf,
-    state: StateFile,
+    state: RelayState,
     schedule: Schedule,
     known: BTreeMap<(u64, u64), Known>,
     closed: BTreeSet<String>,
@@ -107,7 +66,7 @@ pub struct Relay {
 impl Relay {
     /// A relay that goes on where the last one ended. `mailer` is the mail program's
     /// configuration.
-    pub fn new(settings: Settings, mailer: PathBuf, state: StateFile) -> Relay {
+    pub fn new(settings: Settings, mailer: PathBuf, state: RelayState) -> Relay {
         let last = state.last();
         let sent = last.lines().find_map(|line| line.strip_prefix("sent "));
         let sent = sent.unwrap_or_default().split(' ');
@@ -179,6 +138,14 @@ impl Relay {
                 UploadVerdict::Arriving => {}
                 UploadVerdict::Whole | UploadVerdict::TooLarge => look.waiting.push(found),
                 UploadVerdict::NotWhole => not_whole.push(found),
+                UploadVerdict::Taken => {
+                    // Of what was too large for a mail only the words were taken.
+                    if found.entry.stamp.size <= self.settings.attachments
+                        && incoming.remove(&found.entry).is_ok()
+                    {
+                        room = room.saturating_sub(found.entry.stamp.room());
+                    }
+                }
             }
         }
         // What goes first is first.
@@ -407,9 +374,10 @@ impl Relay {
             }
         });
         if let Err(error) = done {
-            log::error(&format!(
-                "a file that was sent stays and is sent again: {error}"
-            ));
+            log::error(&format!("a file that was sent cannot be put away: {error}"));
+            if let Some(known) = self.known.get_mut(&found.entry.stamp.id) {
+                known.verdict = UploadVerdict::Taken;
+            }
         }
     }
 
@@ -490,27 +458,6 @@ impl Relay {
         // Only for who looks: no reason to send nothing.
         let _ = self.state.say(&text);
     }
-}
-
-fn files(count: usize) -> String {
-    match count {
-        1 => "1 file".to_owned(),
-        count => format!("{count} files"),
-    }
-}
-
-fn of(camera: &str) -> String {
-    match camera {
-        "" => String::new(),
-        camera => format!(" of {camera}"),
-    }
-}
-
-fn refuses(camera: &str) -> String {
-    format!(
-        "REFUSES uploads{}: the quota is full of files that wait",
-        of(camera)
-    )
 }
 
 fn incoming(settings: &Settings, camera: &str) -> io::Result<UploadFolder> {

@@ -208,6 +208,7 @@ class MailLegacy(MailTest):
         self.half_an_upload_is_never_sent()
         self.each_camera_has_its_own_folder()
         self.the_relay_reaches_nothing_of_the_firewall()
+        self.what_cannot_be_put_away_is_not_sent_again()
         self.a_server_that_is_down_is_told_and_tried_again()
         self.a_clock_that_nobody_set_is_waited_for()
 
@@ -298,6 +299,23 @@ class MailLegacy(MailTest):
         status = Path(f"/proc/{self.relay.pid}/status").read_text()
         self.assertRegex(status, r"CapPrm:\s0+\n")
         self.assertRegex(status, r"NoNewPrivs:\s1\n")
+
+    def what_cannot_be_put_away_is_not_sent_again(self) -> None:
+        incoming = self.folder / "ftp/cam4/incoming"
+        # Files can be made in it, and none removed.
+        subprocess.run(["chattr", "+a", incoming], check=True)
+        try:
+            content, control = picture(9), picture(10)
+            self.assertEqual(self.upload("cam4", "stays.png", content), 0)
+            self.assertTrue(self.has_arrived(content), self.log())
+            self.assertEqual(self.upload("cam5", "other.png", control), 0)
+            self.assertTrue(self.has_arrived(control))
+            time.sleep(2)
+            self.assertEqual([got for _, got in self.attached()].count(content), 1)
+            self.assertEqual([it.name for it in incoming.iterdir()], ["stays.png"])
+        finally:
+            subprocess.run(["chattr", "-a", incoming], check=True)
+        self.assertTrue(wait_until(lambda: not list(incoming.iterdir())))
 
     def a_server_that_is_down_is_told_and_tried_again(self) -> None:
         self.smtp.stop()

@@ -11,14 +11,14 @@ use nix::libc;
 
 /// The file, held.
 #[derive(Debug)]
-pub struct StateFile(File);
+pub struct RelayState(File);
 
-impl StateFile {
+impl RelayState {
     /// Takes the file, which has to be there.
     ///
     /// # Errors
     /// Returns an error if it cannot be written, or if another relay has it.
-    pub fn take(path: &Path) -> io::Result<StateFile> {
+    pub fn take(path: &Path) -> io::Result<RelayState> {
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let file = OpenOptions::new()
@@ -30,7 +30,7 @@ impl StateFile {
         // Of the open file, and not of the process: released however this one ends.
         fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK)))
             .map_err(|_| named(io::Error::other("another camfw-mail has it")))?;
-        Ok(StateFile(file))
+        Ok(RelayState(file))
     }
 
     /// What was said last.
