@@ -371,6 +371,8 @@ class MailInitLegacy(MailTest):
             f"{ROOT}/mail/init/camfw-mail stop; echo ended")
         shell = self.inside("sh", "-euc", script, stdin=subprocess.PIPE)
         assert shell.stdin is not None and shell.stdout is not None
+        self.addCleanup(shell.communicate)
+        self.addCleanup(shell.kill)
         pids = set()
         for number in range(2):
             self.assertEqual(shell.stdout.readline(), b"started\n")
@@ -390,7 +392,6 @@ class MailInitLegacy(MailTest):
         self.assertEqual(shell.stdout.readline(), b"ended\n")
         self.assertTrue(wait_until(lambda: not self.relays()))
         self.assertEqual(len(pids), 2)
-        shell.communicate(timeout=PATIENCE)
 
     def relays(self) -> set[int]:
         found = set()
