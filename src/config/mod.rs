@@ -20,8 +20,8 @@ pub use parse::VERSION;
 pub use rewrite::{ForwardEntry, MasqueradeEntry, ProxyEntry, RedirectEntry, SnatEntry};
 pub use spanned::Spanned;
 pub use value::{
-    BoundValue, InterfaceValue, OneOrMore, PageTable, PortList, Ports, Scalar, Scalars, ServiceValue,
-    Services, Strings,
+    BoundValue, InterfaceValue, OneOrMore, PageTable, PortList, Ports, Scalar, Scalars,
+    ServiceValue, Services, Strings,
 };
 
 /// The contents of the configuration, from one file or several.
