@@ -51,10 +51,8 @@ use source::{Refusal, Source};
 /// # Errors
 /// Returns the first refusal, with its position in the file.
 pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
-    let policy = policy(source, answers)?;
-    if let Err(refusal) = policy.mail {
-        return Err(refusal);
-    }
+    let mut policy = policy(source, answers)?;
+    policy.mail = Ok(policy.mail?);
     Ok(Plan::new(policy, source.name()))
 }
 

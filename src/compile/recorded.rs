@@ -25,7 +25,8 @@ impl Compiler<'_> {
         let zone = self.policy.zone(index);
         // Cameras are listed by IPv4 addresses.
         let is_stray = reason == RefusalReason::Spoofed && self.family == IpFamily::V4;
-        if !self.policy.records(zone) && !(is_stray && self.policy.records_strays()) {
+        let records = self.policy.records(zone) || is_stray && self.policy.records_strays();
+        if !records {
             return None;
         }
         let tag = RefusalTag {

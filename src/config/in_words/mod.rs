@@ -251,6 +251,9 @@ impl Place<'_> {
             ("i64" | "u64" | "u32" | "u16", _) if bare.parse::<i64>().is_ok() => {
                 format!("{got} and not a number; write it without quotes: {bare}")
             }
+            ("i64" | "u64" | "u32" | "u16", _) if got.ends_with("a number") => {
+                format!("{written} is not a whole number; write one")
+            }
             ("i64" | "u64" | "u32" | "u16", _) => {
                 format!("{got} and not a number; write a whole number")
             }
