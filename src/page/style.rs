@@ -32,7 +32,7 @@ b,td,.n{font-variant-numeric:tabular-nums}\
 .wide{overflow-x:auto}table{border-collapse:collapse;background:var(--card);font-size:.86rem}td,th{border:1px solid var(--line);padding:.3rem .55rem;text-align:left;vertical-align:top;overflow-wrap:normal}\
 th{font-weight:600}tr>th:first-child{position:sticky;left:0;background:var(--card)}.y{background:var(--goodbg)}.r{background:var(--warnbg)}.f{background:var(--f);color:var(--fi)}.w,.x{color:var(--dim)}td span{display:block;white-space:nowrap}\
 dl{font-size:.86rem;color:var(--dim);margin:.5rem 0}dt{float:left;clear:left;min-width:3.5rem;font-weight:600;margin-right:.5rem}dd{margin:0 0 0 4rem}\
-.chart{width:100%;min-width:34rem;max-width:56rem;height:auto;display:block}.chart text{font-size:11px;fill:var(--dim)}.chart .v{fill:var(--ink)}.chart rect{fill:#c8862a}.chart line{stroke:var(--line)}\
+.c.wide{direction:rtl}.chart{direction:ltr;width:100%;min-width:34rem;max-width:56rem;height:auto;display:block}.chart text{font-size:11px;fill:var(--dim)}.chart .v{fill:var(--ink)}.chart rect{fill:#c8862a}.chart line{stroke:var(--line)}\
 details{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.6rem 1rem;margin:.5rem 0}summary{cursor:pointer;font-weight:600}\
 .ok::before{content:'\\2713\\a0';color:var(--good)}.no::before{content:'\\2717\\a0';color:var(--bad)}details li{padding:.15rem 0;font-size:.9rem}\
 pre{margin:.5rem 0 0;overflow-x:auto;font:.8rem/1.5 ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;counter-reset:l}pre span{display:block;white-space:pre}pre span::before{counter-increment:l;content:counter(l);display:inline-block;width:2.5rem;margin-right:1rem;text-align:right;color:var(--dim)}\
