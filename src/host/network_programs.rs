@@ -13,7 +13,7 @@ use crate::net::{ActiveProgram, NetworkProgram};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a program is found, and what it reads.
-struct Known {
+struct Reader {
     program: NetworkProgram,
     /// The name that it is looked for by in PATH.
     executable: &'static str,
@@ -27,8 +27,8 @@ struct Known {
     is_sorted: bool,
 }
 
-const KNOWN: [Known; 4] = [
-    Known {
+const KNOWN: [Reader; 4] = [
+    Reader {
         program: NetworkProgram::Ifupdown,
         executable: "ifup",
         signs: &[],
@@ -36,7 +36,7 @@ const KNOWN: [Known; 4] = [
         ending: "",
         is_sorted: false,
     },
-    Known {
+    Reader {
         program: NetworkProgram::Networkd,
         executable: "networkctl",
         signs: &[
@@ -51,7 +51,7 @@ const KNOWN: [Known; 4] = [
         ending: ".network",
         is_sorted: true,
     },
-    Known {
+    Reader {
         program: NetworkProgram::NetworkManager,
         executable: "NetworkManager",
         signs: &[
@@ -66,7 +66,7 @@ const KNOWN: [Known; 4] = [
         ending: ".conf",
         is_sorted: false,
     },
-    Known {
+    Reader {
         program: NetworkProgram::Dhcpcd,
         executable: "dhcpcd",
         signs: &[
@@ -97,7 +97,7 @@ pub fn active() -> Vec<ActiveProgram> {
     time_limit::run(LIMIT, read).unwrap_or_default()
 }
 
-fn files(known: &Known) -> Vec<(String, String)> {
+fn files(known: &Reader) -> Vec<(String, String)> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for place in known.places {
         let entries = fs::read_dir(place).into_iter().flatten().flatten();
