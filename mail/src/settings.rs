@@ -100,7 +100,7 @@ impl Settings {
             to,
             from: mailbox("from", one("from")?)?,
             folder,
-            per_hour: number("per-hour", 1000)? as usize,
+            per_hour: number("per-hour", 3600)? as usize,
             attachments: number("attachments", 50)? * MIB,
             after: match one("after")? {
                 "delete" => AfterSending::Delete,

@@ -82,7 +82,7 @@ const KEYS: &[(&str, bool, MailForm, MailDefault)] = &[
     (
         "per-hour",
         false,
-        MailForm::Number(1, 1000, "a number of mails in an hour"),
+        MailForm::Number(1, 3600, "a number of mails in an hour"),
         Value("20"),
     ),
     (

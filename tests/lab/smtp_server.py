@@ -9,6 +9,7 @@ system's python3, whose package aiosmtpd is (see services.SmtpServer).
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import sys
@@ -47,6 +48,9 @@ def login(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str
 
 def main() -> None:
     folder, certificate, key, port = sys.argv[1:]
+    # asyncio has a line for each end of a TLS connection, and nobody reads the pipe that it
+    # would fill.
+    logging.disable(logging.CRITICAL)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     Controller(
