@@ -78,7 +78,9 @@ fn presence(cameras: usize) -> Presence {
 fn page(cameras: usize, lines: usize) -> String {
     let blocked = |number: usize| BlockedHost {
         zone: Some("camera".to_owned()),
-        camera: number.is_multiple_of(2).then(|| format!("camera-{number} {HOSTILE}")),
+        camera: number
+            .is_multiple_of(2)
+            .then(|| format!("camera-{number} {HOSTILE}")),
         address: IpAddr::from([192, 168, 8, 9]),
         hardware: Some(HOSTILE.to_owned()),
         tried: (1..=20).map(tried).collect(),

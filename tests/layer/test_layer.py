@@ -154,7 +154,7 @@ class Crates(unittest.TestCase):
             ["cargo", "tree", "--locked", "--target", "aarch64-unknown-linux-musl", "--edges", "normal,build",
              "--prefix", "none", "--format", "{p}\t{l}"],
             cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        linked = dict(line.removesuffix(" (*)").split("\t") for line in tree.splitlines())
+        linked = dict(line.removesuffix(" (*)").split("\t") for line in tree.splitlines() if line)
         inc = (LAYER / "recipes-fw/camfw/camfw-licenses.inc").read_text()
         said = dict(re.findall(r"(?m)^#   (\S+) +(\S.*)$", inc))
         wanted = {}
@@ -175,8 +175,9 @@ class Crates(unittest.TestCase):
 def targets() -> list[str]:
     """The files that Cargo.toml names, without which cargo does not read it."""
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
-    return [target.get("path", f"{kind}s/{target['name']}.rs")
-            for kind in ("test", "example", "bench", "bin") for target in manifest.get(kind, [])]
+    members = [f"{member}/Cargo.toml" for member in manifest["workspace"]["members"]]
+    return members + [target.get("path", f"{kind}s/{target['name']}.rs")
+                      for kind in ("test", "example", "bench", "bin") for target in manifest.get(kind, [])]
 
 
 class Recipe(unittest.TestCase):

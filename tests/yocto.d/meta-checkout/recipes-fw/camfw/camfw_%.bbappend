@@ -10,6 +10,7 @@ SRC_URI:append = " \
     file://LICENSE;subdir=${BP} \
     file://src;subdir=${BP} \
     file://compat;subdir=${BP} \
+    file://mail;subdir=${BP} \
     file://tests/golden.rs;subdir=${BP} \
     file://tests/generate;subdir=${BP} \
     file://packaging/manual.rs;subdir=${BP} \
