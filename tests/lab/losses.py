@@ -64,8 +64,10 @@ class Losses:
         """What has been lost so far."""
         dropped = [self._dropped(way) - self._dropped_before[way] for way in (THERE, BACK)]
         there, back = (
-            self._counted(source, "mangle", "POSTROUTING", way)
-            - self._counted(target, "raw", "PREROUTING", way) - dropped[way]
+            # A wire's count includes what is not of this flow, such as ARP: with all of
+            # the flow there, it must not become a surplus.
+            max(0, self._counted(source, "mangle", "POSTROUTING", way)
+                - self._counted(target, "raw", "PREROUTING", way) - dropped[way])
             for way, source, target in ((THERE, self._client, self._server), (BACK, self._server, self._client))
         )
         return Lost(there, back, max(0, self._needed_again() - sum(dropped)))
