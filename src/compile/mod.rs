@@ -340,14 +340,9 @@ fn service_matches(service: &Service, family: IpFamily) -> Vec<(Protocol, Vec<Ma
         matches.push((Protocol::Tcp, extensions));
     }
     for ports in port_groups(&service.udp) {
-        let extension = match ports.as_slice() {
-            [port] => Match::Udp {
-                sport: None,
-                dport: Some(Negatable::is(*port)),
-            },
-            _ => several(ports, PortSide::Destination),
-        };
-        matches.push((Protocol::Udp, vec![extension]));
+        // A single port too: iptables-restore asks getaddrinfo for each port of `-m udp`
+        // (xtopt_parse_port), and reads those of multiport and of `-m tcp` as numbers.
+        matches.push((Protocol::Udp, vec![several(ports, PortSide::Destination)]));
     }
     for icmp in &service.icmp {
         match family {
