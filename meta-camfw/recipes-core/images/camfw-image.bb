@@ -13,14 +13,19 @@ inherit core-image camfw_services
 # vsftpd is in meta-networking.
 SKIP_RECIPE[camfw-image] ?= "${@bb.utils.contains('BBFILE_COLLECTIONS', 'networking-layer', '', 'vsftpd is in meta-networking (networking-layer), which is not in BBLAYERS', d)}"
 
+# "1": uploads become mail, where the file has [mail].
+CAMFW_MAIL ?= ""
+
 IMAGE_INSTALL = "\
     packagegroup-core-boot \
     busybox-syslog \
     camfw \
+    camfw-page \
     camfw-vsftpd \
     dropbear \
     iptables \
     vsftpd \
+    ${@bb.utils.contains('CAMFW_MAIL', '1', 'camfw-mail', '', d)} \
     ${CORE_IMAGE_EXTRA_INSTALL} \
 "
 IMAGE_LINGUAS = ""
@@ -51,4 +56,4 @@ ROOTFS_POSTPROCESS_COMMAND += "camfw_halt_by_root"
 require camfw-image-qemu.inc
 
 # lib/oeqa/runtime/cases/camfw.py is this layer's.
-TEST_SUITES = "ping ssh camfw"
+TEST_SUITES = "ping ssh camfw ${@bb.utils.contains('CAMFW_MAIL', '1', 'camfw_mail', '', d)}"

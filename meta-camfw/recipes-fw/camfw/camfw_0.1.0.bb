@@ -23,7 +23,7 @@ SRC_URI += "\
     file://60-camfw.conf \
 "
 
-inherit cargo update-rc.d systemd
+inherit camfw_respawn cargo update-rc.d systemd
 
 # First of all boot scripts, before anything brings an interface up.
 INITSCRIPT_NAME = "camfw"
@@ -34,20 +34,8 @@ SYSTEMD_SERVICE:${PN} = "camfw.service camfw-watch.service"
 # relocate it, and nothing unwinds, so tables for that would be dead weight.
 RUSTFLAGS:append:libc-musl = " -Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no"
 
-# init starts `camfw watch`, and starts it again when it ends. busybox's lines have no
-# name (it would be a terminal) and no runlevels.
-pkg_postinst:${PN}:class-target() {
-    inittab=$D${sysconfdir}/inittab
-    if [ -f "$inittab" ] && ! grep -q "init.d/camfw watch" "$inittab"; then
-        name=cw:2345
-        ! grep -q "^::sysinit:" "$inittab" || name=:
-        echo "$name:respawn:${sysconfdir}/init.d/camfw watch" >> "$inittab"
-    fi
-}
-
-pkg_prerm:${PN}:class-target() {
-    [ ! -f "$D${sysconfdir}/inittab" ] || sed -i "/init.d\/camfw watch/d" "$D${sysconfdir}/inittab"
-}
+CAMFW_RESPAWN = "${sysconfdir}/init.d/camfw watch"
+CAMFW_RESPAWN_ID = "cw"
 
 # The package's own -dbg gets the symbols.
 export CARGO_PROFILE_RELEASE_STRIP = "none"

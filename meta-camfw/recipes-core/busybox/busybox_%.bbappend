@@ -1,0 +1,1 @@
+require ${@bb.utils.contains('DISTRO_FEATURES', 'camfw', 'camfw-busybox.inc', '', d)}
