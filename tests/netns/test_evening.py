@@ -1,5 +1,5 @@
-"""An evening with six cameras: blocked, hosts, status and metrics each tell what happened, and
-nothing of the cameras that did nothing wrong."""
+"""An evening with six cameras: blocked, hosts, status, matrix, report and metrics each tell what
+happened, and nothing of the cameras that did nothing wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import threading
+import xml.etree.ElementTree as ET
 from typing import Any
 
 from lab import example, probes
@@ -78,6 +79,23 @@ sender.sendto(b"x", ("255.255.255.255", 3702))
 """
 
 
+# How many of a camera's tries the page lists.
+LISTED = 6
+
+
+def cards(page: str) -> dict[str, tuple[str, list[str]]]:
+    """Of each camera and other host on the page: all that its card says, and what it tried, as the page words it."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for card in ET.fromstring(page.removeprefix("<!DOCTYPE html>\n")).iterfind(".//ul[@class='cams']/li"):
+        name, children = card.findtext("h3") or "", list(card)
+        assert name not in found, name
+        tries = [following for heading, following in zip(children, children[1:], strict=False)
+                 if heading.tag == "h4" and "tried" in (heading.text or "")]
+        found[name] = (" ".join(card.itertext()),
+                       [(row.findtext("span") or row.text or "") for it in tries for row in it])
+    return found
+
+
 @both_backends
 class Evening(RouterTest):
     wirings = (example.INTERNET, PORCH, example.LAPTOP, YARD, SHED, GATE, CELLAR)
@@ -112,6 +130,9 @@ class Evening(RouterTest):
     def json(self, command: str) -> dict[str, Any]:
         return dict(json.loads(self.program.run(command, "--json").stdout))
 
+    def matrix(self, *arguments: str) -> dict[str, Any]:
+        return dict(json.loads(self.camfw("show", "matrix", "--json", *arguments).stdout))
+
     def host(self, name: str) -> Namespace:
         return self.lab.hosts[name].namespace
 
@@ -121,6 +142,7 @@ class Evening(RouterTest):
         return {name: int(value) for name, value in samples}
 
     def test_each_says_what_happened_and_nothing_of_the_others(self) -> None:
+        before = self.matrix("--live")
         self.assertTrue(probes.ping(self.camera, ROUTER))
         self.host("yard").run(["python3", "-c", CALL, *ABROAD], check=True)
         many = self.host("shed").start(["python3", "-c", TRY_MANY, str(HOSTS)])
@@ -187,10 +209,51 @@ class Evening(RouterTest):
         self.assertEqual({name for name in states if metrics[last_seen % name]}, set(here))
         self.assertEqual((metrics["camfw_holds"], metrics["camfw_drift"], metrics['camfw_state{state="applied"}']), (1, 0, 1))
 
+        self.the_matrix_tells(before, set(states))
+        self.the_page_tells(status["needs"], attempts)
+
         # Once in the system log, however often it is looked at.
         for text in texts:
             self.assertTrue(wait_until(lambda text=text: text in self.said), self.said)  # type: ignore[misc]
             self.assertEqual(self.said.count(text), 1, self.said)
+
+    def the_matrix_tells(self, before: dict[str, Any], cameras: set[str]) -> None:
+        """Whatever was tried: each camera reaches the router by ping, and nothing else."""
+        matrix = self.matrix("--live")
+        self.assertEqual(matrix, before)
+        self.assertEqual(matrix, self.matrix(), "what the kernel holds is what the file says")
+        members = {row["name"]: row.get("cameras", ()) for row in matrix["from"]}
+        self.assertEqual(sorted(it for row in members.values() for it in row), sorted(cameras))
+        reached: dict[str, dict[str, list[str]]] = {}
+        for cell in matrix["reaches"]:
+            names = [service["name"] for service in cell["services"]]
+            for camera_name in members[cell["from"]]:
+                reached.setdefault(camera_name, {})[cell["to"]] = names
+        self.assertEqual(reached, dict.fromkeys(cameras, {"router": ["ping"]}))
+
+    def the_page_tells(self, needs: list[str], attempts: dict[str, int]) -> None:
+        """What status, hosts and blocked tell: by camera, and nothing that it did not do."""
+        page = self.camfw("report", "--html", "-").stdout
+        told = cards(page)
+        others = {GATE.address, ATTIC}
+        self.assertEqual(set(told), set(attempts) | others)
+        tried = {name: rows for name, (_, rows) in told.items() if rows}
+        self.assertEqual(set(tried), {"yard", "shed"} | others)
+        self.assertEqual(sorted(tried["yard"]), [f"{host} (external) https" for host in ABROAD])
+        self.assertEqual(tried["shed"][LISTED:], [f"and {HOSTS - LISTED} more"])
+        for row in tried["shed"][:LISTED]:
+            self.assertRegex(row, r"^198\.51\.10[0-3]\.\d+ \(external\) udp 32100$")
+        self.assertEqual([row.split(",")[0] for row in tried[GATE.address]], [f"router {ROUTER} ping"])
+        self.assertEqual([row.split(",")[0] for row in tried[ATTIC]], ["router 255.255.255.255 onvif-discovery"])
+        for name, (text, _) in told.items():
+            abroad = "203.0.113." in text, "198.51." in text
+            self.assertEqual(abroad, (name == "yard", name == "shed"), text)
+        root = ET.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
+        self.assertEqual(root.findtext(".//h1"), "APPLIED")
+        hand = root.find(".//ul[@class='hand']")
+        assert hand is not None
+        self.assertEqual([row.text for row in hand], needs)
+        self.assertIn("3/6", [tile.text for tile in root.iterfind(".//b")])
 
     def on_a_terminal(self) -> None:
         """One screen of 80 columns, in colours."""
