@@ -15,6 +15,9 @@ from pathlib import Path
 SERVERS = {"vsftpd": (21, "vsftpd.service"), "dropbear": (22, "dropbear.socket")}
 
 
+# What the package camfw-ftp brings: it starts vsftpd for each connection, in place of one that listens itself.
+FTP_STARTER = "usr/libexec/camfw-ftp"
+
 # What the package camfw-vsftpd brings: uploads by cameras, in place of vsftpd's own defaults.
 VSFTPD_TEMPLATE = "usr/share/camfw/vsftpd.conf"
 
@@ -40,7 +43,7 @@ def configure(root: Path) -> list[str]:
             conf.write_text(vsftpd((ours if ours.exists() else conf).read_text(), lines))
     elif "vsftpd" not in off:
         raise ServiceError(why)
-    for server in off:
+    for server in {*off, *(["vsftpd"] if (root / FTP_STARTER).exists() else [])}:
         turn_off(etc, server)
     return off
 

@@ -25,7 +25,7 @@ IMAGE_INSTALL = "\
     dropbear \
     iptables \
     vsftpd \
-    ${@bb.utils.contains('CAMFW_MAIL', '1', 'camfw-mail', '', d)} \
+    ${@bb.utils.contains('CAMFW_MAIL', '1', 'camfw-ftp camfw-mail', '', d)} \
     ${CORE_IMAGE_EXTRA_INSTALL} \
 "
 IMAGE_LINGUAS = ""

@@ -4,20 +4,11 @@ DESCRIPTION = "Reads one file that says who may talk to whom. At boot, before an
                iptables, reads the kernel's tables back, brings the interfaces \
                up and turns forwarding on last."
 SECTION = "net"
-LICENSE = "MIT & ${CAMFW_CRATES_LICENSE}"
-LIC_FILES_CHKSUM = "file://LICENSE;md5=445cafadb7d970abc119aa0fd6b59df6"
 CVE_PRODUCT = "camfw"
 
-# The static binary has libstd's unwinder in it: libunwind.a, which libstd-rs alone
-# would bring as a library to load.
-DEPENDS:append:libc-musl = " libcxx"
-
-require camfw-source.inc
-require camfw-crates.inc
-require camfw-licenses.inc
+require camfw-program.inc
 
 SRC_URI += "\
-    ${CAMFW_RELEASES}/camfw-${PV}.tar.gz \
     file://camfw.service \
     file://camfw-watch.service \
     file://60-camfw.conf \
@@ -30,15 +21,8 @@ INITSCRIPT_NAME = "camfw"
 INITSCRIPT_PARAMS = "start 01 S ."
 SYSTEMD_SERVICE:${PN} = "camfw.service camfw-watch.service"
 
-# With musl: one static file at a fixed address. There is no loader in it to
-# relocate it, and nothing unwinds, so tables for that would be dead weight.
-RUSTFLAGS:append:libc-musl = " -Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no"
-
 CAMFW_RESPAWN = "${sysconfdir}/init.d/camfw watch"
 CAMFW_RESPAWN_ID = "cw"
-
-# The package's own -dbg gets the symbols.
-export CARGO_PROFILE_RELEASE_STRIP = "none"
 
 do_install() {
     install -D -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/camfw ${D}${sbindir}/camfw
@@ -49,13 +33,6 @@ do_install() {
     done
     if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
         install -D -m 0644 ${UNPACKDIR}/60-camfw.conf ${D}${nonarch_libdir}/sysctl.d/60-camfw.conf
-    fi
-}
-
-# What was asked for has to be what came out.
-do_install:append:libc-musl() {
-    if ${READELF} --program-headers --wide ${D}${sbindir}/camfw | grep -qE 'INTERP|DYNAMIC'; then
-        bbfatal "${sbindir}/camfw is not static"
     fi
 }
 

@@ -1,0 +1,4 @@
+# Uploads become mail.
+require recipes-core/images/camfw-image.bb
+
+CAMFW_MAIL = "1"

@@ -1,0 +1,1 @@
+require camfw-checkout.inc
