@@ -6,6 +6,8 @@
 parts_of_image=$root/tests/yocto.d/image
 image_build=$build/image
 image_deploy=$image_build/tmp/deploy/images/qemuarm64
+# As it is, and with the relay.
+images=(camfw-image camfw-image-mail)
 image_tools=(gcc:build-essential gawk:gawk bison:bison flex:flex bc:bc gperf:gperf quilt:quilt rsync:rsync lz4:lz4 cpio:cpio
     aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-g++:g++-aarch64-linux-gnu
     autoreconf:autoconf automake:automake libtoolize:libtool m4:m4 pkg-config:pkgconf msgfmt:gettext
@@ -90,7 +92,7 @@ image_rust() {
 }
 
 part_image() {
-    local log=$build/image.log start=$SECONDS
+    local log=$build/image.log start=$SECONDS image
     /usr/bin/python3 "$parts_of_image/standins.py" "$parts_of_image/stand-ins.toml" print
     say "the sources, beside what the recipes name:"
     /usr/bin/python3 "$parts_of_image/sources.py" "$parts_of_image/sources.toml" \
@@ -101,11 +103,11 @@ part_image() {
     : >"$log"
     image_rust >>"$log" 2>&1 || { ending "$log"; return 1; }
     # -k: one run tells all that fails.
-    image_bitbake -k camfw-image >>"$log" 2>&1 || { ending "$log"; return 1; }
+    image_bitbake -k "${images[@]}" >>"$log" 2>&1 || { ending "$log"; return 1; }
     quiet_about_us "$log" || return 1
     say "$(grep -o 'Attempted [0-9]* tasks.*' "$log" | tail -n 1)"
     /usr/bin/python3 "$parts_of_image/times.py" "$image_build"/tmp/buildstats/* || return 1
-    image_contents
+    for image in "${images[@]}"; do image_contents "$image" || return 1; done
 }
 
 # The same package in a folder of another name and depth. All that it is built with
@@ -159,25 +161,26 @@ EOF
     (cd "${root_file%/*}" && stat -L -c '%s %n' "${root_file##*/}" Image ./*.dtb)
 }
 
-# Exactly the packages of the list, of iptables' extensions those that camfw names, and what they weigh.
+# image_contents IMAGE: exactly the packages of its list, of iptables' extensions those that camfw names, and what they weigh.
 image_contents() {
-    local manifest=$image_deploy/camfw-image-qemuarm64.rootfs.manifest extension='iptables-module-[a-z0-9-]*'
-    say "$(wc -l <"$manifest") packages"
+    local files=$image_deploy/$1-qemuarm64.rootfs listed=$parts_of_image/manifest extension='iptables-module-[a-z0-9-]*'
+    [ "$1" = camfw-image ] || listed=$parts_of_image/manifest-${1#camfw-image-}
+    say "$1: $(wc -l <"$files.manifest") packages"
     diff -u <(grep -o "$extension" "$layer"/recipes-fw/camfw/camfw_*.bb | sort -u) \
-        <(grep -o "^$extension" "$manifest" | sort -u) || return 1
-    if [ ! -e "$parts_of_image/manifest" ]; then
-        say "no tests/yocto.d/image/manifest to compare with: write it, after a look, of the first words of $manifest, sorted"
+        <(grep -o "^$extension" "$files.manifest" | sort -u) || return 1
+    if [ ! -e "$listed" ]; then
+        say "no $listed to compare with: write it, after a look, of the first words of $files.manifest, sorted"
         return 1
     fi
-    diff -u "$parts_of_image/manifest" <(cut -d ' ' -f 1 "$manifest" | LC_ALL=C sort) || return 1
-    diff -u "$parts_of_image/setuid" <(tar --zstd -tv <"$image_deploy/camfw-image-qemuarm64.rootfs.tar.zst" |
+    diff -u "$listed" <(cut -d ' ' -f 1 "$files.manifest" | LC_ALL=C sort) || return 1
+    diff -u "$parts_of_image/setuid" <(tar --zstd -tv <"$files.tar.zst" |
         sed -nE '/^-(..s|.....s)/s,.* \./,/,p' | LC_ALL=C sort) || return 1
     # The bill of materials has each of them, and each crate.
-    /usr/bin/python3 "$root/tests/yocto.d/bill.py" "$image_deploy/camfw-image-qemuarm64.rootfs.spdx.json" \
-        "$layer/recipes-fw/camfw/camfw-crates.inc" "$manifest" || return 1
-    (cd "$image_deploy" && stat -L -c '%s %n' Image camfw-image-qemuarm64.rootfs.{ext4,tar.zst,spdx.json})
-    stat -c '%s %n' "$image_build"/tmp/deploy/deb/*/camfw{,-conf,-vsftpd}_*.deb
-    say "root file system: $(zstd -dc <"$image_deploy/camfw-image-qemuarm64.rootfs.tar.zst" | tar -tv |
+    /usr/bin/python3 "$root/tests/yocto.d/bill.py" "$files.spdx.json" \
+        "$layer/recipes-fw/camfw/camfw-crates.inc" "$files.manifest" || return 1
+    (cd "$image_deploy" && stat -L -c '%s %n' Image "$1"-qemuarm64.rootfs.{ext4,tar.zst,spdx.json})
+    stat -c '%s %n' "$image_build"/tmp/deploy/deb/*/camfw{,-conf,-ftp,-mail,-page,-vsftpd}_*.deb
+    say "$1: root file system: $(zstd -dc <"$files.tar.zst" | tar -tv |
         awk '{ sum += $3 } END { print sum }') bytes; build folder: $(du -sm "$build" 2>/dev/null | cut -f 1) MB"
 }
 
@@ -193,12 +196,15 @@ part_runqemu() {
 }
 
 part_testimage() {
-    local log=$build/testimage.log
+    local log image
     image_folder
-    image_bitbake -c testimage camfw-image >"$log" 2>&1 || { grep -E 'RESULTS|FAIL|Error' "$log" | tail -n 40; return 1; }
-    grep -oE 'RESULTS - .*' "$log"
-    # A test that was skipped was not run.
-    ! grep -qE 'RESULTS - .*(SKIPPED|FAILED|ERROR)' "$log" && grep -qE 'RESULTS - camfw.*PASSED' "$log"
+    for image in "${images[@]}"; do
+        log=$build/testimage${image#camfw-image}.log
+        image_bitbake -c testimage "$image" >"$log" 2>&1 || { grep -E 'RESULTS|FAIL|Error' "$log" | tail -n 40; return 1; }
+        grep -oE 'RESULTS - .*' "$log"
+        # A test that was skipped was not run.
+        ! grep -qE 'RESULTS - .*(SKIPPED|FAILED|ERROR)' "$log" && grep -qE 'RESULTS - camfw.*PASSED' "$log" || return 1
+    done
 }
 
 # Images that are not camfw-image as it is: built from what the part image left, each booted.
