@@ -93,7 +93,7 @@ class Parse(unittest.TestCase):
     def test_what_a_recipe_installs_is_in_its_package(self) -> None:
         """do_package fails else, which needs OE-Core to be seen."""
         # Of bitbake.conf's own FILES, those that are used here.
-        own = ("${sbindir}/", "${sysconfdir}/")
+        own = ("${sbindir}/", "${sysconfdir}/", "${libexecdir}/")
         for path in metadata("bb"):
             data = recipe(path, DISTRO_FEATURES="camfw", CAMFW_IPTABLES="legacy")
             install = data.getVar("do_install", False) or ""
@@ -115,7 +115,7 @@ class Parse(unittest.TestCase):
     def test_the_layer_alone_changes_no_other_recipe(self) -> None:
         """yocto-check-layer's question, of each bbappend: without the feature it says nothing."""
         appends = [path for path in metadata("bbappend") if not path.name.startswith("camfw")]
-        self.assertEqual({path.name for path in appends}, {"linux-yocto_%.bbappend", "linux-qoriq_%.bbappend"})
+        self.assertEqual({path.name for path in appends}, {"linux-yocto_%.bbappend", "linux-qoriq_%.bbappend", "busybox_%.bbappend"})
         for path in appends:
             with self.subTest(path.name):
                 without = recipe(path, DISTRO_FEATURES="")

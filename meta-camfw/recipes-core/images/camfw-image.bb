@@ -1,8 +1,6 @@
 SUMMARY = "Camera router"
 DESCRIPTION = "camfw, an FTP server for the cameras, SSH, a syslog, and nothing else \
                that listens."
-HOMEPAGE = "https://h-seed-05227f32.example/camfw"
-BUGTRACKER = "https://h-seed-05227f32.example/camfw/issues"
 SECTION = "base"
 LICENSE = "MIT"
 # Its packages have theirs.

@@ -2,8 +2,6 @@ SUMMARY = "Web server for the page of camfw"
 DESCRIPTION = "busybox httpd, as a user of its own, at the addresses of the zones that camfw's \
                file lets see the page that `camfw watch` writes. Nobody listens unless the \
                file has [page]."
-HOMEPAGE = "https://h-seed-05227f32.example/camfw"
-BUGTRACKER = "https://h-seed-05227f32.example/camfw/issues"
 SECTION = "net"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"

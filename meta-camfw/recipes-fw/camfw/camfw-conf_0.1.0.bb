@@ -2,8 +2,6 @@ SUMMARY = "Configuration of camfw: who may talk to whom"
 DESCRIPTION = "The one file that camfw reads, in a package of its own, so that a \
                product replaces it without touching the program. What camfw \
                refuses is not packaged."
-HOMEPAGE = "https://h-seed-05227f32.example/camfw"
-BUGTRACKER = "https://h-seed-05227f32.example/camfw/issues"
 SECTION = "net"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"

@@ -2,8 +2,6 @@ SUMMARY = "vsftpd with a folder for each camera, for camfw-mail"
 DESCRIPTION = "busybox tcpsvd, which starts vsftpd for each connection with the configuration of the \
                address that it comes from: vsftpd itself chooses by tcp_wrappers, which OE-Core does \
                not have. The ports are those of `camfw show vsftpd`."
-HOMEPAGE = "https://h-seed-05227f32.example/camfw"
-BUGTRACKER = "https://h-seed-05227f32.example/camfw/issues"
 SECTION = "net"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"

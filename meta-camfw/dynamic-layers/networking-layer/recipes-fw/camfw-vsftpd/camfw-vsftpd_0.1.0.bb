@@ -2,8 +2,6 @@ SUMMARY = "FTP server that cameras upload to, behind camfw"
 DESCRIPTION = "The folder that cameras upload into, and a configuration for vsftpd in which \
                whoever reaches the server may upload and nothing else. An image that inherits \
                camfw_services makes /etc/vsftpd.conf of it, with the ports of camfw's own file."
-HOMEPAGE = "https://h-seed-05227f32.example/camfw"
-BUGTRACKER = "https://h-seed-05227f32.example/camfw/issues"
 SECTION = "net"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"

@@ -9,31 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import os
 import re
 import time
 
 from oeqa.core.decorator.depends import OETestDepends
-from oeqa.runtime.case import OERuntimeTestCase
 from oeqa.runtime.decorator.package import OEHasPackage
-from oeqa.utils.camfwlab import example, frames, record, upload, wire
-
-# As camfw_wire in camfw-image.bb has them, from CAMFW_QB_PORT on.
-WIRES = {"internet": 0, "camera": 1}
+from oeqa.utils.camfwlab import example, frames, record, router, upload, wire
+from oeqa.utils.camfwlab.facts import Flow
 
 # With libstd as OE-Core builds it, for speed; qemu/build has it built for size.
 BINARY_LIMIT = 3 * 1024 * 1024
 MEMORY_LIMIT_KIB = 4 * 1024
-BOOT_SECONDS = 180
 LOG_SECONDS = 30
 # What is recorded is in the file two seconds later; a watch that was started anew looks for the group each minute.
 RECORD_SECONDS = 120
-CONSOLE_SECONDS = 5
-COMMAND_SECONDS = 60
-# What the console ends with where somebody may log in, and where root is: OE-Core's own patterns.
-LOGIN = " login:"
-PROMPT = ":~#"
 # How long policies change before the plug is pulled.
 CHANGES_SECONDS = 3
 
@@ -46,35 +36,18 @@ CHANGES = ("while :; do for rate in 10 20; do sed -i \"s,[0-9]*/minute,$rate/min
 
 UPLOAD_BYTES = 20_000
 
+# The page is written by the watch that init starts, and shown a few seconds later.
+PAGE_SECONDS = 120
+PAGE_FILE = "/etc/camfw/camfw.d/page.toml"
+METRICS_FILE = "/run/camfw-metrics/camfw.prom"
+PAGE = (f'[page]\\n[watch]\\nmetrics = "{METRICS_FILE}"\\n'
+        '[[allow]]\\nfrom = "private"\\nto = "router"\\nservice = "http"\\n')
+
 BROKEN = '\\n[[allow]]\\nfrom = "moon"\\n'
 
 
-class CamfwTest(OERuntimeTestCase):
+class CamfwTest(router.RouterTest):
     """Each test leaves the box as it found it: applied."""
-
-    # A number for each command at the console.
-    commands = itertools.count()
-
-    def said(self, command: str, code: int = 0) -> str:
-        """What a command on the router prints, which must exit with `code`."""
-        status, output = self.target.run(command)
-        self.assertEqual(status, code, f"{command}: {output}")
-        return str(output)
-
-    def kernel_log(self) -> str:
-        """What camfw said at boot."""
-        return self.said("dmesg")
-
-    @contextlib.contextmanager
-    def wires(self):
-        """The hosts at eth0 and eth1."""
-        first = int(self.td.get("CAMFW_QB_PORT", 17300))
-        with contextlib.ExitStack() as stack:
-            yield {
-                wiring.name: stack.enter_context(wire.Wire(
-                    wiring, f"52:54:00:00:00:{WIRES[wiring.name] + 1:02x}", first + 2 * WIRES[wiring.name]))
-                for wiring in example.WIRINGS if wiring.name in WIRES
-            }
 
     def reached(self, first_port: int, run) -> dict:
         """Which of the example's flows from eth0 and eth1 get through, of all that there are.
@@ -242,6 +215,45 @@ class CamfwTest(OERuntimeTestCase):
             time.sleep(1)
 
     @OETestDepends(["camfw.CamfwTest.test_packets_from_the_other_cards_are_judged"])
+    @OEHasPackage(["camfw-page"])
+    def test_the_page_is_shown_to_the_laptop_alone(self) -> None:
+        address = example.LAPTOP.router
+        self.assertEqual(self.shown_at(), [])
+        self.said(f"mkdir -p /etc/camfw/camfw.d && printf '{PAGE}' >{PAGE_FILE}")
+        try:
+            self.said("camfw apply")
+            # The next look is a minute away; init starts it again, and it looks at once.
+            self.said("kill $(pidof camfw)")
+            self.wait_until(lambda: self.target.run(f"wget -q -O /tmp/page http://{address}/")[0] == 0,
+                            "no page", PAGE_SECONDS)
+            page = self.said("cat /tmp/page; rm /tmp/page")
+            self.assertIn("<html", page)
+            self.assertIn(example.CAMERA.interface, page)
+            # Nowhere else, and by a user who is nothing else.
+            self.assertEqual(self.shown_at(), [address])
+            server = self.said("grep -ls '[/]run/camfw-page' /proc/[0-9]*/cmdline; true").split()
+            self.assertEqual(len(server), 1, server)
+            self.assertEqual(self.said(f"stat -c %U {server[0].removesuffix('/cmdline')}").strip(), "camfw-page")
+            # What each of the others gets: the camera's own service is the control.
+            flows = [Flow("camera", "router", "ftp"), Flow("camera", "router", "http"), Flow("internet", "router", "http")]
+            with self.wires() as wires:
+                addresses = {wiring.name: wiring.address for wiring in example.WIRINGS}
+                tried = wire.attempts(flows, wires, addresses, 46000)
+                self.assertEqual(wire.try_all(tried, wires, lambda: ""), dict(zip(flows, (True, False, False))))
+            self.said(f"grep -q '^camfw_state{{state=\"applied\"}} 1$' {METRICS_FILE}")
+            self.assertRegex(self.said("camfw metrics"), r'(?m)^camfw_state\{state="applied"\} 1$(?s:.)*^# EOF$')
+        finally:
+            self.said(f"rm {PAGE_FILE} && camfw apply")
+        self.said("kill $(pidof camfw)")
+        self.wait_until(lambda: self.shown_at() == [], "it is still shown", PAGE_SECONDS)
+        self.said("camfw status")
+
+    def shown_at(self) -> list[str]:
+        """The router's addresses of IPv4 at which port 80 is listened to, and each of IPv6 as it is."""
+        found = re.findall(r": ([0-9A-F]+):0050 [0-9A-F:]+ 0A ", self.said("cat /proc/net/tcp /proc/net/tcp6"))
+        return [".".join(str(byte) for byte in reversed(bytes.fromhex(one))) if len(one) == 8 else one for one in found]
+
+    @OETestDepends(["camfw.CamfwTest.test_packets_from_the_other_cards_are_judged"])
     @OEHasPackage(["camfw"])
     def test_nothing_of_the_camera_passes_while_it_boots(self) -> None:
         with self.wires() as wires:
@@ -336,53 +348,3 @@ class CamfwTest(OERuntimeTestCase):
         self.console("camfw apply")
         self.wait_for_ssh()
         self.said("camfw status")
-
-    def wait_for_ssh(self) -> None:
-        """After a boot."""
-        deadline = time.monotonic() + BOOT_SECONDS
-        while self.target.run("true", timeout=10, ignore_ssh_fails=True)[0] != 0:
-            self.assertLess(time.monotonic(), deadline, "SSH does not answer")
-            time.sleep(1)
-
-    def reboot(self, command: str = "reboot") -> None:
-        """By the console, and until the next boot answers: `reboot` returns long before the box is down."""
-        deadline = time.monotonic() + BOOT_SECONDS
-        while (before := self.boot_id()) is None:
-            self.assertLess(time.monotonic(), deadline, "the console does not answer")
-        self.type(command, CONSOLE_SECONDS)
-        deadline = time.monotonic() + BOOT_SECONDS
-        while self.boot_id() in (None, before):
-            self.assertLess(time.monotonic(), deadline, "the console does not answer after a reboot")
-            time.sleep(1)
-
-    def boot_id(self) -> str | None:
-        """Which boot the console belongs to; None where it does not answer."""
-        # Never a command at a login prompt: it would be a name, and the next line its password.
-        # Nor where nothing answers: getty reads what was typed before it began.
-        output = self.type("", CONSOLE_SECONDS)
-        # The kernel's own lines may come after it.
-        if LOGIN in output:
-            output = self.type("root", CONSOLE_SECONDS)
-        if PROMPT not in output:
-            return None
-        # By its name: at boot the kernel prints the root file system's UUID, which looks the same.
-        output = self.type("echo boot_id=$(cat /proc/sys/kernel/random/boot_id)", CONSOLE_SECONDS)
-        found = re.search(r"boot_id=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b", output)
-        return found[1] if found else None
-
-    def console(self, command: str) -> str:
-        """What a command at the serial console prints. It must answer."""
-        # The typed line's echo has $((0)) in the zero's place. The kernel's lines stay out of it.
-        number = next(self.commands)
-        begin, end = f"0_begin_{number}\r", f"0_end_{number}\r"
-        output = self.type(f"dmesg -n 1; echo $((0))_begin_{number}; {command}; echo $((0))_end_{number}")
-        deadline = time.monotonic() + BOOT_SECONDS
-        # run_serial ends at any prompt, and an older command's may be left.
-        while end not in output:
-            self.assertLess(time.monotonic(), deadline, f"the console does not answer {command}: {output}")
-            output += self.type("", CONSOLE_SECONDS)
-        return output.partition(begin)[2].partition(end)[0]
-
-    def type(self, line: str, seconds: float = COMMAND_SECONDS) -> str:
-        """What the serial console says to a line, echo and prompt included."""
-        return str(self.target.runner.run_serial(f"{line}\n", raw=True, timeout=seconds)[1])

@@ -6,6 +6,8 @@
     wire       a host at the far end of a network card of QEMU's
     record     what `camfw blocked` is to name of what a host tried
     upload     an FTP upload made of frames
+    smtp       a mail server for what the router sends
+    router     the router under test: SSH, console, and the hosts at its cards
 
-tests/lab of camfw's repository has all but the last by links.
+tests/lab of camfw's repository has all but the last three by links.
 """

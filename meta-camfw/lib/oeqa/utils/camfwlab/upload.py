@@ -3,8 +3,11 @@ commands that a camera sends."""
 
 from __future__ import annotations
 
+import random
 import re
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -131,6 +134,15 @@ def upload(wire: Wire, server: str, folder: str, name: str, content: bytes, own_
         data.close()
         answer(control, "226")
     return port
+
+
+def picture(seed: int, size: int = 20_000) -> bytes:
+    """A whole PNG of about that size, of random data."""
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack("!I", len(data)) + name + data + struct.pack("!I", zlib.crc32(name + data))
+    head = struct.pack("!IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", random.Random(seed).randbytes(size))
+            + chunk(b"IEND", b""))
 
 
 def command(control: Connection, line: str, *codes: str) -> str:
