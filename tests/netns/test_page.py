@@ -16,8 +16,10 @@ from lab.namespace import Namespace
 from lab.probes import wait_until
 from netns.case import RouterTest
 from netns.policies import EXTERNAL, PING, PRIVATE, allow, camera
+from netns.program import BINARY, ROOT
 from netns.test_blocked import SEND
 
+SERVER = ROOT / "meta-camfw/recipes-fw/camfw-page/files/camfw-page"
 PORCH, YARD = example.CAMERA.address, "192.168.8.111"
 ABROAD = "203.0.113.7"
 ZONE = """
@@ -71,11 +73,12 @@ class PageNft(RouterTest):
         for told in ("APPLIED", "porch", "yard", f"{ABROAD} (external) https", "rtsp", "claims hold", "&lt;script&gt;alert(1)"):
             self.assertIn(told, page)
         self.assertNotIn(f"{ABROAD} (external) ntp", page, "the control")
-        # The server listens at the addresses that show httpd says, as nobody.
-        places = self.camfw("show", "httpd").stdout.split()
-        self.assertEqual(places, [f"{example.LAPTOP.router}:80"])
-        for place in places:
-            self.start("busybox", "httpd", "-f", "-p", place, "-u", "nobody:nogroup", "-h", "/run/camfw-page")
+        # A server listens at the addresses that show httpd says, as nobody: as the image starts it.
+        self.assertEqual(self.camfw("show", "httpd").stdout.split(), [f"{example.LAPTOP.router}:80"])
+        (self.program.tools / "camfw").symlink_to(BINARY)
+        server = self.start(
+            "env", f"PATH={self.program.tools}:/usr/sbin:/usr/bin:/sbin:/bin", f"CAMFW_ARGS=--config {self.program.config}",
+            "CAMFW_PAGE_USER=nobody:nogroup", str(SERVER))
         self.assertTrue(wait_until(lambda: bool(self.read(self.laptop, example.LAPTOP.router))), "home sees it")
         self.assertEqual(self.read(self.laptop, example.LAPTOP.router), self.shown.read_text())
         for host, address in ((self.camera, example.CAMERA.router), (self.camera, example.LAPTOP.router),
@@ -85,6 +88,8 @@ class PageNft(RouterTest):
         self.program.configure("\n".join((POLICY, WATCH)))
         self.camfw("apply")
         self.assertTrue(wait_until(lambda: not self.shown.exists()), "watch removes it")
+        self.assertTrue(wait_until(lambda: not self.listeners()), "and nobody listens")
+        self.assertIsNone(server.poll(), "until there is one again")
         self.assertIsNone(watch.poll(), "watch goes on")
 
     def test_a_file_keeps_its_mode_and_its_owner(self) -> None:
@@ -118,6 +123,9 @@ class PageNft(RouterTest):
     def tried_is_recorded(self) -> bool:
         self.camera.run(["python3", "-c", SEND, "tcp", PORCH, ABROAD, "443"])
         return ABROAD in self.program.run("blocked", "--json").stdout
+
+    def listeners(self) -> str:
+        return self.router.run(["ss", "-Hltn", "sport", "=", ":80"]).stdout
 
     def report(self) -> str:
         return self.camfw("report", "--html", "-").stdout
