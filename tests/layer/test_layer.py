@@ -423,6 +423,33 @@ class Image(unittest.TestCase):
             # In a folder of another name, whatever there is.
             self.assertEqual(image.deployed(folder.rename(folder.with_name("copy"))).disk, folder.with_name("copy") / names[2])
 
+    def test_mail_is_asked_for(self) -> None:
+        self.assertNotIn("mail", recipe(IMAGE, ROOT_HOME="/root").getVar("IMAGE_INSTALL"))
+        data = recipe(IMAGE, ROOT_HOME="/root", CAMFW_MAIL="1")
+        self.assertLessEqual({"camfw-ftp", "camfw-mail"}, set(data.getVar("IMAGE_INSTALL").split()))
+        self.assertIn("camfw_mail", data.getVar("TEST_SUITES").split())
+
+    def test_who_init_starts_again(self) -> None:
+        """A line of inittab, of sysvinit's form and of busybox's; once, and gone with the package."""
+        names = set()
+        for path in metadata("bb"):
+            data = recipe(path, overrides="class-target:libc-musl", sysconfdir="/etc", libexecdir="/usr/libexec")
+            command = data.getVar("CAMFW_RESPAWN")
+            if not command:
+                continue
+            names.add(data.getVar("CAMFW_RESPAWN_ID"))
+            for before, line in (("id:5:initdefault:\n", f"{data.getVar('CAMFW_RESPAWN_ID')}:2345:respawn:{command}\n"),
+                                 ("::sysinit:/etc/init.d/rcS\n", f"::respawn:{command}\n")):
+                with self.subTest(path.name, line=line), tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+                    inittab = Path(scratch, "etc/inittab")
+                    inittab.parent.mkdir()
+                    inittab.write_text(before)
+                    for script, then in (("postinst", before + line), ("postinst", before + line), ("prerm", before)):
+                        text = data.getVar(f"pkg_{script}:{data.getVar('PN')}") or data.getVar(f"pkg_{script}")
+                        subprocess.run(["sh", "-euc", text], env={"D": scratch, "PATH": os.environ["PATH"]}, check=True)
+                        self.assertEqual(inittab.read_text(), then)
+        self.assertEqual(names, {"cw", "cp", "cf"})
+
     def test_leaves_out_what_is_only_recommended(self) -> None:
         """By the variable that all three kinds of package know: dpkg knows no BAD_RECOMMENDATIONS."""
         data = recipe(IMAGE, ROOT_HOME="/root")

@@ -86,6 +86,13 @@ class Services(unittest.TestCase):
         self.assertEqual(self.configure(EXAMPLE.replace(FTP, "").replace(SSH, "")), ["vsftpd", "dropbear"])
         self.assertEqual(self.started(), {"S20syslog", "S01camfw"})
 
+    def test_vsftpd_does_not_listen_where_it_is_started_for_each_connection(self) -> None:
+        self.put("../" + services.FTP_STARTER, "")
+        self.assertEqual(self.configure(EXAMPLE), [])
+        self.assertEqual(self.started(), {"S20syslog", "S01camfw", "S10dropbear"})
+        # Its ports are in its file all the same.
+        self.assertEqual(self.options()["pasv_min_port"], "50000")
+
     def test_nor_under_systemd(self) -> None:
         (self.etc / "systemd/system").mkdir(parents=True)
         self.configure(EXAMPLE.replace(FTP, ""))
