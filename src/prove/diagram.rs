@@ -87,6 +87,7 @@ pub struct Diagrams {
     unique: Vec<u32>,
     /// The cache of "and": one slot per hash value, overwritten on collision.
     results: Vec<(Set, Set, Set)>,
+    moves: Moves,
     most: usize,
     steps: u64,
 }
@@ -108,6 +109,7 @@ impl Diagrams {
             nodes: vec![terminal],
             unique: vec![NONE; 1 << 12],
             results: vec![(Set::EMPTY, Set::EMPTY, Set::EMPTY); 1 << 11],
+            moves: Moves::default(),
             most: most.min(INDEX as usize),
             steps: 0,
         }
@@ -262,29 +264,51 @@ impl Diagrams {
     /// Renames each variable `v` to `to(v)`, which must keep the order; where `to` returns
     /// None, the variable is quantified away (any value).
     pub fn moved(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>) -> Set {
-        // Memoizes results for the sets that exist at this point.
-        let mut known = vec![NONE; self.nodes.len() * 2];
-        self.moved_with(set, to, &mut known)
+        let mut moves = std::mem::take(&mut self.moves);
+        moves.results.resize(self.nodes.len() * 2, NONE);
+        let result = self.moved_with(set, to, &mut moves);
+        moves.forget();
+        self.moves = moves;
+        result
     }
 
-    fn moved_with(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>, known: &mut [u32]) -> Set {
+    fn moved_with(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>, moves: &mut Moves) -> Set {
         let top = self.top(set);
         if top == TERMINAL {
             return set;
         }
-        let place = set.0 as usize;
-        if known[place] != NONE {
-            return Set(known[place]);
+        let known = moves.results[set.0 as usize];
+        if known != NONE {
+            return Set(known);
         }
         let (low, high) = self.split(set, top);
-        let low = self.moved_with(low, to, known);
-        let high = self.moved_with(high, to, known);
+        let low = self.moved_with(low, to, moves);
+        let high = self.moved_with(high, to, moves);
         let result = match to(top) {
             None => self.or(low, high),
             Some(variable) => self.make(variable, low, high),
         };
-        known[place] = result.0;
+        moves.results[set.0 as usize] = result.0;
+        moves.made.push(set);
         result
+    }
+}
+
+/// What the sets met by one call of [`Diagrams::moved`] became. Kept for the next call, which
+/// meets few of all sets: a table made anew each time took half of a proof's memory writes.
+#[derive(Default)]
+struct Moves {
+    /// For each set its result, or [`NONE`].
+    results: Vec<u32>,
+    /// The sets that have a result.
+    made: Vec<Set>,
+}
+
+impl Moves {
+    fn forget(&mut self) {
+        for set in self.made.drain(..) {
+            self.results[set.0 as usize] = NONE;
+        }
     }
 }
 
