@@ -129,10 +129,11 @@ fn close_ports(
 /// reads them back, then ends connections, sets up the network, and turns forwarding
 /// on.
 pub(super) fn enforce(plan: &Plan, missing: Missing<'_>, mark: &Mark) -> Result<Enforced, Failure> {
-    if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
-        return Err(Failure::Nothing(StepError::NotProven(why)));
-    }
-    enforce_proven(plan, missing, mark)
+    enforce_if(plan, missing, mark, || {
+        prove::broken(&plan.policy, &plan.rules).map_or(Ok(()), |why| {
+            Err(Failure::Nothing(StepError::NotProven(why)))
+        })
+    })
 }
 
 /// Enforces a plan that has already been proven.
@@ -141,12 +142,23 @@ pub(super) fn enforce_proven(
     missing: Missing<'_>,
     mark: &Mark,
 ) -> Result<Enforced, Failure> {
+    enforce_if(plan, missing, mark, || Ok(()))
+}
+
+/// Enforces a plan if `proven` says so, before anything is changed.
+fn enforce_if(
+    plan: &Plan,
+    missing: Missing<'_>,
+    mark: &Mark,
+    proven: impl FnOnce() -> Result<(), Failure>,
+) -> Result<Enforced, Failure> {
     let machine = Machine::find().map_err(Failure::Nothing)?;
     if plan.network.ipv6 && !machine.has(IpFamily::V6) {
         return Err(Failure::Nothing(StepError::NoIpv6));
     }
+    // Prove the plan and read the rest of the state while iptables-save runs.
     let reading = iptables::start_read(&machine.families);
-    // Read the rest of the state while iptables-save runs.
+    proven()?;
     let settings = machine.differing_settings(plan);
     let network = netlink::read();
     let network = match (network, missing) {

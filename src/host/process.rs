@@ -295,6 +295,16 @@ impl Running {
     }
 }
 
+/// A program whose output nobody will read is of no more use: it would stay as a zombie of a
+/// command that goes on.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill();
+        }
+    }
+}
+
 /// Waits for a killed program. One that is blocked in a system call on a device ends
 /// only when the call does; it is left to init.
 fn await_end(child: &mut Child) {
