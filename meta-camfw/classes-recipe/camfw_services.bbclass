@@ -11,7 +11,7 @@ CAMFW_AUTHORIZED_KEYS ?= ""
 CAMFW_OTHER_WRITERS ?= ""
 
 # For a root that is read-only, under sysvinit: the device of the partition that
-# /etc/camfw, /var/lib and vsftpd's folder are to lie on.
+# /etc/camfw, /var/lib, vsftpd's folder and the mail server's password are to lie on.
 CAMFW_DATA_DEVICE ?= ""
 
 python camfw_configure_services() {
@@ -68,7 +68,11 @@ camfw_keep_on_data() {
     echo "${CAMFW_DATA_DEVICE} /data auto noauto,noatime,nodev,noexec,nosuid 0 0" >> ${IMAGE_ROOTFS}${sysconfdir}/fstab
     {
         echo "CAMFW_DATA=/data"
-        [ ! -d ${IMAGE_ROOTFS}${servicedir}/ftp ] || echo 'CAMFW_ON_DATA="${sysconfdir}/camfw ${localstatedir}/lib ${servicedir}/ftp"'
+        places="${sysconfdir}/camfw ${localstatedir}/lib"
+        for place in ${sysconfdir}/camfw-mail ${servicedir}/ftp; do
+            [ ! -d ${IMAGE_ROOTFS}$place ] || places="$places $place"
+        done
+        echo "CAMFW_ON_DATA=\"$places\""
     } >> ${IMAGE_ROOTFS}${sysconfdir}/default/camfw
 }
 camfw_keep_on_data[doc] = "Has the init script lay what is written on a partition of its own"

@@ -457,6 +457,21 @@ class Image(unittest.TestCase):
             set(data.getVar("PACKAGE_EXCLUDE").split()), {"busybox-udhcpc", "ifupdown", "init-ifupdown", "iptables-modules"})
         self.assertNotIn("BAD_RECOMMENDATIONS", IMAGE.read_text())
 
+    def test_what_is_written_lies_on_the_partition(self) -> None:
+        places = {"servicedir": "/srv", "sysconfdir": "/etc", "localstatedir": "/var"}
+        for there, more in (((), ""), (("srv/ftp",), " /srv/ftp"), (("srv/ftp", "etc/camfw-mail"), " /etc/camfw-mail /srv/ftp")):
+            with self.subTest(there), tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+                data = recipe(IMAGE, ROOT_HOME="/root", IMAGE_ROOTFS=scratch, CAMFW_DATA_DEVICE="/dev/vdb", DISTRO_FEATURES="", **places)
+                for folder in (*there, "etc"):
+                    Path(scratch, folder).mkdir(parents=True, exist_ok=True)
+                # What OE-Core's function answers, without it here.
+                text = data.getVar("camfw_keep_on_data", False)
+                text = re.sub(r"(?s)    if \$\{@bb\.utils.*?    fi\n", "", text)
+                data.setVar("camfw_keep_on_data", text)
+                subprocess.run(["sh", "-euc", data.getVar("camfw_keep_on_data")], check=True)
+                self.assertEqual(Path(scratch, "etc/default/camfw").read_text(),
+                                 f'CAMFW_DATA=/data\nCAMFW_ON_DATA="/etc/camfw /var/lib{more}"\n')
+
     def test_turning_it_off_takes_no_setuid_program(self) -> None:
         data = recipe(IMAGE, ROOT_HOME="/root", base_sbindir="/sbin")
         self.assertIn("camfw_halt_by_root", data.getVar("ROOTFS_POSTPROCESS_COMMAND").split())
