@@ -2,6 +2,8 @@
 DEPENDS:remove = "gnutls"
 DEPENDS:append = " openssl"
 EXTRA_OECONF += "--with-tls=openssl"
+# A word of C23, which OE-Core's gcc speaks by itself and Debian's does not.
+CFLAGS:append = " -include stdbool.h"
 
 do_configure() {
     oe_runconf
