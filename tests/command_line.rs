@@ -144,7 +144,7 @@ fn what_is_none_is_told_with_what_there_is() -> Done {
         ("show matrix --rules x", "x: cannot read it: No such file"),
         (
             "prove --claim spoofing",
-            "--networks, --chain and --claim go with --rules",
+            "--networks, --guarantees, --chain and --claim go with --rules",
         ),
         (
             "prove --rules x --claim y",

@@ -302,7 +302,7 @@ fn what_is_not_known_is_in_doubt() -> Result<(), Box<dyn Error>> {
         for chain in [None, Some(&chain)] {
             let found = prove::findings(&ruleset, IpFamily::V4, &networks, chain);
             let found = found.ok_or("no such chain")?;
-            assert_eq!(found[0].holds(), holds, "{rules}{}", found[0]);
+            assert_eq!(found[0].answer().holds(), holds, "{rules}{}", found[0]);
         }
         assert_eq!(
             prove::unknown(&ruleset, IpFamily::V4).len(),
@@ -376,7 +376,7 @@ fn what_rules_let_through_by_related_is_found() -> Result<(), Box<dyn Error>> {
             it.claim == prove::ForeignClaim::Related && it.interface == "eth1"
         };
         let found = found.iter().find(is_it).ok_or("not looked for")?;
-        assert_eq!(found.holds(), by_eth1, "{rules}: {found}");
+        assert_eq!(found.answer().holds(), by_eth1, "{rules}: {found}");
     }
     Ok(())
 }

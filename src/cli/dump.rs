@@ -4,6 +4,7 @@
 use super::args::Given;
 use super::error::{CliError, UsageError};
 use super::flag::Flag;
+use super::json::JudgedBothWays;
 use crate::apply;
 use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
@@ -82,13 +83,6 @@ pub(super) fn needed_networks(given: &Given) -> Result<Vec<InterfaceNetworks>, C
 
 /// The parts of the rules that are not understood, one per line.
 pub(super) fn unknown<'r>(rules: impl IntoIterator<Item = (IpFamily, &'r Ruleset)>) -> String {
-    let mut text = String::new();
-    for (family, ruleset) in rules {
-        for (what, rules) in prove::unknown(ruleset, family) {
-            text += &format!(
-                "judged both ways, since it depends on more than the packet or is not known: {what} (rules: {rules})\n"
-            );
-        }
-    }
-    text
+    let all = JudgedBothWays::all(rules);
+    all.iter().map(JudgedBothWays::line).collect()
 }

@@ -7,6 +7,7 @@ use super::args::EVERY_COMMANDS_FLAGS;
 use super::command::Command;
 use super::flag::Flag;
 use crate::apply::StepError;
+use crate::family::IpFamily;
 use crate::host::page_file::PageFileError;
 use crate::host::text_file::TextFileError;
 use crate::nearest::did_you_mean;
@@ -63,6 +64,10 @@ pub(super) enum CliError {
     NoInterface(String),
     #[error("{file}: there is no {}/{}", .chain.0.as_str(), .chain.1)]
     NoChain { file: String, chain: ChainPlace },
+    #[error(
+        "{file}: none of its guarantees says anything about {family}, which the rules are of; give rules of the other family, or name interfaces"
+    )]
+    NoGuarantee { file: String, family: IpFamily },
     #[error("{0} and {1} are of IPv4 and of IPv6; give two of one family")]
     NotOneFamily(String, String),
     #[error(transparent)]

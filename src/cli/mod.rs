@@ -18,6 +18,7 @@ mod error;
 mod flag;
 mod help;
 mod hosts;
+mod json;
 mod lease_hook;
 mod metrics;
 mod open;

@@ -43,6 +43,14 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// The first key at the top of the file that is none of these, with its place.
+    pub(super) fn other_than(&self, known: &[&str]) -> Option<(&str, Range<usize>)> {
+        let keys = self.root.get_ref().keys();
+        let others = keys.filter(|key| !known.contains(&key.get_ref().as_ref()));
+        let first = others.min_by_key(|key| key.span().start)?;
+        Some((first.get_ref(), first.span()))
+    }
+
     pub(super) fn fill<T: Deserialize<'t>>(&'t self) -> Result<T, Mistake> {
         T::deserialize(TomlNode {
             value: TomlValue::Table(self.root.get_ref()),

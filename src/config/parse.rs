@@ -3,11 +3,15 @@
 use super::Config;
 use super::document::{Document, Mistake};
 use super::in_words::in_words;
+use crate::nearest::did_you_mean;
 use crate::source::{FilePosition, Refusal, Refused, Source, SourceFile};
 
 /// The version of the configuration format that this program reads, and of a file that has
 /// no `version`.
 pub const VERSION: i64 = 1;
+
+/// The keys of a file of guarantees.
+const OF_GUARANTEES: &[&str] = &["version", "guarantees", "services"];
 
 impl Config {
     /// Parses and merges the files.
@@ -24,6 +28,35 @@ impl Config {
             refused.note(merged);
         }
         refused.or(config)
+    }
+
+    /// Parses files of guarantees alone, and of the services that they name.
+    ///
+    /// # Errors
+    /// What [`Config::parse`] refuses, a table that says nothing about other people's
+    /// rules, and that there is no guarantee.
+    pub fn parse_guarantees(source: &Source) -> Result<Config, Refusal> {
+        for file in source.files() {
+            let text = " ".repeat(file.start) + &file.text;
+            let document = Document::parse(&text).ok();
+            let other = document.as_ref().and_then(|it| it.other_than(OF_GUARANTEES));
+            if let Some((key, span)) = other {
+                let known = OF_GUARANTEES.iter().copied();
+                let instead = did_you_mean(key, known).unwrap_or_else(|| {
+                    "leave [[guarantees]] and [services.NAME] alone in this file".into()
+                });
+                return Err(source.refuse(
+                    span,
+                    format_args!("{key} says nothing about other people's rules; {instead}"),
+                ));
+            }
+        }
+        let config = Config::parse(source)?;
+        if config.guarantees.is_empty() {
+            let what = "there is no guarantee; write one, as in: [[guarantees]] never = { from = \"eth1\", to = \"eth0\" }";
+            return Err(Refusal::new(source.name(), FilePosition::START, what));
+        }
+        Ok(config)
     }
 
     fn parse_file(file: &SourceFile, source: &Source) -> Result<Config, Refusal> {

@@ -319,13 +319,7 @@ fn change(
     let packet = witness::line(space, &Naming::default(), way, &example);
     let became = |program: &Program<'_>| {
         let judged = judge(program, space, way, example);
-        Counterexample {
-            packet: packet.clone(),
-            verdict: judged.verdict,
-            by: judged
-                .by
-                .map_or_else(|| "no rule".into(), |by| by.to_string()),
-        }
+        Counterexample::new(packet.clone(), &judged)
     };
     VerdictChange {
         way,

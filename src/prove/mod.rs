@@ -26,6 +26,7 @@ mod cover;
 mod described;
 mod diagram;
 mod doubt;
+mod dump_guarantee;
 mod fate;
 mod flow;
 mod foreign;
@@ -51,6 +52,7 @@ pub use by_name::{
 pub use claim::{Claim, ClaimResult, Counterexample, broken, claims, claims_of};
 pub use compare::{Comparison, VerdictChange, VerdictOutcome, compare, differ};
 pub use described::{ConnectionHelper, DescribedPacket, PacketAddress, PacketError, SourceMac};
+pub use dump_guarantee::{guaranteed, place_of};
 pub use fate::FateKind;
 pub(crate) use flow::FlowJudge;
 pub use hook_path::HookPath;

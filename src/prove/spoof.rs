@@ -6,10 +6,11 @@ use std::str::FromStr;
 
 use super::belongs;
 use super::bounds::Bounds;
-use super::claim::Counterexample;
+use super::claim::{ClaimResult, Counterexample};
 use super::diagram::Set;
+use super::dump_guarantee;
 use super::hook_path::HookPath;
-use super::judge::{judge, judge_chain};
+use super::judge::judge_chain;
 use super::networks::InterfaceNetworks;
 use super::packet::{Field, Interfaces, State};
 use super::program::{Program, interface_patterns};
@@ -74,9 +75,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether the claim holds.
-    pub fn holds(&self) -> bool {
-        matches!(self.kept, SpoofVerdict::Out | SpoofVerdict::OutOfNew(_))
+    /// The result as that of a claim.
+    pub fn answer(&self) -> ClaimResult {
+        match &self.kept {
+            SpoofVerdict::Out => ClaimResult::Holds,
+            SpoofVerdict::OutOfNew(example) => ClaimResult::Rests(example.clone()),
+            SpoofVerdict::Unknown(example) => ClaimResult::Doubtful(example.clone()),
+            SpoofVerdict::In(example) => ClaimResult::Broken(example.clone()),
+            SpoofVerdict::TooLarge => ClaimResult::TooLarge(None),
+        }
     }
 }
 
@@ -302,25 +309,14 @@ impl Prover<'_, '_> {
     }
 
     fn example_like(&mut self, way: HookPath, set: Set, wishes: &[Set]) -> Option<Counterexample> {
-        let packet = belongs::pick(self.space, set, wishes)?;
-        // If one chain is checked alone, the packet is shown as it arrives there.
-        let (came, judged) = match self.chain {
-            Some((table, name)) => {
-                let judged = judge_chain(self.program, self.space, *table, name, packet);
-                (packet, judged)
-            }
-            None => {
-                let came = witness::as_it_came(self.space, way, &packet);
-                (came, judge(self.program, self.space, way, came))
-            }
+        let Some((table, name)) = self.chain else {
+            return dump_guarantee::example(self.space, self.program, way, set, wishes);
         };
-        Some(Counterexample {
-            packet: witness::written(self.space, &Naming::default(), way, &came),
-            verdict: judged.verdict,
-            by: judged
-                .by
-                .map_or_else(|| "no rule".into(), |by| by.to_string()),
-        })
+        // If one chain is checked alone, the packet is shown as it arrives there.
+        let packet = belongs::pick(self.space, set, wishes)?;
+        let judged = judge_chain(self.program, self.space, *table, name, packet);
+        let line = witness::written(self.space, &Naming::default(), way, &packet);
+        Some(Counterexample::new(line, &judged))
     }
 }
 

@@ -4,9 +4,20 @@
 use super::{A_CAMERA, Resolver, each_name, each_pair};
 use crate::config::{self, Config, Services, Spanned, Strings};
 use crate::policy::{
-    self, Addresses, Endpoint, Exception, Flow, Guarantee, GuaranteeKind, Origin, ZoneIndex,
+    self, Addresses, Endpoint, Exception, Flow, Guarantee, GuaranteeKind, Origin, Service,
+    ZoneIndex,
 };
 use crate::source::{Refusal, Refused};
+
+/// Never or always, between whom, and of which services.
+pub(super) type Promised<'w> = (
+    GuaranteeKind,
+    &'w Spanned<config::GuaranteedFlow>,
+    Option<Vec<Service>>,
+);
+
+pub(super) const SAME_ENDS: &str =
+    "from and to are the same, whose hosts reach each other without the router; name two";
 
 impl Resolver<'_> {
     pub(super) fn exceptions(&self, config: &Config) -> Result<Vec<Exception>, Refusal> {
@@ -92,28 +103,8 @@ impl Resolver<'_> {
         &self,
         written: &Spanned<config::GuaranteeEntry>,
     ) -> Result<Vec<Guarantee>, Refusal> {
-        let config::GuaranteeEntry { never, always } = written.get_ref();
-        let (kind, promise) = match (never, always) {
-            (Some(promise), None) => (GuaranteeKind::Never, promise),
-            (None, Some(promise)) => (GuaranteeKind::Always, promise),
-            _ => {
-                return Err(self.source.refuse(
-                    written.span(),
-                    "a guarantee says one thing; give it never or always",
-                ));
-            }
-        };
-        let config::GuaranteedFlow { from, to, service } = promise.get_ref();
-        let services = service
-            .as_ref()
-            .map(|service| self.services_of(service))
-            .transpose()?;
-        if kind == GuaranteeKind::Always && services.is_none() {
-            return Err(self.source.refuse(
-                promise.span(),
-                "not everything there is can always get through; say which service",
-            ));
-        }
+        let (kind, promise, services) = self.promised(written)?;
+        let config::GuaranteedFlow { from, to, .. } = promise.get_ref();
         let mut promises = Vec::new();
         for (from, sources) in self.ends(from)? {
             for (to, destinations) in self.ends(to)? {
@@ -132,12 +123,38 @@ impl Resolver<'_> {
             }
         }
         if promises.is_empty() {
-            return Err(self.source.refuse(
-                promise.span(),
-                "from and to are the same, whose hosts reach each other without the router; name two",
-            ));
+            return Err(self.source.refuse(promise.span(), SAME_ENDS));
         }
         Ok(promises)
+    }
+
+    /// What is promised: never or always, between whom, and of which services.
+    pub(super) fn promised<'w>(
+        &self,
+        written: &'w Spanned<config::GuaranteeEntry>,
+    ) -> Result<Promised<'w>, Refusal> {
+        let config::GuaranteeEntry { never, always } = written.get_ref();
+        let (kind, promise) = match (never, always) {
+            (Some(promise), None) => (GuaranteeKind::Never, promise),
+            (None, Some(promise)) => (GuaranteeKind::Always, promise),
+            _ => {
+                return Err(self.source.refuse(
+                    written.span(),
+                    "a guarantee says one thing; give it never or always",
+                ));
+            }
+        };
+        let services = promise.get_ref().service.as_ref();
+        let services = services
+            .map(|service| self.services_of(service))
+            .transpose()?;
+        if kind == GuaranteeKind::Always && services.is_none() {
+            return Err(self.source.refuse(
+                promise.span(),
+                "not everything there is can always get through; say which service",
+            ));
+        }
+        Ok((kind, promise, services))
     }
 
     /// The ends that a guarantee's words stand for, and the addresses there.

@@ -9,6 +9,7 @@ mod allow;
 mod allow_addresses;
 mod bound;
 mod camera;
+mod dump_guarantee;
 mod forward;
 mod guarantee;
 mod interface;
@@ -34,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
+pub(crate) use dump_guarantee::dump_guarantees;
 use ipnet::Ipv4Net;
 
 use crate::config::{Config, Spanned, Strings};

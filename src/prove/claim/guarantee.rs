@@ -18,6 +18,28 @@ use crate::prove::packet::{Field, State};
 use crate::prove::witness::{self};
 use crate::registry::multicast::DISCOVERY;
 
+/// What is guaranteed, in words.
+pub(in crate::prove) fn promise_words(
+    kind: GuaranteeKind,
+    from: &str,
+    to: &str,
+    services: Option<&[Service]>,
+) -> String {
+    let mut what = match kind {
+        GuaranteeKind::Never => format!("{from} never opens a connection to {to}"),
+        GuaranteeKind::Always => format!("{from} always reaches {to}"),
+    };
+    if let Some(services) = services {
+        what += &format!(" for {}", listed(services));
+    }
+    what
+}
+
+fn listed(services: &[Service]) -> String {
+    let names: Vec<String> = services.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
 impl<'a> Proof<'a> {
     pub(super) fn promise(&mut self, promise: &Guarantee) {
         let Some(way) = intent::way_of(promise.flow) else {
@@ -141,19 +163,9 @@ impl<'a> Proof<'a> {
                 _ => name.to_owned(),
             }
         };
-        let listed = |services: &[Service]| {
-            let names: Vec<String> = services.iter().map(ToString::to_string).collect();
-            names.join(", ")
-        };
         let from = end(promise.flow.from, &promise.sources);
         let to = end(promise.flow.to, &promise.destinations);
-        let mut what = match promise.kind {
-            GuaranteeKind::Never => format!("{from} never opens a connection to {to}"),
-            GuaranteeKind::Always => format!("{from} always reaches {to}"),
-        };
-        if let Some(services) = &promise.services {
-            what += &format!(" for {}", listed(services));
-        }
+        let mut what = promise_words(promise.kind, &from, &to, promise.services.as_deref());
         for (number, (_, services)) in promise.except.iter().enumerate() {
             let word = if number == 0 { " but for " } else { ", " };
             what += &format!("{word}{}", listed(services));

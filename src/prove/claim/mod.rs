@@ -27,6 +27,7 @@ use super::witness::Naming;
 use crate::family::{Families, IpFamily};
 use crate::netfilter::{Ruleset, TableName};
 use crate::policy::{Ipv6Mode, Policy};
+pub(super) use guarantee::promise_words;
 use proof::Proof;
 pub use result::{Claim, ClaimResult, Counterexample};
 

@@ -260,10 +260,7 @@ impl<'a> Proof<'a> {
     }
 
     pub(super) fn claim(&mut self, what: String, answer: ClaimResult) {
-        let what = match self.space.family {
-            IpFamily::V4 => what,
-            IpFamily::V6 => format!("IPv6: {what}"),
-        };
+        let what = Claim::of_family(self.space.family, what);
         self.claims.push(Claim { what, answer });
     }
 
@@ -303,13 +300,7 @@ impl<'a> Proof<'a> {
         let line = witness::line(&self.space, &self.naming, way, &packet);
         let came = witness::as_it_came(&self.space, way, &packet);
         let judged = judge(&self.program, &self.space, way, came);
-        let example = Counterexample {
-            packet: line,
-            verdict: judged.verdict,
-            by: judged
-                .by
-                .map_or_else(|| "no rule".into(), |by| by.to_string()),
-        };
+        let example = Counterexample::new(line, &judged);
         match surely {
             true => ClaimResult::Broken(example),
             false => ClaimResult::Doubtful(example),

@@ -1,6 +1,7 @@
 //! A claim, whether it holds, and a counterexample if it does not.
 
-use crate::prove::judge::Verdict;
+use crate::family::IpFamily;
+use crate::prove::judge::{Judgement, Verdict};
 
 /// A claim and the result of its proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,28 @@ pub struct Counterexample {
     pub verdict: Verdict,
     /// The rule, or the chain policy, that decides.
     pub by: String,
+}
+
+impl Claim {
+    /// A claim's words, with the family that it is about.
+    pub(in crate::prove) fn of_family(family: IpFamily, what: String) -> String {
+        match family {
+            IpFamily::V4 => what,
+            IpFamily::V6 => format!("IPv6: {what}"),
+        }
+    }
+}
+
+impl Counterexample {
+    /// What becomes of a packet.
+    pub(in crate::prove) fn new(packet: String, judged: &Judgement<'_>) -> Counterexample {
+        let by = judged.by.as_ref();
+        Counterexample {
+            packet,
+            verdict: judged.verdict,
+            by: by.map_or_else(|| "no rule".into(), ToString::to_string),
+        }
+    }
 }
 
 impl std::fmt::Display for Claim {

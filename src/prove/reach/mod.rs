@@ -126,6 +126,13 @@ impl<'p, 'a> Reach<'p, 'a> {
     /// The packets of a path that get through every table, in their final form, including
     /// those of which only a copy gets through (TEE).
     pub fn accepted(&mut self, space: &mut Space, way: HookPath) -> Bounds {
+        let flow = self.delivered(space, way);
+        let copies = self.copies(space, way);
+        space.or(flow, copies)
+    }
+
+    /// The packets of a path that get through every table themselves, in their final form.
+    pub fn delivered(&mut self, space: &mut Space, way: HookPath) -> Bounds {
         // If a later chain accepts nothing, there is nothing to follow.
         for (table, chain) in after_routing(way) {
             if let Some(through) = self.let_through(space, *table, chain)
@@ -142,8 +149,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         for (table, chain) in after_routing(way) {
             flow = self.through(space, *table, chain, flow);
         }
-        let copies = self.copies(space, way);
-        space.or(flow, copies)
+        flow
     }
 
     /// The copies made on a path; they leave by any interface.

@@ -1,0 +1,77 @@
+//! Output for programs: one JSON value on a line.
+
+use serde::Serialize;
+
+use super::{ExitCode, Flag, print};
+use crate::family::IpFamily;
+use crate::netfilter::Ruleset;
+use crate::prove::{self, ClaimResult, Counterexample};
+
+/// Prints JSON in place of text.
+pub(super) const JSON: Flag = Flag::switch("json", "for a program to read");
+
+/// Prints a value as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> ExitCode {
+    // Only strings, numbers and lists of them: serialization cannot fail.
+    print(&(serde_json::to_string(value).unwrap_or_default() + "\n"))
+}
+
+/// A packet that shows something, and what becomes of it.
+#[derive(Serialize)]
+pub(super) struct ShownPacket {
+    /// As flags of `camfw trace`.
+    packet: String,
+    verdict: String,
+    by: String,
+}
+
+impl From<&Counterexample> for ShownPacket {
+    fn from(example: &Counterexample) -> ShownPacket {
+        ShownPacket {
+            packet: example.packet.clone(),
+            verdict: example.verdict.to_string(),
+            by: example.by.clone(),
+        }
+    }
+}
+
+/// The result of a claim in one word, and its packet.
+pub(super) fn result_of(answer: &ClaimResult) -> (&'static str, Option<ShownPacket>) {
+    let (word, example) = match answer {
+        ClaimResult::Holds => ("holds", None),
+        ClaimResult::Rests(example) => ("holds", Some(example)),
+        ClaimResult::Broken(example) => ("broken", Some(example)),
+        ClaimResult::Doubtful(example) => ("perhaps-broken", Some(example)),
+        ClaimResult::TooLarge(_) => ("undecided", None),
+    };
+    (word, example.map(ShownPacket::from))
+}
+
+/// What is judged both ways, and in how many rules.
+#[derive(Serialize)]
+pub(super) struct JudgedBothWays {
+    what: String,
+    rules: usize,
+}
+
+impl JudgedBothWays {
+    /// Everything of these rules.
+    pub(super) fn all<'r>(
+        rules: impl IntoIterator<Item = (IpFamily, &'r Ruleset)>,
+    ) -> Vec<JudgedBothWays> {
+        let mut all = Vec::new();
+        for (family, ruleset) in rules {
+            let found = prove::unknown(ruleset, family).into_iter();
+            all.extend(found.map(|(what, rules)| JudgedBothWays { what, rules }));
+        }
+        all
+    }
+
+    /// As a line of text.
+    pub(super) fn line(&self) -> String {
+        let JudgedBothWays { what, rules } = self;
+        format!(
+            "judged both ways, since it depends on more than the packet or is not known: {what} (rules: {rules})\n"
+        )
+    }
+}

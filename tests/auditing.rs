@@ -1,0 +1,346 @@
+//! Guarantees of anyone's rules, and what commands print for programs: `tests/prove/guarantees`
+//! has a dump, its networks and guarantees, and what is said of them (`UPDATE=1` writes it).
+
+#[path = "support/schema.rs"]
+mod schema;
+mod support;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use support::Scratch;
+
+type Done = Result<(), Box<dyn Error>>;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn case() -> PathBuf {
+    root().join("tests/prove/guarantees")
+}
+
+/// A folder with the files of the case.
+fn scratch(name: &str) -> Result<Scratch, Box<dyn Error>> {
+    let scratch = Scratch::new(name)?;
+    for file in ["rules", "networks", "guarantees.toml"] {
+        scratch.write(file, &fs::read_to_string(case().join(file))?)?;
+    }
+    Ok(scratch)
+}
+
+const PROVE: &str = "prove --rules rules --networks networks --guarantees guarantees.toml";
+
+/// Holds what is said against the file, or writes it.
+fn golden(name: &str, said: &str) -> Done {
+    let path = case().join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, said)?;
+    }
+    assert_eq!(said, fs::read_to_string(&path)?, "{name}");
+    Ok(())
+}
+
+/// JSON that is as its schema in docs/ says.
+fn as_documented(said: &str, name: &str) -> Result<Value, Box<dyn Error>> {
+    let text = fs::read_to_string(root().join("docs").join(format!("{name}.schema.json")))?;
+    let value: Value = serde_json::from_str(said).map_err(|error| format!("{error}: {said}"))?;
+    let found = schema::differences(&value, &serde_json::from_str(&text)?);
+    assert!(found.is_empty(), "{name}: {found:?}: {said}");
+    Ok(value)
+}
+
+#[test]
+fn guarantees_are_proven_with_a_packet() -> Done {
+    let scratch = scratch("guarantees")?;
+    let (code, said) = scratch.camfw(PROVE)?;
+    assert_eq!(code, 1, "{said}");
+    golden("said.txt", &said)?;
+    // Each packet that is shown meets the rule that is named.
+    let mut shown = 0;
+    for line in said.lines() {
+        let Some((_, rest)) = line.split_once(": camfw ") else {
+            continue;
+        };
+        let (packet, outcome) = rest.split_once(": ").ok_or("no verdict")?;
+        let outcome = outcome.split(", sent on to").next().unwrap_or_default();
+        for networks in ["", " --networks networks"] {
+            let (_, traced) = scratch.camfw(&format!("{packet} --rules rules{networks}"))?;
+            let last = traced.lines().last().unwrap_or_default();
+            assert_eq!(last, outcome, "{line}: {traced}");
+        }
+        shown += 1;
+    }
+    assert!(shown >= 5, "{shown}: {said}");
+    Ok(())
+}
+
+#[test]
+fn certain_and_perhaps_are_apart_for_programs() -> Done {
+    let scratch = scratch("programs")?;
+    let (code, said) = scratch.camfw(&format!("{PROVE} --json"))?;
+    assert_eq!(code, 1, "{said}");
+    let value = as_documented(&said, "prove")?;
+    assert_eq!(value["holds"], false);
+    let results = |claim: &str| {
+        let claims = value["claims"].as_array().into_iter().flatten();
+        let found: Vec<&str> = claims
+            .filter(|it| {
+                it["claim"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with(claim))
+            })
+            .filter_map(|it| it["result"].as_str())
+            .collect();
+        found.join(" ")
+    };
+    for (claim, result) in [
+        ("eth1 never opens a connection to eth2", "perhaps-broken"),
+        ("eth0 never opens a connection to eth1", "broken"),
+        ("eth0 never opens a connection to 192.168.8.0/26", "holds"),
+        ("eth2 always reaches router for ssh", "holds"),
+        ("eth2 always reaches 192.168.8.110", "holds"),
+        ("eth2 always reaches eth0 for dns, smtp", "broken"),
+        ("eth1 always reaches router for ntp", "perhaps-broken"),
+        ("router never opens a connection to eth1", "broken"),
+    ] {
+        assert_eq!(results(claim), result, "{claim}: {said}");
+    }
+    // What holds alone is exit 0, and so is what another claim breaks that does not decide.
+    let holds = "[[guarantees]]\nnever = { from = \"eth0\", to = \"192.168.8.0/26\" }\n";
+    scratch.write("guarantees.toml", holds)?;
+    let (code, said) = scratch.camfw(PROVE)?;
+    let line = "holds: eth0 never opens a connection to 192.168.8.0/26 (guarantees.toml:1)\n";
+    assert!(code == 0 && said.starts_with(line), "{said}");
+    let (code, said) = scratch.camfw(&format!("{PROVE} --claim related --json"))?;
+    let value = as_documented(&said, "prove")?;
+    assert_eq!((code, &value["holds"]), (1, &Value::Bool(false)), "{said}");
+    assert!(
+        said.contains("eth1: related") && !said.contains("spoofing"),
+        "{said}"
+    );
+    for more in ["", " --claim related", " --claim spoofing"] {
+        let (code, said) = scratch.camfw(&format!(
+            "prove --rules rules --networks networks{more} --json"
+        ))?;
+        let value = as_documented(&said, "prove")?;
+        assert_eq!(value["holds"] == true, code == 0, "{said}");
+    }
+    Ok(())
+}
+
+/// The script of the article as the kernel holds it, and a filter that knows no states.
+#[test]
+fn public_rules_keep_one_guarantee_and_break_another() -> Done {
+    let scratch = Scratch::new("public")?;
+    let article = fs::read_to_string(root().join("tests/prove/article.rules"))?;
+    let networks = fs::read_to_string(root().join("tests/docs/article.networks"))?;
+    scratch.write("networks", &networks)?;
+    let stateless = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -i eth1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j DROP\n-A FORWARD -i eth1 ! -p tcp -j DROP\nCOMMIT\n";
+    for (rules, guarantee, code, told) in [
+        (
+            article.as_str(),
+            "never = { from = \"eth1\", to = \"eth0\" }",
+            0,
+            "holds: ",
+        ),
+        (
+            &article,
+            "never = { from = \"eth2\", to = \"eth0\" }",
+            1,
+            "--dport 80",
+        ),
+        (
+            &article,
+            "never = { from = \"any\", to = \"any\", service = \"ssh\" }",
+            0,
+            "holds: ",
+        ),
+        (
+            &article,
+            "always = { from = \"eth2\", to = \"router\", service = \"ssh\" }",
+            0,
+            "holds: ",
+        ),
+        (
+            &article,
+            "always = { from = \"eth1\", to = \"router\", service = \"ssh\" }",
+            1,
+            "DROP by filter INPUT policy",
+        ),
+        // No segment opens a connection, but any other goes in the middle of one.
+        (
+            stateless,
+            "never = { from = \"eth1\", to = \"eth0\", service = { tcp = [80] } }",
+            1,
+            "--flags ",
+        ),
+        (
+            stateless,
+            "never = { from = \"eth1\", to = \"eth0\", service = \"dns\" }",
+            1,
+            "--proto tcp",
+        ),
+        (
+            stateless,
+            "never = { from = \"eth1\", to = \"eth0\", service = \"ntp\" }",
+            0,
+            "holds: ",
+        ),
+        (
+            stateless,
+            "always = { from = \"eth2\", to = \"eth1\", service = \"rtsp\" }",
+            0,
+            "holds: ",
+        ),
+    ] {
+        scratch.write("rules", rules)?;
+        scratch.write("guarantees.toml", &format!("[[guarantees]]\n{guarantee}\n"))?;
+        let (found, said) = scratch.camfw(PROVE)?;
+        assert!(found == code && said.contains(told), "{guarantee}: {said}");
+    }
+    Ok(())
+}
+
+/// A copy of a packet is a way out; it is none by which a packet reaches where it was sent.
+#[test]
+fn a_copy_breaks_never_and_does_not_make_always() -> Done {
+    let scratch = scratch("tee")?;
+    let rules = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -i eth1 -p tcp -m tcp --dport 80 -j TEE --gateway 192.168.5.9\nCOMMIT\n";
+    scratch.write("rules", rules)?;
+    for kind in ["never", "always"] {
+        let text = format!(
+            "[[guarantees]]\n{kind} = {{ from = \"eth1\", to = \"eth2\", service = \"http\" }}\n"
+        );
+        scratch.write("guarantees.toml", &text)?;
+        let (code, said) = scratch.camfw(PROVE)?;
+        assert!(
+            code == 1 && said.starts_with("does not hold: "),
+            "{kind}: {said}"
+        );
+    }
+    Ok(())
+}
+
+/// Every wrong file of guarantees is refused with its place, and nothing is proven.
+#[test]
+fn what_is_no_guarantee_is_refused() -> Done {
+    let scratch = scratch("refused")?;
+    for (text, told) in [
+        ("", "guarantees.toml:1:1: there is no guarantee; write one"),
+        (
+            "[zones.a]\nrole = \"camera\"\ninterface = \"eth1\"\n",
+            "guarantees.toml:1:2: zones says nothing about other people's rules; leave",
+        ),
+        (
+            "[[guarantee]]\nnever = { from = \"eth1\", to = \"eth0\" }\n",
+            "did you mean guarantees?",
+        ),
+        (
+            "[[guarantees]]\nnevr = { from = \"eth1\", to = \"eth0\" }\n",
+            "did you mean never?",
+        ),
+        (
+            "[[guarantees]]\n",
+            "1:1: a guarantee says one thing; give it never or always",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"eth11\", to = \"eth0\" }\n",
+            "2:18: no interface of the networks is called \"eth11\", and it is no address; did you mean eth1?",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"camera\", to = \"eth0\" }\n",
+            "use one of lo, eth0, eth1, eth2, router, any",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"ruoter\", to = \"eth0\" }\n",
+            "did you mean router?",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"eth1\", to = \"192.168.9.1\" }\n",
+            "2:31: 192.168.9.1 is behind no interface of the networks; add it to one",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"eth1\", to = \"192.168.4.0/23\" }\n",
+            "is not behind one interface of the networks; name its parts",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"eth1\", to = \"192.168.8.5/24\" }\n",
+            "has bits beyond its prefix; write 192.168.8.0/24",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"eth1\", to = \"eth1\" }\n",
+            "2:9: from and to are the same",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"eth1\", to = \"192.168.8.7\" }\n",
+            "from and to are the same",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"router\", to = \"192.168.8.1\" }\n",
+            "from and to are the same",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = [], to = \"eth1\" }\n",
+            "the list is empty",
+        ),
+        (
+            "[[guarantees]]\nalways = { from = \"eth1\", to = \"eth0\" }\n",
+            "say which service",
+        ),
+        (
+            "[[guarantees]]\nnever = { from = \"eth1\", to = \"eth0\", service = \"htpp\" }\n",
+            "no service is called \"htpp\"; did you mean http?",
+        ),
+        ("[[guarantees]]\nnever = { from = \"eth1\" }\n", "to"),
+        ("version = 9\n", "version 9 of the configuration"),
+        (
+            "[[guarantees]]\nnever = { from = \"eth1\", to = \"eth0\"\n",
+            "guarantees.toml:",
+        ),
+    ] {
+        scratch.write("guarantees.toml", text)?;
+        for more in ["", " --json"] {
+            let (code, said) = scratch.camfw(&format!("{PROVE}{more}"))?;
+            assert!(code == 2 && said.contains(told), "{text}: {said}");
+            assert!(
+                said.starts_with("camfw: guarantees.toml:"),
+                "{text}: {said}"
+            );
+        }
+    }
+    // All of them are told at once.
+    let both = "[[guarantees]]\nnever = { from = \"a\", to = \"eth0\" }\n[[guarantees]]\nnever = { from = \"b\", to = \"eth0\" }\n";
+    scratch.write("guarantees.toml", both)?;
+    let (_, said) = scratch.camfw(PROVE)?;
+    assert_eq!(said.lines().count(), 2, "{said}");
+    for (arguments, told) in [
+        ("prove --guarantees guarantees.toml", "go with --rules"),
+        (
+            "prove --rules rules --guarantees guarantees.toml",
+            "--rules needs --networks FILE",
+        ),
+        (
+            "prove --rules rules --networks networks --guarantees x",
+            "x: cannot read it",
+        ),
+        (
+            "prove --rules rules --networks networks --guarantees guarantees.toml --chain filter/FORWARD",
+            "leave --chain out",
+        ),
+    ] {
+        let (code, said) = scratch.camfw(arguments)?;
+        assert!(code == 2 && said.contains(told), "{arguments}: {said}");
+    }
+    // A guarantee about the other family alone proves nothing of these rules.
+    let other = "[[guarantees]]\nnever = { from = \"2001:db8::/32\", to = \"eth1\" }\n";
+    scratch.write("guarantees.toml", other)?;
+    let (code, said) = scratch.camfw(PROVE)?;
+    assert!(
+        code == 2 && said.contains("says anything about IPv4"),
+        "{said}"
+    );
+    Ok(())
+}
