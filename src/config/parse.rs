@@ -39,7 +39,9 @@ impl Config {
         for file in source.files() {
             let text = " ".repeat(file.start) + &file.text;
             let document = Document::parse(&text).ok();
-            let other = document.as_ref().and_then(|it| it.other_than(OF_GUARANTEES));
+            let other = document
+                .as_ref()
+                .and_then(|it| it.other_than(OF_GUARANTEES));
             if let Some((key, span)) = other {
                 let known = OF_GUARANTEES.iter().copied();
                 let instead = did_you_mean(key, known).unwrap_or_else(|| {
