@@ -157,6 +157,33 @@ fn a_file_is_alike_under_another_name_and_with_a_line_more() -> Done {
     Ok(())
 }
 
+/// What a deny line, `except` or a redirect changes is told, by a packet.
+#[test]
+fn what_is_taken_away_or_redirected_is_told() -> Done {
+    let text = fs::read_to_string(case("limits").join("old.toml"))?;
+    let text = text.replace("limit = \"30/minute\"\n", "")
+        + "\n[[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"dns\"\n";
+    let http = "from = \"home\"\nto = \"camera\"\nservice = \"http\"\n";
+    let except = text.replace(http, &format!("{http}except = \"192.168.8.7\"\n"));
+    assert_ne!(except, text);
+    let denied =
+        text.clone() + "[[deny]]\nfrom = \"any\"\nto = \"camera\"\naddress = \"192.168.8.7\"\n";
+    let redirected =
+        text.clone() + "[[redirects]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"dns\"\n";
+    for (other, packet) in [
+        (&except, "--dst 192.168.8.7 --proto tcp"),
+        (&denied, "--dst 192.168.8.7 --proto tcp"),
+        (&redirected, "--dport 53"),
+    ] {
+        assert_eq!(compared("taken", other, other)?, (0, String::new()));
+        let (code, said) = compared("taken", &text, other)?;
+        assert!(code == 1 && said.contains(packet), "{packet}: {said}");
+    }
+    // Two ways to say the same.
+    assert_eq!(compared("taken", &except, &denied)?, (0, String::new()));
+    Ok(())
+}
+
 /// A line keeps what the kernel counts for it by its name when another is put
 /// above it, and when its limit changes.
 #[test]

@@ -283,6 +283,16 @@ fn changes_of_forwarded_ranges_are_found() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
+fn changes_of_what_is_denied_are_found() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("except-and-deny", IpFamily::V4, 50)
+}
+
+#[test]
+fn changes_of_what_is_redirected_to_the_router_are_found() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("redirects-of-cameras", IpFamily::V4, 30)
+}
+
+#[test]
 fn changes_of_the_same_policy_for_ipv6_are_found() -> Result<(), Box<dyn Error>> {
     every_change_is_found("ipv6-same", IpFamily::V6, 50)
 }

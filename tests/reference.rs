@@ -26,6 +26,7 @@ const TABLES: &[(&str, Place)] = &[
         ("`[[allow]]`", 1),
     ),
     ("[[allow]]\nwhen = { zzzzzz = 1 }", ("`[[allow]]`", 2)),
+    ("[[deny]]\nzzzzzz = 1", ("`[[deny]]`", 0)),
     ("[[exceptions]]\nzzzzzz = 1", ("`[[exceptions]]`", 0)),
     ("[[guarantees]]\nzzzzzz = 1", ("`[[guarantees]]`", 0)),
     (

@@ -25,6 +25,7 @@ impl Config {
         once("[names]", &mut self.names, other.names, source)?;
         once("[mail]", &mut self.mail, other.mail, source)?;
         self.allow.extend(other.allow);
+        self.deny.extend(other.deny);
         self.exceptions.extend(other.exceptions);
         self.guarantees.extend(other.guarantees);
         self.masquerade.extend(other.masquerade);

@@ -39,6 +39,9 @@ pub struct Config {
     /// `[[allow]]`
     #[serde(default)]
     pub allow: Vec<Spanned<AllowEntry>>,
+    /// `[[deny]]`
+    #[serde(default)]
+    pub deny: Vec<Spanned<DenyEntry>>,
     /// `[[exceptions]]` to the guarantees of roles
     #[serde(default)]
     pub exceptions: Vec<ExceptionEntry>,
@@ -182,6 +185,8 @@ pub struct CameraAllowEntry {
     pub service: Spanned<Services>,
     /// Only to these addresses or networks.
     pub address: Option<Spanned<Strings>>,
+    /// But not to these.
+    pub except: Option<Spanned<Strings>>,
     /// Only to hosts with these names.
     pub host: Option<Spanned<Strings>>,
     /// New connections per source address, `"6/minute"`.
@@ -276,6 +281,8 @@ pub struct AllowEntry {
     pub source: Option<Spanned<Strings>>,
     /// Only to these addresses or networks.
     pub address: Option<Spanned<Strings>>,
+    /// But not to these.
+    pub except: Option<Spanned<Strings>>,
     /// Only to hosts with these names.
     pub host: Option<Spanned<Strings>>,
     /// New connections per source address, `"6/minute"`.
@@ -320,6 +327,20 @@ pub struct ExceptionEntry {
     pub to: Spanned<Strings>,
     /// The services that it may reach there, by name.
     pub service: Spanned<Services>,
+}
+
+/// `[[deny]]`: what no allow line lets through, whatever it says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenyEntry {
+    /// Who opens the connection: a zone or `any`.
+    pub from: Spanned<Strings>,
+    /// To whom: a zone, `router` or `any`.
+    pub to: Spanned<Strings>,
+    /// From these addresses or networks
+    pub source: Option<Spanned<Strings>>,
+    /// or to these.
+    pub address: Option<Spanned<Strings>>,
 }
 
 /// `[[guarantees]]`: has either `never` or `always`.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::config::Ipv6Mode;
 use crate::name::HostName;
 
 /// A set of addresses.
@@ -42,6 +43,24 @@ impl Addresses {
         }
     }
 
+    /// Without those of other networks: of a network that has some of them, the largest
+    /// networks beside them.
+    pub(crate) fn without(&self, others: &[IpNet], ipv6: Ipv6Mode) -> Addresses {
+        let own = match self {
+            Addresses::Only(networks) => networks.clone(),
+            Addresses::Any => {
+                let ipv4 = IpNet::V4(Ipv4Net::default());
+                let ipv6 = (ipv6 == Ipv6Mode::Same).then(|| IpNet::V6(Ipv6Net::default()));
+                [ipv4].into_iter().chain(ipv6).collect()
+            }
+        };
+        let mut left = Vec::new();
+        for network in own {
+            cut(network, others, &mut left);
+        }
+        Addresses::Only(left)
+    }
+
     /// Adds the addresses of `other`.
     pub fn extend(&mut self, other: &Addresses) {
         match (&mut *self, other) {
@@ -57,5 +76,86 @@ impl Addresses {
     }
 }
 
+/// Adds what others leave of a network.
+fn cut(network: IpNet, others: &[IpNet], left: &mut Vec<IpNet>) {
+    if others.iter().any(|other| other.contains(&network)) {
+        return;
+    }
+    let inside = others.iter().filter(|other| network.contains(*other));
+    let inside: Vec<IpNet> = inside.copied().collect();
+    if inside.is_empty() {
+        left.push(network);
+        return;
+    }
+    // A network with another inside is no single address.
+    let halves = network.subnets(network.prefix_len() + 1);
+    for half in halves.into_iter().flatten() {
+        cut(half, &inside, left);
+    }
+}
+
 /// The addresses that host names last resolved to.
 pub type Answers = BTreeMap<HostName, Vec<IpAddr>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(written: &[&str]) -> Result<Vec<IpNet>, ipnet::AddrParseError> {
+        written.iter().map(|network| network.parse()).collect()
+    }
+
+    fn left(
+        own: &Addresses,
+        others: &[&str],
+        ipv6: Ipv6Mode,
+    ) -> Result<Vec<String>, ipnet::AddrParseError> {
+        match own.without(&networks(others)?, ipv6) {
+            Addresses::Any => Ok(vec!["any".into()]),
+            Addresses::Only(networks) => Ok(networks.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_the_largest_networks_beside_the_others() -> Result<(), ipnet::AddrParseError>
+    {
+        let own = Addresses::Only(networks(&[
+            "192.168.8.0/29",
+            "192.168.9.1/32",
+            "fd00::/127",
+        ])?);
+        assert_eq!(
+            left(
+                &own,
+                &["192.168.8.5/32", "192.168.8.6/31", "10.0.0.0/8"],
+                Ipv6Mode::Same
+            )?,
+            [
+                "192.168.8.0/30",
+                "192.168.8.4/32",
+                "192.168.9.1/32",
+                "fd00::/127"
+            ]
+        );
+        assert_eq!(
+            left(&own, &["192.168.0.0/16", "fd00::1/128"], Ipv6Mode::Same)?,
+            ["fd00::/128"]
+        );
+        assert_eq!(
+            left(&own, &["0.0.0.0/0", "::/0"], Ipv6Mode::Same)?,
+            Vec::<String>::new()
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn of_any_address_both_families_are_left_where_both_are_filtered()
+    -> Result<(), ipnet::AddrParseError> {
+        let others = ["128.0.0.0/2", "224.0.0.0/3"];
+        let ipv4 = ["0.0.0.0/1", "192.0.0.0/3"];
+        assert_eq!(left(&Addresses::Any, &others, Ipv6Mode::Drop)?, ipv4);
+        let both = ["0.0.0.0/1", "192.0.0.0/3", "::/0"];
+        assert_eq!(left(&Addresses::Any, &others, Ipv6Mode::Same)?, both);
+        Ok(())
+    }
+}

@@ -36,8 +36,13 @@ pub struct Allow {
     pub sources: Addresses,
     /// The addresses that connections may go to.
     pub destinations: Addresses,
-    /// Those of its destinations that are part of a range, and so name no host by itself.
+    /// Those of its destinations that are part of a range, or left of a network, and so name
+    /// no host by itself.
     pub ranges: Vec<IpNet>,
+    /// What its sources are left of, if some are denied.
+    pub sources_of: Option<Remainder>,
+    /// What its destinations are left of, if some are left out or denied.
+    pub destinations_of: Option<Remainder>,
     /// The host names among its destinations; their addresses, as far as they are known,
     /// are in `destinations`.
     pub hosts: Vec<HostName>,
@@ -55,6 +60,32 @@ pub struct Allow {
     pub origin: Origin,
     /// The name of its lists and tables in the kernel, made from what the line says.
     pub list_name: String,
+}
+
+/// What the addresses of a line were before some were taken away. The proof takes them away by
+/// itself, from the packets of those that are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remainder {
+    /// As the line is written.
+    pub written: Addresses,
+    /// The addresses that were taken away.
+    pub without: Vec<IpNet>,
+}
+
+impl Allow {
+    /// Whether it is written for any destination, whatever was taken away.
+    pub fn is_to_anywhere(&self) -> bool {
+        is_any(&self.destinations, &self.destinations_of)
+    }
+
+    /// Whether it is written for any source, whatever was taken away.
+    pub fn is_from_anywhere(&self) -> bool {
+        is_any(&self.sources, &self.sources_of)
+    }
+}
+
+fn is_any(addresses: &Addresses, of: &Option<Remainder>) -> bool {
+    of.as_ref().map_or(addresses, |of| &of.written) == &Addresses::Any
 }
 
 /// Blocks a source that opened this many connections within this many seconds, until it has

@@ -22,6 +22,9 @@ pub struct Guarantee {
     pub services: Option<Vec<Service>>,
     /// Exceptions: these services, from these source addresses.
     pub except: Vec<(Addresses, Vec<Service>)>,
+    /// Whether it is of `[[deny]]`, which is about allow lines: what the router needs without a
+    /// line, DHCP's answers and neighbor discovery, passes.
+    pub is_denial: bool,
     /// The position in the file: of the guarantee, or of the zone whose role brings it.
     pub origin: Origin,
 }

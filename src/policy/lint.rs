@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::unreachable;
-use super::{Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone, ZoneIndex};
+use super::{Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone, ZoneIndex};
 use crate::name::CameraName;
 
 /// A warning or note, with the line that it is about.
@@ -161,7 +161,7 @@ fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
         Endpoint::Zone(zone) => policy.zone(zone).role == Role::External,
         Endpoint::Router => false,
     })?;
-    let unguarded = allow.sources == Addresses::Any
+    let unguarded = allow.is_from_anywhere()
         && allow.limit.is_none()
         && allow.block_after.is_none()
         && allow

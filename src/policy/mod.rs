@@ -36,7 +36,7 @@ use crate::name::{CameraName, HostName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
 use crate::source::Refusal;
 pub use addresses::{Addresses, Answers};
-pub use allow::{Allow, BlockAfter, Endpoint, Flow};
+pub use allow::{Allow, BlockAfter, Endpoint, Flow, Remainder};
 pub use bound::{Bound, LOOK};
 pub(crate) use bound::{table_size, told as told_bounds};
 pub(crate) use closed::ClosedConnections;

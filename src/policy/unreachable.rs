@@ -7,12 +7,22 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Addresses, Allow, Endpoint, Flow, Policy, Role, Zone, ZoneIndex};
+use super::{Addresses, Allow, Endpoint, Flow, Policy, Remainder, Role, Zone, ZoneIndex};
 use crate::net::NextHop;
 use crate::registry::multicast::DISCOVERY;
 
 /// Why no packet can match a line.
 pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
+    let nobody = |addresses: &Addresses, of: &Option<Remainder>| {
+        let none = Addresses::Only(Vec::new());
+        let some = of.as_ref().is_some_and(|of| of.written != none);
+        some && *addresses == none
+    };
+    if nobody(&allow.sources, &allow.sources_of)
+        || nobody(&allow.destinations, &allow.destinations_of)
+    {
+        return Some("all of its addresses are denied".into());
+    }
     if let (Addresses::Only(networks), false) = (&allow.destinations, allow.hosts.is_empty())
         && networks.is_empty()
     {
@@ -36,6 +46,7 @@ pub(super) fn partly(policy: &Policy, allow: &Allow) -> Vec<String> {
     let mut told = Vec::new();
     if let Addresses::Only(networks) = &allow.destinations
         && allow.hosts.is_empty()
+        && allow.destinations_of.is_none()
     {
         for network in networks {
             let mut flows = allow.flows.iter();
@@ -62,7 +73,7 @@ pub(super) fn without_gateway(policy: &Policy, zone: &Zone) -> Option<String> {
             Endpoint::Zone(to) => policy.zone(to).name == zone.name,
             Endpoint::Router => false,
         };
-        let anywhere = allow.destinations == Addresses::Any || !allow.hosts.is_empty();
+        let anywhere = allow.is_to_anywhere() || !allow.hosts.is_empty();
         anywhere && flows.any(leads_there)
     })?;
     let networks = listed(policy, zone);
@@ -183,7 +194,7 @@ fn is_elsewhere(policy: &Policy, zone: &Zone, network: IpNet) -> Option<String> 
 /// A line for device discovery, which uses multicast.
 fn found_by_multicast(allow: &Allow) -> Option<String> {
     let across = |flow: &Flow| flow.from != Endpoint::Router && flow.to != Endpoint::Router;
-    if allow.destinations != Addresses::Any || !allow.flows.iter().all(across) {
+    if !allow.is_to_anywhere() || !allow.flows.iter().all(across) {
         return None;
     }
     let udp = allow.services.iter().flat_map(|service| &service.udp);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use ipnet::Ipv4Net;
 
 use super::address;
+use super::deny;
 use super::kernel_list_name::name_kernel_lists;
 use super::limit;
 use super::{A_CAMERA, Resolver, each_name, each_pair};
@@ -25,10 +26,11 @@ const MOST_RULES: usize = 1 << 18;
 /// An allow line, wherever it is written.
 pub(super) struct WrittenAllow<'a> {
     from: From<'a>,
-    to: Spanned<String>,
+    pub(super) to: Spanned<String>,
     service: &'a Spanned<Services>,
     pub(super) source: Option<&'a Spanned<Strings>>,
     pub(super) address: Option<&'a Spanned<Strings>>,
+    pub(super) except: Option<&'a Spanned<Strings>>,
     pub(super) host: Option<&'a Spanned<Strings>>,
     limit: Option<&'a Spanned<String>>,
     connections: Option<&'a Spanned<i64>>,
@@ -58,6 +60,7 @@ impl<'a> WrittenAllow<'a> {
             service: &allow.service,
             source: allow.source.as_ref(),
             address: allow.address.as_ref(),
+            except: allow.except.as_ref(),
             host: allow.host.as_ref(),
             limit: allow.limit.as_ref(),
             connections: allow.connections.as_ref(),
@@ -81,6 +84,7 @@ impl<'a> WrittenAllow<'a> {
             service: &allow.service,
             source: None,
             address: allow.address.as_ref(),
+            except: allow.except.as_ref(),
             host: allow.host.as_ref(),
             limit: allow.limit.as_ref(),
             connections: allow.connections.as_ref(),
@@ -142,26 +146,35 @@ impl Resolver<'_> {
         }
         let mut allows = Vec::new();
         let mut rules: usize = 0;
+        let denials = refused.note(self.denials(config)).unwrap_or_default();
         for line in &lines {
             let Some(allow) = refused.note(self.allow(line, exceptions.as_deref())) else {
                 continue;
             };
-            rules = rules.saturating_add(at_most_rules(&allow));
-            if rules > MOST_RULES {
-                return Err(self.source.refuse(
-                    line.start..line.start,
-                    format_args!(
-                        "with this line, of {} sources and {} destinations, the allow lines make more than {MOST_RULES} rules; write networks and ranges of ports in place of lists",
-                        allow.sources.count(),
-                        allow.destinations.count()
-                    ),
-                ));
+            for allow in without_address(allow) {
+                for allow in deny::not_denied(allow, &denials, self.ipv6) {
+                    rules = rules.saturating_add(at_most_rules(&allow));
+                    if rules > MOST_RULES {
+                        return Err(self.too_many_rules(line, &allow));
+                    }
+                    allows.push(allow);
+                }
             }
-            allows.extend(without_address(allow));
         }
         refused.or(())?;
         name_kernel_lists(&mut allows, &self.zones);
         Ok(allows)
+    }
+
+    fn too_many_rules(&self, line: &WrittenAllow<'_>, allow: &Allow) -> Refusal {
+        self.source.refuse(
+            line.start..line.start,
+            format_args!(
+                "with this line, of {} sources and {} destinations, the allow lines make more than {MOST_RULES} rules; write networks and ranges of ports in place of lists",
+                allow.sources.count(),
+                allow.destinations.count()
+            ),
+        )
     }
 
     pub(super) fn find_camera(&self, name: &str) -> Option<&Camera> {
@@ -211,12 +224,14 @@ impl Resolver<'_> {
             return Err(Refusal::consequence());
         };
         let origin = Origin::new(self.source, line.start);
-        let allow = Allow {
+        let mut allow = Allow {
             flows,
             camera: camera.map(|camera| camera.name.clone()),
             sources,
             destinations,
             ranges: address::of_ranges(line.address),
+            sources_of: None,
+            destinations_of: None,
             hosts,
             services,
             limit: limit.flatten(),
@@ -226,6 +241,7 @@ impl Resolver<'_> {
             list_name: String::new(),
             origin,
         };
+        self.leave_out(line, &mut allow)?;
         let broken =
             exceptions.and_then(|exceptions| policy::broken(&allow, &self.zones, exceptions));
         match broken {

@@ -59,13 +59,15 @@ impl Resolver<'_> {
         })
     }
 
-    /// The guarantees of roles, followed by the file's own.
+    /// The guarantees of roles, followed by the file's own and those of `[[deny]]`.
     pub(super) fn guarantees(&self, config: &Config) -> Result<Vec<Guarantee>, Refusal> {
         let mut refused = Refused::default();
         let exceptions = refused.note(self.exceptions(config)).unwrap_or_default();
         let mut promises = self.of_roles(&exceptions);
         let own = Refused::each(&config.guarantees, |written| self.guarantee(written));
         promises.extend(refused.note(own).into_iter().flatten().flatten());
+        let denials = self.denials(config).unwrap_or_default();
+        promises.extend(denials.iter().flat_map(|denial| self.of_denial(denial)));
         refused.or(promises)
     }
 
@@ -92,6 +94,7 @@ impl Resolver<'_> {
                     except: lifted
                         .map(|lifted| (lifted.sources.clone(), lifted.services.clone()))
                         .collect(),
+                    is_denial: false,
                     origin: zone.origin.clone(),
                 });
             }
@@ -118,6 +121,7 @@ impl Resolver<'_> {
                     destinations,
                     services: services.clone(),
                     except: Vec::new(),
+                    is_denial: false,
                     origin: Origin::new(self.source, written.span().start),
                 });
             }

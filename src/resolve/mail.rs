@@ -10,7 +10,7 @@ use crate::config::{MailTable, Scalar, Scalars, Spanned};
 use crate::field::PortRange;
 use crate::name::HostName;
 use crate::nearest::instead;
-use crate::policy::{Addresses, Allow, Camera, Egress, Endpoint, Mail};
+use crate::policy::{Allow, Camera, Egress, Endpoint, Mail};
 use crate::source::{Refusal, Refused};
 
 /// What a value of a key may be.
@@ -300,7 +300,7 @@ fn reaches_server(allow: &Allow, mail: &Mail) -> bool {
         && (allow.hosts.iter().any(|host| host.as_str() == server)
             || match server.parse::<IpAddr>() {
                 Ok(address) => allow.destinations.holds(address),
-                Err(_) => allow.destinations == Addresses::Any,
+                Err(_) => allow.is_to_anywhere(),
             })
 }
 

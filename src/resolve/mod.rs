@@ -9,6 +9,7 @@ mod allow;
 mod allow_addresses;
 mod bound;
 mod camera;
+mod deny;
 mod dump_guarantee;
 mod forward;
 mod guarantee;

@@ -322,6 +322,7 @@ impl Place<'_> {
 /// The tables that a file has any number of.
 const LISTS_OF_TABLES: &[&str] = &[
     "allow",
+    "deny",
     "exceptions",
     "guarantees",
     "masquerade",

@@ -74,6 +74,9 @@ impl<'a> Proof<'a> {
                     let services = intent.services(services, false);
                     lifted.push(intent.space.diagrams.and(sources, services));
                 }
+                if promise.is_denial {
+                    lifted.extend(intent.without_a_line(way));
+                }
                 let lifted = intent.space.diagrams.union(&lifted);
                 let opening = self.opening(way);
                 let promised = self.space.all(&[of, ends, opening, !lifted]);

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use super::*;
 use crate::plan::Plan;
-use crate::policy::Answers;
+use crate::policy::{Addresses, Allow, Answers};
 use crate::source::Source;
 
 /// A plan with one line from this many sources to this many destinations, and a line for
@@ -28,6 +28,65 @@ fn plan(sources: usize, destinations: usize) -> Result<Plan, Box<dyn Error>> {
         &Source::new("camfw.toml", text),
         &Answers::new(),
     )?)
+}
+
+/// The proof takes away what is left out and denied by itself, and so finds rules that were
+/// made of addresses which are not the rest.
+#[test]
+fn rules_of_another_rest_are_found() -> Result<(), Box<dyn Error>> {
+    let text = golden("except-and-deny")?;
+    let plan = crate::plan(&Source::new("camfw.toml", text), &Answers::new())?;
+    assert_eq!(broken(&plan.policy, &plan.rules), None);
+    let lines = plan.policy.allows.iter().enumerate();
+    let of = |allow: &Allow| [allow.sources_of.is_some(), allow.destinations_of.is_some()];
+    let mut changed = 0;
+    for (number, allow) in lines {
+        for (end, has) in of(allow).into_iter().enumerate().filter(|(_, has)| *has) {
+            assert!(has);
+            for less in [false, true] {
+                let mut other = plan.policy.clone();
+                let line = &mut other.allows[number];
+                let (addresses, of) = match end {
+                    0 => (&mut line.sources, &line.sources_of),
+                    _ => (&mut line.destinations, &line.destinations_of),
+                };
+                let written = of.as_ref().map(|of| of.written.clone());
+                match (addresses, less) {
+                    (addresses, false) => *addresses = written.ok_or("nothing is left out")?,
+                    (Addresses::Only(left), true) => drop(left.remove(0)),
+                    (Addresses::Any, true) => return Err("nothing is left out".into()),
+                }
+                let rules = Plan::new(other, "camfw.toml").rules;
+                assert!(broken(&plan.policy, &rules).is_some(), "line {number}");
+                changed += 1;
+            }
+        }
+    }
+    assert!(changed >= 8, "{changed}");
+    Ok(())
+}
+
+/// A denial is proven of any rules, whatever is made of the lines.
+#[test]
+fn rules_that_pass_what_is_denied_break_the_denial() -> Result<(), Box<dyn Error>> {
+    let text = golden("except-and-deny")?;
+    let denied = crate::plan(&Source::new("camfw.toml", &*text), &Answers::new())?;
+    let (open, _) = text.split_once("[[deny]]").ok_or("no denial")?;
+    let open = crate::plan(&Source::new("camfw.toml", open), &Answers::new())?;
+    let claims = claims_of(&denied.policy, &open.rules.v4, IpFamily::V4);
+    let broken = claims.iter().filter(|claim| !claim.answer.holds());
+    let broken: Vec<String> = broken.map(ToString::to_string).collect();
+    let home = "home never opens a connection to external 16.0.0.0/4 (camfw.toml:";
+    assert!(broken.iter().any(|it| it.contains(home)), "{broken:?}");
+    Ok(())
+}
+
+fn golden(name: &str) -> std::io::Result<String> {
+    let file = format!(
+        "{}/tests/golden/{name}/config.toml",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    std::fs::read_to_string(file)
 }
 
 #[test]

@@ -77,6 +77,11 @@ impl<'a, 's> Intent<'a, 's> {
         neighbours
     }
 
+    /// What comes in without an allow line.
+    pub fn without_a_line(&mut self, way: HookPath) -> [Set; 2] {
+        [self.leases(way), self.neighbours(way)]
+    }
+
     /// What the router may send unless the file lists it (`egress = "listed"`).
     pub(super) fn egress(&mut self, way: HookPath) -> Set {
         match (way, self.policy.egress) {

@@ -22,7 +22,9 @@ use super::space::Space;
 use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::netfilter::{Protocol, TcpFlags};
-use crate::policy::{Addresses, Allow, Endpoint, Flow, Policy, Service, Zone, ZoneIndex};
+use crate::policy::{
+    Addresses, Allow, Endpoint, Flow, Policy, Remainder, Service, Zone, ZoneIndex,
+};
 use crate::registry::{group, icmpv6, port};
 
 /// The meaning of a policy for one address family.
@@ -183,7 +185,12 @@ impl<'a, 's> Intent<'a, 's> {
     /// source.
     fn lines(&mut self, to: Endpoint, allows: &[&Allow]) -> Vec<Bounds> {
         let alike = |a: &Allow, b: &Allow| {
-            always(a) == always(b) && a.destinations == b.destinations && a.services == b.services
+            always(a) == always(b)
+                && a.destinations == b.destinations
+                && a.destinations_of == b.destinations_of
+                && a.services == b.services
+                && a.sources_of.is_none()
+                && b.sources_of.is_none()
         };
         let mut groups: Vec<(&Allow, Addresses, Vec<&Allow>)> = Vec::new();
         for allow in allows {
@@ -198,11 +205,15 @@ impl<'a, 's> Intent<'a, 's> {
         let mut lines = Vec::new();
         for (allow, sources, members) in groups {
             let services = self.services(&allow.services, true);
-            let destinations = match (to, &allow.destinations) {
-                (Endpoint::Router, Addresses::Any) => self.routers_own(),
-                (_, destinations) => self.addresses(Field::Destination, destinations),
+            let destinations = match (to, &allow.destinations, &allow.destinations_of) {
+                (Endpoint::Router, Addresses::Any, _) => self.routers_own(),
+                (.., Some(of)) => self.remainder(Field::Destination, of),
+                (_, destinations, None) => self.addresses(Field::Destination, destinations),
             };
-            let sources = self.addresses(Field::Source, &sources);
+            let sources = match &allow.sources_of {
+                Some(of) => self.remainder(Field::Source, of),
+                None => self.addresses(Field::Source, &sources),
+            };
             let others = self.unaddressed_others(&members);
             let sources = self.space.diagrams.minus(sources, others);
             let may = self.space.all(&[services, destinations, sources]);
@@ -293,6 +304,13 @@ impl<'a, 's> Intent<'a, 's> {
             Addresses::Any => Set::FULL,
             Addresses::Only(networks) => self.networks(field, networks),
         }
+    }
+
+    /// The packets whose field is one of the addresses that are left.
+    fn remainder(&mut self, field: Field, of: &Remainder) -> Set {
+        let written = self.addresses(field, &of.written);
+        let without = self.networks(field, &of.without);
+        self.space.diagrams.minus(written, without)
     }
 
     /// The packets whose field is in one of these networks, as far as they are of this

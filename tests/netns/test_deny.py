@@ -1,0 +1,62 @@
+"""What a line leaves out, and what no line lets through: real connections."""
+
+from __future__ import annotations
+
+from lab import example, probes
+from lab.services import Listener
+from netns.case import RouterTest, both_backends
+from netns.policies import ZONES, allow
+
+OTHER = "192.168.0.77"
+PORT = 80
+OUT = allow("private", "external", "http")
+IN = allow("external", "router", "http")
+
+
+@both_backends
+class Deny(RouterTest):
+    """Two addresses of the internet host, which the laptop asks and which ask the router."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.internet.ip("address", "add", f"{OTHER}/24", "dev", "eth0")
+        for host in (self.internet, self.router):
+            listener = Listener(host, tcp=[PORT])
+            self.addCleanup(listener.stop)
+
+    def reaches(self, target: str, wait: float = probes.PATIENCE) -> bool:
+        return bool(probes.tcp(self.laptop, target, PORT, wait))
+
+    def comes_in(self, source: str, wait: float = probes.PATIENCE) -> bool:
+        with self.internet.socket() as connection:
+            connection.settimeout(wait)
+            connection.bind((source, 0))
+            try:
+                connection.connect((example.INTERNET.router, PORT))
+            except OSError:
+                return False
+        return True
+
+    def test_what_is_left_out_and_what_is_denied_does_not_pass(self) -> None:
+        self.boot(ZONES, OUT, IN)
+        self.assertTrue(self.reaches(OTHER) and self.comes_in(OTHER), "control")
+        self.boot(ZONES, OUT + f'except = "{OTHER}"\n', IN)
+        self.assertTrue(self.reaches(example.INTERNET.address))
+        self.assertFalse(self.reaches(OTHER, wait=1))
+        denied = f'[[deny]]\nfrom = "any"\nto = "any"\naddress = "{OTHER}"\n'
+        nobody = f'[[deny]]\nfrom = "external"\nto = "router"\nsource = "192.168.0.64/26"\n'
+        # A connection that is open ends when it is denied.
+        self.boot(ZONES, OUT, IN)
+        with self.laptop.socket() as open_before:
+            open_before.settimeout(probes.PATIENCE)
+            open_before.connect((OTHER, PORT))
+            self.assertTrue(probes.echoes(open_before), "control")
+            self.program.configure("\n".join((ZONES, OUT, IN, denied, nobody)))
+            self.camfw("apply")
+            self.assertFalse(probes.echoes(open_before, wait=1))
+        self.assertTrue(self.reaches(example.INTERNET.address))
+        self.assertFalse(self.reaches(OTHER, wait=1))
+        self.assertTrue(self.comes_in(example.INTERNET.address))
+        self.assertFalse(self.comes_in(OTHER, wait=1))
+        self.camfw("prove", "--live")
+        self.camfw("status")
