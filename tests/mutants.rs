@@ -288,6 +288,11 @@ fn changes_of_what_is_denied_are_found() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
+fn changes_of_protocols_and_source_ports_are_found() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("protocols", IpFamily::V4, 50)
+}
+
+#[test]
 fn changes_of_what_is_redirected_to_the_router_are_found() -> Result<(), Box<dyn Error>> {
     every_change_is_found("redirects-of-cameras", IpFamily::V4, 30)
 }

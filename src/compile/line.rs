@@ -42,9 +42,14 @@ impl Compiler<'_> {
         let mut placed = Vec::new();
         for way in self.ways(flow, allow) {
             for (protocol, extensions) in service_matches(&way.service, self.family) {
-                let mut rule = Rule::new(target.clone()).of(protocol);
+                let mut rule = Rule::new(target.clone());
+                rule.protocol = Some(protocol);
                 rule.matches = extensions;
-                rule.matches.push(opening(flow.from, protocol));
+                let opens = match protocol.negated {
+                    true => Match::Conntrack(Negatable::is(CtStates::NEW)),
+                    false => opening(flow.from, protocol.value),
+                };
+                rule.matches.push(opens);
                 rule.matches.extend(way.asks.clone());
                 rule.matches.extend(allow.when.map(Match::Time));
                 rule.matches
@@ -127,6 +132,7 @@ impl Compiler<'_> {
                         tcp: Vec::new(),
                         udp: vec![port],
                         icmp: Vec::new(),
+                        protocols: Vec::new(),
                         ..service.clone()
                     },
                     asks: Vec::new(),

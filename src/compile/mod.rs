@@ -36,7 +36,7 @@ use crate::policy::{
     self, Egress, Endpoint, Flow, Ipv6Mode, RefusalReason, RulePurpose, Service, Zone, ZoneIndex,
 };
 use crate::registry::icmpv6::counterpart;
-use crate::registry::port;
+use crate::registry::{port, protocol};
 use tree::ChainNames;
 
 /// The IPv4 rules of a policy.
@@ -329,7 +329,7 @@ fn flows(policy: &policy::Policy) -> Vec<Flow> {
 
 /// The protocol and matches of each rule for a service: one rule per protocol, or several
 /// if it has more ports than one multiport match takes.
-fn service_matches(service: &Service, family: IpFamily) -> Vec<(Protocol, Vec<Match>)> {
+fn service_matches(service: &Service, family: IpFamily) -> Vec<(Negatable<Protocol>, Vec<Match>)> {
     let mut matches = Vec::new();
     for ports in port_groups(&service.tcp) {
         let opening = Some(Negatable::is(TcpFlags::OPENING));
@@ -337,23 +337,54 @@ fn service_matches(service: &Service, family: IpFamily) -> Vec<(Protocol, Vec<Ma
             [port] => vec![tcp(Some(*port), opening)],
             _ => vec![several(ports, PortSide::Destination), tcp(None, opening)],
         };
-        matches.push((Protocol::Tcp, extensions));
+        matches.extend(from_ports(service, Protocol::Tcp, extensions));
+    }
+    if service.everything {
+        // UDP is in it: no forward keeps any of its ports (see `resolve::forward`).
+        matches.push((Negatable::not(Protocol::Tcp), Vec::new()));
+        return matches;
     }
     for ports in port_groups(&service.udp) {
         // A single port too: iptables-restore asks getaddrinfo for each port of `-m udp`
         // (xtopt_parse_port), and reads those of multiport and of `-m tcp` as numbers.
-        matches.push((Protocol::Udp, vec![several(ports, PortSide::Destination)]));
+        let extensions = vec![several(ports, PortSide::Destination)];
+        matches.extend(from_ports(service, Protocol::Udp, extensions));
     }
     for icmp in &service.icmp {
         match family {
-            IpFamily::V4 => matches.push((Protocol::Icmp, vec![Match::Icmp(Negatable::is(*icmp))])),
-            IpFamily::V6 => matches.extend(
-                counterpart(*icmp)
-                    .map(|icmp| (Protocol::Icmpv6, vec![Match::Icmpv6(Negatable::is(icmp))])),
-            ),
+            IpFamily::V4 => matches.push((
+                Negatable::is(Protocol::Icmp),
+                vec![Match::Icmp(Negatable::is(*icmp))],
+            )),
+            IpFamily::V6 => matches.extend(counterpart(*icmp).map(|icmp| {
+                (
+                    Negatable::is(Protocol::Icmpv6),
+                    vec![Match::Icmpv6(Negatable::is(icmp))],
+                )
+            })),
         }
     }
+    let asked_for = service.protocols.iter();
+    let asked_for = asked_for.filter(|number| protocol::is_asked_for(**number, family));
+    matches.extend(asked_for.map(|number| (Negatable::is(Protocol::Number(*number)), Vec::new())));
     matches
+}
+
+/// The same from each of the service's source ports.
+fn from_ports(
+    service: &Service,
+    protocol: Protocol,
+    extensions: Vec<Match>,
+) -> Vec<(Negatable<Protocol>, Vec<Match>)> {
+    let from = port_groups(&service.source_ports).into_iter();
+    let from =
+        from.map(|ports| [extensions.clone(), vec![several(ports, PortSide::Source)]].concat());
+    let mut each: Vec<Vec<Match>> = from.collect();
+    if each.is_empty() {
+        each.push(extensions);
+    }
+    let each = each.into_iter();
+    each.map(|each| (Negatable::is(protocol), each)).collect()
 }
 
 fn tcp(dport: Option<PortRange>, flags: Option<Negatable<TcpFlags>>) -> Match {

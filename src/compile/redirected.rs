@@ -60,6 +60,8 @@ impl Redirected {
             tcp: part(&service.tcp, &self.tcp),
             udp: part(&service.udp, &self.udp),
             icmp: Vec::new(),
+            protocols: Vec::new(),
+            everything: false,
             ..service.clone()
         });
         services.filter(opens_something).collect()
@@ -82,7 +84,11 @@ fn without(ranges: &[PortRange], others: &[PortRange]) -> Vec<PortRange> {
 }
 
 fn opens_something(service: &Service) -> bool {
-    !(service.tcp.is_empty() && service.udp.is_empty() && service.icmp.is_empty())
+    service.everything
+        || !(service.tcp.is_empty()
+            && service.udp.is_empty()
+            && service.icmp.is_empty()
+            && service.protocols.is_empty())
 }
 
 impl Compiler<'_> {

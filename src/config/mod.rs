@@ -259,6 +259,11 @@ pub struct ServiceTable {
     pub udp: Option<Spanned<PortList>>,
     /// ICMP types by name.
     pub icmp: Option<Spanned<Strings>>,
+    /// Other IP protocols, by name or number.
+    pub protocol: Option<Spanned<PortList>>,
+    /// The source ports that TCP and UDP come from.
+    #[serde(rename = "source-port")]
+    pub source_port: Option<Spanned<PortList>>,
     /// The TCP ports of passive data connections.
     pub passive: Option<Spanned<Ports>>,
     /// Whether conntrack's FTP helper follows the control connection and lets its data

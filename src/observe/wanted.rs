@@ -14,7 +14,7 @@ use crate::name::MacAddress;
 use crate::policy::{
     Allow, Camera, Endpoint, Flow, Policy, RefusalReason, RefusalTag, Service, ZoneIndex, never,
 };
-use crate::registry::service;
+use crate::registry::{protocol, service};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -90,7 +90,7 @@ pub(crate) fn port_in_words(protocol: u8, port: u16) -> String {
         (None, UDP) => format!("udp {port}"),
         (None, ICMP) => format!("icmp {port}"),
         (None, ICMPV6) => format!("icmpv6 {port}"),
-        (None, _) => format!("protocol {protocol}"),
+        (None, number) => format!("protocol {}", protocol::shown(number)),
     }
 }
 
@@ -252,13 +252,14 @@ fn covers(line: &Allow, refused: &RefusedAttempt) -> bool {
 fn has(service: &Service, protocol: u8, port: u16) -> bool {
     let one = PortRange::port(port);
     match protocol {
+        _ if service.everything => true,
         TCP => service.tcp.iter().any(|ports| ports.contains(one)),
         UDP => service.udp.iter().any(|ports| ports.contains(one)),
         ICMP => service
             .icmp
             .iter()
             .any(|icmp| u16::from(icmp.number()) == port),
-        _ => false,
+        _ => service.protocols.contains(&protocol),
     }
 }
 
@@ -301,6 +302,9 @@ fn allow_line(
         (Some(name), _) => format!("\"{name}\""),
         (None, TCP) => format!("{{ tcp = [{}] }}", attempt.port),
         (None, UDP) => format!("{{ udp = [{}] }}", attempt.port),
+        (None, number) if protocol::number(&number.to_string()).is_some() => {
+            format!("{{ protocol = \"{}\" }}", protocol::shown(number))
+        }
         _ => return None,
     };
     let from = match (flow.from, camera) {

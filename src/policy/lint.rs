@@ -164,10 +164,10 @@ fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
     let unguarded = allow.is_from_anywhere()
         && allow.limit.is_none()
         && allow.block_after.is_none()
-        && allow
-            .services
-            .iter()
-            .any(|service| !service.tcp.is_empty() || !service.udp.is_empty());
+        && allow.services.iter().any(|service| {
+            let ports = !service.tcp.is_empty() || !service.udp.is_empty();
+            ports || !service.protocols.is_empty()
+        });
     let services: Vec<String> = allow.services.iter().map(ToString::to_string).collect();
     let target = match from_anywhere.to {
         Endpoint::Router => "the router".to_owned(),

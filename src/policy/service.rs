@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
-use crate::registry::service;
+use crate::registry::{protocol, service};
 
 /// A service; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,13 @@ pub struct Service {
     pub udp: Vec<PortRange>,
     /// ICMP types.
     pub icmp: Vec<IcmpType>,
+    /// Other IP protocols, by their numbers.
+    pub protocols: Vec<u8>,
+    /// The source ports that TCP and UDP come from; any if none are listed.
+    pub source_ports: Vec<PortRange>,
+    /// Whether it is every protocol: all that is not TCP, besides `tcp`, which then has all
+    /// ports, as `udp` has.
+    pub everything: bool,
     /// The port range of passive FTP, which is also in `tcp`.
     pub passive: Option<PortRange>,
     /// Whether conntrack's FTP helper lets its data connections through.
@@ -38,11 +45,20 @@ impl Service {
             tcp: ranges(entry.tcp),
             udp: ranges(entry.udp),
             icmp: entry.icmp.to_vec(),
+            protocols: entry.protocols.to_vec(),
+            source_ports: Vec::new(),
+            everything: entry.name == service::ALL,
             passive: entry
                 .passive
                 .and_then(|(first, last)| PortRange::new(first, last)),
             helper: false,
         })
+    }
+
+    /// Whether destination ports of TCP and UDP are all that it is.
+    pub(crate) fn is_of_ports_alone(&self) -> bool {
+        let others = self.everything || !self.icmp.is_empty() || !self.protocols.is_empty();
+        !others && self.source_ports.is_empty()
     }
 
     /// Every built-in service.
@@ -58,9 +74,12 @@ impl Service {
                 .iter()
                 .all(|other| mine.iter().any(|range| range.contains(*other)))
         };
-        ports(&self.tcp, &other.tcp)
-            && ports(&self.udp, &other.udp)
-            && other.icmp.iter().all(|icmp| self.icmp.contains(icmp))
+        let from = self.source_ports.is_empty()
+            || !other.source_ports.is_empty() && ports(&self.source_ports, &other.source_ports);
+        let of_ports = ports(&self.tcp, &other.tcp) && ports(&self.udp, &other.udp);
+        let others = other.icmp.iter().all(|icmp| self.icmp.contains(icmp))
+            && other.protocols.iter().all(|it| self.protocols.contains(it));
+        from && of_ports && (self.everything || others && !other.everything)
     }
 }
 
@@ -78,6 +97,17 @@ impl fmt::Display for Service {
             list("tcp", self.tcp.iter().map(ToString::to_string).collect()),
             list("udp", self.udp.iter().map(ToString::to_string).collect()),
             list("icmp", self.icmp.iter().map(ToString::to_string).collect()),
+            list(
+                "protocol",
+                self.protocols
+                    .iter()
+                    .map(|it| protocol::shown(*it))
+                    .collect(),
+            ),
+            list(
+                "from port",
+                self.source_ports.iter().map(ToString::to_string).collect(),
+            ),
         ];
         f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
     }

@@ -12,6 +12,8 @@ pub(crate) struct WellKnownService {
     pub(crate) tcp: &'static [(u16, u16)],
     pub(crate) udp: &'static [(u16, u16)],
     pub(crate) icmp: &'static [IcmpType],
+    /// Other IP protocols.
+    pub(crate) protocols: &'static [u8],
     /// The range within `tcp` that passive FTP uses for data connections.
     pub(crate) passive: Option<(u16, u16)>,
 }
@@ -22,6 +24,7 @@ const fn tcp(name: &'static str, tcp: &'static [(u16, u16)]) -> WellKnownService
         tcp,
         udp: &[],
         icmp: &[],
+        protocols: &[],
         passive: None,
     }
 }
@@ -32,6 +35,7 @@ const fn udp(name: &'static str, udp: &'static [(u16, u16)]) -> WellKnownService
         tcp: &[],
         udp,
         icmp: &[],
+        protocols: &[],
         passive: None,
     }
 }
@@ -42,11 +46,24 @@ const fn both(name: &'static str, ports: &'static [(u16, u16)]) -> WellKnownServ
         tcp: ports,
         udp: ports,
         icmp: &[],
+        protocols: &[],
         passive: None,
     }
 }
 
+const fn protocol(name: &'static str, protocols: &'static [u8]) -> WellKnownService {
+    WellKnownService {
+        protocols,
+        ..tcp(name, &[])
+    }
+}
+
+/// The name of all that there is.
+pub(crate) const ALL: &str = "all";
+
 const CATALOGUE: &[WellKnownService] = &[
+    // With every other protocol, see `Service::everything`.
+    both(ALL, &[(1, u16::MAX)]),
     // The client protocol of Dahua's cameras and recorders (Dahua's NetSDK; DVRIP in other
     // programs).
     tcp("dahua-sdk", &[(37777, 37777)]),
@@ -55,16 +72,21 @@ const CATALOGUE: &[WellKnownService] = &[
     both("dns", &[(53, 53)]),
     // RFC 7858.
     tcp("dns-over-tls", &[(853, 853)]),
+    protocol("esp", &[50]),
     WellKnownService {
         passive: Some((50000, 50100)),
         ..tcp("ftp", &[(port::FTP, port::FTP), (50000, 50100)])
     },
+    // Without ports; PPTP needs its control connection, tcp 1723, as well.
+    protocol("gre", &[47]),
     // The server port of Hikvision's cameras and recorders, 8000 unless changed (Hikvision's
     // Device Network SDK, NET_DVR_Login_V40).
     tcp("hikvision-sdk", &[(8000, 8000)]),
     tcp("http", &[(80, 80)]),
     tcp("http-alt", &[(8080, 8080)]),
     tcp("https", &[(443, 443)]),
+    // Membership of multicast groups on a link, to groups or to 224.0.0.x.
+    protocol("igmp", &[2]),
     // IKE, and ESP within UDP (RFC 7296, RFC 3948). ESP by itself has no ports.
     udp("ipsec", &[(500, 500), (4500, 4500)]),
     udp("mdns", &[(5353, 5353)]),
@@ -84,6 +106,7 @@ const CATALOGUE: &[WellKnownService] = &[
         tcp: &[],
         udp: &[],
         icmp: &[IcmpType::ECHO_REQUEST],
+        protocols: &[],
         passive: None,
     },
     // The "basic service port" of Reolink's cameras, which its programs log in at (Reolink's
@@ -117,6 +140,8 @@ const CATALOGUE: &[WellKnownService] = &[
     udp("traceroute", &[(33434, 33534)]),
     // A TURN server's own ports, without and with TLS (RFC 8656, section 3.1).
     both("turn", &[(3478, 3478), (5349, 5349)]),
+    // To 224.0.0.18 (RFC 9568).
+    protocol("vrrp", &[112]),
     // The port of wg(8)'s and wireguard.com's examples; there is none by registry.
     udp("wireguard", &[(51820, 51820)]),
     // SOAP over UDP (OASIS WS-Discovery 1.1, section 2.4).

@@ -117,7 +117,8 @@ fn at_most_rules(allow: &Allow) -> usize {
     let groups = |ports: &[PortRange]| ports.len().div_ceil(MULTIPORT_MAX / 2);
     let each = allow.services.iter().map(|service| {
         let ports = groups(&service.tcp) + groups(&service.udp);
-        ports + service.icmp.len()
+        let ports = ports * groups(&service.source_ports).max(1);
+        ports + service.icmp.len() + service.protocols.len() + usize::from(service.everything)
     });
     let each: usize = each.sum();
     let [sources, destinations] = [&allow.sources, &allow.destinations].map(Addresses::count);
@@ -223,6 +224,13 @@ impl Resolver<'_> {
         let (Some(sources), Some(destinations)) = (sources, destinations) else {
             return Err(Refusal::consequence());
         };
+        let all = services.iter().any(|service| service.everything);
+        if all && flows.iter().any(|flow| flow.to == Endpoint::Router) {
+            return Err(self.source.refuse(
+                line.service.span(),
+                "the router has services of its own, and what it may send depends on them; name those that it offers",
+            ));
+        }
         let origin = Origin::new(self.source, line.start);
         let mut allow = Allow {
             flows,

@@ -1,6 +1,9 @@
 //! Resolves port forwards, and checks them against the allow lines.
 
+use std::net::IpAddr;
 use std::ops::Range;
+
+use ipnet::IpNet;
 
 use super::rewrite::{Nat, between, opens_all, opens_any};
 use super::{Resolver, span_in};
@@ -8,7 +11,7 @@ use crate::config;
 use crate::config::Spanned;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
-use crate::policy::{Allow, Endpoint, Flow, Forward, Origin};
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, Origin};
 use crate::source::Refusal;
 
 impl Resolver<'_> {
@@ -126,6 +129,24 @@ impl Resolver<'_> {
             ));
         }
         let there = between(from, to);
+        let only_by_it = protocol == Protocol::Udp && !forward.direct;
+        let mut named = allows.iter().filter(|allow| allow.flows.contains(&there));
+        let named = named.find(|allow| {
+            let host = IpNet::from(IpAddr::V4(address));
+            let alone =
+                matches!(&allow.destinations, Addresses::Only(list) if list.contains(&host));
+            let all = allow.services.iter().any(|service| service.everything);
+            alone && !allow.ranges.contains(&host) && all
+        });
+        if let Some(line) = named.filter(|_| only_by_it) {
+            return Err(self.source.refuse(
+                at,
+                format_args!(
+                    "all of {address} is open ({}), so that this port of it is open without the forward; set direct = true, or name the services there",
+                    line.origin
+                ),
+            ));
+        }
         if !opens_all(allows, there, protocol, forward.to_ports, Some(address)) {
             return Err(self.source.refuse(
                 whole,

@@ -76,6 +76,15 @@ fn said(allow: &Allow, zones: &[Zone]) -> String {
         for icmp in &service.icmp {
             let _ = writeln!(text, "icmp {icmp}");
         }
+        for protocol in &service.protocols {
+            let _ = writeln!(text, "protocol {protocol}");
+        }
+        for ports in &service.source_ports {
+            let _ = writeln!(text, "from {ports}");
+        }
+        if service.everything {
+            text.push_str("everything\n");
+        }
         let _ = writeln!(text, "helper {}", service.helper);
     }
     let when = allow.when.map_or("None".to_owned(), TimeWindow::identity);

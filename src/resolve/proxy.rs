@@ -44,7 +44,7 @@ impl Resolver<'_> {
         if ports.is_empty()
             || services
                 .iter()
-                .any(|service| !service.udp.is_empty() || !service.icmp.is_empty())
+                .any(|service| !service.udp.is_empty() || !service.is_of_ports_alone())
         {
             return Err(self.source.refuse(
                 proxy.service.span(),

@@ -43,7 +43,7 @@ impl Resolver<'_> {
             udp: ports(|service| &service.udp),
             origin: Origin::new(self.source, written.span().start),
         };
-        if services.iter().any(|service| !service.icmp.is_empty()) {
+        if services.iter().any(|service| !service.is_of_ports_alone()) {
             return Err(self.source.refuse(
                 service.span(),
                 "a redirect is of ports; give a service of TCP and UDP alone, such as dns",

@@ -9,7 +9,7 @@ use crate::field::{IcmpType, PortRange};
 use crate::name::ServiceName;
 use crate::nearest::did_you_mean;
 use crate::policy::Service;
-use crate::registry::service;
+use crate::registry::{protocol, service};
 use crate::source::{Refusal, Refused};
 
 impl Resolver<'_> {
@@ -69,10 +69,23 @@ impl Resolver<'_> {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        if tcp.is_empty() && udp.is_empty() && icmp.is_empty() {
+        let protocols = match &written.protocol {
+            Some(list) => self.protocols(list)?,
+            None => Vec::new(),
+        };
+        let source_ports = ranges(&written.source_port)?;
+        if let Some(from) = &written.source_port
+            && (tcp.is_empty() && udp.is_empty() || passive.is_some() || written.helper)
+        {
+            return Err(self.source.refuse(
+                from.span(),
+                "source-port is of the service's tcp and udp ports, without passive and helper; give it one of these ports",
+            ));
+        }
+        if tcp.is_empty() && udp.is_empty() && icmp.is_empty() && protocols.is_empty() {
             return Err(self.source.refuse(
                 span,
-                "the service has no port and no ICMP type; give it tcp, udp or icmp",
+                "the service has no port and no ICMP type; give it tcp, udp, icmp or protocol",
             ));
         }
         Ok(Service {
@@ -80,6 +93,9 @@ impl Resolver<'_> {
             tcp,
             udp,
             icmp,
+            protocols,
+            source_ports,
+            everything: false,
             passive,
             helper: written.helper,
         })
@@ -93,6 +109,25 @@ impl Resolver<'_> {
         let ranges =
             ports.map(|ports| self.port_range(ports.get_ref(), span_in(ports, written.span())));
         ranges.collect()
+    }
+
+    fn protocols(&self, list: &Spanned<PortList>) -> Result<Vec<u8>, Refusal> {
+        let each = list.get_ref().0.iter().map(|written| {
+            let text = match written.get_ref() {
+                Ports::Number(number) => number.to_string(),
+                Ports::Text(text) => text.clone(),
+            };
+            protocol::number(&text).ok_or_else(|| {
+                self.source.refuse(
+                    span_in(written, list.span()),
+                    format_args!(
+                        "{text} is no protocol without a key of its own; use tcp, udp or icmp for these, a number up to 255, or one of {}",
+                        protocol::names()
+                    ),
+                )
+            })
+        });
+        each.collect()
     }
 
     fn port_range(&self, written: &Ports, span: Range<usize>) -> Result<PortRange, Refusal> {
@@ -204,14 +239,16 @@ mod tests {
     #[test]
     fn every_well_known_service_allows_something() {
         for name in service::names() {
-            let entry = service::find(name).map(|s| (s.tcp.len(), s.udp.len(), s.icmp.len()));
+            let entry = service::find(name)
+                .map(|s| [s.tcp.len(), s.udp.len(), s.icmp.len(), s.protocols.len()]);
             let resolved = ServiceName::try_from(name)
                 .ok()
                 .as_ref()
                 .and_then(Service::well_known);
-            let resolved = resolved.map(|s| (s.tcp.len(), s.udp.len(), s.icmp.len()));
+            let resolved =
+                resolved.map(|s| [s.tcp.len(), s.udp.len(), s.icmp.len(), s.protocols.len()]);
             assert_eq!(resolved, entry, "{name}");
-            assert_ne!(resolved, Some((0, 0, 0)), "{name}");
+            assert_ne!(resolved, Some([0; 4]), "{name}");
         }
     }
 }

@@ -29,7 +29,10 @@ fn ports(service: &WellKnownService) -> String {
     };
     let icmp: Vec<String> = service.icmp.iter().map(|icmp| icmp.to_string()).collect();
     let icmp = (!icmp.is_empty()).then(|| format!("icmp {}", icmp.join(", ")));
+    let protocols = service.protocols.iter().map(|it| format!("protocol {it}"));
+    let all = (service.name == service::ALL).then(|| "every other protocol".to_owned());
     let parts = [list("tcp", service.tcp), list("udp", service.udp), icmp];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let parts = parts.into_iter().chain(protocols.map(Some)).chain([all]);
+    let parts: Vec<String> = parts.flatten().collect();
     parts.join("; ")
 }

@@ -261,6 +261,7 @@ fn words(line: &str) -> Option<Vec<String>> {
 /// text; otherwise its words are kept verbatim.
 fn rule(mut as_found: Vec<String>, line: &str) -> Rule {
     without_date_stop(&mut as_found);
+    with_protocol_number(&mut as_found);
     let rule = interpret_words(&as_found);
     if says(&rule, &as_found, line) {
         rule
@@ -275,6 +276,16 @@ fn without_date_stop(words: &mut Vec<String>) {
     let end = ["--datestop", "2038-01-19T03:14:07"];
     if let Some(place) = words.windows(2).position(|pair| pair == end) {
         words.drain(place..place + 2);
+    }
+}
+
+/// Puts a protocol's number in place of the name that the box's /etc/protocols may have for it.
+fn with_protocol_number(words: &mut [String]) {
+    let mut protocol = words.iter_mut().skip_while(|word| *word != "-p").skip(1);
+    if let Some(word) = protocol.next()
+        && let Some((_, number)) = PROTOCOLS.iter().find(|(name, _)| *name == word.as_str())
+    {
+        *word = number.to_string();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{MatrixEnds, all_but};
 use crate::family::IpFamily;
+use crate::name::ServiceName;
 use crate::netfilter::Protocol;
 use crate::policy::Service;
 use crate::prove::diagram::Set;
@@ -9,6 +10,7 @@ use crate::prove::intent;
 use crate::prove::packet::Field;
 use crate::prove::space::Space;
 use crate::prove::witness;
+use crate::registry::service;
 
 /// A name, and what it stands for.
 pub(super) struct Named {
@@ -40,6 +42,7 @@ impl ServiceNames {
             }
             let port = Field::DestinationPort;
             let set = intent::service_packets(space, &service, port, false);
+            let set = space.forget(set, &[Field::SourcePort]);
             if !set.is_empty() {
                 services.push((service, set));
             }
@@ -63,6 +66,19 @@ impl ServiceNames {
             IpFamily::V4 => Protocol::Icmp,
             IpFamily::V6 => Protocol::Icmpv6,
         };
+        let all = ServiceName::try_from(service::ALL)
+            .ok()
+            .as_ref()
+            .and_then(Service::well_known)
+            .map(|all| {
+                let packets = intent::service_packets(space, &all, Field::DestinationPort, false);
+                (all.to_string(), packets)
+            });
+        if let Some((name, all)) = all
+            && space.diagrams.minus(all, opened).is_empty()
+        {
+            return vec![named(&name, Set::FULL)];
+        }
         for (name, protocol) in [
             ("all tcp", Protocol::Tcp),
             ("all udp", Protocol::Udp),
@@ -89,6 +105,7 @@ impl ServiceNames {
         for service in first {
             let port = Field::DestinationPort;
             let set = intent::service_packets(space, service, port, false);
+            let set = space.forget(set, &[Field::SourcePort]);
             preferred.push((service, set, true));
         }
         let others = self.services.iter();

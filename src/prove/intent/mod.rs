@@ -25,7 +25,7 @@ use crate::netfilter::{Protocol, TcpFlags};
 use crate::policy::{
     Addresses, Allow, Endpoint, Flow, Policy, Remainder, Service, Zone, ZoneIndex,
 };
-use crate::registry::{group, icmpv6, port};
+use crate::registry::{group, icmpv6, port, protocol};
 
 /// The meaning of a policy for one address family.
 pub struct Intent<'a, 's> {
@@ -355,7 +355,13 @@ pub(in crate::prove) fn service_packets(
     for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)] {
         let ranges = ports.iter();
         let ranges = ranges.map(|it| (it.first().into(), it.last().into()));
-        let ports = space.in_ranges(port, ranges);
+        let mut ports = space.in_ranges(port, ranges);
+        if !service.source_ports.is_empty() {
+            let from = service.source_ports.iter();
+            let from = from.map(|it| (it.first().into(), it.last().into()));
+            let from = space.in_ranges(Field::SourcePort, from);
+            ports = space.diagrams.and(ports, from);
+        }
         let of = space.equal(Field::Protocol, protocol.number().into());
         let mut set = space.diagrams.and(of, ports);
         if protocol == Protocol::Tcp && opening {
@@ -380,6 +386,14 @@ pub(in crate::prove) fn service_packets(
             Some(code) => space.equal(Field::IcmpCode, code.into()),
         };
         sets.push(space.all(&[code, kind, of]));
+    }
+    for number in &service.protocols {
+        if protocol::is_asked_for(*number, space.family) {
+            sets.push(space.equal(Field::Protocol, (*number).into()));
+        }
+    }
+    if service.everything {
+        sets.push(!space.equal(Field::Protocol, Protocol::Tcp.number().into()));
     }
     space.diagrams.union(&sets)
 }
