@@ -168,12 +168,21 @@ fn what_is_taken_away_or_redirected_is_told() -> Done {
     assert_ne!(except, text);
     let denied =
         text.clone() + "[[deny]]\nfrom = \"any\"\nto = \"camera\"\naddress = \"192.168.8.7\"\n";
+    let ports = |more: &str| {
+        let service = format!("service = {{ tcp = 80{more} }}\n");
+        text.replace("service = \"http\"\n", &service)
+    };
+    let (sent_from, tunnel) = (ports(", source-port = 4000"), ports(", protocol = \"gre\""));
+    let all = text.replace("service = \"http\"\n", "service = \"all\"\n");
     let redirected =
         text.clone() + "[[redirects]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"dns\"\n";
     for (other, packet) in [
         (&except, "--dst 192.168.8.7 --proto tcp"),
         (&denied, "--dst 192.168.8.7 --proto tcp"),
         (&redirected, "--dport 53"),
+        (&sent_from, "--dport 80"),
+        (&tunnel, "--proto 47"),
+        (&all, "camfw trace"),
     ] {
         assert_eq!(compared("taken", other, other)?, (0, String::new()));
         let (code, said) = compared("taken", &text, other)?;
