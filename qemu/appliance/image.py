@@ -6,6 +6,7 @@ or into a copy of the disk.
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 import subprocess
@@ -17,9 +18,23 @@ from appliance import ROOT, cpio
 from appliance.cpio import Entry
 
 BUILD = ROOT / "build/appliance"
+OVERLAY = ROOT / "qemu/overlay"
 EXAMPLE = ROOT / "examples/camera-router.toml"
 
 BACKENDS = {"legacy": "xtables-legacy-multi", "nft": "xtables-nft-multi"}
+
+
+# All files of an archive are root's.
+MAIL_SETTINGS = """#!/bin/sh
+[ "$1" = start ] || exit 0
+chown camfw-mail /etc/camfw-mail/*
+"""
+# The image's, with what `camfw show vsftpd` adds; the last one holds.
+VSFTPD_FOR_MAIL = """#!/bin/sh
+[ "$1" = start ] || exit 0
+camfw show vsftpd | cat /etc/vsftpd.conf - >/run/vsftpd.conf
+vsftpd /run/vsftpd.conf &
+"""
 
 
 class ImageError(Exception):
@@ -54,9 +69,10 @@ class Image:
         return replace(self, disk=disk)
 
 
-def own() -> Image:
-    """The image of qemu/image/build."""
-    return Image(BUILD / "kernel/Image", (BUILD / "root.cpio",))
+def own(*, mail: bool = False) -> Image:
+    """The image of qemu/image/build; with `mail`, with msmtp."""
+    archives = (BUILD / "root.cpio", *([BUILD / "mail.cpio"] if mail else []))
+    return Image(BUILD / "kernel/Image", archives)
 
 
 def deployed(folder: Path) -> Image:
@@ -108,6 +124,49 @@ def login(public_key: str) -> dict[str, Entry]:
             f"{home}/.ssh/authorized_keys": cpio.file(public_key, 0o600),
         }
     return entries
+
+
+def page() -> dict[str, Entry]:
+    """What shows the page, as init starts it in the image: by its own server, in place of the listeners'."""
+    script = ROOT / "meta-camfw/recipes-fw/camfw-page/files/camfw-page"
+    listeners = (OVERLAY / "etc/init.d/listeners").read_text()
+    without = re.sub(r"(?m)^httpd .*\n", "", listeners)
+    assert without != listeners
+    return {
+        "usr/libexec": cpio.folder(),
+        "usr/libexec/camfw-page": cpio.file(script.read_bytes(), 0o755),
+        "etc/init.d/listeners": cpio.file(without, 0o755),
+        "etc/inittab": cpio.file((OVERLAY / "etc/inittab").read_text() + "::respawn:/usr/libexec/camfw-page\n"),
+    }
+
+
+def relay(binary: Path, settings: Mapping[str, str]) -> dict[str, Entry]:
+    """camfw-mail, as init starts it in the image, and a vsftpd that has a folder for each camera, by
+    tcp_wrappers (docs/mail.md). `settings` are the files of /etc/camfw-mail."""
+    init = ROOT / "mail/init"
+    files = {
+        "usr/libexec": cpio.folder(),
+        "usr/libexec/camfw-mail-prepare": cpio.file((init / "camfw-mail-prepare").read_bytes(), 0o755),
+        "usr/sbin/camfw-mail": cpio.file(binary.read_bytes(), 0o755),
+        "etc/init.d/camfw-mail": cpio.file((init / "camfw-mail").read_bytes(), 0o755),
+        "etc/init.d/mail-settings": cpio.file(MAIL_SETTINGS, 0o755),
+        "etc/init.d/vsftpd": cpio.file(VSFTPD_FOR_MAIL, 0o755),
+        "etc/rc5.d/S74mail-settings": cpio.link("../init.d/mail-settings"),
+        "etc/rc5.d/S75camfw-mail": cpio.link("../init.d/camfw-mail"),
+        "etc/hosts.allow": cpio.file("vsftpd: ALL: setenv VSFTPD_LOAD_CONF /run/camfw-mail/vsftpd/%a\n"),
+        "etc/camfw-mail": cpio.folder(),
+    }
+    return files | {f"etc/camfw-mail/{name}": cpio.file(text, 0o400) for name, text in settings.items()}
+
+
+def users(**numbers: int) -> dict[str, Entry]:
+    """Users beside those of the image, each with a group of its own and that of the FTP server's user."""
+    passwd, group = ((OVERLAY / "etc" / name).read_text() for name in ("passwd", "group"))
+    for name, number in numbers.items():
+        user = name.replace("_", "-")
+        passwd += f"{user}:x:{number}:{number}:{user}:/:/bin/false\n"
+        group = group.replace("ftp:x:100:", f"{user}:x:{number}:\nftp:x:100:{user},").replace(",\n", "\n")
+    return {"etc/passwd": cpio.file(passwd), "etc/group": cpio.file(group)}
 
 
 def backend(name: str) -> dict[str, Entry]:

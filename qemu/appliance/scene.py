@@ -107,20 +107,26 @@ class Scene:
         return table.try_all(attempts, namespaces, self._target, parallel=24)
 
     def recorded(self, wanted: set[Tried], seconds: float) -> tuple[set[Tried], str]:
-        """What `camfw blocked` has of the camera, once it has all of `wanted` or the time is over; and what
-        it said where it has nothing. Asked over SSH from the laptop, which must be allowed that."""
-        laptop = self.hosts["laptop"]
+        """What `camfw blocked` has of the camera, once it is recorded and has all of `wanted`, or the time is
+        over; and what it said where it has nothing. Asked over SSH from the laptop, which must be allowed that."""
         deadline = time.monotonic() + seconds
         while True:
-            done = laptop.namespace.run(
-                ["ssh", "-F", "none", "-i", self.key, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
-                 "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", f"root@{laptop.wiring.router}",
-                 "camfw blocked --json"], timeout=PATIENCE)
-            # 255 is ssh's own.
-            named = set(record.named(done.stdout)) if done.returncode == 0 else set()
-            if wanted <= named or time.monotonic() > deadline:
-                return named, done.stderr
+            recording, text, said = self._blocked()
+            named = set(record.named(text)) if recording else set()
+            if (recording and wanted <= named) or time.monotonic() > deadline:
+                return named, said
             time.sleep(0.5)
+
+    def _blocked(self) -> tuple[bool, str, str]:
+        """Whether `camfw blocked` says that it is recorded, and what it prints and says."""
+        laptop = self.hosts["laptop"]
+        done = laptop.namespace.run(
+            ["ssh", "-F", "none", "-i", self.key, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+             "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", f"root@{laptop.wiring.router}",
+             "camfw blocked --json"], timeout=PATIENCE * 2)
+        # 255 is ssh's own.
+        said = done.stderr or ("nobody records it: camfw watch does not run" if done.returncode == 1 else "")
+        return done.returncode == 0, done.stdout, said
 
     def _target(self, flow: Flow) -> Target:
         if flow.target == "router":

@@ -90,4 +90,5 @@ def main() -> None:
         (folder / f"{name}.packets.in").write_text(packets(number))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Measures `camfw watch` on aarch64, in the emulated appliance with 1,000 cameras: at rest its
+memory, wakeups and processor time, and its memory in a flood of refused packets.
+
+usage: watch.py [--seconds N]      as root, after qemu/build and qemu/image/build; N at rest, 120 without it
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bench"), str(ROOT / "qemu")]
+
+import cameras  # noqa: E402
+from appliance import image  # noqa: E402
+from appliance.machine import Machine, mac  # noqa: E402
+from appliance.scene import Scene  # noqa: E402
+from lab import frames  # noqa: E402
+from lab.hosts import INTERFACE  # noqa: E402
+from lab.probes import wait_until  # noqa: E402
+
+BINARY = ROOT / "build/target/aarch64-unknown-linux-musl/release/camfw"
+FLOOD_SECONDS = 20
+
+
+def main() -> None:
+    rest = int(sys.argv[2]) if sys.argv[1:2] == ["--seconds"] else 120
+    with tempfile.TemporaryDirectory(prefix="camfw-bench-") as folder, Scene(Path(folder)) as scene:
+        Path(folder).chmod(0o711)
+        files = image.program(BINARY) | image.configuration(cameras.policy(range(cameras.CAMERAS)))
+        with scene.boot(image.own(), files) as machine:
+            machine.wait_for_kernel("appliance: services are up")
+            if not wait_until(lambda: '"recording":true' in said(machine, "camfw blocked --json"), 300):
+                sys.exit("camfw watch does not record")
+            pid = said(machine, "for it in $(pidof camfw); do grep -q watch /proc/$it/cmdline && echo $it; done").strip()
+            # What the boot began is over.
+            time.sleep(30)
+            first, uptime = look(machine, pid), up(machine)
+            time.sleep(rest)
+            second, seconds = look(machine, pid), up(machine) - uptime
+            wakeups = second["voluntary_ctxt_switches"] - first["voluntary_ctxt_switches"]
+            print(f"at rest for {seconds:.0f} s, {cameras.CAMERAS} cameras: {second['VmRSS']} KiB now, {second['VmHWM']} KiB at most; "
+                  f"{wakeups} wakeups ({wakeups / seconds:.2f} a second), {second['ticks'] - first['ticks']} ms of processor time")
+            sent = flood(scene)
+            third = look(machine, pid)
+            print(f"a flood of {sent} packets to random destinations in {FLOOD_SECONDS} s: {third['VmHWM']} KiB at most, "
+                  f"{(third['ticks'] - second['ticks']) / FLOOD_SECONDS / 10:.0f} % of a processor")
+
+
+def said(machine: Machine, command: str) -> str:
+    return machine.command(command)[1]
+
+
+def up(machine: Machine) -> float:
+    return float(said(machine, "cat /proc/uptime").split()[0])
+
+
+def look(machine: Machine, pid: str) -> dict[str, int]:
+    """Memory in KiB, wakeups of all threads, and milliseconds of processor time."""
+    memory = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+)", said(machine, f"cat /proc/{pid}/status")))
+    switches = re.findall(r"(?m)^voluntary_ctxt_switches:\s+(\d+)", said(machine, f"cat /proc/{pid}/task/*/status"))
+    fields = said(machine, f"cat /proc/{pid}/stat").rpartition(")")[2].split()
+    # 100 ticks a second (USER_HZ).
+    return {**{name: int(value) for name, value in memory.items()},
+            "voluntary_ctxt_switches": sum(map(int, switches)), "ticks": (int(fields[11]) + int(fields[12])) * 10}
+
+
+def flood(scene: Scene) -> int:
+    """Of one camera, as fast as it goes; how many packets."""
+    address, hardware = cameras.camera(0)
+    chance, sent = random.Random(1), 0
+    with scene.hosts["camera"].namespace.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((INTERFACE, 0))
+        end = time.monotonic() + FLOOD_SECONDS
+        while time.monotonic() < end:
+            to = f"{chance.randrange(100, 120)}.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
+            packet = frames.udp(address, to, 40000, chance.randrange(1, 65536))
+            try:
+                wire.send(frames.frame(mac(1), hardware, None, packet))
+                sent += 1
+            except OSError:
+                # Its queue is full.
+                time.sleep(0.001)
+    return sent
+
+
+if __name__ == "__main__":
+    main()
