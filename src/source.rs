@@ -159,6 +159,12 @@ impl Refusal {
         first.map_or(FilePosition::START, |first| first.place)
     }
 
+    /// Everything that is wrong, in the order of the files: file, position and what.
+    pub fn places(&self) -> impl Iterator<Item = (&str, FilePosition, &str)> {
+        let places = self.0.iter();
+        places.map(|it| (it.file.as_str(), it.place, it.what.as_str()))
+    }
+
     /// The line of everything that is wrong, in the order of the files.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(ToString::to_string)

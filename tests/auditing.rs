@@ -131,6 +131,77 @@ fn certain_and_perhaps_are_apart_for_programs() -> Done {
     Ok(())
 }
 
+/// What other commands print for programs is as documented.
+#[test]
+fn check_compare_and_trace_speak_to_programs() -> Done {
+    let scratch = scratch("speak")?;
+    let example = root().join("examples/six-cameras.toml");
+    let bad = root().join("tests/refuse/several-in-all-tables/config.toml");
+    for (config, code) in [(example, 0), (bad, 2)] {
+        let config = config.display().to_string();
+        let (found, said) = scratch.camfw(&format!("--config {config} check --json"))?;
+        let value = as_documented(&said, "check")?;
+        assert_eq!((found, value["good"] == true), (code, code == 0), "{said}");
+        // The same mistakes as are told to people.
+        let (_, text) = scratch.camfw(&format!("--config {config} check"))?;
+        let mistakes = value["mistakes"].as_array().into_iter().flatten();
+        let mut told = 0;
+        for it in mistakes {
+            let what = it["what"].as_str().unwrap_or_default();
+            let file = it["file"].as_str().unwrap_or_default();
+            let line = format!("camfw: {file}:{}:{}: {what}", it["line"], it["column"]);
+            assert!(text.lines().any(|told| told == line), "{line}: {text}");
+            told += 1;
+        }
+        assert_eq!(told > 1, code == 2, "{said}");
+        for line in value["warnings"].as_array().into_iter().flatten() {
+            assert!(
+                text.contains(line.as_str().unwrap_or("?")),
+                "{line}: {text}"
+            );
+        }
+    }
+    let pairs = [
+        ("rules rules".to_owned(), true),
+        (two("forward", "old.toml", "new.toml"), false),
+        (two("recent", "old", "new"), false),
+    ];
+    for (files, same) in pairs {
+        let (code, said) = scratch.camfw(&format!("compare {files} --json"))?;
+        let value = as_documented(&said, "compare")?;
+        assert_eq!(value["same"], same, "{files}: {said}");
+        assert_eq!(code, i32::from(!same), "{files}: {said}");
+        let changes = value["changes"].as_array().map_or(0, Vec::len);
+        assert_eq!(changes == 0, same, "{files}: {said}");
+        // The text for people has a line for each.
+        let (_, text) = scratch.camfw(&format!("compare {files}"))?;
+        assert_eq!(text.matches("    camfw trace ").count(), changes, "{text}");
+    }
+    let packet =
+        "trace --rules rules --networks networks --src 192.168.8.110 --dst 1.1.1.1 --dport 80";
+    let (code, said) = scratch.camfw(&format!("{packet} --json"))?;
+    let value = as_documented(&said, "trace")?;
+    assert_eq!(
+        (code, value["verdict"].as_str()),
+        (0, Some("DEPENDS")),
+        "{said}"
+    );
+    let (_, text) = scratch.camfw(packet)?;
+    let rules = value["path"].as_array().map_or(0, Vec::len);
+    assert_eq!(text.lines().count(), rules + 1, "{text}");
+    let (code, said) = scratch.camfw("trace --rules rules --packets networks --json")?;
+    assert!(code == 2 && said.contains("leave out --json"), "{said}");
+    let (code, said) = scratch.camfw("apply --dry-run --confirm 60")?;
+    assert!(code == 2 && said.contains("nothing to confirm"), "{said}");
+    Ok(())
+}
+
+/// Two files of a case of `tests/compare`.
+fn two(case: &str, old: &str, new: &str) -> String {
+    let case = root().join("tests/compare").join(case);
+    format!("{} {}", case.join(old).display(), case.join(new).display())
+}
+
 /// The script of the article as the kernel holds it, and a filter that knows no states.
 #[test]
 fn public_rules_keep_one_guarantee_and_break_another() -> Done {

@@ -261,7 +261,7 @@ fn enforce_if(
 }
 
 /// Refuses a plan if this kernel cannot create its links.
-fn insist_on_links(current: &net::Current, plan: &Plan) -> Result<(), StepError> {
+pub(super) fn insist_on_links(current: &net::Current, plan: &Plan) -> Result<(), StepError> {
     let problems = net::diff(current, &plan.network).problems;
     if problems.is_empty() {
         return Ok(());

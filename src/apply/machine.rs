@@ -100,6 +100,21 @@ impl Machine {
         }
     }
 
+    /// The tables that differ from the plan.
+    pub(super) fn to_load(
+        &self,
+        found: &[TableSnapshot],
+        plan: &Plan,
+    ) -> Vec<(IpFamily, TableName)> {
+        let mut names = Vec::new();
+        for (tables, found) in self.families.iter().zip(found) {
+            let family = tables.family();
+            let differing = differing(plan.rules.get(family), &found.rules);
+            names.extend(differing.into_iter().map(|name| (family, name)));
+        }
+        names
+    }
+
     /// Describes every difference between the tables and the plan.
     pub(super) fn differences(&self, found: &[TableSnapshot], plan: &Plan) -> Vec<String> {
         let mut descriptions = Vec::new();

@@ -22,6 +22,11 @@ pub(crate) enum Outcome {
         /// The interfaces that are missing but not optional.
         missing: Vec<String>,
     },
+    /// An apply would make these changes; none was made.
+    WouldApply {
+        /// The changes, in words.
+        changes: Vec<String>,
+    },
     /// The policy is in force until the deadline, unless it is confirmed.
     Pending {
         /// The changes that were made.
@@ -91,13 +96,24 @@ impl Ending {
         self
     }
 
-    /// Describes each change that was made.
+    /// Describes each change that was made, or would be.
     pub(crate) fn changes(&self) -> Vec<String> {
         let made = match &self.outcome {
+            Outcome::WouldApply { changes } => return changes.clone(),
             Outcome::Applied { made, .. } | Outcome::Pending { made, .. } => made.as_slice(),
             _ => &[],
         };
         made.iter().map(ToString::to_string).collect()
+    }
+
+    /// The rules of other programs that were taken away, or would be.
+    pub(crate) fn removed_rules(&self) -> &[String] {
+        &self.removed_rules
+    }
+
+    /// Further work that was not done.
+    pub(crate) fn left_undone(&self) -> &[String] {
+        &self.undone
     }
 
     /// Adds descriptions of further work that was not done.
@@ -145,9 +161,11 @@ impl Outcome {
             Outcome::Applied { missing, .. } | Outcome::Pending { missing, .. } => {
                 ExitCode::of(missing.is_empty())
             }
-            Outcome::Confirmed | Outcome::NotNeeded | Outcome::Closed | Outcome::Open => {
-                ExitCode::Done
-            }
+            Outcome::WouldApply { .. }
+            | Outcome::Confirmed
+            | Outcome::NotNeeded
+            | Outcome::Closed
+            | Outcome::Open => ExitCode::Done,
             Outcome::LastGood(_) | Outcome::RolledBack(_) | Outcome::Failed(_) => {
                 ExitCode::DoesNotHold
             }
@@ -164,7 +182,11 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.outcome.fmt(f)?;
         if !self.removed_rules.is_empty() {
-            write!(f, "; taken away: {}", self.removed_rules.join("; "))?;
+            let would = match self.outcome {
+                Outcome::WouldApply { .. } => "would be taken away",
+                _ => "taken away",
+            };
+            write!(f, "; {would}: {}", self.removed_rules.join("; "))?;
         }
         match self.undone.is_empty() {
             true => Ok(()),
@@ -177,6 +199,11 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outcome::Applied { made, missing } => applied(f, made, missing),
+            Outcome::WouldApply { changes } => match changes.len() {
+                0 => f.write_str("Nothing would have to change"),
+                1 => f.write_str("1 change would be made; nothing was changed"),
+                count => write!(f, "{count} changes would be made; nothing was changed"),
+            },
             Outcome::Pending {
                 made,
                 missing,

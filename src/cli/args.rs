@@ -237,7 +237,7 @@ mod tests {
             "apply --confirm",
             "seal --confirm 60",
             "boot --replace",
-            "check --json",
+            "check --toml",
             "compare one",
             "compare one two three",
             "--config",
@@ -272,7 +272,7 @@ mod tests {
             ),
             (
                 "apply --jsn",
-                "apply does not take --jsn; it takes --confirm",
+                "apply does not take --jsn; did you mean --json?",
             ),
         ] {
             let error = command(line).err().map(|error| error.to_string());

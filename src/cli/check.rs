@@ -1,51 +1,112 @@
 //! `camfw check`: checks the configuration file.
 
+use serde::Serialize;
+
+use super::json::{JSON, print_json};
 use super::{CliError, Command, ExitCode, Given, complain, print};
 use crate::host::config_file::Purpose;
 use crate::{apply, policy, prove};
 
-pub(super) const COMMAND: Command = Command::new("check", "is the file good?", run).about(
-    "Reads the file and what camfw.d has beside it, proves the rules that they give,
+pub(super) const COMMAND: Command = Command::new("check", "is the file good?", run)
+    .about(
+        "Reads the file and what camfw.d has beside it, proves the rules that they give,
 and warns of what is probably not meant. Changes nothing. With --config - the
 file is standard input.",
-);
+    )
+    .flags(&[JSON]);
+
+/// What was found, for a program.
+#[derive(Default, Serialize)]
+struct Checked {
+    /// Whether an apply takes the file, as far as it can be told here.
+    good: bool,
+    mistakes: Vec<FileMistake>,
+    not_proven: Option<String>,
+    warnings: Vec<String>,
+    /// Why apply refuses it on this box.
+    refused_here: Vec<String>,
+    bounds: Vec<String>,
+}
+
+/// What is wrong with the file, and where.
+#[derive(Serialize)]
+struct FileMistake {
+    file: String,
+    line: usize,
+    column: usize,
+    what: String,
+}
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let mut checked = Checked::default();
+    let code = check(given, &mut checked);
+    checked.good = code == ExitCode::Done;
+    if given.has(&JSON) {
+        print_json(&checked);
+        return Ok(code);
+    }
+    let mistakes = checked.mistakes.iter();
+    mistakes.for_each(|it| {
+        complain(&format!(
+            "{}:{}:{}: {}",
+            it.file, it.line, it.column, it.what
+        ));
+    });
+    for line in checked.not_proven.iter().chain(&checked.warnings) {
+        complain(line);
+    }
+    for line in &checked.refused_here {
+        complain(line);
+    }
+    if checked.good {
+        let bounds = checked.bounds.iter().map(|bound| bound.clone() + "\n");
+        let bounds: String = bounds.collect();
+        print(&format!("{bounds}{}: good\n", given.config().display()));
+    }
+    Ok(code)
+}
+
+fn check(given: &Given, checked: &mut Checked) -> ExitCode {
     let config = given.config();
     let plan = match apply::read_plan(&config, Purpose::Ask) {
         Ok(plan) => plan,
         Err(refusal) => {
-            refusal.lines().for_each(|line| complain(&line));
-            return Ok(ExitCode::Refused);
+            let places = refusal.places();
+            checked.mistakes = places
+                .map(|(file, place, what)| FileMistake {
+                    file: file.to_owned(),
+                    line: place.line,
+                    column: place.column,
+                    what: what.to_owned(),
+                })
+                .collect();
+            return ExitCode::Refused;
         }
     };
-    if let Some(why) = prove::broken(&plan.policy, &plan.rules) {
-        complain(&why);
-        return Ok(ExitCode::DoesNotHold);
+    checked.not_proven = prove::broken(&plan.policy, &plan.rules);
+    if checked.not_proven.is_some() {
+        return ExitCode::DoesNotHold;
     }
-    for warning in policy::warnings(&plan.policy) {
-        complain(&warning.to_string());
+    let warnings = policy::warnings(&plan.policy);
+    checked.warnings = warnings.iter().map(ToString::to_string).collect();
+    checked.bounds = policy::told_bounds(&plan.policy);
+    // Only the file that a boot uses is this box's.
+    if !given.is_default_config() {
+        return ExitCode::Done;
     }
-    // The file that a boot uses must also be owned by root; other files need not be.
-    if given.is_default_config()
-        && let Err(refusal) = apply::read_plan(&config, Purpose::Load)
-    {
-        complain(&format!("{refusal}; until then apply and boot refuse it"));
+    let refused = &mut checked.refused_here;
+    // It must also be owned by root.
+    if let Err(refusal) = apply::read_plan(&config, Purpose::Load) {
+        refused.push(format!("{refusal}; until then apply and boot refuse it"));
     }
-    if given.is_default_config()
-        && let Err(error) = apply::check_network_programs(&plan)
-    {
-        complain(&format!("{error}; until then apply refuses it"));
-        return Ok(ExitCode::Refused);
+    if let Err(error) = apply::check_network_programs(&plan) {
+        refused.push(format!("{error}; until then apply refuses it"));
+        return ExitCode::Refused;
     }
     // Another file's passwords are another box's.
-    if given.is_default_config()
-        && let Some(trouble) = apply::mail::trouble(&plan.policy)
-    {
-        complain(&format!("no mail is sent: {trouble}"));
-        return Ok(ExitCode::Refused);
+    if let Some(trouble) = apply::mail::trouble(&plan.policy) {
+        refused.push(format!("no mail is sent: {trouble}"));
+        return ExitCode::Refused;
     }
-    let bounds = policy::told_bounds(&plan.policy).into_iter();
-    let bounds: String = bounds.map(|bound| bound + "\n").collect();
-    Ok(print(&format!("{bounds}{}: good\n", config.display())))
+    ExitCode::Done
 }

@@ -3,14 +3,17 @@
 use super::{CliError, Command, ExitCode, Given, UsageError, print};
 use std::path::Path;
 
-use super::dump::{dump_of, unknown};
+use serde::Serialize;
+
+use super::dump::dump_of;
+use super::json::{JSON, JudgedBothWays, ShownPacket, print_json};
 use crate::apply;
 use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
 use crate::host::text_file;
 use crate::netfilter::Ruleset;
 use crate::policy::Answers;
-use crate::prove;
+use crate::prove::{self, HookPath, VerdictChange, VerdictOutcome};
 use crate::source::Source;
 
 pub(super) const COMMAND: Command = Command::new(
@@ -23,7 +26,8 @@ pub(super) const COMMAND: Command = Command::new(
     "OLD and NEW are configurations or what iptables-save prints, in any combination;
 - is standard input. Tells packets with another verdict, another destination or
 source, or a copy, and gives an example of each. Exit code 1 if there are any.",
-);
+)
+.flags(&[JSON]);
 
 /// The rulesets in a file, with their families.
 type ComparedRules = Vec<(IpFamily, Ruleset)>;
@@ -43,7 +47,13 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     if !families.any(|(family, _)| to.iter().any(|(known, _)| known == family)) {
         return Err(CliError::NotOneFamily(old.clone(), new.clone()));
     }
-    Ok(report(&from, &to))
+    let compared = report(&from, &to);
+    if given.has(&JSON) {
+        print_json(&compared);
+    } else {
+        compared.print();
+    }
+    Ok(ExitCode::of(compared.same))
 }
 
 fn rules(path: &str) -> Result<ComparedRules, CliError> {
@@ -69,41 +79,135 @@ fn is_dump(text: &str) -> bool {
         .is_none_or(|line| line.starts_with(['*', ':', '-']))
 }
 
-fn report(old: &ComparedRules, new: &ComparedRules) -> ExitCode {
-    let mut same = true;
+/// What differs, for a program.
+#[derive(Serialize)]
+struct Compared {
+    same: bool,
+    changes: Vec<Change>,
+    /// Whether there are more than are listed.
+    more: bool,
+    /// The families of which it cannot be told: it takes too much memory.
+    too_large: Vec<String>,
+    judged_both_ways: Vec<JudgedBothWays>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Change {
+    family: String,
+    /// Whether it is so for every answer of what depends on more than the packet.
+    certain: bool,
+    change: &'static str,
+    way: &'static str,
+    packets: String,
+    before: ShownPacket,
+    after: ShownPacket,
+    /// What is rewritten otherwise; null where the verdict is another.
+    rewritten: Option<Rewritten>,
+    /// The lines for people.
+    #[serde(skip)]
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Rewritten {
+    kind: &'static str,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Change {
+    fn new(family: IpFamily, certain: bool, change: &VerdictChange) -> Change {
+        let perhaps = if certain { "" } else { "perhaps " };
+        let (what, rewritten) = match &change.outcome {
+            VerdictOutcome::LetThrough => ("let-through", None),
+            VerdictOutcome::Dropped => ("dropped", None),
+            VerdictOutcome::Changed {
+                kind,
+                before,
+                after,
+            } => {
+                let rewritten = Rewritten {
+                    kind: kind.words(),
+                    before: before.clone(),
+                    after: after.clone(),
+                };
+                ("otherwise", Some(rewritten))
+            }
+        };
+        Change {
+            family: family.to_string(),
+            certain,
+            change: what,
+            way: match change.way {
+                HookPath::Input => "to-router",
+                HookPath::Forward => "across",
+                HookPath::Output => "from-router",
+            },
+            packets: change.packets.clone(),
+            before: ShownPacket::from(&change.before),
+            after: ShownPacket::from(&change.after),
+            rewritten,
+            text: format!("{}{perhaps}{change}\n", of(family)),
+        }
+    }
+}
+
+impl Compared {
+    fn print(&self) {
+        let mut text: String = self.changes.iter().map(|it| it.text.as_str()).collect();
+        if self.more {
+            text += "and more\n";
+        }
+        for family in &self.too_large {
+            text += &format!("{family} cannot be told: it takes too much memory\n");
+        }
+        for note in &self.notes {
+            text += &format!("{note}\n");
+        }
+        text.extend(self.judged_both_ways.iter().map(JudgedBothWays::line));
+        print(&text);
+    }
+}
+
+fn report(old: &ComparedRules, new: &ComparedRules) -> Compared {
+    let mut compared = Compared {
+        same: true,
+        changes: Vec::new(),
+        more: false,
+        too_large: Vec::new(),
+        judged_both_ways: Vec::new(),
+        notes: Vec::new(),
+    };
     for (family, before) in old {
         let Some((_, after)) = new.iter().find(|(known, _)| known == family) else {
-            print(&format!(
-                "{family} is not compared: NEW is a dump of the other\n"
-            ));
+            let note = format!("{family} is not compared: NEW is a dump of the other");
+            compared.notes.push(note);
             continue;
         };
         let found = prove::compare(before, after, *family);
-        same &= found == prove::Comparison::default();
-        for change in &found.changes {
-            print(&format!("{}{change}\n", of(*family)));
+        compared.same &= found == prove::Comparison::default();
+        for (changes, certain) in [(&found.changes, true), (&found.doubts, false)] {
+            let changes = changes.iter();
+            let changes = changes.map(|change| Change::new(*family, certain, change));
+            compared.changes.extend(changes);
         }
-        for change in &found.doubts {
-            print(&format!("{}perhaps {change}\n", of(*family)));
-        }
-        if found.more {
-            print("and more\n");
-        }
+        compared.more |= found.more;
         if found.too_large {
-            print("cannot be told: it takes too much memory\n");
+            compared.too_large.push(family.to_string());
         }
         if !found.doubts.is_empty() {
-            print(&unknown([(*family, after)]));
+            let all = JudgedBothWays::all([(*family, after)]);
+            compared.judged_both_ways.extend(all);
         }
     }
     for (family, _) in new {
         if old.iter().all(|(known, _)| known != family) {
-            print(&format!(
-                "{family} is not compared: OLD is a dump of the other\n"
-            ));
+            let note = format!("{family} is not compared: OLD is a dump of the other");
+            compared.notes.push(note);
         }
     }
-    ExitCode::of(same)
+    compared
 }
 
 fn of(family: IpFamily) -> &'static str {

@@ -4,7 +4,6 @@
 use super::args::Given;
 use super::error::{CliError, UsageError};
 use super::flag::Flag;
-use super::json::JudgedBothWays;
 use crate::apply;
 use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
@@ -79,10 +78,4 @@ pub(super) fn needed_networks(given: &Given) -> Result<Vec<InterfaceNetworks>, C
         "--rules needs --networks FILE, which says what is behind each interface: eth1 192.168.8.0/24",
     );
     Ok(networks(given)?.ok_or(without)?)
-}
-
-/// The parts of the rules that are not understood, one per line.
-pub(super) fn unknown<'r>(rules: impl IntoIterator<Item = (IpFamily, &'r Ruleset)>) -> String {
-    let all = JudgedBothWays::all(rules);
-    all.iter().map(JudgedBothWays::line).collect()
 }

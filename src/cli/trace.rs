@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::dump::{LIVE, NETWORKS, RULES, dump, networks, plan};
+use super::json::{JSON, print_json};
 use super::value::{Address, Hops, Mark, Port};
 use super::{CliError, Command, ExitCode, Flag, Given, UsageError, print};
 use crate::host::text_file;
@@ -49,9 +50,9 @@ and goes to is told by its addresses if the policy or --networks has them. The
 ends of its connection are those of iptables-extensions(8), conntrack.",
         )
         .flags(&[
-            LIVE, RULES, NETWORKS, PACKETS, SRC, DST, FROM, TO, PROTO, SPORT, DPORT, ICMP_TYPE,
-            FLAGS, STATE, MAC, MARK, TTL, FRAGMENT, DNAT, SNAT, CTDIR, CTORIGSRC, CTORIGDST,
-            CTREPLSRC, CTREPLDST, ORIG_PORT, REPL_PORT, EXPECTED, HELPER, ELSEWHERE,
+            LIVE, RULES, NETWORKS, PACKETS, JSON, SRC, DST, FROM, TO, PROTO, SPORT, DPORT,
+            ICMP_TYPE, FLAGS, STATE, MAC, MARK, TTL, FRAGMENT, DNAT, SNAT, CTDIR, CTORIGSRC,
+            CTORIGDST, CTREPLSRC, CTREPLDST, ORIG_PORT, REPL_PORT, EXPECTED, HELPER, ELSEWHERE,
         ]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
@@ -66,8 +67,16 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         }
     };
     let Some(file) = given.file(&PACKETS) else {
-        return Ok(print(&tracer.path(&packet(given)?)?));
+        let traced = tracer.path(&packet(given)?)?;
+        return Ok(match given.has(&JSON) {
+            true => print_json(&traced),
+            false => print(&traced.to_string()),
+        });
     };
+    if given.has(&JSON) {
+        let why = "--packets prints a line for each; leave out --json";
+        return Err(UsageError::Together(why).into());
+    }
     let text = text_file::read(&file)?;
     let at = |line: usize, error: CliError| CliError::PacketLine {
         file: file.clone(),

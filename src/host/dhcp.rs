@@ -97,6 +97,12 @@ pub fn is_there() -> bool {
         .any(|client| process::find(client.name()).is_some())
 }
 
+/// Whether a client asks for the address of this link.
+pub fn is_asking(link: &str) -> bool {
+    let mut clients = Client::ALL.iter();
+    clients.any(|client| is_running(&client.pid_file(link), client.name()))
+}
+
 /// Starts a client for a link unless one is already running there. It goes to the
 /// background, udhcpc once it has a lease or its first attempts failed, and keeps trying.
 /// Returns whether it was started.
@@ -104,8 +110,7 @@ pub fn is_there() -> bool {
 /// # Errors
 /// Returns an error if there is no client, or if it does not start.
 pub fn start(link: &str, config: &str) -> Result<bool, ProcessError> {
-    let mut clients = Client::ALL.iter();
-    if clients.any(|client| is_running(&client.pid_file(link), client.name())) {
+    if is_asking(link) {
         return Ok(false);
     }
     let hook = std::env::current_exe().map_err(|error| ProcessError::Start {

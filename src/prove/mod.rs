@@ -61,4 +61,4 @@ pub use networks::{InterfaceNetworks, NetworksError, behind, parse as networks};
 pub use packet::State as ConntrackState;
 pub(crate) use spoof::family_of_dump;
 pub use spoof::{ChainPlace, Finding, ForeignClaim, SpoofVerdict, family_of, findings, unknown};
-pub use trace::Tracer;
+pub use trace::{TracedPacket, TracedRule, Tracer};

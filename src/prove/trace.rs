@@ -1,10 +1,11 @@
 //! Traces single packets through rules, in words.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::Serialize;
 
 use super::bound;
 use super::claim;
@@ -31,6 +32,47 @@ pub struct Tracer {
     only: Option<IpFamily>,
     /// The networks behind the interfaces; behind the loopback, the router's own addresses.
     behind: Vec<InterfaceNetworks>,
+}
+
+/// What becomes of one packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TracedPacket {
+    /// What is taken for granted of a packet that is not described in full.
+    pub assumed: Option<String>,
+    /// The rules that it matched, in order.
+    pub path: Vec<TracedRule>,
+    /// What becomes of it.
+    pub verdict: String,
+    /// The rule or policy that decides.
+    pub by: Option<String>,
+}
+
+/// A rule that a packet matched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TracedRule {
+    /// The rule with its place.
+    pub rule: String,
+    /// Whether it certainly matched.
+    pub surely: bool,
+    /// What it did.
+    pub did: String,
+}
+
+impl fmt::Display for TracedPacket {
+    /// A line for each rule, and one for the verdict.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(assumed) = &self.assumed {
+            writeln!(f, "{assumed}")?;
+        }
+        for TracedRule { rule, surely, did } in &self.path {
+            let surely = if *surely { "" } else { "perhaps " };
+            writeln!(f, "{rule}: {surely}{did}")?;
+        }
+        match &self.by {
+            Some(by) => writeln!(f, "{} by {by}", self.verdict),
+            None => writeln!(f, "{}", self.verdict),
+        }
+    }
 }
 
 impl Tracer {
@@ -145,27 +187,31 @@ impl Tracer {
         })
     }
 
-    /// The path of one packet, one line per rule that it matched.
+    /// The path of one packet, with each rule that it matched.
     ///
     /// # Errors
     /// Why there can be no such packet.
-    pub fn path(&self, described: &DescribedPacket) -> Result<String, PacketError> {
+    pub fn path(&self, described: &DescribedPacket) -> Result<TracedPacket, PacketError> {
         let family = described.family();
         let mut space = self.space(family, [described]);
         let (way, packet) = self.packet(&space, described)?;
         let program = self.program(family, &space);
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
-        let mut text = String::new();
-        if let Some(assumed) = self.assumed(described) {
-            let _ = writeln!(text, "{assumed}");
-        }
-        for met in &judged.path {
-            let surely = if met.surely { "" } else { "perhaps " };
-            let _ = writeln!(text, "{}: {surely}{}", met.place, met.what);
-        }
-        let _ = writeln!(text, "{}", ending(&judged));
-        Ok(text)
+        Ok(TracedPacket {
+            assumed: self.assumed(described),
+            path: judged
+                .path
+                .iter()
+                .map(|met| TracedRule {
+                    rule: met.place.to_string(),
+                    surely: met.surely,
+                    did: met.what.clone(),
+                })
+                .collect(),
+            verdict: judged.verdict.to_string(),
+            by: judged.by.map(|by| by.to_string()),
+        })
     }
 
     /// What is taken for granted of a packet with the address of a listed camera, if it is
@@ -209,12 +255,5 @@ impl Tracer {
             let _ = writeln!(text, "{}\t{by}\t{}", judged.verdict, path.join(", "));
         }
         Ok(text)
-    }
-}
-
-fn ending(judged: &Judgement<'_>) -> String {
-    match &judged.by {
-        Some(by) => format!("{} by {by}", judged.verdict),
-        None => judged.verdict.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-"""Owns the comparison of JSON with a JSON Schema, as far as docs/status.schema.json uses it.
+"""Owns the comparison of JSON with a JSON Schema, as far as the schemas in docs/ use it.
 
 A keyword that it does not know is an error, so that nothing of a schema goes unheeded.
 """
@@ -29,6 +29,8 @@ def differences(value: Any, schema: dict[str, Any], root: dict[str, Any] | None 
             found += [] if value in said else [f"{at}: {value!r} is none of {said}"]
         elif keyword == "minimum":
             found += [] if value is None or value >= said else [f"{at}: {value!r} is less than {said}"]
+        elif keyword == "maximum":
+            found += [] if value is None or value <= said else [f"{at}: {value!r} is more than {said}"]
         elif keyword == "anyOf":
             found += [] if any(not differences(value, one, root, at) for one in said) else [f"{at}: {value!r}"]
         elif keyword == "required":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
@@ -13,7 +14,8 @@ from lab.losses import NOTHING, Losses
 from lab.namespace import Namespace
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
-from netns.program import COMMANDS, tools, wrap
+from netns.program import COMMANDS, ROOT, tools, wrap
+from netns.schema import differences
 from netns.tables import meant
 
 SSH_ALLOW = '''from    = "private"
@@ -66,6 +68,40 @@ class Apply(RouterTest):
         with Changes(self.router) as changes:
             self.camfw("boot")
             self.assertNotEqual(changes.seen(), [])
+
+    def told(self, *arguments: str, expect: int = 0) -> dict[str, list[str]]:
+        """What an apply says to a program."""
+        value = json.loads(self.camfw("apply", *arguments, "--json", expect=expect).stdout)
+        schema = json.loads((ROOT / "docs/apply.schema.json").read_text())
+        self.assertEqual(differences(value, schema), [])
+        self.assertEqual(value["exit_code"], expect)
+        assert isinstance(value, dict)
+        return value
+
+    def test_a_dry_run_tells_what_an_apply_then_makes(self) -> None:
+        counts = []
+        for step in ("on an open box", "of another policy", "of the same"):
+            if step == "of another policy":
+                self.change_config(SSH_ALLOW, SSH_ALLOW.replace('"ssh"', '["ssh", "http"]'))
+            before = self.tables.snapshot(), self.network(), self.forwarding()
+            with Changes(self.router) as changes:
+                would = self.told("--dry-run")
+                self.assertEqual(changes.seen(), [], "links, addresses and routes changed")
+            self.assertEqual((self.tables.snapshot(), self.network(), self.forwarding()), before, step)
+            made = self.told()
+            # What is told beside: each rule of a table, and that connections end.
+            each = [line for line in would["changes"] if ": table " not in line or line.endswith(" loaded")]
+            each = [line for line in each if not line.startswith("connections ")]
+            self.assertLessEqual(set(made["changes"]), set(each), step)
+            # The kernel itself gives a setting of all interfaces to each.
+            for line in set(each) - set(made["changes"]):
+                self.assertRegex(line, r"^sysctl net\.ipv4\.conf\.\w+\.\w+ = \d+$")
+                key, value = line.removeprefix("sysctl ").split(" = ")
+                self.assertEqual(self.router.read_sysctl(key), value, line)
+            counts.append(len(each))
+        self.assertGreater(counts[0], counts[1])
+        self.assertEqual((counts[1], counts[2]), (1, 0), "one table, and nothing")
+        self.camfw("apply", "--dry-run", "--confirm", "60", expect=2)
 
     def test_without_iptables_restore_the_same_tables_are_left(self) -> None:
         without = tools(self.scratch / "without", self.backend, ("iptables-restore", "ip6tables-restore"))
