@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::{Addresses, Allow, Endpoint, Flow, Policy, Remainder, Role, Zone, ZoneIndex};
 use crate::net::NextHop;
 use crate::registry::multicast::DISCOVERY;
+use crate::registry::protocol;
 
 /// Why no packet can match a line.
 pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
@@ -59,6 +60,7 @@ pub(super) fn partly(policy: &Policy, allow: &Allow) -> Vec<String> {
         }
     }
     told.extend(found_by_multicast(allow));
+    told.extend(sent_to_groups(allow));
     told
 }
 
@@ -205,6 +207,20 @@ fn found_by_multicast(allow: &Allow) -> Option<String> {
     Some(format!(
         "devices are found by asking {}, a multicast group, which no router forwards: only what is sent to a device's own address comes by udp {} of this line",
         asked.ipv4, asked.port
+    ))
+}
+
+/// A line to the router's own address for a protocol whose packets go to groups.
+fn sent_to_groups(allow: &Allow) -> Option<String> {
+    let to_router = allow.flows.iter().any(|flow| flow.to == Endpoint::Router);
+    if !to_router || !allow.is_to_anywhere() {
+        return None;
+    }
+    let mut protocols = allow.services.iter().flat_map(|service| &service.protocols);
+    let number = protocols.find(|number| protocol::TO_GROUPS.contains(number))?;
+    Some(format!(
+        "{} is sent to multicast groups, and this line is about what is sent to the router's own address; add address = \"224.0.0.0/24\"",
+        protocol::shown(*number)
     ))
 }
 

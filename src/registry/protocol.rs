@@ -18,6 +18,10 @@ const NAMES: [(&str, u8); 10] = [
     ("sctp", 132),
 ];
 
+/// IGMP, OSPF, PIM and VRRP, whose packets go to groups of 224.0.0.0/24 (RFC 9776, RFC 2328,
+/// RFC 7761, RFC 9568).
+pub(crate) const TO_GROUPS: [u8; 4] = [2, 89, 103, 112];
+
 /// The number of a protocol, by name or number. None for those that have keys of their own,
 /// and for the headers of IPv6 that are no protocol of a connection (RFC 8200, section 4).
 pub(crate) fn number(text: &str) -> Option<u8> {

@@ -127,6 +127,14 @@ pub fn hosts(
     for text in texts {
         // DNS names are not case-sensitive (RFC 4343).
         let lower = text.get_ref().to_ascii_lowercase();
+        if lower.contains('*') {
+            return Err(source.refuse(
+                span_in(text, written.span()),
+                format_args!(
+                    "{lower:?} stands for many names, of which none can be looked up; write each of them, or give address"
+                ),
+            ));
+        }
         let host = named::<HostName>(&lower, span_in(text, written.span()), source)?;
         if !hosts.contains(&host) {
             hosts.push(host);

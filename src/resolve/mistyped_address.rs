@@ -47,6 +47,9 @@ pub(super) fn instead_of_address(text: &str, form: AddressForm<'_>) -> String {
     if let Some(told) = look_alike(text) {
         return told;
     }
+    if text.starts_with('!') {
+        return "leave addresses out with except, and sources with [[deny]]".into();
+    }
     if let Some(list) = as_list(text) {
         return list;
     }

@@ -222,6 +222,9 @@ fn instead_of_service(name: &str, known: &[String]) -> String {
     if let Ok(port) = port.parse::<u16>() {
         return format!("write ports as service = {{ {protocol} = [{port}] }}");
     }
+    if name == "any" {
+        return format!("write {:?} for every protocol", service::ALL);
+    }
     as_list(name)
         .or_else(|| did_you_mean(name, known.iter().map(String::as_str)))
         .unwrap_or_else(|| {

@@ -9,6 +9,7 @@ mod syntax;
 use std::ops::Range;
 
 use crate::nearest::instead;
+use crate::registry::protocol;
 
 /// What a refusal says, and where.
 pub(super) struct InWords {
@@ -198,6 +199,15 @@ impl Place<'_> {
         {
             return format!(
                 "no key {name} belongs here; write ports as service = {{ tcp = [554] }} or service = {{ udp = [123] }}"
+            );
+        }
+        if known.contains(&"source-port") && protocol::number(name).is_some() {
+            return format!("no key {name} belongs here; write protocol = \"{name}\"");
+        }
+        let left_out = ["not-source", "not-address", "exclude", "deny"];
+        if known.contains(&"except") && left_out.contains(&name) {
+            return format!(
+                "no key {name} belongs here; leave addresses out with except, and sources with [[deny]]"
             );
         }
         if known.is_empty() {
