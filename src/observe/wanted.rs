@@ -162,6 +162,14 @@ fn tried(policy: &Policy, refused: &RefusedAttempt, camera: Option<&Camera>) -> 
         let mut lines = policy.allows_of(flow);
         lines.find(|line| covers(line, refused))
     });
+    let denied = |flow| {
+        policy.guarantees.iter().any(|it| {
+            it.is_denial
+                && it.flow == flow
+                && it.sources.holds(attempt.source)
+                && it.destinations.holds(attempt.destination)
+        })
+    };
     let reason = match (attempt.tag.reason, line) {
         (RefusalReason::NotAllowed, Some(line)) => {
             let is_counted =
@@ -173,10 +181,14 @@ fn tried(policy: &Policy, refused: &RefusedAttempt, camera: Option<&Camera>) -> 
                 (false, false) => "not allowed then",
             }
         }
+        (RefusalReason::NotAllowed, None) if flow.is_some_and(denied) => "denied",
         (reason, _) => reason.in_words(),
     };
+    // No line lets through what is denied.
     let hint = match (attempt.tag.reason, line, flow) {
-        (RefusalReason::NotAllowed, None, Some(flow)) => allow_line(policy, refused, flow, camera),
+        (RefusalReason::NotAllowed, None, Some(flow)) if !denied(flow) => {
+            allow_line(policy, refused, flow, camera)
+        }
         _ => None,
     };
     Tried {
@@ -320,4 +332,45 @@ fn allow_line(
     Some(format!(
         "from = \"{from}\"\nto = \"{to}\"\nservice = {service}{address}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::observe::attempt::{Attempt, an_attempt};
+    use crate::policy::Answers;
+    use crate::source::Source;
+
+    #[test]
+    fn what_is_denied_is_called_so_and_no_line_is_offered() -> Result<(), Box<dyn Error>> {
+        let text = "[zones.camera]\nrole = \"private\"\ninterface = \"eth1\"\naddress = \"192.168.8.1/24\"\n\
+             [zones.office]\nrole = \"private\"\ninterface = \"eth2\"\naddress = \"192.168.5.1/24\"\n\
+             [[deny]]\nfrom = \"any\"\nto = \"office\"\naddress = \"192.168.5.64/26\"\n";
+        let policy = crate::policy(&Source::new("camfw.toml", text), &Answers::new())?;
+        let tried = |last: u8, protocol| {
+            let to = u32::from_be_bytes([192, 168, 5, last]);
+            let attempt = an_attempt("not-allowed", [192, 168, 8, 7], to)?;
+            let refused = RefusedAttempt {
+                attempt: Attempt {
+                    protocol,
+                    ..attempt
+                },
+                hardware: None,
+                count: 1,
+                first: 1,
+                last: 1,
+            };
+            let hosts = blocked(&[refused], &policy, 0, None);
+            let tried = hosts.into_iter().flat_map(|host| host.tried).next()?;
+            Some((tried.reason, tried.service, tried.allow.unwrap_or_default()))
+        };
+        let (reason, _, line) = tried(70, UDP).ok_or("nothing")?;
+        assert_eq!((reason, line.as_str()), ("denied", ""));
+        let (reason, service, line) = tried(7, 50).ok_or("nothing")?;
+        assert_eq!((reason, service.as_str()), ("not allowed", "protocol esp"));
+        assert!(line.contains("service = { protocol = \"esp\" }"), "{line}");
+        Ok(())
+    }
 }
