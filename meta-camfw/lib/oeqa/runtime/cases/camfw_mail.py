@@ -98,7 +98,7 @@ class CamfwMailTest(router.RouterTest):
         """One of its own, with its key, made on the router, which has OpenSSL."""
         self.said("mkdir -p /tmp/ca && cd /tmp/ca && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
                   "-subj /CN=smtp.example.org -addext subjectAltName=DNS:smtp.example.org -keyout key.pem -out ca.pem 2>/tmp/ca/said "
-                  f"&& install -m 644 ca.pem {CERTIFICATE}")
+                  f"&& cp ca.pem {CERTIFICATE} && chmod 644 {CERTIFICATE}")
         both = folder / "both.pem"
         both.write_text(self.said("cat /tmp/ca/ca.pem /tmp/ca/key.pem; rm -r /tmp/ca"))
         return both
