@@ -232,6 +232,11 @@ impl Refused {
         refused.or(values)
     }
 
+    /// Whether anything was refused so far.
+    pub fn any(&self) -> bool {
+        self.any
+    }
+
     /// The value, if nothing was refused.
     ///
     /// # Errors
@@ -249,6 +254,7 @@ impl Refused {
 /// write a second line, or a terminal escape sequence, into a log.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
+    let text = crate::error::without_number(text.to_owned());
     for part in text.split(['\n', '\r']).map(str::trim_end) {
         if part.is_empty() {
             continue;

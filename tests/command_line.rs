@@ -192,25 +192,31 @@ fn check_tells_all_that_is_wrong() -> Done {
 fn trace_says_whose_packet_it_assumed() -> Done {
     let scratch = Scratch::new("assumed")?;
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cameras/config.toml");
-    let trace = format!(
-        "trace --config {} --dst 192.168.8.1 --dport 21",
-        config.display()
-    );
-    let (_, said) = scratch.camfw(&format!("{trace} --src 192.168.8.110"))?;
-    let assumed =
-        "assumed: another host than camera porch has its address; --mac 00:11:22:33:44:55 asks";
-    assert!(
-        said.starts_with(assumed) && said.contains("DROP by raw"),
-        "{said}"
-    );
-    let own = format!("{trace} --src 192.168.8.110 --mac 00:11:22:33:44:55");
-    let (_, said) = scratch.camfw(&own)?;
-    assert!(
-        !said.contains("assumed") && !said.contains("spoofed-"),
-        "{said}"
-    );
+    let trace = format!("trace --config {} --dst 192.168.8.1", config.display());
+    // By address and port, and by names.
+    for packet in ["--src 192.168.8.110 --dport 21", "--src porch --dport ftp"] {
+        let (_, said) = scratch.camfw(&format!("{trace} {packet}"))?;
+        let assumed = "assumed: it is camera porch itself, --mac 00:11:22:33:44:55";
+        assert!(
+            said.starts_with(assumed) && !said.contains("spoofed-"),
+            "{said}"
+        );
+        let other = format!("{trace} {packet} --mac 00:11:22:33:44:56");
+        let (_, said) = scratch.camfw(&other)?;
+        assert!(
+            !said.contains("assumed") && said.contains("DROP by raw"),
+            "{said}"
+        );
+    }
+    for (packet, told) in [
+        ("--src porhc --dport 21", "or a camera's name"),
+        ("--src porch --dport fpt", "did you mean ftp"),
+    ] {
+        let (code, said) = scratch.camfw(&format!("{trace} {packet}"))?;
+        assert!(code == 2 && said.contains(told), "{said}");
+    }
     // A camera without a hardware address is whoever has its address.
-    let (_, said) = scratch.camfw(&format!("{trace} --src 192.168.8.111"))?;
+    let (_, said) = scratch.camfw(&format!("{trace} --src 192.168.8.111 --dport 21"))?;
     assert!(!said.contains("assumed"), "{said}");
     Ok(())
 }

@@ -302,3 +302,16 @@ fn a_service_that_is_none_is_told() -> Done {
     }
     Ok(())
 }
+
+/// A service of two protocols keeps its name where a redirect leaves it its ports.
+#[test]
+fn what_is_redirected_has_its_services_name() -> Done {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/redirects/config.toml");
+    let scratch = Scratch::new("redirected")?;
+    let (_, text) = scratch.camfw(&format!("show matrix -c {}", config.display()))?;
+    assert!(
+        text.contains("53>dns") && !text.contains("53>tcp 53"),
+        "{text}"
+    );
+    Ok(())
+}

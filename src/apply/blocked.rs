@@ -8,6 +8,7 @@ use super::planned::PlannedPolicy;
 use super::recorder::{self, NotRecord};
 use crate::error::with_causes;
 use crate::host::{clock, output};
+use crate::nearest::did_you_mean;
 use crate::observe::refusals::{Refusals, RefusedAttempt};
 use crate::observe::wanted::{self, BlockedHost};
 use crate::policy::{Policy, Recordable};
@@ -54,10 +55,15 @@ impl BlockedReader {
         })
     }
 
-    /// Whether the policy lists a camera of this name.
-    pub(crate) fn knows(&self, camera: &str) -> bool {
-        let mut cameras = self.policy.cameras.iter();
-        cameras.any(|it| it.name.as_str() == camera)
+    /// What to write instead of a name that is no listed camera's; None if it is one's.
+    pub(crate) fn instead_of(&self, camera: &str) -> Option<String> {
+        let names = || self.policy.cameras.iter().map(|it| it.name.as_str());
+        let known = names().any(|name| name == camera);
+        let instead = || {
+            let near = did_you_mean(camera, names());
+            near.unwrap_or_else(|| "the file's [[cameras]] have the names".to_owned())
+        };
+        (!known).then(instead)
     }
 
     /// Whether the policy has anything recorded, and the kernel can.

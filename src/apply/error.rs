@@ -152,7 +152,10 @@ pub(crate) enum CommandError {
     },
     #[error("{0}")]
     Instead(String),
-    #[error("nothing was changed; apply without --confirm, since there is no policy to go back to")]
+    // Without rules the box would be open: nobody's silence may lead there.
+    #[error(
+        "nothing was changed: there is no policy to go back to, and without one the box would be open; apply the first one without --confirm, with its console at hand"
+    )]
     NothingToGoBackTo(#[source] NoLastGood),
     #[error("nothing was changed, since what is to be confirmed cannot be kept")]
     CannotKeepTrial(#[source] StoreError),

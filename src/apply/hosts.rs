@@ -42,9 +42,7 @@ pub(crate) fn hosts(config: &Path) -> Result<Presence, Refusal> {
 }
 
 fn count() -> Result<Accounting, StepError> {
-    let found = Machine::find()?.read()?;
-    let counted = found.iter().map(|found| (&found.rules, &found.counters));
-    Ok(Accounting::of(counted))
+    Ok(Machine::counted(&Machine::find()?.read()?))
 }
 
 /// The record of what was refused, as far as this user may read it.

@@ -14,6 +14,7 @@ use crate::host;
 use crate::host::clock::sleep;
 use crate::host::iptables::{self, Load, Pace, TableSnapshot, Tables};
 use crate::netfilter::{Difference, Ruleset, TableName, differences, interim_filter, interpret};
+use crate::observe::accounting::Accounting;
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Setting};
 
@@ -113,6 +114,11 @@ impl Machine {
             names.extend(differing.into_iter().map(|name| (family, name)));
         }
         names
+    }
+
+    /// What was counted, by the tables that were found.
+    pub(super) fn counted(found: &[TableSnapshot]) -> Accounting {
+        Accounting::of(found.iter().map(|found| (&found.rules, &found.counters)))
     }
 
     /// Describes every difference between the tables and the plan.

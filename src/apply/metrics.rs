@@ -9,7 +9,6 @@ use crate::error::with_causes;
 use crate::host::store;
 use crate::host::sysctl::get;
 use crate::observe::openmetrics::{Metric, MetricFormat, metric_text};
-use crate::observe::refusals::Refusals;
 use crate::plan::sysctl::{self, Key};
 use crate::source::Refusal;
 
@@ -30,12 +29,8 @@ pub(super) fn file(config: &Path) -> Option<String> {
 }
 
 /// Writes them to a file for node_exporter. Returns what went wrong.
-pub(super) fn write(config: &Path, file: &str, refusals: &Refusals) -> Option<String> {
-    let report = match status::by_record(config, refusals, Vec::new()) {
-        Ok(report) => report,
-        Err(refusal) => return Some(refusal.to_string()),
-    };
-    let text = metric_text(&of(&report), MetricFormat::Prometheus);
+pub(super) fn write(report: &Report, file: &str) -> Option<String> {
+    let text = metric_text(&of(report), MetricFormat::Prometheus);
     let written = store::publish(Path::new(file), &text);
     written.err().map(|error| with_causes(&error))
 }
@@ -61,7 +56,7 @@ fn of(report: &Report) -> Vec<Metric> {
             "Differences between the kernel and the policy in force.",
         )
         .with(&[], report.drift.len() as u64),
-        Metric::gauge("camfw_needs", "Things that need a hand, besides drift.")
+        Metric::gauge("camfw_needs", "Things that need attention, besides drift.")
             .with(&[], report.needs.len() as u64),
     ];
     let mut add = |name, help, value: Option<u64>| {

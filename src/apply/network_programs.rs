@@ -8,14 +8,25 @@ use crate::plan::Plan;
 
 /// Refuses a plan if another program configures one of its interfaces, or if nothing can
 /// ask for its address.
-pub(crate) fn check_network_programs(plan: &Plan) -> Result<(), StepError> {
+pub(super) fn check_network_programs(plan: &Plan) -> Result<(), StepError> {
+    match network_program_errors(plan).into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// Everything for which that refuses it.
+pub(crate) fn network_program_errors(plan: &Plan) -> Vec<StepError> {
+    let mut errors = Vec::new();
     let found = other_programs(&network_programs::active(), plan.network.names());
     if !found.is_empty() {
-        return Err(StepError::OtherPrograms(found));
+        errors.push(StepError::OtherPrograms(found));
     }
-    let by_dhcp = plan.network.links.iter().find(|link| link.dhcp);
-    match by_dhcp {
-        Some(link) if !dhcp::is_there() => Err(StepError::NoDhcpClient(link.name.to_string())),
-        _ => Ok(()),
+    let mut links = plan.network.links.iter();
+    if let Some(link) = links.find(|link| link.dhcp)
+        && !dhcp::is_there()
+    {
+        errors.push(StepError::NoDhcpClient(link.name.to_string()));
     }
+    errors
 }

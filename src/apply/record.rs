@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::last_good;
 use super::seal_mark::Mark;
 use super::state::InForce;
-use crate::host::clock;
 use crate::host::store::{self, StoreError, StorePlace};
+use crate::host::{self, clock};
 use crate::snapshot::PolicySnapshot;
 
 const NAME: &str = "state.json";
@@ -91,6 +91,14 @@ impl Record {
         let hash = self.in_force.policy()?;
         last_good::all().find(|kept| kept.hash() == *hash)
     }
+}
+
+/// Why what is counted and recorded says nothing: no policy is in force. None if one is, or
+/// if this user may not know it.
+pub(crate) fn not_in_force() -> Option<String> {
+    let state = Record::read().in_force;
+    let is_none = host::is_root() && state.policy().is_none();
+    is_none.then(|| format!("no policy is in force ({state}); camfw apply brings one in"))
 }
 
 /// Why the state could not be stored.

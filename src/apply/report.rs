@@ -79,6 +79,11 @@ pub(super) fn report_again(
     let mut notes: Vec<String> = problems.iter().map(|it| with_causes(it)).collect();
     notes.extend(status.notes.iter().cloned());
     let mut drift = status.drift.clone();
+    // Where no policy is in force all of it differs.
+    if status.in_force.policy().is_none() && drift.len() > status::MOST_DIFFERENCES {
+        let more = drift.split_off(status::MOST_DIFFERENCES).len();
+        drift.push(format!("and {more} more differences: camfw status --all"));
+    }
     drift.extend(status.overdue.clone());
     if status.recording == Some(false) {
         drift.push("what is refused is not recorded: camfw watch does not run, or this kernel has no NFLOG".to_owned());

@@ -24,7 +24,15 @@ use crate::observe::refused_counts::{RefusedCounts, refused_counts};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Need};
 use crate::policy::Recordable;
+use crate::snapshot::PolicyHash;
 use crate::source::Refusal;
+
+/// The most differences that are told where all of a policy differs.
+pub(crate) const MOST_DIFFERENCES: usize = 4;
+
+/// What is told of a file that is not what is in force.
+const EDITED: &str =
+    "the file was edited since it was applied, or another one was; camfw apply brings it in";
 
 /// The most cameras that a line names.
 const MOST_NAMED: usize = 5;
@@ -34,7 +42,7 @@ const MOST_NAMED: usize = 5;
 pub(crate) struct Report {
     /// What is in force: the last recorded state, as confirmed by the kernel.
     #[serde(flatten)]
-    pub(super) in_force: InForce,
+    pub(crate) in_force: InForce,
     /// When the state was entered, in seconds since 1970 by the current clock; None if
     /// unknown.
     pub(crate) since: Option<u64>,
@@ -46,7 +54,8 @@ pub(crate) struct Report {
     pub(crate) seconds_left: Option<u64>,
     /// Whether the kernel is as the file says, permanently or until the deadline.
     pub(super) holds: bool,
-    /// The SHA-256 of the file that the kernel was compared with.
+    /// The SHA-256 of the policy that the kernel was compared with; None of a box that was
+    /// closed, in which no policy is.
     pub(crate) compared_with: Option<String>,
     /// A description of each difference.
     pub(crate) drift: Vec<String>,
@@ -69,7 +78,7 @@ pub(crate) struct Report {
     pub(crate) presence: Presence,
     /// What was refused, as far as it is recorded.
     pub(crate) refused: RefusedCounts,
-    /// What needs a hand, a line each, besides `drift`.
+    /// What needs attention, a line each, besides `drift`.
     pub(crate) needs: Vec<String>,
 }
 
@@ -118,14 +127,25 @@ impl Report {
 pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
     let mut unread = Vec::new();
     let refusals = hosts::refused(&mut unread);
-    by_record(config, &refusals, unread)
+    let mut report = by_record(config, &refusals, None)?;
+    report.presence.unread.splice(0..0, unread.iter().cloned());
+    report.needs.extend(unread);
+    Ok(report)
 }
 
-/// The same, by a record of what was refused, of which `unread` could not be read.
+/// What the tables were found to be, by one policy.
+pub(super) struct TablesSeen {
+    pub(super) policy: PolicyHash,
+    pub(super) differences: Vec<String>,
+    pub(super) accounting: Accounting,
+}
+
+/// The same, by a record of what was refused. Tables that were seen just now are not read
+/// again.
 pub(super) fn by_record(
     config: &Path,
     refusals: &Refusals,
-    unread: Vec<String>,
+    seen: Option<TablesSeen>,
 ) -> Result<Report, Refusal> {
     let record = Record::read();
     let policy = match record.policy() {
@@ -138,23 +158,42 @@ pub(super) fn by_record(
         Err(_) if record.in_force.is_without_policy() => None,
         Err(refusal) => return Err(refusal),
     };
-    let mut report = report(config, &record, policy.as_ref(), refusals);
-    report.presence.unread.splice(0..0, unread.iter().cloned());
-    report.needs.extend(unread);
-    Ok(report)
+    Ok(report(config, &record, policy, refusals, seen))
+}
+
+/// The policy that is in force, if the file is another by now.
+fn before_edit(record: &Record, file: Option<&PlannedPolicy>) -> Option<PlannedPolicy> {
+    if record.in_force.is_without_policy() {
+        return None;
+    }
+    let kept = record.policy()?;
+    let is_other = kept.hash() != file?.snapshot.hash();
+    is_other.then(|| PlannedPolicy::new(kept).ok()).flatten()
 }
 
 fn report(
     config: &Path,
     record: &Record,
-    policy: Option<&PlannedPolicy>,
+    mut policy: Option<PlannedPolicy>,
     refusals: &Refusals,
+    tables: Option<TablesSeen>,
 ) -> Report {
     let mut drift: Vec<String> = Vec::new();
     let mut notes = Vec::new();
     let mut accounting = None;
     let mut in_force = record.in_force.clone();
-    match host::is_root().then(|| look(&in_force, policy.map(|policy| &policy.plan))) {
+    let mut seen = host::is_root().then(|| look(&in_force, policy.as_ref(), tables));
+    // What an edited file says and the kernel does not is nobody's tampering.
+    if let Some(Ok(by_file)) = &seen
+        && !by_file.drift.is_empty()
+        && let Some(before) = before_edit(record, policy.as_ref())
+    {
+        seen = Some(look(&in_force, Some(&before), None));
+        policy = Some(before);
+        drift.push(EDITED.to_owned());
+    }
+    let policy = policy.as_ref();
+    match seen {
         Some(Ok(seen)) => {
             drift.extend(seen.drift);
             notes = seen.notes;
@@ -206,7 +245,9 @@ fn report(
         recordable,
         mail: policy_in_force.and_then(mail::report),
         names,
-        compared_with: policy.map(|policy| policy.snapshot.hash().to_string()),
+        compared_with: policy
+            .filter(|_| !matches!(record.in_force, InForce::Sealed { .. }))
+            .map(|policy| policy.snapshot.hash().to_string()),
         drift,
         notes,
         accounting: accounting.unwrap_or_default(),
@@ -214,7 +255,7 @@ fn report(
     }
 }
 
-/// What needs a hand, besides what differs.
+/// What needs attention, besides what differs.
 fn needs(presence: &Presence, names: &[NameReport]) -> Vec<String> {
     let mut needs: Vec<String> = Vec::new();
     let problems = presence.problems.iter();
@@ -266,19 +307,38 @@ struct Seen {
 }
 
 /// Checks whether the kernel confirms the recorded state, and what differs.
-fn look(noted: &InForce, plan: Option<&Plan>) -> Result<Seen, StepError> {
+fn look(
+    noted: &InForce,
+    policy: Option<&PlannedPolicy>,
+    tables: Option<TablesSeen>,
+) -> Result<Seen, StepError> {
     let machine = Machine::find()?;
-    let found = machine.read()?;
-    let counted = found.iter().map(|found| (&found.rules, &found.counters));
-    let accounting = Accounting::of(counted);
-    let drift = match (noted, plan) {
-        (InForce::Sealed { .. }, plan) => unsealed(noted, &found, plan)?,
-        (_, Some(plan)) => drift(&machine, &found, plan)?,
-        (_, None) => Vec::new(),
+    let plan = policy.map(|policy| &policy.plan);
+    let is_sealed = matches!(noted, InForce::Sealed { .. });
+    let known = tables.filter(|tables| {
+        let hash = policy.map(|policy| policy.snapshot.hash());
+        !is_sealed && hash.as_ref() == Some(&tables.policy)
+    });
+    let (drift, accounting) = match known {
+        Some(tables) => {
+            let rest = plan.map(|plan| beside_tables(&machine, plan)).transpose()?;
+            let mut drift = tables.differences;
+            drift.extend(rest.into_iter().flatten());
+            (drift, tables.accounting)
+        }
+        None => {
+            let found = machine.read()?;
+            let drift = match plan {
+                plan if is_sealed => unsealed(noted, &found, plan)?,
+                Some(plan) => drift(&machine, &found, plan)?,
+                None => Vec::new(),
+            };
+            (drift, Machine::counted(&found))
+        }
     };
     let notes = plan.map(notes).transpose()?.unwrap_or_default();
     let in_force = match plan {
-        _ if matches!(noted, InForce::Sealed { .. }) && !drift.is_empty() => {
+        _ if is_sealed && !drift.is_empty() => {
             noted.unsealed_because("it was closed, and is not any more; camfw seal closes it")
         }
         Some(plan) if noted.is_forwarding() => as_it_forwards(noted.clone(), plan)?,
@@ -398,6 +458,13 @@ pub(super) fn drift(
     plan: &Plan,
 ) -> Result<Vec<String>, StepError> {
     let mut descriptions = machine.differences(found, plan);
+    descriptions.extend(beside_tables(machine, plan)?);
+    Ok(descriptions)
+}
+
+/// The same of everything but the tables.
+fn beside_tables(machine: &Machine, plan: &Plan) -> Result<Vec<String>, StepError> {
+    let mut descriptions = Vec::new();
     let mut settings = machine.settings(plan);
     let after = plan.with_rules.iter().chain(&plan.room);
     let after = after.chain(&plan.ipv6_on);

@@ -19,6 +19,7 @@ use super::seal_mark::Mark;
 use super::shown_page::ShownPage;
 use super::sighted::SightingRecord;
 use super::state::InForce;
+use super::status::TablesSeen;
 use super::{closed, hosts, last_good, lease, metrics, names, recorder, status};
 use crate::error::with_causes;
 use crate::family::Families;
@@ -29,7 +30,6 @@ use crate::netfilter::Ruleset;
 use crate::observe::accounting::Accounting;
 use crate::observe::refusals::Refusals;
 use crate::plan::Plan;
-use crate::policy::Policy;
 use crate::snapshot::PolicyHash;
 
 /// Debounces links that flap, and does not retry a failed change at once.
@@ -82,15 +82,13 @@ pub(crate) fn watch(config: &Path) -> Ending {
         let refused = refusals.snapshot();
         if let Some(plan) = &look.plan {
             recorder::rename(&names, &plan.policy);
-            look.reports
-                .extend(look.observe(&plan.policy, &mut sighted, &refused));
+            let counts = look.counted.as_ref().map(|it| it.cameras.as_slice());
+            let untaken = counts.and_then(|counts| sighted.take(&plan.policy, counts));
+            look.reports.extend(untaken);
             file.clone_from(&plan.policy.watch.metrics);
         }
-        // Of a box that was closed too.
-        let unwritten = file
-            .as_ref()
-            .and_then(|file| metrics::write(config, file, &refused));
-        look.reports.extend(unwritten);
+        let problems = look.observe(config, file.as_deref(), &refused);
+        look.reports.extend(problems);
         let policy = look.plan.as_ref().or(look.before.as_ref());
         page.keep(config, policy.map(|plan| &plan.policy));
         // Do not repeat a report that has not changed.
@@ -190,6 +188,8 @@ struct Look {
     expired: bool,
     /// What the kernel has counted; None if it was not read.
     counted: Option<Accounting>,
+    /// What its tables are; None if that was not read, or they were loaded since.
+    tables: Option<TablesSeen>,
 }
 
 /// Rules that were proven to implement a policy.
@@ -254,17 +254,26 @@ impl Look {
         }
     }
 
-    /// Takes note of who is there. Returns what is to be told.
-    fn observe(
-        &self,
-        policy: &Policy,
-        sighted: &mut SightingRecord,
-        refused: &Refusals,
-    ) -> Vec<String> {
-        let counts = self.counted.as_ref().map(|it| it.cameras.as_slice());
+    /// Finds out who is there, once: for the metrics too, of a box that was closed as well.
+    /// Returns what is to be told.
+    fn observe(&mut self, config: &Path, file: Option<&str>, refused: &Refusals) -> Vec<String> {
         let mut reports = Vec::new();
-        reports.extend(counts.and_then(|counts| sighted.take(policy, counts)));
-        let problems = hosts::present(policy, counts, refused).problems.into_iter();
+        let mut presence = None;
+        if let Some(file) = file {
+            match status::by_record(config, refused, self.tables.take()) {
+                Ok(report) => {
+                    reports.extend(metrics::write(&report, file));
+                    presence = Some(report.presence);
+                }
+                Err(refusal) => reports.push(refusal.to_string()),
+            }
+        }
+        let Some(plan) = &self.plan else {
+            return reports;
+        };
+        let counts = self.counted.as_ref().map(|it| it.cameras.as_slice());
+        let presence = presence.unwrap_or_else(|| hosts::present(&plan.policy, counts, refused));
+        let problems = presence.problems.into_iter();
         reports.extend(problems.map(|problem| problem.text));
         reports
     }
@@ -279,9 +288,14 @@ impl Look {
         let machine = Machine::find()?;
         let found = machine.read()?;
         let rules = machine.differences(&found, plan);
-        let counted = found.iter().map(|found| (&found.rules, &found.counters));
-        self.counted = Some(Accounting::of(counted));
+        let accounting = Machine::counted(&found);
+        self.counted = Some(accounting.clone());
         drop(found);
+        self.tables = Some(TablesSeen {
+            policy: policy.snapshot.hash(),
+            differences: rules.clone(),
+            accounting,
+        });
         self.reports.extend(status::others(&machine));
         // If nothing is known to be in force, there is nothing to restore.
         let restores =
@@ -300,7 +314,12 @@ impl Look {
             self.reports.extend(lease::refusals(plan));
             self.reports.extend(net::unmanaged(&current, &plan.network));
         }
-        match self.enforce(policy, mark) {
+        let enforced = self.enforce(policy, mark);
+        // They are other ones now.
+        let is_table = |made: &Made| matches!(made, Made::Table(..));
+        self.tables
+            .take_if(|_| !matches!(&enforced, Ok(it) if !it.made.iter().any(is_table)));
+        match enforced {
             Ok(enforced) => {
                 for made in &enforced.made {
                     match made {

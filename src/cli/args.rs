@@ -13,6 +13,7 @@ use super::command::Command;
 use super::error::UsageError;
 use super::flag::Flag;
 use super::{COMMANDS, help};
+use crate::field::duration;
 
 /// The default path of the configuration.
 pub(super) const DEFAULT_CONFIG: &str = "/etc/camfw/camfw.toml";
@@ -94,7 +95,13 @@ impl Given {
         };
         self.words.drain(..command.name.split(' ').count());
         if !command.takes(self.words.len()) {
-            return Err(UsageError::Operands(command));
+            // `--confirm 5 minutes`, of which the shell makes two words.
+            let split = self.flags.iter().find_map(|(name, value)| {
+                let time = format!("{} {}", value.to_string_lossy(), self.words.first()?);
+                duration(&time)?;
+                Some(UsageError::Unquoted(name, time))
+            });
+            return Err(split.unwrap_or(UsageError::Operands(command)));
         }
         let knows = |name: &str| {
             let mut flags = command.flags.iter().chain(EVERY_COMMANDS_FLAGS);
@@ -255,6 +262,10 @@ mod tests {
             (
                 "apply --confirm",
                 "--confirm needs a TIME after it, such as 90, 5m or \"5 minutes\"",
+            ),
+            (
+                "apply --confirm 5 minutes",
+                "write --confirm \"5 minutes\", in quotes",
             ),
             ("check --config", "--config needs a FILE after it"),
             ("chek", "no command is called \"chek\"; did you mean check?"),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::error::UsageError;
-use super::status::duration;
+use super::status::{counted_word, duration};
 use super::value::Ago;
 use super::{CliError, Command, ExitCode, Flag, Given, print};
 use crate::apply::blocked::{Blocked, BlockedReader, now, wait_while_read};
@@ -39,8 +39,10 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     }
     let since = since.map(|Ago(seconds)| seconds);
     let mut reader = BlockedReader::new(&given.config(), since, camera.clone())?;
-    if let Some(name) = camera.filter(|name| !reader.knows(name)) {
-        return Err(CliError::NoCamera(name));
+    if let Some(name) = camera
+        && let Some(instead) = reader.instead_of(&name)
+    {
+        return Err(CliError::NoCamera(name, instead));
     }
     let blocked = reader.read();
     if json {
@@ -57,7 +59,8 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         Recordable::NotByThisKernel => false,
         Recordable::Some => blocked.recording,
     };
-    let whole = blocked.problems.is_empty() && recorded;
+    let is_in_force = super::tell_not_in_force();
+    let whole = blocked.problems.is_empty() && recorded && is_in_force;
     Ok(ExitCode::of(whole))
 }
 
@@ -107,12 +110,12 @@ fn line(tried: &Tried, now: u64) -> String {
     let name = tried.name.as_ref().map(|name| format!(" ({name})"));
     let ago = |then: u64| duration(now.saturating_sub(then));
     format!(
-        "{}{} {}: {}, {} packets, first {} ago, last {} ago",
+        "{}{} {}: {}, {}, first {} ago, last {} ago",
         tried.to,
         name.unwrap_or_default(),
         tried.service,
-        tried.reason,
-        tried.count,
+        tried.why(),
+        counted_word(tried.count, "packet"),
         ago(tried.first),
         ago(tried.last)
     )

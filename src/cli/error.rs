@@ -32,6 +32,8 @@ pub(super) enum UsageError {
         flag: String,
         command: Option<&'static Command>,
     },
+    #[error("write --{0} \"{1}\", in quotes")]
+    Unquoted(&'static str, String),
     #[error("write --{}, with two dashes", .0.name)]
     OneDash(&'static Flag),
     #[error("--{} needs a {} after it{}", .0.name, .0.value.unwrap_or_default(), example(.0))]
@@ -84,8 +86,8 @@ pub(super) enum CliError {
     MatrixTooLarge,
     #[error("the rules of the kernel cannot be read")]
     LiveRules(#[source] StepError),
-    #[error("no camera is called {0}; the file's [[cameras]] have the names")]
-    NoCamera(String),
+    #[error("no camera is called {0}; {1}")]
+    NoCamera(String, String),
     #[error("{file}: {nothing}")]
     NothingToServe {
         file: String,

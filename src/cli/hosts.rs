@@ -26,7 +26,7 @@ pub(super) const COMMAND: Command = Command::new(
 hosts that nobody listed; and what is wrong: a camera on another zone's wire, another
 address or hardware address than the file's, two devices with one address. Nothing is
 sent: it is what the kernel, dnsmasq's leases and `camfw watch` know. Exit 1 if
-something is wrong, or could not be read.",
+something is wrong, could not be read, or no policy is in force.",
 )
 .flags(&[TOML, JSON]);
 
@@ -42,7 +42,12 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         (_, true) => serde_json::to_string(&presence).unwrap_or_default() + "\n",
         _ => to_text(&presence),
     });
-    let is_well = presence.problems.is_empty() && presence.unread.is_empty();
+    let is_read = presence.unread.is_empty();
+    if toml {
+        return Ok(ExitCode::of(is_read));
+    }
+    let is_in_force = super::tell_not_in_force();
+    let is_well = presence.problems.is_empty() && is_read && is_in_force;
     Ok(ExitCode::of(is_well))
 }
 
@@ -54,7 +59,7 @@ fn to_text(presence: &Presence) -> String {
         let _ = writeln!(text, "{name} (role {role}) on {}: {link}", interface.name);
         for camera in &zone.cameras {
             let (name, address) = (&camera.name, camera.address);
-            let seen = seen(camera, presence.now);
+            let seen = seen(camera, presence);
             let _ = writeln!(text, "  {name:<16} {address:<15} {seen}");
             for problem in presence.problems_of(name) {
                 let _ = writeln!(text, "    WRONG: {}", problem.text);
@@ -98,13 +103,17 @@ pub(super) fn link(interface: &InterfacePresence) -> String {
 }
 
 /// When a camera was there, in words.
-pub(super) fn seen(camera: &CameraPresence, now: u64) -> String {
+pub(super) fn seen(camera: &CameraPresence, presence: &Presence) -> String {
     let last = camera.last_seen.unwrap_or_default();
-    let ago = duration(now.saturating_sub(last));
+    let ago = duration(presence.now.saturating_sub(last));
     match camera.state {
         CameraState::Seen => format!("seen {ago} ago"),
         CameraState::Silent => format!("silent for {ago}"),
-        CameraState::NeverSeen => "never seen".to_owned(),
+        // A problem says where it was seen.
+        CameraState::NeverSeen if presence.problems_of(&camera.name).next().is_some() => {
+            "not here".to_owned()
+        }
+        CameraState::NeverSeen => "not seen yet".to_owned(),
         CameraState::Unknown if camera.packets.is_some() => "was there".to_owned(),
         CameraState::Unknown => "not known".to_owned(),
     }

@@ -45,6 +45,7 @@ pub use flag::Flag;
 use args::Given;
 use error::{CliError, UsageError};
 
+use crate::apply::not_in_force;
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host;
@@ -127,6 +128,13 @@ fn print(text: &str) -> ExitCode {
 /// Prints an error to stderr.
 fn complain(line: &str) {
     host::log::to_stderr(&format!("camfw: {}\n", crate::source::one_line(line)));
+}
+
+/// Whether a policy is in force; says so if not: what is counted and recorded is of one.
+fn tell_not_in_force() -> bool {
+    let why = not_in_force();
+    why.iter().for_each(|why| complain(why));
+    why.is_none()
 }
 
 /// Prints an error to stderr, unless the log has already done so.

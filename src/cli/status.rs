@@ -3,7 +3,7 @@
 
 use super::screen::Screen;
 use super::{CliError, Command, ExitCode, Flag, Given, hosts, print};
-use crate::apply::{self, NameReport, Report};
+use crate::apply::{self, MOST_DIFFERENCES, NameReport, Report};
 use crate::observe::accounting::Accounting;
 use crate::observe::presence::{CameraPresence, CameraState};
 use crate::policy::Recordable;
@@ -14,9 +14,8 @@ pub(super) const NOT_RECORDING: &str =
 pub(super) const NO_NFLOG: &str =
     "NOT RECORDING what is refused: this kernel has no NFLOG (CONFIG_NETFILTER_XT_TARGET_NFLOG)\n";
 
-/// The most cameras, and the most differences, that a screen shows.
+/// The most cameras that a screen shows.
 const MOST_CAMERAS: usize = 8;
-const MOST_DIFFERENCES: usize = 4;
 
 const ALL: Flag = Flag::switch(
     "all",
@@ -26,13 +25,14 @@ const JSON: Flag = Flag::switch("json", "for a program to read");
 
 pub(super) const COMMAND: Command = Command::new(
     "status",
-    "does the kernel hold what the file says, who is there, and what needs a hand?",
+    "does the kernel hold the file, who is there, and what needs attention?",
     run,
 )
 .about(
     "On one screen: the state and since when; differences between the file and the
 kernel's rules, settings, addresses and routes; the zones with their links; the
-cameras, those first that need a hand; how much was let through and refused. Colours
+cameras, those first that need attention; how much was let through and refused. Exit
+0 says that the kernel holds the file; what else needs attention leaves it so. Colours
 are for terminals alone, and not where NO_COLOR is set.",
 )
 .flags(&[ALL, JSON]);
@@ -55,15 +55,25 @@ fn to_json(report: &Report) -> String {
 
 fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
     state(&mut screen, report);
-    if let Some(policy) = &report.compared_with {
-        let (policy, file) = (&policy[..12], &report.file);
-        screen.line(&match report.drift.len() {
-            0 => format!("the kernel holds policy {policy} of {file}"),
-            1 => format!("1 difference from policy {policy} of {file}:"),
-            count => format!("{count} differences from policy {policy} of {file}:"),
-        });
-    }
-    let most = match all || !screen.is_terminal {
+    let file = &report.file;
+    let compared = match (&report.compared_with, report.drift.len()) {
+        (Some(policy), 0) => Some(format!(
+            "the kernel holds policy {} of {file}",
+            &policy[..12]
+        )),
+        (Some(policy), count) => {
+            let differences = counted_word(count as u64, "difference");
+            Some(format!(
+                "{differences} from policy {} of {file}:",
+                &policy[..12]
+            ))
+        }
+        (None, 0) => None,
+        (None, _) => Some("not closed:".to_owned()),
+    };
+    compared.into_iter().for_each(|line| screen.line(&line));
+    // Where no policy is in force all of it differs.
+    let most = match all || !screen.is_terminal && report.in_force.policy().is_some() {
         true => usize::MAX,
         false => MOST_DIFFERENCES,
     };
@@ -97,10 +107,12 @@ fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
         .sum();
     let dropped: u64 = report.accounting.drops.iter().map(|it| it.packets).sum();
     screen.line(&format!(
-        "\n{allowed} connections let through, {dropped} packets dropped (camfw status --all)"
+        "\n{} let through, {} dropped since the first load (camfw status --all)",
+        counted_word(allowed, "connection"),
+        counted_word(dropped, "packet")
     ));
     if !report.needs.is_empty() {
-        screen.line("\nneeds a hand:");
+        screen.line("\nneeds attention:");
     }
     for line in &report.needs {
         screen.wrong(&format!("  {line}"));
@@ -146,7 +158,7 @@ fn zones(screen: &mut Screen, report: &Report) {
     }
 }
 
-/// Those that need a hand, and as many more as there is room for.
+/// Those that need attention, and as many more as there is room for.
 fn cameras(screen: &mut Screen, report: &Report, all: bool) {
     let presence = &report.presence;
     let is_wrong = |camera: &CameraPresence| {
@@ -177,7 +189,7 @@ fn cameras(screen: &mut Screen, report: &Report, all: bool) {
         let line = format!(
             "{name:<20} {:<15} {:<19} {packets:>10} {:>10}",
             camera.address,
-            hosts::seen(camera, presence.now),
+            hosts::seen(camera, presence),
             refused.next().map_or(0, |it| it.packets)
         );
         match is_wrong(camera) {
@@ -243,12 +255,18 @@ fn counted(screen: &mut Screen, accounting: &Accounting) {
         }),
     );
     table(
-        "dropped: packets, bytes",
+        "dropped, by reason (chain): packets, bytes",
         &mut accounting.drops.iter().map(|drop| {
             let what = format!("{} ({})", drop.reason, drop.chain);
             (drop.packets, drop.bytes, what)
         }),
     );
+}
+
+/// A number of things, in words.
+pub(super) fn counted_word(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// A duration in its two largest units.

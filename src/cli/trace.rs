@@ -1,23 +1,28 @@
 //! `camfw trace`: follows one packet through the rules.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 
 use super::dump::{LIVE, NETWORKS, RULES, dump, networks, plan};
 use super::json::{JSON, print_json};
+use super::show::service_named;
 use super::value::{Address, Hops, Mark, Port};
 use super::{CliError, Command, ExitCode, Flag, Given, UsageError, print};
+use crate::field::PortRange;
 use crate::host::text_file;
+use crate::netfilter::Protocol;
+use crate::policy::{Camera, Service};
 use crate::prove::{DescribedPacket, PacketAddress, Tracer};
 
 const PACKETS: Flag = Flag::valued("packets", "FILE", "packets, one a line, in the flags below");
 
-const SRC: Flag = Flag::valued("src", "A", "source address");
-const DST: Flag = Flag::valued("dst", "A", "destination address");
+const SRC: Flag = Flag::valued("src", "A", "source address, or a camera's name");
+const DST: Flag = Flag::valued("dst", "A", "destination address, likewise");
 const FROM: Flag = Flag::valued("from", "ZONE", "whence: a zone, an interface or router");
 const TO: Flag = Flag::valued("to", "ZONE", "where to, likewise");
 const PROTO: Flag = Flag::valued("proto", "P", "tcp unless given; udp, icmp or a number");
 const SPORT: Flag = Flag::valued("sport", "N", "source port; 40000 unless given");
-const DPORT: Flag = Flag::valued("dport", "N", "destination port");
+const DPORT: Flag = Flag::valued("dport", "N", "destination port, or a service's name");
 const ICMP_TYPE: Flag = Flag::valued("icmp-type", "TYPE/CODE", "8 or 3/1; as ping unless given");
 const FLAGS: Flag = Flag::valued("flags", "LIST", "SYN,ACK or NONE; SYN unless given");
 const STATE: Flag = Flag::valued(
@@ -56,6 +61,7 @@ ends of its connection are those of iptables-extensions(8), conntrack.",
         ]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
+    let mut named = PacketNames::default();
     let tracer = match given.file(&RULES) {
         Some(file) => {
             let (rules, family) = dump(&file)?;
@@ -63,11 +69,13 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         }
         None => {
             let plan = plan(given)?;
+            named.cameras.clone_from(&plan.policy.cameras);
+            named.services.clone_from(&plan.policy.services);
             Tracer::of_policy(plan.policy, plan.rules)
         }
     };
     let Some(file) = given.file(&PACKETS) else {
-        let traced = tracer.path(&packet(given)?)?;
+        let traced = tracer.path(&packet(given, &named)?)?;
         return Ok(match given.has(&JSON) {
             true => print_json(&traced),
             false => print(&traced.to_string()),
@@ -87,7 +95,8 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     for (number, line) in text.lines().enumerate() {
         if !line.trim().is_empty() {
             lines.push(number);
-            packets.push(packet_of_line(line).map_err(|error| at(number, error.into()))?);
+            let packet = words(line).and_then(|given| packet(&given, &named));
+            packets.push(packet.map_err(|error| at(number, error.into()))?);
         }
     }
     let verdicts = tracer.verdicts(&packets);
@@ -101,11 +110,47 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
 /// # Errors
 /// Returns the unknown flag or invalid value.
 pub(super) fn packet_of_line(line: &str) -> Result<DescribedPacket, UsageError> {
-    packet(&Given::read(line.split_whitespace().map(OsString::from))?)
+    packet(&words(line)?, &PacketNames::default())
+}
+
+fn words(line: &str) -> Result<Given, UsageError> {
+    Given::read(line.split_whitespace().map(OsString::from))
+}
+
+/// What a packet may be described by in place of numbers.
+#[derive(Default)]
+struct PacketNames {
+    cameras: Vec<Camera>,
+    services: Vec<Service>,
+}
+
+impl PacketNames {
+    /// An address, or that of a camera by its name.
+    fn address(&self, given: &Given, flag: &Flag) -> Result<Option<IpAddr>, UsageError> {
+        let written = given.file(flag);
+        let mut cameras = self.cameras.iter();
+        let camera = cameras.find(|camera| written.as_deref() == Some(camera.name.as_str()));
+        Ok(match camera {
+            Some(camera) => Some(camera.address.into()),
+            None => given.value(flag)?.map(|Address(address)| address),
+        })
+    }
+
+    /// A port, or the first one of a service by its name, and its protocol.
+    fn port(&self, given: &Given) -> Result<Option<(u16, Option<Protocol>)>, UsageError> {
+        let written = given.file(&DPORT).unwrap_or_default();
+        if !written.starts_with(|first: char| first.is_ascii_lowercase()) {
+            return Ok(given.value(&DPORT)?.map(|Port(port)| (port, None)));
+        }
+        let service = service_named(&written, &self.services)?;
+        let first = |protocol, ports: &[PortRange]| Some((ports.first()?.first(), Some(protocol)));
+        let tcp = first(Protocol::Tcp, &service.tcp);
+        Ok(tcp.or_else(|| first(Protocol::Udp, &service.udp)))
+    }
 }
 
 /// The packet that the flags describe.
-fn packet(given: &Given) -> Result<DescribedPacket, UsageError> {
+fn packet(given: &Given, named: &PacketNames) -> Result<DescribedPacket, UsageError> {
     let mut addresses = Vec::new();
     for (which, flag) in [
         (PacketAddress::Source, SRC),
@@ -115,16 +160,17 @@ fn packet(given: &Given) -> Result<DescribedPacket, UsageError> {
         (PacketAddress::ReplySource, CTREPLSRC),
         (PacketAddress::ReplyDestination, CTREPLDST),
     ] {
-        let address = given.value(&flag)?;
-        addresses.extend(address.map(|Address(address)| (which, address)));
+        let address = named.address(given, &flag)?;
+        addresses.extend(address.map(|address| (which, address)));
     }
+    let (port, of) = named.port(given)?.unzip();
     Ok(DescribedPacket {
         from: given.value(&FROM)?,
         to: given.value(&TO)?,
         addresses,
-        protocol: given.value(&PROTO)?,
+        protocol: given.value(&PROTO)?.or(of.flatten()),
         source_port: given.value(&SPORT)?.map(|Port(port)| port),
-        destination_port: given.value(&DPORT)?.map(|Port(port)| port),
+        destination_port: port,
         icmp_type: given.value(&ICMP_TYPE)?,
         flags: given.value(&FLAGS)?,
         state: given.value(&STATE)?,

@@ -72,7 +72,9 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Address, InvalidValue> {
         let address = text.parse().map(Address);
-        address.map_err(|_| InvalidValue("is no address; write it as 192.168.8.110 or fd00::1"))
+        address.map_err(|_| {
+            InvalidValue("is no address; write it as 192.168.8.110 or fd00::1, or a camera's name")
+        })
     }
 }
 

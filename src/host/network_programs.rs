@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{process, text_file, time_limit};
-use crate::net::{ActiveProgram, NetworkProgram};
+use crate::error::with_causes;
+use crate::net::{self, ActiveProgram, NetworkProgram};
 
 /// The time limit for reading all files.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// The most files of one program: one that names itself ends somewhere.
+const MOST_FILES: usize = 1000;
 
 /// Where a program is found, and what it reads.
 struct Reader {
@@ -32,7 +36,8 @@ const KNOWN: [Reader; 4] = [
         program: NetworkProgram::Ifupdown,
         executable: "ifup",
         signs: &[],
-        places: &["/etc/network/interfaces", "/etc/network/interfaces.d"],
+        // What this one has read besides, it says itself.
+        places: &["/etc/network/interfaces"],
         ending: "",
         is_sorted: false,
     },
@@ -88,9 +93,12 @@ pub fn active() -> Vec<ActiveProgram> {
             process::find(known.executable).is_some()
                 && (known.signs.is_empty() || signs.any(|sign| fs::symlink_metadata(sign).is_ok()))
         });
-        let active = active.map(|known| ActiveProgram {
-            program: known.program,
-            files: files(known),
+        let active = active.map(|known| {
+            let files = match known.program {
+                NetworkProgram::Ifupdown => interfaces(known.places),
+                _ => files(known),
+            };
+            ActiveProgram::new(known.program, files)
         });
         active.collect()
     };
@@ -100,12 +108,9 @@ pub fn active() -> Vec<ActiveProgram> {
 fn files(known: &Reader) -> Vec<(String, String)> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for place in known.places {
-        let entries = fs::read_dir(place).into_iter().flatten().flatten();
-        let mut inside: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        inside.sort_unstable();
         match Path::new(place).is_file() {
             true => paths.push(place.into()),
-            false => paths.extend(inside),
+            false => paths.extend(inside(Path::new(place))),
         }
     }
     if known.is_sorted {
@@ -114,14 +119,112 @@ fn files(known: &Reader) -> Vec<(String, String)> {
         let named: BTreeMap<_, _> = named.collect();
         paths = named.into_values().collect();
     }
-    let texts = paths.into_iter().filter_map(|path| {
-        let path = path.to_str().filter(|path| path.ends_with(known.ending))?;
-        // Reading a pipe would block. A file that leads to /dev/null says nothing.
-        let text = match text_file::is_regular(path) {
-            true => text_file::read(path).ok()?,
-            false => return None,
-        };
-        Some((path.to_owned(), text))
+    let endings = paths.into_iter().filter(|path| {
+        let path = path.to_str();
+        path.is_some_and(|path| path.ends_with(known.ending))
     });
-    texts.collect()
+    endings.filter_map(|path| text_of(&path)).collect()
+}
+
+/// The files of a folder, by name.
+fn inside(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut inside: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    inside.sort_unstable();
+    inside
+}
+
+/// A file's path and text.
+fn text_of(path: &Path) -> Option<(String, String)> {
+    // Reading a pipe would block. A file that leads to /dev/null says nothing.
+    let path = path.to_str().filter(|path| text_file::is_regular(path))?;
+    match text_file::read(path) {
+        Ok(text) => Some((path.to_owned(), text)),
+        Err(error) => {
+            log::warn!("{}; what it configures is not known", with_causes(&error));
+            None
+        }
+    }
+}
+
+/// The `interfaces` file, and those that it names with `source` and `source-directory`.
+fn interfaces(places: &[&str]) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut left: Vec<PathBuf> = places.iter().map(PathBuf::from).collect();
+    while let Some(path) = left.pop().filter(|_| files.len() < MOST_FILES) {
+        let is_known = files.iter().any(|(known, _)| path == Path::new(known));
+        let Some((name, text)) = text_of(&path).filter(|_| !is_known) else {
+            continue;
+        };
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        for sourced in net::sourced(&text) {
+            let found = expanded(&folder.join(&sourced.pattern)).into_iter();
+            match sourced.of_folders {
+                false => left.extend(found),
+                true => {
+                    let read = found.flat_map(|folder| inside(&folder));
+                    left.extend(read.filter(|path| is_named(path, net::is_in_source_directory)));
+                }
+            }
+        }
+        files.push((name, text));
+    }
+    files
+}
+
+/// The paths that a pattern stands for. As with glob(7), a wildcard is for no hidden file.
+fn expanded(pattern: &Path) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::new()];
+    for part in pattern {
+        let part = part.to_string_lossy();
+        let is_it = |name: &str| !name.starts_with('.') && net::matches_glob(&part, name);
+        found = match part.contains(['*', '?', '[']) {
+            false => found.iter().map(|folder| folder.join(&*part)).collect(),
+            true => {
+                let inside = found.iter().flat_map(|folder| inside(folder));
+                inside.filter(|path| is_named(path, is_it)).collect()
+            }
+        };
+    }
+    found
+}
+
+fn is_named(path: &Path, is: impl Fn(&str) -> bool) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_read_as_ifup_reads_them() -> std::io::Result<()> {
+        let folder = std::env::temp_dir().join(format!("camfw-interfaces-{}", std::process::id()));
+        let all = folder.join("all.d");
+        fs::create_dir_all(&all)?;
+        fs::create_dir_all(folder.join("more.d"))?;
+        for (name, text) in [
+            ("interfaces", "source i*.one\nsource-directory all.d\n"),
+            ("i.one", "source interfaces\nsource more.d/[!b]*\n"),
+            ("i.two", ""),
+            ("all.d/eth0", ""),
+            ("all.d/eth0~", ""),
+            ("all.d/eth0.bak", ""),
+            ("more.d/a.bak", ""),
+            ("more.d/b", ""),
+            ("more.d/.c", ""),
+        ] {
+            fs::write(folder.join(name), text)?;
+        }
+        let main = folder.join("interfaces").display().to_string();
+        let mut read: Vec<String> = interfaces(&[&main])
+            .into_iter()
+            .filter_map(|(path, _)| Some(path.rsplit_once('/')?.1.to_owned()))
+            .collect();
+        read.sort_unstable();
+        fs::remove_dir_all(&folder)?;
+        assert_eq!(read, ["a.bak", "eth0", "i.one", "interfaces"]);
+        Ok(())
+    }
 }

@@ -25,7 +25,10 @@ pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
 pub use change::NetworkChange;
 pub use diff::{Diff, diff, ignored_links};
 pub use lease::{Lease, LeaseError, UsedNetwork, lease};
-pub use other_program::{ActiveProgram, NetworkProgram, OtherProgram, other_programs};
+pub use other_program::{
+    ActiveProgram, NetworkProgram, OtherProgram, is_in_source_directory, matches_glob,
+    other_programs, sourced,
+};
 pub use problem::NetworkError;
 pub use seen::{LinkCondition, SeenHost, SeenOnLinks};
 pub use unmanaged::unmanaged;

@@ -24,8 +24,74 @@ pub enum NetworkProgram {
 pub struct ActiveProgram {
     /// Which one.
     pub program: NetworkProgram,
-    /// Its files, path and text, in the order in which it reads them.
-    pub files: Vec<(String, String)>,
+    /// Its files, path and text, in the order in which it reads them, each line whole and
+    /// without comments.
+    files: Vec<(String, String)>,
+}
+
+impl ActiveProgram {
+    /// A program, by its files as they are, in the order in which it reads them.
+    pub fn new(program: NetworkProgram, files: Vec<(String, String)>) -> ActiveProgram {
+        let files = files.into_iter();
+        let files = files.map(|(path, text)| (path, whole_lines(&text)));
+        ActiveProgram {
+            program,
+            files: files.collect(),
+        }
+    }
+}
+
+/// Files that an `interfaces` file has read too.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sourced {
+    /// A path with wildcards, which may begin in the folder of the file that names it.
+    pub pattern: String,
+    /// Whether it is of folders, whose files are read.
+    pub of_folders: bool,
+}
+
+/// What an `interfaces` file has read, by its text.
+pub fn sourced(text: &str) -> Vec<Sourced> {
+    let text = whole_lines(text);
+    let named = text.lines().filter_map(|line| {
+        let (word, pattern) = line.split_once(char::is_whitespace)?;
+        let of_folders = match word {
+            "source" => false,
+            "source-directory" | "source-dir" => true,
+            _ => return None,
+        };
+        Some(Sourced {
+            pattern: pattern.trim().to_owned(),
+            of_folders,
+        })
+    });
+    named.collect()
+}
+
+/// Whether `source-directory` reads a file with this name: no editor's backup.
+pub fn is_in_source_directory(name: &str) -> bool {
+    let known = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    !name.is_empty() && name.chars().all(known)
+}
+
+/// The lines without comments and the spaces around them, those that a backslash splits as
+/// one. A comment ends with its line.
+fn whole_lines(text: &str) -> String {
+    let mut whole = String::new();
+    let mut goes_on = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with(['#', ';']) && !goes_on {
+            continue;
+        }
+        let (line, split) = match line.strip_suffix('\\') {
+            Some(begun) => (begun, true),
+            None => (line, false),
+        };
+        whole += line;
+        whole.push(if split { ' ' } else { '\n' });
+        goes_on = split;
+    }
+    whole
 }
 
 /// An interface of a zone that another program configures too.
@@ -93,12 +159,11 @@ pub fn other_programs<'l>(
     found
 }
 
-/// The lines of all files with their file, without comments.
+/// The lines of all files with their file.
 fn lines(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
-    files.iter().flat_map(|(path, text)| {
-        let lines = text.lines().map(|line| (path.as_str(), line.trim()));
-        lines.filter(|(_, line)| !line.starts_with(['#', ';']))
-    })
+    files
+        .iter()
+        .flat_map(|(path, text)| text.lines().map(|line| (path.as_str(), line)))
 }
 
 /// The file with an `iface` stanza for a link that ifup starts by itself.
@@ -195,8 +260,14 @@ fn by_dhcpcd(files: &[(String, String)], link: &str) -> bool {
     is_allowed.unwrap_or(true) && !is_denied
 }
 
-/// Whether a name is matched by a pattern with `*` and `?`, as fnmatch(3) does it.
-fn matches_glob(pattern: &str, name: &str) -> bool {
+/// Whether a name is matched by a pattern with `*`, `?` and `[...]`, as fnmatch(3) does it.
+pub fn matches_glob(pattern: &str, name: &str) -> bool {
+    if let Some((class, rest)) = pattern.strip_prefix('[').and_then(|it| it.split_once(']')) {
+        let mut characters = name.chars();
+        let next = characters.next();
+        return next.is_some_and(|next| is_in_class(class, next))
+            && matches_glob(rest, characters.as_str());
+    }
     let mut characters = pattern.chars();
     match characters.next() {
         None => name.is_empty(),
@@ -214,6 +285,15 @@ fn matches_glob(pattern: &str, name: &str) -> bool {
     }
 }
 
+/// Whether a character is in `a-z_`, or not in `!a-z_`.
+fn is_in_class(class: &str, character: char) -> bool {
+    let inner = class.trim_start_matches(['!', '^']);
+    let letters: Vec<char> = inner.chars().collect();
+    let is_range = |three: &[char]| three[1] == '-' && (three[0]..=three[2]).contains(&character);
+    let is_in = letters.contains(&character) || letters.windows(3).any(is_range);
+    is_in == (inner == class)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,10 +302,7 @@ mod tests {
         let files = files
             .iter()
             .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        let active = ActiveProgram {
-            program,
-            files: files.collect(),
-        };
+        let active = ActiveProgram::new(program, files.collect());
         let found = other_programs(&[active], ["eth0", "eth1", "cameras"].into_iter());
         found
             .into_iter()
@@ -244,6 +321,15 @@ mod tests {
             by("allow-hotplug eth1\n  iface eth1 inet static\n address 10.0.0.1/8"),
             ["eth1 (i)"]
         );
+        assert_eq!(
+            by("auto \\\n  eth0\niface eth0 \\\ninet \\\nstatic\n"),
+            ["eth0 (i)"]
+        );
+        assert_eq!(
+            by("# off \\\nauto eth0\niface eth0 inet dhcp\n"),
+            ["eth0 (i)"],
+            "a comment ends with its line"
+        );
         for left in [
             "iface eth0 inet dhcp\n",
             "auto eth0\niface eth0 inet manual\n",
@@ -251,6 +337,34 @@ mod tests {
             "auto eth00\niface eth00 inet dhcp\n",
         ] {
             assert!(by(left).is_empty(), "{left}");
+        }
+    }
+
+    #[test]
+    fn what_an_interfaces_file_has_read() {
+        let text = "#source a\nsource interfaces.d/*\n source-directory \\\n/etc/x \nsources b\n";
+        let named = |pattern: &str, of_folders| Sourced {
+            pattern: pattern.into(),
+            of_folders,
+        };
+        let all = [named("interfaces.d/*", false), named("/etc/x", true)];
+        assert_eq!(sourced(text), all);
+        for (name, is_read) in [
+            ("eth0", true),
+            ("x_1-a", true),
+            ("x~", false),
+            ("x.bak", false),
+        ] {
+            assert_eq!(is_in_source_directory(name), is_read, "{name}");
+        }
+        for (pattern, is_matched) in [
+            ("eth[0-3]", true),
+            ("eth[!0]", true),
+            ("e[sx]h1", false),
+            ("[a-f]t?1", true),
+            ("eth[02]", false),
+        ] {
+            assert_eq!(matches_glob(pattern, "eth1"), is_matched, "{pattern}");
         }
     }
 

@@ -61,6 +61,19 @@ pub(crate) struct Tried {
     pub(crate) allow: Option<String>,
 }
 
+impl Tried {
+    /// Why it was refused, for people.
+    pub(crate) fn why(&self) -> &'static str {
+        match self.reason {
+            "spoofed" => "a source that its zone cannot have",
+            "unknown" => "no listed camera",
+            "bogon" => "a source that nobody on the internet has",
+            "too many" => "over its zone's bound",
+            reason => reason,
+        }
+    }
+}
+
 /// A host in words.
 pub(crate) fn who(
     tag: &RefusalTag,

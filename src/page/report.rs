@@ -26,7 +26,7 @@ pub(crate) struct PageFacts<'a> {
     /// Whether packets pass by the policy at all.
     pub(crate) in_force: bool,
     pub(crate) policy: Option<&'a str>,
-    /// What needs a hand: differences first.
+    /// What needs attention: differences first.
     pub(crate) drift: &'a [String],
     pub(crate) needs: &'a [String],
     pub(crate) notes: &'a [String],
@@ -135,8 +135,15 @@ impl ReportPage<'_> {
             (true, false, count) => format!("{count} things are not as the file says."),
         };
         self.page.element("p", &[], &says);
-        if let Some(why) = facts.why {
+        if let Some(why) = facts.why.or(facts.drift.first().map(String::as_str)) {
             self.page.element("p", &[], &cut(why));
+        }
+        if !facts.needs.is_empty() {
+            let says = match facts.needs.len() {
+                1 => "One thing needs attention.".to_owned(),
+                count => format!("{count} things need attention."),
+            };
+            self.page.element("p", &[], &says);
         }
         let mut known = Vec::new();
         if let Some(since) = facts.since {
@@ -198,7 +205,7 @@ impl ReportPage<'_> {
             return;
         }
         self.page
-            .raw("<h2>What needs a hand</h2><ul class=\"hand\">");
+            .raw("<h2>What needs attention</h2><ul class=\"hand\">");
         self.list(&all, ITEMS, |report, (class, line)| {
             report.page.element("li", &[("class", class)], &cut(line));
         });
@@ -295,8 +302,11 @@ impl ReportPage<'_> {
         for (row, cells) in matrix.rows.iter().zip(&matrix.cells) {
             self.page.raw("<tr>");
             self.page.element("th", &[], &row.name);
-            for cell in cells {
-                self.page.open("td", &[("class", &KINDS[kind(cell)].0)]);
+            for (column, cell) in matrix.columns.iter().zip(cells) {
+                let class = &KINDS[kind(cell)].0;
+                // What a narrow screen shows in place of the column's head.
+                self.page
+                    .open("td", &[("class", class), ("data-to", &column.name)]);
                 let words = cell.words();
                 let words = words
                     .into_iter()

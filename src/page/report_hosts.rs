@@ -34,7 +34,7 @@ impl ReportPage<'_> {
             (CameraState::Seen, None) => "seen".to_owned(),
             (CameraState::Silent, Some(ago)) => format!("silent, last seen {ago}"),
             (CameraState::Silent, None) => "silent".to_owned(),
-            (CameraState::NeverSeen, _) => "never seen".to_owned(),
+            (CameraState::NeverSeen, _) => "not seen yet".to_owned(),
             (CameraState::Unknown, _) => "not known".to_owned(),
         };
         self.page.element("span", &[("class", &"is")], &is);
@@ -66,13 +66,17 @@ impl ReportPage<'_> {
             .iter()
             .filter(|host| host.camera.as_deref() == Some(camera.name.as_str()));
         let tried: Vec<&Tried> = tried.flat_map(|host| &host.tried).collect();
+        self.all_tried(&tried);
+        self.page.raw("</li>");
+    }
+
+    fn all_tried(&mut self, tried: &[&Tried]) {
         if !tried.is_empty() {
             self.page
                 .raw("<h4>tried, and may not</h4><ul class=\"rows\">");
-            self.list(&tried, TRIED, |report, tried| report.tried(tried));
+            self.list(tried, TRIED, |report, tried| report.tried(tried));
             self.page.raw("</ul>");
         }
-        self.page.raw("</li>");
     }
 
     pub(super) fn counted(&mut self, what: &str, count: &str) {
@@ -91,7 +95,7 @@ impl ReportPage<'_> {
                 "router" => format!("router {to}"),
                 name => format!("{to} ({name})"),
             });
-        let reason = match tried.reason {
+        let reason = match tried.why() {
             "not allowed" => String::new(),
             reason => format!(", {reason}"),
         };
@@ -105,7 +109,7 @@ impl ReportPage<'_> {
     pub(super) fn others(&mut self) {
         let presence = self.facts.presence;
         let hosts = self.facts.blocked.iter();
-        let hosts: Vec<&BlockedHost> = hosts.filter(|host| host.camera.is_none()).collect();
+        let mut hosts: Vec<&BlockedHost> = hosts.filter(|host| host.camera.is_none()).collect();
         let zones = presence.zones.iter().filter(|zone| zone.is_for_cameras());
         let unlisted: Vec<_> = zones
             .flat_map(|zone| zone.others.iter().map(|it| (zone.name.as_str(), it)))
@@ -132,6 +136,16 @@ impl ReportPage<'_> {
                 about.push(format!("calls itself {own}"));
             }
             report.dim(&about.join(" \u{b7} "));
+            // What it tried stands with it, and not once more.
+            let (own, others) = std::mem::take(&mut hosts).into_iter().partition(|it| {
+                let is_device = it.hardware.is_some() && it.hardware == host.hardware;
+                let is_here = it.zone.as_deref() == Some(*zone);
+                is_here && (is_device || host.addresses.contains(&it.address))
+            });
+            hosts = others;
+            let own: Vec<&BlockedHost> = own;
+            let tried: Vec<&Tried> = own.iter().flat_map(|it| &it.tried).collect();
+            report.all_tried(&tried);
             report.page.raw("</li>");
         });
         self.list(&hosts, ITEMS, |report, host| {
@@ -142,13 +156,13 @@ impl ReportPage<'_> {
             };
             report.page.element("h3", &[], &name);
             let about = [&host.hardware, &host.zone].into_iter().flatten();
-            let about: Vec<&str> = about.map(String::as_str).collect();
+            let mut about: Vec<String> = about.cloned().collect();
+            let zones = presence.zones.iter().flat_map(|zone| &zone.cameras);
+            let of = zones.filter(|camera| host.address == camera.address);
+            about.extend(of.map(|camera| format!("has the address of camera {}", camera.name)));
             report.dim(&about.join(" \u{b7} "));
-            report
-                .page
-                .raw("<h4>tried, and may not</h4><ul class=\"rows\">");
-            report.list(&host.tried, TRIED, Self::tried);
-            report.page.raw("</ul></li>");
+            report.all_tried(&host.tried.iter().collect::<Vec<_>>());
+            report.page.raw("</li>");
         });
         self.page.raw("</ul>");
     }

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::unreachable;
-use super::{Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Zone, ZoneIndex};
+use super::{Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Service, Zone, ZoneIndex};
+use crate::field::{PortRange, PortSet};
 use crate::name::CameraName;
+use crate::netfilter::Protocol;
 
 /// A warning or note, with the line that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
         if let Some(what) = open_to_all(policy, allow) {
             add(what);
         }
+        shadowed(policy, allow).into_iter().for_each(&mut add);
     }
     warnings.extend(unmanaged(policy));
     warnings.extend(not_masqueraded(policy));
@@ -179,6 +182,39 @@ fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
             services.join(", ")
         )
     })
+}
+
+/// The ports of a line to another zone that a redirect takes: nothing of them goes on.
+fn shadowed(policy: &Policy, allow: &Allow) -> Vec<String> {
+    let mut told = Vec::new();
+    for redirect in &policy.redirects {
+        let takes = |flow: &Flow| {
+            let from = Endpoint::Zone(redirect.from);
+            flow.from == from && flow.to != Endpoint::Router && flow.to != from
+        };
+        if !allow.flows.iter().any(takes) {
+            continue;
+        }
+        for (protocol, taken) in redirect.ports() {
+            let (word, of): (_, fn(&Service) -> &Vec<PortRange>) = match protocol {
+                Protocol::Udp => ("udp", |service| &service.udp),
+                _ => ("tcp", |service| &service.tcp),
+            };
+            let own = allow.services.iter().flat_map(of);
+            // Of a wider range the rest goes on, and is meant.
+            let common: PortSet = own
+                .filter(|own| taken.iter().any(|taken| taken.contains(**own)))
+                .copied()
+                .collect();
+            told.extend(common.ranges().iter().map(|ports| {
+                format!(
+                    "{word} {ports} of this line is answered by the router ({}), and nothing of it goes on; remove it from one of the two",
+                    redirect.origin
+                )
+            }));
+        }
+    }
+    told
 }
 
 /// Warns of the first line of each zone with private addresses whose connections go out with

@@ -15,7 +15,6 @@ use crate::family::IpFamily;
 use crate::field::IcmpType;
 use crate::name::MacAddress;
 use crate::netfilter::{CtDirection, Protocol, TcpFlags};
-use crate::registry::protocol;
 
 /// The word for the router itself as source or destination.
 pub const ROUTER: &str = "router";
@@ -102,6 +101,12 @@ impl PacketAddress {
 /// A source hardware address as it may appear in a frame; group addresses are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceMac(MacAddress);
+
+impl From<MacAddress> for SourceMac {
+    fn from(mac: MacAddress) -> SourceMac {
+        SourceMac(mac)
+    }
+}
 
 /// The conntrack helper that expected a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,11 +273,9 @@ impl FromStr for Protocol {
     fn from_str(text: &str) -> Result<Protocol, InvalidValue> {
         let mut known = [1, 6, 17, 58].into_iter();
         let named = known.find(|number| witness::protocol_name(u128::from(*number)) == Some(text));
-        let number = named
-            .or_else(|| protocol::number(text))
-            .or_else(|| text.parse().ok());
+        let number = named.or_else(|| text.parse().ok());
         number.map(Protocol::Number).ok_or(InvalidValue(
-            "is no protocol; use tcp, udp, icmp, icmpv6, a number, or a name of protocol in [services]",
+            "is no protocol; use tcp, udp, icmp, icmpv6 or a number",
         ))
     }
 }

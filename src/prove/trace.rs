@@ -18,6 +18,7 @@ use super::program::{Program, interface_patterns};
 use super::space::Space;
 use super::witness::{self, Naming};
 use crate::family::{Families, IpFamily};
+use crate::name::{CameraName, MacAddress};
 use crate::netfilter::Ruleset;
 use crate::policy::Policy;
 
@@ -159,6 +160,9 @@ impl Tracer {
         let from = end(described.from.clone(), PacketAddress::Source)?;
         let to = end(described.to.clone(), PacketAddress::Destination)?;
         (described.from, described.to) = (from, to);
+        if let Some((_, mac)) = self.assumed(&described) {
+            described.mac = Some(mac.into());
+        }
         described.packet(space, &self.naming())
     }
 
@@ -199,7 +203,11 @@ impl Tracer {
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
         Ok(TracedPacket {
-            assumed: self.assumed(described),
+            assumed: self.assumed(described).map(|(name, mac)| {
+                format!(
+                    "assumed: it is camera {name} itself, --mac {mac}; give another for a host that has its address"
+                )
+            }),
             path: judged
                 .path
                 .iter()
@@ -214,17 +222,14 @@ impl Tracer {
         })
     }
 
-    /// What is taken for granted of a packet with the address of a listed camera, if it is
-    /// not said from whom.
-    fn assumed(&self, described: &DescribedPacket) -> Option<String> {
+    /// The listed camera that a packet with its address is taken for, if it is not said from
+    /// whom, and its hardware address.
+    fn assumed(&self, described: &DescribedPacket) -> Option<(&CameraName, MacAddress)> {
         let source = described.address(PacketAddress::Source)?;
         let mut cameras = self.policy.as_ref()?.cameras.iter();
         let camera = cameras.find(|camera| IpAddr::V4(camera.address) == source)?;
         let mac = camera.mac.filter(|_| described.mac.is_none())?;
-        Some(format!(
-            "assumed: another host than camera {name} has its address; --mac {mac} asks for the camera itself",
-            name = camera.name
-        ))
+        Some((&camera.name, mac))
     }
 
     /// The verdict on each packet, one line each: the verdict, the rule that gave it, and

@@ -17,6 +17,8 @@ use crate::netfilter::{CtDirection, TcpFlags};
 pub struct Naming {
     /// Interface and zone.
     pub zones: Vec<(String, String)>,
+    /// The addresses of cameras whose hardware addresses are known.
+    pub cameras: Vec<u128>,
 }
 
 impl Naming {
@@ -136,7 +138,8 @@ pub fn written(space: &Space, naming: &Naming, way: HookPath, packet: &Packet) -
     {
         let _ = write!(line, " --state {name}");
     }
-    if value(Field::Mac) != 0 {
+    // Without it trace takes a packet with a camera's address for the camera's.
+    if value(Field::Mac) != 0 || naming.cameras.contains(&value(Field::Source)) {
         let _ = write!(line, " --mac {}", hardware(value(Field::Mac)));
     }
     if value(Field::Hops) != 64 {

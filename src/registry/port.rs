@@ -15,3 +15,6 @@ pub(crate) const DHCP_SERVER: u16 = 67;
 
 /// The port of DHCP clients (RFC 2131, 4.1).
 pub(crate) const DHCP_CLIENT: u16 = 68;
+
+/// DNS (RFC 1035, 4.2).
+pub(crate) const DNS: u16 = 53;

@@ -112,11 +112,12 @@ const KEYS: &[(&str, bool, MailForm, MailDefault)] = &[
 ];
 
 impl Resolver<'_> {
-    /// `[mail]`, if the file has it.
+    /// `[mail]`, if the file has it. Where the lines are refused themselves, it is not held
+    /// against them.
     pub(super) fn mail(
         &self,
         written: Option<&Spanned<MailTable>>,
-        allows: &[Allow],
+        allows: Option<&[Allow]>,
     ) -> Result<Option<Mail>, Refusal> {
         let Some(written) = written else {
             return Ok(None);
@@ -149,6 +150,9 @@ impl Resolver<'_> {
             mail.values.extend(values.map(|values| (*name, values)));
         }
         refused.or(())?;
+        let Some(allows) = allows else {
+            return Err(Refusal::consequence());
+        };
         let mut refused = Refused::default();
         if mail.all("port").is_empty() {
             // RFC 6409; RFC 8314, 3.3.
@@ -222,7 +226,9 @@ impl Resolver<'_> {
         }
         Refused::each(all, |value| {
             let Scalar(text) = value.get_ref();
-            match wrong(text, form, |name| self.find_camera(name).is_some()) {
+            match wrong(text, form, |name| {
+                self.find_camera(name).is_some() || self.refused_names.contains(name)
+            }) {
                 None => Ok(text.clone()),
                 Some(what) => {
                     let span = span_in(value, given.span());

@@ -120,6 +120,10 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         Some(allows) => refused.note(resolver.page(config.page.as_ref(), allows)),
         None => None,
     };
+    let mail = resolver.mail(config.mail.as_ref(), allows.as_deref());
+    if refused.any() {
+        refused.note(mail.clone());
+    }
     refused.or(())?;
     let (Some(allows), Some(mut routes), Some(mut mark_rules), Some(nat)) =
         (allows, routes, mark_rules, nat)
@@ -156,7 +160,6 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
             });
         }
     }
-    let mail = resolver.mail(config.mail.as_ref(), &allows);
     let mut hosts: Vec<HostName> = Vec::new();
     for host in allows.iter().flat_map(|allow| &allow.hosts) {
         if !hosts.contains(host) {

@@ -3,12 +3,12 @@
 use super::Resolver;
 use super::address::ipv4;
 use super::mark::table_number;
-use super::rewrite::{Nat, between, opens_all};
+use super::rewrite::{Nat, between};
 use crate::config;
 use crate::config::Spanned;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
-use crate::policy::{Addresses, Allow, Endpoint, Flow, Origin, Proxy, ProxyWay, Role, ZoneIndex};
+use crate::policy::{Addresses, Allow, Origin, Proxy, ProxyWay, Role, ZoneIndex};
 use crate::source::Refusal;
 
 impl Resolver<'_> {
@@ -105,17 +105,13 @@ impl Resolver<'_> {
         allows: &[Allow],
     ) -> Result<u16, Refusal> {
         let port = self.port(written)?;
-        let to_router = Flow {
-            from: Endpoint::Zone(from),
-            to: Endpoint::Router,
-        };
-        match opens_all(allows, to_router, Protocol::Tcp, PortRange::port(port), None) {
-            true => Ok(port),
-            false => Err(self.source.refuse(
+        match self.closed_here(allows, from, Protocol::Tcp, PortRange::port(port)) {
+            None => Ok(port),
+            Some(closed) => Err(self.source.refuse(
                 written.span(),
                 format_args!(
-                    "no allow line lets {} reach tcp port {port} of the router, so nothing gets to the proxy; add [[allow]] from = \"{}\", to = \"router\", service = {{ tcp = [{port}] }}",
-                    self.zones[from.0].name, self.zones[from.0].name
+                    "no allow line lets {from} reach {closed}, so nothing gets to the proxy; add [[allow]] from = \"{from}\", to = \"router\", service = {{ tcp = [{port}] }}",
+                    from = self.zones[from.0].name
                 ),
             )),
         }

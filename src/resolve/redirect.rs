@@ -2,13 +2,11 @@
 //! lines.
 
 use super::Resolver;
-use super::rewrite::{Nat, opens_all};
+use super::rewrite::Nat;
 use crate::config::{self, Spanned};
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
-use crate::policy::{
-    Allow, Endpoint, Flow, Origin, Proxy, ProxyWay, RedirectToRouter, Role, Service,
-};
+use crate::policy::{Allow, Origin, Proxy, ProxyWay, RedirectToRouter, Role, Service};
 use crate::source::Refusal;
 
 impl Resolver<'_> {
@@ -63,23 +61,16 @@ impl Resolver<'_> {
                 ),
             ));
         }
-        let to_router = Flow {
-            from: Endpoint::Zone(zone),
-            to: Endpoint::Router,
-        };
         for (protocol, ports) in redirect.ports() {
-            let word = match protocol {
-                Protocol::Udp => "udp",
-                _ => "tcp",
-            };
-            let closed =
-                |ports: &&PortRange| !opens_all(allows, to_router, protocol, **ports, None);
-            if let Some(closed) = ports.iter().find(closed) {
+            for ports in ports {
+                let Some(closed) = self.closed_here(allows, zone, protocol, *ports) else {
+                    continue;
+                };
                 let from = &self.zones[zone.0].name;
                 return Err(self.source.refuse(
                     service.span(),
                     format_args!(
-                        "no allow line lets {from} reach {word} port {closed} of the router, so nobody answers; add [[allow]] from = \"{from}\", to = \"router\" with this service"
+                        "no allow line lets {from} reach {closed}, so nobody answers; add [[allow]] from = \"{from}\", to = \"router\" with this service"
                     ),
                 ));
             }

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::Ipv4Net;
+
 use super::address::ipv4;
 use super::{A_CAMERA, Resolver, each_name, each_pair};
 use crate::config::{self, Config, Spanned};
@@ -219,6 +221,29 @@ impl Resolver<'_> {
         let address = ipv4(written, self.source)?;
         self.held(zone, address, written)?;
         Ok((zone, address))
+    }
+
+    /// The address and port of the router that a redirect from a zone leads to and no line
+    /// opens, in words. REDIRECT takes the address that the interface was given first
+    /// (nf_nat_redirect_ipv4), which need not be the first of the file: each has to be open.
+    pub(super) fn closed_here(
+        &self,
+        allows: &[Allow],
+        zone: ZoneIndex,
+        protocol: Protocol,
+        ports: PortRange,
+    ) -> Option<String> {
+        let to_router = Flow {
+            from: Endpoint::Zone(zone),
+            to: Endpoint::Router,
+        };
+        let mut own = self.zones[zone.0].addresses.iter().map(Ipv4Net::addr);
+        let closed = own.find(|own| !opens_all(allows, to_router, protocol, ports, Some(*own)))?;
+        let word = match protocol {
+            Protocol::Udp => "udp",
+            _ => "tcp",
+        };
+        Some(format!("{word} port {ports} of the router at {closed}"))
     }
 
     /// Whether a host's address is in one of a zone's networks.

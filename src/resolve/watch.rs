@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{self, OnDrift, Spanned};
 use crate::policy::Watch;
-use crate::source::{Refusal, Source};
+use crate::source::{Refusal, Refused, Source};
 
 /// The interval, in seconds, if the file does not say.
 const DEFAULT_INTERVAL: u64 = 60;
@@ -13,14 +13,14 @@ pub(super) fn watch(
     written: Option<&config::WatchTable>,
     source: &Source,
 ) -> Result<Watch, Refusal> {
-    let interval = match written.and_then(|watch| watch.interval.as_ref()) {
-        None => DEFAULT_INTERVAL,
-        Some(interval) => seconds(interval, source)?,
-    };
+    let mut refused = Refused::default();
+    let interval = written.and_then(|watch| watch.interval.as_ref());
+    let interval = interval.and_then(|it| refused.note(seconds(it, source)));
     let metrics = written.and_then(|watch| watch.metrics.as_ref());
-    Ok(Watch {
-        metrics: metrics.map(|path| file(path, source)).transpose()?,
-        interval: Duration::from_secs(interval),
+    let metrics = metrics.and_then(|path| refused.note(file(path, source)));
+    refused.or(Watch {
+        metrics,
+        interval: Duration::from_secs(interval.unwrap_or(DEFAULT_INTERVAL)),
         restore: written.is_some_and(|watch| watch.on_drift == OnDrift::Restore),
     })
 }

@@ -4,7 +4,8 @@
 use std::fmt::Write;
 
 use super::NothingToServe;
-use crate::policy::{Policy, Zone, ZoneIndex};
+use crate::field::PortRange;
+use crate::policy::{Policy, RedirectToRouter, Zone, ZoneIndex};
 use crate::registry::port;
 
 /// The lines for dnsmasq.conf.
@@ -26,13 +27,26 @@ pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
             "no allow line lets DHCP reach the router; add [[allow]] from the cameras' zone, to = \"router\", service = \"dhcp\"".into(),
         ));
     }
-    let mut text = String::from(
-        "# for dnsmasq.conf: no DNS, and leases for the listed cameras alone\nport=0\nbind-dynamic\nexcept-interface=lo\ndhcp-authoritative\n",
+    let mut redirects = policy.redirects.iter();
+    let answers = match redirects.find(|it| redirects_dns(it)) {
+        None => "no DNS, and leases for the listed cameras alone\nport=0".to_owned(),
+        Some(it) => format!(
+            "leases for the listed cameras alone, and DNS\n# by the redirect of {}; port=0 where another server on this router answers it",
+            it.origin
+        ),
+    };
+    let mut text = format!(
+        "# for dnsmasq.conf: {answers}\nbind-dynamic\nexcept-interface=lo\ndhcp-authoritative\n"
     );
     for (index, zone) in served {
         zone_lines(&mut text, policy, index, zone);
     }
     Ok(text)
+}
+
+fn redirects_dns(redirect: &RedirectToRouter) -> bool {
+    let dns = PortRange::port(port::DNS);
+    redirect.udp.iter().any(|ports| ports.contains(dns))
 }
 
 fn zone_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone) {
@@ -50,8 +64,13 @@ fn zone_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone)
         return;
     };
     let _ = writeln!(text, "dhcp-option=tag:{name},option:router,{own}");
-    // Without a value the option is not sent: there is no DNS server to offer.
-    let _ = writeln!(text, "dhcp-option=tag:{name},option:dns-server");
+    let mut redirects = policy.redirects.iter().filter(|it| it.from == index);
+    let dns = match redirects.any(redirects_dns) {
+        true => format!(",{own}"),
+        // Without a value the option is not sent: there is no DNS server to offer.
+        false => String::new(),
+    };
+    let _ = writeln!(text, "dhcp-option=tag:{name},option:dns-server{dns}");
     if policy.offers_udp(index, port::NTP).next().is_some() {
         let _ = writeln!(text, "dhcp-option=tag:{name},option:ntp-server,{own}");
     }

@@ -152,7 +152,7 @@ class Blocked(RouterTest):
             self.camfw("blocked", "--camera", "nobody", expect=2)
             text = self.camfw("blocked").stdout
             self.assertIn("porch (192.168.8.110, ", text)
-            self.assertTrue(re.search(r"203\.0\.113\.7 \(external\) https: not allowed, \d+ packets, first ", text), text)
+            self.assertTrue(re.search(r"203\.0\.113\.7 \(external\) https: not allowed, \d+ packets?, first ", text), text)
             self.assertIn("not its hours", text)
             self.assertNotIn("NOT RECORDING", text)
 
@@ -297,7 +297,7 @@ class Blocked(RouterTest):
                     self.send("udp", PORCH, ABROAD[0], 443)
                     self.assertRegex(
                         lines.readline().decode(),
-                        rf"^porch \(192\.168\.8\.110, .*\): {re.escape(ABROAD[0])} \(external\) udp 443: not allowed, 1 packets",
+                        rf"^porch \(192\.168\.8\.110, .*\): {re.escape(ABROAD[0])} \(external\) udp 443: not allowed, 1 packet,",
                     )
                     self.assertIsNone(following.poll(), "it goes on")
                 # Nothing comes, so no write can fail.

@@ -252,6 +252,7 @@ class Confirm(ConfirmTest):
         self.program.forget()
         result = self.camfw("apply", "--confirm", "60", expect=2)
         self.assertIn("no policy to go back to", result.stderr)
+        self.assertIn("the box would be open", result.stderr)
         self.assertEqual(self.held(), self.old)
         self.assertEqual(self.watchdogs(), [])
         self.camfw("apply")

@@ -40,6 +40,10 @@ class Status(RouterTest):
 
     def test_outcome_since_and_policy(self) -> None:
         self.assertEqual(self.status(expect=1)["state"], "unknown")
+        # All of the policy differs then, and some of it says so.
+        self.assertLess(len(self.camfw("status", expect=1).stdout.splitlines()), 30)
+        for command in ("hosts", "blocked"):
+            self.assertIn("no policy is in force (UNKNOWN)", self.camfw(command, expect=1).stderr)
         before = int(time.time())
         self.camfw("boot")
         after = int(time.time())
@@ -58,10 +62,31 @@ class Status(RouterTest):
         text = self.camfw("status").stdout
         self.assertRegex(text, r"^APPLIED for \d+ s\n")
         self.assertIn(f"the kernel holds policy {report['compared_with'][:12]} of {self.program.config}\n", text)
+        self.assert_an_edit_is_told_as_one(report["compared_with"])
         self.camfw("seal")
-        self.assertEqual(self.status(expect=3)["state"], "sealed")
+        closed = self.status(expect=3)
+        self.assertEqual((closed["state"], closed["compared_with"]), ("sealed", None))
+        self.assertNotIn("the kernel holds", self.camfw("status", expect=3).stdout)
         self.camfw("open")
         self.assertEqual(self.status(expect=1)["state"], "open")
+
+    def assert_an_edit_is_told_as_one(self, applied: str) -> None:
+        """What an edited file changes is no drift, and what somebody changed still is."""
+        text = self.program.config.read_text()
+        edited = "the file was edited since it was applied"
+        # What changes no rule is none.
+        self.program.configure(text + "# a remark\n")
+        self.assertEqual(self.status()["drift"], [])
+        self.change_config('service = "ssh"', 'service = "https"')
+        report = self.status(expect=1)
+        self.assertEqual((report["compared_with"], len(report["drift"])), (applied, 1), report["drift"])
+        self.assertTrue(report["drift"][0].startswith(edited), report["drift"])
+        self.tables.run("iptables", "-I", "INPUT", "-p", "tcp", "--dport", "23", "-j", "ACCEPT")
+        first, second = self.status(expect=1)["drift"]
+        self.assertTrue(first.startswith(edited) and "--dport 23" in second, (first, second))
+        self.program.configure(text)
+        self.camfw("apply")
+        self.assertEqual(self.status()["drift"], [])
 
     def test_any_user_is_told_what_it_may_know(self) -> None:
         self.camfw("boot")

@@ -124,7 +124,7 @@ fn question(
         };
         port = written.parse::<u16>().ok();
         if port.is_none() {
-            service = Some(named(&written, own)?);
+            service = Some(service_named(&written, own)?);
         }
     }
     let protocol = protocol.or(port.map(|_| Protocol::Tcp));
@@ -136,7 +136,7 @@ fn question(
 }
 
 /// The service of this name: the file's, or the built-in one.
-fn named(written: &str, own: &[Service]) -> Result<Service, UsageError> {
+pub(in crate::cli) fn service_named(written: &str, own: &[Service]) -> Result<Service, UsageError> {
     let is_it = |service: &&Service| match &service.name {
         Some(name) => name.as_str() == written,
         None => false,

@@ -14,6 +14,7 @@ pub(super) mod sysctls;
 pub(super) mod vsftpd;
 
 pub use kernel::kernel;
+pub(super) use matrix::service_named;
 pub use network::network;
 pub use rules::rules;
 pub use sysctls::sysctls;

@@ -192,6 +192,7 @@ impl Place<'_> {
 
     fn unknown_key(&self, name: &str, expected: &str) -> String {
         let known = all_quoted(expected);
+        let name = if name.is_empty() { "\"\"" } else { name };
         if known.contains(&"zones") {
             return format!("no table is called {name}; {}", instead(name, known));
         }
@@ -223,6 +224,10 @@ impl Place<'_> {
             "integer" | "floating" => format!("{written} is a number"),
             "boolean" => format!("{written} is a switch"),
             "sequence" => "this is a list".into(),
+            // TOML has times and dates without quotes, which come as tables.
+            "map" if written.starts_with(|c: char| c.is_ascii_digit()) => {
+                format!("{written} is a date or time")
+            }
             "map" => "this is a table".into(),
             _ => format!("this is {got}"),
         };
@@ -242,10 +247,7 @@ impl Place<'_> {
             ("a boolean", _) => {
                 format!("{got} and not a switch; write true or false, without quotes")
             }
-            // TOML has times and dates without quotes, which come as tables.
-            ("a string" | "a string or a list of strings", _)
-                if got.ends_with("table") && written.starts_with(|c: char| c.is_ascii_digit()) =>
-            {
+            ("a string" | "a string or a list of strings", _) if got.ends_with(" or time") => {
                 format!("{written} has no quotes; write it in double quotes: \"{written}\"")
             }
             ("a string", _) if got.ends_with("table") || got.ends_with("list") => {

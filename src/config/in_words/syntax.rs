@@ -4,6 +4,10 @@
 use super::Place;
 use crate::look_alike::look_alike;
 
+/// What is nested without end.
+const NESTED: &str =
+    "this is nested too deep; no key of the configuration has more than three levels";
+
 /// A refusal, and the offset of the mistake.
 type Said = (String, usize);
 
@@ -12,6 +16,8 @@ impl Place<'_> {
     pub(super) fn not_toml(&self, problem: &str) -> Said {
         let here = self.span.start;
         self.of_another_format()
+            .or_else(|| self.under_a_value(problem))
+            .or_else(|| self.nested(problem))
             .or_else(|| self.left_by_a_merge())
             .or_else(|| self.character())
             .or_else(|| self.comment())
@@ -56,6 +62,24 @@ impl Place<'_> {
             "this is {format}, and the configuration is TOML; write tables as [zones.camera], and KEY = VALUE lines below"
         );
         Some((what, start))
+    }
+
+    /// A table, or a key with dots, under a key that has a value.
+    fn under_a_value(&self, problem: &str) -> Option<Said> {
+        if !problem.starts_with("cannot extend value") {
+            return None;
+        }
+        let line = self.line();
+        let name = line.trim_start().trim_start_matches('[');
+        let name = name.split(['.', ' ', '=', ']']).next()?;
+        let what =
+            format!("{name} has a value above; remove that line, and write its tables alone");
+        Some((what, self.span.start))
+    }
+
+    fn nested(&self, problem: &str) -> Option<Said> {
+        let told = || (NESTED.to_owned(), self.span.start);
+        problem.contains("recurs").then(told)
     }
 
     fn left_by_a_merge(&self) -> Option<Said> {

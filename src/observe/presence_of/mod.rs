@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::accounting::CameraCount;
 use super::leased_host::LeasedHost;
 use super::presence::{
@@ -16,7 +18,7 @@ use super::sightings::Sightings;
 use crate::config::Role;
 use crate::name::MacAddress;
 use crate::net::{NextHop, SeenOnLinks};
-use crate::policy::{Camera, Policy, Zone, ZoneIndex};
+use crate::policy::{Addresses, Camera, Endpoint, Policy, ProxyWay, Zone, ZoneIndex};
 
 /// Two devices use one address if both did so lately, in seconds.
 const LATELY: u64 = 600;
@@ -342,6 +344,31 @@ fn one<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     values.all(|value| value == first).then_some(first)
 }
 
+/// The addresses of single hosts of a zone that the file names outside of `[[cameras]]`.
+fn named(policy: &Policy, index: ZoneIndex) -> impl Iterator<Item = IpAddr> {
+    let end = Endpoint::Zone(index);
+    let lines = policy.allows.iter().flat_map(move |allow| {
+        let mut flows = allow.flows.iter();
+        let from = flows.clone().any(|flow| flow.from == end);
+        let to = flows.any(|flow| flow.to == end) && allow.hosts.is_empty();
+        [(from, &allow.sources), (to, &allow.destinations)]
+    });
+    let given = lines.filter(|(is_here, _)| *is_here);
+    let networks = given.flat_map(|(_, addresses)| match addresses {
+        Addresses::Only(networks) => networks.as_slice(),
+        Addresses::Any => &[],
+    });
+    let single = networks.filter(|it| it.prefix_len() == it.max_prefix_len());
+    let proxies = policy
+        .proxies
+        .iter()
+        .filter_map(move |proxy| match proxy.way {
+            ProxyWay::Host { address, zone, .. } if zone == index => Some(address.into()),
+            _ => None,
+        });
+    single.map(IpNet::addr).chain(proxies)
+}
+
 /// The hosts of a zone that nobody listed, the latest first, and how many more there are.
 fn others(
     policy: &Policy,
@@ -357,7 +384,8 @@ fn others(
         _ => None,
     });
     let own = zone.own().map(|own| own.addr());
-    let known: Vec<IpAddr> = gateways.chain(next_hops).chain(own).collect();
+    let mut known: Vec<IpAddr> = gateways.chain(next_hops).chain(own).collect();
+    known.extend(named(policy, index));
     let here = || evidence.iter().filter(|it| it.zone == index);
     // A router of the file sends for others.
     let routers = here().filter(|it| known.contains(&it.address));

@@ -128,31 +128,30 @@ impl ServiceNames {
     /// Names for packets whose destination was rewritten, each with the ports that they were
     /// opened to.
     pub(super) fn sent_on(&self, space: &mut Space, set: Set) -> Vec<(Named, String)> {
-        let mut told = Vec::new();
+        let mut each = Vec::new();
+        let mut rest = set;
         for (protocol, _) in values(space, set, Field::Protocol) {
             let of = space.equal(Field::Protocol, protocol);
             let set = space.diagrams.and(set, of);
-            let before = values(space, set, Field::OriginalPort);
-            let after = values(space, set, Field::DestinationPort);
-            let each = match before == after {
-                true => vec![(set, ranges_text(&before))],
-                false => {
-                    let mut each = Vec::new();
-                    for (first, last) in before {
-                        let opened = space.range(Field::OriginalPort, first, last);
-                        let set = space.diagrams.and(set, opened);
-                        each.push((set, ranges_text(&[(first, last)])));
-                    }
-                    each
+            for ports in values(space, set, Field::OriginalPort) {
+                let opened = space.range(Field::OriginalPort, ports.0, ports.1);
+                let set = space.diagrams.and(set, opened);
+                if values(space, set, Field::DestinationPort) != [ports] {
+                    rest = space.diagrams.minus(rest, set);
+                    each.push(set);
                 }
-            };
-            for (set, ports) in each {
-                let kept = [Field::Protocol, Field::DestinationPort, Field::IcmpType];
-                let opened = space.forget(set, &all_but(&kept));
-                for named in self.of(space, opened, &[]) {
-                    let set = space.diagrams.and(set, named.set);
-                    told.push((Named { set, ..named }, ports.clone()));
-                }
+            }
+        }
+        // A service may be of several protocols, and keeps its name where each keeps its ports.
+        each.push(rest);
+        let mut told = Vec::new();
+        for set in each {
+            let kept = [Field::Protocol, Field::DestinationPort, Field::IcmpType];
+            let opened = space.forget(set, &all_but(&kept));
+            for named in self.of(space, opened, &[]) {
+                let set = space.diagrams.and(set, named.set);
+                let ports = values(space, set, Field::OriginalPort);
+                told.push((Named { set, ..named }, ranges_text(&ports)));
             }
         }
         told

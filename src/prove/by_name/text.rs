@@ -15,10 +15,7 @@ const MARKS: [(&str, &str); 6] = [
     ("@", "at its hours alone"),
     ("~", "within its limit"),
     ("*", "from or to some addresses alone"),
-    (
-        "A>B",
-        "opened to port A of the router or beyond, sent on to B",
-    ),
+    ("A>B", "opened to port A, answered or sent on as B"),
     ("(nat)", "leaves with another source address"),
 ];
 

@@ -92,10 +92,12 @@ fn claims_of_within(
 /// The zone names to use for interfaces when a packet is printed.
 pub fn naming(policy: &Policy) -> Naming {
     let zones = policy.zones.iter();
+    let cameras = policy.cameras.iter().filter(|it| it.mac.is_some());
     Naming {
         zones: zones
             .map(|zone| (zone.interface.to_string(), zone.name.to_string()))
             .collect(),
+        cameras: cameras.map(|it| u32::from(it.address).into()).collect(),
     }
 }
 
