@@ -46,6 +46,8 @@ pub(crate) struct FoldersLook {
     /// The cameras whose uploads are refused.
     pub(crate) closed: BTreeSet<String>,
     pub(crate) problems: Vec<String>,
+    /// Whether uploads have no room on the disk, whatever their quota.
+    pub(crate) is_disk_full: bool,
 }
 
 pub(crate) fn files(count: usize) -> String {

@@ -19,3 +19,4 @@ pub mod name;
 pub mod relay;
 pub mod schedule;
 pub mod settings;
+pub mod told;

@@ -4,22 +4,25 @@
 //! spare work, and is found anew after a restart: which file was judged how, and how often
 //! the server did not take it.
 
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use mail_builder::headers::date::Date;
-
-use crate::found::{FoldersLook, Found, Known, UploadVerdict, files, of, refuses};
+use crate::found::{FoldersLook, Found, Known, UploadVerdict, files};
+use crate::host::mailer::{MailerError, Sending};
 use crate::host::state_file::RelayState;
 use crate::host::upload::{UploadEntry, UploadFolder};
-use crate::host::{clock, log, mailer};
+use crate::host::{clock, log};
 use crate::media::Media;
 use crate::message::{Enclosed, Letter};
 use crate::name;
 use crate::schedule::{Schedule, Waiting};
 use crate::settings::{AfterSending, Settings};
+use crate::told::RelayReport;
 
 /// How long it rests after it has found nothing to send, in seconds.
 const REST: u64 = 1;
@@ -33,8 +36,8 @@ const AT_LEAST: f64 = 60.0;
 /// What is left of the quota when uploads are taken again: a tenth.
 const ROOM_AGAIN: u64 = 10;
 
-/// The most files that a mail tells of beside its own.
-const MOST_NOTES: usize = 20;
+/// How often it looks, and says how it does, while a mail is under way.
+const LOOK_WHILE_SENDING: Duration = Duration::from_secs(1);
 
 /// A date before this program was made is that of a clock that nobody has set: no
 /// certificate can be judged by it. What a build says (reproducible-builds.org,
@@ -61,16 +64,20 @@ pub struct Relay {
     /// Since when, by the clock, the server takes nothing, and what it said last.
     refused: Option<(i64, String)>,
     next_try: f64,
+    /// How long the server has not answered, in seconds, while a mail is under way.
+    unanswered: Option<u64>,
+    /// When the server last took one, by the clock.
+    last_sent: i64,
+    /// Why it could not say how it does.
+    unsaid: Option<String>,
 }
 
 impl Relay {
     /// A relay that goes on where the last one ended. `mailer` is the mail program's
     /// configuration.
     pub fn new(settings: Settings, mailer: PathBuf, state: RelayState) -> Relay {
-        let last = state.last();
-        let sent = last.lines().find_map(|line| line.strip_prefix("sent "));
-        let sent = sent.unwrap_or_default().split(' ');
-        let schedule = Schedule::with_sent(sent.filter_map(|at| at.parse().ok()).collect());
+        let last = RelayReport::parse(&state.last());
+        let schedule = Schedule::with_sent(last.sent);
         Relay {
             settings,
             mailer,
@@ -81,6 +88,9 @@ impl Relay {
             problems: Vec::new(),
             refused: None,
             next_try: 0.0,
+            unanswered: None,
+            last_sent: last.last_sent,
+            unsaid: None,
         }
     }
 
@@ -161,15 +171,17 @@ impl Relay {
             (&incoming, found.entry.clone(), is_old)
         }));
         let now = clock::now();
+        let mut is_full = incoming.is_on_full_disk()?;
         for (folder, entry, may_go) in spare {
             let age = now - entry.stamp.changed.0;
             let is_old =
                 now >= MADE && age > i64::try_from(self.settings.keep_seconds).unwrap_or(i64::MAX);
             if may_go
-                && (is_old || room > self.settings.quota_each)
+                && (is_old || is_full || room > self.settings.quota_each)
                 && folder.remove(&entry).is_ok()
             {
                 room = room.saturating_sub(entry.stamp.room());
+                is_full = incoming.is_on_full_disk()?;
             }
         }
         look.not_whole.extend(not_whole);
@@ -181,6 +193,7 @@ impl Relay {
         if room >= most {
             look.closed.insert(camera.to_owned());
         }
+        look.is_disk_full |= is_full;
         incoming.take_uploads(room < most)
     }
 
@@ -262,9 +275,11 @@ impl Relay {
             now: clock::now(),
         };
         let (from, to) = (&self.settings.from, &self.settings.to);
-        match mailer::send(&self.mailer, from, to, |out| letter.write(out)) {
+        let sending = Sending::start(&self.mailer, from, to, |out| letter.write(out));
+        match sending.and_then(|sending| self.wait_for(sending)) {
             Ok(()) => {
                 self.schedule.taken(clock::uptime());
+                self.last_sent = clock::now();
                 if self.refused.take().is_some() {
                     log::info("the server takes mail again");
                 }
@@ -310,6 +325,20 @@ impl Relay {
                 false
             }
         }
+    }
+
+    /// Waits until a mail is sent. Meanwhile quotas are kept, and who looks is told.
+    fn wait_for(&mut self, mut sending: Sending) -> Result<(), MailerError> {
+        let ended = loop {
+            if let Some(ended) = sending.wait(LOOK_WHILE_SENDING) {
+                break ended;
+            }
+            self.unanswered = Some(sending.quiet().as_secs());
+            let look = self.look();
+            self.tell(&look);
+        };
+        self.unanswered = None;
+        ended
     }
 
     fn waiting(&self, found: &Found) -> Waiting {
@@ -379,84 +408,6 @@ impl Relay {
                 known.verdict = UploadVerdict::Taken;
             }
         }
-    }
-
-    /// What the next mail says of files that are not sent, and which those are.
-    fn notes(&self, look: &FoldersLook) -> (Vec<String>, Vec<(u64, u64)>) {
-        let untold = look.not_whole.iter().filter(|found| {
-            let known = self.known.get(&found.entry.stamp.id);
-            known.is_some_and(|known| !known.is_told)
-        });
-        let untold: Vec<&Found> = untold.collect();
-        let mut notes: Vec<String> = untold
-            .iter()
-            .take(MOST_NOTES)
-            .map(|found| {
-                let (name, size) = (
-                    name::shown(found.entry.name.as_encoded_bytes()),
-                    found.entry.stamp.size,
-                );
-                format!(
-                    "not sent, since it is no whole picture or clip: {} {name}, {size} bytes",
-                    found.camera
-                )
-            })
-            .collect();
-        if untold.len() > MOST_NOTES {
-            notes.push(format!("and {} more", untold.len() - MOST_NOTES));
-        }
-        (
-            notes,
-            untold.iter().map(|found| found.entry.stamp.id).collect(),
-        )
-    }
-
-    /// Says how it does: a line for `camfw status`, and the times of the last hour's mails
-    /// for the next run.
-    fn tell(&mut self, look: &FoldersLook) {
-        for camera in look.closed.difference(&self.closed) {
-            log::error(&format!("{}, until there is room again", refuses(camera)));
-        }
-        for camera in self.closed.difference(&look.closed) {
-            log::info(&format!("takes uploads{} again", of(camera)));
-        }
-        if look.problems != self.problems {
-            look.problems.iter().for_each(|problem| log::error(problem));
-            self.problems.clone_from(&look.problems);
-        }
-        self.closed.clone_from(&look.closed);
-        let now = clock::uptime();
-        let sent = self.schedule.sent_lately(now).to_vec();
-        let mut parts = vec![
-            format!("{} to send", files(look.waiting.len())),
-            format!(
-                "{} of {} mails in the last hour",
-                sent.len(),
-                self.settings.per_hour
-            ),
-        ];
-        if clock::now() < MADE {
-            parts.push("WAITS for the clock to be set".to_owned());
-        }
-        if let Some((since, words)) = &self.refused {
-            let (since, left) = (
-                Date::new(*since).to_rfc822(),
-                (self.next_try - now).max(0.0),
-            );
-            parts.push(format!(
-                "NOT TAKEN since {since}, next try in {left:.0} s: {words}"
-            ));
-        }
-        parts.extend(look.closed.iter().map(|camera| refuses(camera)));
-        if !look.not_whole.is_empty() {
-            let count = files(look.not_whole.len());
-            parts.push(format!("{count} not sent: no whole picture or clip"));
-        }
-        parts.extend(look.problems.iter().cloned());
-        let sent: Vec<String> = sent.iter().map(|at| format!("{at:.2}")).collect();
-        let text = format!("{}\nsent {}\n", parts.join("; "), sent.join(" "));
-        // Only for who looks: no reason to send nothing.
-        let _ = self.state.say(&text);
     }
 }
 

@@ -172,4 +172,59 @@ mod tests {
         let mut schedule = Schedule::with_sent(vec![100.0, 50_000.0]);
         assert_eq!(schedule.sent_lately(200.0), [100.0]);
     }
+
+    /// A day without a server, one new file every five minutes: it is tried at least every 15
+    /// minutes, and at most a hundred times; once it is back all are sent, each once, in no
+    /// more mails an hour than there may be.
+    #[test]
+    fn after_a_day_without_a_server_all_are_sent_within_the_hours_limit() {
+        const DAY: f64 = 86_400.0;
+        const MOST_MAILS: usize = 6;
+        let mut schedule = Schedule::default();
+        let (mut files, mut sent, mut mails): (Vec<Waiting>, usize, Vec<f64>) = Default::default();
+        let (mut tries, mut last_try, mut now) = (0, 0.0, 0.0);
+        while now < DAY + 4.0 * 3600.0 {
+            if now < DAY && now % 300.0 == 0.0 {
+                files.push(waiting(1000, 0, now as i64));
+            }
+            let chosen = schedule.next(&files, MOST_MAILS, 10_000_000, now);
+            if chosen.is_empty() {
+                assert!(
+                    files.is_empty() || now >= DAY || now - last_try <= 901.0,
+                    "{now}"
+                );
+            } else if now < DAY {
+                (tries, last_try) = (tries + 1, now);
+                schedule.failed(now);
+            } else {
+                schedule.taken(now);
+                mails.push(now);
+                sent += chosen.len();
+                let mut place = 0;
+                files.retain(|_| (!chosen.contains(&place), place += 1).0);
+            }
+            now += 1.0;
+        }
+        assert!((96..=104).contains(&tries), "{tries}");
+        assert_eq!((sent, files.len()), (288, 0));
+        assert!(mails[0] - DAY <= 900.0, "{mails:?}");
+        for at in &mails {
+            let hour = mails
+                .iter()
+                .filter(|it| (0.0..3600.0).contains(&(*at - **it)));
+            assert!(hour.count() <= MOST_MAILS, "{mails:?}");
+        }
+    }
+
+    #[test]
+    fn the_highest_limit_holds_too() {
+        let mut schedule = Schedule::default();
+        let files = [waiting(1, 0, 0)];
+        for second in 0..3600 {
+            assert_eq!(schedule.next(&files, 3600, 10, second.into()), [0]);
+            schedule.taken(second.into());
+        }
+        assert!(schedule.next(&files, 3600, 10, 3599.5).is_empty());
+        assert_eq!(schedule.next(&files, 3600, 10, 3600.0), [0]);
+    }
 }

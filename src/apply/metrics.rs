@@ -82,6 +82,33 @@ fn of(report: &Report) -> Vec<Metric> {
         "Connections that it has room for.",
         number(&sysctl::most_entries_in_table()),
     );
+    if let Some(queue) = &report.mail_queue {
+        for (name, help, value) in [
+            (
+                "camfw_mail_files",
+                "Uploads that wait to be sent as mail.",
+                queue.files,
+            ),
+            (
+                "camfw_mail_last_sent_timestamp_seconds",
+                "When the mail server last took a mail; 0 is never since the boot.",
+                queue.last_sent.unwrap_or(0),
+            ),
+            (
+                "camfw_mail_not_taken_since_timestamp_seconds",
+                "Since when it takes none; 0 while it does.",
+                queue.not_taken_since.unwrap_or(0),
+            ),
+        ] {
+            add(name, help, Some(value));
+        }
+    }
+    let running = report.mail.as_ref().map(|_| report.mail_queue.is_some());
+    add(
+        "camfw_mail_running",
+        "Whether camfw-mail runs.",
+        running.map(u64::from),
+    );
     if let Some(policy) = &report.compared_with {
         let info = Metric::gauge(
             "camfw_policy_info",

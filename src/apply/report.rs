@@ -115,6 +115,7 @@ pub(super) fn report_again(
         accounting: &status.accounting,
         matrix: proven.and_then(|it| it.matrix.as_ref()),
         claims: proven.map_or(&[], |it| it.claims.as_slice()),
+        mail: status.mail_queue.as_ref(),
         files: &files,
     }))
 }

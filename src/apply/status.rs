@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::error::StepError;
 use super::machine::Machine;
+use super::mail::{self, MailReport};
 use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::state::InForce;
-use super::{close, confirm, hosts, lease, mail, recorder};
+use super::{close, confirm, hosts, lease, recorder};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host::iptables::TableSnapshot;
@@ -18,6 +19,7 @@ use crate::host::{self, clock, netlink};
 use crate::net::{self, NetworkError};
 use crate::netfilter::{Ruleset, differences};
 use crate::observe::accounting::Accounting;
+use crate::observe::mail_queue::MailQueue;
 use crate::observe::presence::{CameraPresence, CameraState, Presence};
 use crate::observe::refusals::Refusals;
 use crate::observe::refused_counts::{RefusedCounts, refused_counts};
@@ -70,6 +72,8 @@ pub(crate) struct Report {
     pub(crate) names: Vec<NameReport>,
     /// What `camfw-mail` says of itself; None if the policy has no mail.
     pub(crate) mail: Option<String>,
+    /// The same as numbers; None unless it runs.
+    pub(crate) mail_queue: Option<MailQueue>,
     /// The counters since the tables were first loaded.
     pub(crate) accounting: Accounting,
     /// The path of the configuration.
@@ -225,9 +229,13 @@ fn report(
     let trial = in_force.trial().filter(|_| overdue.is_none());
     let is_files = matches!(in_force, InForce::Applied { .. } | InForce::Pending { .. });
     let names = policy_in_force.map_or_else(Vec::new, names::report);
+    let mail = policy_in_force.map_or_else(MailReport::default, mail::report);
+    let mut needs = needs(&presence, &names);
+    let asks = mail.words.iter().filter(|_| mail.needs_attention);
+    needs.extend(asks.map(|words| format!("mail: {words}")));
     Report {
         file: config.display().to_string(),
-        needs: needs(&presence, &names),
+        needs,
         refused: policy_in_force.map_or_else(RefusedCounts::default, |policy| {
             refused_counts(policy, refusals)
         }),
@@ -243,7 +251,8 @@ fn report(
             Recordable::Some => Some(recorder::is_running()),
         },
         recordable,
-        mail: policy_in_force.and_then(mail::report),
+        mail: mail.words,
+        mail_queue: mail.queue,
         names,
         compared_with: policy
             .filter(|_| !matches!(record.in_force, InForce::Sealed { .. }))

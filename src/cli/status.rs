@@ -94,8 +94,10 @@ fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
     for note in &report.notes {
         screen.line(&format!("note: {note}"));
     }
-    if let Some(mail) = &report.mail {
-        screen.line(&format!("mail: {mail}"));
+    let mail = report.mail.iter().map(|mail| format!("mail: {mail}"));
+    // What needs a hand stands at the end.
+    for mail in mail.filter(|mail| !report.needs.contains(mail)) {
+        screen.line(&mail);
     }
     zones(&mut screen, report);
     cameras(&mut screen, report, all);

@@ -4,18 +4,18 @@
 use std::fs::{File, OpenOptions, symlink_metadata};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::time::SystemTime;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::post;
-use crate::source::one_line;
 
 /// What `camfw-mail` says of itself; its lock is on it for as long as it runs.
 const SAID: &str = "/run/camfw-mail/state";
 
 /// The most bytes that are read of it.
-const MOST: u64 = 512;
+const MOST: u64 = 1024;
 
 /// What is wrong with the file of the password; None if its owner alone reads it.
 pub fn password_problem(path: &str) -> Option<String> {
@@ -33,8 +33,9 @@ pub fn password_problem(path: &str) -> Option<String> {
     ))
 }
 
-/// The first line of what `camfw-mail` says of itself, if it runs.
-pub fn said() -> Option<String> {
+/// The beginning of what `camfw-mail` says of itself, if it runs, and how many seconds ago it
+/// said so.
+pub fn said() -> Option<(String, u64)> {
     let file: File = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -42,11 +43,14 @@ pub fn said() -> Option<String> {
         .ok()?;
     let mut lock = post::whole_file();
     fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
-    if i32::from(lock.l_type) == libc::F_UNLCK || !file.metadata().ok()?.is_file() {
+    let found = file.metadata().ok()?;
+    if i32::from(lock.l_type) == libc::F_UNLCK || !found.is_file() {
         return None;
     }
+    let age = SystemTime::now().duration_since(found.modified().ok()?);
+    // A time to come is another clock's.
+    let age = age.map_or(0, |age| age.as_secs());
     let mut text = Vec::new();
     file.take(MOST).read_to_end(&mut text).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    Some(one_line(text.lines().next().unwrap_or_default()))
+    Some((String::from_utf8_lossy(&text).into_owned(), age))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod accounting;
 pub(crate) mod attempt;
 pub(crate) mod leased_host;
+pub(crate) mod mail_queue;
 pub(crate) mod openmetrics;
 pub(crate) mod presence;
 pub(crate) mod presence_of;

@@ -6,9 +6,10 @@
 use super::chart::chart;
 use super::matrix_svg::{KINDS, kind};
 use super::style::STYLE;
-use super::when::{grouped, utc};
+use super::when::{ago, grouped, utc};
 use crate::markup::Markup;
 use crate::observe::accounting::Accounting;
+use crate::observe::mail_queue::MailQueue;
 use crate::observe::presence::{CameraPresence, CameraState, Presence, ZonePresence};
 use crate::observe::wanted::BlockedHost;
 use crate::prove::NamedMatrix;
@@ -38,6 +39,8 @@ pub(crate) struct PageFacts<'a> {
     pub(crate) matrix: Option<&'a NamedMatrix>,
     /// Whether each claim holds, and what it says.
     pub(crate) claims: &'a [(bool, String)],
+    /// How the mail of uploads does, if `camfw-mail` runs.
+    pub(crate) mail: Option<&'a MailQueue>,
     /// The files of the policy: names and texts.
     pub(crate) files: &'a [(String, String)],
 }
@@ -185,6 +188,14 @@ impl ReportPage<'_> {
         let broken = facts.claims.iter().filter(|(holds, _)| !holds).count();
         let claims = facts.claims.len();
         self.tile(&format!("{}/{claims}", claims - broken), "claims proven");
+        if let Some(mail) = facts.mail {
+            let last = mail.last_sent.map_or_else(
+                || "none sent since the boot".to_owned(),
+                |then| format!("the last mail {}", ago(then, facts.now)),
+            );
+            let says = format!("uploads wait to be mailed, {last}");
+            self.tile(&grouped(mail.files), &says);
+        }
         self.page.raw("</div>");
     }
 

@@ -116,6 +116,7 @@ fn page(cameras: usize, lines: usize) -> String {
         accounting: &accounting,
         matrix: None,
         claims: &claims,
+        mail: None,
         files: &[(HOSTILE.to_owned(), text)],
     })
 }

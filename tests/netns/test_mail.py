@@ -9,6 +9,7 @@ import email.policy
 import ftplib
 import grp
 import hashlib
+import json
 import os
 import random
 import re
@@ -24,10 +25,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 from lab.probes import PATIENCE, wait_until
 from lab.services import SmtpServer
 from netns.case import RouterTest
+from netns import schema
 from netns.program import BINARY, ROOT
 
 RELAY = Path(os.environ.get("CAMFW_MAIL", BINARY.with_name("camfw-mail")))
@@ -114,7 +117,7 @@ class MailTest(RouterTest):
         """Starts a command where camfw runs: in the router's namespace, with its /run and /dev."""
         binds = {self.program.run_folder: "/run", self.hosts: "/etc/hosts", self.allowed: "/etc/hosts.allow",
                  self.program.var: "/var/lib"}
-        script = "".join(f"mount --bind {ours} {theirs} && " for ours, theirs in binds.items()) + 'exec "$@"'
+        script = "".join(f"mount --rbind {ours} {theirs} && " for ours, theirs in binds.items()) + 'exec "$@"'
         return self.router.start(
             ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, "sh",
              *map(str, command)], stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
@@ -161,6 +164,16 @@ class MailTest(RouterTest):
         self.relay.wait()
         if self.relay.stdout is not None:
             self.relay.stdout.close()
+
+    def hang(self) -> socket.socket:
+        """In place of the mail server one that takes connections and never says a word, until it is closed."""
+        self.smtp.stop()
+        server = self.internet.socket()
+        self.addCleanup(server.close)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("192.168.0.1", 587))
+        server.listen(64)
+        return server
 
     def restart_smtp(self) -> None:
         self.smtp.stop()
@@ -318,19 +331,47 @@ class MailLegacy(MailTest):
         self.assertTrue(wait_until(lambda: not list(incoming.iterdir())))
 
     def a_server_that_is_down_is_told_and_tried_again(self) -> None:
-        self.smtp.stop()
+        before = self.numbers()
+        self.assertGreater(before["last_sent_timestamp_seconds"], 0)
+        self.assertEqual((before["running"], before["files"], before["not_taken_since_timestamp_seconds"]), (1, 0, 0))
+        self.assertNotIn("mail: ", "\n".join(self.status()["needs"]))
+        # One that hangs is told while it does, and one that is gone after it.
+        server = self.hang()
         content = picture(6)
         self.assertEqual(self.upload("cam5", "down.png", content), 0)
+        self.assertTrue(self.says("the mail server has not answered for "), self.said())
+        server.close()
         self.assertTrue(self.says("NOT TAKEN since"), self.said())
         self.assertIn("NOT TAKEN since", self.camfw("status").stdout)
         self.assertIn("1 file to send", self.said())
+        self.assertRegex("\n".join(self.status()["needs"]), "mail: 1 file to send; .*NOT TAKEN since")
+        self.assertIn("NOT TAKEN since", self.camfw("report", "--html", "-").stdout)
+        down = self.numbers()
+        self.assertEqual((down["running"], down["files"]), (1, 1))
+        self.assertGreaterEqual(down["not_taken_since_timestamp_seconds"], before["last_sent_timestamp_seconds"])
         self.restart_smtp()
         self.assertTrue(self.has_arrived(content), self.log())
         self.assertTrue(self.says("0 files to send"))
         self.assertNotIn("NOT TAKEN", self.said())
+        self.assertIn("uploads wait to be mailed, the last mail just now", self.camfw("report", "--html", "-").stdout)
+        after = self.numbers()
+        self.assertEqual((after["files"], after["not_taken_since_timestamp_seconds"]), (0, 0))
+        self.assertGreaterEqual(after["last_sent_timestamp_seconds"], down["not_taken_since_timestamp_seconds"])
         self.stop_relay()
         self.assertIn("camfw-mail does not run", self.camfw("status").stdout)
+        self.assertEqual(self.numbers(), {"running": 0})
 
+    def status(self) -> dict[str, Any]:
+        """As a program sees it, and as its schema has it."""
+        status = dict(json.loads(self.program.run("status", "--json").stdout))
+        told = json.loads((ROOT / "docs/status.schema.json").read_text())
+        self.assertEqual(schema.differences(status, told), [])
+        return status
+
+    def numbers(self) -> dict[str, int]:
+        """The metrics of mail."""
+        text = self.program.run("metrics").stdout
+        return {name: int(value) for name, value in re.findall(r"(?m)^camfw_mail_(\w+) (\d+)$", text)}
 
     def a_clock_that_nobody_set_is_waited_for(self) -> None:
         # Not by its wrapper, which stays beside the program.
@@ -414,7 +455,8 @@ class MailQuotaLegacy(MailTest):
         self.assertTrue(self.has_arrived(sent), self.log())
         kept = self.folder / "ftp/sent/cam1"
         self.assertTrue(wait_until(lambda: [it.read_bytes() for it in kept.glob("*.png")] == [sent]))
-        self.smtp.stop()
+        # The quota is kept while a server hangs, too.
+        server = self.hang()
         waiting = []
         for number in range(8):
             content = picture(10 + number, 300_000)
@@ -429,12 +471,86 @@ class MailQuotaLegacy(MailTest):
         self.assertEqual(list(kept.iterdir()), [])
         self.assertEqual(len(list((self.folder / "ftp/cam1/incoming").iterdir())), len(waiting))
         self.assertEqual(self.upload("cam2", "other.png", picture(31)), 0)
+        server.close()
         self.restart_smtp()
         for content in waiting:
             self.assertTrue(self.has_arrived(content), self.log())
         self.assertTrue(wait_until(lambda: "REFUSES" not in self.said()), self.said())
         self.assertEqual(self.upload("cam1", "again.png", picture(32)), 0)
         self.assertTrue(self.has_arrived(picture(32)))
+
+
+class MailFullLegacy(MailTest):
+    """An upload folder and a /run with little room."""
+
+    mail = MAIL + "after = \"keep\"\n"
+
+    def setUp(self) -> None:
+        self.mounted = False
+        super().setUp()
+
+    def prepare(self) -> None:
+        if not self.mounted:
+            for folder, size in (("mail-test/ftp", "600k"), ("camfw-mail", "256k")):
+                path = self.program.run_folder / folder
+                path.mkdir()
+                subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", path], check=True)
+                self.addCleanup(subprocess.run, ["umount", "--lazy", path], check=True)
+            self.mounted = True
+        super().prepare()
+
+    def test_a_full_disk_loses_nothing_and_is_told(self) -> None:
+        # What was sent and kept goes before uploads have no room, whatever the quota: twice what there is room for.
+        contents = [picture(50 + number, 25_000) for number in range(32)]
+        for part in (contents[:16], contents[16:]):
+            for content in part:
+                self.assertTrue(wait_until(lambda content=content: self.upload("cam1", f"{_sum(content)}.png", content) == 0),  # type: ignore[misc]
+                                self.complaints)
+            for content in part:
+                self.assertTrue(self.has_arrived(content), self.log())
+        self.smtp.stop()
+        waiting: list[bytes] = []
+        # Full only if it stays so while there is something to remove.
+        refused = 0
+        while refused < 5 and len(waiting) < 40:
+            content = picture(100 + len(waiting), 25_000)
+            if self.upload("cam2", f"{len(waiting)}.png", content) == 0:
+                waiting.append(content)
+                refused = 0
+            else:
+                refused += 1
+                time.sleep(2)
+        incoming = self.folder / "ftp/cam2/incoming"
+        self.assertGreaterEqual(len(waiting), 16)
+        self.assertEqual(refused, 5)
+        self.assertTrue(self.says("the upload folder's disk is FULL"), self.said())
+        self.assertTrue(wait_until(lambda: len(list(incoming.iterdir())) == len(waiting)), list(incoming.iterdir()))
+        # Killed, and started with a /run that has no room for what it says of itself.
+        self.stop_relay()
+        state = self.program.run_folder / "camfw-mail/state"
+        os.truncate(state, 0)
+        filler = state.with_name("filler")
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        self.relay = self.start_relay()
+        self.assertTrue(wait_until(lambda: "cannot say how it does: No space left on device" in self.log()), self.log())
+        self.assertIn("camfw-mail runs and cannot write how it does", self.status())
+        self.restart_smtp()
+        for content in waiting:
+            self.assertTrue(self.has_arrived(content), self.log())
+        filler.unlink()
+        self.assertTrue(self.says("0 files to send"), self.said())
+        self.assertNotIn("cannot write", self.status())
+        again = picture(99, 25_000)
+        self.assertTrue(wait_until(lambda: self.upload("cam2", "again.png", again) == 0), self.complaints)
+        self.assertTrue(self.has_arrived(again))
+        self.assertEqual(set(map(_sum, contents + waiting + [again])), {_sum(got) for _, got in self.attached()})
+
+    def status(self) -> str:
+        """With the file systems of this /run."""
+        done = self.inside(BINARY, "--config", self.program.config, "status")
+        return b"".join(done.communicate(timeout=PATIENCE)).decode()
 
 
 class MailFloodLegacy(MailTest):
@@ -469,6 +585,9 @@ class MailFloodLegacy(MailTest):
         print(f"{UPLOADS} uploads, {RESTARTS} restarts of the server, {KILLS} kills of the relay: {len(self.smtp.mails)} "
               f"mails, {len(counted)} files arrived, {twice} of them more than once, {never} never", flush=True)
         self.assertEqual(never, 0, self.log()[-3000:] + self.said())
+        # Who is ended while a mail is under way does not count it; all others are counted, over each kill.
+        counted_mails = int(re.findall(r"(\d+) of 3600 mails", self.said())[0])
+        self.assertGreaterEqual(counted_mails, len(self.smtp.mails) - RESTARTS - KILLS, self.said())
         self.assertEqual(set(counted), wanted)
 
     def sums(self) -> Iterable[str]:

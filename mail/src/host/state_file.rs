@@ -9,6 +9,9 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+/// The most bytes of it.
+pub const MOST: usize = 64 * 1024;
+
 /// The file, held.
 #[derive(Debug)]
 pub struct RelayState(File);
@@ -35,7 +38,7 @@ impl RelayState {
 
     /// What was said last.
     pub fn last(&self) -> String {
-        let mut bytes = vec![0; 64 * 1024];
+        let mut bytes = vec![0; MOST];
         let length = self.0.read_at(&mut bytes, 0).unwrap_or(0);
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     }

@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat, renameat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::state_file::whole_file;
@@ -181,6 +182,16 @@ impl UploadFolder {
             renameat(&self.handle, entry.name.as_os_str(), &to.handle, name)?;
         }
         Ok(())
+    }
+
+    /// Whether less than a tenth of the file system is free: what a camera uploads has no
+    /// room soon.
+    ///
+    /// # Errors
+    /// Returns an error if the file system does not say.
+    pub fn is_on_full_disk(&self) -> io::Result<bool> {
+        let found = fstatvfs(&self.handle)?;
+        Ok(found.blocks_available() < found.blocks() / 10)
     }
 
     /// Whether the FTP server may make files here: by the group's right to write.
