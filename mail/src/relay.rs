@@ -171,7 +171,7 @@ impl Relay {
             (&incoming, found.entry.clone(), is_old)
         }));
         let now = clock::now();
-        let mut is_full = incoming.is_on_full_disk()?;
+        let mut is_full = incoming.is_on_full_disk(self.settings.attachments)?;
         for (folder, entry, may_go) in spare {
             let age = now - entry.stamp.changed.0;
             let is_old =
@@ -181,7 +181,7 @@ impl Relay {
                 && folder.remove(&entry).is_ok()
             {
                 room = room.saturating_sub(entry.stamp.room());
-                is_full = incoming.is_on_full_disk()?;
+                is_full = incoming.is_on_full_disk(self.settings.attachments)?;
             }
         }
         look.not_whole.extend(not_whole);

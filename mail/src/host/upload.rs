@@ -184,14 +184,18 @@ impl UploadFolder {
         Ok(())
     }
 
-    /// Whether less than a tenth of the file system is free: what a camera uploads has no
-    /// room soon.
+    /// Whether the file system has little room for uploads: less than a tenth of it, and less
+    /// than so many bytes, are free.
     ///
     /// # Errors
     /// Returns an error if the file system does not say.
-    pub fn is_on_full_disk(&self) -> io::Result<bool> {
+    pub fn is_on_full_disk(&self, bytes: u64) -> io::Result<bool> {
         let found = fstatvfs(&self.handle)?;
-        Ok(found.blocks_available() < found.blocks() / 10)
+        // Of another size on other architectures.
+        #[allow(clippy::useless_conversion)]
+        let (free, all): (u64, u64) = (found.blocks_available().into(), found.blocks().into());
+        let free_bytes = free.saturating_mul(found.fragment_size());
+        Ok(free < all / 10 && free_bytes < bytes)
     }
 
     /// Whether the FTP server may make files here: by the group's right to write.
