@@ -95,7 +95,7 @@ fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
         screen.line(&format!("note: {note}"));
     }
     let mail = report.mail.iter().map(|mail| format!("mail: {mail}"));
-    // What needs a hand stands at the end.
+    // What needs attention stands at the end.
     for mail in mail.filter(|mail| !report.needs.contains(mail)) {
         screen.line(&mail);
     }
