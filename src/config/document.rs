@@ -51,11 +51,62 @@ impl<'t> Document<'t> {
         Some((first.get_ref(), first.span()))
     }
 
+    /// Moves the tables that both have from a later file into this one, key by key.
+    pub(super) fn complete(&mut self, later: &mut Document<'t>) -> Vec<Twice> {
+        let mut twice = Vec::new();
+        let names = later.root.get_ref().keys();
+        let names: Vec<String> = names.map(|name| name.get_ref().to_string()).collect();
+        for name in names {
+            let both = (
+                self.root.get_mut().get_mut(name.as_str()),
+                later.root.get_mut().get_mut(name.as_str()),
+            );
+            if let (Some(first), Some(second)) = both
+                && let (DeValue::Table(first), DeValue::Table(second)) =
+                    (first.get_mut(), second.get_mut())
+            {
+                complete(first, std::mem::take(second), &mut twice);
+                later.root.get_mut().remove(name.as_str());
+            }
+        }
+        twice
+    }
+
     pub(super) fn fill<T: Deserialize<'t>>(&'t self) -> Result<T, Mistake> {
         T::deserialize(TomlNode {
             value: TomlValue::Table(self.root.get_ref()),
             place: self.root.span().into(),
         })
+    }
+}
+
+/// A key that two files have in the same table.
+pub(super) struct Twice {
+    pub(super) key: String,
+    pub(super) first: Range<usize>,
+    pub(super) second: Range<usize>,
+}
+
+fn complete<'t>(first: &mut DeTable<'t>, second: DeTable<'t>, twice: &mut Vec<Twice>) {
+    for (key, mut value) in second {
+        let Some((known, _)) = first.get_key_value(&key) else {
+            first.insert(key, value);
+            continue;
+        };
+        let place = known.span();
+        match (
+            first.get_mut(&key).map(toml::Spanned::get_mut),
+            value.get_mut(),
+        ) {
+            (Some(DeValue::Table(first)), DeValue::Table(second)) => {
+                complete(first, std::mem::take(second), twice);
+            }
+            _ => twice.push(Twice {
+                key: key.get_ref().to_string(),
+                first: place,
+                second: key.span(),
+            }),
+        }
     }
 }
 
@@ -72,6 +123,10 @@ struct Noticed {
 impl Mistake {
     pub(super) fn what(&self) -> &str {
         &self.0.what
+    }
+
+    pub(super) fn is_of_a_missing_key(&self) -> bool {
+        self.0.what.starts_with("missing field ")
     }
 
     pub(super) fn span(&self) -> Option<Range<usize>> {

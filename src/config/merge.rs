@@ -1,29 +1,25 @@
-//! Merges several files into one configuration. Named tables, and tables that can occur
-//! only once, must be defined in a single file.
+//! Merges several files into one configuration.
+//!
+//! What is in two of them was moved into the first of these, key by key (`document`), so that
+//! nothing here is there twice.
 
-use std::collections::BTreeMap;
-
-use super::{Config, Spanned};
-use crate::source::{Refusal, Source};
+use super::Config;
 
 impl Config {
     /// Adds the contents of another file.
-    ///
-    /// # Errors
-    /// The second definition of a name, with the position of the first.
-    pub(super) fn merge(&mut self, other: Config, source: &Source) -> Result<(), Refusal> {
+    pub(super) fn merge(&mut self, other: Config) {
         // Each file was parsed as the only version there is.
         self.version = self.version.take().or(other.version);
-        named("zone", &mut self.zones, other.zones, source)?;
-        named("service", &mut self.services, other.services, source)?;
-        named("setting", &mut self.sysctls, other.sysctls, source)?;
-        once("[router]", &mut self.router, other.router, source)?;
-        once("[ipv6]", &mut self.ipv6, other.ipv6, source)?;
-        once("[log]", &mut self.log, other.log, source)?;
-        once("[page]", &mut self.page, other.page, source)?;
-        once("[watch]", &mut self.watch, other.watch, source)?;
-        once("[names]", &mut self.names, other.names, source)?;
-        once("[mail]", &mut self.mail, other.mail, source)?;
+        self.zones.extend(other.zones);
+        self.services.extend(other.services);
+        self.sysctls.extend(other.sysctls);
+        self.router = self.router.take().or(other.router);
+        self.ipv6 = self.ipv6.take().or(other.ipv6);
+        self.log = self.log.take().or(other.log);
+        self.page = self.page.take().or(other.page);
+        self.watch = self.watch.take().or(other.watch);
+        self.names = self.names.take().or(other.names);
+        self.mail = self.mail.take().or(other.mail);
         self.allow.extend(other.allow);
         self.deny.extend(other.deny);
         self.exceptions.extend(other.exceptions);
@@ -36,50 +32,5 @@ impl Config {
         self.cameras.extend(other.cameras);
         self.routes.extend(other.routes);
         self.marks.extend(other.marks);
-        Ok(())
-    }
-}
-
-fn named<V>(
-    what: &str,
-    all: &mut BTreeMap<Spanned<String>, V>,
-    more: BTreeMap<Spanned<String>, V>,
-    source: &Source,
-) -> Result<(), Refusal> {
-    for (name, value) in more {
-        if let Some((first, _)) = all.get_key_value(&name) {
-            let first = source.pointer(first.span().start);
-            return Err(source.refuse(
-                name.span(),
-                format_args!(
-                    "{what} {:?} is defined at {first} already; keep one of the two",
-                    name.get_ref()
-                ),
-            ));
-        }
-        all.insert(name, value);
-    }
-    Ok(())
-}
-
-fn once<T>(
-    what: &str,
-    one: &mut Option<Spanned<T>>,
-    more: Option<Spanned<T>>,
-    source: &Source,
-) -> Result<(), Refusal> {
-    match (&one, &more) {
-        (Some(first), Some(second)) => {
-            let first = source.pointer(first.span().start);
-            Err(source.refuse(
-                second.span(),
-                format_args!("{what} is written at {first} already; write its keys there"),
-            ))
-        }
-        (None, _) => {
-            *one = more;
-            Ok(())
-        }
-        (Some(_), None) => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Parses TOML files into the configuration.
 
 use super::Config;
-use super::document::{Document, Mistake};
+use super::document::{Document, Mistake, Twice};
 use super::in_words::in_words;
 use crate::nearest::did_you_mean;
 use crate::source::{FilePosition, Refusal, Refused, Source, SourceFile};
@@ -17,18 +17,53 @@ const OF_GUARANTEES: &[&str] = &["version", "guarantees", "services"];
 const MOST_DOTS: usize = 70;
 
 impl Config {
-    /// Parses and merges the files.
+    /// Parses the files, each of which completes the tables of those before it, and merges them.
     ///
     /// # Errors
-    /// The first syntax error, unknown key, wrong type or duplicate name of each file, with
-    /// its position.
+    /// The first syntax error, unknown key or wrong type of each file, and each key that is in
+    /// two of them, with its position.
     pub fn parse(source: &Source) -> Result<Config, Refusal> {
-        let mut config = Config::default();
         let mut refused = Refused::default();
-        for file in source.files() {
-            let merged =
-                Config::parse_file(file, source).and_then(|more| config.merge(more, source));
-            refused.note(merged);
+        let texts = source.files();
+        let texts = texts.iter().map(|file| (file, padded(file)));
+        let texts: Vec<(&SourceFile, String)> = texts.collect();
+        let mut documents: Vec<Document<'_>> = Vec::new();
+        for (file, text) in &texts {
+            let read = Config::read(file, text, source);
+            let Some(mut document) = refused.note(read) else {
+                continue;
+            };
+            for earlier in &mut documents {
+                for Twice { key, first, second } in earlier.complete(&mut document) {
+                    let first = source.pointer(first.start);
+                    refused.note::<()>(Err(source.refuse(
+                        second,
+                        format_args!("{key} is at {first} already; keep one of the two"),
+                    )));
+                }
+            }
+            documents.push(document);
+        }
+        let is_whole = documents.len() == texts.len();
+        let mut config = Config::default();
+        for document in &documents {
+            let filled = document.fill().map_err(|mistake| {
+                // What is missing may be in a file that is no TOML.
+                if !is_whole && mistake.is_of_a_missing_key() {
+                    return Refusal::consequence();
+                }
+                let of = mistake.span().and_then(|span| {
+                    let mut after = texts.iter().rev();
+                    after.find(|(file, _)| file.start <= span.start)
+                });
+                match of.or(texts.first()) {
+                    Some((file, text)) => refusal(&mistake, file, text, source),
+                    None => Refusal::consequence(),
+                }
+            });
+            if let Some(more) = refused.note(filled) {
+                config.merge(more);
+            }
         }
         refused.or(config)
     }
@@ -64,37 +99,44 @@ impl Config {
         Ok(config)
     }
 
-    fn parse_file(file: &SourceFile, source: &Source) -> Result<Config, Refusal> {
-        let text = padded(file);
-        let said = |mistake: Mistake| match mistake.span() {
-            Some(span) => {
-                let said = in_words(mistake.what(), span, &text);
-                let at = said.at.max(file.start);
-                source.refuse(at..at, said.what)
-            }
-            // It has no place where a key has too many dots.
-            None => {
-                let line = |line: &str| line.matches('.').count() > MOST_DOTS;
-                let before = file.text.split_inclusive('\n').take_while(|it| !line(it));
-                let at = file.start + before.map(str::len).sum::<usize>();
-                source.refuse(at..at, in_words(mistake.what(), at..at, &text).what)
-            }
-        };
-        let document = Document::parse(&text).map_err(said)?;
+    fn read<'t>(
+        file: &SourceFile,
+        text: &'t str,
+        source: &Source,
+    ) -> Result<Document<'t>, Refusal> {
+        let document =
+            Document::parse(text).map_err(|mistake| refusal(&mistake, file, text, source))?;
         // A file of another version may have unknown keys, so the version is reported
         // first, whatever other errors were found.
         let version = document.number("version");
-        if let Some(other) = version.filter(|version| *version.get_ref() != VERSION) {
-            return Err(source.refuse(
+        match version.filter(|version| *version.get_ref() != VERSION) {
+            None => Ok(document),
+            Some(other) => Err(source.refuse(
                 other.span(),
                 format_args!(
                     "version {} of the configuration is not known to this camfw, which reads version {VERSION}; \
                      install the camfw that this file was written for, or write the file as version {VERSION}",
                     other.get_ref()
                 ),
-            ));
+            )),
         }
-        document.fill().map_err(said)
+    }
+}
+
+fn refusal(mistake: &Mistake, file: &SourceFile, text: &str, source: &Source) -> Refusal {
+    match mistake.span() {
+        Some(span) => {
+            let said = in_words(mistake.what(), span, text);
+            let at = said.at.max(file.start);
+            source.refuse(at..at, said.what)
+        }
+        // It has no place where a key has too many dots.
+        None => {
+            let line = |line: &str| line.matches('.').count() > MOST_DOTS;
+            let before = file.text.split_inclusive('\n').take_while(|it| !line(it));
+            let at = file.start + before.map(str::len).sum::<usize>();
+            source.refuse(at..at, in_words(mistake.what(), at..at, text).what)
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::family::IpFamily;
 use crate::field::IcmpType;
 use crate::name::MacAddress;
 use crate::netfilter::{CtDirection, Protocol, TcpFlags};
+use crate::registry::protocol;
 
 /// The word for the router itself as source or destination.
 pub const ROUTER: &str = "router";
@@ -273,9 +274,11 @@ impl FromStr for Protocol {
     fn from_str(text: &str) -> Result<Protocol, InvalidValue> {
         let mut known = [1, 6, 17, 58].into_iter();
         let named = known.find(|number| witness::protocol_name(u128::from(*number)) == Some(text));
-        let number = named.or_else(|| text.parse().ok());
+        let number = named
+            .or_else(|| protocol::number(text))
+            .or_else(|| text.parse().ok());
         number.map(Protocol::Number).ok_or(InvalidValue(
-            "is no protocol; use tcp, udp, icmp, icmpv6 or a number",
+            "is no protocol; use tcp, udp, icmp, icmpv6, a number, or a name of protocol in [services]",
         ))
     }
 }

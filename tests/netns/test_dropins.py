@@ -47,7 +47,11 @@ class DropIns(RouterTest):
 
     def test_all_files_are_one_policy(self) -> None:
         self.drop_in("50-cameras.toml", camera("porch", example.CAMERA.address, None, 'to = "router", service = "ftp"'))
-        self.drop_in("10-zone.toml", CAMERA)
+        # A zone in two files: what every box has of it, and what is this box's own.
+        own = f'address = "{example.CAMERA.router}/24"\n'
+        self.assertIn(own, CAMERA)
+        self.drop_in("10-zone.toml", CAMERA.replace(own, ""))
+        self.drop_in("15-own.toml", "[zones.camera]", own)
         self.drop_in("20-lines.toml", allow("private", "camera", "web"))
         self.drop_in("90-services.toml", "[services.web]\ntcp = [80, 8080]\n", "[services.ftp]\ntcp = [21]\n")
         # Files that are not read: with another suffix, hidden, or left by editors.
@@ -74,11 +78,11 @@ class DropIns(RouterTest):
         self.camfw("apply")
         self.assertNotIn("20-lines.toml", self.tables.save("iptables"))
 
-    def test_a_name_that_is_defined_twice_is_refused_with_both_places(self) -> None:
+    def test_a_key_that_is_written_twice_is_refused_with_both_places(self) -> None:
         self.camfw("boot")
         main = self.program.config
         for text, first in (
-            (f"# one\n{PRIVATE}", f'zone "private" is defined at {main}:8 already'),
+            ('# one\n[zones.private]\nmtu = 1500\nrole = "private"\n', f"role is at {main}:11 already"),
             ('[router]\nwait = 3\n', None),
         ):
             path = self.drop_in("10-first.toml", text)
@@ -86,10 +90,10 @@ class DropIns(RouterTest):
                 self.assert_refused(path, first)
             else:
                 second = self.drop_in("20-second.toml", text)
-                self.assert_refused(second, f"[router] is written at {path}:1 already")
+                self.assert_refused(second, f"wait is at {path}:2 already")
         for name in ("10-first.toml", "20-second.toml"):
             self.drop_in(name, "[services.web]\ntcp = [80]\n")
-        self.assert_refused(self.folder / "20-second.toml", f'service "web" is defined at {self.folder}/10-first.toml:1')
+        self.assert_refused(self.folder / "20-second.toml", f"tcp is at {self.folder}/10-first.toml:2 already")
 
     def test_a_bad_drop_in_is_refused_with_its_place(self) -> None:
         self.camfw("boot")
