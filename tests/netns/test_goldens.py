@@ -3,6 +3,8 @@ word: camfw compares the kernel with text in the kernel's own form."""
 
 from __future__ import annotations
 
+import re
+import socket
 import unittest
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +18,8 @@ GOLDENS = sorted((ROOT / "tests/golden").iterdir())
 # If a rule names only days, iptables 1.8.9 prints the end of the extension's time range
 # as if the rule had set it (date_stop in extensions/libxt_time.c).
 END_OF_TIME = " --datestop 2038-01-19T03:14:07"
+# A box has a name for each protocol in its /etc/protocols, or none; camfw writes these four.
+ALWAYS_NAMED = ("tcp", "udp", "icmp", "ipv6-icmp")
 FILES = {"iptables": "v4.rules", "ip6tables": "v6.rules"}
 
 
@@ -39,11 +43,20 @@ class Goldens(unittest.TestCase):
 
     def printed(self, namespace: Namespace, family: str) -> dict[str, list[str]]:
         """The output of iptables-save, without tables that contain nothing."""
-        tables = blocks(Tables(namespace, self.backend).save(family).replace(END_OF_TIME, ""))
+        saved = Tables(namespace, self.backend).save(family).replace(END_OF_TIME, "")
+        tables = blocks(re.sub(r" -p (\S+)", numbered, saved))
         return {
             name: lines for name, lines in tables.items()
             if any(line.startswith("-A ") or line.endswith(" DROP") for line in lines)
         }
+
+
+def numbered(condition: re.Match[str]) -> str:
+    """A condition on the protocol as camfw writes it."""
+    name = condition[1]
+    if name in ALWAYS_NAMED or name.isdecimal():
+        return condition[0]
+    return f" -p {socket.getprotobyname(name)}"
 
 
 def blocks(text: str) -> dict[str, list[str]]:
