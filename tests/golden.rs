@@ -5,6 +5,8 @@
 //! `UPDATE=1 cargo test` writes what it finds; read the difference before you
 //! commit it. The namespace tests feed every golden to iptables-restore.
 
+mod support;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +16,6 @@ use std::process::{Command, ExitCode};
 
 use camfw::cli::show;
 use camfw::policy::Answers;
-use camfw::source::Source;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -51,7 +52,7 @@ fn cases(
 
 /// Its rules, its network and its settings are as written.
 fn compiles(case: &Path) -> Result<(), Box<dyn Error>> {
-    let plan = camfw::plan(&source(case)?, &Answers::new())?;
+    let plan = camfw::plan(&support::case_source(case)?, &Answers::new())?;
     let mut differences = String::new();
     for (name, text) in [
         ("v4.rules", show::rules(&plan.rules.v4)),
@@ -71,7 +72,7 @@ fn compiles(case: &Path) -> Result<(), Box<dyn Error>> {
 
 /// It is refused in a line for each mistake, which names the place in the file.
 fn is_refused(case: &Path) -> Result<(), Box<dyn Error>> {
-    let Err(refusal) = camfw::plan(&source(case)?, &Answers::new()) else {
+    let Err(refusal) = camfw::plan(&support::case_source(case)?, &Answers::new()) else {
         return Err("it was accepted".into());
     };
     let mut errors = String::new();
@@ -130,24 +131,6 @@ fn copied(case: &Path, to: &Path) -> Result<PathBuf, Box<dyn Error>> {
         fs::set_permissions(&to, PermissionsExt::from_mode(0o644))?;
     }
     Ok(config)
-}
-
-/// The case's configuration: `config.toml`, and its drop-ins where it has some.
-fn source(case: &Path) -> Result<Source, Box<dyn Error>> {
-    let text = fs::read_to_string(case.join("config.toml"))?;
-    let mut source = Source::new("config.toml", text);
-    let folder = case.join("config.d");
-    if folder.is_dir() {
-        let mut drop_ins = fs::read_dir(folder)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<Vec<_>, _>>()?;
-        drop_ins.sort();
-        for path in drop_ins {
-            let name = path.strip_prefix(case)?.display().to_string();
-            source = source.with(name, fs::read_to_string(&path)?);
-        }
-    }
-    Ok(source)
 }
 
 /// Holds `text` against a file, or writes it there if that was asked for.

@@ -1,5 +1,7 @@
 //! What is proven of each golden, and what is found where something is wrong.
 
+mod support;
+
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -19,9 +21,7 @@ fn every_golden_is_proven() -> Result<(), Box<dyn Error>> {
     let mut broken = Vec::new();
     for case in fs::read_dir(root)? {
         let case = case?.path();
-        let text = fs::read_to_string(case.join("config.toml"))?;
-        let source = Source::new("config.toml", text);
-        let plan = camfw::plan(&source, &Answers::new())?;
+        let plan = camfw::plan(&support::case_source(&case)?, &Answers::new())?;
         for claim in prove::claims(&plan.policy, &plan.rules) {
             if !claim.answer.holds() {
                 broken.push(format!("{}: {claim}", case.display()));

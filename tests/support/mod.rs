@@ -5,8 +5,10 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use camfw::source::Source;
 
 /// A folder for a test's files; it goes with it.
 pub struct Scratch(PathBuf);
@@ -80,4 +82,22 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// The case's configuration: `config.toml`, and its drop-ins where it has some.
+pub fn case_source(case: &Path) -> Result<Source, Box<dyn Error>> {
+    let text = fs::read_to_string(case.join("config.toml"))?;
+    let mut source = Source::new("config.toml", text);
+    let folder = case.join("config.d");
+    if folder.is_dir() {
+        let mut drop_ins = fs::read_dir(folder)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<_>, _>>()?;
+        drop_ins.sort();
+        for path in drop_ins {
+            let name = path.strip_prefix(case)?.display().to_string();
+            source = source.with(name, fs::read_to_string(&path)?);
+        }
+    }
+    Ok(source)
 }
