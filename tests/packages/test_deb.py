@@ -100,7 +100,7 @@ class Package(unittest.TestCase):
     def test_it_has_all_that_a_box_needs_and_root_owns_it(self) -> None:
         listed = subprocess.run(["dpkg-deb", "-c", self.amd64], capture_output=True, text=True, check=True).stdout
         entries = {line.split()[5].removeprefix("."): line.split() for line in listed.splitlines()}
-        files = ["/usr/sbin/camfw", "/usr/libexec/camfw-page", "/etc/init.d/camfw", "/etc/default/camfw", "/etc/camfw/camfw.d/",
+        files = ["/usr/sbin/camfw", "/usr/lib/camfw/camfw-page", "/etc/init.d/camfw", "/etc/default/camfw", "/etc/camfw/camfw.d/",
                  "/usr/share/man/man8/camfw.8.gz", "/usr/share/man/man8/camfw-apply.8.gz",
                  "/usr/share/man/man5/camfw.toml.5.gz", "/usr/share/bash-completion/completions/camfw",
                  "/usr/share/doc/camfw/copyright", "/usr/share/doc/camfw/examples/six-cameras.toml",
