@@ -21,7 +21,7 @@ from appliance import image  # noqa: E402
 
 CRATES = LAYER / "recipes-fw/camfw/camfw-crates.inc"
 KERNEL = LAYER / "recipes-kernel/linux"
-CAMFW = LAYER / "recipes-fw/camfw/camfw_0.1.0.bb"
+[CAMFW] = LAYER.glob("recipes-fw/camfw/camfw_*.bb")
 CHECKOUT = ROOT / "tests/yocto.d/meta-checkout/recipes-fw/camfw/camfw_%.bbappend"
 IMAGE = LAYER / "recipes-core/images/camfw-image.bb"
 EXAMPLE = ROOT / "examples/camera-router.toml"
