@@ -50,7 +50,9 @@ need_variants() {
 
 # image_folder [NAME [LAYER...]]: its configuration, with what kas/camfw-qemuarm64.yml adds to local.conf.
 image_folder() {
-    folder "${1:-image}" camfw-router "$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator} "${@:2}" <<EOF
+    local layers=("$oe_core/meta" "$meta_oe"/meta-{oe,python,networking} "$layer" "$checkout" "$parts_of_image"/meta-{standins,integrator} "${@:2}")
+    [ "$toolchain" = debian ] || layers+=("$parts_of_image/meta-toolchain")
+    folder "${1:-image}" camfw-router "${layers[@]}" <<EOF
 BB_NUMBER_THREADS = "$(nproc)"
 BB_NUMBER_PARSE_THREADS = "$(nproc)"
 PARALLEL_MAKE = "-j$(nproc)"
@@ -66,7 +68,8 @@ PYTHON
 )
 require $image_build/apt/sources.conf
 require conf/standins.conf
-$(/usr/bin/python3 "$parts_of_image/standins.py" "$parts_of_image/stand-ins.toml" conf)
+$([ "$toolchain" = debian ] || echo 'STANDINS_COMPILER = ""')
+$(/usr/bin/python3 "$parts_of_image/standins.py" --toolchain "$toolchain" "$parts_of_image/stand-ins.toml" conf)
 
 EOF
 }
@@ -93,9 +96,9 @@ image_rust() {
 
 part_image() {
     local log=$build/image.log start=$SECONDS image
-    /usr/bin/python3 "$parts_of_image/standins.py" "$parts_of_image/stand-ins.toml" print
+    /usr/bin/python3 "$parts_of_image/standins.py" --toolchain "$toolchain" "$parts_of_image/stand-ins.toml" print
     say "the sources, beside what the recipes name:"
-    /usr/bin/python3 "$parts_of_image/sources.py" "$parts_of_image/sources.toml" \
+    /usr/bin/python3 "$parts_of_image/sources.py" --toolchain "$toolchain" "$parts_of_image/sources.toml" \
         "$oe_core" "$meta_oe" "$image_build/apt" "$build/downloads" || return 1
     "$parts_of_image/prepare" "$image_build/host" "$build/downloads" || return 1
     say "sources and this machine's part: $((SECONDS - start)) s"

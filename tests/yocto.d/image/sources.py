@@ -1,6 +1,6 @@
 """Gets the image's sources from Debian's archive, into DL_DIR, under the names that OE-Core's recipes ask for.
 
-    sources.py TABLE OE_CORE META_OE FOLDER DL_DIR
+    sources.py [--toolchain oe] TABLE OE_CORE META_OE FOLDER DL_DIR
 
 TABLE is sources.toml. apt works below FOLDER, with lists of its own: this
 machine's sources and packages stay as they are. Only the suites are named here;
@@ -12,6 +12,7 @@ FOLDER/sources.conf, which tells bitbake the versions as they really are.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import re
@@ -28,7 +29,12 @@ from typing import Any
 LISTS_SECONDS = 12 * 3600
 SUITES = ("bookworm", "trixie", "forky", "sid")
 # Recipes that a tarball is for, where the table's name is not theirs.
-RECIPES = {"linux": ("linux-libc-headers", "linux-standin")}
+RECIPES = {
+    "linux": ("linux-libc-headers", "linux-standin"),
+    # Its other recipes take what this one unpacked.
+    "gcc": ("gcc-source-15.3.0",),
+    "binutils": ("binutils-cross-aarch64",),
+}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -70,11 +76,17 @@ class Source:
 
 
 def main() -> int:
-    table, oe_core, meta_oe, folder, downloads = map(Path, sys.argv[1:])
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--toolchain", choices=("debian", "oe"), default="debian")
+    for name in ("table", "oe_core", "meta_oe", "folder", "downloads"):
+        arguments.add_argument(name, type=Path)
+    asked = arguments.parse_args()
+    table, oe_core, meta_oe, folder, downloads = asked.table, asked.oe_core, asked.meta_oe, asked.folder, asked.downloads
     layers = {"oe-core": oe_core, "meta-oe": meta_oe}
     folder.mkdir(parents=True, exist_ok=True)
     downloads.mkdir(parents=True, exist_ok=True)
-    entries = tomllib.loads(table.read_text())
+    entries = {name: entry for name, entry in tomllib.loads(table.read_text()).items()
+               if entry.get("toolchain", asked.toolchain) == asked.toolchain}
     try:
         archive = Archive(folder)
         found = [source(archive, name, entry, layers, downloads) for name, entry in entries.items()]
@@ -113,10 +125,28 @@ def source(archive: Archive, name: str, entry: dict[str, Any], layers: dict[str,
         # The ending is the tarball's, which bitbake unpacks by.
         file = re.sub(r"\.tar\.\w+$", "", file) + re.search(r"\.tar\.\w+$", one.tarball)[0]
         place = downloads / file
-        if not place.exists() or digest(place) != one.sha256:
+        if "inner" in entry:
+            place = place.with_name(entry["file"].format(version=version))
+            file = place.name
+            if not place.exists():
+                unpack_inner(had, entry["inner"].format(version=version), place)
+        elif not place.exists() or digest(place) != one.sha256:
             shutil.copy(had, place)
         return Source(name, wanted, version, file, top(place), one.sha256, f"{one.package} {one.version} ({one.suite})", kind, why)
     raise SourceError(f"{name}: the archive has no version of {entry['package']}; wanted: {wanted}")
+
+
+def unpack_inner(outer: Path, name: str, place: Path) -> None:
+    """Takes one tarball out of another; what the outer one is was held against the index."""
+    with tarfile.open(outer) as tar:
+        for member in tar:
+            if Path(member.name).name == name and (inner := tar.extractfile(member)):
+                part = place.with_name(f"{place.name}.part")
+                with part.open("wb") as written:
+                    shutil.copyfileobj(inner, written)
+                part.replace(place)
+                return
+    raise SourceError(f"{outer} has no {name}")
 
 
 def top(path: Path) -> str:

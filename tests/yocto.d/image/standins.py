@@ -1,12 +1,15 @@
 """Owns what stand-ins.toml means: bitbake's configuration, and the table that a reader gets.
 
-    standins.py TABLE conf                  for local.conf
-    standins.py TABLE print                 what stands in for what, and why
-    standins.py TABLE markdown SOURCES      both tables, as ../README.md has them
+    standins.py [--toolchain oe] TABLE conf         for local.conf
+    standins.py [--toolchain oe] TABLE print        what stands in for what, and why
+    standins.py TABLE markdown SOURCES              both tables, as ../README.md has them
+
+With the toolchain oe, what has `unless = "oe"` does not stand in, and what has `when = "oe"` is built.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tomllib
 from pathlib import Path
@@ -14,13 +17,26 @@ from typing import Any
 
 
 def main() -> int:
-    table, command = Path(sys.argv[1]), sys.argv[2]
-    entries = tomllib.loads(table.read_text())
-    if command == "markdown":
-        print(markdown(entries, tomllib.loads(Path(sys.argv[3]).read_text())))
-    else:
-        print({"conf": configuration, "print": readable}[command](entries))
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--toolchain", choices=("debian", "oe"), default="debian")
+    arguments.add_argument("table", type=Path)
+    arguments.add_argument("command", choices=("conf", "print", "markdown"))
+    arguments.add_argument("sources", type=Path, nargs="?")
+    asked = arguments.parse_args()
+    entries = tomllib.loads(asked.table.read_text())
+    if asked.command == "markdown":
+        print(markdown(entries, tomllib.loads(asked.sources.read_text())))
+        return 0
+    entries = of_toolchain(entries, asked.toolchain)
+    print({"conf": configuration, "print": readable}[asked.command](entries))
     return 0
+
+
+def of_toolchain(entries: dict[str, Any], toolchain: str) -> dict[str, Any]:
+    """What holds with that toolchain alone."""
+    built = entries["built"]["recipes"] + (entries["built-toolchain"]["recipes"] if toolchain == "oe" else [])
+    assumed = [entry for entry in entries["assumed"] if entry.get("unless") != toolchain]
+    return entries | {"built": {"recipes": built}, "assumed": assumed}
 
 
 def configuration(entries: dict[str, Any]) -> str:
