@@ -100,7 +100,7 @@ fn only_host_has_effects() -> Done {
             })
         };
         let is_effect = is_any(EFFECTS) || (named.is_import && is_any(EFFECTS_BY_IMPORT));
-        let is_host = ["src/host/", "mail/src/host/"]
+        let is_host = ["src/host/", "import/src/host/", "mail/src/host/"]
             .iter()
             .any(|host| named.file.starts_with(host));
         if is_effect && !is_any(VALUES) && !is_host {
@@ -312,7 +312,11 @@ fn all() -> Result<Vec<Named>, Box<dyn Error>> {
 fn texts() -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    let mut folders = vec![root.join("src"), root.join("mail/src")];
+    let mut folders = vec![
+        root.join("src"),
+        root.join("import/src"),
+        root.join("mail/src"),
+    ];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();

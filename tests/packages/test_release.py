@@ -21,11 +21,11 @@ class Places(unittest.TestCase):
     """The version is the same wherever it stands."""
 
     def test_every_package_recipe_and_document_has_it(self) -> None:
-        for manifest in ("mail/Cargo.toml",):
+        for manifest in ("import/Cargo.toml", "mail/Cargo.toml"):
             self.assertEqual(tomllib.loads((ROOT / manifest).read_text())["package"]["version"], VERSION, manifest)
         for lock in ("Cargo.lock", "fuzz/Cargo.lock"):
             packages = tomllib.loads((ROOT / lock).read_text())["package"]
-            ours = {package["name"]: package["version"] for package in packages if package["name"] in ("camfw", "camfw-mail")}
+            ours = {package["name"]: package["version"] for package in packages if package["name"].startswith("camfw")}
             self.assertEqual(set(ours.values()), {VERSION}, lock)
         recipes = [path.stem.split("_")[1] for path in (ROOT / "meta-camfw/recipes-fw").glob("*/*.bb")]
         self.assertGreaterEqual(len(recipes), 4)
@@ -75,7 +75,7 @@ class InACopy(unittest.TestCase):
 
     def test_another_version_stands_everywhere_and_the_recipe_takes_its_tarball(self) -> None:
         self.run_in(self.clone, "packaging/version", "99.0.1")
-        self.run_in(self.clone, "git", "grep", "-F", VERSION, "--", "Cargo.toml", "mail/Cargo.toml", "README.md",
+        self.run_in(self.clone, "git", "grep", "-F", VERSION, "--", "Cargo.toml", "import/Cargo.toml", "mail/Cargo.toml", "README.md",
                     "docs/getting-started.md", "docs/versioning.md", "meta-camfw/conf/distro", expect=1)
         manifest = tomllib.loads((self.clone / "Cargo.lock").read_text())["package"]
         self.assertEqual({it["version"] for it in manifest if it["name"].startswith("camfw")}, {"99.0.1"})
@@ -114,7 +114,7 @@ case $1 in build) mkdir -p build/book; echo page >build/book/index.html ;; *) ec
 """)
         (tools / "cargo").write_text("""#!/bin/sh
 for name; do true; done
-case $* in *--override-filename*) echo {} | tee "$name.json" >"mail/$name.json" ;; esac
+case $* in *--override-filename*) echo {} | tee "$name.json" "import/$name.json" >"mail/$name.json" ;; esac
 """)
         for tool in tools.iterdir():
             tool.chmod(0o755)
