@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use camfw_import::host;
-use camfw_import::mud::{self, Names};
+use camfw_import::mud::{self, NamesHere};
 
 const HELP: &str = "\
 camfw-import mud FILE --camera NAME [--external ZONE] [--local ZONE] [--signature FILE [--ca FILE]]
@@ -30,7 +30,7 @@ const REFUSED: u8 = 2;
 
 struct Asked {
     file: PathBuf,
-    names: Names,
+    names: NamesHere,
     signature: Option<PathBuf>,
     authority: Option<PathBuf>,
 }
@@ -108,7 +108,7 @@ fn asked(arguments: Vec<OsString>) -> Result<Option<Asked>, Box<dyn Error>> {
     }
     Ok(Some(Asked {
         file: PathBuf::from(file),
-        names: Names {
+        names: NamesHere {
             camera: camera.ok_or("which camera is it about? give --camera NAME")?,
             external: external.unwrap_or_else(|| "external".to_owned()),
             local,

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use camfw::policy::Answers;
 use camfw::source::Source;
-use camfw_import::mud::{Imported, Names, import};
+use camfw_import::mud::{Imported, NamesHere, import};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -15,8 +15,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mud")
 }
 
-fn names(local: Option<&str>) -> Names {
-    Names {
+fn names(local: Option<&str>) -> NamesHere {
+    NamesHere {
         camera: "porch".to_owned(),
         external: "external".to_owned(),
         local: local.map(str::to_owned),

@@ -22,7 +22,7 @@ pub enum MudError {
 
 /// Which policy an entry stands in: whose packets it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub enum DevicePolicy {
     /// Packets that the device sends.
     FromDevice,
     /// Packets that it is sent.
@@ -31,11 +31,11 @@ pub enum Policy {
 
 /// One entry of an access list (ACE).
 #[derive(Debug)]
-pub struct Entry {
+pub struct AccessEntry {
     /// The name that the file gives it.
     pub name: String,
     /// Whose packets it is about.
-    pub policy: Policy,
+    pub policy: DevicePolicy,
     /// Its conditions, as they are written.
     pub matches: Map<String, Value>,
     /// Whether it lets packets through.
@@ -56,7 +56,7 @@ pub struct Description {
     /// Whether its maker still supports the device.
     pub supported: bool,
     /// Every entry, the device's own packets first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<AccessEntry>,
 }
 
 impl Description {
@@ -83,8 +83,8 @@ impl Description {
         .ok_or(MudError::Missing("ietf-access-control-list:acls"))?;
         let mut entries = Vec::new();
         for (key, policy) in [
-            ("from-device-policy", Policy::FromDevice),
-            ("to-device-policy", Policy::ToDevice),
+            ("from-device-policy", DevicePolicy::FromDevice),
+            ("to-device-policy", DevicePolicy::ToDevice),
         ] {
             for name in named_lists(mud, key) {
                 let list = lists
@@ -120,7 +120,7 @@ fn named_lists<'a>(mud: &'a Value, policy: &str) -> impl Iterator<Item = &'a str
         .filter_map(|list| list.get("name")?.as_str())
 }
 
-fn entries_of(list: &Value, policy: Policy) -> Result<Vec<Entry>, MudError> {
+fn entries_of(list: &Value, policy: DevicePolicy) -> Result<Vec<AccessEntry>, MudError> {
     let entries = list
         .pointer("/aces/ace")
         .and_then(Value::as_array)
@@ -131,7 +131,7 @@ fn entries_of(list: &Value, policy: Policy) -> Result<Vec<Entry>, MudError> {
         let forwarding = entry.pointer("/actions/forwarding").and_then(Value::as_str);
         // Also with the prefix of the module that defines the word.
         let accepts = forwarding.is_some_and(|word| word.rsplit(':').next() == Some("accept"));
-        found.push(Entry {
+        found.push(AccessEntry {
             name: text_of(entry, "name"),
             policy,
             matches: match entry.get("matches") {

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::Names;
-use super::access_list::{Description, Entry, Policy};
-use super::port::Ports;
+use super::NamesHere;
+use super::access_list::{AccessEntry, Description, DevicePolicy};
+use super::port::PortSpan;
 
 /// Who opens a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,12 +38,12 @@ pub enum Peer {
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Service {
+pub enum DescribedService {
     /// TCP or UDP to these ports, from those if it is told.
-    Ports {
+    Transport {
         tcp: bool,
-        to: Ports,
-        from: Option<Ports>,
+        to: PortSpan,
+        from: Option<PortSpan>,
     },
     /// An echo request.
     Ping,
@@ -53,11 +53,11 @@ pub enum Service {
 
 /// A connection that an entry allows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Flow {
+pub struct DescribedFlow {
     /// Who opens it.
     pub opener: Opener,
     /// What it is for.
-    pub service: Service,
+    pub service: DescribedService,
     /// With whom.
     pub peer: Peer,
 }
@@ -109,18 +109,18 @@ impl fmt::Display for Why {
 
 /// What a file's entries come to.
 #[derive(Debug, Default)]
-pub struct Flows {
+pub struct DescribedFlows {
     /// Each connection once.
-    pub allowed: BTreeSet<Flow>,
+    pub allowed: BTreeSet<DescribedFlow>,
     /// The entries that have no line, in the file's order.
     pub left: Vec<(String, Why)>,
     /// How many entries have one, or belong to one as its answers.
     pub carried: usize,
 }
 
-impl Flows {
+impl DescribedFlows {
     /// Sorts a file's entries.
-    pub fn of(description: &Description, names: &Names) -> Self {
+    pub fn of(description: &Description, names: &NamesHere) -> Self {
         let mut flows = Self::default();
         let mut answers = Vec::new();
         for entry in &description.entries {
@@ -144,7 +144,7 @@ impl Flows {
 }
 
 /// The connection that an entry is about, and whether the entry is about its answers.
-fn read(entry: &Entry, names: &Names) -> Result<(Flow, bool), Why> {
+fn read(entry: &AccessEntry, names: &NamesHere) -> Result<(DescribedFlow, bool), Why> {
     if !entry.accepts {
         return Err(Why::Refuses);
     }
@@ -153,8 +153,8 @@ fn read(entry: &Entry, names: &Names) -> Result<(Flow, bool), Why> {
     }
     let mut matches = Matches::read(entry)?;
     let sender = match entry.policy {
-        Policy::FromDevice => Opener::Camera,
-        Policy::ToDevice => Opener::Peer,
+        DevicePolicy::FromDevice => Opener::Camera,
+        DevicePolicy::ToDevice => Opener::Peer,
     };
     // A stated direction decides; else ports do: a service's port is where its packets go to, and where
     // its answers come from.
@@ -179,7 +179,7 @@ fn read(entry: &Entry, names: &Names) -> Result<(Flow, bool), Why> {
     let peer = matches.peer(opener, names)?;
     let service = matches.service()?;
     Ok((
-        Flow {
+        DescribedFlow {
             opener,
             service,
             peer,
@@ -192,8 +192,8 @@ fn read(entry: &Entry, names: &Names) -> Result<(Flow, bool), Why> {
 #[derive(Debug, Default)]
 struct Matches {
     initiated: Option<Opener>,
-    from: Option<Ports>,
-    to: Option<Ports>,
+    from: Option<PortSpan>,
+    to: Option<PortSpan>,
     protocol: Option<u8>,
     echo: bool,
     host: Option<String>,
@@ -203,7 +203,7 @@ struct Matches {
 
 impl Matches {
     /// Every condition has to be understood: an entry without one of its conditions would allow more.
-    fn read(entry: &Entry) -> Result<Self, Why> {
+    fn read(entry: &AccessEntry) -> Result<Self, Why> {
         let mut read = Self::default();
         for (layer, conditions) in &entry.matches {
             let Value::Object(conditions) = conditions else {
@@ -237,14 +237,14 @@ impl Matches {
     fn network_layer(
         &mut self,
         conditions: &Map<String, Value>,
-        policy: Policy,
+        policy: DevicePolicy,
     ) -> Result<(), Why> {
         let (host, network) = match policy {
-            Policy::FromDevice => (
+            DevicePolicy::FromDevice => (
                 "ietf-acldns:dst-dnsname",
                 ["destination-ipv4-network", "destination-ipv6-network"],
             ),
-            Policy::ToDevice => (
+            DevicePolicy::ToDevice => (
                 "ietf-acldns:src-dnsname",
                 ["source-ipv4-network", "source-ipv6-network"],
             ),
@@ -278,8 +278,8 @@ impl Matches {
         for (key, value) in conditions {
             let refused = || Why::Condition(format!("{key} {value}"));
             match key.as_str() {
-                "source-port" => self.from = Some(Ports::read(value).ok_or_else(refused)?),
-                "destination-port" => self.to = Some(Ports::read(value).ok_or_else(refused)?),
+                "source-port" => self.from = Some(PortSpan::read(value).ok_or_else(refused)?),
+                "destination-port" => self.to = Some(PortSpan::read(value).ok_or_else(refused)?),
                 "ietf-mud:direction-initiated" => {
                     self.initiated = Some(match value.as_str() {
                         Some("from-device") => Opener::Camera,
@@ -315,23 +315,23 @@ impl Matches {
         }
     }
 
-    fn service(&self) -> Result<Service, Why> {
+    fn service(&self) -> Result<DescribedService, Why> {
         match self.protocol {
-            Some(protocol @ (6 | 17)) => Ok(Service::Ports {
+            Some(protocol @ (6 | 17)) => Ok(DescribedService::Transport {
                 tcp: protocol == 6,
-                to: self.to.unwrap_or(Ports::ALL),
+                to: self.to.unwrap_or(PortSpan::ALL),
                 from: self.from,
             }),
-            Some(1) if self.echo => Ok(Service::Ping),
+            Some(1) if self.echo => Ok(DescribedService::Ping),
             Some(1) => Err(Why::Condition("every kind of ICMP".to_owned())),
             // By these IPv6 asks for its neighbors, and hop by hop: neither crosses a router.
             Some(number @ (0 | 58)) => Err(Why::Condition(format!("protocol {number}"))),
-            Some(number) => Ok(Service::Protocol(number)),
+            Some(number) => Ok(DescribedService::Protocol(number)),
             None => Err(Why::Condition("every protocol".to_owned())),
         }
     }
 
-    fn peer(&self, opener: Opener, names: &Names) -> Result<Peer, Why> {
+    fn peer(&self, opener: Opener, names: &NamesHere) -> Result<Peer, Why> {
         let peer = match (&self.host, self.network, &self.kind) {
             (Some(name), None, None) => Peer::Host(name.clone()),
             (None, Some(network), None) => on_the_internet(network)?,
@@ -379,7 +379,7 @@ fn on_the_internet(network: IpNet) -> Result<Peer, Why> {
 }
 
 /// The kinds of RFC 8520, 8.; of the controllers two are known by name.
-fn of_kind(kind: &str, value: &Value, names: &Names) -> Result<Peer, Why> {
+fn of_kind(kind: &str, value: &Value, names: &NamesHere) -> Result<Peer, Why> {
     let unknown = |who: &str| Err(Why::Unknown(format!("{who} {value}")));
     match (kind, value.as_str()) {
         ("local-networks", _) => match names.local {

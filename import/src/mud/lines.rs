@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::access_list::Description;
-use super::flow::{Flow, Flows, Opener, Peer, Service};
-use super::{Imported, Names};
+use super::flow::{DescribedFlow, DescribedFlows, DescribedService, Opener, Peer};
+use super::{Imported, NamesHere};
 
 /// The target of a line, and the key that says which part of it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Target {
+enum LineTarget {
     Hosts,
     Addresses,
     Local,
@@ -17,7 +17,7 @@ enum Target {
 }
 
 /// Writes the drop-in.
-pub fn drop_in(description: &Description, flows: &Flows, names: &Names) -> Imported {
+pub fn drop_in(description: &Description, flows: &DescribedFlows, names: &NamesHere) -> Imported {
     let mut text = String::new();
     // A String takes all that is written to it.
     let _ = write_all(&mut text, description, flows, names);
@@ -31,8 +31,8 @@ pub fn drop_in(description: &Description, flows: &Flows, names: &Names) -> Impor
 fn write_all(
     out: &mut String,
     description: &Description,
-    flows: &Flows,
-    names: &Names,
+    flows: &DescribedFlows,
+    names: &NamesHere,
 ) -> fmt::Result {
     let camera = &names.camera;
     writeln!(
@@ -63,21 +63,21 @@ fn write_all(
     }
     for ((opener, service, target), peers) in together(flows) {
         let (from, to) = match (opener, &target) {
-            (Opener::Camera, Target::Router) => (camera.as_str(), "router"),
-            (Opener::Camera, Target::Local) => (camera.as_str(), local(names)),
+            (Opener::Camera, LineTarget::Router) => (camera.as_str(), "router"),
+            (Opener::Camera, LineTarget::Local) => (camera.as_str(), local(names)),
             (Opener::Camera, _) => (camera.as_str(), names.external.as_str()),
             (Opener::Peer, _) => (local(names), camera.as_str()),
         };
         writeln!(out, "\n[[allow]]\nfrom = \"{from}\"\nto = \"{to}\"")?;
         match target {
-            Target::Hosts => writeln!(out, "host = {}", list(&peers))?,
-            Target::Addresses => writeln!(out, "address = {}", list(&peers))?,
-            Target::Local | Target::Router => {}
+            LineTarget::Hosts => writeln!(out, "host = {}", list(&peers))?,
+            LineTarget::Addresses => writeln!(out, "address = {}", list(&peers))?,
+            LineTarget::Local | LineTarget::Router => {}
         }
         let service = in_toml(service);
         writeln!(out, "service = {service}")?;
         // A zone of cameras opens nothing to others that no exception lifts.
-        if opener == Opener::Camera && target != Target::Router {
+        if opener == Opener::Camera && target != LineTarget::Router {
             writeln!(
                 out,
                 "\n[[exceptions]]\nfrom = \"{from}\"\nto = \"{to}\"\nservice = {service}"
@@ -88,22 +88,24 @@ fn write_all(
 }
 
 /// One line for all hosts with the same service.
-fn together(flows: &Flows) -> BTreeMap<(Opener, Service, Target), Vec<String>> {
+fn together(
+    flows: &DescribedFlows,
+) -> BTreeMap<(Opener, DescribedService, LineTarget), Vec<String>> {
     let mut lines: BTreeMap<_, Vec<String>> = BTreeMap::new();
-    for Flow {
+    for DescribedFlow {
         opener,
         service,
         peer,
     } in &flows.allowed
     {
         let (target, named) = match peer {
-            Peer::Host(name) => (Target::Hosts, Some(name.clone())),
+            Peer::Host(name) => (LineTarget::Hosts, Some(name.clone())),
             Peer::Network(network) if network.prefix_len() == network.max_prefix_len() => {
-                (Target::Addresses, Some(network.addr().to_string()))
+                (LineTarget::Addresses, Some(network.addr().to_string()))
             }
-            Peer::Network(network) => (Target::Addresses, Some(network.to_string())),
-            Peer::Local => (Target::Local, None),
-            Peer::Router => (Target::Router, None),
+            Peer::Network(network) => (LineTarget::Addresses, Some(network.to_string())),
+            Peer::Local => (LineTarget::Local, None),
+            Peer::Router => (LineTarget::Router, None),
         };
         lines
             .entry((*opener, *service, target))
@@ -113,7 +115,7 @@ fn together(flows: &Flows) -> BTreeMap<(Opener, Service, Target), Vec<String>> {
     lines
 }
 
-fn local(names: &Names) -> &str {
+fn local(names: &NamesHere) -> &str {
     names.local.as_deref().unwrap_or_default()
 }
 
@@ -124,11 +126,11 @@ fn list(names: &[String]) -> String {
     }
 }
 
-fn in_toml(service: Service) -> String {
+fn in_toml(service: DescribedService) -> String {
     match service {
-        Service::Ping => "\"ping\"".to_owned(),
-        Service::Protocol(number) => format!("{{ protocol = {number} }}"),
-        Service::Ports { tcp, to, from } => {
+        DescribedService::Ping => "\"ping\"".to_owned(),
+        DescribedService::Protocol(number) => format!("{{ protocol = {number} }}"),
+        DescribedService::Transport { tcp, to, from } => {
             let key = if tcp { "tcp" } else { "udp" };
             let from = from
                 .map(|ports| format!(", source-port = {ports}"))

@@ -12,11 +12,11 @@ mod port;
 pub use access_list::MudError;
 
 use access_list::Description;
-use flow::Flows;
+use flow::DescribedFlows;
 
 /// The names that the configuration has for what the file can only describe.
 #[derive(Debug)]
-pub struct Names {
+pub struct NamesHere {
     /// The camera that the file is about.
     pub camera: String,
     /// The zone of the internet.
@@ -41,8 +41,8 @@ pub struct Imported {
 /// # Errors
 /// Returns what makes it no MUD file. An entry that cannot be said in a configuration is no error: it is
 /// left out, and counted.
-pub fn import(text: &str, names: &Names) -> Result<Imported, MudError> {
+pub fn import(text: &str, names: &NamesHere) -> Result<Imported, MudError> {
     let description = Description::parse(text)?;
-    let flows = Flows::of(&description, names);
+    let flows = DescribedFlows::of(&description, names);
     Ok(lines::drop_in(&description, &flows, names))
 }

@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// Ports from the first to the last.
+/// PortSpan from the first to the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ports {
+pub struct PortSpan {
     first: u16,
     last: u16,
 }
 
-impl Ports {
+impl PortSpan {
     /// Every port.
     pub const ALL: Self = Self {
         first: 1,
@@ -47,7 +47,7 @@ impl Ports {
     }
 }
 
-impl fmt::Display for Ports {
+impl fmt::Display for PortSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.first == self.last {
             true => write!(f, "{}", self.first),
