@@ -3,6 +3,8 @@
 //!
 //! `UPDATE=1` writes tests/matrix; read the difference before you commit it.
 
+#[path = "support/schema.rs"]
+mod schema;
 mod support;
 
 use std::collections::BTreeSet;
@@ -53,6 +55,13 @@ fn a_policy_and_a_dump_are_shown_by_their_names() -> Done {
     }
     let (_, json) = scratch.camfw("show matrix -c site.toml --json")?;
     expect("site.json", &json)?;
+    let (_, exact) = scratch.camfw("show matrix -c site.toml --exact --json")?;
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/matrix.schema.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(schema)?)?;
+    for told in [&json, &exact] {
+        let found = schema::differences(&serde_json::from_str(told)?, &schema);
+        assert!(found.is_empty(), "{found:?}: {told}");
+    }
     let (_, svg) = scratch.camfw("show matrix -c site.toml --svg")?;
     expect("site.svg", &svg)?;
     // The classes of addresses are there as before.

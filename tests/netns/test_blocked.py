@@ -21,7 +21,8 @@ from lab.namespace import Namespace
 from lab.probes import wait_until
 from netns.case import RouterTest, both_backends
 from netns.policies import EXTERNAL, PING, PRIVATE, allow, camera
-from netns.program import COMMANDS, tools, wrap
+from netns.program import COMMANDS, ROOT, tools, wrap
+from netns.schema import differences
 
 # Three cameras on one wire: the second and the third are further addresses of its host.
 PORCH, YARD, SHED = example.CAMERA.address, "192.168.8.111", "192.168.8.112"
@@ -99,7 +100,9 @@ class Blocked(RouterTest):
         result = self.program.run("blocked", "--json", *flags)
         if expect is not None:
             self.assertEqual(result.code, expect, result)
-        return dict(json.loads(result.stdout))
+        told = dict(json.loads(result.stdout))
+        self.assertEqual(differences(told, json.loads((ROOT / "docs/blocked.schema.json").read_text())), [])
+        return told
 
     def hosts(self, *flags: str, expect: int | None = 0) -> dict[str, list[dict[str, Any]]]:
         """What each host tried, by its name or address."""

@@ -15,6 +15,8 @@ from lab.hosts import INTERFACE
 from lab.probes import wait_until
 from netns.case import RouterTest, both_backends
 from netns.policies import EXTERNAL, PING, PRIVATE, camera
+from netns.program import ROOT
+from netns.schema import differences
 
 PORCH, YARD, SHED = example.CAMERA.address, "192.168.8.111", "192.168.8.112"
 STRANGER = "192.168.8.150"
@@ -57,7 +59,9 @@ class Hosts(RouterTest):
             process.communicate()
 
     def hosts(self) -> dict[str, Any]:
-        return dict(json.loads(self.program.run("hosts", "--json").stdout))
+        told = dict(json.loads(self.program.run("hosts", "--json").stdout))
+        self.assertEqual(differences(told, json.loads((ROOT / "docs/hosts.schema.json").read_text())), [])
+        return told
 
     def zone(self, name: str = "camera") -> dict[str, Any]:
         (zone,) = (zone for zone in self.hosts()["zones"] if zone["name"] == name)
