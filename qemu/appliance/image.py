@@ -24,10 +24,13 @@ EXAMPLE = ROOT / "examples/camera-router.toml"
 BACKENDS = {"legacy": "xtables-legacy-multi", "nft": "xtables-nft-multi"}
 
 
-# All files of an archive are root's.
+# All files of an archive are root's; and uploads have room of their own.
 MAIL_SETTINGS = """#!/bin/sh
 [ "$1" = start ] || exit 0
 chown camfw-mail /etc/camfw-mail/*
+# The root's own file system is full of the image.
+mkdir -p /srv/ftp
+mount -t tmpfs -o mode=755 tmpfs /srv/ftp
 """
 # The image's, with what `camfw show vsftpd` adds; the last one holds.
 VSFTPD_FOR_MAIL = """#!/bin/sh
