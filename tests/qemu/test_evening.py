@@ -173,7 +173,9 @@ class Evening(unittest.TestCase):
         attempts = {it["name"]: it["attempts"] for it in status["refused"]["cameras"]}
         self.assertEqual({name: count for name, count in attempts.items() if count}, {"yard": 3, "shed": len(MANY)})
         self.assertIn("0 files to send", status["mail"])
+        self.assertEqual(status["mail_queue"]["files"], 0)
         metrics = self.said("camfw metrics")
+        self.assertIn("camfw_mail_running 1\n", metrics)
         for name, count in attempts.items():
             self.assertIn(f'camfw_camera_refused_attempts{{camera="{name}"}} {count}\n', metrics)
 
