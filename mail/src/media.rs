@@ -2,7 +2,8 @@
 //!
 //! Every type here says where its end is. A file that ends before it, or goes on after it,
 //! is not whole: it was cut off, is still being written, or carries something else. That
-//! what lies in between decodes is not checked.
+//! what lies in between decodes is not checked, but for PNG's own sums; what a power cut
+//! leaves of a file that the disk did not have yet is [`has_lost_page`]'s.
 
 /// A type of file that is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,61 @@ impl Media {
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const EBML: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
 
+/// The least that a file system writes, and so loses, at once.
+const PAGE: usize = 4096;
+
+/// Whether a page of a whole file is nothing but zeros where what was uploaded has none: the
+/// power went before the disk had that page, and the file's size was written already, as
+/// flash file systems and XFS do it. Only a file that was there before the boot can be so,
+/// and one that was not may have such a page, as in sound without a sound.
+pub fn has_lost_page(media: Media, bytes: &[u8]) -> bool {
+    let (from, to) = match media {
+        // What a camera notes of a picture has room to spare, and pictures are padded.
+        Media::Jpeg => (
+            before_scan(bytes),
+            bytes.iter().rposition(|byte| *byte != 0),
+        ),
+        _ => (Some(0), Some(bytes.len())),
+    };
+    let (from, to) = (from.unwrap_or(0), to.unwrap_or(0));
+    let pages = bytes.get(..to).unwrap_or_default().chunks_exact(PAGE);
+    let mut lost = pages
+        .enumerate()
+        .filter(|(number, page)| number * PAGE >= from && page.iter().all(|byte| *byte == 0));
+    lost.any(|(number, _)| !is_reserved(media, bytes, number * PAGE))
+}
+
+/// Where a picture's own data begins, after its segments.
+fn before_scan(bytes: &[u8]) -> Option<usize> {
+    let mut at = 2;
+    loop {
+        match *bytes.get(at..at + 2)? {
+            [0xFF, 0xDA] => return Some(at),
+            [0xFF, 0xFF] => at += 1,
+            _ => at += 2 + be16(bytes.get(at + 2..)?)?,
+        }
+    }
+}
+
+/// Whether a page is in room that a clip only keeps: MP4's free and skip, RIFF's JUNK,
+/// Matroska's Void. Its head is the last before the page that is no zero.
+fn is_reserved(media: Media, bytes: &[u8], place: usize) -> bool {
+    let before = bytes.get(..place).unwrap_or_default();
+    let Some(last) = before.iter().rposition(|byte| *byte != 0) else {
+        return false;
+    };
+    (last.saturating_sub(11)..=last).any(|at| {
+        let head = &bytes[at..];
+        let length = match media {
+            Media::Mp4 if matches!(head.get(4..8), Some(b"free" | b"skip")) => be32(head),
+            Media::Avi | Media::Webp if head.starts_with(b"JUNK") => le32(&head[4..]),
+            Media::Matroska if head[0] == 0xEC => ebml_size(&head[1..]).map(|(size, _)| size),
+            _ => None,
+        };
+        length.is_some_and(|length| at.saturating_add(length) >= place + PAGE - 9)
+    })
+}
+
 /// What follows the first `count` bytes.
 fn after(bytes: &[u8], count: usize) -> Option<&[u8]> {
     bytes.get(count..)
@@ -103,6 +159,10 @@ fn be16(bytes: &[u8]) -> Option<usize> {
 
 fn be32(bytes: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?)).ok()
+}
+
+fn le32(bytes: &[u8]) -> Option<usize> {
+    usize::try_from(u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?)).ok()
 }
 
 /// Segments up to the end-of-image marker (T.81, B.1). Each of these functions returns what
@@ -161,17 +221,40 @@ fn padded(rest: &[u8]) -> &[u8] {
     }
 }
 
-/// Chunks up to IEND (RFC 2083, 3.2).
+/// Chunks up to IEND, each with its sum (RFC 2083, 3.2).
 fn png(bytes: &[u8]) -> Option<&[u8]> {
     let mut rest = after(bytes, PNG.len())?;
     loop {
-        let length = be32(rest)?;
-        let is_end = rest.get(4..8)? == b"IEND";
-        rest = after(rest, length.checked_add(12)?)?;
-        if is_end {
+        let end = be32(rest)?.checked_add(8)?;
+        let (named, sum) = (rest.get(4..end)?, be32(after(rest, end)?)?);
+        if crc32(named) as usize != sum {
+            return None;
+        }
+        rest = after(rest, end + 4)?;
+        if named.starts_with(b"IEND") {
             return Some(rest);
         }
     }
+}
+
+/// The sum of a PNG's chunk (RFC 2083, 3.4 and its appendix).
+fn crc32(bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let (mut table, mut byte) = ([0; 256], 0);
+        while byte < 256 {
+            let (mut sum, mut bit) = (byte as u32, 0);
+            while bit < 8 {
+                sum = sum >> 1 ^ (0xEDB8_8320 * (sum & 1));
+                bit += 1;
+            }
+            table[byte] = sum;
+            byte += 1;
+        }
+        table
+    };
+    !bytes.iter().fold(!0, |sum: u32, byte| {
+        TABLE[(sum as u8 ^ byte) as usize] ^ sum >> 8
+    })
 }
 
 /// Blocks up to the trailer (GIF89a, appendix A).
@@ -203,17 +286,19 @@ fn gif(bytes: &[u8]) -> Option<&[u8]> {
 fn riff(bytes: &[u8]) -> Option<&[u8]> {
     let mut rest = bytes;
     while rest.starts_with(b"RIFF") {
-        let length = u32::from_le_bytes(rest.get(4..8)?.try_into().ok()?);
-        let length = usize::try_from(length).ok()?;
+        let length = le32(rest.get(4..8)?)?;
         // Chunks begin at even places.
         rest = after(rest, length.checked_add(8 + (length & 1))?)?;
     }
     Some(rest)
 }
 
-/// Boxes (4.2), of which one has the index and one, or more, the media itself.
+/// Boxes (4.2), of which one has the index and one, or more, the media itself. What is in
+/// fragments has an end only where their own index is the last box (8.8.11): without it, it
+/// may have been cut off between two of them.
 fn mp4(bytes: &[u8]) -> Option<&[u8]> {
     let (mut rest, mut has_index, mut has_media) = (bytes, false, false);
+    let mut has_end = true;
     while !rest.is_empty() {
         let name = rest.get(4..8)?;
         let length = match be32(rest)? {
@@ -227,9 +312,14 @@ fn mp4(bytes: &[u8]) -> Option<&[u8]> {
         }
         has_index |= name == b"moov";
         has_media |= name == b"mdat";
+        match name {
+            b"moof" => has_end = false,
+            b"mfra" => has_end = true,
+            _ => {}
+        }
         rest = after(rest, length)?;
     }
-    (has_index && has_media).then_some(rest)
+    (has_index && has_media && has_end).then_some(rest)
 }
 
 /// An EBML header, and segments of a known size (RFC 8794, 6).
@@ -274,7 +364,8 @@ mod tests {
     fn examples() -> Vec<(Media, Vec<u8>)> {
         let chunk = |name: &[u8], data: &[u8]| {
             let length = (data.len() as u32).to_be_bytes();
-            [&length, name, data, b"crc."].concat()
+            let sum = crc32(&[name, data].concat()).to_be_bytes();
+            [&length, name, data, &sum].concat()
         };
         let mp4_box = |name: &[u8], data: &[u8]| {
             let length = (data.len() as u32 + 8).to_be_bytes();
@@ -363,6 +454,74 @@ mod tests {
             Media::of_whole(b"\0\0\0\x0cftypisom\0\0\0\x08moov\0\0\0\0mdatmedia"),
             None
         );
+    }
+
+    #[test]
+    fn a_png_has_its_sums() {
+        // RFC 2083's own end.
+        assert_eq!(crc32(b"IEND"), 0xAE42_6082);
+        let (_, mut png) = examples().swap_remove(1);
+        png[17] ^= 1;
+        assert_eq!(Media::of_whole(&png), None);
+    }
+
+    #[test]
+    fn fragments_end_only_with_their_index() {
+        let mp4_box = |name: &[u8]| [b"\0\0\0\x0c", name, b"data"].concat();
+        let clip = |names: &[&[u8]]| names.iter().flat_map(|name| mp4_box(name)).collect();
+        let fragments: [&[u8]; 6] = [b"ftyp", b"moov", b"moof", b"mdat", b"moof", b"mdat"];
+        let cut: Vec<u8> = clip(&fragments);
+        assert_eq!(Media::of_whole(&cut), None);
+        let whole = [cut, mp4_box(b"mfra")].concat();
+        assert_eq!(Media::of_whole(&whole), Some(Media::Mp4));
+    }
+
+    #[test]
+    fn a_page_that_the_disk_never_had_is_seen() {
+        let filled = |head: &[u8], zeros: std::ops::Range<usize>| {
+            let mut file = vec![7; 5 * PAGE];
+            file[..head.len()].copy_from_slice(head);
+            file[zeros].fill(0);
+            file
+        };
+        let (_, jpeg) = examples().swap_remove(0);
+        for (media, head) in [
+            (Media::Jpeg, &jpeg[..10]),
+            (Media::Mp4, b""),
+            (Media::Webp, b""),
+        ] {
+            let lost = |zeros| has_lost_page(media, &filled(head, zeros));
+            assert!(!lost(0..0));
+            assert!(lost(PAGE..2 * PAGE), "{media:?}");
+            assert!(lost(PAGE + 5..3 * PAGE));
+            assert!(!lost(PAGE + 1..3 * PAGE - 1));
+            // A picture is padded, and nothing else.
+            assert_eq!(lost(3 * PAGE..5 * PAGE), media != Media::Jpeg);
+        }
+        // Room that a clip keeps, up to where it says.
+        let (free, junk, void) = (
+            b"\0\0\x30\0free",
+            b"JUNK\0\x30\0\0",
+            b"\xEC\x01\0\0\0\0\0\x30\0",
+        );
+        for (media, head) in [
+            (Media::Mp4, &free[..]),
+            (Media::Avi, junk),
+            (Media::Matroska, void),
+        ] {
+            let (at, end) = (PAGE - 20, 4 * PAGE - 20);
+            let mut file = filled(b"", at + head.len()..end);
+            file[at..at + head.len()].copy_from_slice(head);
+            assert!(!has_lost_page(media, &file), "{media:?}");
+            file[end..].fill(0);
+            assert!(has_lost_page(media, &file), "{media:?}");
+        }
+        // What a camera notes has room: 0x3000 bytes of it.
+        let noted = filled(b"\xFF\xD8\xFF\xE1\x30\0", 10..3 * PAGE);
+        let mut whole = noted.clone();
+        whole[4 + 0x3000..][..2].copy_from_slice(b"\xFF\xDA");
+        assert!(!has_lost_page(Media::Jpeg, &whole));
+        assert!(!has_lost_page(Media::Png, b""));
     }
 
     /// No bytes end it in a panic or without an end.

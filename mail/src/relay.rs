@@ -15,9 +15,9 @@ use std::time::Duration;
 use crate::found::{FoldersLook, Found, Known, UploadVerdict, files};
 use crate::host::mailer::{MailerError, Sending};
 use crate::host::state_file::RelayState;
-use crate::host::upload::{UploadEntry, UploadFolder};
+use crate::host::upload::{MOST_ENTRIES, Stamp, UploadEntry, UploadFolder};
 use crate::host::{clock, log};
-use crate::media::Media;
+use crate::media::{Media, has_lost_page};
 use crate::message::{Enclosed, Letter};
 use crate::name;
 use crate::schedule::{Schedule, Waiting};
@@ -32,6 +32,10 @@ const SETTLED: f64 = 2.0;
 
 /// How long what is no whole picture or clip stays at least, in seconds.
 const AT_LEAST: f64 = 60.0;
+
+/// How long a file waits before the disk is asked to have it, in seconds: most are sent and
+/// gone by then, and spare the flash.
+const SYNCED: f64 = 10.0;
 
 /// What is left of the quota when uploads are taken again: a tenth.
 const ROOM_AGAIN: u64 = 10;
@@ -64,6 +68,8 @@ pub struct Relay {
     /// Since when, by the clock, the server takes nothing, and what it said last.
     refused: Option<(i64, String)>,
     next_try: f64,
+    /// When the disk was last asked to have all.
+    synced: f64,
     /// How long the server has not answered, in seconds, while a mail is under way.
     unanswered: Option<u64>,
     /// When the server last took one, by the clock.
@@ -86,8 +92,13 @@ impl Relay {
             known: BTreeMap::new(),
             closed: BTreeSet::new(),
             problems: Vec::new(),
-            refused: None,
+            // What it said is in the log of that run; it is tried at once.
+            refused: (last.not_taken_since > 0).then(|| {
+                let words = "camfw-mail was started again";
+                (last.not_taken_since, words.to_owned())
+            }),
             next_try: 0.0,
+            synced: 0.0,
             unanswered: None,
             last_sent: last.last_sent,
             unsaid: None,
@@ -121,6 +132,14 @@ impl Relay {
             }
         }
         self.known.retain(|id, _| seen.contains(id));
+        let waits = |known: &Known| {
+            use UploadVerdict::{Arriving, TooLarge, Whole};
+            matches!(known.verdict, Arriving | Whole | TooLarge)
+        };
+        if !self.known.values().any(waits) {
+            // Nothing is left that was not taken.
+            self.refused = None;
+        }
         look
     }
 
@@ -137,25 +156,44 @@ impl Relay {
         };
         let sent = sent_folder(base, camera)?;
         let (mut room, mut not_whole) = (0, Vec::new());
+        // So many files fill a quota whatever their size: no more are looked at.
+        let least = self.settings.quota_each.div_ceil(MOST_ENTRIES as u64);
+        let room_of = |entry: &UploadEntry| entry.stamp.room().max(least);
+        let now = clock::uptime();
+        let mut is_unsynced = false;
         for entry in incoming.entries()? {
             seen.insert(entry.stamp.id);
-            room += entry.stamp.room();
+            room += room_of(&entry);
             let found = Found {
                 camera: camera.to_owned(),
                 entry,
             };
             match self.judge(&incoming, &found.entry)? {
                 UploadVerdict::Arriving => {}
-                UploadVerdict::Whole | UploadVerdict::TooLarge => look.waiting.push(found),
+                UploadVerdict::Whole | UploadVerdict::TooLarge => {
+                    let known = self.known.get(&found.entry.stamp.id);
+                    is_unsynced |= known.is_some_and(|known| {
+                        now - known.since >= SYNCED && known.since >= self.synced
+                    });
+                    look.waiting.push(found);
+                }
                 UploadVerdict::NotWhole => not_whole.push(found),
                 UploadVerdict::Taken => {
                     // Of what was too large for a mail only the words were taken.
                     if found.entry.stamp.size <= self.settings.attachments
                         && incoming.remove(&found.entry).is_ok()
                     {
-                        room = room.saturating_sub(found.entry.stamp.room());
+                        room = room.saturating_sub(room_of(&found.entry));
                     }
                 }
+            }
+        }
+        if is_unsynced {
+            match incoming.sync() {
+                Ok(()) => self.synced = now,
+                Err(error) => look
+                    .problems
+                    .push(format!("the disk takes no uploads: {error}")),
             }
         }
         // What goes first is first.
@@ -163,7 +201,7 @@ impl Relay {
         let mut kept = sent.entries()?;
         kept.sort_by_key(|entry| entry.stamp.changed);
         not_whole.sort_by_key(|found| found.entry.stamp.changed);
-        room += kept.iter().map(|entry| entry.stamp.room()).sum::<u64>();
+        room += kept.iter().map(room_of).sum::<u64>();
         spare.extend(kept.into_iter().map(|entry| (&sent, entry, true)));
         spare.extend(not_whole.iter().map(|found| {
             let known = self.known.get(&found.entry.stamp.id);
@@ -180,7 +218,7 @@ impl Relay {
                 && (is_old || is_full || room > self.settings.quota_each)
                 && folder.remove(&entry).is_ok()
             {
-                room = room.saturating_sub(entry.stamp.room());
+                room = room.saturating_sub(room_of(&entry));
                 is_full = incoming.is_on_full_disk(self.settings.attachments)?;
             }
         }
@@ -225,7 +263,7 @@ impl Relay {
                     Some(_) => UploadVerdict::TooLarge,
                     None => UploadVerdict::NotWhole,
                 },
-                Ok(Some(bytes)) => match Media::of_whole(&bytes) {
+                Ok(Some(bytes)) => match whole(&entry.stamp, &bytes) {
                     Some(_) => UploadVerdict::Whole,
                     None => UploadVerdict::NotWhole,
                 },
@@ -305,7 +343,7 @@ impl Relay {
                     }
                 }
                 let again = clock::uptime();
-                let wait = self.schedule.failed(again);
+                let wait = self.schedule.failed(again, error.is_of_the_message());
                 self.next_try = again + wait;
                 let words = error.to_string();
                 let is_new = self
@@ -345,10 +383,12 @@ impl Relay {
         let stamp = found.entry.stamp;
         let known = self.known.get(&stamp.id);
         let is_whole = known.is_some_and(|known| known.verdict == UploadVerdict::Whole);
+        let mut cameras = self.settings.cameras.iter();
         Waiting {
             bytes: if is_whole { stamp.size } else { 0 },
             failures: known.map_or(0, |known| known.failures),
-            since: stamp.modified.0,
+            since: stamp.changed.0,
+            camera: cameras.position(|name| *name == found.camera).unwrap_or(0),
         }
     }
 
@@ -362,7 +402,7 @@ impl Relay {
             UploadVerdict::Whole => {
                 let bytes = folder.read(&found.entry, stamp.size);
                 let bytes = bytes.ok().flatten();
-                let judged = bytes.and_then(|bytes| Some((Media::of_whole(&bytes)?, bytes)));
+                let judged = bytes.and_then(|bytes| Some((whole(&stamp, &bytes)?, bytes)));
                 if judged.is_none() {
                     self.known.remove(&stamp.id);
                     return None;
@@ -374,7 +414,7 @@ impl Relay {
         Some(Enclosed {
             camera: found.camera.clone(),
             file: found.entry.name.as_encoded_bytes().to_vec(),
-            uploaded: stamp.modified.0,
+            uploaded: stamp.changed.0,
             size: stamp.size,
             content,
         })
@@ -409,6 +449,14 @@ impl Relay {
             }
         }
     }
+}
+
+/// What a file is, if it is whole. One from before the boot may have lost pages in a power
+/// cut; without a clock that is set nobody can say which that is, and nothing is sent.
+fn whole(stamp: &Stamp, bytes: &[u8]) -> Option<Media> {
+    let media = Media::of_whole(bytes)?;
+    let booted = clock::now() - clock::uptime() as i64;
+    (stamp.changed.0 >= booted || !has_lost_page(media, bytes)).then_some(media)
 }
 
 fn incoming(settings: &Settings, camera: &str) -> io::Result<UploadFolder> {

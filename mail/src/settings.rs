@@ -86,7 +86,8 @@ impl Settings {
         let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let cameras = values("camera").iter().map(|line| {
             let name = line.split(' ').next().unwrap_or_default();
-            let good = !name.is_empty() && name.bytes().all(word);
+            // Beside the cameras' folders there is that of what was sent.
+            let good = !name.is_empty() && name != "sent" && name.bytes().all(word);
             good.then(|| name.to_owned())
                 .ok_or(SettingsError::Bad("camera"))
         });
@@ -146,6 +147,7 @@ mod tests {
             ("per-hour 20", "per-hour 0", "per-hour"),
             ("after keep", "after burn", "after"),
             ("camera porch", "camera ../porch", "camera"),
+            ("camera porch", "camera sent", "camera"),
             ("quota 100", "quota 100\nquota 200", "quota"),
         ] {
             let text = GOOD.replace(line, other);

@@ -28,8 +28,11 @@ impl RelayReport {
         let mut lines = text.lines();
         let mut numbers = lines.next().unwrap_or_default().split(' ');
         while let (Some(key), Some(value)) = (numbers.next(), numbers.next()) {
-            if key == "last" {
-                report.last_sent = value.parse().unwrap_or(0);
+            let value = value.parse().unwrap_or(0);
+            match key {
+                "last" => report.last_sent = value,
+                "since" => report.not_taken_since = value,
+                _ => {}
             }
         }
         let sent = lines.find_map(|line| line.strip_prefix("sent "));
@@ -83,6 +86,7 @@ mod tests {
         );
         let parsed = RelayReport::parse(&text);
         assert_eq!(parsed.last_sent, 1_793_500_000);
+        assert_eq!(parsed.not_taken_since, 1_793_500_001);
         assert_eq!(parsed.sent, report(2).sent);
         assert_eq!(RelayReport::parse(""), RelayReport::default());
     }

@@ -205,6 +205,10 @@ impl Resolver<'_> {
                 ),
             );
         }
+        if cameras.iter().any(|camera| camera.name.as_str() == "sent") {
+            let what = "camera sent would have the folder of what was sent; give it another name";
+            refuse("cameras", what.to_owned());
+        }
         refused.or(Some(mail))
     }
 

@@ -63,13 +63,15 @@ pub fn vsftpd(policy: &Policy) -> Result<String, NothingToServe> {
 }
 
 /// What `camfw-mail` relies on: an upload that failed is gone, one under way is locked, and
-/// each camera has a folder of its own, by a file of its address (hosts_options(5)).
+/// each camera has a folder of its own, by a file of its address (hosts_options(5)), in which
+/// it makes files and nothing else.
 fn uploads(text: &mut String, mail: &Mail) {
     let folder = mail.one("folder");
     let _ = write!(
         text,
         "# for camfw-mail\nanonymous_enable=YES\nwrite_enable=YES\nanon_upload_enable=YES\nanon_root={folder}\n\
          anon_umask=027\nanon_world_readable_only=YES\ndelete_failed_uploads=YES\nlock_upload_files=YES\n\
+         anon_mkdir_write_enable=NO\nanon_other_write_enable=NO\nmdtm_write=NO\n\
          max_per_ip=4\nmax_clients=200\n"
     );
     if !mail.cameras.is_empty() {

@@ -17,12 +17,12 @@ use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat, renameat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::sys::statvfs::fstatvfs;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, syncfs, unlinkat};
 
 use super::state_file::whole_file;
 
-/// The most entries of a folder that are looked at in one go.
-const MOST_ENTRIES: usize = 100_000;
+/// The most entries of a folder that are looked at.
+pub const MOST_ENTRIES: usize = 20_000;
 
 /// What each file takes up beside its bytes: its inode and its place in the folder.
 const PER_FILE: u64 = 4096;
@@ -101,7 +101,7 @@ impl UploadFolder {
         Ok(UploadFolder { handle })
     }
 
-    /// What is in it.
+    /// What is in it; of more than [`MOST_ENTRIES`], so many.
     ///
     /// # Errors
     /// Returns an error if it cannot be read.
@@ -113,7 +113,7 @@ impl UploadFolder {
             Mode::empty(),
         )?;
         let mut names = Vec::new();
-        for entry in Dir::from_fd(again)?.iter().take(MOST_ENTRIES) {
+        for entry in Dir::from_fd(again)?.iter().take(MOST_ENTRIES + 2) {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
@@ -161,7 +161,15 @@ impl UploadFolder {
         Ok((is_settled(&file, entry)? && is_whole).then_some(bytes))
     }
 
-    /// Removes an entry, if its name still stands for this file.
+    /// Has the disk take all that was written: what a power cut would lose until then.
+    ///
+    /// # Errors
+    /// Returns an error if the disk does not take it.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(syncfs(self.handle.as_fd())?)
+    }
+
+    /// Removes an entry, if its name still stands for this file, as it was.
     ///
     /// # Errors
     /// Returns an error if it cannot be removed.
@@ -173,7 +181,7 @@ impl UploadFolder {
         Ok(())
     }
 
-    /// Moves an entry into another folder, if its name still stands for this file.
+    /// Moves an entry into another folder, if its name still stands for this file, as it was.
     ///
     /// # Errors
     /// Returns an error if it cannot be moved.
@@ -216,7 +224,7 @@ impl UploadFolder {
 
     fn has(&self, entry: &UploadEntry) -> bool {
         let found = self.look(&entry.name);
-        found.is_ok_and(|found| Stamp::new(&found).id == entry.stamp.id)
+        found.is_ok_and(|found| Stamp::new(&found) == entry.stamp)
     }
 
     fn look(&self, name: &OsStr) -> nix::Result<FileStat> {
@@ -310,6 +318,9 @@ mod tests {
         assert!(folder.read(&entry, 100)?.is_some());
         fs::write(&path, "whole now")?;
         assert_eq!(folder.read(&entry, 100)?, None);
+        // What was sent is another file by now, even if of the same inode.
+        folder.remove(&entry)?;
+        assert!(path.exists());
         // Another file of the same name is not removed in its place.
         fs::rename(&path, scratch.0.join("away"))?;
         fs::write(&path, "other")?;

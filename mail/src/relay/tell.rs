@@ -12,6 +12,9 @@ use crate::told::RelayReport;
 /// The most files that a mail tells of beside its own.
 const MOST_NOTES: usize = 20;
 
+/// After how many refusals of a file somebody has to look.
+const REFUSED_OFTEN: u32 = 5;
+
 /// After how many seconds without an answer the wait is told, and after how many somebody has
 /// to look: the mail program gives a server 60 s for most answers.
 const TOLD: u64 = 10;
@@ -84,6 +87,17 @@ impl Relay {
                 Some(_) => "tried now".to_owned(),
             };
             words.push(format!("NOT TAKEN since {since}, {again}: {said}"));
+        }
+        let refused = look.waiting.iter().filter(|found| {
+            let known = self.known.get(&found.entry.stamp.id);
+            known.is_some_and(|known| known.failures >= REFUSED_OFTEN)
+        });
+        match refused.count() {
+            0 => {}
+            count => words.push(format!(
+                "the server REFUSES {} again and again",
+                files(count)
+            )),
         }
         words.extend(look.closed.iter().map(|camera| refuses(camera)));
         if look.is_disk_full {
