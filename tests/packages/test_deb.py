@@ -8,6 +8,7 @@ tested elsewhere, and building it takes minutes. dpkg works in a root of its own
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import shutil
 import struct
@@ -17,6 +18,31 @@ import unittest
 from pathlib import Path
 
 from packages import ROOT
+
+# Both programs, installed beside each other; what a box has for them is there.
+INSTALL_AND_REMOVE_MAIL = """
+export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
+set -e
+state() {
+    echo "boot: $(ls /etc/rc?.d | grep -c '^S..camfw-mail$' || true) $(ls -d /etc/systemd/system/*.wants/camfw-mail* 2>/dev/null | wc -l)"
+    echo "runs: $(ls -l /proc/[0-9]*/exe 2>/dev/null | grep -c camfw-mail || true)"
+}
+echo "== install"; dpkg -i /run/camfw.deb /run/mail.deb; state
+id camfw-mail; getent passwd camfw-mail
+stat -c '%A %U %G' /etc/camfw-mail
+install -m 400 -o camfw-mail /dev/null /etc/camfw-mail/password
+# As camfw with a good file that has no [mail]; and a log of this root's own.
+printf '#!/bin/sh\n[ "$1" = check ]\n' >/usr/sbin/camfw
+touch /run/kmsg; mount --bind /run/kmsg /dev/kmsg
+echo "== start"; /etc/init.d/camfw-mail start; state; cat /run/kmsg
+echo "== again"; dpkg -i /run/mail.deb; state
+echo "== remove"; dpkg -r camfw-mail; state
+test ! -e /usr/sbin/camfw-mail
+test -e /etc/camfw-mail/password
+echo "== purge"; dpkg -P camfw-mail; state
+test ! -e /etc/camfw-mail
+test ! -e /etc/init.d/camfw-mail
+"""
 
 UNITS = ("camfw.service", "camfw-watch.service", "camfw-page.service", "camfw-refresh.service", "camfw-refresh.timer")
 SCRIPTS = ("postinst", "prerm", "postrm")
@@ -36,6 +62,7 @@ mount -t tmpfs tmpfs "$1/root/run"
 mount --rbind /proc "$1/root/proc"
 mkdir -p "$1/root/var/lib/camfw"
 cp "$2" "$1/root/run/camfw.deb"
+[ -z "${4-}" ] || cp "$4" "$1/root/run/mail.deb"
 chroot "$1/root" sh -c "$3"
 """
 # Each step says what it did to the rules, and what is enabled.
@@ -72,30 +99,82 @@ def static_program(machine: int) -> bytes:
     return ident + header + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, size, size, 4096) + code
 
 
-def deb(folder: Path, architecture: str, machine: int) -> Path:
+def deb(folder: Path, architecture: str, machine: int, *options: str) -> Path:
     program = folder / f"camfw-{architecture}"
     program.write_bytes(static_program(machine))
-    made = subprocess.run([ROOT / "packaging/deb", architecture, program], capture_output=True, text=True, check=False)
+    made = subprocess.run([ROOT / "packaging/deb", *options, architecture, program], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise AssertionError(made.stderr)
     return ROOT / made.stdout.split()[0]
 
 
-class Package(unittest.TestCase):
-    """Both packages, made once."""
+class Debian(unittest.TestCase):
+    """A package, made once; a base class without tests."""
+
+    OPTIONS: tuple[str, ...] = ()
 
     @classmethod
     def setUpClass(cls) -> None:
         scratch = tempfile.TemporaryDirectory(prefix="camfw-deb-")
         cls.addClassCleanup(scratch.cleanup)
         cls.scratch = Path(scratch.name)
-        cls.amd64 = deb(cls.scratch, "amd64", 62)
+        cls.amd64 = deb(cls.scratch, "amd64", 62, *cls.OPTIONS)
         cls.root = cls.scratch / "root"
         subprocess.run(["dpkg-deb", "-R", cls.amd64, cls.root], check=True)
 
     def field(self, package: Path, name: str) -> str:
         return subprocess.run(
             ["dpkg-deb", "-f", package, name], capture_output=True, text=True, check=True).stdout.strip()
+
+    def verify_root(self) -> Path:
+        """The package's tree with systemd's own units beside it."""
+        root = self.scratch / "verify"
+        if not root.exists():
+            shutil.copytree(self.root, root)
+            for folder in ("lib/systemd/system", "usr/lib/systemd/system"):
+                source = Path("/", folder)
+                if source.is_dir() and not (root / folder).is_symlink():
+                    shutil.copytree(source, root / folder, symlinks=True, dirs_exist_ok=True)
+        return root
+
+    def lintian(self) -> None:
+        done = subprocess.run(
+            ["lintian", "--allow-root", "--tag-display-limit", "0", "--fail-on", "error,warning", self.amd64],
+            capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+
+    def verify_units(self, *units: str) -> None:
+        """By systemd, which looks for the programs that they start, too."""
+        verified = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--generators=no", f"--root={self.verify_root()}",
+             *(f"/lib/systemd/system/{unit}" for unit in units)], capture_output=True, text=True, check=False)
+        found = [line for line in verified.stderr.splitlines() if "camfw" in line]
+        self.assertEqual((verified.returncode, found), (0, []), verified.stderr)
+
+    def change_nothing(self) -> None:
+        """No script of the package's changes a rule or an interface, or starts what did not run."""
+        for name in SCRIPTS:
+            script = self.root / "DEBIAN" / name
+            subprocess.run(["sh", "-n", script], check=True)
+            commands = re.sub(r"(?s)<<'TEXT'.*?\nTEXT\n", "\n", script.read_text())
+            for line in commands.splitlines():
+                line = line.partition("#")[0]
+                self.assertIsNone(CHANGES.search(line), f"{name}: {line}")
+                self.assertNotRegex(line, r"\bsystemctl (enable|start|restart|reload)\b", name)
+
+    def in_a_root(self, script: str, camfw: Path, *mail: Path) -> dict[str, str]:
+        """What each step of a script says, in a root of its own with the packages."""
+        root = self.scratch / "mounts"
+        root.mkdir()
+        done = subprocess.run(
+            ["unshare", "--mount", "--net", "sh", "-c", IN_A_ROOT_OF_ITS_OWN, "sh", root, camfw, script, *mail],
+            capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return dict(re.findall(r"(?ms)^== (\w+)$(.*?)(?=^==|\Z)", done.stdout))
+
+
+class Package(Debian):
+    """camfw's, of both architectures."""
 
     def test_it_has_all_that_a_box_needs_and_root_owns_it(self) -> None:
         listed = subprocess.run(["dpkg-deb", "-c", self.amd64], capture_output=True, text=True, check=True).stdout
@@ -136,58 +215,26 @@ class Package(unittest.TestCase):
         self.assertIn("is not static", dynamic.stderr)
 
     def test_systemd_takes_the_units(self) -> None:
-        # The programs that they start are looked for.
         units = [self.root / "lib/systemd/system" / unit for unit in UNITS]
-        verified = subprocess.run(
-            ["systemd-analyze", "verify", "--man=no", "--generators=no", f"--root={self.verify_root()}",
-             *(f"/lib/systemd/system/{unit}" for unit in UNITS)], capture_output=True, text=True, check=False)
-        found = [line for line in verified.stderr.splitlines() if "camfw" in line]
-        self.assertEqual((verified.returncode, found), (0, []), verified.stderr)
+        self.verify_units(*UNITS)
         # The control: a directive that there is none of.
         bad = self.scratch / "bad.service"
         bad.write_text(units[1].read_text().replace("ProtectSystem=", "ProtectSystems="))
         told = subprocess.run(["systemd-analyze", "verify", "--man=no", bad], capture_output=True, text=True, check=False)
         self.assertIn("ProtectSystems", told.stderr)
 
-    def verify_root(self) -> Path:
-        """The package's tree with systemd's own units beside it."""
-        root = self.scratch / "verify"
-        if not root.exists():
-            shutil.copytree(self.root, root)
-            for folder in ("lib/systemd/system", "usr/lib/systemd/system"):
-                source = Path("/", folder)
-                if source.is_dir() and not (root / folder).is_symlink():
-                    shutil.copytree(source, root / folder, symlinks=True, dirs_exist_ok=True)
-        return root
-
     def test_lintian_finds_nothing(self) -> None:
-        done = subprocess.run(
-            ["lintian", "--allow-root", "--tag-display-limit", "0", "--fail-on", "error,warning", self.amd64],
-            capture_output=True, text=True, check=False)
-        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+        self.lintian()
 
     def test_no_script_changes_a_rule_or_an_interface(self) -> None:
-        for name in SCRIPTS:
-            script = self.root / "DEBIAN" / name
-            subprocess.run(["sh", "-n", script], check=True)
-            commands = re.sub(r"(?s)<<'TEXT'.*?\nTEXT\n", "\n", script.read_text())
-            for line in commands.splitlines():
-                line = line.partition("#")[0]
-                self.assertIsNone(CHANGES.search(line), f"{name}: {line}")
-                self.assertNotRegex(line, r"\bsystemctl (enable|start|restart|reload)\b", name)
+        self.change_nothing()
 
     def test_installing_and_removing_leave_the_rules_and_say_what_next(self) -> None:
-        root = self.scratch / "mounts"
-        root.mkdir()
-        done = subprocess.run(
-            ["unshare", "--mount", "--net", "sh", "-c", IN_A_ROOT_OF_ITS_OWN, "sh", root, self.amd64, INSTALL_AND_REMOVE],
-            capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        parts = dict(re.findall(r"(?ms)^== (\w+)$(.*?)(?=^==|\Z)", done.stdout))
+        parts = self.in_a_root(INSTALL_AND_REMOVE, self.amd64)
         self.assertEqual(list(parts), ["before", "install", "again", "remove", "purge"])
         states = {name: re.findall(r"(?m)^(?:rules|boot): .*$", text) for name, text in parts.items()}
         for name, state in states.items():
-            self.assertEqual(state, ["rules: 1", "boot: 0 0"], (name, done.stdout))
+            self.assertEqual(state, ["rules: 1", "boot: 0 0"], (name, parts))
         self.assertIn("nothing is changed", parts["install"])
         for step in ("camfw check", "camfw apply --confirm 5m", "systemctl enable camfw", "update-rc.d camfw enable"):
             self.assertIn(step, parts["install"])
@@ -197,3 +244,61 @@ class Package(unittest.TestCase):
         self.assertIn("# mine", parts["remove"])
         self.assertIn("kept", parts["remove"])
         self.assertIn("# mine", parts["purge"])
+
+
+class MailPackage(Debian):
+    """camfw-mail's."""
+
+    OPTIONS = ("--mail",)
+
+    def test_it_has_what_the_relay_needs_and_lintian_finds_nothing(self) -> None:
+        listed = subprocess.run(["dpkg-deb", "-c", self.amd64], capture_output=True, text=True, check=True).stdout
+        entries = {line.split()[5].removeprefix("."): line.split() for line in listed.splitlines()}
+        for file in ("/usr/sbin/camfw-mail", "/usr/lib/camfw/mail-prepare", "/etc/init.d/camfw-mail", "/etc/camfw-mail/",
+                     "/lib/systemd/system/camfw-mail.service", "/usr/share/man/man8/camfw-mail.8.gz",
+                     "/usr/share/doc/camfw-mail/mail.md", "/usr/share/doc/camfw-mail/copyright"):
+            self.assertIn(file, entries)
+        for name, (mode, owner, *_) in entries.items():
+            self.assertEqual(owner, "root/root", name)
+            self.assertNotRegex(mode, r"^.....w|^........w", name)
+        self.assertFalse([name for name in entries if ".wants/" in name or re.search("/rc.[.]d/", name)])
+        self.assertEqual((self.root / "DEBIAN/conffiles").read_text().split(), ["/etc/init.d/camfw-mail"])
+        depends = self.field(self.amd64, "Depends")
+        for package in ("camfw (= ", "msmtp", "vsftpd", "ca-certificates"):
+            self.assertIn(package, depends)
+        licences = gzip.decompress((self.root / "usr/share/doc/camfw-mail/licences.gz").read_bytes()).decode()
+        crates = set(re.findall(r"(?m)^  (\S+) \d\S*: ", licences))
+        self.assertLessEqual({"mail-builder", "sha2", "nix"}, crates)
+        self.assertNotIn("rtnetlink", crates)
+        for text in ((self.root / "etc/init.d/camfw-mail").read_text(), self.unit()):
+            self.assertIn("/usr/lib/camfw/mail-prepare", text)
+            self.assertNotIn("libexec", text)
+        self.lintian()
+        self.change_nothing()
+
+    def unit(self) -> str:
+        return (self.root / "lib/systemd/system/camfw-mail.service").read_text()
+
+    def test_systemd_takes_the_unit_and_finds_it_hardened(self) -> None:
+        self.verify_units("camfw-mail.service")
+        rated = subprocess.run(
+            ["systemd-analyze", "security", "--offline=yes", "--json=short", f"--root={self.verify_root()}",
+             "/lib/systemd/system/camfw-mail.service"], capture_output=True, text=True, check=False)
+        exposed = {it["json_field"] for it in json.loads(rated.stdout) if it["set"] is False}
+        # It sends, reads what the FTP server's group may, and resolves names.
+        self.assertLessEqual(exposed, {
+            "PrivateNetwork", "RestrictAddressFamilies_AF_INET_INET6", "RestrictAddressFamilies_AF_UNIX", "IPAddressDeny",
+            "RootDirectoryOrRootImage", "ProcSubset", "PrivateUsers", "DeviceAllow", "SupplementaryGroups"}, rated.stdout)
+
+    def test_installing_it_starts_nothing_and_without_mail_nor_does_its_script(self) -> None:
+        parts = self.in_a_root(INSTALL_AND_REMOVE_MAIL, deb(self.scratch, "amd64", 62), self.amd64)
+        self.assertEqual(list(parts), ["install", "start", "again", "remove", "purge"])
+        for name, text in parts.items():
+            self.assertEqual(re.findall(r"(?m)^(?:boot|runs): .*$", text), ["boot: 0 0", "runs: 0"], (name, parts))
+        self.assertIn("nothing is started", parts["install"])
+        self.assertNotIn("nothing is started", parts["again"])
+        self.assertRegex(parts["install"], r"uid=\d+\(camfw-mail\) gid=\d+\(camfw-mail\) groups=.*\(ftp\)")
+        self.assertIn(":/nonexistent:/usr/sbin/nologin", parts["install"])
+        self.assertIn("drwxr-x--- root camfw-mail", parts["install"])
+        self.assertEqual(parts["start"].strip().splitlines()[-1], "<31>camfw-mail: no [mail] in the file")
+        self.assertIn("is not sent", parts["remove"])

@@ -13,7 +13,7 @@ use crate::told::RelayReport;
 const MOST_NOTES: usize = 20;
 
 /// After how many refusals of a file somebody has to look.
-const REFUSED_OFTEN: u32 = 5;
+const REFUSED_OFTEN: u32 = 3;
 
 /// After how many seconds without an answer the wait is told, and after how many somebody has
 /// to look: the mail program gives a server 60 s for most answers.
