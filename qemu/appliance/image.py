@@ -40,6 +40,13 @@ vsftpd /run/vsftpd.conf &
 """
 
 
+# As `camfw show vsftpd` says.
+HOSTS_ALLOW = """\
+vsftpd: /run/camfw-mail/addresses: setenv VSFTPD_LOAD_CONF /run/camfw-mail/vsftpd/%a
+vsftpd: ALL: deny
+"""
+
+
 class ImageError(Exception):
     """There is nothing to boot."""
 
@@ -156,7 +163,7 @@ def relay(binary: Path, settings: Mapping[str, str]) -> dict[str, Entry]:
         "etc/init.d/vsftpd": cpio.file(VSFTPD_FOR_MAIL, 0o755),
         "etc/rc5.d/S74mail-settings": cpio.link("../init.d/mail-settings"),
         "etc/rc5.d/S75camfw-mail": cpio.link("../init.d/camfw-mail"),
-        "etc/hosts.allow": cpio.file("vsftpd: ALL: setenv VSFTPD_LOAD_CONF /run/camfw-mail/vsftpd/%a\n"),
+        "etc/hosts.allow": cpio.file(HOSTS_ALLOW),
         "etc/camfw-mail": cpio.folder(),
     }
     return files | {f"etc/camfw-mail/{name}": cpio.file(text, 0o400) for name, text in settings.items()}

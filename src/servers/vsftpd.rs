@@ -75,11 +75,11 @@ fn uploads(text: &mut String, mail: &Mail) {
          max_per_ip=4\nmax_clients=200\n"
     );
     if !mail.cameras.is_empty() {
-        let per_address = format!("{RELAY_FOLDER}/vsftpd/%a");
         let _ = write!(
             text,
-            "tcp_wrappers=YES\n# a line of /etc/hosts.allow; each file has anon_root: {folder}/CAMERA\n\
-             # vsftpd: ALL: setenv VSFTPD_LOAD_CONF {per_address}\n"
+            "tcp_wrappers=YES\n# two lines of /etc/hosts.allow; each file has anon_root: {folder}/CAMERA\n\
+             # vsftpd: {RELAY_FOLDER}/addresses: setenv VSFTPD_LOAD_CONF {RELAY_FOLDER}/vsftpd/%a\n\
+             # vsftpd: ALL: deny\n"
         );
     }
 }

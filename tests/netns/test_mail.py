@@ -48,6 +48,11 @@ KILLS = int(os.environ.get("CAMFW_MAIL_KILLS", "5"))
 # Of no user of this machine.
 USER = 64217
 
+# As `camfw show vsftpd` says.
+HOSTS_ALLOW = """\
+vsftpd: /run/camfw-mail/addresses: setenv VSFTPD_LOAD_CONF /run/camfw-mail/vsftpd/%a
+vsftpd: ALL: deny
+"""
 MAIL = """
 [mail]
 to = "owner@example.org"
@@ -111,7 +116,7 @@ class MailTest(RouterTest):
         self.hosts = self.scratch / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n192.168.0.1 smtp.example.org\n")
         self.allowed = self.scratch / "hosts.allow"
-        self.allowed.write_text("vsftpd: ALL: setenv VSFTPD_LOAD_CONF /run/camfw-mail/vsftpd/%a\n")
+        self.allowed.write_text(HOSTS_ALLOW)
         cameras = "".join(f'[[cameras]]\nname = "{name}"\naddress = "{address}"\n'
                           for name, address in CAMERAS.items())
         text = self.program.config.read_text()
@@ -307,6 +312,15 @@ class MailLegacy(MailTest):
         stranger = self.camera.run(
             ["curl", "-q", "-sS", "--interface", "192.168.8.110", "ftp://anonymous:x@192.168.8.1/"])
         self.assertNotEqual(stranger.returncode, 0, stranger)
+        # Told goodbye, and nothing of the router.
+        with self.camera.socket() as call:
+            call.bind(("192.168.8.110", 0))
+            call.settimeout(PATIENCE)
+            call.connect(("192.168.8.1", 21))
+            self.assertRegex(call.makefile("rb").read().decode(), r"\A421 [A-Za-z ]+\.\r\n\Z")
+        said = self.camfw("show", "vsftpd").stdout
+        for line in HOSTS_ALLOW.splitlines():
+            self.assertIn(f"# {line}\n", said)
 
     def the_relay_reaches_nothing_of_the_firewall(self) -> None:
         (self.program.var / "camfw").mkdir(mode=0o700, exist_ok=True)
