@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::found::{FoldersLook, Found, Known, UploadVerdict, files};
 use crate::host::mailer::{MailerError, Sending};
 use crate::host::state_file::RelayState;
-use crate::host::upload::{MOST_ENTRIES, Stamp, UploadEntry, UploadFolder};
+use crate::host::upload::{Stamp, UploadEntry, UploadFolder};
 use crate::host::{clock, log};
 use crate::media::{Media, has_lost_page};
 use crate::message::{Enclosed, Letter};
@@ -156,9 +156,8 @@ impl Relay {
         };
         let sent = sent_folder(base, camera)?;
         let (mut room, mut not_whole) = (0, Vec::new());
-        // So many files fill a quota whatever their size: no more are looked at.
-        let least = self.settings.quota_each.div_ceil(MOST_ENTRIES as u64);
-        let room_of = |entry: &UploadEntry| entry.stamp.room().max(least);
+        let quota = self.settings.quota_each;
+        let room_of = |entry: &UploadEntry| entry.stamp.room(quota);
         let now = clock::uptime();
         let mut is_unsynced = false;
         for entry in incoming.entries()? {
@@ -214,16 +213,12 @@ impl Relay {
             let age = now - entry.stamp.changed.0;
             let is_old =
                 now >= MADE && age > i64::try_from(self.settings.keep_seconds).unwrap_or(i64::MAX);
-            if may_go
-                && (is_old || is_full || room > self.settings.quota_each)
-                && folder.remove(&entry).is_ok()
-            {
+            if may_go && (is_old || is_full || room > quota) && folder.remove(&entry).is_ok() {
                 room = room.saturating_sub(room_of(&entry));
                 is_full = incoming.is_on_full_disk(self.settings.attachments)?;
             }
         }
         look.not_whole.extend(not_whole);
-        let quota = self.settings.quota_each;
         let most = match self.closed.contains(camera) {
             true => quota - quota / ROOM_AGAIN,
             false => quota,

@@ -3,7 +3,8 @@ message as a file in a folder before the client hears that it was taken.
 
     python3 smtp_server.py FOLDER CERTIFICATE KEY PORT
 
-What a message has in its text `TAKE-NOTHING-OF-THIS` is refused for good. Run by the
+A message that has in its text `TAKE-NOTHING-OF-THIS` is refused for good, and one with
+`TAKE-THIS-LATER` each time. Run by the
 system's python3, whose package aiosmtpd is (see services.SmtpServer).
 """
 
@@ -33,6 +34,8 @@ class Keeper:
         assert isinstance(content, bytes)
         if b"TAKE-NOTHING-OF-THIS" in content:
             return "554 no"
+        if b"TAKE-THIS-LATER" in content:
+            return "451 not now"
         # A name that no other run of this server gives.
         path = os.path.join(self._folder, f"{time.time_ns()}-{os.getpid()}")
         with open(path + ".new", "wb") as kept:

@@ -159,7 +159,9 @@ class MailTest(RouterTest):
         empty = self.scratch / "empty"
         empty.mkdir(exist_ok=True)
         lines = self.camfw("show", "vsftpd").stdout
-        config.write_text(lines + "\n".join((
+        # What a server allows otherwise: the last line holds.
+        before = "anon_mkdir_write_enable=YES\nanon_other_write_enable=YES\nmdtm_write=YES\n"
+        config.write_text(before + lines + "\n".join((
             "listen=YES", "background=NO", "no_anon_password=YES", "local_enable=NO",
             f"secure_chroot_dir={empty}", f"xferlog_file={self.scratch / 'xfer.log'}",
             "isolate=NO", "isolate_network=NO", "seccomp_sandbox=NO", "")))
@@ -305,6 +307,28 @@ class MailLegacy(MailTest):
 
     def each_camera_has_its_own_folder(self) -> None:
         self.assertEqual(self.upload("cam3", "../../cam4/incoming/x.png", picture(5), "--path-as-is"), 9)
+        # It makes files, and nothing else: no folder that no quota would see, no other file of a name, no time before the others'.
+        incoming = self.folder / "ftp/cam3/incoming"
+        with self.camera.entered():
+            session = ftplib.FTP(source_address=(CAMERAS["cam3"], 0))
+            session.connect("192.168.8.1", timeout=PATIENCE)
+            session.login("anonymous", "x")
+            stream = session.transfercmd("STOR incoming/x.png")
+            stream.sendall(b"no picture")
+            stream.close()
+            session.voidresp()
+            for command in ("MKD incoming/more", "DELE incoming/x.png", "RNFR incoming/x.png", "STOR incoming/x.png",
+                            "APPE incoming/x.png"):
+                if command[4] == " " and command[:4] in ("STOR", "APPE"):
+                    session.makepasv()
+                with self.assertRaises(ftplib.error_perm, msg=command):
+                    session.voidcmd(command)
+            session.sendcmd("MDTM incoming/x.png")
+            with self.assertRaises(ftplib.error_perm):
+                session.sendcmd("MDTM 19700101000000 incoming/x.png")
+            session.quit()
+        self.assertEqual([it.name for it in incoming.iterdir()], ["x.png"])
+        (incoming / "x.png").unlink()
         listed = self.camera.run(
             ["curl", "-q", "-sS", "--interface", CAMERAS["cam2"], "ftp://anonymous:x@192.168.8.1/"])
         self.assertEqual(listed.stdout.split()[-1:], ["incoming"], listed)
@@ -366,7 +390,7 @@ class MailLegacy(MailTest):
 
     def what_the_server_never_takes_holds_up_nothing(self) -> None:
         """The server refuses a mail that has this name in it, each time."""
-        self.assertEqual(self.upload("cam2", "TAKE-NOTHING-OF-THIS.png", picture(60)), 0)
+        self.assertEqual(self.upload("cam2", "TAKE-THIS-LATER.png", picture(60)), 0)
         self.assertTrue(self.says("msmtp: the server did not accept the mail"), self.said())
         for number in range(2):
             content = picture(61 + number)
@@ -374,7 +398,7 @@ class MailLegacy(MailTest):
             self.assertTrue(self.has_arrived(content), self.log())
         self.assertTrue(self.says("the server REFUSES 1 file again and again"), self.said())
         self.assertTrue(self.says("1 file to send"), self.said())
-        (self.folder / "ftp/cam2/incoming/TAKE-NOTHING-OF-THIS.png").unlink()
+        (self.folder / "ftp/cam2/incoming/TAKE-THIS-LATER.png").unlink()
         self.assertTrue(self.says("0 files to send"), self.said())
         # What is gone is no reason to look any more.
         self.assertTrue(wait_until(lambda: "NOT TAKEN" not in self.said()), self.said())
@@ -395,6 +419,8 @@ class MailLegacy(MailTest):
         self.assertIn("1 file to send", self.said())
         self.assertRegex("\n".join(self.status()["needs"]), "mail: 1 file to send; .*NOT TAKEN since")
         self.assertIn("NOT TAKEN since", self.camfw("report", "--html", "-").stdout)
+        # A time that somebody set is not when it was uploaded.
+        os.utime(self.folder / "ftp/cam5/incoming/down.png", (0, 0))
         down = self.numbers()
         self.assertEqual((down["running"], down["files"]), (1, 1))
         self.assertGreaterEqual(down["not_taken_since_timestamp_seconds"], before["last_sent_timestamp_seconds"])
@@ -406,6 +432,8 @@ class MailLegacy(MailTest):
         self.assertEqual(self.numbers()["not_taken_since_timestamp_seconds"], down["not_taken_since_timestamp_seconds"])
         self.restart_smtp()
         self.assertTrue(self.has_arrived(content), self.log())
+        text = self.parsed()[-1].get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        self.assertRegex(text, r"cam5-down.png: cam5, \w+, \d+ \w+ 20")
         self.assertTrue(self.says("0 files to send"))
         self.assertNotIn("NOT TAKEN", self.said())
         self.assertRegex(self.camfw("report", "--html", "-").stdout,
@@ -441,8 +469,12 @@ class MailLegacy(MailTest):
         count = len(self.smtp.mails)
         self.stop_relay()
         self.assertEqual(len(self.smtp.mails), count)
-        self.relay = self.start_relay()
+        # A clock that jumps by hours makes no hour of mails anew: what counts is the time since the kernel started.
+        counted = re.findall(r"(\d+) of 1000 mails", self.said())[0]
+        self.assertGreater(int(counted), 5)
+        self.relay = self.start_relay("env", f"LD_PRELOAD={library}", "NO_FAKE_STAT=1", "FAKETIME=+3h")
         self.assertTrue(self.has_arrived(content), self.log())
+        self.assertTrue(self.says(f"{int(counted) + 1} of 1000 mails"), self.said())
 
 
 class MailInitLegacy(MailTest):

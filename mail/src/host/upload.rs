@@ -50,9 +50,9 @@ impl Stamp {
         }
     }
 
-    /// What it takes up of a quota.
-    pub fn room(&self) -> u64 {
-        self.size + PER_FILE
+    /// What it takes up of a quota: so that as many files as are looked at fill any.
+    pub fn room(&self, quota: u64) -> u64 {
+        (self.size + PER_FILE).max(quota.div_ceil(MOST_ENTRIES as u64))
     }
 }
 
@@ -299,6 +299,24 @@ mod tests {
             let read = folder.read(&entry, 100).unwrap_or_default();
             assert_eq!(read.is_some(), entry.is_file, "{entry:?}");
         }
+        Ok(())
+    }
+
+    /// A camera that uploads files of one byte without end.
+    #[test]
+    fn so_many_files_fill_a_quota_whatever_their_size() -> Done {
+        let scratch = Scratch::new("many")?;
+        for number in 0..MOST_ENTRIES + 5 {
+            fs::write(scratch.incoming().join(number.to_string()), "x")?;
+        }
+        let entries = scratch.open()?.entries()?;
+        assert_eq!(entries.len(), MOST_ENTRIES);
+        for quota in [1 << 20, 50 << 20, 1 << 40, (1 << 40) + 1] {
+            let room: u64 = entries.iter().map(|entry| entry.stamp.room(quota)).sum();
+            assert!(room >= quota, "{quota}");
+        }
+        // Of a quota that few fill, files take what they are.
+        assert_eq!(entries[0].stamp.room(1 << 20), 1 + PER_FILE);
         Ok(())
     }
 
