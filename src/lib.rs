@@ -20,6 +20,7 @@ pub mod exit_code;
 pub mod family;
 pub mod field;
 pub mod host;
+mod json;
 mod look_alike;
 mod markup;
 pub mod name;

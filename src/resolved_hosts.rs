@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::json::{
+    FromJson, Json, JsonMember, JsonMembers, JsonText, ToJson, json_object, to_json,
+};
 use crate::name::HostName;
 use crate::policy::Answers;
 
@@ -17,6 +19,10 @@ pub const MOST_ADDRESSES: usize = 64;
 
 /// The most former addresses kept per name; the oldest are dropped first.
 pub const MOST_FORMER: usize = 64;
+
+/// How it is kept what a former address may still be used for.
+const NEW_CONNECTIONS: &str = "new-connections";
+const OPEN_CONNECTIONS: &str = "open-connections";
 
 /// Why an answer is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -34,7 +40,7 @@ pub enum AnswerError {
 pub struct ResolvedHosts(BTreeMap<HostName, ResolvedHost>);
 
 /// The current and former addresses of one host name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResolvedHost {
     /// The addresses in the last answer.
     pub current: Vec<IpAddr>,
@@ -43,18 +49,16 @@ pub struct ResolvedHost {
 }
 
 /// An address that a name resolved to earlier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FormerAddress {
     /// The address.
     pub address: IpAddr,
     /// What it may still be used for.
-    #[serde(flatten)]
     pub good_for: GoodFor,
 }
 
 /// What a former address may still be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "good-for", rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoodFor {
     /// New connections are allowed until a deadline. Times are in seconds since 1970.
     NewConnections {
@@ -65,6 +69,62 @@ pub enum GoodFor {
     },
     /// Only open connections continue; new ones are not allowed.
     OpenConnections,
+}
+
+json_object!(ResolvedHost { current, former });
+
+impl FromJson for ResolvedHost {
+    fn from_json(value: Json) -> Option<ResolvedHost> {
+        let mut members = JsonMembers::from_json(value)?;
+        Some(ResolvedHost {
+            current: members.needed("current").ok()?,
+            former: members.needed("former").ok()?,
+        })
+    }
+}
+
+impl ToJson for FormerAddress {
+    fn write_json(&self, json: &mut JsonText) {
+        match &self.good_for {
+            GoodFor::NewConnections { since, until } => json.object(&[
+                ("address", &self.address),
+                ("good-for", &NEW_CONNECTIONS),
+                ("since", since),
+                ("until", until),
+            ]),
+            GoodFor::OpenConnections => {
+                json.object(&[("address", &self.address), ("good-for", &OPEN_CONNECTIONS)]);
+            }
+        }
+    }
+}
+
+impl FromJson for FormerAddress {
+    fn from_json(value: Json) -> Option<FormerAddress> {
+        let mut members = JsonMembers::from_json(value)?;
+        let good_for: String = members.needed("good-for").ok()?;
+        Some(FormerAddress {
+            address: members.needed("address").ok()?,
+            good_for: match good_for.as_str() {
+                NEW_CONNECTIONS => GoodFor::NewConnections {
+                    since: members.needed("since").ok()?,
+                    until: members.needed("until").ok()?,
+                },
+                OPEN_CONNECTIONS => GoodFor::OpenConnections,
+                _ => return None,
+            },
+        })
+    }
+}
+
+impl ToJson for ResolvedHosts {
+    fn write_json(&self, json: &mut JsonText) {
+        let members = self.0.iter();
+        let members: Vec<JsonMember<'_>> = members
+            .map(|(name, host)| (name.as_str(), host as &dyn ToJson))
+            .collect();
+        json.object(&members);
+    }
 }
 
 impl ResolvedHosts {
@@ -168,22 +228,18 @@ impl ResolvedHosts {
 
     /// The stored form, JSON.
     pub fn to_text(&self) -> String {
-        let named: BTreeMap<&str, &ResolvedHost> = self
-            .0
-            .iter()
-            .map(|(name, host)| (name.as_str(), host))
-            .collect();
-        // Only strings, numbers and lists of them: serialization cannot fail.
-        serde_json::to_string(&named).unwrap_or_default() + "\n"
+        to_json(self) + "\n"
     }
 
     /// Parses the output of `to_text`, or the format of version 0.1 with one `NAME
     /// ADDRESS...` per line. Skips entries that are malformed.
     pub fn from_text(text: &str) -> ResolvedHosts {
-        let named: BTreeMap<String, ResolvedHost> = match serde_json::from_str(text) {
-            Ok(named) => named,
-            Err(_) => text.lines().filter_map(line).collect(),
-        };
+        let named = JsonMembers::parse(text).ok().and_then(|named| {
+            let named = named.into_iter();
+            let named = named.map(|(name, host)| Some((name, ResolvedHost::from_json(host)?)));
+            named.collect::<Option<Vec<_>>>()
+        });
+        let named = named.unwrap_or_else(|| text.lines().filter_map(line).collect());
         let valid = named.into_iter().filter_map(|(name, host)| {
             let name = HostName::try_from(name.as_str()).ok()?;
             Some((name, host))
@@ -309,6 +365,11 @@ mod tests {
         let mut hosts = answered(&[(0, &[1]), (10, &[2]), (HOUR, &[3, 4])])?;
         hosts.expire(HOUR + 10);
         assert_eq!(ResolvedHosts::from_text(&hosts.to_text()), hosts);
+        let kept = "{\"mail.example.org\":{\"current\":[\"192.0.2.3\",\"192.0.2.4\"],\"former\":[\
+                    {\"address\":\"192.0.2.1\",\"good-for\":\"open-connections\"},\
+                    {\"address\":\"192.0.2.2\",\"good-for\":\"new-connections\",\
+                    \"since\":3600,\"until\":7200}]}}\n";
+        assert_eq!(hosts.to_text(), kept);
         // Of an earlier version, and of somebody who wrote nonsense into it.
         let text = "mail.example.org 192.0.2.1 192.0.2.2\nx y\n- 192.0.2.3\n";
         let old = ResolvedHosts::from_text(text);

@@ -4,22 +4,33 @@
 
 use std::fmt::{self, Write};
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::json::{FromJson, Json, JsonText, ToJson};
 use crate::source::{Source, SourceFile};
 
 /// The first line of a stored policy.
 const HEAD: &str = "camfw kept policy 1";
 
 /// The SHA-256 of a policy's files, in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyHash(String);
 
 impl fmt::Display for PolicyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl ToJson for PolicyHash {
+    fn write_json(&self, json: &mut JsonText) {
+        json.string(&self.0);
+    }
+}
+
+impl FromJson for PolicyHash {
+    fn from_json(value: Json) -> Option<PolicyHash> {
+        String::from_json(value).map(PolicyHash)
     }
 }
 

@@ -45,6 +45,7 @@ const ORDER: &[&str] = &[
     "look_alike",
     "nearest",
     "markup",
+    "json",
     "name",
     "field",
     "family",

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::planned::PlannedPolicy;
 use super::recorder::{self, NotRecord};
 use crate::error::with_causes;
 use crate::host::{clock, output};
+use crate::json::json_object;
 use crate::nearest::did_you_mean;
 use crate::observe::refusals::{Refusals, RefusedAttempt};
 use crate::observe::wanted::{self, BlockedHost};
@@ -15,7 +14,7 @@ use crate::policy::{Policy, Recordable};
 use crate::source::Refusal;
 
 /// What was refused.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Blocked {
     /// Whether a process records.
     pub(crate) recording: bool,
@@ -28,6 +27,14 @@ pub(crate) struct Blocked {
     /// In the order of the file's zones, the router last.
     pub(crate) hosts: Vec<BlockedHost>,
 }
+
+json_object!(Blocked {
+    recording,
+    given_up,
+    lost,
+    problems,
+    hosts
+});
 
 /// Reads the record as often as it is asked to.
 pub(crate) struct BlockedReader {

@@ -40,6 +40,7 @@ mod seal_mark;
 mod shown_page;
 mod sighted;
 mod state;
+mod state_json;
 mod status;
 mod unrecordable;
 mod waiter;

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::error::with_causes;
 use crate::host::store::{self, StorePlace};
 use crate::host::{clock, conntrack, names};
+use crate::json::json_object;
 use crate::policy::Policy;
 use crate::resolved_hosts::{GoodFor, ResolvedHosts};
 
@@ -126,7 +125,7 @@ fn open_connections() -> Option<BTreeMap<IpAddr, usize>> {
 }
 
 /// What `status` reports about a host name.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct NameReport {
     /// The name.
     pub name: String,
@@ -136,8 +135,14 @@ pub struct NameReport {
     pub former: Vec<FormerReport>,
 }
 
+json_object!(NameReport {
+    name,
+    addresses,
+    former
+});
+
 /// What `status` reports about a former address.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct FormerReport {
     /// The address.
     pub address: IpAddr,
@@ -149,6 +154,13 @@ pub struct FormerReport {
     /// The number of open connections; None if conntrack cannot be read.
     pub open_connections: Option<usize>,
 }
+
+json_object!(FormerReport {
+    address,
+    until,
+    seconds_left,
+    open_connections
+});
 
 /// The host names of a policy and their addresses.
 pub fn report(policy: &Policy) -> Vec<NameReport> {

@@ -4,21 +4,33 @@
 //! Ports are never removed from it, because there is no limit to how long a server may
 //! continue to send.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::with_causes;
 use crate::field::PortSet;
 use crate::host::store::{self, StoreError, StorePlace};
+use crate::json::{JsonError, JsonMembers, json_object, to_json};
 
 const NAME: &str = "udp-once-offered.json";
 const VERSION: u64 = 1;
 
 /// The format of the file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 struct OnceOfferedFile {
     version: u64,
     udp: PortSet,
+}
+
+json_object!(OnceOfferedFile { version, udp });
+
+impl OnceOfferedFile {
+    fn parse(text: &str) -> Result<OnceOfferedFile, JsonError> {
+        let mut members = JsonMembers::parse(text)?;
+        let file = OnceOfferedFile {
+            version: members.needed("version")?,
+            udp: members.needed("udp")?,
+        };
+        members.end()?;
+        Ok(file)
+    }
 }
 
 /// Why the ports could not be stored, or the stored ones could not be read.
@@ -40,7 +52,7 @@ pub(super) enum NotPorts {
     #[error(transparent)]
     Unreadable(#[from] StoreError),
     #[error("{} in {}", NAME, StorePlace::Run.folder())]
-    Torn(#[source] serde_json::Error),
+    Torn(#[source] JsonError),
     #[error("{} in {} has version {version}, not {VERSION}", NAME, StorePlace::Run.folder())]
     Version { version: u64 },
 }
@@ -77,7 +89,7 @@ fn read() -> Result<PortSet, NotPorts> {
     let Some(text) = store::read(StorePlace::Run, NAME)? else {
         return Ok(PortSet::default());
     };
-    let file: OnceOfferedFile = serde_json::from_str(&text).map_err(NotPorts::Torn)?;
+    let file = OnceOfferedFile::parse(&text).map_err(NotPorts::Torn)?;
     match file.version {
         VERSION => Ok(file.udp),
         version => Err(NotPorts::Version { version }),
@@ -89,8 +101,5 @@ fn write(ports: &PortSet) -> Result<(), StoreError> {
         version: VERSION,
         udp: ports.clone(),
     };
-    // Only numbers: serialization cannot fail. An empty file would be reported as
-    // damaged.
-    let text = serde_json::to_string(&file).unwrap_or_default();
-    store::write(StorePlace::Run, NAME, &(text + "\n"))
+    store::write(StorePlace::Run, NAME, &(to_json(&file) + "\n"))
 }

@@ -6,20 +6,16 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::snapshot::PolicyHash;
 
 /// What is in force.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum InForce {
     /// Nothing passes: neither in, out, nor across, not even on the loopback.
     Sealed {
         /// The step that failed; None if sealing was requested.
         why: Option<String>,
         /// What closes the box; absent in files of earlier versions.
-        #[serde(default)]
         how: SealedBy,
         /// The trial whose policy could not be enforced. The last good policy is
         /// restored at its deadline.
@@ -44,7 +40,6 @@ pub(crate) enum InForce {
         policy: PolicyHash,
         /// The interfaces that are missing but not optional; if there are any, the
         /// policy is in force only in part.
-        #[serde(default)]
         missing: Vec<String>,
     },
     /// What the new file allows passes, until the trial's deadline.
@@ -52,7 +47,6 @@ pub(crate) enum InForce {
         /// The new file's policy.
         policy: PolicyHash,
         /// As in `Applied`.
-        #[serde(default)]
         missing: Vec<String>,
         /// The trial, with its deadline.
         trial: Trial,
@@ -62,7 +56,6 @@ pub(crate) enum InForce {
         /// The last confirmed policy.
         policy: PolicyHash,
         /// As in `Applied`.
-        #[serde(default)]
         missing: Vec<String>,
         /// Why the file is not in force.
         why: String,
@@ -85,8 +78,7 @@ pub(crate) enum InForce {
 }
 
 /// What keeps a sealed box closed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum SealedBy {
     /// Its tables, with forwarding off.
     #[default]
@@ -96,8 +88,7 @@ pub(crate) enum SealedBy {
 }
 
 /// A policy that is in force until it is confirmed or its deadline passes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trial {
     /// Identifies the `apply --confirm` that started it.
     pub(crate) token: String,

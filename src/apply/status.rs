@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::error::StepError;
 use super::machine::Machine;
 use super::mail::{self, MailReport};
@@ -40,10 +38,9 @@ const EDITED: &str =
 const MOST_NAMED: usize = 5;
 
 /// Everything that `status` reports.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Report {
     /// What is in force: the last recorded state, as confirmed by the kernel.
-    #[serde(flatten)]
     pub(crate) in_force: InForce,
     /// When the state was entered, in seconds since 1970 by the current clock; None if
     /// unknown.
@@ -66,7 +63,6 @@ pub(crate) struct Report {
     /// Whether `watch` records what is refused; None if the policy has nothing recorded.
     pub(crate) recording: Option<bool>,
     /// Why nothing is recorded, if it is not for want of `watch`.
-    #[serde(skip)]
     pub(crate) recordable: Recordable,
     /// The host names in allow lines, and their addresses.
     pub(crate) names: Vec<NameReport>,

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::error::UsageError;
+use super::json::{JSON, print_json};
 use super::status::{counted_word, duration};
 use super::value::Ago;
 use super::{CliError, Command, ExitCode, Flag, Given, print};
@@ -13,7 +14,6 @@ use crate::policy::Recordable;
 const CAMERA: Flag = Flag::valued("camera", "NAME", "of this camera alone");
 const SINCE: Flag = Flag::valued("since", "AGO", "tried since then: 90s, 30m, 2h or 7d ago");
 const FOLLOW: Flag = Flag::switch("follow", "go on with what is refused from now on");
-const JSON: Flag = Flag::switch("json", "for a program to read");
 
 pub(super) const COMMAND: Command = Command::new(
     "blocked",
@@ -46,8 +46,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     }
     let blocked = reader.read();
     if json {
-        // Only strings and numbers: serialization cannot fail.
-        print(&(serde_json::to_string(&blocked).unwrap_or_default() + "\n"));
+        print_json(&blocked);
     } else {
         print(&to_text(&blocked, reader.recordable()));
     }

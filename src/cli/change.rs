@@ -1,8 +1,6 @@
 //! Runs a command that changes the box: logs and prints its result, and returns its
 //! exit code.
 
-use serde::Serialize;
-
 use super::args::Given;
 use super::complain_unless_logged;
 use super::json::{JSON, print_json};
@@ -10,9 +8,9 @@ use super::print;
 use crate::apply::Ending;
 use crate::exit_code::ExitCode;
 use crate::host;
+use crate::json::json_object;
 
 /// The result for a program.
-#[derive(Serialize)]
 struct ToldEnding<'a> {
     outcome: String,
     exit_code: u8,
@@ -20,6 +18,8 @@ struct ToldEnding<'a> {
     removed_rules: &'a [String],
     undone: &'a [String],
 }
+
+json_object!(ToldEnding<'_> { outcome, exit_code, changes, removed_rules, undone });
 
 /// Runs the command.
 pub(super) fn carry_out(given: &Given, command: impl FnOnce() -> Ending) -> ExitCode {

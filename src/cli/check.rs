@@ -1,10 +1,9 @@
 //! `camfw check`: checks the configuration file.
 
-use serde::Serialize;
-
 use super::json::{JSON, print_json};
 use super::{CliError, Command, ExitCode, Given, complain, print};
 use crate::host::config_file::Purpose;
+use crate::json::json_object;
 use crate::{apply, policy, prove};
 
 pub(super) const COMMAND: Command = Command::new("check", "is the file good?", run)
@@ -16,7 +15,7 @@ file is standard input.",
     .flags(&[JSON]);
 
 /// What was found, for a program.
-#[derive(Default, Serialize)]
+#[derive(Default)]
 struct Checked {
     /// Whether an apply takes the file, as far as it can be told here.
     good: bool,
@@ -28,14 +27,29 @@ struct Checked {
     bounds: Vec<String>,
 }
 
+json_object!(Checked {
+    good,
+    mistakes,
+    not_proven,
+    warnings,
+    refused_here,
+    bounds
+});
+
 /// What is wrong with the file, and where.
-#[derive(Serialize)]
 struct FileMistake {
     file: String,
     line: usize,
     column: usize,
     what: String,
 }
+
+json_object!(FileMistake {
+    file,
+    line,
+    column,
+    what
+});
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let mut checked = Checked::default();

@@ -3,14 +3,13 @@
 use super::{CliError, Command, ExitCode, Given, UsageError, print};
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::dump::dump_of;
 use super::json::{JSON, JudgedBothWays, ShownPacket, print_json};
 use crate::apply;
 use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
 use crate::host::text_file;
+use crate::json::json_object;
 use crate::netfilter::Ruleset;
 use crate::policy::Answers;
 use crate::prove::{self, HookPath, VerdictChange, VerdictOutcome};
@@ -80,7 +79,6 @@ fn is_dump(text: &str) -> bool {
 }
 
 /// What differs, for a program.
-#[derive(Serialize)]
 struct Compared {
     same: bool,
     changes: Vec<Change>,
@@ -92,7 +90,15 @@ struct Compared {
     notes: Vec<String>,
 }
 
-#[derive(Serialize)]
+json_object!(Compared {
+    same,
+    changes,
+    more,
+    too_large,
+    judged_both_ways,
+    notes
+});
+
 struct Change {
     family: String,
     /// Whether it is so for every answer of what depends on more than the packet.
@@ -105,16 +111,24 @@ struct Change {
     /// What is rewritten otherwise; null where the verdict is another.
     rewritten: Option<Rewritten>,
     /// The lines for people.
-    #[serde(skip)]
     text: String,
 }
 
-#[derive(Serialize)]
+json_object!(Change {
+    family, certain, change, way, packets, before, after, rewritten
+} without { text });
+
 struct Rewritten {
     kind: &'static str,
     before: Option<String>,
     after: Option<String>,
 }
+
+json_object!(Rewritten {
+    kind,
+    before,
+    after
+});
 
 impl Change {
     fn new(family: IpFamily, certain: bool, change: &VerdictChange) -> Change {

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use super::error::UsageError;
+use super::json::JSON;
 use super::status::duration;
 use super::{CliError, Command, ExitCode, Flag, Given, print};
 use crate::apply;
+use crate::json::to_json;
 use crate::observe::presence::{
     CameraPresence, CameraState, InterfacePresence, Presence, UnlistedHost,
 };
@@ -14,7 +16,6 @@ const TOML: Flag = Flag::switch(
     "toml",
     "the hosts of camera zones that nobody listed, as [[cameras]]",
 );
-const JSON: Flag = Flag::switch("json", "for a program to read");
 
 pub(super) const COMMAND: Command = Command::new(
     "hosts",
@@ -38,8 +39,7 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     let presence = apply::hosts(&given.config())?;
     print(&match (toml, json) {
         (true, _) => to_toml(&presence),
-        // Only strings and numbers: serialization cannot fail.
-        (_, true) => serde_json::to_string(&presence).unwrap_or_default() + "\n",
+        (_, true) => to_json(&presence) + "\n",
         _ => to_text(&presence),
     });
     let is_read = presence.unread.is_empty();

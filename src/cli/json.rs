@@ -1,9 +1,8 @@
 //! Output for programs: one JSON value on a line.
 
-use serde::Serialize;
-
 use super::{ExitCode, Flag, print};
 use crate::family::IpFamily;
+use crate::json::{ToJson, json_object, to_json};
 use crate::netfilter::Ruleset;
 use crate::prove::{self, ClaimResult, Counterexample};
 
@@ -11,19 +10,23 @@ use crate::prove::{self, ClaimResult, Counterexample};
 pub(super) const JSON: Flag = Flag::switch("json", "for a program to read");
 
 /// Prints a value as JSON.
-pub(super) fn print_json(value: &impl Serialize) -> ExitCode {
-    // Only strings, numbers and lists of them: serialization cannot fail.
-    print(&(serde_json::to_string(value).unwrap_or_default() + "\n"))
+pub(super) fn print_json(value: &dyn ToJson) -> ExitCode {
+    print(&(to_json(value) + "\n"))
 }
 
 /// A packet that shows something, and what becomes of it.
-#[derive(Serialize)]
 pub(super) struct ShownPacket {
     /// As flags of `camfw trace`.
     packet: String,
     verdict: String,
     by: String,
 }
+
+json_object!(ShownPacket {
+    packet,
+    verdict,
+    by
+});
 
 impl From<&Counterexample> for ShownPacket {
     fn from(example: &Counterexample) -> ShownPacket {
@@ -48,11 +51,12 @@ pub(super) fn result_of(answer: &ClaimResult) -> (&'static str, Option<ShownPack
 }
 
 /// What is judged both ways, and in how many rules.
-#[derive(Serialize)]
 pub(super) struct JudgedBothWays {
     what: String,
     rules: usize,
 }
+
+json_object!(JudgedBothWays { what, rules });
 
 impl JudgedBothWays {
     /// Everything of these rules.

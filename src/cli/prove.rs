@@ -5,14 +5,13 @@
 use super::{CliError, Command, ExitCode, Flag, Given, UsageError, complain, print};
 use std::str::FromStr;
 
-use serde::Serialize;
-
 use super::dump::{LIVE, NETWORKS, RULES, dump, needed_networks, plan};
 use super::json::{JSON, JudgedBothWays, ShownPacket, print_json, result_of};
 use crate::apply;
 use crate::error::InvalidValue;
 use crate::family::IpFamily;
 use crate::host::text_file;
+use crate::json::json_object;
 use crate::netfilter::{Ruleset, TableName};
 use crate::policy::DumpGuarantee;
 use crate::prove::{self, ChainPlace, Claim, Finding, ForeignClaim, InterfaceNetworks};
@@ -49,7 +48,6 @@ do they keep what that file says is never, or always, let through?",
 .flags(&[LIVE, RULES, NETWORKS, GUARANTEES, CHAIN, CLAIM, JSON]);
 
 /// What was proven, for a program.
-#[derive(Serialize)]
 struct Proven {
     holds: bool,
     claims: Vec<ProvenClaim>,
@@ -57,7 +55,13 @@ struct Proven {
     notes: Vec<String>,
 }
 
-#[derive(Serialize)]
+json_object!(Proven {
+    holds,
+    claims,
+    judged_both_ways,
+    notes
+});
+
 struct ProvenClaim {
     claim: String,
     /// Whether it counts for the exit code.
@@ -65,9 +69,10 @@ struct ProvenClaim {
     result: &'static str,
     shown: Option<ShownPacket>,
     /// The line for people.
-    #[serde(skip)]
     line: String,
 }
+
+json_object!(ProvenClaim { claim, decides, result, shown } without { line });
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let proven = match given.file(&RULES) {

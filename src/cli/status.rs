@@ -1,6 +1,7 @@
 //! `camfw status`: compares the kernel with the file, and shows who is there and what was
 //! counted, on one screen.
 
+use super::json::{JSON, print_json};
 use super::screen::Screen;
 use super::{CliError, Command, ExitCode, Flag, Given, hosts, print};
 use crate::apply::{self, MOST_DIFFERENCES, NameReport, Report};
@@ -21,7 +22,6 @@ const ALL: Flag = Flag::switch(
     "all",
     "every camera and difference, each line's counts, what names resolved to",
 );
-const JSON: Flag = Flag::switch("json", "for a program to read");
 
 pub(super) const COMMAND: Command = Command::new(
     "status",
@@ -39,18 +39,11 @@ are for terminals alone, and not where NO_COLOR is set.",
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let report = apply::status(&given.config())?;
-    print(&if given.has(&JSON) {
-        to_json(&report)
-    } else {
-        to_text(&report, given.has(&ALL), Screen::new())
-    });
+    match given.has(&JSON) {
+        true => print_json(&report),
+        false => print(&to_text(&report, given.has(&ALL), Screen::new())),
+    };
     Ok(report.exit_code())
-}
-
-fn to_json(report: &Report) -> String {
-    // Only strings, numbers and lists of them: serialization cannot fail.
-    let text = serde_json::to_string(report).unwrap_or_default();
-    text + "\n"
 }
 
 fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {

@@ -3,13 +3,11 @@
 //! Guarantees that equal sets are equal values, however they were built. Owns the
 //! stored form. Independent of any protocol.
 
-use serde::{Deserialize, Serialize};
-
 use super::PortRange;
+use crate::json::{FromJson, Json, JsonText, ToJson};
 
 /// A set of ports, as sorted ranges with gaps between them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<(u16, u16)>", into = "Vec<(u16, u16)>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PortSet(Vec<PortRange>);
 
 impl PortSet {
@@ -51,25 +49,26 @@ impl FromIterator<PortRange> for PortSet {
     }
 }
 
-impl From<PortSet> for Vec<(u16, u16)> {
-    fn from(set: PortSet) -> Vec<(u16, u16)> {
-        let ranges = set.0.into_iter();
-        ranges.map(|range| (range.first(), range.last())).collect()
+/// Each range as a list of its first and last port.
+impl ToJson for PortSet {
+    fn write_json(&self, json: &mut JsonText) {
+        let ranges = self.0.iter();
+        let ranges: Vec<Vec<u16>> = ranges
+            .map(|range| vec![range.first(), range.last()])
+            .collect();
+        ranges.write_json(json);
     }
 }
 
-/// A stored range that ends before it begins, or begins at port 0.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} to {1} is no range of ports")]
-pub struct NotARange(u16, u16);
-
-impl TryFrom<Vec<(u16, u16)>> for PortSet {
-    type Error = NotARange;
-
-    fn try_from(ranges: Vec<(u16, u16)>) -> Result<PortSet, NotARange> {
-        let ranges = ranges.into_iter();
-        let ranges =
-            ranges.map(|(first, last)| PortRange::new(first, last).ok_or(NotARange(first, last)));
+impl FromJson for PortSet {
+    fn from_json(value: Json) -> Option<PortSet> {
+        let ranges = Vec::<Vec<u64>>::from_json(value)?;
+        let ranges = ranges.iter().map(|range| match range.as_slice() {
+            [first, last] => {
+                PortRange::new(u16::try_from(*first).ok()?, u16::try_from(*last).ok()?)
+            }
+            _ => None,
+        });
         ranges.collect()
     }
 }
@@ -77,29 +76,26 @@ impl TryFrom<Vec<(u16, u16)>> for PortSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::to_json;
 
-    fn set(ranges: &[(u16, u16)]) -> Result<PortSet, NotARange> {
-        ranges.to_vec().try_into()
+    fn set(text: &str) -> Option<PortSet> {
+        PortSet::from_json(Json::parse(text).ok()?)
     }
 
     #[test]
-    fn the_same_ports_are_the_same_set() -> Result<(), Box<dyn std::error::Error>> {
-        let whole = set(&[(5, 9), (60000, 65535)])?;
-        assert_eq!(
-            set(&[(7, 9), (60000, 65535), (5, 5), (6, 6), (61000, 61000)])?,
-            whole
-        );
-        assert_eq!(
-            set(&[(5, 8)])?.union(&set(&[(8, 9), (60000, 65535)])?),
-            whole
-        );
-        assert_ne!(set(&[(5, 8), (60000, 65535)])?, whole);
+    fn the_same_ports_are_the_same_set() -> Result<(), &'static str> {
+        let whole = set("[[5,9],[60000,65535]]").ok_or("it is a set")?;
+        let other_order = set("[[7,9],[60000,65535],[5,5],[6,6],[61000,61000]]");
+        assert_eq!(other_order.as_ref(), Some(&whole));
+        let lower = set("[[5,8]]").ok_or("it is a set")?;
+        let upper = set("[[8,9],[60000,65535]]").ok_or("it is a set")?;
+        assert_eq!(lower.union(&upper), whole);
+        assert_ne!(set("[[5,8],[60000,65535]]"), Some(whole.clone()));
         assert!(whole.contains(5) && whole.contains(65535) && !whole.contains(10));
-        assert_eq!(
-            serde_json::from_str::<PortSet>(&serde_json::to_string(&whole)?)?,
-            whole
-        );
-        assert!(serde_json::from_str::<PortSet>("[[9,5]]").is_err());
+        assert_eq!(to_json(&whole), "[[5,9],[60000,65535]]");
+        for text in ["[[9,5]]", "[[0,5]]", "[[5]]", "[[5,65536]]", "[5,9]", "{}"] {
+            assert_eq!(set(text), None, "{text}");
+        }
         Ok(())
     }
 }

@@ -8,7 +8,7 @@
 
 use std::io;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,9 +16,12 @@ use nix::sys::signal::SigSet;
 
 type Work = Box<dyn FnOnce() + Send>;
 
+/// Work, and where to say that it is done.
+type Piece = (Work, Sender<()>);
+
 /// The idle worker thread. It is removed while it works, so that work with a time limit
 /// of its own does not wait for itself.
-static IDLE_WORKER: Mutex<Option<Sender<Work>>> = Mutex::new(None);
+static IDLE_WORKER: Mutex<Option<Sender<Piece>>> = Mutex::new(None);
 
 /// Runs `work` for at most `limit`.
 ///
@@ -28,41 +31,55 @@ pub(crate) fn run<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
+    let result = Arc::new(Mutex::new(None));
+    let made = Arc::clone(&result);
+    run_boxed(
+        limit,
+        Box::new(move || {
+            let value = work();
+            *made.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        }),
+    )?;
+    let value = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+    value.ok_or_else(|| io::Error::other("its thread has ended"))
+}
+
+/// The same for work that keeps its result. Channels and threads are large code, which
+/// would be there once for each type of a result.
+fn run_boxed(limit: Duration, work: Work) -> io::Result<()> {
     let idle = swap_idle_worker(None);
     let worker = idle.map_or_else(start_worker, Ok)?;
-    let (sender, done) = mpsc::sync_channel(1);
-    let work = move || {
-        // The receiver is gone if the result comes late.
-        let _ = sender.send(work());
-    };
+    let (done, is_done) = mpsc::channel();
     worker
-        .send(Box::new(work))
+        .send((work, done))
         .map_err(|_| io::Error::other("its thread has ended"))?;
-    let result = done.recv_timeout(limit).map_err(|_| {
+    is_done.recv_timeout(limit).map_err(|_| {
         io::Error::new(
             io::ErrorKind::TimedOut,
             format!("it was not done after {limit:?}"),
         )
     })?;
     swap_idle_worker(Some(worker));
-    Ok(result)
+    Ok(())
 }
 
-fn swap_idle_worker(worker: Option<Sender<Work>>) -> Option<Sender<Work>> {
+fn swap_idle_worker(worker: Option<Sender<Piece>>) -> Option<Sender<Piece>> {
     let mut idle = IDLE_WORKER.lock().unwrap_or_else(PoisonError::into_inner);
     std::mem::replace(&mut *idle, worker)
 }
 
 /// Starts a worker, which ends when its sender is dropped.
-fn start_worker() -> io::Result<Sender<Work>> {
-    let (sender, pieces) = mpsc::channel::<Work>();
+fn start_worker() -> io::Result<Sender<Piece>> {
+    let (sender, pieces) = mpsc::channel::<Piece>();
     thread::Builder::new().spawn(move || {
         // A signal to the process is delivered to any thread that does not block it
         // (signal(7)). This thread blocks all, so that the main thread's choices about
         // signals hold.
         let _ = SigSet::all().thread_block();
-        for work in pieces {
+        for (work, done) in pieces {
             work();
+            // The receiver is gone if the result comes late.
+            let _ = done.send(());
         }
     })?;
     Ok(sender)

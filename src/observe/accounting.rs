@@ -7,15 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
+use crate::json::json_object;
 use crate::netfilter::{
     ChainPolicy, Count, CountedTogether, Counters, Match, Rule, Ruleset, Table, TableName, Target,
 };
 use crate::policy::{RuleLabel, RulePurpose};
 
 /// All counts, of one family or both.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounting {
     /// In the order of the file.
     pub allow: Vec<AllowLine>,
@@ -25,8 +24,14 @@ pub struct Accounting {
     pub drops: Vec<Drop>,
 }
 
+json_object!(Accounting {
+    allow,
+    cameras,
+    drops
+});
+
 /// The counts of one service of an allow line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowLine {
     /// `FILE:LINE`
     pub line: String,
@@ -38,8 +43,15 @@ pub struct AllowLine {
     pub new_connection_bytes: u64,
 }
 
+json_object!(AllowLine {
+    line,
+    what,
+    new_connections,
+    new_connection_bytes
+});
+
 /// The counts of a camera that the file names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CameraCount {
     /// `FILE:LINE`
     pub line: String,
@@ -51,8 +63,15 @@ pub struct CameraCount {
     pub bytes: u64,
 }
 
+json_object!(CameraCount {
+    line,
+    name,
+    packets,
+    bytes
+});
+
 /// The counts of packets dropped for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drop {
     /// The reason, from the rule's comment; for a chain's policy, that nothing allowed the
     /// packets.
@@ -64,6 +83,13 @@ pub struct Drop {
     /// Bytes.
     pub bytes: u64,
 }
+
+json_object!(Drop {
+    reason,
+    chain,
+    packets,
+    bytes
+});
 
 /// The position of a rule: its table and chain and, for a chain that enforces a line's
 /// limits, the service that jumps to it.

@@ -1,12 +1,11 @@
 //! What `camfw-mail` says of itself, as it writes it (`mail/src/told.rs`): a line of numbers and
 //! a line of words. Another user's file: whatever cannot be read of it is 0.
 
-use serde::Serialize;
-
+use crate::json::json_object;
 use crate::source::one_line;
 
 /// How the mail of uploads does.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct MailQueue {
     /// How many files wait.
     pub(crate) files: u64,
@@ -15,12 +14,12 @@ pub(crate) struct MailQueue {
     /// Since when it takes none; None while it does.
     pub(crate) not_taken_since: Option<u64>,
     /// Whether somebody has to look.
-    #[serde(skip)]
     pub(crate) needs_attention: bool,
     /// The same in words; empty if it could not write them.
-    #[serde(skip)]
     pub(crate) words: String,
 }
+
+json_object!(MailQueue { files, last_sent, not_taken_since } without { needs_attention, words });
 
 impl MailQueue {
     pub(crate) fn parse(text: &str) -> MailQueue {

@@ -6,15 +6,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use serde::Serialize;
-
 use crate::config::Role;
+use crate::json::{JsonText, ToJson, json_object};
 
 /// After how many seconds without a packet a camera is silent.
 pub(crate) const SILENT_AFTER: u64 = 3600;
 
 /// Who is there, in every zone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Presence {
     /// When this was so, in seconds since 1970.
     pub(crate) now: u64,
@@ -28,6 +27,14 @@ pub(crate) struct Presence {
     pub(crate) unread: Vec<String>,
 }
 
+json_object!(Presence {
+    now,
+    watching,
+    zones,
+    problems,
+    unread
+});
+
 impl Presence {
     /// What is wrong with one camera.
     pub(crate) fn problems_of(&self, camera: &str) -> impl Iterator<Item = &HostProblem> {
@@ -37,7 +44,7 @@ impl Presence {
 }
 
 /// Who is there in a zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ZonePresence {
     /// Its name.
     pub(crate) name: String,
@@ -53,6 +60,15 @@ pub(crate) struct ZonePresence {
     pub(crate) others_left_out: usize,
 }
 
+json_object!(ZonePresence {
+    name,
+    role,
+    interface,
+    cameras,
+    others,
+    others_left_out
+});
+
 impl ZonePresence {
     /// Whether a host that nobody listed is one that the owner should look at.
     pub(crate) fn is_for_cameras(&self) -> bool {
@@ -61,7 +77,7 @@ impl ZonePresence {
 }
 
 /// An interface and its link.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InterfacePresence {
     /// Its name.
     pub(crate) name: String,
@@ -81,9 +97,19 @@ pub(crate) struct InterfacePresence {
     pub(crate) lease: Option<bool>,
 }
 
+json_object!(InterfacePresence {
+    name,
+    exists,
+    up,
+    link,
+    speed,
+    receive_errors,
+    transmit_errors,
+    lease
+});
+
 /// Whether a camera is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CameraState {
     /// It sent a packet lately.
     Seen,
@@ -95,8 +121,19 @@ pub(crate) enum CameraState {
     Unknown,
 }
 
+impl ToJson for CameraState {
+    fn write_json(&self, json: &mut JsonText) {
+        json.string(match self {
+            CameraState::Seen => "seen",
+            CameraState::Silent => "silent",
+            CameraState::NeverSeen => "never-seen",
+            CameraState::Unknown => "unknown",
+        });
+    }
+}
+
 /// A listed camera.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CameraPresence {
     /// Its name.
     pub(crate) name: String,
@@ -117,8 +154,19 @@ pub(crate) struct CameraPresence {
     pub(crate) lease_until: Option<u64>,
 }
 
+json_object!(CameraPresence {
+    name,
+    address,
+    mac,
+    hardware,
+    state,
+    last_seen,
+    packets,
+    lease_until
+});
+
 /// A host that nobody listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnlistedHost {
     /// Its hardware address.
     pub(crate) hardware: Option<String>,
@@ -130,9 +178,15 @@ pub(crate) struct UnlistedHost {
     pub(crate) calls_itself: Option<String>,
 }
 
+json_object!(UnlistedHost {
+    hardware,
+    addresses,
+    last_seen,
+    calls_itself
+});
+
 /// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostProblemKind {
     /// A listed camera is on another zone's wire.
     OtherZone,
@@ -156,8 +210,14 @@ impl HostProblemKind {
     }
 }
 
+impl ToJson for HostProblemKind {
+    fn write_json(&self, json: &mut JsonText) {
+        json.string(self.as_str());
+    }
+}
+
 /// What is wrong with a camera.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostProblem {
     /// What it is.
     pub(crate) kind: HostProblemKind,
@@ -170,6 +230,14 @@ pub(crate) struct HostProblem {
     /// In words, with what to do; the same for as long as it is the same problem.
     pub(crate) text: String,
 }
+
+json_object!(HostProblem {
+    kind,
+    camera,
+    zone,
+    last,
+    text
+});
 
 /// A role as the file has it.
 pub(crate) fn role_name(role: Role) -> &'static str {

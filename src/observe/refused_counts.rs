@@ -1,12 +1,11 @@
 //! How much was refused of each camera and of all, as far as it is recorded.
 
-use serde::Serialize;
-
 use super::refusals::Refusals;
+use crate::json::json_object;
 use crate::policy::Policy;
 
 /// What was refused, as far as it is recorded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RefusedCounts {
     /// Packets of all hosts and of the router, at least.
     pub(crate) packets: u64,
@@ -20,8 +19,16 @@ pub(crate) struct RefusedCounts {
     pub(crate) cameras: Vec<RefusedOfCamera>,
 }
 
+json_object!(RefusedCounts {
+    packets,
+    attempts,
+    given_up,
+    lost,
+    cameras
+});
+
 /// What was refused of one camera.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefusedOfCamera {
     /// Its name.
     pub(crate) name: String,
@@ -33,6 +40,13 @@ pub(crate) struct RefusedOfCamera {
     /// since 1970; None if it did not.
     pub(crate) newest: Option<u64>,
 }
+
+json_object!(RefusedOfCamera {
+    name,
+    packets,
+    attempts,
+    newest
+});
 
 /// Counts a record by the cameras of a policy.
 pub(crate) fn refused_counts(policy: &Policy, refusals: &Refusals) -> RefusedCounts {

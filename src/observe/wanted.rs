@@ -6,10 +6,9 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
-
 use super::refusals::RefusedAttempt;
 use crate::field::PortRange;
+use crate::json::json_object;
 use crate::name::MacAddress;
 use crate::policy::{
     Allow, Camera, Endpoint, Flow, Policy, RefusalReason, RefusalTag, Service, ZoneIndex, never,
@@ -22,7 +21,7 @@ const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 
 /// What one host tried and may not.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct BlockedHost {
     /// The zone; None for the router.
     pub(crate) zone: Option<String>,
@@ -36,8 +35,16 @@ pub(crate) struct BlockedHost {
     pub(crate) tried: Vec<Tried>,
 }
 
+json_object!(BlockedHost {
+    zone,
+    camera,
+    address,
+    hardware,
+    tried
+});
+
 /// One thing that a host tried.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Tried {
     /// Its destination.
     pub(crate) to: IpAddr,
@@ -60,6 +67,19 @@ pub(crate) struct Tried {
     /// none, or a role forbids it.
     pub(crate) allow: Option<String>,
 }
+
+json_object!(Tried {
+    to,
+    name,
+    protocol,
+    port,
+    service,
+    reason,
+    count,
+    first,
+    last,
+    allow
+});
 
 impl Tried {
     /// Why it was refused, for people.

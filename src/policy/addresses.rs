@@ -87,11 +87,25 @@ fn cut(network: IpNet, others: &[IpNet], left: &mut Vec<IpNet>) {
         left.push(network);
         return;
     }
-    // A network with another inside is no single address.
-    let halves = network.subnets(network.prefix_len() + 1);
-    for half in halves.into_iter().flatten() {
+    for half in halves(network).into_iter().flatten() {
         cut(half, &inside, left);
     }
+}
+
+/// The two halves of a network; none of a single address.
+fn halves(network: IpNet) -> [Option<IpNet>; 2] {
+    let length = network.prefix_len();
+    let upper = match network.network() {
+        IpAddr::V4(lower) => {
+            let half = (1_u32 << 31).checked_shr(length.into()).unwrap_or(0);
+            IpAddr::from((u32::from(lower) | half).to_be_bytes())
+        }
+        IpAddr::V6(lower) => {
+            let half = (1_u128 << 127).checked_shr(length.into()).unwrap_or(0);
+            IpAddr::from((u128::from(lower) | half).to_be_bytes())
+        }
+    };
+    [network.network(), upper].map(|half| IpNet::new(half, length + 1).ok())
 }
 
 /// The addresses that host names last resolved to.

@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use serde_json::json;
-
 use super::compare::as_they_came;
 use super::cover;
 use super::diagram::Set;
@@ -19,6 +17,7 @@ use super::reach::Reach;
 use super::space::Space;
 use super::spoof::wishes;
 use crate::family::IpFamily;
+use crate::json::{JsonText, json_object};
 use crate::netfilter::Ruleset;
 use crate::policy::Service;
 
@@ -42,6 +41,8 @@ pub struct Class {
     pub ranges: Vec<String>,
 }
 
+json_object!(Class { name, ranges });
+
 /// The matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matrix {
@@ -56,6 +57,22 @@ pub struct Matrix {
     /// target that does so.
     pub sent_on: Vec<(String, String)>,
 }
+
+/// A class that may open a connection to another.
+struct ReachedPair<'a> {
+    from: &'a str,
+    to: &'a str,
+}
+
+json_object!(ReachedPair<'_> { from, to });
+
+/// Packets that are redirected, and by what.
+struct SentOn<'a> {
+    packets: &'a str,
+    target: &'a str,
+}
+
+json_object!(SentOn<'_> { packets, target });
 
 /// The router's name in a matrix.
 const ROUTER: &str = "router";
@@ -352,35 +369,26 @@ impl Matrix {
 
     /// The matrix as JSON.
     pub fn json(&self) -> String {
-        // Names and ranges contain no character that JSON escapes.
-        let list = |values: &[String]| format!("[\"{}\"]", values.join("\",\""));
-        let classes: Vec<String> = self
-            .classes
-            .iter()
-            .map(|class| {
-                let ranges = list(&class.ranges);
-                format!("{{\"name\":\"{}\",\"ranges\":{ranges}}}", class.name)
-            })
-            .collect();
         let names = self.names();
         let mut pairs = Vec::new();
         for (from, reached) in names.iter().zip(&self.reaches) {
             for (to, reached) in names.iter().zip(reached) {
                 if *reached {
-                    pairs.push(format!("{{\"from\":\"{from}\",\"to\":\"{to}\"}}"));
+                    pairs.push(ReachedPair { from, to });
                 }
             }
         }
         let sent_on = self.sent_on.iter();
-        let sent_on =
-            sent_on.map(|(packets, target)| json!({"packets": packets, "target": target}));
-        let sent_on: Vec<String> = sent_on.map(|it| it.to_string()).collect();
-        format!(
-            "{{\"connections\":\"{}\",\"classes\":[{}],\"reaches\":[{}],\"sent-on\":[{}]}}\n",
-            self.title,
-            classes.join(","),
-            pairs.join(","),
-            sent_on.join(",")
-        )
+        let sent_on: Vec<SentOn<'_>> = sent_on
+            .map(|(packets, target)| SentOn { packets, target })
+            .collect();
+        let mut json = JsonText::default();
+        json.object(&[
+            ("connections", &self.title),
+            ("classes", &self.classes),
+            ("reaches", &pairs),
+            ("sent-on", &sent_on),
+        ]);
+        json.line()
     }
 }

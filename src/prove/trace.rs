@@ -4,9 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-use serde::Serialize;
-
 use super::bound;
 use super::claim;
 use super::described::{DescribedPacket, PacketAddress, PacketError, ROUTER};
@@ -18,9 +15,11 @@ use super::program::{Program, interface_patterns};
 use super::space::Space;
 use super::witness::{self, Naming};
 use crate::family::{Families, IpFamily};
+use crate::json::json_object;
 use crate::name::{CameraName, MacAddress};
 use crate::netfilter::Ruleset;
 use crate::policy::Policy;
+use ipnet::IpNet;
 
 /// The interface that the router's own addresses are behind.
 const LOOPBACK: &str = "lo";
@@ -36,7 +35,7 @@ pub struct Tracer {
 }
 
 /// What becomes of one packet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracedPacket {
     /// What is taken for granted of a packet that is not described in full.
     pub assumed: Option<String>,
@@ -48,8 +47,15 @@ pub struct TracedPacket {
     pub by: Option<String>,
 }
 
+json_object!(TracedPacket {
+    assumed,
+    path,
+    verdict,
+    by
+});
+
 /// A rule that a packet matched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracedRule {
     /// The rule with its place.
     pub rule: String,
@@ -58,6 +64,8 @@ pub struct TracedRule {
     /// What it did.
     pub did: String,
 }
+
+json_object!(TracedRule { rule, surely, did });
 
 impl fmt::Display for TracedPacket {
     /// A line for each rule, and one for the verdict.

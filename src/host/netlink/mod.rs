@@ -13,6 +13,7 @@ mod write;
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use netlink_packet_route::route::RouteProtocol;
@@ -206,19 +207,29 @@ pub fn set_lease(link: &str, lease: &Lease, metric: u32) -> Result<(), NetlinkEr
 fn with_handle<T: Send + 'static, F: Future<Output = Result<T, NetlinkError>>>(
     work: impl FnOnce(Handle) -> F + Send + 'static,
 ) -> Result<T, NetlinkError> {
-    time_limit::run(LIMIT + GRACE, move || with_handle_here(work))
-        .unwrap_or(Err(NetlinkError::Late))
+    let worked = time_limit::run(LIMIT + GRACE, move || {
+        let mut result = Err(NetlinkError::Late);
+        let place = &mut result;
+        connected(Box::new(move |handle| {
+            Box::pin(async move { *place = work(handle).await })
+        }))?;
+        result
+    });
+    worked.unwrap_or(Err(NetlinkError::Late))
 }
 
-fn with_handle_here<T, F: Future<Output = Result<T, NetlinkError>>>(
-    work: impl FnOnce(Handle) -> F,
-) -> Result<T, NetlinkError> {
+/// Work with a connection, which keeps its result.
+type Connected<'w> = Box<dyn FnOnce(Handle) -> Pin<Box<dyn Future<Output = ()> + 'w>> + 'w>;
+
+/// Runs work with a connection. What runs it is large code, which would be there once for
+/// each type of work.
+fn connected(work: Connected<'_>) -> Result<(), NetlinkError> {
     runtime()?.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
         let connection = tokio::spawn(connection);
-        let result = timeout(LIMIT, work(handle)).await;
+        let done = timeout(LIMIT, work(handle)).await;
         connection.abort();
-        result.unwrap_or(Err(NetlinkError::Late))
+        done.map_err(|_| NetlinkError::Late)
     })
 }
 

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use serde_json::json;
-
 use super::{MatrixCell, MatrixEnd, NamedMatrix, ReachedService};
+use crate::json::{JsonText, ToJson};
 
 /// The width that text is made for.
 const WIDTH: usize = 80;
@@ -21,6 +20,47 @@ const MARKS: [(&str, &str); 6] = [
 
 /// What the mark of a limit says of rules that are nobody's policy.
 const PERHAPS: &str = "perhaps: it depends on more than the packet";
+
+impl ToJson for MatrixEnd {
+    fn write_json(&self, json: &mut JsonText) {
+        let name = ("name", &self.name as &dyn ToJson);
+        match self.cameras.is_empty() {
+            true => json.object(&[name]),
+            false => json.object(&[("cameras", &self.cameras), name]),
+        }
+    }
+}
+
+impl ToJson for ReachedService {
+    fn write_json(&self, json: &mut JsonText) {
+        json.object(&[
+            ("at-hours", &self.hours),
+            ("limited", &self.limited),
+            ("name", &self.name),
+            ("sent-on-from", &self.sent_on),
+            ("some-addresses", &self.partly),
+        ]);
+    }
+}
+
+/// What one row may open to one column.
+struct NamedReach<'a> {
+    from: &'a str,
+    services: &'a [ReachedService],
+    source_rewritten: bool,
+    to: &'a str,
+}
+
+impl ToJson for NamedReach<'_> {
+    fn write_json(&self, json: &mut JsonText) {
+        json.object(&[
+            ("from", &self.from),
+            ("services", &self.services),
+            ("source-rewritten", &self.source_rewritten),
+            ("to", &self.to),
+        ]);
+    }
+}
 
 impl ReachedService {
     /// The name with its marks.
@@ -175,48 +215,27 @@ impl NamedMatrix {
 
     /// The matrix as JSON.
     pub fn json(&self) -> String {
-        let ends = |ends: &[MatrixEnd]| -> Vec<serde_json::Value> {
-            ends.iter()
-                .map(|end| match end.cameras.is_empty() {
-                    true => json!({"name": end.name}),
-                    false => json!({"name": end.name, "cameras": end.cameras}),
-                })
-                .collect()
-        };
         let mut reaches = Vec::new();
         for (row, cells) in self.rows.iter().zip(&self.cells) {
             for (column, cell) in self.columns.iter().zip(cells) {
-                if cell.services.is_empty() {
-                    continue;
+                if !cell.services.is_empty() {
+                    reaches.push(NamedReach {
+                        from: &row.name,
+                        services: &cell.services,
+                        source_rewritten: cell.source_rewritten,
+                        to: &column.name,
+                    });
                 }
-                let services: Vec<serde_json::Value> = cell
-                    .services
-                    .iter()
-                    .map(|it| {
-                        json!({
-                            "name": it.name,
-                            "sent-on-from": it.sent_on,
-                            "at-hours": it.hours,
-                            "limited": it.limited,
-                            "some-addresses": it.partly,
-                        })
-                    })
-                    .collect();
-                reaches.push(json!({
-                    "from": row.name,
-                    "to": column.name,
-                    "services": services,
-                    "source-rewritten": cell.source_rewritten,
-                }));
             }
         }
-        let all = json!({
-            "connections": self.title,
-            "from": ends(&self.rows),
-            "to": ends(&self.columns),
-            "reaches": reaches,
-        });
-        format!("{all}\n")
+        let mut json = JsonText::default();
+        json.object(&[
+            ("connections", &self.title),
+            ("from", &self.rows),
+            ("reaches", &reaches),
+            ("to", &self.columns),
+        ]);
+        json.line()
     }
 }
 
