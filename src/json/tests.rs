@@ -112,9 +112,11 @@ fn as_value(value: &Json) -> Result<serde_json::Value, serde_json::Error> {
 
 proptest! {
     #[test]
-    fn another_implementation_writes_the_same(text in any::<String>(), number: u64, time in 0.0..1e15) {
+    fn another_implementation_writes_the_same(text in any::<String>(), number: u64, hundredths: u32) {
         prop_assert_eq!(to_json(&text), serde_json::to_string(&text)?);
         prop_assert_eq!(to_json(&number), serde_json::to_string(&number)?);
+        // As uptime has it.
+        let time = f64::from(hundredths) / 100.0;
         prop_assert_eq!(to_json(&time), serde_json::to_string(&time)?);
     }
 
