@@ -76,7 +76,7 @@ fn would_change(plan: &Plan, replace: bool) -> Result<(Vec<String>, Vec<String>)
     let diff = net::diff(&network, &plan.network);
     changes.extend(diff.changes.iter().map(ToString::to_string));
     changes.extend(differing(&plan.ipv6_on)?);
-    let by_dhcp = plan.network.links.iter().filter(|link| link.dhcp);
+    let by_dhcp = plan.network.links.iter().filter(|link| link.by_dhcp());
     let unasked = by_dhcp.filter(|link| !dhcp::is_asking(link.name.as_str()));
     changes.extend(unasked.map(|link| Made::DhcpClient(link.name.to_string()).to_string()));
     changes.extend(differing(&plan.forwarding_on)?);

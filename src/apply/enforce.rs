@@ -321,7 +321,7 @@ fn bring_up(
     enforced
         .made
         .extend(then.iter().cloned().map(Made::Network));
-    for link in wanted.links.iter().filter(|link| link.dhcp) {
+    for link in wanted.links.iter().filter(|link| link.by_dhcp()) {
         if host::dhcp::start(link.name.as_str(), &plan.file)? {
             enforced.made.push(Made::DhcpClient(link.name.to_string()));
         }

@@ -63,7 +63,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
 
 /// Why the last lease of each DHCP zone was refused, if it was.
 pub fn refusals(plan: &Plan) -> Vec<String> {
-    let links = plan.network.links.iter().filter(|link| link.dhcp);
+    let links = plan.network.links.iter().filter(|link| link.by_dhcp());
     let descriptions = links.filter_map(|link| {
         let why = match store::read(StorePlace::Run, &refusal_of(link.name.as_str())) {
             Ok(why) => why?,
@@ -100,7 +100,7 @@ fn used_networks(wanted: &Wanted, link: &str) -> Vec<UsedNetwork> {
         })
     });
     let routed = wanted.routes.iter().filter_map(|route| match &route.way {
-        NextHop::Gateway { link: by, .. } => {
+        NextHop::Link { link: by, .. } => {
             let zone = others()
                 .find(|other| other.name.as_str() == by)?
                 .zone

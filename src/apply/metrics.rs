@@ -138,7 +138,7 @@ fn zones(all: &mut Vec<Metric>, report: &Report) {
     );
     let mut lease = Metric::gauge(
         "camfw_lease",
-        "Whether an interface has an address by DHCP.",
+        "Whether an interface has the address that DHCP or another program brings.",
     );
     let mut unlisted = Metric::gauge(
         "camfw_unlisted_hosts",

@@ -18,12 +18,18 @@ pub(super) fn check_network_programs(plan: &Plan) -> Result<(), StepError> {
 /// Everything for which that refuses it.
 pub(crate) fn network_program_errors(plan: &Plan) -> Vec<StepError> {
     let mut errors = Vec::new();
-    let found = other_programs(&network_programs::active(), plan.network.names());
+    // Another program gives these their addresses, and configures them for that.
+    let given = |name: &&str| {
+        let mut links = plan.network.links.iter();
+        links.any(|link| link.name.as_str() == *name && link.is_given())
+    };
+    let links = plan.network.names().filter(|name| !given(name));
+    let found = other_programs(&network_programs::active(), links);
     if !found.is_empty() {
         errors.push(StepError::OtherPrograms(found));
     }
     let mut links = plan.network.links.iter();
-    if let Some(link) = links.find(|link| link.dhcp)
+    if let Some(link) = links.find(|link| link.by_dhcp())
         && !dhcp::is_there()
     {
         errors.push(StepError::NoDhcpClient(link.name.to_string()));

@@ -273,7 +273,9 @@ fn needs(presence: &Presence, names: &[NameReport]) -> Vec<String> {
             ));
         }
         if zone.interface.lease == Some(false) {
-            needs.push(format!("zone {name}: interface {interface} has no lease"));
+            needs.push(format!(
+                "zone {name}: interface {interface} has no address yet"
+            ));
         }
         let others = zone.others.len() + zone.others_left_out;
         if others > 0 && zone.is_for_cameras() {

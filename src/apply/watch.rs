@@ -170,6 +170,9 @@ fn differences(current: &Current, plan: &Plan) -> Vec<String> {
     let diff = net::diff(current, &plan.network);
     descriptions.extend(diff.changes.iter().map(ToString::to_string));
     descriptions.extend(diff.problems.iter().map(ToString::to_string));
+    // One that comes needs its settings, also where nothing else has to be changed.
+    let absent = diff.absent.iter();
+    descriptions.extend(absent.map(|name| format!("interface {name} is not there")));
     descriptions
 }
 

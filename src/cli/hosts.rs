@@ -93,7 +93,7 @@ pub(super) fn link(interface: &InterfacePresence) -> String {
         },
     };
     if interface.lease == Some(false) {
-        text += ", no lease";
+        text += ", no address";
     }
     let errors = interface.receive_errors + interface.transmit_errors;
     if errors > 0 {

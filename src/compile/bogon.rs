@@ -52,8 +52,8 @@ impl Compiler<'_> {
             private,
         } in listed
         {
-            // It is not known which network DHCP will assign: it may be any of these.
-            if zone.dhcp && *private && self.family == IpFamily::V4 {
+            // It is not known which network the router will be in: it may be any of these.
+            if zone.address_source.is_unknown() && *private && self.family == IpFamily::V4 {
                 continue;
             }
             let rule = from(*network, Target::Jump(dropped.clone()));

@@ -209,8 +209,16 @@ impl Compiler<'_> {
     /// The destinations of a flow; None means any.
     fn of_flow(&self, flow: Flow) -> Vec<Option<IpNet>> {
         let networks: Vec<IpNet> = match flow.to {
-            // An address assigned by DHCP is not known here.
-            Endpoint::Router if self.policy.zones.iter().any(|zone| zone.dhcp) => Vec::new(),
+            // An address that is not of the file is not known here.
+            Endpoint::Router
+                if self
+                    .policy
+                    .zones
+                    .iter()
+                    .any(|zone| zone.address_source.is_unknown()) =>
+            {
+                Vec::new()
+            }
             Endpoint::Router => {
                 let own = self.policy.zones.iter().flat_map(|zone| zone.own());
                 let own = own.map(|own| IpNet::from(own.addr()));

@@ -195,7 +195,7 @@ impl<'a> Compiler<'a> {
             icmpv6::neighbours(&mut table);
         }
         if self.family == IpFamily::V4 {
-            for zone in policy.zones.iter().filter(|zone| zone.dhcp) {
+            for zone in policy.zones.iter().filter(|zone| zone.by_dhcp()) {
                 dhcp_client(&mut table, zone);
             }
         }

@@ -107,11 +107,11 @@ impl Compiler<'_> {
     }
 
     /// The router's own addresses that a forward applies to; None among them means any, if
-    /// DHCP assigns them and they are not known.
+    /// they are not known.
     pub(super) fn forwarded_from(&self, forward: &Forward) -> Vec<Option<IpNet>> {
         let zone = self.policy.zone(forward.from);
         let own = zone.addresses.iter().map(|own| Some(host(own.addr())));
-        match zone.dhcp {
+        match zone.address_source.is_unknown() {
             true => vec![None],
             false => own.collect(),
         }

@@ -79,6 +79,27 @@ pub enum Device {
     },
 }
 
+/// Who sets the IPv4 addresses of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AddressSource {
+    /// camfw, those of the file.
+    #[default]
+    File,
+    /// camfw, those that a DHCP server leases.
+    Dhcp,
+    /// Another program, such as pppd; camfw leaves them alone.
+    Given,
+    /// Nobody: the link only carries others.
+    Nobody,
+}
+
+impl AddressSource {
+    /// Whether the file does not say which addresses there are.
+    pub fn is_unknown(self) -> bool {
+        matches!(self, AddressSource::Dhcp | AddressSource::Given)
+    }
+}
+
 /// The network state that a policy requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -105,7 +126,7 @@ impl Wanted {
             .position(|wanted| wanted.name.as_str() == link)?;
         let index = u32::try_from(index).ok()?.min(254);
         self.links[index as usize]
-            .dhcp
+            .by_dhcp()
             .then_some(LAST_METRIC - 1 - index)
     }
 
@@ -133,14 +154,33 @@ pub struct WantedLink {
     pub device: Device,
     /// The router's addresses on it, with their prefix lengths.
     pub addresses: Vec<IpNet>,
-    /// Whether DHCP provides its IPv4 address and default route.
-    pub dhcp: bool,
+    /// Who sets its IPv4 addresses.
+    pub address_source: AddressSource,
     /// The MTU in bytes; None leaves it unchanged.
     pub mtu: Option<u32>,
     /// The name of its zone, for messages.
     pub zone: String,
     /// Whether it may be absent.
     pub optional: bool,
+}
+
+impl WantedLink {
+    /// Whether DHCP provides its IPv4 address and default route.
+    pub fn by_dhcp(&self) -> bool {
+        self.address_source == AddressSource::Dhcp
+    }
+
+    /// Whether another program sets its addresses.
+    pub fn is_given(&self) -> bool {
+        self.address_source == AddressSource::Given
+    }
+
+    /// Whether camfw sets it up: the program that gives addresses to a link that camfw did
+    /// not make sets that up too, and down when it takes them away.
+    pub fn is_set_up(&self) -> bool {
+        let is_made = matches!(self.device, Device::Vlan { .. } | Device::Bridge { .. });
+        is_made || !self.is_given()
+    }
 }
 
 /// A route.
@@ -159,12 +199,12 @@ pub struct Route {
 /// Where a route leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NextHop {
-    /// To another router.
-    Gateway {
-        /// Its address.
-        gateway: IpAddr,
-        /// The link through which it is reached.
+    /// By a link.
+    Link {
+        /// The link's name.
         link: String,
+        /// The next router; without one, the destinations are at the link's other end.
+        gateway: Option<IpAddr>,
     },
     /// Nowhere: packets are dropped.
     Blackhole,
@@ -176,8 +216,12 @@ pub enum NextHop {
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.way {
-            NextHop::Gateway { gateway, link } => {
-                write!(f, "route {} via {gateway} on {link}", self.destination)?;
+            NextHop::Link { link, gateway } => {
+                write!(f, "route {}", self.destination)?;
+                if let Some(gateway) = gateway {
+                    write!(f, " via {gateway}")?;
+                }
+                write!(f, " on {link}")?;
             }
             NextHop::Blackhole => write!(f, "route {} to nowhere", self.destination)?,
             NextHop::Unreachable => write!(f, "route {} unreachable", self.destination)?,
@@ -240,8 +284,9 @@ impl fmt::Display for Neighbour {
 pub struct Current {
     /// All links of the namespace.
     pub links: Vec<Link>,
-    /// Unicast routes through a gateway and blackhole routes of all tables, without
-    /// those that the kernel created, such as from router advertisements.
+    /// Unicast routes through a gateway, blackhole routes, and those that camfw created
+    /// directly on a link, of all tables; without those that the kernel created, such as
+    /// from router advertisements.
     pub routes: Vec<Held<Route>>,
     /// Rules that match only a mark.
     pub rules: Vec<Held<MarkRule>>,
@@ -364,6 +409,8 @@ pub struct Link {
     /// Its addresses, without those that the kernel assigned: link-local addresses and
     /// those from router advertisements.
     pub addresses: Vec<Held<IpNet>>,
+    /// The addresses at its other end, if it leads to one host: the kernel routes them there.
+    pub peers: Vec<IpNet>,
     /// Its IPv6 link-local addresses, whoever assigned them.
     pub link_local: Vec<Ipv6Addr>,
     /// Those of `addresses` that are not used because another host on the link answered

@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use super::{Current, LOOPBACK, Neighbour, NextHop, Wanted, WantedLink};
 
 /// Describes addresses, routes, rules and neighbours that camfw does not manage. What a
-/// DHCP lease brings is expected; IPv6 is left to others unless the file defines it.
+/// DHCP lease or another program brings to a link is expected, as far as the file lets it be;
+/// IPv6 is left to others unless the file defines it.
 pub fn unmanaged(current: &Current, wanted: &Wanted) -> Vec<String> {
     let unmanaged = Unmanaged { current, wanted };
     let links = wanted.links.iter();
@@ -37,9 +38,30 @@ impl Unmanaged<'_> {
         self.wanted.names().any(|name| name == link)
     }
 
-    /// Whether a DHCP client manages the link, ours or another.
-    fn has_lease(&self, link: &str) -> bool {
-        self.wanted.lease_metric(link).is_some()
+    /// Whether a route to this network, by this link alone, is expected: a DHCP client
+    /// manages the link, ours or another, or another program gives it its addresses, and it
+    /// is in no network that is elsewhere.
+    fn is_expected(&self, network: &IpNet, link: &str) -> bool {
+        let mut links = self.wanted.links.iter();
+        let link = links.find(|it| it.name.as_str() == link);
+        let is_brought = link.is_some_and(|link| match link.is_given() {
+            true => !self.is_elsewhere(network, link),
+            false => link.by_dhcp(),
+        });
+        is_brought && network.addr().is_ipv4()
+    }
+
+    /// Whether a network is in one that belongs to another link.
+    fn is_elsewhere(&self, network: &IpNet, link: &WantedLink) -> bool {
+        let others = self.wanted.links.iter();
+        let others = others.filter(|other| other.name != link.name);
+        let mut own = others.flat_map(|other| &other.addresses);
+        let mut routed = self.wanted.routes.iter().filter(|route| {
+            let elsewhere =
+                matches!(&route.way, NextHop::Link { link: by, .. } if link.name.as_str() != by);
+            elsewhere && route.destination.prefix_len() > 0
+        });
+        own.any(|own| own.contains(network)) || routed.any(|it| it.destination.contains(network))
     }
 
     /// Addresses that others added to a link or that conflict with another host, and
@@ -48,7 +70,7 @@ impl Unmanaged<'_> {
         let mut found = Vec::new();
         let name = link.name.as_str();
         let is_asked = |network: &IpNet| match network {
-            IpNet::V4(_) => !link.dhcp,
+            IpNet::V4(_) => !self.is_expected(network, name),
             IpNet::V6(_) => self.wanted.ipv6,
         };
         let there = self.current.links.iter().find(|there| there.name == name);
@@ -65,8 +87,13 @@ impl Unmanaged<'_> {
         found.extend(
             strange.map(|held| format!("interface {name}: address {} is not ours", held.value)),
         );
+        let peers = there.into_iter().flat_map(|there| &there.peers);
+        let taken = peers.filter(|peer| link.is_given() && self.is_elsewhere(peer, link));
+        found.extend(taken.map(|peer| {
+            format!("interface {name}: its other end has the address {peer}, which is in the network of another zone, and what is for it goes there; have the program that gives the address refuse it")
+        }));
         let routes = self.current.routes.iter().filter(|held| {
-            let by = matches!(&held.value.way, NextHop::Gateway { link, .. } if link == name);
+            let by = matches!(&held.value.way, NextHop::Link { link, .. } if link == name);
             let asked = by && is_asked(&held.value.destination);
             asked && !held.ours && !self.wanted.routes.contains(&held.value)
         });
@@ -106,7 +133,7 @@ impl Unmanaged<'_> {
             let by_links = ["unicast", "multipath"].contains(&route.kind);
             let is_ipv4 = route.destination.addr().is_ipv4();
             let here = route.links.iter().any(|link| {
-                let is_reported = self.names(link) && !(is_ipv4 && self.has_lease(link));
+                let is_reported = self.names(link) && !self.is_expected(&route.destination, link);
                 link == LOOPBACK || is_reported
             });
             self.says(is_ipv4) && (here || !by_links)
@@ -175,7 +202,7 @@ impl Unmanaged<'_> {
 mod tests {
     use super::*;
     use crate::name::InterfaceName;
-    use crate::net::{Device, Held, Link, MarkRule, OtherRoute, OtherRule, Route};
+    use crate::net::{AddressSource, Device, Held, Link, MarkRule, OtherRoute, OtherRule, Route};
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -185,7 +212,7 @@ mod tests {
                 name: InterfaceName::try_from("eth0")?,
                 device: Device::Named,
                 addresses: Vec::new(),
-                dhcp: false,
+                address_source: AddressSource::File,
                 mtu: None,
                 zone: "external".into(),
                 optional: false,
@@ -242,8 +269,61 @@ mod tests {
             descriptions(&wanted),
             [ipv4, ipv6, on_loopback, on_loopback6]
         );
-        wanted.links[0].dhcp = true;
+        wanted.links[0].address_source = AddressSource::Dhcp;
         assert_eq!(descriptions(&wanted), [ipv6, on_loopback, on_loopback6]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_another_program_gives_is_told_where_it_takes_from_another_zone() -> Result {
+        let mut wanted = wanted()?;
+        wanted.links[0].address_source = AddressSource::Given;
+        wanted.links.push(WantedLink {
+            name: InterfaceName::try_from("eth1")?,
+            addresses: vec!["192.168.8.1/24".parse()?],
+            address_source: AddressSource::File,
+            ..wanted.links[0].clone()
+        });
+        let held = |address: &str| -> std::result::Result<_, Box<dyn std::error::Error>> {
+            Ok(Held {
+                value: address.parse()?,
+                ours: false,
+            })
+        };
+        let other =
+            |destination: &str, link: &str| -> std::result::Result<_, Box<dyn std::error::Error>> {
+                Ok(OtherRoute {
+                    destination: destination.parse()?,
+                    kind: "unicast",
+                    links: vec![link.to_owned()],
+                    table: 254,
+                })
+            };
+        let mut current = Current {
+            links: vec![Link {
+                name: "eth0".into(),
+                addresses: vec![held("100.64.1.2/32")?],
+                peers: vec!["100.64.0.1/32".parse()?],
+                ..Link::default()
+            }],
+            other_routes: vec![
+                other("0.0.0.0/0", "eth0")?,
+                other("198.51.100.0/24", "eth0")?,
+            ],
+            ..Current::default()
+        };
+        assert_eq!(unmanaged(&current, &wanted), [""; 0]);
+        current.links[0].addresses.push(held("192.168.8.99/25")?);
+        current.links[0].peers.push("192.168.8.11/32".parse()?);
+        current
+            .other_routes
+            .push(other("192.168.8.128/25", "eth0")?);
+        // Also by two links, of which one is another's.
+        current.other_routes.push(other("10.1.0.0/16", "eth1")?);
+        let told = unmanaged(&current, &wanted);
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert!(told[0].contains("192.168.8.99/25 is not ours"));
+        assert!(told[1].contains("its other end has the address 192.168.8.11/32"));
         Ok(())
     }
 

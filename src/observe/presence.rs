@@ -93,7 +93,8 @@ pub(crate) struct InterfacePresence {
     pub(crate) receive_errors: u64,
     /// Frames that could not be sent.
     pub(crate) transmit_errors: u64,
-    /// Whether it has an address by DHCP; None if it does not ask for one.
+    /// Whether it has an address, of a zone to the outside whose address DHCP or another
+    /// program brings.
     pub(crate) lease: Option<bool>,
 }
 

@@ -256,7 +256,7 @@ impl ReportPage<'_> {
             more.push(format!("{} damaged frames", grouped(errors)));
         }
         if link.lease == Some(false) {
-            more.push("no address by DHCP".to_owned());
+            more.push("no address".to_owned());
         }
         self.dim(&more.join(" \u{b7} "));
         let others = zone.others.len() + zone.others_left_out;

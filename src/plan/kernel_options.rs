@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::family::IpFamily;
-use crate::net::{Device, Wanted};
+use crate::net::{Device, Wanted, WantedLink};
 use crate::netfilter::{Feature, TableName, features};
 use crate::plan::Plan;
 
@@ -124,7 +124,7 @@ pub fn requirements(plan: &Plan, backend: Backend) -> Vec<Requirement> {
         needs.add("CONFIG_IP_ADVANCED_ROUTER", "routing by marks".into());
         needs.add(MULTIPLE_TABLES, "routing by marks".into());
     }
-    if plan.network.links.iter().any(|link| link.dhcp) {
+    if plan.network.links.iter().any(WantedLink::by_dhcp) {
         needs.add("CONFIG_PACKET", "the DHCP client".into());
     }
     needs.0

@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::net::{
     LAST_METRIC, MAIN_TABLE, Neighbour, NextHop, Route, Wanted, WantedLink, default_metric,
 };
-use crate::policy::{Ipv6Mode, Policy, Zone};
+use crate::policy::{Gateway, Ipv6Mode, Policy, Zone};
 
 /// The network state that a policy requires.
 pub fn wanted(policy: &Policy) -> Wanted {
@@ -16,27 +16,30 @@ pub fn wanted(policy: &Policy) -> Wanted {
         name: zone.interface.clone(),
         device: zone.device.clone(),
         addresses: zone.own().collect(),
-        dhcp: zone.dhcp,
+        address_source: zone.address_source,
         mtu: zone.mtu,
         zone: zone.name.to_string(),
         optional: zone.optional,
     };
     let default_routes = policy.zones.iter().flat_map(|zone| {
-        let by = |destination: IpNet, gateway: IpAddr| Route {
+        let by = |destination: IpNet, gateway: Option<IpAddr>| Route {
             destination,
-            way: NextHop::Gateway {
-                gateway,
+            way: NextHop::Link {
                 link: zone.interface.to_string(),
+                gateway,
             },
             metric: default_metric(&destination),
             table: MAIN_TABLE,
         };
-        let ipv4 = zone
-            .gateway
-            .map(|gateway| by(Ipv4Net::default().into(), gateway.into()));
+        let ipv4 = match zone.gateway {
+            Some(Gateway::Router(gateway)) => Some(Some(gateway.into())),
+            Some(Gateway::Device) => Some(None),
+            Some(Gateway::Given) | None => None,
+        };
+        let ipv4 = ipv4.map(|gateway| by(Ipv4Net::default().into(), gateway));
         let ipv6 = zone
             .gateway6
-            .map(|gateway| by(Ipv6Net::default().into(), gateway.into()));
+            .map(|gateway| by(Ipv6Net::default().into(), Some(gateway.into())));
         ipv4.into_iter().chain(ipv6)
     });
     let neighbours = policy.cameras.iter().filter_map(|camera| {
@@ -65,7 +68,7 @@ pub fn wanted(policy: &Policy) -> Wanted {
 fn unreachable(policy: &Policy) -> Vec<Route> {
     let networks = policy.zones.iter().flat_map(Zone::own);
     let networks = networks.map(|own| (own.trunc(), MAIN_TABLE));
-    let by_gateway = |route: &&Route| matches!(route.way, NextHop::Gateway { .. });
+    let by_gateway = |route: &&Route| matches!(route.way, NextHop::Link { .. });
     let routed = policy.routes.iter().filter(by_gateway);
     let routed = routed.map(|route| (route.destination, route.table));
     let mut routes: Vec<Route> = Vec::new();

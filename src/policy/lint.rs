@@ -231,7 +231,7 @@ fn not_masqueraded(policy: &Policy) -> Vec<Warning> {
             let (zone, outside) = (policy.zone(from), policy.zone(to));
             let is_out = outside.role == Role::External && zone.role != Role::External;
             let own = outside.networks();
-            let behind = own.iter().any(|own| own.network().is_private()) && !outside.dhcp;
+            let behind = own.iter().any(|own| own.network().is_private());
             let networks = zone.networks();
             let private = networks.iter().any(|own| own.network().is_private());
             let mut rewritten = policy.masquerades.iter().map(|it| (it.from, it.to));
@@ -267,9 +267,14 @@ fn bogons_left_out(zone: &Zone) -> Option<Warning> {
         .filter(|own| private(own))
         .map(ToString::to_string)
         .collect();
-    let what = match (zone.role, zone.dhcp, own.is_empty()) {
+    let from = if zone.by_dhcp() {
+        "by DHCP"
+    } else {
+        "from another program"
+    };
+    let what = match (zone.role, zone.address_source.is_unknown(), own.is_empty()) {
         (Role::External, true, _) => format!(
-            "the address of {} comes by DHCP and may be a private one, so new connections from 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12 and 192.168.0.0/16 are not taken for bogons there",
+            "the address of {} comes {from} and may be a private one, so new connections from 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12 and 192.168.0.0/16 are not taken for bogons there",
             zone.name
         ),
         (Role::External, false, false) => format!(

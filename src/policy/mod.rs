@@ -55,7 +55,7 @@ pub use rule_label::{RuleLabel, RulePurpose};
 pub use service::Service;
 pub use watch::Watch;
 use zone::distinct;
-pub use zone::{Zone, ZoneIndex};
+pub use zone::{Gateway, Zone, ZoneIndex};
 
 /// Who may talk to whom, and everything else that the configuration says.
 #[derive(Debug, Clone)]
@@ -209,7 +209,7 @@ impl Policy {
             route.table == MAIN_TABLE || self.mark_rules.iter().any(looks)
         };
         let routed = self.routes.iter().filter(move |route| match &route.way {
-            NextHop::Gateway { link, .. } => *link == zone.interface.as_str() && consulted(route),
+            NextHop::Link { link, .. } => *link == zone.interface.as_str() && consulted(route),
             NextHop::Blackhole | NextHop::Unreachable => false,
         });
         routed
@@ -220,11 +220,11 @@ impl Policy {
     /// Whether the default route of a family goes through this zone.
     pub fn has_default_route(&self, zone: &Zone, ipv6: bool) -> bool {
         let by_gateway = match ipv6 {
-            false => zone.dhcp || zone.gateway.is_some(),
+            false => zone.gateway.is_some(),
             true => zone.gateway6.is_some(),
         };
         let routed = |route: &Route| {
-            let by = matches!(&route.way, NextHop::Gateway { link, .. } if *link == zone.interface.as_str());
+            let by = matches!(&route.way, NextHop::Link { link, .. } if *link == zone.interface.as_str());
             by && route.table == MAIN_TABLE
                 && route.destination.prefix_len() == 0
                 && route.destination.addr().is_ipv6() == ipv6

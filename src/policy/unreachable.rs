@@ -78,9 +78,12 @@ pub(super) fn without_gateway(policy: &Policy, zone: &Zone) -> Option<String> {
         let anywhere = allow.is_to_anywhere() || !allow.hosts.is_empty();
         anywhere && flows.any(leads_there)
     })?;
-    let networks = listed(policy, zone);
+    let (networks, gateway) = match zone.address_source.is_unknown() {
+        true => ("its own network".into(), "gateway = \"device\""),
+        false => (listed(policy, zone), "gateway"),
+    };
     Some(format!(
-        "{} has no gateway, so {} reaches nobody beyond {networks}; give it gateway, or the line address",
+        "{} has no gateway, so {} reaches nobody beyond {networks}; give it {gateway}, or the line address",
         zone.name, wanted.origin
     ))
 }
@@ -174,7 +177,7 @@ fn is_elsewhere(policy: &Policy, zone: &Zone, network: IpNet) -> Option<String> 
     let mut others =
         others.filter(|other| networks_of(policy, other).any(|theirs| theirs.contains(&network)));
     let ipv4 = network.addr().is_ipv4();
-    let leads_on = has_default(policy, zone, ipv4) || zone.dhcp && ipv4;
+    let leads_on = has_default(policy, zone, ipv4) || zone.address_source.is_unknown() && ipv4;
     let (shown, name) = (shown(network), &zone.name);
     match (others.next(), leads_on) {
         (Some(other), _) => Some(format!(
@@ -229,11 +232,11 @@ fn has_default(policy: &Policy, zone: &Zone, ipv4: bool) -> bool {
     let routed = policy.routes.iter().any(|route| {
         let is_default = route.destination.prefix_len() == 0;
         let by =
-            matches!(&route.way, NextHop::Gateway { link, .. } if *link == zone.interface.as_str());
+            matches!(&route.way, NextHop::Link { link, .. } if *link == zone.interface.as_str());
         is_default && by && route.destination.addr().is_ipv4() == ipv4
     });
     let gateway = match ipv4 {
-        true => zone.dhcp || zone.gateway.is_some(),
+        true => zone.gateway.is_some(),
         false => zone.gateway6.is_some(),
     };
     routed || gateway

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::{Bound, OnDeny, Origin};
 use crate::config::Role;
 use crate::name::{InterfaceName, ZoneName};
-use crate::net::Device;
+use crate::net::{AddressSource, Device};
 use crate::netfilter::SegmentSize;
 
 /// A zone, as its index in [`Policy::zones`](super::Policy::zones).
@@ -24,18 +24,18 @@ pub struct Zone {
     /// How the interface is identified or created.
     pub device: Device,
     /// The router's own addresses in the zone, with their networks' prefix lengths; the
-    /// first is its source address. Empty if DHCP assigns them.
+    /// first is its source address. Empty if the file does not say them.
     pub addresses: Vec<Ipv4Net>,
+    /// Who sets the IPv4 addresses.
+    pub address_source: AddressSource,
     /// The router's own IPv6 addresses in the zone; there may be none.
     pub addresses6: Vec<Ipv6Net>,
-    /// Whether IPv4 address and gateway come by DHCP.
-    pub dhcp: bool,
     /// In bytes; None leaves it unchanged.
     pub mtu: Option<u32>,
     /// The largest segment of TCP connections across the zone; None leaves it alone.
     pub segments: Option<SegmentSize>,
-    /// The next router, for an external zone.
-    pub gateway: Option<Ipv4Addr>,
+    /// Where the IPv4 default route leads, if it is by this zone, which is then external.
+    pub gateway: Option<Gateway>,
     /// The next IPv6 router, for an external zone: in its network or link-local.
     pub gateway6: Option<Ipv6Addr>,
     /// The role.
@@ -56,7 +56,28 @@ pub struct Zone {
     pub origin: Origin,
 }
 
+/// Where a default route leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gateway {
+    /// To this next router.
+    Router(Ipv4Addr),
+    /// To the other end of the interface.
+    Device,
+    /// To where whoever sets the address says, who sets the route as well.
+    Given,
+}
+
 impl Zone {
+    /// Whether DHCP assigns its IPv4 address and gateway.
+    pub fn by_dhcp(&self) -> bool {
+        self.address_source == AddressSource::Dhcp
+    }
+
+    /// Whether its interface only carries others, and nobody is there.
+    pub fn is_carrier(&self) -> bool {
+        self.address_source == AddressSource::Nobody
+    }
+
     /// The zone's IPv4 networks, each once.
     pub fn networks(&self) -> Vec<Ipv4Net> {
         distinct(self.addresses.iter().map(Ipv4Net::trunc))

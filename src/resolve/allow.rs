@@ -330,6 +330,7 @@ impl Resolver<'_> {
         let flows = match from.get_ref().as_str() {
             "any" => {
                 let zones = (0..self.zones.len()).map(ZoneIndex);
+                let zones = zones.filter(|zone| !self.zones[zone.0].is_carrier());
                 let flows: Vec<Flow> = zones
                     .map(|zone| flow(Endpoint::Zone(zone)))
                     .filter(|flow| flow.from != flow.to)

@@ -24,6 +24,7 @@ impl Resolver<'_> {
     ) -> Result<(), Refusal> {
         let forward = written.get_ref();
         let from = self.find_zone(&forward.from, &[])?;
+        self.own_is_known(from, &forward.from)?;
         let (protocol, list) = match (&forward.tcp, &forward.udp) {
             (Some(ports), None) => (Protocol::Tcp, ports),
             (None, Some(ports)) => (Protocol::Udp, ports),

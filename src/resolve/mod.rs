@@ -146,9 +146,9 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         {
             routes.push(Route {
                 destination: Ipv4Net::default().into(),
-                way: NextHop::Gateway {
-                    gateway: (*address).into(),
+                way: NextHop::Link {
                     link: resolver.zones[zone.0].interface.to_string(),
+                    gateway: Some((*address).into()),
                 },
                 metric: 0,
                 table: *table,
@@ -247,6 +247,16 @@ impl Resolver<'_> {
     ) -> Result<ZoneIndex, Refusal> {
         let zones = self.zones.iter().map(|zone| zone.name.as_str());
         if let Some(place) = zones.clone().position(|name| name == written.get_ref()) {
+            let zone = &self.zones[place];
+            if zone.is_carrier() {
+                return Err(self.source.refuse(
+                    written.span(),
+                    format_args!(
+                        "zone {} has no address, so nobody is there ({}); name the zone that its interface carries",
+                        zone.name, zone.origin
+                    ),
+                ));
+            }
             return Ok(ZoneIndex(place));
         }
         if self.refused_names.contains(written.get_ref()) {

@@ -9,7 +9,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::span_in;
 use crate::config::{Spanned, Strings};
-use crate::policy::{Ipv6Mode, Role};
+use crate::net::AddressSource;
+use crate::policy::{Gateway, Ipv6Mode, Role};
 use crate::source::{Refusal, Source};
 
 /// What a zone's `address` says.
@@ -17,8 +18,8 @@ use crate::source::{Refusal, Source};
 pub struct Own {
     pub ipv4: Vec<Ipv4Net>,
     pub ipv6: Vec<Ipv6Net>,
-    /// Whether the IPv4 address comes by DHCP.
-    pub dhcp: bool,
+    /// Who sets the IPv4 address.
+    pub set_by: AddressSource,
 }
 
 impl Own {
@@ -59,11 +60,28 @@ pub fn own_addresses(
         let span = span_in(text, written.span());
         let refuse = |what: String| Err(source.refuse(span.clone(), what));
         let text = text.get_ref();
-        if text == "dhcp" {
-            if role != Role::External {
+        let set_by = match text.as_str() {
+            "dhcp" if role != Role::External => {
                 return refuse("only a zone with role \"external\" takes its address by DHCP, since a host there could else say where the others are; give the router's own, such as 192.168.8.1/24".into());
             }
-            own.dhcp = true;
+            "given" if role == Role::Camera => {
+                return refuse("cameras are told from others by the zone's network, which another program would give; give the router's own, such as 192.168.8.1/24".into());
+            }
+            "none" if role != Role::External => {
+                return refuse("nobody is on an interface that only carries others; write role = \"external\", or give the router's own address, such as 192.168.8.1/24".into());
+            }
+            "dhcp" => Some(AddressSource::Dhcp),
+            "given" => Some(AddressSource::Given),
+            "none" => Some(AddressSource::Nobody),
+            _ => None,
+        };
+        if let Some(set_by) = set_by {
+            if own.set_by != AddressSource::File && own.set_by != set_by {
+                return refuse(format!(
+                    "{text:?} is another way to get the IPv4 address; keep one of the two"
+                ));
+            }
+            own.set_by = set_by;
             continue;
         }
         let address = own_address(text, mode, span.clone(), source)?;
@@ -76,14 +94,20 @@ pub fn own_addresses(
         }
     }
     let refuse = |what| Err(source.refuse(written.span(), what));
-    match (own.dhcp, own.ipv4.is_empty(), own.ipv6.is_empty()) {
-        (true, false, _) => {
+    match (own.set_by, own.ipv4.is_empty(), own.ipv6.is_empty()) {
+        (AddressSource::Nobody, _, false) | (AddressSource::Nobody, false, _) => {
+            refuse("an interface with an address has more than \"none\"; keep one of the two")
+        }
+        (AddressSource::Dhcp, false, _) => {
             refuse("the IPv4 address comes by DHCP or is given here; keep one of the two")
         }
-        (false, true, false) => refuse(
+        (AddressSource::Given, false, _) => refuse(
+            "the IPv4 address is another program's to give, or stands here; keep one of the two",
+        ),
+        (AddressSource::File, true, false) => refuse(
             "the zone has no IPv4 address; give the router's own too, such as 192.168.8.1/24",
         ),
-        (false, true, true) => {
+        (AddressSource::File, true, true) => {
             refuse("the zone has no address; give the router's own, such as 192.168.8.1/24")
         }
         _ => Ok(own),
@@ -165,7 +189,7 @@ pub fn gateways(
     role: Role,
     mode: Ipv6Mode,
     source: &Source,
-) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), Refusal> {
+) -> Result<(Option<Gateway>, Option<Ipv6Addr>), Refusal> {
     let texts = &written.get_ref().0;
     if texts.is_empty() {
         return Err(source.refuse(
@@ -176,24 +200,60 @@ pub fn gateways(
     let (mut ipv4, mut ipv6) = (None, None);
     for text in texts {
         let span = span_in(text, written.span());
-        let twice = match gateway(text.get_ref(), own, role, mode, span.clone(), source)? {
-            IpAddr::V4(gateway) => ipv4.replace(gateway).is_some(),
+        let text = text.get_ref();
+        if role != Role::External {
+            return Err(source.refuse(span, "a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it"));
+        }
+        if let Some(why_not) = no_gateway(text, own) {
+            return Err(source.refuse(span, why_not));
+        }
+        let by_name = match text.as_str() {
+            "device" => Some(Gateway::Device),
+            "given" => Some(Gateway::Given),
+            _ => None,
+        };
+        if let Some(gateway) = by_name {
+            if ipv4.replace(gateway).is_some() {
+                return Err(source.refuse(span, TWO_GATEWAYS));
+            }
+            continue;
+        }
+        let twice = match gateway(text, own, mode, span.clone(), source)? {
+            IpAddr::V4(gateway) => ipv4.replace(Gateway::Router(gateway)).is_some(),
             IpAddr::V6(gateway) => ipv6.replace(gateway).is_some(),
         };
         if twice {
-            return Err(source.refuse(
-                span,
-                "the zone has a gateway of this family already; keep one",
-            ));
+            return Err(source.refuse(span, TWO_GATEWAYS));
         }
     }
     Ok((ipv4, ipv6))
 }
 
+const TWO_GATEWAYS: &str = "the zone has a gateway of this family already; keep one";
+
+/// Why a zone with such an address cannot have this gateway.
+fn no_gateway(text: &str, own: &Own) -> Option<&'static str> {
+    let is_ipv6 = text.parse::<Ipv6Addr>().is_ok();
+    match (own.set_by, text) {
+        (AddressSource::Dhcp, _) if !is_ipv6 => {
+            Some("with address = \"dhcp\" the gateway comes by DHCP too; remove it")
+        }
+        (AddressSource::Nobody, _) => Some(
+            "an interface without an address leads nowhere by itself; give the gateway to the zone that it carries",
+        ),
+        (AddressSource::Given, text) if !is_ipv6 && !["device", "given"].contains(&text) => Some(
+            "the network of an address that another program gives is not known; write \"device\" if the other end takes what is for everybody, as that of PPP does, or \"given\" if the program sets the default route as well",
+        ),
+        (AddressSource::File, "given") => Some(
+            "whoever gives the address gives the gateway, which goes with address = \"given\"; give the next router's address",
+        ),
+        _ => None,
+    }
+}
+
 fn gateway(
     text: &str,
     own: &Own,
-    role: Role,
     mode: Ipv6Mode,
     span: Range<usize>,
     source: &Source,
@@ -212,22 +272,11 @@ fn gateway(
             }
         });
     };
-    if role != Role::External {
-        return refuse("a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it".into());
-    }
-    match gateway {
-        IpAddr::V4(_) if own.dhcp => {
-            return refuse(
-                "with address = \"dhcp\" the gateway comes by DHCP too; remove it".into(),
-            );
-        }
-        IpAddr::V4(_) => {}
-        IpAddr::V6(address) => {
-            require_ipv6_enabled(text, mode, span.clone(), source)?;
-            // A link-local gateway needs no network: the route names the link.
-            if address.is_unicast_link_local() {
-                return Ok(gateway);
-            }
+    if let IpAddr::V6(address) = gateway {
+        require_ipv6_enabled(text, mode, span.clone(), source)?;
+        // A link-local gateway needs no network: the route names the link.
+        if address.is_unicast_link_local() {
+            return Ok(gateway);
         }
     }
     if !own.all().any(|address| address.contains(&gateway)) {

@@ -24,6 +24,7 @@ impl Resolver<'_> {
             self.find_zone(&proxy.from, &[])?,
             self.find_zone(&proxy.to, &[])?,
         );
+        self.own_is_known(from, &proxy.from)?;
         if from == to {
             return Err(self.source.refuse(
                 proxy.to.span(),

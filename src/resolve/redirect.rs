@@ -20,6 +20,7 @@ impl Resolver<'_> {
     ) -> Result<RedirectToRouter, Refusal> {
         let config::RedirectEntry { to, service, .. } = written.get_ref();
         let zone = self.find_zone(from, &[])?;
+        self.own_is_known(zone, from)?;
         if self.zones[zone.0].role == Role::External {
             return Err(self.source.refuse(
                 from.span(),

@@ -11,9 +11,11 @@ use super::address::ipv4;
 use super::{A_CAMERA, Resolver, each_name, each_pair};
 use crate::config::{self, Config, Spanned};
 use crate::field::{PortRange, PortSet};
+use crate::net::AddressSource;
 use crate::netfilter::Protocol;
 use crate::policy::{
-    Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, RedirectToRouter, Snat, ZoneIndex,
+    Allow, Endpoint, Flow, Forward, Masquerade, Origin, Proxy, RedirectToRouter, Role, Snat,
+    ZoneIndex,
 };
 use crate::source::{Refusal, Refused};
 
@@ -148,7 +150,11 @@ impl Resolver<'_> {
                 format_args!(
                     "{own} is no address of the router in zone {}, so no answer would come back; give one of its addresses{}",
                     zone.name,
-                    if zone.dhcp { ", or use [[masquerade]] where it comes by DHCP" } else { "" }
+                    match zone.address_source {
+                        AddressSource::Dhcp => ", or use [[masquerade]] where it comes by DHCP",
+                        AddressSource::Given => ", or use [[masquerade]] where another program gives it",
+                        AddressSource::File | AddressSource::Nobody => "",
+                    }
                 ),
             ));
         }
@@ -244,6 +250,26 @@ impl Resolver<'_> {
             _ => "tcp",
         };
         Some(format!("{word} port {ports} of the router at {closed}"))
+    }
+
+    /// Refuses what needs the router's address in a zone to tell packets to it from others,
+    /// where another program gives it.
+    pub(super) fn own_is_known(
+        &self,
+        zone: ZoneIndex,
+        written: &Spanned<String>,
+    ) -> Result<(), Refusal> {
+        let zone = &self.zones[zone.0];
+        if zone.role == Role::External || !zone.address_source.is_unknown() {
+            return Ok(());
+        }
+        Err(self.source.refuse(
+            written.span(),
+            format_args!(
+                "the router's address in zone {} is not known, so that this cannot be told from what is for others; write the address there in place of \"given\"",
+                zone.name
+            ),
+        ))
     }
 
     /// Whether a host's address is in one of a zone's networks.

@@ -36,6 +36,30 @@ pub fn routes(
         }
         routes.push(route);
     }
+    // What a zone's hosts may have as their source is only known by such routes.
+    for zone in zones {
+        let leads_there = |route: &Route| {
+            let by = matches!(&route.way, NextHop::Link { link, .. } if *link == zone.interface.as_str());
+            by && route.destination.prefix_len() > 0
+        };
+        if zone.role != Role::External
+            && zone.address_source.is_unknown()
+            && !routes.iter().any(leads_there)
+            && let Some((_, written)) = config
+                .zones
+                .iter()
+                .find(|(name, _)| name.get_ref() == zone.name.as_str())
+        {
+            let unknown = source.refuse(
+                written.address.span(),
+                format_args!(
+                    "who is in zone {name} is not known, so nothing of it would be let in; add [[routes]] to = \"10.8.0.0/24\" with its network, via = \"{name}\"",
+                    name = zone.name
+                ),
+            );
+            refused.note::<()>(Err(unknown));
+        }
+    }
     refused.or(routes)
 }
 
@@ -63,14 +87,23 @@ fn route(
         }
         metric => metric,
     };
-    let way = match (via, blackhole) {
-        (Some(via), false) => {
+    // A zone's name stands for its interface, at whose other end the destination is.
+    let by_name = via.as_ref().and_then(|via| {
+        let mut zones = zones.iter();
+        zones.find(|zone| zone.name.as_str() == via.get_ref())
+    });
+    let way = match (via, by_name, blackhole) {
+        (_, Some(zone), false) if !zone.is_carrier() => NextHop::Link {
+            link: zone.interface.to_string(),
+            gateway: None,
+        },
+        (Some(via), _, false) => {
             let gateway = next_router(via, &destination, source)?;
             let zone = zone_of(gateway, zones).map(|(ZoneIndex(index), _)| &zones[index]);
             match zone {
-                Some(zone) if zone.own().all(|own| own.addr() != gateway) => NextHop::Gateway {
-                    gateway,
+                Some(zone) if zone.own().all(|own| own.addr() != gateway) => NextHop::Link {
                     link: zone.interface.to_string(),
+                    gateway: Some(gateway),
                 },
                 Some(_) => {
                     return Err(source.refuse(
@@ -88,7 +121,7 @@ fn route(
                 }
             }
         }
-        (None, true) => NextHop::Blackhole,
+        (None, _, true) => NextHop::Blackhole,
         _ => {
             return Err(source.refuse(
                 written.span(),
@@ -103,7 +136,7 @@ fn route(
     // A route's destination becomes a possible source in its zone; an external zone's
     // sources are all but the other zones' networks.
     let by = match &way {
-        NextHop::Gateway { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
+        NextHop::Link { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
         NextHop::Blackhole | NextHop::Unreachable => None,
     };
     let overlaps = |own: IpNet| destination.contains(&own.network()) || own.contains(&destination);
@@ -121,7 +154,7 @@ fn route(
     }
     let is_zones = |zone: &Zone| zone.own().any(|own| own.trunc() == destination);
     let has_gateway = |zone: &Zone| match destination {
-        IpNet::V4(_) => zone.dhcp || zone.gateway.is_some(),
+        IpNet::V4(_) => zone.gateway.is_some(),
         IpNet::V6(_) => zone.gateway6.is_some(),
     };
     if table == MAIN_TABLE

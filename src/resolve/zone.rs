@@ -9,9 +9,9 @@ use super::named;
 use super::own_address::{gateways, own_addresses};
 use crate::config::{self, Config, Spanned};
 use crate::name::{InterfaceName, ZoneName};
-use crate::net::Device;
+use crate::net::{AddressSource, Device};
 use crate::netfilter::SegmentSize;
-use crate::policy::{Ipv6Mode, OnDeny, Origin, Role, Zone};
+use crate::policy::{Gateway, Ipv6Mode, OnDeny, Origin, Role, Zone};
 use crate::source::{FilePosition, Refusal, Refused, Source};
 
 pub(super) fn zones(
@@ -69,17 +69,21 @@ fn beside_others(
                 ));
             }
         }
-        let has_default = |zone: &Zone| zone.dhcp || zone.gateway.is_some();
-        if (zone.dhcp || other.dhcp) && has_default(zone) && has_default(other) {
+        let both = zone.gateway.is_some() && other.gateway.is_some();
+        let is_given = |zone: &Zone| zone.gateway == Some(Gateway::Given);
+        if both && (is_given(zone) || is_given(other)) {
+            let by = match zone.by_dhcp() || other.by_dhcp() {
+                true => "DHCP",
+                false => "another program",
+            };
             return Err(source.refuse(
                 as_written.address.span(),
                 format_args!(
-                    "zone {} ({}) has a default route already, and of two, one of them by DHCP, each would take the other's place; keep one, or give this zone a fixed address without gateway",
+                    "zone {} ({}) has a default route already, and of two, one of them by {by}, each would take the other's place; keep one, or give this zone a fixed address without gateway",
                     other.name, other.origin
                 ),
             ));
         }
-        let both = zone.gateway.is_some() && other.gateway.is_some();
         if both || zone.gateway6.is_some() && other.gateway6.is_some() {
             let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
             let family = if both { "" } else { "IPv6 " };
@@ -141,12 +145,14 @@ fn zone(
     };
     // RFC 8200, 5; the kernel disables IPv6 on a link with a smaller MTU.
     let (gateway, gateway6) = gateways.unwrap_or_default();
+    let set_by = own.as_ref().map(|own| own.set_by).unwrap_or_default();
+    let leased = (set_by == AddressSource::Dhcp).then_some(Gateway::Given);
     let has_ipv6 = gateway6.is_some() || own.as_ref().is_some_and(|own| !own.ipv6.is_empty());
     let least = if has_ipv6 { 1280 } else { 68 };
     let mtu = written.mtu.as_ref();
     let mtu = mtu.map(|mtu| checked_mtu(mtu, least, source)).transpose();
     let mtu = refused.note(mtu);
-    let segments = refused.note(segments(written, mtu.flatten(), source));
+    let segments = refused.note(segments(written, mtu.flatten(), set_by, source));
     let known_only = refused.note(known_only(written, source));
     let bound = refused.note(bound::bound(written, source));
     let on_deny = refused.note(on_deny(written, source));
@@ -164,15 +170,16 @@ fn zone(
         device,
         addresses: own.ipv4,
         addresses6: own.ipv6,
-        dhcp: own.dhcp,
+        address_source: set_by,
         mtu: mtu.flatten(),
         segments: segments.flatten(),
-        gateway,
+        gateway: gateway.or(leased),
         gateway6,
         role: written.role,
         known_only,
         record: written.record.unwrap_or(written.role == Role::Camera),
-        optional: written.optional,
+        // Another program makes the interface, or takes it away, whenever it likes.
+        optional: written.optional || set_by == AddressSource::Given,
         bound,
         on_deny,
         accept_bogons: accept_bogons.unwrap_or_default(),
@@ -193,14 +200,19 @@ fn known_only(written: &config::ZoneTable, source: &Source) -> Result<bool, Refu
     }
 }
 
-/// By default a zone whose packets are smaller than those of the networks around it.
+/// By default a zone whose packets are smaller than those of the networks around it, or may
+/// be: another program sets the MTU along with the address.
 fn segments(
     written: &config::ZoneTable,
     mtu: Option<u32>,
+    set_by: AddressSource,
     source: &Source,
 ) -> Result<Option<SegmentSize>, Refusal> {
     let Some(written) = &written.mss else {
-        let small = mtu.is_some_and(|mtu| mtu < ETHERNET_MTU);
+        let small = match mtu {
+            Some(mtu) => mtu < ETHERNET_MTU,
+            None => set_by == AddressSource::Given,
+        };
         return Ok(small.then_some(SegmentSize::PathMtu));
     };
     let text = written.get_ref().0.as_str();

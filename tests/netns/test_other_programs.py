@@ -62,6 +62,18 @@ class OtherPrograms(RouterTest):
             "interface eth1 is also configured by ifupdown (/etc/network/interfaces); remove its auto and iface lines there")
         self.put("network/interfaces", "auto lo\niface lo inet loopback\n")
 
+        # One whose address another program gives is that program's to configure.
+        self.put("network/interfaces", "auto eth0\niface eth0 inet dhcp\n")
+        self.assert_refused("interface eth0 is also configured by ifupdown")
+        file = EXAMPLE.read_text()
+        zone = file[file.index('interface = "eth0"'):]
+        address = zone[:zone.index("gateway")].splitlines()[1]
+        gateway = zone[zone.index("gateway"):].splitlines()[0]
+        self.configure(file.replace(address, 'address = "given"', 1).replace(gateway, 'gateway = "given"', 1))
+        self.run_here("check", expect=0)
+        self.configure(file)
+        self.put("network/interfaces", "auto lo\niface lo inet loopback\n")
+
         self.install("networkctl")
         self.put("systemd/network/80-wired.network", WIRED)
         self.run_here("check", expect=0)  # Not enabled.

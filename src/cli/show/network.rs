@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::apply;
 use crate::host::config_file::Purpose;
-use crate::net::Device;
+use crate::net::{AddressSource, Device};
 use crate::plan::Plan;
 
 pub(in crate::cli) const COMMAND: Command = Command::new(
@@ -24,9 +24,16 @@ pub fn network(plan: &Plan) -> String {
     let mut text = String::new();
     let network = &plan.network;
     for link in &network.links {
-        let by_dhcp = link.dhcp.then(|| "by DHCP".to_owned());
+        let brought = match link.address_source {
+            AddressSource::File => None,
+            AddressSource::Dhcp => Some("by DHCP"),
+            AddressSource::Given => Some("by another program"),
+            AddressSource::Nobody => Some("none"),
+        };
         let written = link.addresses.iter().map(ToString::to_string);
-        let addresses: Vec<String> = by_dhcp.into_iter().chain(written).collect();
+        let brought = brought.into_iter().map(str::to_owned);
+        let addresses: Vec<String> = brought.chain(written).collect();
+        let up = if link.is_set_up() { ", up" } else { "" };
         let how = match &link.device {
             Device::Named => String::new(),
             Device::Mac(mac) => format!(", hardware address {mac}"),
@@ -42,7 +49,7 @@ pub fn network(plan: &Plan) -> String {
             .map_or_else(String::new, |mtu| format!(", MTU {mtu}"));
         let _ = writeln!(
             text,
-            "link {}{how}{mtu}, up, address {}, zone {}",
+            "link {}{how}{mtu}{up}, address {}, zone {}",
             link.name,
             addresses.join(" "),
             link.zone

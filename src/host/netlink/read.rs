@@ -48,6 +48,7 @@ pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
             if message.header.flags.contains(AddressHeaderFlags::Dadfailed) {
                 link.duplicates.push(address.value);
             }
+            link.peers.extend(peer(message));
             link.addresses.push(address);
         }
     }
@@ -218,6 +219,21 @@ fn own_address(message: &AddressMessage) -> Option<IpAddr> {
     local.or(address)
 }
 
+/// The address at the other end of a point-to-point link.
+fn peer(message: &AddressMessage) -> Option<IpNet> {
+    let peer = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::Address(peer) => Some(*peer),
+            _ => None,
+        })?;
+    let is_own = own_address(message) == Some(peer);
+    IpNet::new(peer, message.header.prefix_len)
+        .ok()
+        .filter(|_| !is_own)
+}
+
 fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
@@ -231,12 +247,15 @@ async fn routes(handle: &Handle, names: &Names) -> Result<ReadRoutes, rtnetlink:
     let messages: Vec<RouteMessage> = handle.route().get(request).execute().try_collect().await?;
     let mut others = Vec::new();
     let held = messages.iter().filter_map(|message| {
-        let Some(value) = route(message, names) else {
+        let protocol = message.header.protocol;
+        let is_written = protocol == OUR_ROUTES;
+        let on_link = |route: &Route| matches!(route.way, NextHop::Link { gateway: None, .. });
+        let value = route(message, names).filter(|route| is_written || !on_link(route));
+        let Some(value) = value else {
             others.extend(unmanaged::route(message, names));
             return None;
         };
-        let protocol = message.header.protocol;
-        let ours = protocol == OUR_ROUTES
+        let ours = is_written
             || value.way == NextHop::Unreachable && protocol == RouteProtocol::Other(LEASED);
         Some(Held { value, ours })
     });
@@ -287,8 +306,8 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
         }
     }
     let way = match kind {
-        RouteType::Unicast => NextHop::Gateway {
-            gateway: gateway?,
+        RouteType::Unicast => NextHop::Link {
+            gateway,
             link: link?,
         },
         RouteType::BlackHole => NextHop::Blackhole,

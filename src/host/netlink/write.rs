@@ -8,7 +8,9 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
 use netlink_packet_route::link::InfoBridgePort;
 use netlink_packet_route::neighbour::NeighbourAttribute;
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
+use netlink_packet_route::route::{
+    RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use nix::libc;
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteMessageBuilder};
@@ -229,8 +231,11 @@ impl Links<'_> {
         let attributes = &mut message.attributes;
         attributes.push(RouteAttribute::Destination(destination.addr().into()));
         match &route.way {
-            NextHop::Gateway { gateway, link } => {
-                attributes.push(RouteAttribute::Gateway((*gateway).into()));
+            NextHop::Link { link, gateway } => {
+                match gateway {
+                    Some(gateway) => attributes.push(RouteAttribute::Gateway((*gateway).into())),
+                    None => message.header.scope = RouteScope::Link,
+                }
                 attributes.push(RouteAttribute::Oif(self.index(link)?));
             }
             NextHop::Blackhole => message.header.kind = RouteType::BlackHole,

@@ -11,7 +11,7 @@ fn zone(name: &str, device: Device) -> std::result::Result<WantedLink, Box<dyn s
         name: InterfaceName::try_from(name)?,
         device,
         addresses: Vec::new(),
-        dhcp: false,
+        address_source: crate::net::AddressSource::File,
         mtu: None,
         zone: "camera".into(),
         optional: false,

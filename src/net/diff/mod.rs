@@ -71,7 +71,8 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
             Device::Bridge { ports } => ports.as_slice(),
             _ => &[],
         };
-        for name in lower.iter().chain([&link.name]) {
+        let own = [&link.name].into_iter().filter(|_| link.is_set_up());
+        for name in lower.iter().chain(own) {
             let change = up(name.as_str());
             if !world.is_up(name.as_str()) && !ups.contains(&change) {
                 ups.push(change);
@@ -80,6 +81,8 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     }
     diff.changes.extend(ups);
 
+    // The kernel takes a link's routes away when it is set down, and takes none until it is up.
+    ready.retain(|link| link.is_set_up() || world.is_up(link.name.as_str()));
     let usable: HashSet<&str> = ready.iter().map(|link| link.name.as_str()).collect();
     routes(current, wanted, &usable, &mut diff.changes);
     rules(current, wanted, &mut diff.changes);
@@ -323,7 +326,7 @@ fn routes(
     changes: &mut Vec<NetworkChange>,
 ) {
     let possible = |route: &&Route| match &route.way {
-        NextHop::Gateway { link, .. } => usable.contains(link.as_str()),
+        NextHop::Link { link, .. } => usable.contains(link.as_str()),
         NextHop::Blackhole | NextHop::Unreachable => true,
     };
     let possible: Vec<Route> = wanted.routes.iter().filter(possible).cloned().collect();

@@ -21,16 +21,16 @@ fn wanted(name: &str, device: Device) -> std::result::Result<Wanted, Box<dyn std
             name: InterfaceName::try_from(name)?,
             device,
             addresses: vec!["192.168.0.2/24".parse()?],
-            dhcp: false,
+            address_source: crate::net::AddressSource::File,
             mtu: None,
             zone: "external".into(),
             optional: false,
         }],
         routes: vec![Route {
             destination: "0.0.0.0/0".parse()?,
-            way: NextHop::Gateway {
-                gateway: "192.168.0.1".parse()?,
+            way: NextHop::Link {
                 link: name.into(),
+                gateway: Some("192.168.0.1".parse()?),
             },
             metric: 0,
             table: MAIN_TABLE,
@@ -197,6 +197,61 @@ fn another_device_does_not_take_the_place_by_its_name() -> Result {
 }
 
 #[test]
+fn what_another_program_gives_is_left_and_gets_its_route_once_it_is_up() -> Result {
+    let mut wanted = wanted("ppp0", Device::Named)?;
+    wanted.links[0].address_source = crate::net::AddressSource::Given;
+    wanted.links[0].optional = true;
+    wanted.links[0].addresses.clear();
+    wanted.routes[0].way = NextHop::Link {
+        link: "ppp0".into(),
+        gateway: None,
+    };
+    let mut current = Current {
+        links: vec![link(LOOPBACK)],
+        ..Current::default()
+    };
+    assert_eq!(
+        diff(&current, &wanted).absent,
+        [wanted.links[0].name.clone()]
+    );
+    assert_eq!(described(&current, &wanted), [""; 0]);
+    current.links.push(Link {
+        up: false,
+        ..link("ppp0")
+    });
+    assert_eq!(
+        described(&current, &wanted),
+        [""; 0],
+        "its program sets it up"
+    );
+    current.links[1].up = true;
+    current.links[1].addresses.push(Held {
+        value: "100.64.1.2/32".parse()?,
+        ours: false,
+    });
+    let route = "set route 0.0.0.0/0 on ppp0";
+    assert_eq!(described(&current, &wanted), [route]);
+    // One that camfw makes is camfw's to set up.
+    wanted.links[0].device = Device::Vlan {
+        id: 7,
+        parent: InterfaceName::try_from("eth0")?,
+    };
+    current.links[1] = Link {
+        up: false,
+        kind: LinkType::Vlan {
+            id: 7,
+            parent: Some("eth0".into()),
+        },
+        ..link("ppp0")
+    };
+    current.links.push(link("eth0"));
+    let described = described(&current, &wanted);
+    assert_eq!(described.len(), 2, "{described:?}");
+    assert_eq!(described[1], route);
+    Ok(())
+}
+
+#[test]
 fn of_two_alike_the_one_that_has_the_name_keeps_it() -> Result {
     let mac = MacAddress::from([2, 0, 0, 0, 0, 1]);
     let alike = |name| Link {
@@ -256,7 +311,7 @@ fn devices_swap_names() -> Result {
         name: InterfaceName::try_from("eth1")?,
         device: Device::Mac(mac(0)),
         addresses: Vec::new(),
-        dhcp: false,
+        address_source: crate::net::AddressSource::File,
         mtu: Some(1400),
         zone: "camera".into(),
         optional: false,

@@ -18,7 +18,7 @@ use super::sightings::Sightings;
 use crate::config::Role;
 use crate::name::MacAddress;
 use crate::net::{NextHop, SeenOnLinks};
-use crate::policy::{Addresses, Camera, Endpoint, Policy, ProxyWay, Zone, ZoneIndex};
+use crate::policy::{Addresses, Camera, Endpoint, Gateway, Policy, ProxyWay, Zone, ZoneIndex};
 
 /// Two devices use one address if both did so lately, in seconds.
 const LATELY: u64 = 600;
@@ -92,10 +92,12 @@ fn is_fresh(facts: &HostFacts<'_>) -> bool {
 fn interface(zone: &Zone, seen: &SeenOnLinks) -> InterfacePresence {
     let mut links = seen.links.iter();
     let name = zone.interface.to_string();
+    // A VPN that is off has none either, and needs nothing.
+    let brought = zone.address_source.is_unknown() && zone.role == Role::External;
     let Some(link) = links.find(|link| link.name == name) else {
         return InterfacePresence {
             name,
-            lease: zone.dhcp.then_some(false),
+            lease: brought.then_some(false),
             ..InterfacePresence::default()
         };
     };
@@ -107,7 +109,7 @@ fn interface(zone: &Zone, seen: &SeenOnLinks) -> InterfacePresence {
         speed: link.speed,
         receive_errors: link.receive_errors,
         transmit_errors: link.transmit_errors,
-        lease: zone.dhcp.then_some(link.has_ipv4),
+        lease: brought.then_some(link.has_ipv4),
     }
 }
 
@@ -377,10 +379,14 @@ fn others(
     facts: &HostFacts<'_>,
 ) -> (Vec<UnlistedHost>, usize) {
     let zone = policy.zone(index);
-    let gateways = zone.gateway.map(IpAddr::from).into_iter();
+    let gateway = match zone.gateway {
+        Some(Gateway::Router(gateway)) => Some(IpAddr::from(gateway)),
+        _ => None,
+    };
+    let gateways = gateway.into_iter();
     let gateways = gateways.chain(zone.gateway6.map(IpAddr::from));
     let next_hops = policy.routes.iter().filter_map(|route| match &route.way {
-        NextHop::Gateway { gateway, link } if *link == zone.interface.as_str() => Some(*gateway),
+        NextHop::Link { gateway, link } if *link == zone.interface.as_str() => *gateway,
         _ => None,
     });
     let own = zone.own().map(|own| own.addr());

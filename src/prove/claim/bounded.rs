@@ -87,7 +87,7 @@ impl Proof<'_> {
         }
         for (index, zone) in self.policy.indexed_zones() {
             let mut offered = self.policy.offers_udp(index, port::DHCP_CLIENT);
-            if !zone.dhcp || offered.next().is_some() {
+            if !zone.by_dhcp() || offered.next().is_some() {
                 continue;
             }
             let here = self.intent().by(Field::In, Endpoint::Zone(index));

@@ -27,7 +27,7 @@ impl<'a, 's> Intent<'a, 's> {
     pub fn leases(&mut self, way: HookPath) -> Set {
         let mut sets = Vec::new();
         for (index, zone) in self.policy.indexed_zones() {
-            if !zone.dhcp || self.space.family == IpFamily::V6 {
+            if !zone.by_dhcp() || self.space.family == IpFamily::V6 {
                 continue;
             }
             let end = Endpoint::Zone(index);

@@ -77,7 +77,7 @@ impl<'a, 's> Intent<'a, 's> {
         for forward in policy.forwards.iter().filter(here) {
             let zone = policy.zone(from);
             let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
-            let own = match zone.dhcp {
+            let own = match zone.address_source.is_unknown() {
                 true => Set::FULL,
                 false => self.networks(Field::OriginalDestination, &own),
             };
@@ -221,7 +221,7 @@ impl<'a, 's> Intent<'a, 's> {
         for forward in &self.policy.forwards {
             let zone = self.policy.zone(forward.from);
             let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
-            let own = match zone.dhcp {
+            let own = match zone.address_source.is_unknown() {
                 true => Set::FULL,
                 false => self.networks(Field::Destination, &own),
             };

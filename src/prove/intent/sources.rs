@@ -224,7 +224,7 @@ impl<'a, 's> Intent<'a, 's> {
         let accepted: Vec<IpNet> = own.chain(zone.accept_bogons.iter().copied()).collect();
         let dropped: Vec<IpNet> = listed
             .iter()
-            .filter(|row| !(zone.dhcp && row.private && ipv4))
+            .filter(|row| !(zone.address_source.is_unknown() && row.private && ipv4))
             .map(|row| row.network)
             .collect();
         let accepted = self.networks(Field::Source, &accepted);
