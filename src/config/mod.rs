@@ -101,13 +101,15 @@ pub struct ZoneTable {
     /// The network interface.
     pub interface: Spanned<InterfaceValue>,
     /// The router's own address with the network's prefix length, `192.168.8.1/24`, or a
-    /// list of them; IPv6 addresses may be in the list.
+    /// list of them; IPv6 addresses may be in the list. `"dhcp"`, `"given"` or `"none"` stand
+    /// for those that are not the file's.
     pub address: Spanned<Strings>,
     /// In bytes.
     pub mtu: Option<Spanned<i64>>,
     /// The largest TCP segment of connections across the zone: `"clamp"`, `"off"` or bytes.
     pub mss: Option<Spanned<Scalar>>,
-    /// The next router, for an external zone; at most one per family.
+    /// The next router, for an external zone; at most one per family. `"device"` is the other
+    /// end of the interface, and `"given"` what another program says.
     pub gateway: Option<Spanned<Strings>>,
     /// The role, which determines the zone's guarantees.
     pub role: Role,

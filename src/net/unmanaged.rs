@@ -318,7 +318,7 @@ mod tests {
         current
             .other_routes
             .push(other("192.168.8.128/25", "eth0")?);
-        // Also by two links, of which one is another's.
+        // By a link of the file's own.
         current.other_routes.push(other("10.1.0.0/16", "eth1")?);
         let told = unmanaged(&current, &wanted);
         assert_eq!(told.len(), 4, "{told:?}");

@@ -93,7 +93,16 @@ fn route(
         zones.find(|zone| zone.name.as_str() == via.get_ref())
     });
     let way = match (via, by_name, blackhole) {
-        (_, Some(zone), false) if !zone.is_carrier() => NextHop::Link {
+        (Some(via), Some(zone), false) if zone.is_carrier() => {
+            return Err(source.refuse(
+                via.span(),
+                format_args!(
+                    "zone {} has no address, so nothing is behind it by itself; name the zone that its interface carries",
+                    zone.name
+                ),
+            ));
+        }
+        (_, Some(zone), false) => NextHop::Link {
             link: zone.interface.to_string(),
             gateway: None,
         },

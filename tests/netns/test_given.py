@@ -181,6 +181,7 @@ class Given(RouterTest):
             self.assertFalse(probes.tcp(self.laptop, PORCH.address, 80, wait=0.5))
             # Nobody else is let in by it.
             line.address("10.9.0.1", "10.9.0.2")
+            self.laptop.ip("route", "add", "192.168.8.0/24", "dev", "tun0")
             self.camfw("apply")
             self.assertFalse(probes.tcp(self.laptop, PORCH.address, 554, wait=0.5))
         matrix = self.camfw("show", "matrix", "--exact", "--proto", "tcp", "--dport", "554").stdout
