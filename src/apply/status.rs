@@ -273,9 +273,7 @@ fn needs(presence: &Presence, names: &[NameReport]) -> Vec<String> {
             ));
         }
         if zone.interface.lease == Some(false) {
-            needs.push(format!(
-                "zone {name}: interface {interface} has no address yet"
-            ));
+            needs.push(format!("zone {name}: interface {interface} has no address"));
         }
         let others = zone.others.len() + zone.others_left_out;
         if others > 0 && zone.is_for_cameras() {
