@@ -3,7 +3,6 @@
 //! Owns the files of the record: in /run soon after each change, and on the disk at long
 //! intervals, which spares flash, and when watch is ended. A reboot loses what came after.
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +12,10 @@ use crate::host::clock;
 use crate::host::packet_log::{self, Event, LoggedPacket};
 use crate::host::post::Post;
 use crate::host::store::{self, StoreError, StorePlace};
-use crate::name::{CameraName, ZoneName};
 use crate::netfilter::NFLOG_GROUP;
 use crate::observe::attempt::{Attempt, sender};
-use crate::observe::refusals::{Refusals, Telling};
+use crate::observe::refusal_room::{ListedCamera, Telling};
+use crate::observe::refusals::Refusals;
 use crate::observe::refusals_text::NotRefusals;
 use crate::observe::wanted::{port_in_words, who};
 use crate::policy::Policy;
@@ -67,16 +66,18 @@ pub(super) fn is_running() -> bool {
     Post::is_held(POST)
 }
 
-/// The zones, addresses and names of cameras, for the system log.
-pub(super) type CameraNames = Arc<Mutex<Vec<(ZoneName, Ipv4Addr, CameraName)>>>;
+/// The cameras of the policy.
+pub(super) type ListedCameras = Arc<Mutex<Arc<[ListedCamera]>>>;
 
-/// Replaces the names by those of a policy.
-pub(super) fn rename(names: &CameraNames, policy: &Policy) {
-    let cameras = policy.cameras.iter().map(|camera| {
-        let zone = policy.zone(camera.zone).name.clone();
-        (zone, camera.address, camera.name.clone())
+/// Replaces the cameras by those of a policy.
+pub(super) fn list(listed: &ListedCameras, policy: &Policy) {
+    let cameras = policy.cameras.iter().map(|camera| ListedCamera {
+        zone: policy.zone(camera.zone).name.clone(),
+        address: camera.address.into(),
+        mac: camera.mac,
+        name: camera.name.clone(),
     });
-    *names.lock().unwrap_or_else(PoisonError::into_inner) = cameras.collect();
+    *listed.lock().unwrap_or_else(PoisonError::into_inner) = cameras.collect();
 }
 
 /// The record of this process; None until packets can come.
@@ -97,10 +98,10 @@ impl SharedRefusals {
 }
 
 /// Starts to record, until this process ends. Returns the record.
-pub(super) fn start(names: CameraNames, sighted: SightingRecord) -> SharedRefusals {
+pub(super) fn start(listed: ListedCameras, sighted: SightingRecord) -> SharedRefusals {
     let refusals = SharedRefusals::default();
     let mut recorder = Recorder {
-        names,
+        listed,
         sighted,
         refusals: refusals.clone(),
         post: None,
@@ -115,7 +116,7 @@ pub(super) fn start(names: CameraNames, sighted: SightingRecord) -> SharedRefusa
 }
 
 struct Recorder {
-    names: CameraNames,
+    listed: ListedCameras,
     /// Written when this process ends.
     sighted: SightingRecord,
     refusals: SharedRefusals,
@@ -191,6 +192,8 @@ impl Recorder {
         let Some(refusals) = &mut *refusals else {
             return;
         };
+        let listed = Arc::clone(&self.listed.lock().unwrap_or_else(PoisonError::into_inner));
+        refusals.list(&listed);
         let (now, uptime) = (clock::now(), clock::uptime());
         for packet in packets {
             let Some(attempt) = Attempt::new(&packet.prefix, &packet.packet) else {
@@ -203,11 +206,10 @@ impl Recorder {
             if telling == Telling::Nothing {
                 continue;
             }
-            let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            let camera = names.iter().find(|(zone, address, _)| {
-                attempt.tag.zone.as_ref() == Some(zone) && attempt.source == *address
+            let camera = listed.iter().find(|it| {
+                attempt.tag.zone.as_ref() == Some(&it.zone) && attempt.source == it.address
             });
-            let name = camera.map(|(_, _, name)| name.as_str());
+            let name = camera.map(|it| it.name.as_str());
             let from = who(&attempt.tag, attempt.source, hardware, name);
             let reason = attempt.tag.reason.in_words();
             let what = port_in_words(attempt.protocol, attempt.port);

@@ -49,11 +49,11 @@ pub(crate) fn watch(config: &Path) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
     }
-    let names = recorder::CameraNames::default();
+    let listed = recorder::ListedCameras::default();
     let mut sighted = SightingRecord::new();
     let mut file = metrics::file(config);
     // Before any other thread that takes signals.
-    let refusals = recorder::start(Arc::clone(&names), sighted.clone());
+    let refusals = recorder::start(Arc::clone(&listed), sighted.clone());
     let mut page = ShownPage::default();
     let mut said: Vec<String> = Vec::new();
     let mut left_over: Option<Vec<String>> = None;
@@ -81,7 +81,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
         look.keep_bounds();
         let refused = refusals.snapshot();
         if let Some(plan) = &look.plan {
-            recorder::rename(&names, &plan.policy);
+            recorder::list(&listed, &plan.policy);
             let counts = look.counted.as_ref().map(|it| it.cameras.as_slice());
             let untaken = counts.and_then(|counts| sighted.take(&plan.policy, counts));
             look.reports.extend(untaken);

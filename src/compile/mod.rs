@@ -474,6 +474,7 @@ mod tests {
         chain(format_args!("own-errors-{zone}"));
         chain(format_args!("bound-{zone}-10000s"));
         chain(format_args!("refused-{zone}-10000s"));
+        chain(format_args!("refused-{zone}-cameras"));
         // As many similar lines as fit into 1 MiB.
         let label = "0123456789_35000";
         chain(format_args!("line-{label}-10000h"));

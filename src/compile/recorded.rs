@@ -1,20 +1,26 @@
 //! Passes refused packets on to `camfw watch`, which records them.
 //!
-//! Owns the rates. Each source has its own, so that one host cannot hide another. A full
-//! hashlimit table drops the match for new sources, so a rate per destination would let one
-//! host blind the record of all; and a table that counts sources is only for those that
-//! rules have checked before, which are bounded by the zone's networks. Sources that may be
-//! made up share one rate instead, apart from the others.
+//! Owns the rates. Each listed camera has its own, so that no other host can hide it. A host
+//! that nobody listed has as many sources as its network has addresses, and a source that
+//! comes for the first time has a burst of its own: so these have a rate for each, and one
+//! for all of them together, which bounds what comes to the packet log. A full hashlimit
+//! table drops the match for new sources, so a rate per destination would let one host blind
+//! the record of all. Sources that may be made up share one rate, apart from the others.
 
-use super::{Compiler, Direction, chain, interface};
+use super::tree::{self, ChainNames, Placed};
+use super::{Compiler, Direction, chain, host, interface};
 use crate::family::IpFamily;
 use crate::field::Rate;
-use crate::netfilter::{Match, Rule, Table, Target};
+use crate::netfilter::{Match, Negatable, Rule, Table, Target};
 use crate::policy::{RefusalReason, RefusalTag, ZoneIndex};
 
 /// The packets that are passed on of each source. The name of the kernel's table has the
 /// rate: it finds a table by its name alone and then keeps its old settings.
 const RATE: Rate = Rate::a_second(50);
+
+/// The packets that are passed on of a zone's unlisted hosts together: one that floods from
+/// one address leaves the other half.
+const RATE_TOGETHER: Rate = Rate::a_second(100);
 
 /// The packets that are passed on at once: a scan of a few hundred ports is recorded whole.
 const BURST: u64 = 250;
@@ -33,42 +39,126 @@ impl Compiler<'_> {
             zone: Some(zone.name.clone()),
             reason,
         };
-        let limit = match (reason, self.family) {
+        let rule = Rule::new(Target::Nflog(tag.prefix()));
+        let rule = match (reason, self.family) {
             (RefusalReason::Spoofed | RefusalReason::Bogon, _)
-            | (RefusalReason::Unknown, IpFamily::V6) => Match::Limit(RATE.with_burst(BURST)),
-            _ => per_source(zone.name.as_str()),
+            | (RefusalReason::Unknown, IpFamily::V6) => rule.matching(of_all(RATE)),
+            (RefusalReason::NotAllowed | RefusalReason::TooMany, IpFamily::V4)
+                if zone.known_only =>
+            {
+                rule.matching(per_source("refused", zone.name.as_str()))
+            }
+            _ => rule
+                .matching(per_source("others", zone.name.as_str()))
+                .matching(of_all(RATE_TOGETHER)),
         };
-        Some(Rule::new(Target::Nflog(tag.prefix())).matching(limit))
+        Some(rule)
     }
 
     /// Passes on, at the end of the built-in chains, what no line has let through.
-    pub(super) fn not_allowed(&self, table: &mut Table) {
-        for direction in [Direction::Input, Direction::Forward] {
-            for (index, zone) in self.policy.indexed_zones() {
-                let passed_on = self.recorded(index, RefusalReason::NotAllowed);
-                let passed_on = passed_on.map(|rule| Rule {
-                    in_interface: interface(&zone.interface),
-                    ..rule
-                });
-                table.rules_mut(&direction.chain()).extend(passed_on);
+    pub(super) fn not_allowed(&mut self, table: &mut Table) {
+        let mut names = std::mem::take(&mut self.names);
+        for (index, zone) in self.policy.indexed_zones() {
+            let Some(others) = self.recorded(index, RefusalReason::NotAllowed) else {
+                continue;
+            };
+            let rule = match self.family {
+                IpFamily::V4 => self.listed_by_address(table, &mut names, index, others),
+                IpFamily::V6 => self.listed_by_hardware(table, index, others),
+            };
+            for direction in [Direction::Input, Direction::Forward] {
+                let mut rule = rule.clone();
+                rule.in_interface = interface(&zone.interface);
+                table.rules_mut(&direction.chain()).push(rule);
             }
         }
+        self.names = names;
         if self.policy.records_router() {
             let tag = RefusalTag {
                 zone: None,
                 reason: RefusalReason::NotAllowed,
             };
-            let rule = Rule::new(Target::Nflog(tag.prefix())).matching(per_source("router"));
+            let rule = Rule::new(Target::Nflog(tag.prefix()));
+            let rule = rule.matching(per_source("refused", "router"));
             table.rules_mut(&Direction::Output.chain()).push(rule);
         }
     }
+
+    /// The rule that passes on listed cameras by a rate of their own, and other sources as
+    /// `others` does.
+    fn listed_by_address(
+        &self,
+        table: &mut Table,
+        names: &mut ChainNames,
+        index: ZoneIndex,
+        others: Rule,
+    ) -> Rule {
+        let zone = self.policy.zone(index);
+        let cameras = || self.policy.cameras_of(index);
+        if zone.known_only || cameras().next().is_none() {
+            return others;
+        }
+        let name = |whose| chain(format_args!("refused-{}{whose}", zone.name));
+        let (all, listed, unlisted) = (name(""), name("-cameras"), name("-others"));
+        let first = table.chains.len();
+        let placed = cameras().map(|camera| Placed {
+            source: Some(host(camera.address)),
+            destination: None,
+            rule: Rule::new(Target::Goto(listed.clone())),
+        });
+        tree::place(table, names, &all, placed.collect());
+        // Each chain of the tree is left for good: for the camera's, or for that of others.
+        for chain in &mut table.chains[first..] {
+            for rule in &mut chain.rules {
+                if let Some(Target::Jump(to)) = &rule.target {
+                    rule.target = Some(Target::Goto(to.clone()));
+                }
+            }
+            chain.rules.push(Rule::new(Target::Goto(unlisted.clone())));
+        }
+        let mut camera = others.clone();
+        camera.matches = vec![per_source("refused", zone.name.as_str())];
+        *table.rules_mut(&listed) = vec![camera];
+        *table.rules_mut(&unlisted) = vec![others];
+        Rule::new(Target::Jump(all))
+    }
+
+    /// The same by hardware address: no camera is listed by its IPv6 addresses, of which it
+    /// has as many as it likes.
+    pub(super) fn listed_by_hardware(
+        &self,
+        table: &mut Table,
+        index: ZoneIndex,
+        others: Rule,
+    ) -> Rule {
+        let macs = self.policy.cameras_of(index).filter_map(|it| it.mac);
+        let mut rules = Vec::new();
+        for mac in macs {
+            let of_it = |target| Rule::new(target).matching(Match::Mac(Negatable::is(mac)));
+            let passed_on = others.target.clone().map(of_it);
+            rules.extend(passed_on.map(|rule| rule.matching(of_all(RATE))));
+            rules.push(of_it(Target::Return));
+        }
+        if rules.is_empty() {
+            return others;
+        }
+        rules.push(others);
+        let all = chain(format_args!("refused-{}", self.policy.zone(index).name));
+        *table.rules_mut(&all) = rules;
+        Rule::new(Target::Jump(all))
+    }
 }
 
-fn per_source(whose: &str) -> Match {
+fn per_source(which: &str, whose: &str) -> Match {
     Match::HashlimitPerSource {
         rate: RATE.with_burst(BURST),
-        name: chain(format_args!("refused-{whose}-{}", RATE.short())),
+        name: chain(format_args!("{which}-{whose}-{}", RATE.short())),
     }
+}
+
+/// The rate of all that comes to one rule.
+fn of_all(rate: Rate) -> Match {
+    Match::Limit(rate.with_burst(BURST))
 }
 
 #[cfg(test)]
@@ -101,6 +191,41 @@ mod tests {
                 assert_eq!((recorded.len(), answered.len()), (1, 1), "{name}");
                 assert!(recorded < answered, "{name}");
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_comes_of_hosts_that_nobody_listed_is_bounded() -> Result<(), Box<dyn std::error::Error>>
+    {
+        for known_only in [false, true] {
+            let text = format!(
+                "{POLICY}known-only = {known_only}\n[[cameras]]\nname = \"porch\"\n\
+                 address = \"192.168.8.110\"\nmac = \"02:00:00:00:00:01\"\n\
+                 [[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"ntp\"\n"
+            );
+            let policy = crate::policy(&Source::new("config.toml", &text), &Answers::new())?;
+            let mut of_cameras = 0;
+            for ruleset in [ipv4(&policy), ipv6(&policy)] {
+                let tables = ruleset.tables();
+                let chains = tables.flat_map(|(_, table)| &table.chains);
+                let rules = chains.flat_map(|chain| chain.rules.iter().map(move |it| (chain, it)));
+                for (chain, rule) in rules {
+                    let is_limit = |it: &Match| matches!(it, Match::Limit(_));
+                    match &rule.target {
+                        Some(Target::Nflog(_)) if rule.matches.iter().any(is_limit) => {}
+                        // Cameras alone come here, each by a rate of its own.
+                        Some(Target::Nflog(_)) => {
+                            let chain = chain.name.as_str();
+                            assert!(known_only || chain == "refused-camera-cameras", "{chain}");
+                            of_cameras += 1;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            // At the end of INPUT and FORWARD, and past the bound; or in a chain for both.
+            assert_eq!(of_cameras, if known_only { 3 } else { 1 });
         }
         Ok(())
     }

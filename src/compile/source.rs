@@ -132,6 +132,11 @@ impl Compiler<'_> {
             // Cameras are not listed by IPv6 address, and any host can have a link-local
             // one.
             let refusal = self.refusal(index, RefusalReason::Unknown, None);
+            let refusal = refusal.into_iter().map(|rule| match rule.target {
+                Some(Target::Nflog(_)) => self.listed_by_hardware(table, index, rule),
+                _ => rule,
+            });
+            let refusal: Vec<Rule> = refusal.collect();
             table.rules_mut(checks).extend(refusal);
             return;
         }

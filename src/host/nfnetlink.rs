@@ -106,6 +106,14 @@ impl Netfilter {
         })
     }
 
+    /// Has the kernel keep up to so many bytes that were not received yet.
+    ///
+    /// # Errors
+    /// Returns the kernel's error.
+    pub fn keep(&self, bytes: u32) -> io::Result<()> {
+        self.socket.set_rx_buf_sz(bytes)
+    }
+
     /// Dumps all objects of one kind.
     ///
     /// # Errors

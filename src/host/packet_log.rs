@@ -32,6 +32,10 @@ const PREFIX: u16 = 10;
 /// How much of each packet is wanted; a rule may give less.
 const COPIED: u32 = 128;
 
+/// How many bytes of packets the kernel keeps until they are received, at most as many as
+/// net.core.rmem_max; twice that with what it adds (sk_setsockopt in net/core/sock.c).
+const KEPT: u32 = 1 << 20;
+
 /// How long to wait before a socket that could not be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -185,6 +189,7 @@ impl<H: FnMut(Event) -> Option<Duration>> Listener<H> {
 /// Becomes the receiver of a group's packets.
 fn open(group: u16) -> io::Result<Netfilter> {
     let mut socket = Netfilter::open()?;
+    socket.keep(KEPT)?;
     let mut config = |attributes: &[u8]| {
         socket.change(Request {
             subsystem: SUBSYSTEM,

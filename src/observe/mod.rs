@@ -7,6 +7,7 @@ pub(crate) mod mail_queue;
 pub(crate) mod openmetrics;
 pub(crate) mod presence;
 pub(crate) mod presence_of;
+pub(crate) mod refusal_room;
 pub(crate) mod refusals;
 pub(crate) mod refusals_text;
 pub(crate) mod refused_counts;

@@ -1,17 +1,17 @@
 //! The record of what was refused: who tried to reach what, how often, and when.
 //!
-//! Owns its bounds. A host has a fair share: where the record is full, the host with the
-//! most entries gives up its least useful one, so that a flood of one hides nothing of
-//! another. Sources that may be made up have room of their own.
+//! Owns its bounds. A host has a fair share ([`super::refusal_room`]), so that a flood of one
+//! hides nothing of another. Sources that may be made up have room of their own.
 //!
 //! Sorted lists and not maps: one host's entries are few or its own to lose, and each kind
 //! of map is thousands of bytes of the program.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::attempt::Attempt;
-use crate::name::{MacAddress, ZoneName};
-use crate::policy::{RefusalReason, RefusalTag};
+use super::refusal_room::{ListedCamera, Room, Telling};
+use crate::name::MacAddress;
+use crate::policy::RefusalReason;
 
 /// The most entries of sources that rules have checked.
 const MOST: usize = 8_000;
@@ -21,12 +21,6 @@ const MOST_UNCHECKED: usize = 2_000;
 
 /// The most days of which the packets are counted.
 const MOST_DAYS: usize = 31;
-
-/// New attempts that are told of one host in one minute.
-const TOLD_OF_A_HOST: u32 = 20;
-
-/// New attempts that are told in one minute: one host may have many addresses.
-const TOLD_OF_ALL: u32 = 200;
 
 /// One line of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,225 +36,18 @@ pub(crate) struct RefusedAttempt {
     pub(crate) last: u64,
 }
 
-/// Whom an attempt is counted for: a checked source is its address; one that may be made up
-/// is the sender's hardware address, where it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
-    Address(IpAddr),
-    Hardware(MacAddress),
-}
-
-#[derive(Debug, Clone)]
-struct Host {
-    zone: Option<ZoneName>,
-    who: Who,
-    hardware: Option<MacAddress>,
-    /// In the order of what was tried.
-    entries: Vec<HostEntry>,
-    told: Told,
-}
-
-/// What tells an entry of a host from its others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct EntryKey {
-    source: IpAddr,
-    reason: RefusalReason,
-    destination: IpAddr,
-    protocol: u8,
-    port: u16,
-}
-
-impl EntryKey {
-    fn new(attempt: &Attempt) -> EntryKey {
-        EntryKey {
-            source: attempt.source,
-            reason: attempt.tag.reason,
-            destination: attempt.destination,
-            protocol: attempt.protocol,
-            port: attempt.port,
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct HostEntry {
-    tried: EntryKey,
-    count: u64,
-    first: u64,
-    last: u64,
-}
-
-/// The hosts of one kind, with as many entries as fit.
-#[derive(Debug, Clone, Default)]
-struct Room {
-    /// In the order of their zones and of who they are.
-    hosts: Vec<Host>,
-    entries: usize,
-    told: Told,
-}
-
 /// All that was refused, as far as there is room.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Refusals {
     checked: Room,
     unchecked: Room,
+    listed: Arc<[ListedCamera]>,
     /// Entries that were given up, since there was no room.
     pub(crate) given_up: u64,
     /// How often packets came faster than they were read.
     pub(crate) lost: u64,
     /// Days since 1970 on which packets were refused, with how many, in order.
     pub(super) days: Vec<(u64, u64)>,
-}
-
-/// What is to be told of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Telling {
-    /// It was told before, or too much was in this minute.
-    Nothing,
-    /// It is new.
-    New,
-    /// It is new, and more in this minute is recorded and not told.
-    LastForNow,
-}
-
-/// How many new attempts were told in this minute.
-#[derive(Debug, Clone, Default)]
-struct Told {
-    minute: u64,
-    count: u32,
-}
-
-impl Told {
-    /// Counts one more, of so many at most.
-    fn tell(&mut self, now: u64, most: u32) -> Telling {
-        if self.minute != now / 60 {
-            *self = Told {
-                minute: now / 60,
-                count: 0,
-            };
-        }
-        self.count = self.count.saturating_add(1);
-        match self.count.cmp(&most) {
-            std::cmp::Ordering::Less => Telling::New,
-            std::cmp::Ordering::Equal => Telling::LastForNow,
-            std::cmp::Ordering::Greater => Telling::Nothing,
-        }
-    }
-}
-
-impl Room {
-    /// Where a host is; an error says where it would be.
-    fn find(&self, refused: &RefusedAttempt) -> Result<usize, usize> {
-        let (zone, who) = (&refused.attempt.tag.zone, who(refused));
-        self.hosts
-            .binary_search_by(|host| (&host.zone, host.who).cmp(&(zone, who)))
-    }
-
-    /// Returns what is to be told, and how many entries were given up.
-    fn add(&mut self, refused: &RefusedAttempt, most: usize) -> (Telling, u64) {
-        let place = self.find(refused).unwrap_or_else(|place| {
-            let host = Host {
-                zone: refused.attempt.tag.zone.clone(),
-                who: who(refused),
-                hardware: None,
-                entries: Vec::new(),
-                told: Told::default(),
-            };
-            self.hosts.insert(place, host);
-            place
-        });
-        let Some(host) = self.hosts.get_mut(place) else {
-            return (Telling::Nothing, 0);
-        };
-        host.hardware = refused.hardware.or(host.hardware);
-        match host.find(&refused.attempt) {
-            Ok(place) => {
-                let entry = &mut host.entries[place];
-                entry.count = entry.count.saturating_add(refused.count);
-                entry.first = entry.first.min(refused.first);
-                entry.last = entry.last.max(refused.last);
-                return (Telling::Nothing, 0);
-            }
-            Err(place) => {
-                let entry = HostEntry {
-                    tried: EntryKey::new(&refused.attempt),
-                    count: refused.count,
-                    first: refused.first,
-                    last: refused.last,
-                };
-                host.entries.insert(place, entry);
-            }
-        }
-        let telling = match host.told.tell(refused.last, TOLD_OF_A_HOST) {
-            Telling::Nothing => Telling::Nothing,
-            telling => match self.told.tell(refused.last, TOLD_OF_ALL) {
-                Telling::New => telling,
-                other => other,
-            },
-        };
-        self.entries += 1;
-        let is_full = self.entries > most;
-        if is_full {
-            self.give_up();
-        }
-        (telling, u64::from(is_full))
-    }
-
-    /// Gives up what was tried least often, and of that the oldest, of the host with the
-    /// most entries.
-    fn give_up(&mut self) {
-        let hosts = self.hosts.iter().enumerate();
-        let Some((place, _)) = hosts.max_by_key(|(_, host)| host.entries.len()) else {
-            return;
-        };
-        let entries = &mut self.hosts[place].entries;
-        let least = entries.iter().enumerate();
-        let least = least.min_by_key(|(_, entry)| (entry.count, entry.last));
-        if let Some((least, _)) = least {
-            entries.remove(least);
-            self.entries -= 1;
-        }
-        if entries.is_empty() {
-            self.hosts.remove(place);
-        }
-    }
-}
-
-fn who(refused: &RefusedAttempt) -> Who {
-    match refused.hardware {
-        Some(hardware) if refused.attempt.tag.reason.has_unchecked_source() => {
-            Who::Hardware(hardware)
-        }
-        _ => Who::Address(refused.attempt.source),
-    }
-}
-
-impl Host {
-    /// Where the entry of an attempt is; an error says where it would be.
-    fn find(&self, attempt: &Attempt) -> Result<usize, usize> {
-        let tried = EntryKey::new(attempt);
-        self.entries
-            .binary_search_by(|entry| entry.tried.cmp(&tried))
-    }
-
-    fn refused(&self, entry: &HostEntry) -> RefusedAttempt {
-        RefusedAttempt {
-            attempt: Attempt {
-                tag: RefusalTag {
-                    zone: self.zone.clone(),
-                    reason: entry.tried.reason,
-                },
-                source: entry.tried.source,
-                destination: entry.tried.destination,
-                protocol: entry.tried.protocol,
-                port: entry.tried.port,
-            },
-            hardware: self.hardware,
-            count: entry.count,
-            first: entry.first,
-            last: entry.last,
-        }
-    }
 }
 
 impl Refusals {
@@ -302,42 +89,37 @@ impl Refusals {
             true => (&mut self.unchecked, MOST_UNCHECKED),
             false => (&mut self.checked, MOST),
         };
-        let (telling, given_up) = room.add(refused, most);
+        let (telling, given_up) = room.add(refused, &self.listed, most);
         self.given_up += given_up;
         telling
     }
 
     /// Every entry, by host, and of a host by source.
     pub(crate) fn all(&self) -> Vec<RefusedAttempt> {
-        let mut all = Vec::new();
-        for host in self.checked.hosts.iter().chain(&self.unchecked.hosts) {
-            all.extend(host.entries.iter().map(|entry| host.refused(entry)));
-        }
-        all
+        self.checked.all().chain(self.unchecked.all()).collect()
     }
 
     /// How often the same was refused in this record.
     pub(crate) fn count_of(&self, refused: &RefusedAttempt) -> u64 {
-        let room = match refused.attempt.tag.reason.has_unchecked_source() {
-            true => &self.unchecked,
-            false => &self.checked,
-        };
-        let Ok(place) = room.find(refused) else {
-            return 0;
-        };
-        let host = &room.hosts[place];
-        host.find(&refused.attempt)
-            .map_or(0, |place| host.entries[place].count)
+        match refused.attempt.tag.reason.has_unchecked_source() {
+            true => self.unchecked.count_of(refused),
+            false => self.checked.count_of(refused),
+        }
+    }
+
+    /// Takes these cameras for the listed ones, none of which another host can hide.
+    pub(crate) fn list(&mut self, listed: &Arc<[ListedCamera]>) {
+        if self.listed != *listed {
+            self.listed = Arc::clone(listed);
+            self.checked.list(listed);
+            self.unchecked.list(listed);
+        }
     }
 
     /// Takes what is recorded so far as told before.
     pub(super) fn begin_to_tell(&mut self) {
-        for room in [&mut self.checked, &mut self.unchecked] {
-            room.told = Told::default();
-            for host in &mut room.hosts {
-                host.told = Told::default();
-            }
-        }
+        self.checked.begin_to_tell();
+        self.unchecked.begin_to_tell();
     }
 }
 
@@ -356,7 +138,10 @@ impl RefusalReason {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
     use super::super::attempt::an_attempt as attempt;
+    use super::super::refusal_room::{TOLD_OF_A_HOST, TOLD_OF_ALL};
     use super::*;
 
     fn of(refusals: &Refusals, source: [u8; 4]) -> usize {
@@ -464,6 +249,41 @@ mod tests {
         assert_eq!(told, TOLD_OF_ALL);
         let later = attempt("not-allowed", [9; 4], 1).ok_or("an attempt")?;
         assert_eq!(refusals.add(&later, None, 120), Telling::New);
+        Ok(())
+    }
+
+    #[test]
+    fn sources_that_rotate_hide_no_listed_camera() -> Result<(), Box<dyn std::error::Error>> {
+        let mut refusals = Refusals::default();
+        let porch: IpAddr = [192, 168, 8, 110].into();
+        let camera = ListedCamera {
+            zone: "camera".try_into()?,
+            address: porch,
+            mac: None,
+            name: "porch".try_into()?,
+        };
+        refusals.list(&[camera].into());
+        for to in 0..3 {
+            let its = attempt("not-allowed", [192, 168, 8, 110], to).ok_or("an attempt")?;
+            assert_eq!(refusals.add(&its, None, 5), Telling::New);
+        }
+        // One host, with ever other sources, and then with ever other hardware addresses.
+        for from in 0..MOST as u32 + 1_000 {
+            let mut one = attempt("not-allowed", [0; 4], 1).ok_or("an attempt")?;
+            one.source = Ipv6Addr::from(0xfd00_0008_u128 << 96 | u128::from(from)).into();
+            let [.., a, b, c] = from.to_be_bytes();
+            let mac = if from < 1_000 {
+                [2; 6]
+            } else {
+                [2, 0, 0, a, b, c]
+            };
+            refusals.add(&one, Some(MacAddress::from(mac)), 6);
+        }
+        let again = attempt("not-allowed", [192, 168, 8, 110], 4).ok_or("an attempt")?;
+        assert_eq!(refusals.add(&again, None, 7), Telling::New);
+        let its = refusals.all().into_iter();
+        assert_eq!(its.filter(|it| it.attempt.source == porch).count(), 4);
+        assert_eq!(refusals.all().len(), MOST);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 """Measures what recording costs: a camera's flood of refused packets to random destinations,
-without recording, with it while nobody listens, and with `camfw watch`; by IPv4, and by IPv6
-from ever other sources.
+without recording, with it while nobody listens, and with `camfw watch`; from the camera's own
+address, and by both families from ever other sources.
 
 usage: record.py [--rounds N]      as root; CAMFW is the program, target/debug/camfw without it
 
@@ -73,6 +73,11 @@ def ipv4(chance: random.Random) -> bytes:
     return frames.IPV4 + frames.udp(example.CAMERA.address, to, 40000, chance.randrange(1, 65536))
 
 
+def ipv4_spoofed(chance: random.Random) -> bytes:
+    source = f"192.168.8.{chance.randrange(112, 255)}"
+    return frames.IPV4 + frames.udp(source, f"203.0.113.{chance.randrange(1, 255)}", 40000, chance.randrange(1, 65536))
+
+
 def ipv6(chance: random.Random) -> bytes:
     source = socket.inet_pton(socket.AF_INET6, "fd00:8::")[:8] + chance.randbytes(8)
     to = b"\x20\x01" + chance.randbytes(14)
@@ -81,7 +86,8 @@ def ipv6(chance: random.Random) -> bytes:
 
 
 FLOODS: dict[str, Callable[[random.Random], bytes]] = {
-    "IPv4, random destinations": ipv4, "IPv6, random sources and destinations": ipv6,
+    "IPv4, random destinations": ipv4, "IPv4, random sources and destinations": ipv4_spoofed,
+    "IPv6, random sources and destinations": ipv6,
 }
 VARIANTS = ("without recording", "recorded, nobody listens", "recorded by camfw watch")
 

@@ -8,13 +8,15 @@ import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab import example, probes
+from lab import example, frames, probes
 from lab.capture import Capture
 from lab.hosts import INTERFACE
 from lab.namespace import Namespace
@@ -192,6 +194,49 @@ class Blocked(RouterTest):
             status = Path(f"/proc/{watch.pid}/status").read_text()
             peak = int(re.findall(r"VmRSS:\s*(\d+)", status)[0])
             self.assertLess(peak, 40_000, "KiB of the debug build")
+
+    def test_ever_other_sources_hide_no_listed_camera(self) -> None:
+        """Of a zone that lets in more than its cameras, any host has as many sources as it likes."""
+        own = self.hardware(self.camera, INTERFACE)
+        zone = ZONE.replace("known-only = true\n", "").replace('"192.168.8.1/24"', '["192.168.8.1/24", "fd00:8::1/64"]')
+        external = EXTERNAL.replace('"192.168.0.2/24"', '["192.168.0.2/24", "fd00:0::2/64"]').replace(
+            '"192.168.0.1"', '["192.168.0.1", "fd00:0::1"]')
+        self.boot('[ipv6]\nmode = "same"\n', external, zone, camera("porch", PORCH, own), "[watch]\ninterval = 3600\n")
+        to = frames.address(self.hardware(self.router, example.CAMERA.interface))
+
+        def ipv4(number: int) -> bytes:
+            source = f"192.168.8.{2 + number % 100}"
+            return frames.IPV4 + frames.udp(source, f"198.51.100.{1 + number % 250}", 40000, 1024 + number)
+
+        def ipv6(host: bytes, number: int) -> bytes:
+            source = socket.inet_pton(socket.AF_INET6, "fd00:8::")[:8] + host
+            datagram = struct.pack("!HHHH", 40000, 1024 + number, 13, 0) + b"camfw"
+            header = struct.pack("!IHBB", 0x60000000, len(datagram), 17, 64)
+            return b"\x86\xdd" + header + source + socket.inet_pton(socket.AF_INET6, "2001:db8::7") + datagram
+
+        flood = [to + b"\x02\0" + number.to_bytes(4, "big") + packet
+                 for number in range(1_500) for packet in (ipv4(number), ipv6(number.to_bytes(8, "big"), number))]
+        own_frame = to + frames.address(own)
+        flood.insert(2_000, own_frame + frames.IPV4 + frames.tcp_syn(PORCH, ABROAD[0], 40000, 8883))
+        flood.insert(2_000, own_frame + ipv6(b"\xff" * 8, 443 - 1024))
+        porch6 = "fd00:8::ffff:ffff:ffff:ffff"
+        with self.watching() as watch, self.camera.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind((INTERFACE, 0))
+            # All that comes meanwhile is in the kernel's queue, or lost.
+            watch.send_signal(signal.SIGSTOP)
+            for frame in flood:
+                wire.send(frame)
+            watch.send_signal(signal.SIGCONT)
+            self.assertTrue(self.shows("porch", ABROAD[0], "not allowed", 8883), "by IPv4")
+            self.assertTrue(self.shows(porch6, "2001:db8::7", "not allowed", 443), "by IPv6")
+            hosts = self.hosts()
+            self.assertEqual([it["count"] for name in ("porch", porch6) for it in hosts[name]], [1, 1], "once each")
+            others = sum(len(tried) for name, tried in hosts.items() if name != "porch")
+            self.assertGreater(others, 400, "as many as may come at once, by each family")
+
+    def hardware(self, host: Namespace, interface: str) -> str:
+        (link,) = json.loads(host.run(["ip", "-json", "link", "show", interface]).stdout)
+        return str(link["address"])
 
     def test_what_is_recorded_outlives_watch_and_a_power_cut(self) -> None:
         self.boot(POLICY)
