@@ -6,7 +6,9 @@ use std::fmt::{self, Write};
 
 use sha2::{Digest, Sha256};
 
+use crate::family::{Families, IpFamily};
 use crate::json::{FromJson, Json, JsonText, ToJson};
+use crate::netfilter::{Ruleset, TableName, restore_text};
 use crate::source::{Source, SourceFile};
 
 /// The first line of a stored policy.
@@ -31,6 +33,23 @@ impl ToJson for PolicyHash {
 impl FromJson for PolicyHash {
     fn from_json(value: Json) -> Option<PolicyHash> {
         String::from_json(value).map(PolicyHash)
+    }
+}
+
+/// What tells rules from others: the SHA-256 of their text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RulesHash(String);
+
+impl RulesHash {
+    pub(crate) fn new(rules: &Families<Ruleset>) -> RulesHash {
+        let mut digest = Sha256::new();
+        for family in IpFamily::ALL {
+            let rules = rules.get(family);
+            for table in TableName::ALL {
+                digest.update(restore_text(rules, &[table]));
+            }
+        }
+        RulesHash(hexadecimal(&digest.finalize()))
     }
 }
 

@@ -26,6 +26,7 @@ mod names;
 mod network_programs;
 mod once_offered;
 mod open;
+mod other_tables;
 mod outcome;
 mod planned;
 mod record;

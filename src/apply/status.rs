@@ -9,7 +9,7 @@ use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::state::InForce;
-use super::{close, confirm, hosts, lease, recorder};
+use super::{close, confirm, hosts, lease, other_tables, recorder};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host::iptables::TableSnapshot;
@@ -137,6 +137,8 @@ pub(crate) fn status(config: &Path) -> Result<Report, Refusal> {
 pub(super) struct TablesSeen {
     pub(super) policy: PolicyHash,
     pub(super) differences: Vec<String>,
+    /// What other programs have beside them.
+    pub(super) others: Vec<String>,
     pub(super) accounting: Accounting,
 }
 
@@ -329,6 +331,7 @@ fn look(
             let rest = plan.map(|plan| beside_tables(&machine, plan)).transpose()?;
             let mut drift = tables.differences;
             drift.extend(rest.into_iter().flatten());
+            drift.extend(tables.others);
             (drift, tables.accounting)
         }
         None => {
@@ -420,28 +423,6 @@ fn not_so(settings: Vec<sysctl::Setting>) -> Result<Vec<String>, StepError> {
     Ok(descriptions)
 }
 
-/// Describes rules of other programs that see the same packets.
-pub(super) fn others(machine: &Machine) -> Vec<String> {
-    let program = machine
-        .families
-        .first()
-        .map_or("iptables", |ipv4| ipv4.program());
-    let tables = host::others::find(program).into_iter();
-    let descriptions = tables.map(|table| {
-        format!(
-            "{}: table {} sees the same packets: {}, chains {}; remove it, or what loads it",
-            table.of,
-            table.name,
-            match table.rules {
-                1 => "1 rule".to_owned(),
-                rules => format!("{rules} rules"),
-            },
-            table.chains.join(", ")
-        )
-    });
-    descriptions.collect()
-}
-
 /// Describes what carries frames of the plan's interfaces past the firewall.
 pub(super) fn bypasses(current: &net::Current, plan: &Plan) -> Vec<String> {
     let found = net::bypasses(current, Some(&plan.network));
@@ -464,10 +445,11 @@ pub(super) fn drift(
 ) -> Result<Vec<String>, StepError> {
     let mut descriptions = machine.differences(found, plan);
     descriptions.extend(beside_tables(machine, plan)?);
+    descriptions.extend(other_tables::describe(machine));
     Ok(descriptions)
 }
 
-/// The same of everything but the tables.
+/// The same of everything but tables, camfw's or others'.
 fn beside_tables(machine: &Machine, plan: &Plan) -> Result<Vec<String>, StepError> {
     let mut descriptions = Vec::new();
     let mut settings = machine.settings(plan);
@@ -490,6 +472,5 @@ fn beside_tables(machine: &Machine, plan: &Plan) -> Result<Vec<String>, StepErro
             .map(|change| format!("not so: {change}")),
     );
     descriptions.extend(diff.problems.iter().map(ToString::to_string));
-    descriptions.extend(others(machine));
     Ok(descriptions)
 }

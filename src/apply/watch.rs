@@ -20,17 +20,15 @@ use super::shown_page::ShownPage;
 use super::sighted::SightingRecord;
 use super::state::InForce;
 use super::status::TablesSeen;
-use super::{closed, hosts, last_good, lease, metrics, names, recorder, status};
+use super::{closed, hosts, last_good, lease, metrics, names, other_tables, recorder, status};
 use crate::error::with_causes;
-use crate::family::Families;
 use crate::host::netlink::NetlinkError;
 use crate::host::{clock, netlink};
 use crate::net::{self, Current};
-use crate::netfilter::Ruleset;
 use crate::observe::accounting::Accounting;
 use crate::observe::refusals::Refusals;
 use crate::plan::Plan;
-use crate::snapshot::PolicyHash;
+use crate::snapshot::{PolicyHash, RulesHash};
 
 /// Debounces links that flap, and does not retry a failed change at once.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -89,6 +87,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
         }
         let problems = look.observe(config, file.as_deref(), &refused);
         look.reports.extend(problems);
+        drop(refused);
         let policy = look.plan.as_ref().or(look.before.as_ref());
         page.keep(config, policy.map(|plan| &plan.policy));
         // Do not repeat a report that has not changed.
@@ -100,6 +99,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
         }
         said = look.reports;
         proven = look.proven;
+        (look.counted, look.tables) = (None, None);
         let seen = look.plan.as_ref().and_then(|plan| {
             let current = netlink::read().ok()?;
             Some(differences(&current, plan))
@@ -114,14 +114,14 @@ pub(crate) fn watch(config: &Path) -> Ending {
             continue;
         }
         left_over.clone_from(&seen);
-        let interval = look
-            .plan
+        let plan = look.plan.map(Plan::at_rest);
+        let interval = plan
             .as_ref()
             .map_or(IDLE, |plan| plan.policy.watch.interval);
-        if let Err(error) = wait(until_deadline(interval), look.plan.as_ref(), &seen) {
+        if let Err(error) = wait(until_deadline(interval), plan.as_ref(), &seen) {
             return Outcome::Failed(error.into()).into();
         }
-        before = look.plan.or(look.before);
+        before = plan.or(look.before);
         clock::sleep(SETTLE);
     }
 }
@@ -199,14 +199,14 @@ struct Look {
 #[derive(PartialEq)]
 struct ProvenRules {
     policy: PolicyHash,
-    rules: Families<Ruleset>,
+    rules: RulesHash,
 }
 
 impl ProvenRules {
     fn new(policy: &PlannedPolicy) -> ProvenRules {
         ProvenRules {
             policy: policy.snapshot.hash(),
-            rules: policy.plan.rules.clone(),
+            rules: RulesHash::new(&policy.plan.rules),
         }
     }
 }
@@ -294,12 +294,14 @@ impl Look {
         let accounting = Machine::counted(&found);
         self.counted = Some(accounting.clone());
         drop(found);
+        let others = other_tables::describe(&machine);
         self.tables = Some(TablesSeen {
             policy: policy.snapshot.hash(),
             differences: rules.clone(),
+            others: others.clone(),
             accounting,
         });
-        self.reports.extend(status::others(&machine));
+        self.reports.extend(others);
         // If nothing is known to be in force, there is nothing to restore.
         let restores =
             (plan.policy.watch.restore || self.expired) && record.in_force.policy().is_some();

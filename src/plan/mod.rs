@@ -67,6 +67,15 @@ impl Plan {
         }
     }
 
+    /// What the network and the bounds are kept by until the plan is made anew: without
+    /// rules and lines, the larger part of it.
+    pub(crate) fn at_rest(mut self) -> Plan {
+        self.rules = Families::default();
+        self.of_open_connections = None;
+        self.policy.allows = Vec::new();
+        self
+    }
+
     /// Derives the plan from a policy.
     pub fn new(policy: Policy, file: &str) -> Plan {
         Plan {

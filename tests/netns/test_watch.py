@@ -11,7 +11,7 @@ from lab import example, probes
 from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
-from netns.program import BACKENDS, multi
+from netns.program import BACKENDS, multi, wrap
 from netns.tables import Tables
 
 TELNET = ("-I", "INPUT", "-p", "tcp", "--dport", "23", "-j", "ACCEPT")
@@ -175,11 +175,20 @@ class Others(RouterTest):
         self.router.run(["nft", "delete", "table", "inet", "mine"], check=True)
         self.camfw("status")
 
-    def test_watch_tells_them_too(self) -> None:
+    def test_watch_tells_them_too_and_looks_once(self) -> None:
         self.theirs.run("iptables", "-A", "INPUT", "-p", "icmp", "-j", "DROP")
+        self.program.configure(
+            self.program.config.read_text() + '\n[watch]\ninterval = 3600\nmetrics = "/run/camfw-metrics/camfw.prom"\n')
+        self.camfw("apply")
+        # Which iptables this is is asked for each search, and nowhere else.
+        asked = self.scratch / "asked"
+        wrap(self.program.tools, "iptables",
+             f'[[ "$*" != --version ]] || echo >>"{asked}"\nreal "$@"', self.backend)
         process = self.program.start("watch")
         try:
             self.assertTrue(wait_until(lambda: "sees the same packets" in self.program.logged()))
+            self.assertIn("camfw_drift", (self.program.run_folder / "camfw-metrics/camfw.prom").read_text())
+            self.assertEqual(len(asked.read_text().splitlines()), 1)
         finally:
             process.kill()
             process.communicate()
