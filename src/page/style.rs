@@ -24,7 +24,7 @@ b,td,.n{font-variant-numeric:tabular-nums}\
 .net{display:grid;grid-template-columns:8rem 1fr}.rt{align-self:center;text-align:center;font-weight:600;background:var(--ink);color:var(--bg);border-radius:.6rem;padding:1.2rem .5rem}\
 .zs>li{display:grid;grid-template-columns:11rem 1fr;align-items:center;border-left:3px solid var(--dim);padding:.4rem 0}.zs{margin:.75rem 0}\
 .zs>li:first-child{border-image:linear-gradient(transparent 50%,var(--dim) 50%) 1}.zs>li:last-child{border-image:linear-gradient(var(--dim) 50%,transparent 50%) 1}.zs>li:only-child{border-color:transparent;border-image:none}\
-.wire{border-bottom:3px solid var(--good);padding:0 .6rem .1rem;font-size:.86rem}.off .wire{border-bottom:3px dashed var(--bad);color:var(--bad)}.net{margin-left:0}\
+.wire{border-bottom:3px solid var(--good);padding:0 .6rem .1rem;font-size:.86rem;transform:translateY(calc(2px - 50%))}.off .wire{border-bottom:3px dashed var(--bad);color:var(--bad)}.net{margin-left:0}\
 .zs .c{display:block}.chips{display:flex;flex-wrap:wrap;gap:.35rem;margin-top:.4rem}.chips li{border:1px solid var(--good);border-radius:1rem;padding:.05rem .65rem;font-size:.86rem}\
 .chips .silent,.chips .never{border-color:var(--warn);border-style:dashed;color:var(--warn)}.chips .other{border-color:var(--line);color:var(--dim)}.chips .bad{border-color:var(--bad);color:var(--bad);border-style:solid}\
 .cams .c{border-top:.25rem solid var(--good)}.cams .silent,.cams .never{border-top-color:var(--warn)}.cams .bad{border-top-color:var(--bad)}\
@@ -32,13 +32,13 @@ b,td,.n{font-variant-numeric:tabular-nums}\
 .wide{overflow-x:auto}table{border-collapse:collapse;background:var(--card);font-size:.86rem}td,th{border:1px solid var(--line);padding:.3rem .55rem;text-align:left;vertical-align:top;overflow-wrap:normal}\
 th{font-weight:600}tr>th:first-child{position:sticky;left:0;background:var(--card)}.y{background:var(--goodbg)}.r{background:var(--warnbg)}.f{background:var(--f);color:var(--fi)}.w,.x{color:var(--dim)}td span{display:inline-block;white-space:nowrap;margin-right:.35em}\
 dl{font-size:.86rem;color:var(--dim);margin:.5rem 0}dt{float:left;clear:left;min-width:3.5rem;font-weight:600;margin-right:.5rem}dd{margin:0 0 0 4rem}\
-.c.wide{direction:rtl}.chart{direction:ltr;width:100%;min-width:34rem;max-width:56rem;height:auto;display:block}.chart text{font-size:11px;fill:var(--dim)}.chart .v{fill:var(--ink)}.chart rect{fill:#c8862a}.chart line{stroke:var(--line)}\
+.c.wide{direction:rtl}.chart{direction:ltr;width:100%;min-width:34rem;max-width:56rem;height:auto;display:block;margin:0 auto}.chart text{font-size:11px;fill:var(--dim)}.chart .v{fill:var(--ink)}.chart rect{fill:#c8862a}.chart line{stroke:var(--line)}\
 details{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.6rem 1rem;margin:.5rem 0}summary{cursor:pointer;font-weight:600}\
 .ok::before{content:'\\2713\\a0';color:var(--good)}.no::before{content:'\\2717\\a0';color:var(--bad)}details li{padding:.15rem 0;font-size:.9rem}\
 pre{margin:.5rem 0 0;overflow-x:auto;font:.8rem/1.5 ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;counter-reset:l}pre span{display:block;white-space:pre}pre span::before{counter-increment:l;content:counter(l);display:inline-block;width:2.5rem;margin-right:1rem;text-align:right;color:var(--dim)}\
 footer{margin:2.5rem 0 1rem}\
 @media(max-width:40rem){body{font-size:15px}h1{font-size:1.6rem}main{padding:.75rem}.net{display:block}.rt{padding:.5rem}.zs{margin:0 0 0 1rem}.zs>li{display:block;padding:.6rem 0 .2rem}\
-.zs>li:first-child{border-image:none}.zs>li:last-child,.zs>li:only-child{border-color:var(--dim);border-image:none}.zs .c{margin:.35rem 0 0 .6rem}.tiles{grid-template-columns:1fr 1fr}\
+.zs>li:first-child{border-image:none}.zs>li:last-child,.zs>li:only-child{border-color:var(--dim);border-image:none}.wire{transform:none}.zs .c{margin:.35rem 0 0 .6rem}.tiles{grid-template-columns:1fr 1fr}\
 thead,td.n,td.w{display:none}table,tbody,tr,td,tr>th:first-child{display:block;position:static;border:0}tr{border:1px solid var(--line)}td::before{content:attr(data-to)': ';color:var(--dim)}}\
 @media print{:root{--bg:#fff;--card:#fff;--ink:#000;--dim:#444;--line:#bbb;--good:#0f5a86;--goodbg:#e2eff8;--warn:#7a4d00;--warnbg:#fdf0d5;--bad:#9c1f2e;--badbg:#fce6e8;--f:#a9d3c5;--fi:#123a2e}\
 body{font-size:10pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}main{max-width:none;padding:0}.c,li,tr{break-inside:avoid}h2{break-after:avoid}.wide,pre{overflow:visible}pre span{white-space:pre-wrap}}";

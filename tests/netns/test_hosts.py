@@ -99,6 +99,12 @@ class Hosts(RouterTest):
             text = self.program.run("hosts").stdout
             self.assertIn("calls itself ??2Jcam???script??x?1\n", text)
             self.assertTrue(text.replace("\n", "").isprintable(), text)
+            # Nowhere else is it more than those characters.
+            for command in (("hosts", "--json"), ("status",), ("status", "--json"), ("blocked",), ("metrics",),
+                            ("report", "--html", "-"), ("show", "matrix")):
+                said = self.program.run(*command).said
+                for hostile in ("\x1b", "<script", "cam\"}"):
+                    self.assertNotIn(hostile, said, command)
             tables = tomllib.loads(self.program.run("hosts", "--toml").stdout)["cameras"]
             self.assertEqual(tables, [{
                 "name": "new-192-168-8-150", "address": STRANGER, "mac": "02:00:00:00:00:77",
