@@ -54,6 +54,7 @@ struct Zone {
     name: &'static str,
     role: &'static str,
     number: usize,
+    /// Whether its address is leased, or another program's.
     dhcp: bool,
 }
 
@@ -189,7 +190,9 @@ impl Writer<'_, '_> {
             let quoted = self.string(name);
             self.line(&format!("[zones.{quoted}]"));
             self.key("interface", INTERFACES[number]);
+            let given = dhcp && self.choices.once_in(2);
             let mut own = match dhcp {
+                true if given => vec!["given".to_owned()],
                 true => vec!["dhcp".to_owned()],
                 false => vec![format!("10.{number}.0.1/24")],
             };
@@ -204,6 +207,10 @@ impl Writer<'_, '_> {
             self.key("role", role);
             if number == 0 && !dhcp && self.choices.once_in(2) {
                 self.key("gateway", "10.0.0.254");
+            }
+            if number == 0 && given && self.choices.once_in(2) {
+                let gateway = self.choices.one_of(&["device", "given"]);
+                self.key("gateway", gateway);
             }
             if known_only {
                 self.line("known-only = true");
