@@ -211,8 +211,8 @@ fn the_names_of_what_is_counted_do_not_move() -> Done {
         let named = named.filter(|pair| pair[0] == "--name" || pair[0] == "--hashlimit-name");
         // Answers to what no line allows are counted for all lines together, and what counts
         // for the packet log goes by the zone.
-        let of_lines = named
-            .filter(|pair| !pair[1].starts_with("reject-") && !pair[1].starts_with("refused-"));
+        let of_none = ["reject-", "refused-", "others-"];
+        let of_lines = named.filter(|pair| !of_none.iter().any(|it| pair[1].starts_with(it)));
         Ok(of_lines.map(|pair| pair[1].to_owned()).collect())
     };
     let before = names(&text)?;
