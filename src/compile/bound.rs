@@ -15,7 +15,7 @@ use super::{Compiler, chain, entering, from, purpose};
 use crate::family::IpFamily;
 use crate::name::ChainName;
 use crate::netfilter::{CountedTogether, CtStates, Match, Negatable, Rule, Table, Target};
-use crate::policy::{Allow, Bound, Endpoint, RefusalReason, Zone, ZoneIndex};
+use crate::policy::{Allow, Bound, Endpoint, RefusalReason, Role, Zone, ZoneIndex};
 use crate::registry::port;
 
 /// Restricts a rule to connections that are in the table, and that nobody has answered yet.
@@ -86,7 +86,10 @@ impl Compiler<'_> {
     /// they cannot fill the table, and one host could use up the count of all others.
     fn uncounted_requests(&self, index: ZoneIndex) -> Vec<Rule> {
         let mut served = self.policy.offers_udp(index, port::DHCP_SERVER);
-        if self.family == IpFamily::V6 || served.next().is_none() {
+        // On an external zone that accepts such bogons table raw lets that source in for
+        // everything.
+        let is_external = self.policy.zone(index).role == Role::External;
+        if self.family == IpFamily::V6 || is_external || served.next().is_none() {
             return Vec::new();
         }
         let asks = from(Ipv4Net::from(Ipv4Addr::UNSPECIFIED), Target::Accept);

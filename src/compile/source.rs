@@ -27,7 +27,7 @@ use crate::registry::special_purpose::{GROUPS, LINK_LOCAL};
 impl Compiler<'_> {
     pub(super) fn raw(&self) -> Table {
         let mut table = Table::untouched(TableName::Raw);
-        let mut names = ChainNames::default();
+        let mut names = self.names.of_another_table();
         let prerouting = chain("PREROUTING");
         // Placed first, since a camera's own packets leave raw below. A packet that is
         // dropped there has no connection for a helper.

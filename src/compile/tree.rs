@@ -9,13 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use crate::name::ChainName;
-use crate::netfilter::{Negatable, Rule, Table, Target};
+use crate::netfilter::{Chain, Negatable, Rule, Ruleset, Table, Target};
 
 /// Up to this many prefixes are compared one after another.
 pub(super) const FEW: usize = 4;
 
-/// How many bits one level of the tree looks at.
-const BITS: u8 = 2;
+/// How many bits one level of the tree looks at, unless that makes too many levels; and at
+/// most, which is all of them.
+pub(super) const BITS: u8 = 2;
+pub(super) const MOST_BITS: u8 = 128;
+
+/// The most jumps within each other that nf_tables takes: a chain at level 16 is refused
+/// (NFT_JUMP_STACK_SIZE, nft_chain_validate in net/netfilter/nf_tables_api.c).
+pub(super) const MOST_JUMPS: usize = 15;
 
 /// A rule and the source and destination prefixes that it is for; None means any.
 #[derive(Clone)]
@@ -25,13 +31,29 @@ pub struct Placed {
     pub rule: Rule,
 }
 
-/// The names of the tree chains in one table; each is unique.
-#[derive(Default)]
+/// The names of the tree chains in one table, each of which is unique; and how many bits a
+/// level looks at.
 pub struct ChainNames {
     taken: BTreeSet<String>,
+    bits: u8,
+}
+
+impl Default for ChainNames {
+    fn default() -> ChainNames {
+        ChainNames::new(BITS)
+    }
 }
 
 impl ChainNames {
+    pub(super) fn new(bits: u8) -> ChainNames {
+        let taken = BTreeSet::new();
+        ChainNames { taken, bits }
+    }
+
+    pub(super) fn of_another_table(&self) -> ChainNames {
+        ChainNames::new(self.bits)
+    }
+
     /// A new name that says which packets the chain is for.
     fn next(&mut self, axis: Axis, prefix: IpNet) -> ChainName {
         let word = match axis {
@@ -138,7 +160,7 @@ fn dispatch(
         }
         return;
     }
-    let length = common_length(&groups) + BITS;
+    let length = common_length(&groups).saturating_add(names.bits);
     let mut children: BTreeMap<IpNet, Groups> = BTreeMap::new();
     for (prefix, rules) in groups {
         match shortened(prefix, length) {
@@ -200,6 +222,40 @@ fn leaf(
         axis.put(&mut rule, prefix);
         table.rules_mut(chain).push(rule);
     }
+}
+
+/// The most jumps within each other in any table.
+pub(super) fn jumps(ruleset: &Ruleset) -> usize {
+    let tables = ruleset.tables().map(|(_, table)| {
+        let chains: BTreeMap<&str, &Chain> = table
+            .chains
+            .iter()
+            .map(|chain| (chain.name.as_str(), chain))
+            .collect();
+        let mut known = BTreeMap::new();
+        let below = chains.keys().map(|name| below(name, &chains, &mut known));
+        below.max().unwrap_or_default()
+    });
+    tables.max().unwrap_or_default()
+}
+
+/// The most jumps within each other from a chain on. The compiler makes no loops.
+fn below<'t>(
+    name: &'t str,
+    chains: &BTreeMap<&'t str, &'t Chain>,
+    known: &mut BTreeMap<&'t str, usize>,
+) -> usize {
+    if let Some(known) = known.get(name) {
+        return *known;
+    }
+    let rules = chains.get(name).into_iter().flat_map(|chain| &chain.rules);
+    let next = rules.filter_map(|rule| match &rule.target {
+        Some(Target::Jump(to)) => Some(1 + below(to.as_str(), chains, known)),
+        _ => None,
+    });
+    let most = next.max().unwrap_or_default();
+    known.insert(name, most);
+    most
 }
 
 /// The number of leading bits that all prefixes share.

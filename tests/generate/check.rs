@@ -1,6 +1,8 @@
 //! What must hold of the rules of any configuration: they are made of words that
 //! we write, and are read back as they were written.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use camfw::netfilter::{Ruleset, TableName, differences, parse, restore_text};
 use camfw::plan::Plan;
 
@@ -131,9 +133,40 @@ fn check_text(ruleset: &Ruleset, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The most jumps within each other that nf_tables takes (NFT_JUMP_STACK_SIZE).
+const MOST_JUMPS: usize = 15;
+
+/// That a packet meets no more jumps within each other than the kernel takes, in a table of
+/// iptables-restore's.
+fn check_depth(text: &str) -> Result<(), String> {
+    let mut jumps: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("-A ")) {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let [.., "-j", to] = words.as_slice() {
+            jumps.entry(words[1]).or_default().insert(to);
+        }
+    }
+    let mut reached: BTreeSet<&str> = jumps.keys().copied().collect();
+    for _ in 0..=MOST_JUMPS {
+        let next = reached.iter().filter_map(|chain| jumps.get(chain));
+        reached = next.flatten().copied().collect();
+    }
+    // A built-in target is no chain, and a jump to it is none.
+    match reached
+        .into_iter()
+        .find(|name| text.contains(&format!("\n:{name} ")))
+    {
+        Some(chain) => Err(format!("chain {chain} is behind too many jumps")),
+        None => Ok(()),
+    }
+}
+
 /// That a family's rules hold no stranger's word and come back as they are.
 fn check(ruleset: &Ruleset) -> Result<(), String> {
     let tables: Vec<TableName> = ruleset.tables().map(|(name, _)| name).collect();
+    for table in &tables {
+        check_depth(&restore_text(ruleset, &[*table]))?;
+    }
     let text = restore_text(ruleset, &tables);
     check_text(ruleset, &text)?;
     let back = parse(&text).map_err(|error| error.to_string())?;

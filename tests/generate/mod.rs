@@ -126,6 +126,13 @@ impl Writer<'_, '_> {
             self.allow();
         }
         self.rewrites();
+        self.redirects();
+        if self.choices.once_in(3) {
+            let lines = 1 + self.choices.below(3);
+            for _ in 0..lines {
+                self.deny();
+            }
+        }
         self.routes();
         self.rest();
     }
@@ -215,6 +222,13 @@ impl Writer<'_, '_> {
             if known_only {
                 self.line("known-only = true");
             }
+            if !external && self.choices.once_in(4) {
+                let how = self.choices.one_of(&["drop", "reject"]);
+                self.key("on-deny", how);
+            }
+            if self.choices.once_in(8) {
+                self.line("bound = { connections = 8, zone-connections = 100 }");
+            }
             if external && self.choices.once_in(3) {
                 let count = 1 + self.choices.below(3);
                 let networks = ["10.77.0.0/16", "203.0.113.7", "0.0.0.0/0"];
@@ -254,7 +268,7 @@ impl Writer<'_, '_> {
                 let mut lines = Vec::new();
                 for _ in 0..count {
                     let to = self.string("router");
-                    let service = self.service();
+                    let service = self.service(true);
                     let more = self.limits();
                     let mut keys = vec![format!("to = {to}"), format!("service = {service}")];
                     keys.extend(more);
@@ -271,8 +285,17 @@ impl Writer<'_, '_> {
             if self.choices.once_in(3) {
                 let quoted = self.string(name);
                 self.line(&format!("[services.{quoted}]"));
-                match self.choices.below(3) {
+                match self.choices.below(5) {
                     0 => self.line("tcp = [21]\nhelper = true"),
+                    3 => {
+                        let protocols = self.strings(&["esp", "ah", "ipv6"]);
+                        self.line(&format!("protocol = {protocols}\nudp = 500"));
+                        self.line("source-port = [500, 4500]");
+                    }
+                    4 => {
+                        self.line("tcp = [7, 4711]\nudp = \"4000-4100\"");
+                        self.key("source-port", "1024-65535");
+                    }
                     1 => {
                         self.line("tcp = [21, 990]");
                         self.key("passive", "50000-50100");
@@ -289,8 +312,8 @@ impl Writer<'_, '_> {
     }
 
     /// A service as it may be written in a line.
-    fn service(&mut self) -> String {
-        const KNOWN: [&str; 10] = [
+    fn service(&mut self, to_router: bool) -> String {
+        const KNOWN: [&str; 12] = [
             "ping",
             "http",
             "ssh",
@@ -301,8 +324,23 @@ impl Writer<'_, '_> {
             "traceroute",
             "syslog",
             "dhcp",
+            "gre",
+            "ipsec",
         ];
-        match self.choices.below(5) {
+        match self.choices.below(8) {
+            5 if !to_router => self.string("all"),
+            5 | 6 => {
+                let protocol = self.choices.one_of(&["sctp", "igmp", "200"]);
+                let protocol = self.string(protocol);
+                format!("{{ protocol = [{protocol}, 253] }}")
+            }
+            7 => {
+                let ports = self.ports();
+                let from = self.ports();
+                let of = self.choices.one_of(&["udp", "tcp"]);
+                let icmp = self.string("echo-request");
+                format!("{{ {of} = {ports}, source-port = {from}, icmp = [{icmp}] }}")
+            }
             4 => {
                 let name = self.choices.one_of(&KNOWN);
                 let name = self.string(name);
@@ -436,7 +474,7 @@ impl Writer<'_, '_> {
         } else {
             self.zones[to].name
         };
-        let service = self.service();
+        let service = self.service(to_router);
         for source in &sources {
             let (from, to) = (self.zones[*source].clone(), self.zones[to].clone());
             if !to_router && from.role == "camera" && to.role != "camera" {
@@ -470,8 +508,80 @@ impl Writer<'_, '_> {
                 self.line(&format!("host = {names}"));
             }
         }
+        if !to_router && self.choices.once_in(3) {
+            let zone = self.zones[to].clone();
+            let hosts = self.hosts(&zone);
+            self.line(&format!("except = {hosts}"));
+        }
         for key in self.limits() {
             self.line(&key);
+        }
+    }
+
+    /// What no line lets through.
+    fn deny(&mut self) {
+        let (from, to) = self
+            .choices
+            .one_of(&[(0, 1), (1, 2), (2, 0), (0, 2), (1, 0), (2, 1)]);
+        let zone = |it: &Self, place: usize| it.zones[place % it.zones.len()].clone();
+        let (from, to) = (zone(self, from), zone(self, to));
+        self.line("[[deny]]");
+        let sources = self.choices.once_in(2);
+        let from_name = match self.choices.below(4) {
+            0 => "any",
+            1 if self.listed => "router",
+            _ => from.name,
+        };
+        let to_name = match self.choices.below(4) {
+            0 => "any",
+            1 if sources && from_name != "router" => "router",
+            _ if from_name == to.name => "any",
+            _ => to.name,
+        };
+        self.key("from", from_name);
+        self.key("to", to_name);
+        let key = if sources { "source" } else { "address" };
+        let networks = [
+            "10.0.0.0/9",
+            "0.0.0.0/1",
+            "fe80::/10",
+            "fd00::/16",
+            "192.168.0.0/16",
+        ];
+        let list = match self.choices.below(3) {
+            0 => {
+                let network = self.choices.one_of(&networks);
+                self.strings(&[network])
+            }
+            _ if sources => self.hosts(&from),
+            _ => self.hosts(&to),
+        };
+        self.line(&format!("{key} = {list}"));
+    }
+
+    /// What the router answers in others' place, with the line that lets it be asked.
+    fn redirects(&mut self) {
+        let inside: Vec<Zone> = self
+            .zones
+            .iter()
+            .filter(|it| !it.is_external())
+            .cloned()
+            .collect();
+        for zone in inside {
+            if !self.choices.once_in(4) {
+                continue;
+            }
+            let service = "{ tcp = [53, \"853-860\"], udp = 53 }";
+            for table in ["allow", "redirects"] {
+                self.line(&format!("[[{table}]]"));
+                self.key("from", zone.name);
+                self.key("to", "router");
+                self.line(&format!("service = {service}"));
+                if table == "allow" && self.choices.once_in(3) {
+                    let hosts = self.hosts(&zone);
+                    self.line(&format!("source = {hosts}"));
+                }
+            }
         }
     }
 

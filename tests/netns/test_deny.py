@@ -60,3 +60,16 @@ class Deny(RouterTest):
         self.assertFalse(self.comes_in(OTHER, wait=1))
         self.camfw("prove", "--live")
         self.camfw("status")
+
+    def test_single_addresses_of_both_families_and_a_limit(self) -> None:
+        """What is left of all addresses without one is as many networks as it has bits, and
+        nf_tables takes 15 jumps within each other: it refused the tree of chains, and an
+        apply ended sealed."""
+        limited = OUT + 'source = ["192.168.5.10", "192.168.5.2", "192.168.5.4", "192.168.5.6", "192.168.5.8"]\n' \
+            'limit = "1000/second"\n'
+        denied = f'[[deny]]\nfrom = "any"\nto = "any"\naddress = ["{OTHER}", "2001:db8::7"]\n'
+        self.boot(ZONES, '[ipv6]\nmode = "same"\n', limited, IN, denied)
+        self.assertTrue(self.reaches(example.INTERNET.address))
+        self.assertFalse(self.reaches(OTHER, wait=1))
+        self.camfw("prove", "--live")
+        self.camfw("status")
