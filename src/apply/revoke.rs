@@ -103,6 +103,7 @@ fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet
 fn opened(flow: TrackedConnection) -> TrackedConnection {
     TrackedConnection {
         reaches: flow.destination,
+        reaches_port: flow.to,
         ..flow
     }
 }

@@ -129,6 +129,10 @@ fn entry(message: &Message) -> Option<Entry> {
     Some(Entry {
         flow: TrackedConnection {
             reaches: reply.source,
+            reaches_port: match original.protocol {
+                1 | 58 => original.to,
+                _ => reply.from,
+            },
             ..original
         },
         master: message.attribute(MASTER).and_then(tuple),
@@ -179,5 +183,6 @@ fn tuple(tuple: &[u8]) -> Option<TrackedConnection> {
         from: from.unwrap_or_default(),
         to: to.unwrap_or_default(),
         reaches: destination,
+        reaches_port: to.unwrap_or_default(),
     })
 }

@@ -19,6 +19,8 @@ pub struct TrackedConnection {
     pub to: u16,
     /// The host that answers, after any rewriting.
     pub reaches: IpAddr,
+    /// The port that it answers from; for ICMP the code that it was opened with.
+    pub reaches_port: u16,
 }
 
 impl TrackedConnection {

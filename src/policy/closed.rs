@@ -187,6 +187,7 @@ mod tests {
             from: 1000,
             to: 22,
             reaches: Ipv4Addr::new(192, 168, 1, 1).into(),
+            reaches_port: 22,
         }
     }
 

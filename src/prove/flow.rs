@@ -93,7 +93,11 @@ impl<'a> FlowJudge<'a> {
             // Which of its own addresses the router connects to does not matter.
             let goes_to = judged.packet.get(Field::Destination);
             let elsewhere = goes_to.is_some_and(|goes_to| goes_to != reaches);
-            judged.verdict == Verdict::Drop || (elsewhere && way == HookPath::Forward)
+            let elsewhere = elsewhere && way == HookPath::Forward;
+            // A forward or a proxy that leads to another port now.
+            let port = judged.packet.get(port_fields(flow.protocol).1);
+            let elsewhere = elsewhere || port.is_some_and(|port| port != flow.reaches_port.into());
+            judged.verdict == Verdict::Drop || elsewhere
         };
         // It leaves towards the host that answers, or towards the proxy that stands in for
         // it.
@@ -213,10 +217,7 @@ fn opening(
     packet.set(Field::Source, address(flow.source));
     packet.set(Field::Destination, address(flow.destination));
     packet.set(Field::Protocol, flow.protocol.into());
-    let (from, to) = match flow.protocol {
-        1 | 58 => (Field::IcmpType, Field::IcmpCode),
-        _ => (Field::SourcePort, Field::DestinationPort),
-    };
+    let (from, to) = port_fields(flow.protocol);
     packet.set(from, flow.from.into());
     packet.set(to, flow.to.into());
     packet.set(Field::Flags, TcpFlags::OPENING.set.into());
@@ -233,6 +234,15 @@ fn opening(
     Some(packet)
 }
 
+/// The fields that tell connections between two hosts apart: ports, or of ICMP its type and
+/// code.
+fn port_fields(protocol: u8) -> (Field, Field) {
+    match protocol {
+        1 | 58 => (Field::IcmpType, Field::IcmpCode),
+        _ => (Field::SourcePort, Field::DestinationPort),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +250,7 @@ mod tests {
     use crate::source::Source;
 
     /// Whether each of these TCP connections is forbidden: source, destination, port, and
-    /// who answers.
+    /// who answers, by another port after a colon.
     fn forbidden(case: &str, flows: &[(&str, &str, u16, &str)]) -> Vec<bool> {
         let path = format!(
             "{}/tests/golden/{case}/config.toml",
@@ -256,16 +266,18 @@ mod tests {
         let judge = FlowJudge::new(&plan.policy, &plan.rules, own);
         let any = IpAddr::from([0, 0, 0, 0]);
         let parse = |text: &str| text.parse().unwrap_or(any);
-        let flows = flows
-            .iter()
-            .map(|(source, destination, port, reaches)| TrackedConnection {
+        let flows = flows.iter().map(|(source, destination, port, reaches)| {
+            let (reaches, other) = reaches.split_once(':').unwrap_or((reaches, ""));
+            TrackedConnection {
                 source: parse(source),
                 destination: parse(destination),
                 protocol: 6,
                 from: 40_000,
                 to: *port,
                 reaches: parse(reaches),
-            });
+                reaches_port: other.parse().unwrap_or(*port),
+            }
+        });
         flows.map(|flow| judge.forbids(&flow, 0)).collect()
     }
 
@@ -296,12 +308,13 @@ mod tests {
                 // Another host answers in its place, though not on this port.
                 ("192.168.6.10", server, 80, server),
                 ("192.168.6.10", server, 443, server),
-                // The router answers in its place.
-                ("192.168.5.10", server, 80, "192.168.5.200"),
+                // The router answers in its place, at the proxy's port alone.
+                ("192.168.5.10", server, 80, "192.168.5.200:3128"),
+                ("192.168.5.10", server, 80, "192.168.5.200:3129"),
                 ("192.168.5.10", server, 80, server),
             ],
         );
-        assert_eq!(judged, [false, true, false, true]);
+        assert_eq!(judged, [false, true, false, true, true]);
     }
 
     #[test]
@@ -309,12 +322,13 @@ mod tests {
         let judged = forbidden(
             "forwards",
             &[
-                ("8.8.8.8", "192.168.0.2", 8443, "192.168.8.110"),
-                ("8.8.8.8", "192.168.0.2", 8443, "192.168.8.111"),
-                ("8.8.8.8", "192.168.0.2", 8444, "192.168.8.110"),
+                ("8.8.8.8", "192.168.0.2", 8443, "192.168.8.110:443"),
+                ("8.8.8.8", "192.168.0.2", 8443, "192.168.8.110:80"),
+                ("8.8.8.8", "192.168.0.2", 8443, "192.168.8.111:443"),
+                ("8.8.8.8", "192.168.0.2", 8444, "192.168.8.110:443"),
             ],
         );
-        assert_eq!(judged, [false, true, true]);
+        assert_eq!(judged, [false, true, true, true]);
     }
 
     /// Whether each of these link-local connections is forbidden by tests/golden/ipv6-same.
@@ -345,6 +359,7 @@ mod tests {
                 from: 40_000,
                 to: *port,
                 reaches: parse(destination),
+                reaches_port: *port,
             });
         flows.map(|flow| judge.forbids(&flow, 0)).collect()
     }

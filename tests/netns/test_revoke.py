@@ -119,6 +119,19 @@ class Revoke(RouterTest):
             self.assertIn("ended 1 connection", self.camfw("apply").log)
             self.assertFalse(echoes(flow, 1))
 
+    def test_a_flow_into_a_forward_ends_where_it_leads_to_another_port(self) -> None:
+        base = self.program.config.read_text()
+        self.program.configure(base + FORWARD)
+        self.camfw("boot")
+        with Listener(self.camera, tcp=[80, 81]), \
+                self.flow(self.internet, example.INTERNET.router, 8080) as flow:
+            other = FORWARD.replace('"http"', "{ tcp = 81 }").replace("to-port = 80", "to-port = 81")
+            self.program.configure(base + other)
+            self.camfw("apply")
+            self.assertFalse(echoes(flow, 1), "no line allows port 80")
+            with self.flow(self.internet, example.INTERNET.router, 8080):
+                pass
+
     def test_a_kill_before_the_look_is_made_up_for(self) -> None:
         self.camfw("boot")
         with Listener(self.camera, tcp=[80]), self.flow(self.laptop, example.CAMERA.address, 80) as flow:
