@@ -16,7 +16,7 @@ use super::diagram::Set;
 use super::hook_path::HookPath;
 use super::intent::service_packets;
 use super::judge::{Verdict, judge};
-use super::networks::InterfaceNetworks;
+use super::networks::{InterfaceNetworks, borders, interface_of, nearest};
 use super::packet::{Field, Interfaces, NO_INTERFACE, State};
 use super::program::{Program, interface_patterns};
 use super::reach::Reach;
@@ -137,7 +137,10 @@ impl DumpProof<'_> {
             (Field::Destination, &guarantee.to),
         ] {
             sets.push(self.hosts(field));
-            sets.push(self.behind(field, end));
+            sets.push(self.within(field, end));
+            if let Some(place) = end.interface {
+                sets.push(nearest(self.behind, place, &mut self.space, field));
+            }
             sets.push(match (self.own(field), end.interface) {
                 (Some(own), None) => own,
                 // No other host has the router's address.
@@ -284,13 +287,19 @@ pub(super) fn example(
 /// Why there is none, with what to do.
 pub fn place_of(behind: &[InterfaceNetworks], network: IpNet) -> Result<usize, &'static str> {
     let ends = [network.network(), network.broadcast()];
-    let [first, last] = ends.map(|end| super::networks::interface_of(behind, end));
-    match (first, last) {
-        (Some(first), Some(last)) if first == last => {
-            let place = behind.iter().position(|it| it.interface == first);
-            place.ok_or("is behind no interface of the networks; add it to one")
-        }
-        (None, None) => Err("is behind no interface of the networks; add it to one"),
-        _ => Err("is not behind one interface of the networks; name its parts"),
+    let inside = borders(behind).filter(|border| network.contains(border));
+    let places = ends.into_iter().chain(inside);
+    let places = places.filter_map(|at| interface_of(behind, at));
+    let mut places: Vec<&str> = places.collect::<BTreeSet<_>>().into_iter().collect();
+    if places.len() > 1 {
+        // The router has an address in a network.
+        places.retain(|place| *place != LOOPBACK);
     }
+    let whole = ends.iter().all(|end| interface_of(behind, *end).is_some());
+    let place = match places.as_slice() {
+        [] => None,
+        [one] if whole => behind.iter().position(|it| it.interface == *one),
+        _ => return Err("is not behind one interface of the networks; name its parts"),
+    };
+    place.ok_or("is behind no interface of the networks; add it to one")
 }

@@ -9,7 +9,7 @@
 //! Anything else in the file is refused: a misread interface name would give a wrong
 //! answer.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -28,6 +28,12 @@ use crate::policy::{Policy, Role};
 pub struct Span {
     first: IpAddr,
     last: IpAddr,
+}
+
+impl Span {
+    fn size(&self) -> u128 {
+        address(self.last) - address(self.first)
+    }
 }
 
 /// An interface and the addresses behind it.
@@ -155,6 +161,49 @@ pub fn interface_of(behind: &[InterfaceNetworks], address: IpAddr) -> Option<&st
     Some(&nearest.interface)
 }
 
+/// Where each range begins, and where the addresses behind it do: between two of these all
+/// addresses are behind the same interface.
+pub(super) fn borders(behind: &[InterfaceNetworks]) -> impl Iterator<Item = IpAddr> {
+    let spans = behind.iter();
+    let spans = spans.flat_map(|it| it.inside.iter().chain(&it.outside));
+    spans.flat_map(|span| [Some(span.first), next(span.last)].into_iter().flatten())
+}
+
+fn next(address: IpAddr) -> Option<IpAddr> {
+    Some(match address {
+        IpAddr::V4(address) => Ipv4Addr::from(u32::from(address).checked_add(1)?).into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address).checked_add(1)?).into(),
+    })
+}
+
+/// The packets whose field is an address that is behind an interface, and in no smaller
+/// range of another one.
+pub(super) fn nearest(
+    behind: &[InterfaceNetworks],
+    place: usize,
+    space: &mut Space,
+    field: Field,
+) -> Set {
+    let Some(known) = behind.get(place) else {
+        return Set::EMPTY;
+    };
+    let ours = |span: &Span| span.first.is_ipv4() == (space.family == IpFamily::V4);
+    let spans: Vec<Span> = known.inside.iter().copied().filter(ours).collect();
+    let mut sets = Vec::new();
+    for span in spans {
+        let mut own = known.part(space, field, &|it| *it == span);
+        for (number, other) in behind.iter().enumerate() {
+            let smaller = |it: &Span| (it.size(), number) < (span.size(), place);
+            if number != place {
+                let nearer = other.part(space, field, &smaller);
+                own = space.diagrams.minus(own, nearer);
+            }
+        }
+        sets.push(own);
+    }
+    space.diagrams.union(&sets)
+}
+
 impl InterfaceNetworks {
     /// An interface with the addresses in `inside` and not in `outside` behind it.
     pub fn new(interface: &str, inside: &[IpNet], outside: &[IpNet]) -> InterfaceNetworks {
@@ -188,19 +237,23 @@ impl InterfaceNetworks {
             return None;
         }
         let sizes = self.inside.iter().filter(within);
-        sizes
-            .map(|span| address(span.last) - address(span.first))
-            .min()
+        sizes.map(Span::size).min()
     }
 
     /// The packets whose field is an address behind the interface.
     pub fn set(&self, space: &mut Space, field: Field) -> Set {
-        let mut sets = |spans: &[Span]| {
-            let ours = space.family == IpFamily::V4;
-            let ours = spans.iter().filter(|span| span.first.is_ipv4() == ours);
+        self.part(space, field, &|_| true)
+    }
+
+    /// The same of some of its ranges.
+    fn part(&self, space: &mut Space, field: Field, of: &dyn Fn(&Span) -> bool) -> Set {
+        let ours = space.family == IpFamily::V4;
+        let mut sets = |spans: &[Span], of: &dyn Fn(&Span) -> bool| {
+            let spans = spans.iter().filter(|span| of(span));
+            let ours = spans.filter(|span| span.first.is_ipv4() == ours);
             space.in_ranges(field, ours.map(|it| (address(it.first), address(it.last))))
         };
-        let (inside, outside) = (sets(&self.inside), sets(&self.outside));
+        let (inside, outside) = (sets(&self.inside, of), sets(&self.outside, &|_| true));
         space.diagrams.minus(inside, outside)
     }
 }
