@@ -110,7 +110,7 @@ impl Machine {
         let mut names = Vec::new();
         for (tables, found) in self.families.iter().zip(found) {
             let family = tables.family();
-            let differing = differing(plan.rules.get(family), &found.rules);
+            let differing = in_turn(plan.rules.get(family), &found.rules);
             names.extend(differing.into_iter().map(|name| (family, name)));
         }
         names
@@ -176,18 +176,12 @@ pub(super) fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
 
 /// The load that brings one family to the desired state; None if it is there already.
 fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &TableSnapshot) -> Option<Load<'a>> {
-    let mut names = differing(wanted, &found.rules);
-    let mut between = None;
-    if names.len() > 1 {
-        // While the tables change, only what both the old and the new filter table let
-        // through passes; so the new filter table is loaded last.
-        between = Some(interim_filter(&found.rules, wanted));
-        names.retain(|name| *name != TableName::Filter);
-        names.push(TableName::Filter);
-    }
-    if names.is_empty() {
-        return None;
-    }
+    let names = in_turn(wanted, &found.rules);
+    let between = match names.len() {
+        0 => return None,
+        1 => None,
+        _ => Some(interim_filter(&found.rules, wanted)),
+    };
     let mut load = Load {
         tables,
         ruleset: wanted,
@@ -221,12 +215,19 @@ fn read_back(loads: &mut [Load<'_>]) -> Result<(), StepError> {
     Ok(())
 }
 
-fn differing(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
+/// The tables that differ, in the order in which they are loaded.
+fn in_turn(wanted: &Ruleset, found: &Ruleset) -> Vec<TableName> {
     let mut names: Vec<TableName> = differences(wanted, found)
         .iter()
         .map(|difference| difference.table)
         .collect();
     names.dedup();
+    if names.len() > 1 {
+        // While the tables change, only what both the old and the new filter table let
+        // through passes; so the new filter table is loaded last.
+        names.retain(|name| *name != TableName::Filter);
+        names.push(TableName::Filter);
+    }
     names
 }
 

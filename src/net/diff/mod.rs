@@ -84,9 +84,9 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     // The kernel takes a link's routes away when it is set down, and takes none until it is up.
     ready.retain(|link| link.is_set_up() || world.is_up(link.name.as_str()));
     let usable: HashSet<&str> = ready.iter().map(|link| link.name.as_str()).collect();
-    routes(current, wanted, &usable, &mut diff.changes);
+    routes(&world.routes(), wanted, &usable, &mut diff.changes);
     rules(current, wanted, &mut diff.changes);
-    neighbours(current, wanted, &usable, &mut diff.changes);
+    neighbours(&world.neighbours(), wanted, &usable, &mut diff.changes);
     diff
 }
 
@@ -113,6 +113,37 @@ impl<'a> World<'a> {
     fn find(&self, name: &str) -> Option<&'a Link> {
         let index = self.names.iter().position(|there| there == name)?;
         self.current.links.get(index)
+    }
+
+    /// The routes that are left when links are renamed.
+    fn routes(&self) -> Vec<Held<Route>> {
+        let mut routes = self.current.routes.clone();
+        routes.retain_mut(|route| match &mut route.value.way {
+            NextHop::Gateway { link, .. } => self.keeps(link),
+            NextHop::Blackhole | NextHop::Unreachable => true,
+        });
+        routes
+    }
+
+    /// The same of neighbours.
+    fn neighbours(&self) -> Vec<Held<Neighbour>> {
+        let mut neighbours = self.current.neighbours.clone();
+        neighbours.retain_mut(|neighbour| self.keeps(&mut neighbour.value.link));
+        neighbours
+    }
+
+    /// Whether what is on a link outlives its renaming, and then under which name. What is
+    /// up is set down for it, and loses all (fib_disable_ip in net/ipv4/fib_frontend.c,
+    /// neigh_ifdown in net/core/neighbour.c).
+    fn keeps(&self, name: &mut String) -> bool {
+        let mut links = self.current.links.iter().zip(&self.names);
+        match links.find(|(link, _)| link.name == *name) {
+            Some((link, future)) if future != name => {
+                name.clone_from(future);
+                !link.up
+            }
+            _ => true,
+        }
     }
 
     /// Whether a link is up and stays up: a renamed one is set down.
@@ -320,7 +351,7 @@ fn against<T: Eq + Hash + Clone>(held: &[Held<T>], wanted: &[T]) -> (Vec<T>, Vec
 }
 
 fn routes(
-    current: &Current,
+    held: &[Held<Route>],
     wanted: &Wanted,
     usable: &HashSet<&str>,
     changes: &mut Vec<NetworkChange>,
@@ -330,7 +361,7 @@ fn routes(
         NextHop::Blackhole | NextHop::Unreachable => true,
     };
     let possible: Vec<Route> = wanted.routes.iter().filter(possible).cloned().collect();
-    let (add, remove) = against(&current.routes, &possible);
+    let (add, remove) = against(held, &possible);
     // The route of a lease stays until the next lease.
     let of_leases: HashSet<u32> = wanted
         .links
@@ -360,7 +391,7 @@ fn rules(current: &Current, wanted: &Wanted, changes: &mut Vec<NetworkChange>) {
 }
 
 fn neighbours(
-    current: &Current,
+    held: &[Held<Neighbour>],
     wanted: &Wanted,
     usable: &HashSet<&str>,
     changes: &mut Vec<NetworkChange>,
@@ -371,7 +402,7 @@ fn neighbours(
         .filter(|neighbour| usable.contains(neighbour.link.as_str()))
         .cloned()
         .collect();
-    let (add, remove) = against(&current.neighbours, &possible);
+    let (add, remove) = against(held, &possible);
     let place = |neighbour: &Neighbour| (neighbour.address, neighbour.link.clone());
     let gone = remove
         .into_iter()

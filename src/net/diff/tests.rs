@@ -273,6 +273,66 @@ fn of_two_alike_the_one_that_has_the_name_keeps_it() -> Result {
 }
 
 #[test]
+fn what_was_on_a_renamed_link_is_gone_with_its_name() -> Result {
+    let mac = MacAddress::from([2, 0, 0, 0, 0, 7]);
+    let mut wanted = wanted("cam0", Device::Mac(mac))?;
+    let on = |link: &str| -> std::result::Result<_, Box<dyn std::error::Error>> {
+        Ok(Neighbour {
+            address: "192.168.0.7".parse()?,
+            mac,
+            link: link.into(),
+        })
+    };
+    let ours = |value| Held { value, ours: true };
+    let mut current = Current {
+        links: vec![
+            link(LOOPBACK),
+            Link {
+                mac: Some(mac),
+                ..link("eth1")
+            },
+        ],
+        neighbours: vec![ours(on("eth1")?)],
+        ..Current::default()
+    };
+    current.routes = wanted
+        .routes
+        .iter()
+        .cloned()
+        .map(|mut route| {
+            route.way = NextHop::Gateway {
+                gateway: "192.168.0.9".parse().unwrap_or(route.destination.addr()),
+                link: "eth1".into(),
+            };
+            route.metric = 7;
+            Held {
+                value: route,
+                ours: true,
+            }
+        })
+        .collect();
+    // A link that is up is set down to be renamed, which takes both away.
+    let changes = [
+        "interface eth1: rename to cam0",
+        "interface cam0: add address 192.168.0.2/24",
+        "interface cam0: set up",
+        "set route 0.0.0.0/0 via 192.168.0.1 on cam0",
+    ];
+    assert_eq!(described(&current, &wanted), changes);
+    // What is wanted there is set again, and not taken for what was there.
+    wanted.neighbours = vec![on("cam0")?];
+    let set = format!("set {}", on("cam0")?);
+    assert_eq!(described(&current, &wanted).last(), Some(&set));
+    // A link that was down keeps them.
+    current.links[1].up = false;
+    assert!(!described(&current, &wanted).contains(&set));
+    wanted.neighbours.clear();
+    let removed = format!("remove {}", on("cam0")?);
+    assert_eq!(described(&current, &wanted).last(), Some(&removed));
+    Ok(())
+}
+
+#[test]
 fn a_renamed_link_gets_its_ipv6_addresses_again() -> Result {
     let mac = MacAddress::from([2, 0, 0, 0, 0, 1]);
     let mut wanted = wanted("ext0", Device::Mac(mac))?;
