@@ -131,6 +131,78 @@ fn certain_and_perhaps_are_apart_for_programs() -> Done {
     Ok(())
 }
 
+/// A network of which a part is behind another interface, and an end that has a part of
+/// another's network.
+#[test]
+fn an_address_is_behind_the_smallest_network() -> Done {
+    let scratch = Scratch::new("smallest")?;
+    scratch.write(
+        "networks",
+        "eth0 any\neth1 10.1.0.0/16\neth2 192.168.5.0/24\n",
+    )?;
+    let rules = |rule: &str| {
+        format!(
+            "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT DROP [0:0]\n{rule}\nCOMMIT\n"
+        )
+    };
+    scratch.write(
+        "rules",
+        &rules("-A FORWARD -i eth2 -o eth1 -d 10.1.0.5/32 -j ACCEPT"),
+    )?;
+    // Its ends are behind eth0, and 10.1.0.5 is not.
+    let never = "[[guarantees]]\nnever = { from = \"eth2\", to = \"10.0.0.0/8\" }\n";
+    scratch.write("guarantees.toml", never)?;
+    let (code, said) = scratch.camfw(PROVE)?;
+    let refused = "camfw: guarantees.toml:2:31: 10.0.0.0/8 is not behind one interface of the networks; name its parts\n";
+    assert_eq!((code, said.as_str()), (2, refused));
+    let parts = never.replace("10.0.0.0/8", "10.1.0.0/17");
+    scratch.write("guarantees.toml", &parts)?;
+    let (code, said) = scratch.camfw(PROVE)?;
+    assert!(code == 1 && said.starts_with("does not hold: "), "{said}");
+    // What is behind eth1 is not behind eth0 too.
+    scratch.write(
+        "rules",
+        &rules("-A FORWARD -i eth2 -o eth0 ! -d 10.1.0.0/16 -j ACCEPT"),
+    )?;
+    let always =
+        "[[guarantees]]\nalways = { from = \"eth2\", to = \"eth0\", service = \"http\" }\n";
+    scratch.write("guarantees.toml", always)?;
+    // Nor are the hosts of eth2, which are their own neighbors.
+    let (code, said) = scratch.camfw(PROVE)?;
+    assert_eq!(code, 0, "{said}");
+    Ok(())
+}
+
+/// The name of a service stands for a packet that a line with it lets through.
+#[test]
+fn trace_takes_a_service_for_a_packet_of_it() -> Done {
+    let scratch = Scratch::new("services")?;
+    let names = ["ping", "gre", "own", "dns", "traceroute"];
+    for (name, flags) in names
+        .map(|it| (it, ""))
+        .into_iter()
+        .chain([("dns", "--proto udp")])
+    {
+        scratch.write(
+            "camfw.toml",
+            &format!(
+                "[zones.a]\ninterface = \"eth0\"\naddress = [\"10.1.0.1/24\", \"fd00:1::1/64\"]\nrole = \"private\"\n\
+                 [zones.b]\ninterface = \"eth1\"\naddress = [\"10.2.0.1/24\", \"fd00:2::1/64\"]\nrole = \"private\"\n\
+                 [ipv6]\nmode = \"same\"\n[services.own]\nudp = 5000\nsource-port = [123, 500]\n\
+                 [[allow]]\nfrom = \"a\"\nto = \"b\"\nservice = \"{name}\"\n"
+            ),
+        )?;
+        for (src, dst) in [("10.1.0.5", "10.2.0.5"), ("fd00:1::5", "fd00:2::5")] {
+            let (_, said) = scratch.camfw(&format!(
+                "--config camfw.toml trace --src {src} --dst {dst} --dport {name} {flags}"
+            ))?;
+            let last = said.lines().last().unwrap_or_default();
+            assert!(last.starts_with("ACCEPT by "), "{name} {src}: {said}");
+        }
+    }
+    Ok(())
+}
+
 /// What other commands print for programs is as documented.
 #[test]
 fn check_compare_and_trace_speak_to_programs() -> Done {

@@ -113,14 +113,13 @@ fn check(given: &Given, checked: &mut Checked) -> ExitCode {
     if let Err(refusal) = apply::read_plan(&config, Purpose::Load) {
         refused.push(format!("{refusal}; until then apply and boot refuse it"));
     }
-    let before = refused.len();
     let programs = apply::network_program_errors(&plan).into_iter();
     refused.extend(programs.map(|error| format!("{error}; until then apply refuses it")));
     // Another file's passwords are another box's.
     let trouble = apply::mail::trouble(&plan.policy);
     refused.extend(trouble.map(|trouble| format!("no mail is sent: {trouble}")));
-    if refused.len() > before {
-        return ExitCode::Refused;
+    match refused.is_empty() {
+        true => ExitCode::Done,
+        false => ExitCode::Refused,
     }
-    ExitCode::Done
 }

@@ -13,6 +13,7 @@ use crate::host::text_file;
 use crate::netfilter::Protocol;
 use crate::policy::{Camera, Service};
 use crate::prove::{DescribedPacket, PacketAddress, Tracer};
+use crate::registry::icmpv6;
 
 const PACKETS: Flag = Flag::valued("packets", "FILE", "packets, one a line, in the flags below");
 
@@ -136,16 +137,45 @@ impl PacketNames {
         })
     }
 
-    /// A port, or the first one of a service by its name, and its protocol.
-    fn port(&self, given: &Given) -> Result<Option<(u16, Option<Protocol>)>, UsageError> {
+    /// What `--dport` says: a port, or by the name of a service a packet that it lets
+    /// through, of the protocol that is asked for if it has that.
+    fn service(
+        &self,
+        given: &Given,
+        protocol: Option<Protocol>,
+        ipv6: bool,
+    ) -> Result<DescribedPacket, UsageError> {
+        let mut packet = DescribedPacket::default();
         let written = given.file(&DPORT).unwrap_or_default();
         if !written.starts_with(|first: char| first.is_ascii_lowercase()) {
-            return Ok(given.value(&DPORT)?.map(|Port(port)| (port, None)));
+            packet.destination_port = given.value(&DPORT)?.map(|Port(port)| port);
+            return Ok(packet);
         }
         let service = service_named(&written, &self.services)?;
-        let first = |protocol, ports: &[PortRange]| Some((ports.first()?.first(), Some(protocol)));
-        let tcp = first(Protocol::Tcp, &service.tcp);
-        Ok(tcp.or_else(|| first(Protocol::Udp, &service.udp)))
+        let first = |ports: &[PortRange]| Some(ports.first()?.first());
+        let icmp = service.icmp.first().copied();
+        let icmp = match ipv6 {
+            true => icmp
+                .and_then(icmpv6::counterpart)
+                .map(|it| (Protocol::Icmpv6, it)),
+            false => icmp.map(|it| (Protocol::Icmp, it)),
+        };
+        let mut ways = vec![
+            (Protocol::Tcp, first(&service.tcp)),
+            (Protocol::Udp, first(&service.udp)),
+        ];
+        ways.retain(|(_, port)| port.is_some());
+        ways.extend(icmp.map(|(of, _)| (of, None)));
+        let others = service.protocols.iter();
+        ways.extend(others.map(|number| (Protocol::Number(*number), None)));
+        let asked = |way: &&(Protocol, _)| protocol.is_some_and(|it| it.number() == way.0.number());
+        if let Some((of, port)) = ways.iter().find(asked).or(ways.first()) {
+            packet.protocol = Some(*of);
+            packet.destination_port = *port;
+            packet.source_port = port.and_then(|_| first(&service.source_ports));
+            packet.icmp_type = icmp.map(|(_, kind)| kind);
+        }
+        Ok(packet)
     }
 }
 
@@ -163,15 +193,20 @@ fn packet(given: &Given, named: &PacketNames) -> Result<DescribedPacket, UsageEr
         let address = named.address(given, &flag)?;
         addresses.extend(address.map(|address| (which, address)));
     }
-    let (port, of) = named.port(given)?.unzip();
+    let protocol = given.value(&PROTO)?;
+    let ipv6 = addresses.iter().any(|(_, address)| address.is_ipv6());
+    let service = named.service(given, protocol, ipv6)?;
     Ok(DescribedPacket {
         from: given.value(&FROM)?,
         to: given.value(&TO)?,
         addresses,
-        protocol: given.value(&PROTO)?.or(of.flatten()),
-        source_port: given.value(&SPORT)?.map(|Port(port)| port),
-        destination_port: port,
-        icmp_type: given.value(&ICMP_TYPE)?,
+        protocol: protocol.or(service.protocol),
+        source_port: given
+            .value(&SPORT)?
+            .map(|Port(port)| port)
+            .or(service.source_port),
+        destination_port: service.destination_port,
+        icmp_type: given.value(&ICMP_TYPE)?.or(service.icmp_type),
         flags: given.value(&FLAGS)?,
         state: given.value(&STATE)?,
         mac: given.value(&MAC)?,

@@ -97,11 +97,26 @@ impl Resolver<'_> {
             let networks = address::networks(list.as_ref(), self.ipv6, self.source)?;
             Ok(networks.unwrap_or_default())
         };
+        let destinations = networks(address)?;
+        let own = self.zones.iter().flat_map(|zone| zone.own());
+        let own: Vec<IpNet> = own.map(|own| IpNet::from(own.addr())).collect();
+        if let (Some(address), Some(own)) = (
+            address,
+            destinations.iter().find(|network| own.contains(network)),
+        ) {
+            return Err(self.source.refuse(
+                address.span(),
+                format_args!(
+                    "{} is the router's own address, and address is of hosts in zones; give the source of what may not reach the router",
+                    own.addr()
+                ),
+            ));
+        }
         Ok(Denial {
             from,
             to: end,
             sources: networks(source)?,
-            destinations: networks(address)?,
+            destinations,
             origin: Origin::new(self.source, written.span().start),
         })
     }

@@ -3,6 +3,7 @@ before anything is changed."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -53,6 +54,12 @@ class OtherPrograms(RouterTest):
             for part in parts:
                 self.assertIn(part, said, command)
         self.assertEqual(self.state(), before)
+
+    def test_a_file_of_another_user_is_not_good(self) -> None:
+        self.run_here("check", expect=0)
+        os.chown(self.etc / "camfw/camfw.toml", 65534, -1)
+        self.assert_refused(f"{CONFIG}:1:1: ")
+        self.assertNotIn("good", self.run_here("check", expect=2).stdout)
 
     def test_each_is_named_with_what_to_do(self) -> None:
         self.put("network/interfaces", "auto eth1\niface eth1 inet dhcp\n")
