@@ -78,7 +78,7 @@ impl Resolver<'_> {
 
     /// Refuses addresses that cannot be at this end because they are in another zone's
     /// network.
-    fn in_zone(
+    pub(super) fn in_zone(
         &self,
         end: Endpoint,
         networks: &[IpNet],

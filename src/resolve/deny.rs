@@ -97,7 +97,12 @@ impl Resolver<'_> {
             let networks = address::networks(list.as_ref(), self.ipv6, self.source)?;
             Ok(networks.unwrap_or_default())
         };
-        let destinations = networks(address)?;
+        let (sources, destinations) = (networks(source)?, networks(address)?);
+        for (networks, written, end) in [(&sources, source, from), (&destinations, address, end)] {
+            if let (Some(written), Some(end)) = (written, end) {
+                self.in_zone(end, networks, written.span())?;
+            }
+        }
         let own = self.zones.iter().flat_map(|zone| zone.own());
         let own: Vec<IpNet> = own.map(|own| IpNet::from(own.addr())).collect();
         if let (Some(address), Some(own)) = (
@@ -115,7 +120,7 @@ impl Resolver<'_> {
         Ok(Denial {
             from,
             to: end,
-            sources: networks(source)?,
+            sources,
             destinations,
             origin: Origin::new(self.source, written.span().start),
         })
@@ -168,7 +173,11 @@ impl Resolver<'_> {
             ));
         }
         let others = address::networks(Some(written), self.ipv6, self.source)?;
-        to_others(allow, &others.unwrap_or_default(), self.ipv6);
+        let others = others.unwrap_or_default();
+        for flow in &allow.flows {
+            self.in_zone(flow.to, &others, written.span())?;
+        }
+        to_others(allow, &others, self.ipv6);
         match &allow.destinations {
             Addresses::Only(left) if left.is_empty() && allow.hosts.is_empty() => {
                 Err(self.source.refuse(

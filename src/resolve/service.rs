@@ -75,6 +75,14 @@ impl Resolver<'_> {
         };
         let source_ports = ranges(&written.source_port)?;
         if let Some(from) = &written.source_port
+            && source_ports.is_empty()
+        {
+            return Err(self.source.refuse(
+                from.span(),
+                "the list is empty, which would mean no port; give a port, or remove the key for any",
+            ));
+        }
+        if let Some(from) = &written.source_port
             && (tcp.is_empty() && udp.is_empty() || passive.is_some() || written.helper)
         {
             return Err(self.source.refuse(
