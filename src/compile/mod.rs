@@ -41,27 +41,14 @@ use tree::ChainNames;
 
 /// The IPv4 rules of a policy.
 pub fn ipv4(policy: &policy::Policy) -> Ruleset {
-    shallow(policy, IpFamily::V4)
+    tree::shallow(policy, IpFamily::V4)
 }
 
 /// The IPv6 rules: the same policy, or the loopback and nothing else.
 pub fn ipv6(policy: &policy::Policy) -> Ruleset {
     match policy.ipv6 {
-        Ipv6Mode::Same => shallow(policy, IpFamily::V6),
+        Ipv6Mode::Same => tree::shallow(policy, IpFamily::V6),
         Ipv6Mode::Drop => loopback_alone(),
-    }
-}
-
-/// The rules with the smallest trees that the kernel takes. What is left of a network without
-/// one address is a network for each of its bits, and each level of a tree is a jump.
-fn shallow(policy: &policy::Policy, family: IpFamily) -> Ruleset {
-    let mut bits = tree::BITS;
-    loop {
-        let ruleset = Compiler::new(policy, family, bits).ruleset();
-        if bits >= tree::MOST_BITS || tree::jumps(&ruleset) <= tree::MOST_JUMPS {
-            return ruleset;
-        }
-        bits *= 2;
     }
 }
 

@@ -8,20 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::Compiler;
+use crate::family::IpFamily;
 use crate::name::ChainName;
 use crate::netfilter::{Chain, Negatable, Rule, Ruleset, Table, Target};
+use crate::policy::Policy;
 
 /// Up to this many prefixes are compared one after another.
 pub(super) const FEW: usize = 4;
 
 /// How many bits one level of the tree looks at, unless that makes too many levels; and at
 /// most, which is all of them.
-pub(super) const BITS: u8 = 2;
-pub(super) const MOST_BITS: u8 = 128;
+const BITS: u8 = 2;
+const MOST_BITS: u8 = 128;
 
 /// The most jumps within each other that nf_tables takes: a chain at level 16 is refused
 /// (NFT_JUMP_STACK_SIZE, nft_chain_validate in net/netfilter/nf_tables_api.c).
-pub(super) const MOST_JUMPS: usize = 15;
+const MOST_JUMPS: usize = 15;
 
 /// A rule and the source and destination prefixes that it is for; None means any.
 #[derive(Clone)]
@@ -224,8 +227,21 @@ fn leaf(
     }
 }
 
+/// The rules with the smallest trees that the kernel takes. What is left of a network without
+/// one address is a network for each of its bits, and each level of a tree is a jump.
+pub(super) fn shallow(policy: &Policy, family: IpFamily) -> Ruleset {
+    let mut bits = BITS;
+    loop {
+        let ruleset = Compiler::new(policy, family, bits).ruleset();
+        if bits >= MOST_BITS || jumps(&ruleset) <= MOST_JUMPS {
+            return ruleset;
+        }
+        bits *= 2;
+    }
+}
+
 /// The most jumps within each other in any table.
-pub(super) fn jumps(ruleset: &Ruleset) -> usize {
+fn jumps(ruleset: &Ruleset) -> usize {
     let tables = ruleset.tables().map(|(_, table)| {
         let chains: BTreeMap<&str, &Chain> = table
             .chains
