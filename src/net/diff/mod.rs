@@ -119,7 +119,7 @@ impl<'a> World<'a> {
     fn routes(&self) -> Vec<Held<Route>> {
         let mut routes = self.current.routes.clone();
         routes.retain_mut(|route| match &mut route.value.way {
-            NextHop::Gateway { link, .. } => self.keeps(link),
+            NextHop::Link { link, .. } => self.keeps(link),
             NextHop::Blackhole | NextHop::Unreachable => true,
         });
         routes

@@ -300,8 +300,8 @@ fn what_was_on_a_renamed_link_is_gone_with_its_name() -> Result {
         .iter()
         .cloned()
         .map(|mut route| {
-            route.way = NextHop::Gateway {
-                gateway: "192.168.0.9".parse().unwrap_or(route.destination.addr()),
+            route.way = NextHop::Link {
+                gateway: "192.168.0.9".parse().ok(),
                 link: "eth1".into(),
             };
             route.metric = 7;
