@@ -99,7 +99,11 @@ impl Resolver<'_> {
             Some(network) => Err(self.source.refuse(
                 span,
                 format_args!(
-                    "{network} is in another zone than {}; name that zone, or give an address in this one",
+                    "{} is in another zone than {}; name that zone, or give an address in this one",
+                    match network.prefix_len() == network.max_prefix_len() {
+                        true => network.addr().to_string(),
+                        false => network.to_string(),
+                    },
                     zone.name
                 ),
             )),
