@@ -5,6 +5,7 @@
 //! the server did not take it.
 
 mod tell;
+mod unlisted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -131,6 +132,7 @@ impl Relay {
                 look.problems.push(format!("{}: {error}", path.display()));
             }
         }
+        look.problems.extend(self.unlisted().unwrap_or_default());
         self.known.retain(|id, _| seen.contains(id));
         let waits = |known: &Known| {
             use UploadVerdict::{Arriving, TooLarge, Whole};

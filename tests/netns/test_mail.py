@@ -336,6 +336,14 @@ class MailLegacy(MailTest):
         stranger = self.camera.run(
             ["curl", "-q", "-sS", "--interface", "192.168.8.110", "ftp://anonymous:x@192.168.8.1/"])
         self.assertNotEqual(stranger.returncode, 0, stranger)
+        # A camera that has another name by now: what is left of it is told.
+        left = self.folder / "ftp/old/incoming"
+        left.mkdir(parents=True)
+        os.chown(left, USER, grp.getgrnam("ftp").gr_gid)
+        (left / "x.png").write_bytes(picture(5))
+        self.assertTrue(self.says("ftp/old has 1 file of no camera whose uploads are sent"), self.said())
+        shutil.rmtree(left.parent)
+        self.assertTrue(wait_until(lambda: "ftp/old" not in self.said()))
         # Told goodbye, and nothing of the router.
         with self.camera.socket() as call:
             call.bind(("192.168.8.110", 0))
