@@ -50,7 +50,8 @@ SCRIPTS = ("postinst", "prerm", "postrm")
 CHANGES = re.compile(r"\b(ip|nft|sysctl|ifup|ifdown|modprobe|ip6?tables\S*|camfw (boot|apply|seal|open|refresh))\b")
 
 # In namespaces of its own: mounts, so that what dpkg writes is in memory over this
-# machine's files, and a network, so that the rules are the test's.
+# machine's files, a network, so that the rules are the test's, and processes, so that what
+# runs is the package's.
 IN_A_ROOT_OF_ITS_OWN = """
 set -eu
 mount --make-rprivate /
@@ -59,7 +60,7 @@ mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
 mount --bind /dev "$1/root/dev"
 mount -t tmpfs tmpfs "$1/root/run"
-mount --rbind /proc "$1/root/proc"
+mount -t proc proc "$1/root/proc"
 mkdir -p "$1/root/var/lib/camfw"
 cp "$2" "$1/root/run/camfw.deb"
 [ -z "${4-}" ] || cp "$4" "$1/root/run/mail.deb"
@@ -167,7 +168,7 @@ class Debian(unittest.TestCase):
         root = self.scratch / "mounts"
         root.mkdir()
         done = subprocess.run(
-            ["unshare", "--mount", "--net", "sh", "-c", IN_A_ROOT_OF_ITS_OWN, "sh", root, camfw, script, *mail],
+            ["unshare", "--mount", "--net", "--pid", "--fork", "sh", "-c", IN_A_ROOT_OF_ITS_OWN, "sh", root, camfw, script, *mail],
             capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return dict(re.findall(r"(?ms)^== (\w+)$(.*?)(?=^==|\Z)", done.stdout))
