@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
     };
     prove::unknown(&ruleset, family);
     prove::findings(&ruleset, family, &networks, None);
-    prove::matrix(&ruleset, family, &networks, prove::MatrixQuestion::default());
+    prove::matrix(&ruleset, family, &networks, &prove::MatrixQuestion::default());
     // To itself nothing changes.
     assert!(!prove::differ(&ruleset, &ruleset, family));
 });
