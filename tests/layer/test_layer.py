@@ -151,8 +151,8 @@ class Crates(unittest.TestCase):
     def test_every_linked_crate_has_its_licence(self) -> None:
         """And no other crate is listed."""
         tree = subprocess.run(
-            ["cargo", "tree", "--locked", "--target", "aarch64-unknown-linux-musl", "--edges", "normal,build",
-             "--prefix", "none", "--format", "{p}\t{l}"],
+            ["cargo", "tree", "--locked", "--package", "camfw", "--package", "camfw-mail",
+             "--target", "aarch64-unknown-linux-musl", "--edges", "normal,build", "--prefix", "none", "--format", "{p}\t{l}"],
             cwd=ROOT, capture_output=True, text=True, check=True).stdout
         linked = dict(line.removesuffix(" (*)").split("\t") for line in tree.splitlines() if line)
         inc = (LAYER / "recipes-fw/camfw/camfw-licenses.inc").read_text()
