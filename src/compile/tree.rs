@@ -22,8 +22,8 @@ pub(super) const FEW: usize = 4;
 const BITS: u8 = 2;
 const MOST_BITS: u8 = 128;
 
-/// The most jumps within each other that nf_tables takes: a chain at level 16 is refused
-/// (NFT_JUMP_STACK_SIZE, nft_chain_validate in net/netfilter/nf_tables_api.c).
+/// The most jumps within each other that nf_tables takes, gotos included: a chain at level 16
+/// is refused (NFT_JUMP_STACK_SIZE, nft_chain_validate in net/netfilter/nf_tables_api.c).
 const MOST_JUMPS: usize = 15;
 
 /// A rule and the source and destination prefixes that it is for; None means any.
@@ -266,7 +266,7 @@ fn below<'t>(
     }
     let rules = chains.get(name).into_iter().flat_map(|chain| &chain.rules);
     let next = rules.filter_map(|rule| match &rule.target {
-        Some(Target::Jump(to)) => Some(1 + below(to.as_str(), chains, known)),
+        Some(Target::Jump(to) | Target::Goto(to)) => Some(1 + below(to.as_str(), chains, known)),
         _ => None,
     });
     let most = next.max().unwrap_or_default();
