@@ -434,9 +434,10 @@ class MailLegacy(MailTest):
         self.stop_relay()
         # A time that somebody set is not when it was uploaded.
         os.utime(self.folder / "ftp/cam5/incoming/down.png", (0, 0))
+        state = self.program.run_folder / "camfw-mail/state"
+        before_it = state.stat().st_mtime_ns
         self.relay = self.start_relay()
-        self.assertTrue(self.says("camfw-mail was started again"), self.said())
-        self.assertTrue(wait_until(lambda: self.numbers().get("files") == 1))
+        self.assertTrue(wait_until(lambda: state.stat().st_mtime_ns != before_it and self.numbers().get("files") == 1), self.said())
         self.assertEqual(self.numbers()["not_taken_since_timestamp_seconds"], down["not_taken_since_timestamp_seconds"])
         self.restart_smtp()
         self.assertTrue(self.has_arrived(content), self.log())
