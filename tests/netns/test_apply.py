@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 
 from lab import example, probes
@@ -55,6 +56,7 @@ class Apply(RouterTest):
         self.assertTrue(any(rule.packets for rule in counted))
         record.write_text("")
         with Changes(self.router) as changes:
+            changes.settle()
             self.camfw("apply", path=path)
             self.assertEqual(changes.seen(), [], "links, addresses and routes changed")
         self.assertEqual(self.tables.snapshot(), tables)
@@ -85,6 +87,7 @@ class Apply(RouterTest):
                 self.change_config(SSH_ALLOW, SSH_ALLOW.replace('"ssh"', '["ssh", "http"]'))
             before = self.tables.snapshot(), self.network(), self.forwarding()
             with Changes(self.router) as changes:
+                changes.settle()
                 would = self.told("--dry-run")
                 self.assertEqual(changes.seen(), [], "links, addresses and routes changed")
             self.assertEqual((self.tables.snapshot(), self.network(), self.forwarding()), before, step)
@@ -248,6 +251,8 @@ class Apply(RouterTest):
         self.assertEqual(self.network(), network)
 
 
+# Longer than link_watch waits.
+QUIET_SECONDS = 1.5
 # Multicast groups of rtnetlink (linux/rtnetlink.h, RTMGRP_*): links, and addresses,
 # routes and rules of both families.
 CHANGE_GROUPS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400
@@ -267,6 +272,16 @@ class Changes:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+    def settle(self) -> None:
+        """Waits for what links that came up before still have to tell: the kernel sends it once a second
+        (net/core/link_watch.c), later than the program that set them up."""
+        deadline = time.monotonic() + probes.PATIENCE
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < QUIET_SECONDS and time.monotonic() < deadline:
+            time.sleep(0.1)
+            if self.seen():
+                quiet_since = time.monotonic()
 
     def seen(self) -> list[str]:
         """The type of each message, as a number of linux/rtnetlink.h."""
