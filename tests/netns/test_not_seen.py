@@ -1,5 +1,5 @@
 """Changes that others make besides rules: detected, or harmless for the reason given in
-docs/configuration.md."""
+docs/behaviour.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lab.probes import wait_until
 from netns.network import NetworkTest
 from netns.program import ROOT
 
-DOCS = ROOT / "docs/configuration.md"
+DOCS = ROOT / "docs/behaviour.md"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Change:
     undone: str
     # Words of a line of `status`; empty if the change is harmless.
     told: tuple[str, ...] = ()
-    # For a harmless change, part of the line in docs/configuration.md that says so.
+    # For a harmless change, part of the line in docs/behaviour.md that says so.
     why: str = ""
     command: str = "ip"
 
