@@ -263,6 +263,7 @@ class Changes:
     context manager."""
 
     def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
         self._socket = namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW)
         self._socket.bind((0, CHANGE_GROUPS))
         self._socket.setblocking(False)
@@ -275,12 +276,13 @@ class Changes:
 
     def settle(self) -> None:
         """Waits for what links that came up before still have to tell: the kernel sends it once a second
-        (net/core/link_watch.c), later than the program that set them up."""
+        (net/core/link_watch.c), and of an IPv6 address when nobody answered for it (RFC 4862, 5.4)."""
         deadline = time.monotonic() + probes.PATIENCE
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < QUIET_SECONDS and time.monotonic() < deadline:
             time.sleep(0.1)
-            if self.seen():
+            tentative = self._namespace.run(["ip", "-6", "address", "show", "tentative"], check=True).stdout
+            if self.seen() or tentative:
                 quiet_since = time.monotonic()
 
     def seen(self) -> list[str]:
