@@ -156,11 +156,11 @@ EOF
         cmp "$package" "$deploy/deb/aarch64/${package##*/}" || return 1
     done
     ! grep -q 'recipe camfw-[0-9].*do_compile: Started' "$log" || { say "camfw was built anew for the board"; return 1; }
-    root_file=$deploy/images/${machines[1]}/camfw-image-keys-${machines[1]}.rootfs.tar.gz
-    tar -xzOf "$root_file" ./etc/camfw/camfw.toml |
+    root_file=$deploy/images/${machines[1]}/camfw-image-keys-${machines[1]}.rootfs.tar.zst
+    tar --zstd -xOf "$root_file" ./etc/camfw/camfw.toml |
         cmp - "$layer/dynamic-layers/freescale-layer/recipes-fw/camfw/files/ls1046afrwy.toml" || return 1
-    tar -xzOf "$root_file" ./usr/sbin/camfw | sha256sum
-    diff -u "$parts_of_image/setuid" <(tar -tvzf "$root_file" | sed -nE '/^-(..s|.....s)/s,.* \./,/,p' | LC_ALL=C sort) || return 1
+    tar --zstd -xOf "$root_file" ./usr/sbin/camfw | sha256sum
+    diff -u "$parts_of_image/setuid" <(tar --zstd -tvf "$root_file" | sed -nE '/^-(..s|.....s)/s,.* \./,/,p' | LC_ALL=C sort) || return 1
     (cd "${root_file%/*}" && stat -L -c '%s %n' "${root_file##*/}" Image ./*.dtb)
 }
 
