@@ -212,9 +212,8 @@ impl Relay {
         let now = clock::now();
         let mut is_full = incoming.is_on_full_disk(self.settings.attachments)?;
         for (folder, entry, may_go) in spare {
-            let age = now - entry.stamp.changed.0;
             let is_old =
-                now >= MADE && age > i64::try_from(self.settings.keep_seconds).unwrap_or(i64::MAX);
+                is_kept_long_enough(now, entry.stamp.changed.0, self.settings.keep_seconds);
             if may_go && (is_old || is_full || room > quota) && folder.remove(&entry).is_ok() {
                 room = room.saturating_sub(room_of(&entry));
                 is_full = incoming.is_on_full_disk(self.settings.attachments)?;
@@ -469,5 +468,27 @@ fn sent_folder(base: &std::path::Path, camera: &str) -> io::Result<UploadFolder>
     match camera {
         "" => Ok(sent),
         camera => sent.folder(camera),
+    }
+}
+
+/// Whether a file that changed then has been kept for its time. By a clock that nobody set nothing is old.
+fn is_kept_long_enough(now: i64, changed: i64, keep_seconds: u64) -> bool {
+    let age = now.saturating_sub(changed);
+    now >= MADE && age > i64::try_from(keep_seconds).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_goes_after_its_days_and_by_a_set_clock_alone() {
+        const WEEK: u64 = 7 * 86_400;
+        let now = MADE + 30 * 86_400;
+        assert!(!is_kept_long_enough(now, now - 7 * 86_400, WEEK));
+        assert!(is_kept_long_enough(now, now - 7 * 86_400 - 1, WEEK));
+        // It came later than now: the clock was wrong then, or is.
+        assert!(!is_kept_long_enough(now, now + 86_400, WEEK));
+        assert!(!is_kept_long_enough(MADE - 1, 0, WEEK));
     }
 }
