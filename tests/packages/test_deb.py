@@ -30,6 +30,9 @@ state() {
 echo "== install"; dpkg -i /run/camfw.deb /run/mail.deb; state
 id camfw-mail; getent passwd camfw-mail
 stat -c '%A %U %G' /etc/camfw-mail
+echo "== control"; /usr/sbin/camfw-mail &
+for _ in $(seq 300); do [ "$(readlink /proc/$!/exe)" != /usr/sbin/camfw-mail ] || break; sleep 0.1; done
+state; kill $!; wait $! || true
 install -m 400 -o camfw-mail /dev/null /etc/camfw-mail/password
 # As camfw with a good file that has no [mail]; and a log of this root's own.
 printf '#!/bin/sh\n[ "$1" = check ]\n' >/usr/sbin/camfw
@@ -91,9 +94,9 @@ test ! -e /etc/init.d/camfw
 """
 
 
-def static_program(machine: int) -> bytes:
-    """An ELF file of 64 bits with one segment: exit(0) on x86-64."""
-    code = b"\xb8\x3c\x00\x00\x00\x31\xff\x0f\x05"
+def static_program(machine: int, *, stays: bool = False) -> bytes:
+    """An ELF file of 64 bits with one segment: exit(0) on x86-64, or pause() for ever."""
+    code = b"\xb8\x22\x00\x00\x00\x0f\x05\xeb\xf7" if stays else b"\xb8\x3c\x00\x00\x00\x31\xff\x0f\x05"
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     size = 64 + 56 + len(code)
     header = struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0x400078, 64, 0, 0, 64, 56, 1, 0, 0, 0)
@@ -102,7 +105,8 @@ def static_program(machine: int) -> bytes:
 
 def deb(folder: Path, architecture: str, machine: int, *options: str) -> Path:
     program = folder / f"camfw-{architecture}"
-    program.write_bytes(static_program(machine))
+    # The relay stays once it is started, or nobody could see that it was.
+    program.write_bytes(static_program(machine, stays="--mail" in options))
     made = subprocess.run([ROOT / "packaging/deb", *options, architecture, program], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise AssertionError(made.stderr)
@@ -293,9 +297,10 @@ class MailPackage(Debian):
 
     def test_installing_it_starts_nothing_and_without_mail_nor_does_its_script(self) -> None:
         parts = self.in_a_root(INSTALL_AND_REMOVE_MAIL, deb(self.scratch, "amd64", 62), self.amd64)
-        self.assertEqual(list(parts), ["install", "start", "again", "remove", "purge"])
+        self.assertEqual(list(parts), ["install", "control", "start", "again", "remove", "purge"])
         for name, text in parts.items():
-            self.assertEqual(re.findall(r"(?m)^(?:boot|runs): .*$", text), ["boot: 0 0", "runs: 0"], (name, parts))
+            runs = "runs: 1" if name == "control" else "runs: 0"
+            self.assertEqual(re.findall(r"(?m)^(?:boot|runs): .*$", text), ["boot: 0 0", runs], (name, parts))
         self.assertIn("nothing is started", parts["install"])
         self.assertNotIn("nothing is started", parts["again"])
         self.assertRegex(parts["install"], r"uid=\d+\(camfw-mail\) gid=\d+\(camfw-mail\) groups=.*\(ftp\)")
