@@ -11,24 +11,17 @@ import json
 from lab import probes
 from lab.capture import Capture
 from lab.dialup import MTU, Line
-from lab.hosts import Wiring
 from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.policies import allow
 from netns.program import ROOT
+from netns.test_docs import HOUSE, INTERNET, PORCH, PORCH_MAC, SERVER
 
 EXAMPLE = ROOT / "examples/behind-pppoe.toml"
 # Whoever is on the wire that carries PPPoE, beside the provider's end of it.
-NEIGHBOUR = Wiring("internet", "eth0", "192.168.0.1", 24, router="192.168.0.2",
-                   address6="fd00:0::1", router6="fd00:0::2")
-PORCH = Wiring("camera", "eth1", "192.168.8.11", 24, router="192.168.8.1",
-               address6="fd00:8::11", router6="fd00:8::1")
-PORCH_MAC = "00:11:22:33:44:01"
-HOUSE = Wiring("laptop", "eth2", "192.168.5.10", 24, router="192.168.5.1",
-               address6="fd00:5::10", router6="fd00:5::1")
+NEIGHBOUR = INTERNET
 PROVIDER, OWN, NEXT = "100.64.0.1", "100.64.1.2", "100.64.9.9"
-SERVER = "203.0.113.7"
 # The other end of a VPN.
 PHONE = "10.8.0.2"
 VPN = f"""
