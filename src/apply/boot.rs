@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::close::{close_without_waiting, down_instead};
-use super::enforce::{Missing, enforce};
+use super::close::{ClosedTables, close_without_waiting, down_instead};
+use super::enforce::enforce_closed;
 use super::error::CommandError;
 use super::exclusive::insist_on_root;
 use super::last_good;
@@ -32,10 +32,13 @@ pub(crate) fn boot(config: &Path) -> Ending {
         return outcome.into();
     }
     let closing = close_without_waiting("boot", PATIENCE);
-    if let Err(error) = closing.closed {
-        let (outcome, state) = down_instead(error.into(), InForce::sealed(), None);
-        return Ending::from(outcome).noting(record::write(&state));
-    }
+    let tables = match closing.closed {
+        Ok(tables) => tables,
+        Err(error) => {
+            let (outcome, state) = down_instead(error.into(), InForce::sealed(), None);
+            return Ending::from(outcome).noting(record::write(&state));
+        }
+    };
     let _lock = match closing.lock {
         Ok(lock) => Some(lock),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -54,22 +57,22 @@ pub(crate) fn boot(config: &Path) -> Ending {
     let mark = &closing.marked.unwrap_or_else(|_| Mark::read());
     log::info!("Sealed: nothing passes until the policy holds");
     let unkept = names::expire().unkept;
-    boot_closed(config, mark).undone(unkept)
+    boot_closed(config, mark, tables).undone(unkept)
 }
 
 /// Continues a boot once the box is closed and this command has the lock.
-fn boot_closed(config: &Path, mark: &Mark) -> Ending {
+fn boot_closed(config: &Path, mark: &Mark, tables: ClosedTables) -> Ending {
     let policy = match PlannedPolicy::read(config) {
         Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
-            return boot_last_good(CommandError::NeverConfirmed, Outcome::Sealed, mark);
+            return boot_last_good(CommandError::NeverConfirmed, Outcome::Sealed, mark, tables);
         }
         Ok(policy) => policy,
-        Err(refusal) => return boot_last_good(refusal.into(), Outcome::Refused, mark),
+        Err(refusal) => return boot_last_good(refusal.into(), Outcome::Refused, mark, tables),
     };
     // On the first boot alone: a box in use is not closed since a package was added.
     if let Err(error) = check_network_programs(&policy.plan) {
         match last_good::last() {
-            Err(_) => return boot_last_good(error.into(), Outcome::Refused, mark),
+            Err(_) => return boot_last_good(error.into(), Outcome::Refused, mark, tables),
             Ok(_) => log::warn!("{error}"),
         }
     }
@@ -77,14 +80,14 @@ fn boot_closed(config: &Path, mark: &Mark) -> Ending {
         log::error!("no mail is sent: {trouble}");
     }
     let intended = InForce::applied(policy.snapshot.hash());
-    match enforce(&policy.plan, Missing::WaitFor, mark) {
+    match enforce_closed(&policy.plan, tables, mark) {
         Ok(enforced) => Ending::applied(enforced, &policy, intended, mark),
         Err(failure) => {
             let ending = recover_sealed(&policy.plan, intended, failure, mark);
             match ending.outcome {
                 // This kernel may support the last good policy even so.
                 Outcome::Sealed(why) if mark.is_unchanged() && !is_last_good(&policy.snapshot) => {
-                    boot_last_good(why, Outcome::Sealed, mark)
+                    boot_last_good(why, Outcome::Sealed, mark, ClosedTables::default())
                 }
                 _ => ending,
             }
@@ -98,6 +101,7 @@ fn boot_last_good(
     why: CommandError,
     otherwise: fn(CommandError) -> Outcome,
     mark: &Mark,
+    tables: ClosedTables,
 ) -> Ending {
     let text = with_causes(&why);
     let policy = match last_good::last() {
@@ -110,7 +114,7 @@ fn boot_last_good(
     };
     log::error!("the last good policy is used, and not the file: {text}");
     let intended = InForce::last_good(policy.snapshot.hash(), &text);
-    match enforce(&policy.plan, Missing::WaitFor, mark) {
+    match enforce_closed(&policy.plan, tables, mark) {
         Ok(enforced) => {
             let state = intended.enforced(enforced.missing.clone());
             Ending::from(Outcome::LastGood(why))

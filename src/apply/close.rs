@@ -1,7 +1,8 @@
 //! Closes the box. First sets the mark and turns forwarding off, neither of which needs
-//! another program or the lock; then closes the tables of each family, whether or not
-//! the other family succeeded; then what bypasses the rules on layer 2. If that fails
-//! or exceeds its time limit, sets the links down.
+//! another program or the lock; then closes the tables of both families at the same time,
+//! each whether or not the other succeeded; then what bypasses the rules on layer 2. The
+//! box is closed if all of that succeeded. If anything failed or exceeded its time limit,
+//! sets the links down.
 //!
 //! ARP, and programs on the box that use packet sockets, are not covered.
 
@@ -19,7 +20,7 @@ use super::seal_mark::Mark;
 use super::state::InForce;
 use crate::error::with_causes;
 use crate::family::IpFamily;
-use crate::host::iptables::{Load, Tables};
+use crate::host::iptables::{self, Load, TableSnapshot, Tables};
 use crate::host::lock::{self, Lock};
 use crate::host::store::StoreError;
 use crate::host::{self, netlink, process};
@@ -33,12 +34,28 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// The result of closing a box without waiting for the lock.
 pub(super) struct Closing {
-    /// Whether the box is closed.
-    pub(super) closed: Result<(), CloseError>,
+    /// Whether the box is closed, and what its tables are since.
+    pub(super) closed: Result<ClosedTables, CloseError>,
     /// The mark that tells a command in progress that the box was sealed.
     pub(super) marked: Result<Mark, StoreError>,
     /// The lock. Closing went ahead even if it could not be taken.
     pub(super) lock: io::Result<Lock>,
+}
+
+/// The tables of a closed box as the kernel has them, of each family that closing read and
+/// found closed by then: what comes next need not ask the kernel again.
+#[derive(Debug, Default)]
+pub(super) struct ClosedTables(Vec<(IpFamily, TableSnapshot)>);
+
+impl ClosedTables {
+    /// The tables of every family of the machine; None if one is not known.
+    pub(super) fn of(self, machine: &Machine) -> Option<Vec<TableSnapshot>> {
+        let families = self.0.iter().map(|(family, _)| *family);
+        let all = machine.families.iter().map(Tables::family);
+        families
+            .eq(all)
+            .then(|| self.0.into_iter().map(|(_, found)| found).collect())
+    }
 }
 
 /// Closes the box at once, even if another command has the lock; then waits up to
@@ -74,14 +91,14 @@ pub(super) fn is_held(lock: &io::Result<Lock>) -> bool {
 }
 
 /// Closes the tables, layer 2 and forwarding.
-pub(super) fn close() -> Result<(), CloseError> {
+pub(super) fn close() -> Result<ClosedTables, CloseError> {
     let mut problems: Vec<StepError> = Vec::new();
     problems.extend(stop_forwarding().err());
-    process::in_all(LIMIT, || close_families(&mut problems));
+    let closed = process::in_all(LIMIT, || close_families(&mut problems));
     problems.extend(bypass::shut().err());
     problems.extend(set_ports_down().err());
     match problems.is_empty() {
-        true => Ok(()),
+        true => Ok(closed),
         false => Err(CloseError { problems }),
     }
 }
@@ -119,15 +136,17 @@ pub(super) fn down_instead(
     }
 }
 
-fn close_families(problems: &mut Vec<StepError>) {
-    let ipv4 = Tables::new(IpFamily::V4).map_err(StepError::from);
-    problems.extend(ipv4.and_then(close_tables).err());
-    if !host::has_ipv6() {
-        return;
+fn close_families(problems: &mut Vec<StepError>) -> ClosedTables {
+    let mut families = Vec::new();
+    match Tables::new(IpFamily::V4) {
+        Ok(tables) => families.push(tables),
+        Err(error) => problems.push(error.into()),
     }
-    match Tables::new(IpFamily::V6) {
-        Ok(tables) => problems.extend(close_tables(tables).err()),
-        Err(error) => {
+    let ipv6 = host::has_ipv6().then(|| Tables::new(IpFamily::V6));
+    match ipv6 {
+        None => {}
+        Some(Ok(tables)) => families.push(tables),
+        Some(Err(error)) => {
             log::warn!("{}: IPv6 is turned off instead", with_causes(&error));
             for setting in sysctl::ipv6_off() {
                 let set = host::sysctl::set(&setting).map_err(StepError::from);
@@ -135,25 +154,44 @@ fn close_families(problems: &mut Vec<StepError>) {
             }
         }
     }
+    close_tables(families, problems)
 }
 
-fn close_tables(tables: Tables) -> Result<(), StepError> {
-    let machine = Machine::of(tables);
+/// Closes the tables of all families at the same time, and reads them back.
+fn close_tables(families: Vec<Tables>, problems: &mut Vec<StepError>) -> ClosedTables {
     let sealed = Ruleset::sealed();
-    // Load the sealed filter table first, without reading the tables: a dump that
+    // Load the sealed filter tables first, without reading the tables: a dump that
     // cannot be read must not prevent it.
-    insist(&[Load {
-        tables: &machine.families[0],
+    let filter = |tables| Load {
+        tables,
         ruleset: &sealed,
         names: vec![TableName::Filter],
         counters: Counters::default(),
         gone: BTreeSet::new(),
         hold: None,
-    }])?;
-    let found = machine.read()?;
+    };
+    let loads: Vec<Load<'_>> = families.iter().map(filter).collect();
+    let loaded = insist(&loads);
+    let reads = iptables::start_read(&families).each();
+    let (mut machine, mut found) = (Machine::of(Vec::new()), Vec::new());
+    for ((tables, loaded), read) in families.into_iter().zip(loaded).zip(reads) {
+        match loaded.and(read.map_err(StepError::from)) {
+            Ok(read) => {
+                machine.families.push(tables);
+                found.push(read);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
     // Reload whatever is still not sealed, the filter table included, and compare it
     // with the kernel.
-    machine.load(&found, |_| &sealed).map(drop)
+    let reloaded = machine.load(&found, |_| &sealed).unwrap_or_else(|problem| {
+        problems.push(problem);
+        Vec::new()
+    });
+    let families = machine.families.iter().map(Tables::family).zip(found);
+    let is_current = |(family, _): &(IpFamily, _)| reloaded.iter().all(|(of, _)| of != family);
+    ClosedTables(families.filter(is_current).collect())
 }
 
 /// Sets the ports of camfw's own bridges down, so that they pass no frame to each other

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::bypass;
+use super::close::ClosedTables;
 use super::error::{Failure, StepError};
 use super::kernel_support::{self, KernelSupport};
 use super::machine::Machine;
@@ -129,10 +130,23 @@ fn close_ports(
 /// reads them back, then ends connections, sets up the network, and turns forwarding
 /// on.
 pub(super) fn enforce(plan: &Plan, missing: Missing<'_>, mark: &Mark) -> Result<Enforced, Failure> {
-    enforce_if(plan, missing, mark, || {
-        prove::broken(&plan.policy, &plan.rules).map_or(Ok(()), |why| {
-            Err(Failure::Nothing(StepError::NotProven(why)))
-        })
+    let proven = || proven(plan);
+    enforce_if(plan, missing, mark, proven, ClosedTables::default())
+}
+
+/// Enforces a plan on a box that this boot has closed, by the tables that closing read.
+pub(super) fn enforce_closed(
+    plan: &Plan,
+    tables: ClosedTables,
+    mark: &Mark,
+) -> Result<Enforced, Failure> {
+    enforce_if(plan, Missing::WaitFor, mark, || proven(plan), tables)
+}
+
+fn proven(plan: &Plan) -> Result<(), Failure> {
+    let why = prove::broken(&plan.policy, &plan.rules);
+    why.map_or(Ok(()), |why| {
+        Err(Failure::Nothing(StepError::NotProven(why)))
     })
 }
 
@@ -142,22 +156,29 @@ pub(super) fn enforce_proven(
     missing: Missing<'_>,
     mark: &Mark,
 ) -> Result<Enforced, Failure> {
-    enforce_if(plan, missing, mark, || Ok(()))
+    enforce_if(plan, missing, mark, || Ok(()), ClosedTables::default())
 }
 
-/// Enforces a plan if `proven` says so, before anything is changed.
+/// Enforces a plan if `proven` says so, before anything is changed. Reads the tables unless
+/// they are known; the check after the load sees what another program changed since.
 fn enforce_if(
     plan: &Plan,
     missing: Missing<'_>,
     mark: &Mark,
     proven: impl FnOnce() -> Result<(), Failure>,
+    known: ClosedTables,
 ) -> Result<Enforced, Failure> {
     let machine = Machine::find().map_err(Failure::Nothing)?;
     if plan.network.ipv6 && !machine.has(IpFamily::V6) {
         return Err(Failure::Nothing(StepError::NoIpv6));
     }
     // Prove the plan and read the rest of the state while iptables-save runs.
-    let reading = iptables::start_read(&machine.families);
+    let known = known.of(&machine);
+    let to_read = match known {
+        Some(_) => &[],
+        None => machine.families.as_slice(),
+    };
+    let reading = iptables::start_read(to_read);
     proven()?;
     let settings = machine.differing_settings(plan);
     let network = netlink::read();
@@ -166,9 +187,10 @@ fn enforce_if(
         (Err(error), Missing::Refuse { .. }) => return Err(Failure::Nothing(error.into())),
         (network, _) => network,
     };
-    let before = reading
+    let read = reading
         .finish()
         .map_err(|error| Failure::Nothing(error.into()))?;
+    let before = known.unwrap_or(read);
     let settings = settings.map_err(Failure::Nothing)?;
     let without_recording;
     let plan = match kernel_support::check(&machine, plan, &before).map_err(Failure::Nothing)? {

@@ -12,7 +12,7 @@ use crate::error::with_causes;
 use crate::family::{Families, IpFamily};
 use crate::host;
 use crate::host::clock::sleep;
-use crate::host::iptables::{self, Load, Pace, TableSnapshot, Tables};
+use crate::host::iptables::{self, Load, TableSnapshot, Tables};
 use crate::netfilter::{Difference, Ruleset, TableName, differences, interim_filter, interpret};
 use crate::observe::accounting::Accounting;
 use crate::plan::Plan;
@@ -48,10 +48,10 @@ impl Machine {
         Ok(Machine { families, ipv6_off })
     }
 
-    /// Only the tables of one family.
-    pub(super) fn of(tables: Tables) -> Machine {
+    /// Only the tables of these families.
+    pub(super) fn of(families: Vec<Tables>) -> Machine {
         Machine {
-            families: vec![tables],
+            families,
             ipv6_off: false,
         }
     }
@@ -78,9 +78,16 @@ impl Machine {
         if !loads.is_empty() {
             revoke::due();
         }
+        let mut loaded = Vec::new();
         let mut attempt = 1;
         loop {
-            insist(&loads)?;
+            for load in &loads {
+                let family = load.tables.family();
+                let names = load.names.iter().map(|name| (family, *name));
+                let new: Vec<_> = names.filter(|name| !loaded.contains(name)).collect();
+                loaded.extend(new);
+            }
+            insist(&loads).into_iter().collect::<Result<(), _>>()?;
             match read_back(&mut loads) {
                 // Another program changed the tables in between: their lock covers one
                 // program run at a time.
@@ -89,14 +96,7 @@ impl Machine {
                     sleep(Duration::from_millis(5) * u32::try_from(attempt).unwrap_or(1));
                     attempt += 1;
                 }
-                result => {
-                    result?;
-                    let loaded = loads.iter().flat_map(|load| {
-                        let family = load.tables.family();
-                        load.names.iter().map(move |name| (family, *name))
-                    });
-                    return Ok(loaded.collect());
-                }
+                result => return result.map(|()| loaded),
             }
         }
     }
@@ -159,19 +159,26 @@ impl Machine {
     }
 }
 
-/// Loads the tables, and retries if another program was in the way. Retries load one
-/// family after the other: iptables-nft-restore can fail when the other family's rules
-/// change while it runs.
-pub(super) fn insist(loads: &[Load<'_>]) -> Result<(), StepError> {
-    let mut pace = Pace::Together;
+/// Loads the tables at the same time, and retries a load that another program was in the
+/// way of. Retries come one family after the other: iptables-nft-restore can fail when the
+/// other family's rules change while it runs. Returns what became of each load.
+pub(super) fn insist(loads: &[Load<'_>]) -> Vec<Result<(), StepError>> {
+    let mut results = iptables::load(loads);
     for _ in 1..ATTEMPTS_IN_THE_WAY {
-        match iptables::load(loads, pace) {
-            Err(error) if error.may_pass() => log::debug!("loads again: {}", with_causes(&error)),
-            result => return Ok(result?),
+        for (load, result) in loads.iter().zip(&mut results) {
+            match result {
+                Err(error) if error.may_pass() => {
+                    log::debug!("loads again: {}", with_causes(error));
+                    *result = iptables::load(std::slice::from_ref(load))
+                        .into_iter()
+                        .collect();
+                }
+                _ => {}
+            }
         }
-        pace = Pace::InTurn;
     }
-    Ok(iptables::load(loads, pace)?)
+    let results = results.into_iter();
+    results.map(|result| Ok(result?)).collect()
 }
 
 /// The load that brings one family to the desired state; None if it is there already.
@@ -180,7 +187,7 @@ fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &TableSnapshot) -> O
     let between = match names.len() {
         0 => return None,
         1 => None,
-        _ => Some(interim_filter(&found.rules, wanted)),
+        _ => interim_filter(&found.rules, wanted),
     };
     let mut load = Load {
         tables,
@@ -194,20 +201,24 @@ fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &TableSnapshot) -> O
     Some(load)
 }
 
-/// Reads back what was loaded and compares it. A chain that another program added in
-/// between is removed by the next load.
+/// Reads back what was loaded and compares it. A load whose family differs becomes the
+/// load of what differs now: another program may have changed any table, also one that was
+/// as it should be.
 fn read_back(loads: &mut [Load<'_>]) -> Result<(), StepError> {
     let dumps = iptables::start_read(loads.iter().map(|load| load.tables)).dumps()?;
-    for (load, dump) in loads.iter_mut().zip(dumps) {
-        if dump.agrees(load.ruleset) {
+    for (to_load, dump) in loads.iter_mut().zip(dumps) {
+        if dump.agrees(to_load.ruleset) {
             continue;
         }
-        let found = dump.read()?.rules;
-        let difference: Option<Difference> = differences(load.ruleset, &found).into_iter().next();
+        let found = dump.read()?;
+        let (tables, wanted) = (to_load.tables, to_load.ruleset);
+        let difference: Option<Difference> = differences(wanted, &found.rules).into_iter().next();
         if let Some(difference) = difference {
-            load.takes_out(&found);
+            if let Some(again) = load(tables, wanted, &found) {
+                *to_load = again;
+            }
             return Err(StepError::NotHeld {
-                family: load.tables.family(),
+                family: tables.family(),
                 difference,
             });
         }

@@ -57,7 +57,7 @@ pub(super) fn recover_sealed(
 /// The box was sealed while its policy was being enforced: closes it again.
 pub(super) fn close_again(plan: Option<&Plan>) -> Ending {
     let (outcome, state) = match close() {
-        Ok(()) => (
+        Ok(_) => (
             Outcome::Sealed(CommandError::SealedMeanwhile),
             InForce::sealed(),
         ),
@@ -100,7 +100,7 @@ fn roll_back(
 
 fn close_because(plan: &Plan, intended: &InForce, error: StepError) -> Ending {
     let why = with_causes(&error);
-    let closed = close().and_then(|()| match &error {
+    let closed = close().and_then(|_| match &error {
         StepError::Bypassed(found) => bypass::shut_these(found).map_err(CloseError::from),
         _ => Ok(()),
     });

@@ -27,8 +27,8 @@ pub(crate) fn seal() -> Ending {
     let error = match (closed, marked) {
         (Err(error), _) => CommandError::Close(error),
         // The command that has the lock would not notice that the box was sealed.
-        (Ok(()), Err(unmarked)) if is_held => CommandError::Unseen(unmarked),
-        (Ok(()), marked) => {
+        (Ok(_), Err(unmarked)) if is_held => CommandError::Unseen(unmarked),
+        (Ok(_), marked) => {
             if is_held && let Err(error) = &lock {
                 log::warn!("{error}; it closes the box again when it is done");
             }

@@ -10,13 +10,14 @@ use crate::name::ChainName;
 /// A filter table that lets through only what both rulesets let through: the rules that
 /// both begin with (for two camfw policies the loopback and established connections), and
 /// DROP for the rest. While it is loaded the other tables can be replaced: no packet meets
-/// the old filter table with the new nat table, or the reverse.
+/// the old filter table with the new nat table, or the reverse. None if the filter table
+/// that was found is that already, as on a sealed box.
 ///
 /// Address counts of old rules are kept for new rules that use the same name. The kernel
 /// forgets a list or table that no rule names (recent_mt_destroy in
 /// net/netfilter/xt_recent.c, htable_put in xt_hashlimit.c), so an unused chain keeps a
 /// rule with each name.
-pub fn interim_filter(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
+pub fn interim_filter(found: &Ruleset, wanted: &Ruleset) -> Option<Ruleset> {
     let (old, new) = (
         found.table(TableName::Filter),
         wanted.table(TableName::Filter),
@@ -60,9 +61,13 @@ pub fn interim_filter(found: &Ruleset, wanted: &Ruleset) -> Ruleset {
             }
         }
     }
+    let is_there = |chain: &Chain| old.chain(chain.name.as_str()) == Some(chain);
+    if table.chains.len() == old.chains.len() && table.chains.iter().all(is_there) {
+        return None;
+    }
     let mut hold = Ruleset::default();
     hold.set(TableName::Filter, table);
-    hold
+    Some(hold)
 }
 
 /// The matches in a table that count addresses, with the names of their lists.
@@ -105,17 +110,28 @@ mod tests {
         let expected = filter(begin)?;
         let expected = text(&expected).replace(":OUTPUT ACCEPT", ":OUTPUT DROP");
         // In OUTPUT the new ruleset accepts everything, and the old one has rules.
-        assert_eq!(text(&interim_filter(&old, &new)), expected);
-        assert_eq!(
-            text(&interim_filter(&Ruleset::sealed(), &new)),
-            text(&Ruleset::sealed())
-        );
-        assert_eq!(
-            text(&interim_filter(&old, &Ruleset::sealed())),
-            text(&Ruleset::sealed())
-        );
+        let held = |old, new| interim_filter(old, new).map(|hold| text(&hold));
+        assert_eq!(held(&old, &new), Some(expected));
+        let sealed = text(&Ruleset::sealed());
+        assert_eq!(held(&old, &Ruleset::sealed()), Some(sealed));
+        Ok(())
+    }
+
+    #[test]
+    fn a_filter_table_that_holds_already_is_not_loaded() -> Result<(), Box<dyn std::error::Error>> {
+        let new = filter("-A INPUT -i lo -j ACCEPT\n")?;
+        assert_eq!(interim_filter(&Ruleset::sealed(), &new), None);
         let open = Ruleset::default();
-        assert_eq!(text(&interim_filter(&open, &open)), text(&open));
+        assert_eq!(interim_filter(&open, &open), None);
+        // A chain more, or a policy that is another one, is no such table.
+        for (from, to) in [
+            (":OUTPUT DROP [0:0]\n", ":OUTPUT DROP [0:0]\n:x - [0:0]\n"),
+            ("INPUT DROP", "INPUT ACCEPT"),
+        ] {
+            let found = parse(&text(&Ruleset::sealed()).replace(from, to))?;
+            assert_ne!(found, Ruleset::sealed());
+            assert!(interim_filter(&found, &new).is_some(), "{to}");
+        }
         Ok(())
     }
 
@@ -129,7 +145,7 @@ mod tests {
             ":block-1 - [0:0]\n:block-2 - [0:0]\n-A INPUT -i eth1 -j block-1\n-A block-1 {counting}-A block-1 -j ACCEPT\n-A block-2 {}",
             counting.replace("block-1", "block-2")
         ))?;
-        let text = text(&interim_filter(&old, &new));
+        let text = interim_filter(&old, &new).map_or_else(String::new, |hold| text(&hold));
         assert!(
             text.contains(&format!("-A block-1 {counting}COMMIT")),
             "{text}"

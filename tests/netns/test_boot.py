@@ -57,6 +57,82 @@ class Boot(RouterTest):
         self.assertNotIn("=1", "".join(
             event.detail for event in seen[:on] if event.detail.startswith(FORWARDING)), text)
 
+    def test_boot_asks_the_kernel_once_what_it_has_closed(self) -> None:
+        seen = self.trace("boot")
+        runs = [event.detail for event in seen if event.what == "run" and "--test" not in event.detail]
+        # Each family is sealed, read, loaded, and read back.
+        expected = [f"{family}-{tool}" for family in ("ip6tables", "iptables") for tool in ("restore", "save")]
+        started = [Path(run.partition(" ")[0]).name for run in runs]
+        self.assertEqual(sorted(started), sorted(2 * expected), runs)
+
+    def test_boot_commits_each_table_once_after_closing(self) -> None:
+        path = tools(self.scratch / "counting", self.backend)
+        record = self.scratch / "tables"
+        for name in ("iptables-restore", "ip6tables-restore"):
+            wrap(path, name, f"""
+input=$(cat)
+[[ " $* " == *" --test "* ]] || grep '^\\*' <<<"$input" | sed 's/^/{name} /' >>{record}
+real "$@" <<<"$input"
+""", self.backend)
+        self.camfw("boot", path=path)
+        # The sealed filter table, then what the policy has.
+        loaded = sorted(record.read_text().splitlines())
+        for name in ("iptables-restore", "ip6tables-restore"):
+            self.assertEqual(loaded.count(f"{name} *filter"), 2, loaded)
+            self.assertEqual(loaded.count(f"{name} *raw"), 1, loaded)
+
+    def test_both_families_are_closed_at_the_same_time(self) -> None:
+        path = tools(self.scratch / "meeting", self.backend)
+        for name, other in (("iptables", "ip6tables"), ("ip6tables", "iptables")):
+            wrap(path, f"{name}-restore", f"""
+touch {self.scratch}/{name}
+for ((n = 0; n < 300; n++)); do
+    [ ! -e {self.scratch}/{other} ] || break
+    sleep 0.01
+done
+[ -e {self.scratch}/{other} ] || touch {self.scratch}/alone
+real "$@"
+""", self.backend)
+        self.camfw("seal", path=path)
+        self.assertTrue((self.scratch / "ip6tables").exists(), "control: both are loaded")
+        self.assertFalse((self.scratch / "alone").exists(), "each waits for the other")
+        self.assert_sealed()
+
+    def test_a_family_is_closed_whatever_becomes_of_the_other(self) -> None:
+        families = ("iptables", "ip6tables")
+        for broken, other in (families, reversed(families)):
+            for how in ("exit 1", "sleep 3000 & wait"):
+                with self.subTest(f"{broken}: {how}"):
+                    self.lab.configure_router(ipv6=True)
+                    self.camfw("open")
+                    self.assertEqual(self.tables.policy(other, "INPUT"), "ACCEPT", "control")
+                    path = tools(self.scratch / f"{broken}-{how[:4]}", self.backend)
+                    wrap(path, f"{broken}-restore", how, self.backend)
+                    result = self.camfw("boot", path=path, expect=3)
+                    # Never by the tables alone, where one family is open.
+                    self.assertIn("Sealed: the interfaces are down", result.stderr)
+                    self.assertNotIn("camfw: Sealed: nothing passes", result.log)
+                    for chain in ("INPUT", "FORWARD", "OUTPUT"):
+                        self.assertEqual(self.tables.policy(other, chain), "DROP", chain)
+
+    def test_what_another_program_adds_during_boot_is_seen_by_the_check(self) -> None:
+        # In a table that the policy does not have, after closing has read it.
+        path = tools(self.scratch / "between", self.backend)
+        added = self.scratch / "added"
+        wrap(path, "iptables-restore", f"""
+input=$(cat)
+if [[ $input == *SPOOFED* && ! -e {added} ]]; then
+    {self.tables.multi} iptables -t mangle -A PREROUTING -j MARK --set-mark 0x1 && touch {added}
+    {self.tables.multi} iptables -N theirs
+fi
+real "$@" <<<"$input"
+""", self.backend)
+        self.camfw("boot", path=path)
+        self.assertTrue(added.exists(), "control")
+        self.camfw("status")
+        self.assertNotIn("MARK", self.tables.snapshot())
+        self.assertNotIn("theirs", self.tables.snapshot())
+
     def test_the_box_is_sealed_while_the_policy_is_loaded(self) -> None:
         # Every command after the seal sees policy DROP and forwarding off.
         path = tools(self.scratch / "looking", self.backend)

@@ -120,35 +120,17 @@ impl Load<'_> {
     }
 }
 
-/// In which order several families are loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// In parallel.
-    Together,
-    /// One after the other.
-    InTurn,
-}
-
-/// Performs all loads. Waits for every program, so that none is still running when this
-/// returns.
-///
-/// # Errors
-/// Returns the first error.
-pub fn load(loads: &[Load<'_>], pace: Pace) -> Result<(), TablesError> {
-    if pace == Pace::InTurn {
-        return loads
-            .iter()
-            .try_for_each(|load| load.tables.start_load(load)?.finish());
-    }
+/// Performs all loads at the same time. Waits for every program, so that none is still
+/// running when this returns. Returns what became of each load.
+pub fn load(loads: &[Load<'_>]) -> Vec<Result<(), TablesError>> {
     let started: Vec<_> = loads
         .iter()
         .map(|load| load.tables.start_load(load))
         .collect();
-    let finished: Vec<_> = started
-        .into_iter()
+    let finished = started.into_iter();
+    finished
         .map(|loading| loading.and_then(Loading::finish))
-        .collect();
-    finished.into_iter().collect()
+        .collect()
 }
 
 #[cfg(test)]

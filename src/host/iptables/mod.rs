@@ -21,7 +21,7 @@ use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::netfilter::{ParseError, Ruleset, TableName, restore_text, restore_text_counted};
 pub use listed::listed;
-pub use load::{Load, Pace, load};
+pub use load::{Load, load};
 use load::{Loading, in_place, limit};
 use read::PendingRead;
 pub use read::{TableSnapshot, start_read};

@@ -78,7 +78,13 @@ impl PendingReads<'_> {
     /// # Errors
     /// Returns the first error.
     pub fn finish(self) -> Result<Vec<TableSnapshot>, TablesError> {
-        self.dumps()?.into_iter().map(RawDump::read).collect()
+        self.each().into_iter().collect()
+    }
+
+    /// The same as [`PendingReads::finish`], with what became of each family.
+    pub fn each(self) -> Vec<Result<TableSnapshot, TablesError>> {
+        let dumps = self.each_dump().into_iter();
+        dumps.map(|dump| dump.and_then(RawDump::read)).collect()
     }
 
     /// The same as [`PendingReads::finish`], without parsing.
@@ -86,11 +92,13 @@ impl PendingReads<'_> {
     /// # Errors
     /// Returns the first error.
     pub fn dumps(self) -> Result<Vec<RawDump>, TablesError> {
-        let finished: Vec<_> = self
-            .0
-            .into_iter()
+        self.each_dump().into_iter().collect()
+    }
+
+    fn each_dump(self) -> Vec<Result<RawDump, TablesError>> {
+        let reading = self.0.into_iter();
+        reading
             .map(|reading| reading.and_then(PendingRead::finish))
-            .collect();
-        finished.into_iter().collect()
+            .collect()
     }
 }
