@@ -501,6 +501,17 @@ class Image(unittest.TestCase):
         told = (ROOT / "tests/yocto.d/README.md").read_text()
         self.assertIn(done.stdout, told, "write it with standins.py ... markdown")
 
+    def test_the_recipes_that_are_built_are_found_by_their_place(self) -> None:
+        """A mask with a folder's name let all of OE-Core's recipes in where the checkout had another."""
+        image = ROOT / "tests/yocto.d/image"
+        conf = subprocess.run(["python3", image / "standins.py", image / "stand-ins.toml", "conf"],
+                              capture_output=True, text=True, check=True).stdout
+        mask = conf.split('BBMASK += "')[1].split('"')[0]
+        for checkout in ("/a/openembedded-core", "/b/oe-core", "/c/poky"):
+            masked = re.compile(mask.replace("${COREBASE}", checkout))
+            self.assertTrue(masked.search(f"{checkout}/meta/recipes-graphics/xorg-lib/libxcb_1.17.0.bb"))
+            self.assertFalse(masked.search(f"{checkout}/meta/recipes-core/busybox/busybox_1.37.0.bb"))
+
     def test_no_kas_file_is_read_by_a_path_that_kas_warns_of(self) -> None:
         """It wants what a file includes named from the repository's root."""
         included = []

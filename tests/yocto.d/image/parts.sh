@@ -146,6 +146,9 @@ part_board() {
     cat >>"$build/board/conf/local.conf" <<EOF
 MACHINE = "${machines[1]}"
 SSTATE_DIR = "$image_build/sstate-cache"
+# Which hashes stand for the same output is known to the folder that made it: without that, sstate has camfw under others.
+BB_HASHSERVE_DB_DIR = "$image_build/cache"
+BBMASK += "$freescale/recipes- $freescale/dynamic-layers/ $layer/dynamic-layers/freescale-layer/recipes-kernel/"
 require conf/standins-board.conf
 EOF
     # What sstate gives asks for no other task (meta-standins/classes), and the first that runs under pseudo needs it.

@@ -44,7 +44,8 @@ def configuration(entries: dict[str, Any]) -> str:
     built = "|".join(sorted(set(entries["built"]["recipes"])))
     assumed = [name for entry in entries["assumed"] for name in entry["recipes"]]
     return "\n".join([
-        f'BBMASK += "/oe-core/meta/recipes-(?!({built})[/._])"',
+        # By its place and not by its folder's name, which kas and people choose differently.
+        f'BBMASK += "${{COREBASE}}/meta/recipes-(?!({built})[/._])"',
         'ASSUME_PROVIDED += "\\', *(f"    {name} \\" for name in assumed), '"'])
 
 
