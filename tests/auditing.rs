@@ -1,8 +1,6 @@
 //! Guarantees of anyone's rules, and what commands print for programs: `tests/prove/guarantees`
 //! has a dump, its networks and guarantees, and what is said of them (`UPDATE=1` writes it).
 
-#[path = "support/schema.rs"]
-mod schema;
 mod support;
 
 use std::error::Error;
@@ -10,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::Scratch;
+use support::{Scratch, as_documented};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -41,15 +39,6 @@ fn golden(name: &str, said: &str) -> Done {
     }
     assert_eq!(said, fs::read_to_string(&path)?, "{name}");
     Ok(())
-}
-
-/// JSON that is as its schema in docs/ says.
-fn as_documented(said: &str, name: &str) -> Result<Value, Box<dyn Error>> {
-    let text = fs::read_to_string(root().join("docs").join(format!("{name}.schema.json")))?;
-    let value: Value = serde_json::from_str(said).map_err(|error| format!("{error}: {said}"))?;
-    let found = schema::differences(&value, &serde_json::from_str(&text)?);
-    assert!(found.is_empty(), "{name}: {found:?}: {said}");
-    Ok(value)
 }
 
 #[test]
@@ -261,8 +250,21 @@ fn check_compare_and_trace_speak_to_programs() -> Done {
     let (_, text) = scratch.camfw(packet)?;
     let rules = value["path"].as_array().map_or(0, Vec::len);
     assert_eq!(text.lines().count(), rules + 1, "{text}");
-    let (code, said) = scratch.camfw("trace --rules rules --packets networks --json")?;
-    assert!(code == 2 && said.contains("leave out --json"), "{said}");
+    // Of many packets, for each what is said of it alone.
+    let packets = [
+        "--src 192.168.8.110 --dst 1.1.1.1 --dport 80",
+        "--src 192.168.8.110 --dst 192.168.8.1 --from eth2 --to router",
+        "--src 192.168.5.9 --dst 192.168.8.7 --proto udp --state ESTABLISHED",
+    ];
+    scratch.write("packets", &format!("{}\n", packets.join("\n\n")))?;
+    let trace = "trace --rules rules --networks networks --json";
+    let (code, said) = scratch.camfw(&format!("{trace} --packets packets"))?;
+    assert_eq!((code, said.lines().count()), (0, packets.len()), "{said}");
+    for (packet, line) in packets.iter().zip(said.lines()) {
+        as_documented(line, "trace")?;
+        let (_, alone) = scratch.camfw(&format!("{trace} {packet}"))?;
+        assert_eq!(alone.trim_end(), line);
+    }
     let (code, said) = scratch.camfw("apply --dry-run --confirm 60")?;
     assert!(code == 2 && said.contains("nothing to confirm"), "{said}");
     Ok(())

@@ -3,8 +3,6 @@
 //!
 //! `UPDATE=1` writes tests/matrix; read the difference before you commit it.
 
-#[path = "support/schema.rs"]
-mod schema;
 mod support;
 
 use std::collections::BTreeSet;
@@ -14,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::Scratch;
+use support::{Scratch, as_documented};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -56,11 +54,8 @@ fn a_policy_and_a_dump_are_shown_by_their_names() -> Done {
     let (_, json) = scratch.camfw("show matrix -c site.toml --json")?;
     expect("site.json", &json)?;
     let (_, exact) = scratch.camfw("show matrix -c site.toml --exact --json")?;
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/matrix.schema.json");
-    let schema: Value = serde_json::from_str(&fs::read_to_string(schema)?)?;
     for told in [&json, &exact] {
-        let found = schema::differences(&serde_json::from_str(told)?, &schema);
-        assert!(found.is_empty(), "{found:?}: {told}");
+        as_documented(told, "matrix")?;
     }
     let (_, svg) = scratch.camfw("show matrix -c site.toml --svg")?;
     expect("site.svg", &svg)?;

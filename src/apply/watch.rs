@@ -42,8 +42,9 @@ const ATTEMPTS: usize = 3;
 
 /// Runs until it cannot continue. At each interval, and whenever links, addresses or
 /// routes change, reports every difference and, while the rules are the policy's,
-/// corrects the network. Reloads rules that differ only if the policy says so.
-pub(crate) fn watch(config: &Path) -> Ending {
+/// corrects the network. Reloads rules that differ only if the policy says so. Tells what it
+/// found at first, and then whenever that is not the same as before.
+pub(crate) fn watch(config: &Path, tell: &mut dyn FnMut(&[String])) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
     }
@@ -54,6 +55,7 @@ pub(crate) fn watch(config: &Path) -> Ending {
     let refusals = recorder::start(Arc::clone(&listed), sighted.clone());
     let mut page = ShownPage::default();
     let mut said: Vec<String> = Vec::new();
+    let mut is_told = false;
     let mut left_over: Option<Vec<String>> = None;
     let mut proven: Option<ProvenRules> = None;
     let mut before: Option<Plan> = None;
@@ -96,6 +98,10 @@ pub(crate) fn watch(config: &Path) -> Ending {
         }
         if look.reports.is_empty() && !said.is_empty() {
             log::info!("watch: everything is as the policy says");
+        }
+        if !is_told || look.reports != said {
+            tell(&look.reports);
+            is_told = true;
         }
         said = look.reports;
         proven = look.proven;

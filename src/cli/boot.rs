@@ -1,6 +1,7 @@
 //! `camfw boot`: closes the box, then applies the file.
 
 use super::change::carry_out;
+use super::json::JSON;
 use super::{CliError, Command, ExitCode, Given};
 use crate::apply;
 
@@ -14,7 +15,8 @@ pub(super) const COMMAND: Command = Command::new(
 as long as the file says, and applies. Where the file is refused or cannot be
 loaded, the last good policy comes into force, with exit code 1; where there is
 none, the box stays sealed.",
-);
+)
+.flags(&[JSON]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(carry_out(given, || apply::boot(&given.config())))

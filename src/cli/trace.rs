@@ -82,10 +82,6 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
             false => print(&traced.to_string()),
         });
     };
-    if given.has(&JSON) {
-        let why = "--packets prints a line for each; leave out --json";
-        return Err(UsageError::Together(why).into());
-    }
     let text = text_file::read(&file)?;
     let at = |line: usize, error: CliError| CliError::PacketLine {
         file: file.clone(),
@@ -100,9 +96,12 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
             packets.push(packet.map_err(|error| at(number, error.into()))?);
         }
     }
-    let verdicts = tracer.verdicts(&packets);
-    let verdicts = verdicts.map_err(|(index, error)| at(lines[index], error.into()))?;
-    Ok(print(&verdicts))
+    let told = match given.has(&JSON) {
+        true => tracer.paths(&packets),
+        false => tracer.verdicts(&packets),
+    };
+    let told = told.map_err(|(index, error)| at(lines[index], error.into()))?;
+    Ok(print(&told))
 }
 
 /// Parses a packet given as the flags of `camfw trace`, with or without the command

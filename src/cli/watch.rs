@@ -1,9 +1,11 @@
 //! `camfw watch`: keeps running and maintains the network.
 
 use super::change::carry_out;
+use super::json::{JSON, print_json};
 use super::{CliError, Command, ExitCode, Given, complain};
 use crate::apply;
 use crate::host::output;
+use crate::json::json_object;
 
 pub(super) const COMMAND: Command = Command::new(
     "watch",
@@ -12,12 +14,29 @@ pub(super) const COMMAND: Command = Command::new(
 )
 .about(
     "Runs until it is stopped. Tells what differs from the policy in force, and puts
-it back where the file says so.",
-);
+it back where the file says so. What it finds goes to the system log; with --json
+to stdout too, a line whenever it is not the same as before.",
+)
+.flags(&[JSON]);
+
+/// What a look found, for a program.
+struct WatchFindings<'a> {
+    found: &'a [String],
+}
+
+json_object!(WatchFindings<'_> { found });
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
-    if output::is_terminal() {
+    let json = given.has(&JSON);
+    if output::is_terminal() && !json {
         complain("watches until it is stopped; what it finds goes to the system log");
     }
-    Ok(carry_out(given, || apply::watch(&given.config())))
+    let mut tell = |found: &[String]| {
+        if json {
+            print_json(&WatchFindings { found });
+        }
+    };
+    Ok(carry_out(given, || {
+        apply::watch(&given.config(), &mut tell)
+    }))
 }

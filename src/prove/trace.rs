@@ -1,7 +1,7 @@
 //! Traces single packets through rules, in words.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::net::IpAddr;
 
 use super::bound;
@@ -15,7 +15,7 @@ use super::program::{Program, interface_patterns};
 use super::space::Space;
 use super::witness::{self, Naming};
 use crate::family::{Families, IpFamily};
-use crate::json::json_object;
+use crate::json::{json_object, to_json};
 use crate::name::{CameraName, MacAddress};
 use crate::netfilter::Ruleset;
 use crate::policy::Policy;
@@ -210,7 +210,11 @@ impl Tracer {
         let program = self.program(family, &space);
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
-        Ok(TracedPacket {
+        Ok(self.traced(described, &judged))
+    }
+
+    fn traced(&self, described: &DescribedPacket, judged: &Judgement<'_>) -> TracedPacket {
+        TracedPacket {
             assumed: self.assumed(described).map(|(name, mac)| {
                 format!(
                     "assumed: it is camera {name} itself, --mac {mac}; give another for a host that has its address"
@@ -227,7 +231,7 @@ impl Tracer {
                 .collect(),
             verdict: judged.verdict.to_string(),
             by: judged.by.map(|by| by.to_string()),
-        })
+        }
     }
 
     /// The listed camera that a packet with its address is taken for, if it is not said from
@@ -246,27 +250,47 @@ impl Tracer {
     /// # Errors
     /// The index, from 0, of the first packet that is not possible, and why.
     pub fn verdicts(&self, packets: &[DescribedPacket]) -> Result<String, (usize, PacketError)> {
-        let families = Families::from_fn(|family| {
-            let mut space = self.space(family, packets);
-            let program = self.program(family, &space);
-            space.forwarding_counts = program.asked.hops;
-            (space, program)
-        });
-        let mut text = String::new();
-        for (number, described) in packets.iter().enumerate() {
-            let (space, program) = families.get(described.family());
-            let (way, packet) = self
-                .packet(space, described)
-                .map_err(|error| (number, error))?;
-            let judged = self.judged(program, space, way, packet);
+        let line = |_: &DescribedPacket, judged: &Judgement<'_>| {
             let by = judged.by.map_or(String::new(), |by| by.short());
             let place = |met: &RuleMet<'_>| match met.surely {
                 true => met.place.short(),
                 false => format!("perhaps {}", met.place.short()),
             };
             let path: Vec<String> = judged.path.iter().map(place).collect();
-            let _ = writeln!(text, "{}\t{by}\t{}", judged.verdict, path.join(", "));
-        }
-        Ok(text)
+            format!("{}\t{by}\t{}\n", judged.verdict, path.join(", "))
+        };
+        self.each(packets, &line)
+    }
+
+    /// The path of each packet as JSON, one line each.
+    ///
+    /// # Errors
+    /// As for [`Tracer::verdicts`].
+    pub fn paths(&self, packets: &[DescribedPacket]) -> Result<String, (usize, PacketError)> {
+        let line = |described: &DescribedPacket, judged: &Judgement<'_>| {
+            to_json(&self.traced(described, judged)) + "\n"
+        };
+        self.each(packets, &line)
+    }
+
+    /// What is said of each packet.
+    fn each(
+        &self,
+        packets: &[DescribedPacket],
+        said: &dyn Fn(&DescribedPacket, &Judgement<'_>) -> String,
+    ) -> Result<String, (usize, PacketError)> {
+        let families = Families::from_fn(|family| {
+            let mut space = self.space(family, packets);
+            let program = self.program(family, &space);
+            space.forwarding_counts = program.asked.hops;
+            (space, program)
+        });
+        let each = packets.iter().enumerate().map(|(number, described)| {
+            let (space, program) = families.get(described.family());
+            let packet = self.packet(space, described);
+            let (way, packet) = packet.map_err(|error| (number, error))?;
+            Ok(said(described, &self.judged(program, space, way, packet)))
+        });
+        each.collect()
     }
 }

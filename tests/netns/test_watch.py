@@ -4,6 +4,7 @@ file says so."""
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 
@@ -11,7 +12,8 @@ from lab import example, probes
 from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
-from netns.program import BACKENDS, multi, wrap
+from netns.program import BACKENDS, ROOT, multi, wrap
+from netns.schema import differences
 from netns.tables import Tables
 
 TELNET = ("-I", "INPUT", "-p", "tcp", "--dport", "23", "-j", "ACCEPT")
@@ -56,6 +58,30 @@ class Watch(RouterTest):
             self.assertTrue(self.telnet(probes.PATIENCE), "it is still there")
             self.camfw("apply")
             self.assertFalse(self.telnet())
+
+    def test_a_program_reads_what_is_found(self) -> None:
+        schemas = {name: json.loads((ROOT / f"docs/{name}.schema.json").read_text()) for name in ("apply", "watch")}
+        self.program.configure(self.program.config.read_text() + "\n[watch]\ninterval = 1\n")
+        told = json.loads(self.camfw("boot", "--json").stdout)
+        self.assertEqual(differences(told, schemas["apply"]), [])
+        self.assertEqual((told["exit_code"], told["undone"]), (0, []), told)
+        output = self.scratch / "told"
+        with output.open("wb") as stdout:
+            process = self.program.start("watch", "--json", stdout=stdout.fileno())
+        try:
+            for count, step in enumerate(((), TELNET, ("-D", *TELNET[1:])), 1):
+                if step:
+                    self.tables.run("iptables", *step)
+                self.assertTrue(wait_until(lambda count=count: len(output.read_text().splitlines()) >= count))
+            time.sleep(2.5)
+        finally:
+            process.kill()
+            process.communicate()
+        lines = [json.loads(line) for line in output.read_text().splitlines()]
+        self.assertEqual([differences(line, schemas["watch"]) for line in lines], [[]] * 3, "told once each")
+        found = [" ".join(line["found"]) for line in lines]
+        self.assertEqual((found[0], found[2]), ("", ""))
+        self.assertIn("--dport 23", found[1])
 
     def test_a_foreign_rule_is_mended_where_the_file_says_so(self) -> None:
         with self.watching('\n[watch]\ninterval = 1\non-drift = "restore"\n'), Listener(self.router, tcp=[23]):

@@ -3,12 +3,25 @@
 // Each test file has it for itself, and none needs all of it.
 #![allow(dead_code, missing_docs)]
 
+pub mod schema;
+
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use camfw::source::Source;
+use serde_json::Value;
+
+/// JSON that is as its schema in docs/ says.
+pub fn as_documented(said: &str, name: &str) -> Result<Value, Box<dyn Error>> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let text = fs::read_to_string(docs.join(format!("{name}.schema.json")))?;
+    let value: Value = serde_json::from_str(said).map_err(|error| format!("{error}: {said}"))?;
+    let found = schema::differences(&value, &serde_json::from_str(&text)?);
+    assert!(found.is_empty(), "{name}: {found:?}: {said}");
+    Ok(value)
+}
 
 /// A folder for a test's files; it goes with it.
 pub struct Scratch(PathBuf);

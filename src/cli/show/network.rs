@@ -1,21 +1,194 @@
 //! `camfw show network`: the links, addresses and routes of the file.
 
+use crate::cli::json::{JSON, print_json};
 use crate::cli::{CliError, Command, ExitCode, Given, print};
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use crate::apply;
 use crate::host::config_file::Purpose;
-use crate::net::{AddressSource, Device};
+use crate::json::json_object;
+use crate::net::{AddressSource, Device, MarkRule, Neighbour, NextHop, Route, Wanted, WantedLink};
 use crate::plan::Plan;
 
 pub(in crate::cli) const COMMAND: Command = Command::new(
     "show network",
     "the links, addresses and routes it gives",
     run,
-);
+)
+.flags(&[JSON]);
+
+/// What is shown, for a program.
+struct ShownNetwork {
+    links: Vec<ShownLink>,
+    routes: Vec<ShownRoute>,
+    rules: Vec<MarkRule>,
+    neighbours: Vec<ShownNeighbour>,
+}
+
+json_object!(ShownNetwork {
+    links,
+    routes,
+    rules,
+    neighbours
+});
+json_object!(MarkRule { mark, table, ipv6 });
+
+struct ShownLink {
+    name: String,
+    zone: String,
+    /// Who sets its IPv4 addresses.
+    addresses_by: &'static str,
+    /// Those of the file.
+    addresses: Vec<String>,
+    hardware: Option<String>,
+    device: Option<String>,
+    vlan: Option<ShownVlan>,
+    /// Of a bridge.
+    ports: Option<Vec<String>>,
+    mtu: Option<u32>,
+    /// Whether camfw sets it up.
+    up: bool,
+    optional: bool,
+}
+
+json_object!(ShownLink {
+    name,
+    zone,
+    addresses_by,
+    addresses,
+    hardware,
+    device,
+    vlan,
+    ports,
+    mtu,
+    up,
+    optional
+});
+
+struct ShownVlan {
+    id: u16,
+    parent: String,
+}
+
+json_object!(ShownVlan { id, parent });
+
+struct ShownRoute {
+    destination: String,
+    kind: &'static str,
+    link: Option<String>,
+    gateway: Option<IpAddr>,
+    metric: u32,
+    table: u32,
+}
+
+json_object!(ShownRoute {
+    destination,
+    kind,
+    link,
+    gateway,
+    metric,
+    table
+});
+
+struct ShownNeighbour {
+    address: IpAddr,
+    hardware: String,
+    link: String,
+}
+
+json_object!(ShownNeighbour {
+    address,
+    hardware,
+    link
+});
+
+impl From<&Wanted> for ShownNetwork {
+    fn from(network: &Wanted) -> ShownNetwork {
+        ShownNetwork {
+            links: network.links.iter().map(ShownLink::from).collect(),
+            routes: network.routes.iter().map(ShownRoute::from).collect(),
+            rules: network.rules.clone(),
+            neighbours: network
+                .neighbours
+                .iter()
+                .map(ShownNeighbour::from)
+                .collect(),
+        }
+    }
+}
+
+impl From<&WantedLink> for ShownLink {
+    fn from(link: &WantedLink) -> ShownLink {
+        let (mut hardware, mut device, mut vlan, mut bridged) = (None, None, None, None);
+        match &link.device {
+            Device::Named => {}
+            Device::Mac(mac) => hardware = Some(mac.to_string()),
+            Device::Path(path) => device = Some(path.clone()),
+            Device::Vlan { id, parent } => {
+                vlan = Some(ShownVlan {
+                    id: *id,
+                    parent: parent.to_string(),
+                });
+            }
+            Device::Bridge { ports } => {
+                bridged = Some(ports.iter().map(ToString::to_string).collect());
+            }
+        }
+        ShownLink {
+            name: link.name.to_string(),
+            zone: link.zone.clone(),
+            addresses_by: match link.address_source {
+                AddressSource::File => "file",
+                AddressSource::Dhcp => "dhcp",
+                AddressSource::Given => "another-program",
+                AddressSource::Nobody => "nobody",
+            },
+            addresses: link.addresses.iter().map(ToString::to_string).collect(),
+            hardware,
+            device,
+            vlan,
+            ports: bridged,
+            mtu: link.mtu,
+            up: link.is_set_up(),
+            optional: link.optional,
+        }
+    }
+}
+
+impl From<&Route> for ShownRoute {
+    fn from(route: &Route) -> ShownRoute {
+        let (kind, link, gateway) = match &route.way {
+            NextHop::Link { link, gateway } => ("unicast", Some(link.clone()), *gateway),
+            NextHop::Blackhole => ("blackhole", None, None),
+            NextHop::Unreachable => ("unreachable", None, None),
+        };
+        ShownRoute {
+            destination: route.destination.to_string(),
+            kind,
+            link,
+            gateway,
+            metric: route.metric,
+            table: route.table,
+        }
+    }
+}
+
+impl From<&Neighbour> for ShownNeighbour {
+    fn from(neighbour: &Neighbour) -> ShownNeighbour {
+        ShownNeighbour {
+            address: neighbour.address,
+            hardware: neighbour.mac.to_string(),
+            link: neighbour.link.clone(),
+        }
+    }
+}
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let plan = apply::read_plan(&given.config(), Purpose::Ask)?;
+    if given.has(&JSON) {
+        return Ok(print_json(&ShownNetwork::from(&plan.network)));
+    }
     Ok(print(&network(&plan)))
 }
 
