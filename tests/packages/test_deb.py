@@ -308,3 +308,40 @@ class MailPackage(Debian):
         self.assertIn("drwxr-x--- root camfw-mail", parts["install"])
         self.assertEqual(parts["start"].strip().splitlines()[-1], "<31>camfw-mail: no [mail] in the file")
         self.assertIn("is not sent", parts["remove"])
+
+
+class ImportPackage(Debian):
+    """camfw-import's, which is for the desk."""
+
+    OPTIONS = ("--import",)
+
+    def test_it_has_the_program_its_manual_and_the_licences_and_nothing_else(self) -> None:
+        entries = {str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()}
+        documents = ("changelog.Debian.gz", "changelog.gz", "copyright", "import.md", "licences.gz")
+        self.assertEqual(entries, {
+            "DEBIAN/control", "DEBIAN/md5sums", "usr/bin/camfw-import", "usr/share/man/man1/camfw-import.1.gz",
+            "usr/share/lintian/overrides/camfw-import", *(f"usr/share/doc/camfw-import/{name}" for name in documents)})
+        self.assertEqual(self.field(self.amd64, "Depends"), "", "it runs anywhere")
+        self.assertEqual(self.field(deb(self.scratch, "arm64", 183, "--import"), "Architecture"), "arm64")
+        licences = gzip.decompress((self.root / "usr/share/doc/camfw-import/licences.gz").read_bytes()).decode()
+        crates = set(re.findall(r"(?m)^  (\S+) \d\S*: ", licences))
+        self.assertLessEqual({"ipnet", "lexopt", "serde_json", "thiserror"}, crates)
+        self.assertNotIn("rtnetlink", crates)
+        self.lintian()
+
+    def test_its_manual_has_each_flag_of_its_help(self) -> None:
+        manual = gzip.decompress((self.root / "usr/share/man/man1/camfw-import.1.gz").read_bytes()).decode()
+        told = (ROOT / "import/src/main.rs").read_text().partition('const HELP: &str = "')[2].partition('";')[0]
+        flags = re.findall(r"(?m)^  --(\w+) ", told)
+        self.assertEqual(len(flags), 5, told)
+        self.assertEqual(re.findall(r"(?m)^\.BI \\-\\-(\w+) ", manual), flags)
+
+    def test_it_is_installed_and_removed(self) -> None:
+        parts = self.in_a_root("""
+set -e
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+echo "== install"; dpkg -i /run/camfw.deb; camfw-import; echo "exit $?"
+echo "== purge"; dpkg -P camfw-import; test ! -e /usr/bin/camfw-import
+""", self.amd64)
+        self.assertEqual(list(parts), ["install", "purge"])
+        self.assertIn("exit 0", parts["install"])

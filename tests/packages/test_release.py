@@ -93,7 +93,11 @@ class InACopy(unittest.TestCase):
         refused = self.release(expect=2).stderr
         self.assertIn("99.0.1-1_amd64.deb: packaging/build", refused)
         for architecture in ("amd64", "arm64"):
-            (self.clone / f"build/release/camfw_99.0.1-1_{architecture}.deb").write_text(architecture)
+            for program in ("camfw", "camfw-mail", "camfw-import"):
+                (self.clone / f"build/release/{program}_99.0.1-1_{architecture}.deb").write_text(architecture)
+            if architecture == "amd64":
+                # Not one that another program has.
+                self.assertIn("camfw_99.0.1-1_arm64.deb: packaging/build", self.release(expect=2).stderr)
         for machine in ("x86_64", "aarch64"):
             (self.clone / f"build/release/camfw-99.0.1-linux-{machine}.tar.gz").write_text(machine)
         self.release()
@@ -101,8 +105,8 @@ class InACopy(unittest.TestCase):
         self.run_in(folder, "sha256sum", "--check", "--strict", "SHA256SUMS")
         listed = {line.split()[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
         self.assertEqual(listed | {"SHA256SUMS"}, {path.name for path in folder.iterdir()})
-        self.assertLessEqual({"camfw-99.0.1.tar.gz", "camfw_99.0.1-1_arm64.deb", "camfw-99.0.1-linux-x86_64.tar.gz",
-                              "camfw-99.0.1-aarch64.cdx.json", "camfw-mail-99.0.1-x86_64.cdx.json",
+        self.assertLessEqual({"camfw-99.0.1.tar.gz", "camfw_99.0.1-1_arm64.deb", "camfw-import_99.0.1-1_amd64.deb", "camfw-99.0.1-linux-x86_64.tar.gz",
+                              "camfw-99.0.1-aarch64.cdx.json", "camfw-import-99.0.1-aarch64.cdx.json", "camfw-mail-99.0.1-x86_64.cdx.json",
                               "camfw-99.0.1-book.tar.gz", "NOTES.md"}, listed)
         self.assertEqual((folder / "NOTES.md").read_text(), "### Commands\n- New: this test.\n")
 
