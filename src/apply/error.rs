@@ -55,7 +55,7 @@ pub(crate) enum StepError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     OtherPrograms(Vec<net::OtherProgram>),
     #[error(
-        "interface {0} takes its address by DHCP, and there is no client; install udhcpc (busybox has it) or dhcpcd, or give the address in the file"
+        "interface {0} takes its address by DHCP, and there is no client; install udhcpc (busybox has it) or dhcpcd, give the address in the file, or write address = \"given\" where another program such as systemd-networkd brings it"
     )]
     NoDhcpClient(String),
     #[error("{0}")]
