@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::libc;
+use nix::sys::stat::fstat;
 use syslog::{Facility, LogFormat, Logger, LoggerBackend, Severity};
 
 use super::time_limit;
@@ -27,9 +28,20 @@ static STDERR_IS_STUCK: AtomicBool = AtomicBool::new(false);
 /// Whether any line went to stderr, so that it need not be printed there again.
 static ON_STDERR: AtomicBool = AtomicBool::new(false);
 
-/// Whether log lines went to stderr.
+/// Whether any line went to the log.
+static IS_LOGGED: AtomicBool = AtomicBool::new(false);
+
+/// Whether log lines are where stderr leads.
 pub fn is_on_stderr() -> bool {
-    ON_STDERR.load(Ordering::Relaxed)
+    let is_logged = IS_LOGGED.load(Ordering::Relaxed);
+    ON_STDERR.load(Ordering::Relaxed) || (is_logged && is_journal())
+}
+
+/// Whether stderr is the journal, which has the lines of syslog and of the kernel's log too
+/// (systemd.exec(5), JOURNAL_STREAM).
+fn is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    fstat(io::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 /// Initializes the log; `verbose` enables debug lines.
@@ -81,6 +93,7 @@ impl Log for SystemLog {
         let message = crate::source::one_line(&record.args().to_string());
         let level = record.level();
         if self.to_syslog(level, &message).is_ok() || to_kmsg(level, &message).is_ok() {
+            IS_LOGGED.store(true, Ordering::Relaxed);
             return;
         }
         ON_STDERR.store(true, Ordering::Relaxed);

@@ -79,17 +79,17 @@ pub fn told(policy: &Policy) -> Vec<String> {
     let tell = |zone: &Zone| {
         let bound = zone.bound?;
         Some(format!(
-            "bound of {}: an address has at most {} connections open and {} new ones a second, the zone {} and {}: no more than {} and {} entries of the kernel's table{}",
+            "bound of {}, for each address and for the zone: {} and {} open connections, {} and {} new ones a second, at most {} and {} entries of the kernel's connection table{}",
             zone.name,
             bound.connections,
-            bound.rate.per_second().unwrap_or_default(),
             bound.zone_connections,
+            bound.rate.per_second().unwrap_or_default(),
             bound.zone_rate.per_second().unwrap_or_default(),
             bound.entries_of_an_address(),
             bound.entries(),
             match policy.ipv6 {
                 Ipv6Mode::Drop => "",
-                Ipv6Mode::Same => ", of each family",
+                Ipv6Mode::Same => ", for each family",
             }
         ))
     };

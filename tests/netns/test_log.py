@@ -55,6 +55,19 @@ class Logging(RouterTest):
         on_stderr = self.camfw("boot").stderr.splitlines()
         self.assertEqual(without_counts(on_stderr), without_counts(in_kernel))
 
+    def test_a_journal_that_stderr_leads_to_has_a_line_once(self) -> None:
+        output = self.scratch / "stderr"
+        for is_journal in (True, False):
+            with self.subTest(is_journal=is_journal), output.open("wb") as stderr:
+                place = os.fstat(stderr.fileno())
+                stream = f"{place.st_dev}:{place.st_ino + (not is_journal)}"
+                process = self.program.start(
+                    "-v", "apply", before=["/usr/bin/env", f"JOURNAL_STREAM={stream}"], stderr=stderr.fileno())
+                process.communicate()
+                self.assertEqual(process.returncode, 0)
+                self.assertIn("camfw: Applied", self.program.logged())
+                self.assertEqual("Applied" in output.read_text(), not is_journal)
+
     def test_no_line_is_lost_when_syslogd_starts_in_the_middle(self) -> None:
         # The load waits until syslogd is running.
         path = tools(self.scratch / "waiting", self.backend)
