@@ -173,7 +173,7 @@ impl TryFrom<&str> for MacAddress {
             .ok_or_else(|| wrong("is not six bytes; write it as 00:04:9f:00:00:01"))?;
         // The lowest bit of the first byte marks a group (IEEE 802).
         if bytes == [0; 6] || bytes[0] & 1 == 1 {
-            return Err(wrong("is no single device's; give the device's own"));
+            return Err(wrong("is not a single device's; give the device's own"));
         }
         Ok(MacAddress(bytes))
     }

@@ -29,7 +29,7 @@ pub(crate) enum StepError {
         family: IpFamily,
         difference: Difference,
     },
-    #[error("{0}: it was asked for, and is not so")]
+    #[error("{0}: it was set, and the kernel does not show it")]
     ChangeNotHeld(Box<net::NetworkChange>),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Network(Vec<NetworkError>),
@@ -173,7 +173,7 @@ pub(crate) enum CommandError {
     },
     #[error("cannot become a process of its own")]
     Detach(#[source] io::Error),
-    #[error("nothing waits to be confirmed")]
+    #[error("there is nothing to confirm")]
     NothingToConfirm,
     #[error("no policy is in force; the answers are kept for the next apply")]
     NothingToRefresh,

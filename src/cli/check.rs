@@ -9,7 +9,7 @@ use crate::{apply, policy, prove};
 pub(super) const COMMAND: Command = Command::new("check", "is the file good?", run)
     .about(
         "Reads the file and what camfw.d has beside it, proves the rules that they give,
-and warns of what is probably not meant. Changes nothing. With --config - the
+and warns of what is probably not intended. Changes nothing. With --config - the
 file is standard input.",
     )
     .flags(&[JSON]);

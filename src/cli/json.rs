@@ -75,7 +75,7 @@ impl JudgedBothWays {
     pub(super) fn line(&self) -> String {
         let JudgedBothWays { what, rules } = self;
         format!(
-            "judged both ways, since it depends on more than the packet or is not known: {what} (rules: {rules})\n"
+            "judged both ways, because the packet alone does not decide it: {what} (rules: {rules})\n"
         )
     }
 }

@@ -9,13 +9,13 @@ use crate::json::json_object;
 
 pub(super) const COMMAND: Command = Command::new(
     "watch",
-    "stay, and finish the network when interfaces come and go",
+    "run until stopped: set up interfaces that come late, report drift",
     run,
 )
 .about(
-    "Runs until it is stopped. Tells what differs from the policy in force, and puts
-it back where the file says so. What it finds goes to the system log; with --json
-to stdout too, a line whenever it is not the same as before.",
+    "Sets up interfaces that come late or return, reports what differs from the policy
+in force, and repairs it where the file says so. What it finds goes to the system
+log; with --json to stdout too, a line whenever it is not the same as before.",
 )
 .flags(&[JSON]);
 

@@ -38,7 +38,7 @@ impl Config {
                     let first = source.pointer(first.start);
                     refused.note::<()>(Err(source.refuse(
                         second,
-                        format_args!("{key} is at {first} already; keep one of the two"),
+                        format_args!("{key} is already set at {first}; keep one of the two"),
                     )));
                 }
             }

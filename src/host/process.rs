@@ -62,7 +62,7 @@ pub enum ProcessError {
         error: io::Error,
     },
     /// It exceeded its time limit and was killed.
-    #[error("{program} was not done after {seconds} s and was ended")]
+    #[error("{program} did not end within {seconds} s and was killed")]
     Late {
         /// Its path.
         program: String,

@@ -51,7 +51,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
             });
         };
         if let Some(why) = unreachable::whole(policy, allow) {
-            add(format!("no packet can come by this line: {why}"));
+            add(format!("no packet can match this line: {why}"));
         } else {
             if let Some(wider) = lines.wider(policy, allow, place) {
                 add(format!(
@@ -313,6 +313,6 @@ fn unmanaged(policy: &Policy) -> Option<Warning> {
     (!managed).then(|| Warning {
         origin: zone.origin.clone(),
         kind: WarningKind::Warning,
-        what: "from no zone can the router be managed, neither by ssh nor by https; add an allow line to router if its console is not enough".into(),
+        what: "the router cannot be managed from any zone, neither by ssh nor by https; add an allow line to router if its console is not enough".into(),
     })
 }

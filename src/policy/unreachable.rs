@@ -56,7 +56,7 @@ pub(super) fn partly(policy: &Policy, allow: &Allow) -> Vec<String> {
                 .map(|flow| never_arrives(policy, *flow, *network))
                 .collect();
             let why = whys.and_then(|whys| whys.into_iter().next());
-            told.extend(why.map(|why| format!("a part of this line is for no packet: {why}")));
+            told.extend(why.map(|why| format!("no packet can match a part of this line: {why}")));
         }
     }
     told.extend(found_by_multicast(allow));
@@ -97,7 +97,7 @@ fn by_sources(policy: &Policy, allow: &Allow, flow: Flow) -> Option<String> {
     {
         return None;
     }
-    Some("its sources are none that its zone lets in".into())
+    Some("its sources are not let in by their zone".into())
 }
 
 /// Whether a line has a source that its zone lets in.

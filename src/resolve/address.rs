@@ -70,7 +70,7 @@ pub(super) fn range(text: &str) -> Option<Result<Vec<IpNet>, String>> {
         (Err(_), Err(_)) => return None,
         _ => {
             return Some(Err(format!(
-                "{text:?} is no range of addresses; write both ends, as in 192.168.9.20-192.168.9.30"
+                "{text:?} is not a range of addresses; write both ends, as in 192.168.9.20-192.168.9.30"
             )));
         }
     };
@@ -95,7 +95,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     let network = address_and_prefix(text).or_else(alone).ok_or_else(|| {
         let form = AddressForm::Network("203.0.113.7 or 203.0.113.0/24");
         format!(
-            "{text:?} is no address and no network; {}",
+            "{text:?} is neither an address nor a network; {}",
             instead_of_address(text, form)
         )
     })?;

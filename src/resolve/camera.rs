@@ -109,7 +109,7 @@ fn place(
     if network.prefix_len() < 31 && (address == network.network() || address == network.broadcast())
     {
         return refuse(format!(
-            "{address} is no host's address in {network}; give the camera's"
+            "{address} is not a host's address in {network}; give the camera's"
         ));
     }
     Ok((address, zone))

@@ -155,7 +155,7 @@ impl Resolver<'_> {
         if kind == GuaranteeKind::Always && services.is_none() {
             return Err(self.source.refuse(
                 promise.span(),
-                "not everything there is can always get through; say which service",
+                "not everything can always get through; name the service",
             ));
         }
         Ok((kind, promise, services))

@@ -38,7 +38,7 @@ fn instead_of_days(text: &str) -> String {
     }
 }
 
-/// What to write instead of what is no time of day.
+/// What to write instead of what is not a time of day.
 fn instead_of_time(text: &str) -> String {
     let lower = text.trim().to_ascii_lowercase();
     let (digits, afternoon) = match (lower.strip_suffix("am"), lower.strip_suffix("pm")) {
@@ -122,7 +122,7 @@ impl Resolver<'_> {
                 self.source.refuse(
                     span,
                     format_args!(
-                        "{:?} are not days; {}",
+                        "{:?} is not a list of days; {}",
                         days.get_ref(),
                         instead_of_days(days.get_ref())
                     ),
@@ -152,7 +152,7 @@ impl Resolver<'_> {
                         return Err(self.source.refuse(
                             time.span(),
                             format_args!(
-                                "{:?} is no time of day; {}",
+                                "{:?} is not a time of day; {}",
                                 time.get_ref(),
                                 instead_of_time(time.get_ref())
                             ),

@@ -258,7 +258,7 @@ fn wrong(text: &str, form: MailForm, is_camera: impl Fn(&str) -> bool) -> Option
         ),
         MailForm::Camera => (
             is_camera(text),
-            "is no camera's name; use one of [[cameras]]".to_owned(),
+            "names no camera; use a name from [[cameras]]".to_owned(),
         ),
         MailForm::Host => (
             text.parse::<IpAddr>().is_ok() || HostName::try_from(text).is_ok(),
@@ -271,7 +271,10 @@ fn wrong(text: &str, form: MailForm, is_camera: impl Fn(&str) -> bool) -> Option
         ),
         MailForm::Word(words) => (
             words.contains(&text),
-            format!("is none of the words here; use one of {}", words.join(", ")),
+            format!(
+                "is not one of the words allowed here; use one of {}",
+                words.join(", ")
+            ),
         ),
         MailForm::Path => (
             text.starts_with('/') && text.len() > 1 && !text.contains("/.") && of("/._-"),

@@ -33,7 +33,7 @@ fn mark_rule(written: &config::MarkEntry, source: &Source) -> Result<(u32, u32),
     let mark = mark.ok_or_else(|| {
         source.refuse(
             written.fwmark.span(),
-            "a mark is 1 to 4294967295; 0 is no mark",
+            "a mark is 1 to 4294967295; 0 means no mark",
         )
     })?;
     Ok((mark, table_number(&written.table, source)?))

@@ -86,7 +86,7 @@ pub fn own_addresses(
         }
         let address = own_address(text, mode, span.clone(), source)?;
         if own.all().any(|other| other.addr() == address.addr()) {
-            return refuse(format!("{} is there twice; keep one", address.addr()));
+            return refuse(format!("{} is listed twice; keep one", address.addr()));
         }
         match address {
             IpNet::V4(address) => own.ipv4.push(address),

@@ -148,7 +148,7 @@ impl Resolver<'_> {
             return Err(self.source.refuse(
                 address.span(),
                 format_args!(
-                    "{own} is no address of the router in zone {}, so no answer would come back; give one of its addresses{}",
+                    "{own} is not an address of the router in zone {}, so no answer would come back; give one of its addresses{}",
                     zone.name,
                     match zone.address_source {
                         AddressSource::Dhcp => ", or use [[masquerade]] where it comes by DHCP",
@@ -288,7 +288,7 @@ impl Resolver<'_> {
         Err(self.source.refuse(
             written.span(),
             format_args!(
-                "{address} is no host's address in zone {}; give one in its network",
+                "{address} is not a host's address in zone {}; give one in its network",
                 zone.name
             ),
         ))

@@ -174,7 +174,7 @@ fn route(
         return Err(source.refuse(
             to.span(),
             format_args!(
-                "{destination} has a route by its zone already; remove this one or give it a metric"
+                "{destination} already has a route through its zone; remove this one or give it a metric"
             ),
         ));
     }

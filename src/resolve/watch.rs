@@ -49,7 +49,7 @@ fn file(written: &Spanned<String>, source: &Source) -> Result<String, Refusal> {
         false => Err(source.refuse(
             written.span(),
             format_args!(
-                "{path:?} is no file for metrics; write it as /run/camfw-metrics/camfw.prom, from the root on and with .prom at its end"
+                "{path:?} is not the path of a metrics file; write it from / on, with .prom at its end, such as /run/camfw-metrics/camfw.prom"
             ),
         )),
     }

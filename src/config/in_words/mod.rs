@@ -44,7 +44,7 @@ impl Place<'_> {
             let known = all_quoted(expected);
             return (
                 format!(
-                    "{name:?} is none of the words here; {}",
+                    "{name:?} is not one of the words allowed here; {}",
                     instead(name, known)
                 ),
                 here,
@@ -143,9 +143,9 @@ impl Place<'_> {
             + 1;
         let what = match is_header {
             true => format!(
-                "[{name}] is in line {number} already; keep one of the two, with the keys of both"
+                "[{name}] is already in line {number}; keep one of the two, with the keys of both"
             ),
-            false => format!("{key} is in line {number} already; keep one of the two"),
+            false => format!("{key} is already set in line {number}; keep one of the two"),
         };
         (what, here)
     }
@@ -199,22 +199,22 @@ impl Place<'_> {
         if known.contains(&"service") && ["port", "protocol", "proto", "tcp", "udp"].contains(&name)
         {
             return format!(
-                "no key {name} belongs here; write ports as service = {{ tcp = [554] }} or service = {{ udp = [123] }}"
+                "{name} is not a key here; write ports as service = {{ tcp = [554] }} or service = {{ udp = [123] }}"
             );
         }
         if known.contains(&"source-port") && protocol::number(name).is_some() {
-            return format!("no key {name} belongs here; write protocol = \"{name}\"");
+            return format!("{name} is not a key here; write protocol = \"{name}\"");
         }
         let left_out = ["not-source", "not-address", "exclude", "deny"];
         if known.contains(&"except") && left_out.contains(&name) {
             return format!(
-                "no key {name} belongs here; leave addresses out with except, and sources with [[deny]]"
+                "{name} is not a key here; leave addresses out with except, and sources with [[deny]]"
             );
         }
         if known.is_empty() {
-            return format!("no key {name} belongs here; remove it");
+            return format!("{name} is not a key here; remove it");
         }
-        format!("no key {name} belongs here; {}", instead(name, known))
+        format!("{name} is not a key here; {}", instead(name, known))
     }
 
     fn wrong_type(&self, got: &str, expected: &str) -> String {

@@ -29,7 +29,7 @@ impl Place<'_> {
             .or_else(|| self.after_the_value(problem))
             .unwrap_or_else(|| {
                 let what = format!(
-                    "this is no TOML ({problem}); write KEY = VALUE on a line of its own, text in double quotes"
+                    "this is not TOML ({problem}); write KEY = VALUE on a line of its own, text in double quotes"
                 );
                 (what, here)
             })
@@ -128,7 +128,7 @@ impl Place<'_> {
         };
         let after = self.text.get(self.span.start..).unwrap_or_default();
         let comments = is_comment(&self.line()) || is_comment(after) && self.ends_a_value();
-        let what = "this is no comment; begin a comment with #";
+        let what = "this is not a comment; begin a comment with #";
         comments.then(|| (what.to_owned(), self.span.start))
     }
 
@@ -246,17 +246,17 @@ impl Place<'_> {
         } else if ["yes", "no", "on", "off", "true", "false"]
             .contains(&bare.to_ascii_lowercase().as_str())
         {
-            format!("{bare} is no switch; write true or false")
+            format!("{bare} is not a switch; write true or false")
         } else if ["null", "none", "nil", "undefined"].contains(&bare.to_ascii_lowercase().as_str())
         {
-            format!("{bare} is no value of TOML; remove the key, or give it a value")
+            format!("{bare} is not a value in TOML; remove the key, or give it a value")
         } else if bare.bytes().all(|b| b.is_ascii_digit()) {
             format!(
                 "a number begins with no 0; write {}",
                 bare.trim_start_matches('0')
             )
         } else if bare.len() < value.len() {
-            format!("these are no quotes of TOML; write it in plain double quotes: \"{bare}\"")
+            format!("these are not TOML's quotes; write it in plain double quotes: \"{bare}\"")
         } else {
             format!("{bare} has no quotes; write it in double quotes: \"{bare}\"")
         };
