@@ -433,7 +433,7 @@ fn what_is_no_guarantee_is_refused() -> Done {
         ),
         (
             "[[guarantees]]\nalways = { from = \"eth1\", to = \"eth0\" }\n",
-            "say which service",
+            "name the service",
         ),
         (
             "[[guarantees]]\nnever = { from = \"eth1\", to = \"eth0\", service = \"htpp\" }\n",
