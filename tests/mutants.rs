@@ -301,3 +301,13 @@ fn changes_of_what_is_redirected_to_the_router_are_found() -> Result<(), Box<dyn
 fn changes_of_the_same_policy_for_ipv6_are_found() -> Result<(), Box<dyn Error>> {
     every_change_is_found("ipv6-same", IpFamily::V6, 50)
 }
+
+#[test]
+fn changes_of_cameras_of_two_zones_are_found() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("cameras-of-two-zones", IpFamily::V4, 50)
+}
+
+#[test]
+fn changes_of_cameras_of_two_zones_are_found_for_ipv6() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("cameras-of-two-zones", IpFamily::V6, 50)
+}

@@ -2,15 +2,16 @@
 //!
 //! Owns the order of the rules. In raw, one chain per zone drops impossible sources; that
 //! is before conntrack, so that ESTABLISHED cannot let them through. In filter: loopback,
-//! ESTABLISHED (where a running stream ends), RELATED, INVALID, sources that no host on the
-//! internet can have, then one jump per zone or pair of zones to a chain of its own. All
-//! other packets get the chain policy, DROP.
+//! ESTABLISHED (where a running stream ends), cameras of other zones, RELATED, INVALID,
+//! sources that no host on the internet can have, then one jump per zone or pair of zones to
+//! a chain of its own. All other packets get the chain policy, DROP.
 
 mod bogon;
 mod bound;
 mod helper;
 mod icmpv6;
 mod line;
+mod misplaced;
 mod nat;
 mod recorded;
 mod redirected;
@@ -274,6 +275,7 @@ impl<'a> Compiler<'a> {
         let (prefix, why_in_words) = match why {
             RefusalReason::Unknown => (&prefixes.unknown, "not a known camera"),
             RefusalReason::Bogon => (&prefixes.bogon, "reserved source"),
+            RefusalReason::Misplaced => (&prefixes.spoofed, "a camera of another zone"),
             _ => (&prefixes.spoofed, "spoofed source"),
         };
         let drop = Rule::new(Target::Drop).matching(purpose(why_in_words));

@@ -29,8 +29,12 @@ impl Compiler<'_> {
     /// The rule that passes on what is refused of a zone; None where that is not recorded.
     pub(super) fn recorded(&self, index: ZoneIndex, reason: RefusalReason) -> Option<Rule> {
         let zone = self.policy.zone(index);
-        // Cameras are listed by IPv4 addresses.
-        let is_stray = reason == RefusalReason::Spoofed && self.family == IpFamily::V4;
+        let is_stray = match reason {
+            // Cameras are listed by IPv4 addresses.
+            RefusalReason::Spoofed => self.family == IpFamily::V4,
+            RefusalReason::Misplaced => true,
+            _ => false,
+        };
         let records = self.policy.records(zone) || is_stray && self.policy.records_strays();
         if !records {
             return None;
@@ -41,7 +45,7 @@ impl Compiler<'_> {
         };
         let rule = Rule::new(Target::Nflog(tag.prefix()));
         let rule = match (reason, self.family) {
-            (RefusalReason::Spoofed | RefusalReason::Bogon, _)
+            (RefusalReason::Spoofed | RefusalReason::Bogon | RefusalReason::Misplaced, _)
             | (RefusalReason::Unknown, IpFamily::V6) => rule.matching(of_all(RATE)),
             (RefusalReason::NotAllowed | RefusalReason::TooMany, IpFamily::V4)
                 if zone.known_only =>

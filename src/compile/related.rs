@@ -86,6 +86,8 @@ impl Compiler<'_> {
                 .matching(Match::ExpiresWithin(self.policy.reset_stays()));
             rules.push(reset.matching(purpose("of a connection that was reset")));
         }
+        self.misplaced(table, direction);
+        let rules = table.rules_mut(&direction.chain());
         let expected = expected_chain(direction);
         if self.any_expected(direction) {
             rules.push(helped(Rule::new(Target::Jump(expected))));

@@ -242,7 +242,7 @@ impl Compiler<'_> {
     /// A transparent proxy answers with the addresses of the servers that it stands in for.
     /// Whether a packet is an answer is checked in filter, after conntrack:
     /// [`Compiler::sources_of_new_connections`].
-    fn proxy_answers(&self, zone: ZoneIndex) -> Vec<Rule> {
+    pub(super) fn proxy_answers(&self, zone: ZoneIndex) -> Vec<Rule> {
         let mut rules = Vec::new();
         for proxy in &self.policy.proxies {
             let here = matches!(proxy.way, ProxyWay::Host { zone: theirs, .. } if theirs == zone);

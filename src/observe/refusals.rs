@@ -132,6 +132,7 @@ impl RefusalReason {
             RefusalReason::Unknown => "unknown",
             RefusalReason::Bogon => "bogon",
             RefusalReason::TooMany => "too many",
+            RefusalReason::Misplaced => "other zone's camera",
         }
     }
 }

@@ -89,6 +89,7 @@ impl Tried {
             "unknown" => "no listed camera",
             "bogon" => "a source that nobody on the internet has",
             "too many" => "over its zone's bound",
+            "other zone's camera" => "a listed camera of another zone on this wire",
             reason => reason,
         }
     }

@@ -32,6 +32,8 @@ pub enum RefusalReason {
     Bogon,
     /// The zone's bound is used up.
     TooMany,
+    /// Its hardware address is that of a camera that is listed in another zone.
+    Misplaced,
 }
 
 /// Whether a policy has refused packets recorded.
@@ -46,12 +48,13 @@ pub enum Recordable {
 }
 
 impl RefusalReason {
-    const ALL: [RefusalReason; 5] = [
+    const ALL: [RefusalReason; 6] = [
         RefusalReason::NotAllowed,
         RefusalReason::Spoofed,
         RefusalReason::Unknown,
         RefusalReason::Bogon,
         RefusalReason::TooMany,
+        RefusalReason::Misplaced,
     ];
 
     /// The reason in one word.
@@ -62,13 +65,18 @@ impl RefusalReason {
             RefusalReason::Unknown => "unknown",
             RefusalReason::Bogon => "bogon",
             RefusalReason::TooMany => "too-many",
+            RefusalReason::Misplaced => "misplaced",
         }
     }
 
-    /// Whether the source may be made up: rules have not checked that the zone has it.
+    /// Whether the source may be made up: rules have not checked that the zone has it, or
+    /// its sender took another host's.
     pub fn has_unchecked_source(self) -> bool {
         match self {
-            RefusalReason::Spoofed | RefusalReason::Unknown | RefusalReason::Bogon => true,
+            RefusalReason::Spoofed
+            | RefusalReason::Unknown
+            | RefusalReason::Bogon
+            | RefusalReason::Misplaced => true,
             RefusalReason::NotAllowed | RefusalReason::TooMany => false,
         }
     }

@@ -70,9 +70,14 @@ class Oracle:
             return NOWHERE
         if packet.source.version == 6 and not self.policy.same:
             return NOWHERE
-        found = self._infrastructure(zone, frame, packet)
+        strays = self._is_misplaced(zone, frame)
+        found = NOWHERE
+        if not strays or packet.source.version == 6:
+            found = self._infrastructure(zone, frame, packet)
         if not found and self._source_is_possible(zone, frame, packet):
-            found = self._established(zone, packet) or self._error(zone, packet) or self._new(zone, frame, packet)
+            found = self._established(zone, packet)
+            if not found and not strays:
+                found = self._error(zone, packet) or self._new(zone, frame, packet)
         return found | frozenset(zone.wires) - {wire} if ROUTER in found else found
 
     def _infrastructure(self, zone: Zone, frame: Frame, packet: Packet) -> frozenset[str]:
@@ -114,6 +119,12 @@ class Oracle:
         broadcast = isinstance(source, IPv4Address) and any(
             source == network.broadcast_address for network in zone.networks if network.version == 4)
         return zone.holds(source) and not broadcast
+
+    def _is_misplaced(self, zone: Zone, frame: Frame) -> bool:
+        """Whether it has the hardware address of a camera that is listed in another zone: it
+        finds its neighbours, goes on with what is open, and opens nothing."""
+        cameras = self.policy.cameras.values()
+        return any(camera.mac == frame.source and camera.zone != zone.name for camera in cameras)
 
     def _camera_is_itself(self, zone: Zone, frame: Frame, source: Address) -> bool:
         """A listed camera's address and its hardware address go together, and

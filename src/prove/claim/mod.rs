@@ -1,13 +1,15 @@
 //! Claims about a ruleset, each with a packet that shows it to be wrong if it is.
 //!
 //! Owns the claims: nothing passes while the box is sealed; a connection can be opened if,
-//! and only if, an allow line says so; no source address is spoofed; nobody sends packets
-//! as part of another host's connection; the guarantees of roles and of the file hold. Each
-//! claim is about every possible packet.
+//! and only if, an allow line says so; no source address is spoofed; no camera opens
+//! anything on another zone's wire; nobody sends packets as part of another host's
+//! connection; the guarantees of roles and of the file hold. Each claim is about every
+//! possible packet.
 
 mod bounded;
 mod guarantee;
 mod link_local;
+mod misplaced;
 mod proof;
 mod related;
 mod result;
@@ -77,6 +79,7 @@ fn claims_of_within(
     } else {
         proof.only();
         proof.spoofed();
+        proof.misplaced();
         proof.related();
         proof.bounded();
         proof.not_reopened();

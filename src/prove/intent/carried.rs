@@ -33,11 +33,15 @@ impl<'a, 's> Intent<'a, 's> {
             let end = Endpoint::Zone(index);
             let parts = match way {
                 HookPath::Forward => continue,
-                HookPath::Input => [
-                    self.udp_between(DHCP_SERVER, DHCP_CLIENT),
-                    self.by(Field::In, end),
-                    self.known_sources(index),
-                ],
+                HookPath::Input => {
+                    let misplaced = self.misplaced(index);
+                    let sources = self.known_sources(index);
+                    [
+                        self.udp_between(DHCP_SERVER, DHCP_CLIENT),
+                        self.by(Field::In, end),
+                        self.space.diagrams.minus(sources, misplaced),
+                    ]
+                }
                 HookPath::Output => [
                     self.udp_between(DHCP_CLIENT, DHCP_SERVER),
                     self.by(Field::Out, end),
@@ -52,7 +56,7 @@ impl<'a, 's> Intent<'a, 's> {
     }
 
     /// The ICMPv6 messages that a link needs to work, from sources that can send them.
-    pub(super) fn neighbours(&mut self, way: HookPath) -> Set {
+    pub fn neighbours(&mut self, way: HookPath) -> Set {
         if self.space.family == IpFamily::V4 || way == HookPath::Forward {
             return Set::EMPTY;
         }
@@ -178,12 +182,16 @@ impl<'a, 's> Intent<'a, 's> {
         }
         let errors = self.errors();
         let part = self.space.diagrams.union(&[established, expected, errors]);
+        let related = self.space.states(&[State::Related]);
         let (mut spoofed, mut unsure) = (Set::EMPTY, Set::EMPTY);
         for (index, _) in self.policy.indexed_zones() {
             let here = self.by(Field::In, Endpoint::Zone(index));
             let sources = self.sources(index);
             let other = self.space.diagrams.minus(here, sources);
             spoofed = self.space.diagrams.or(spoofed, other);
+            let misplaced = self.misplaced(index);
+            let misplaced = self.space.all(&[misplaced, related, here]);
+            spoofed = self.space.diagrams.or(spoofed, misplaced);
             // The destination before NAT is not known, and whether a host may be without an
             // address depends on it.
             let fields = [Field::Destination, Field::DestinationPort];

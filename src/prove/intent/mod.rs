@@ -35,10 +35,12 @@ pub struct Intent<'a, 's> {
     known: &'s mut KnownSets,
 }
 
-/// Results that are needed repeatedly: the sources of zones, and the packets of services.
+/// Results that are needed repeatedly: the sources of zones, the cameras that belong to
+/// others, and the packets of services.
 #[derive(Default)]
 pub struct KnownSets {
     sources: BTreeMap<ZoneIndex, Set>,
+    misplaced: BTreeMap<ZoneIndex, Set>,
     services: Vec<(bool, Vec<Service>, Set)>,
 }
 

@@ -22,11 +22,30 @@ impl<'a, 's> Intent<'a, 's> {
         };
         let zone = self.policy.zone(index);
         let known = self.known_sources(index);
+        let misplaced = self.misplaced(index);
+        let known = self.space.diagrams.minus(known, misplaced);
         if zone.role != Role::External {
             return known;
         }
         let reserved = self.reserved(zone);
         self.space.diagrams.minus(known, reserved)
+    }
+
+    /// The packets with the hardware address of a camera that the file lists in another zone,
+    /// by whatever interface they come in: in this zone they open nothing.
+    pub fn misplaced(&mut self, index: ZoneIndex) -> Set {
+        if let Some(set) = self.known.misplaced.get(&index) {
+            return *set;
+        }
+        let cameras = self.policy.cameras.iter();
+        let elsewhere = cameras.filter(|camera| camera.zone != index);
+        let macs: Vec<u128> = elsewhere
+            .filter_map(|camera| camera.mac)
+            .map(|mac| mac.number())
+            .collect();
+        let set = self.space.one_of(Field::Mac, &macs);
+        self.known.misplaced.insert(index, set);
+        set
     }
 
     /// The packets whose source a zone can have. The answer of a transparent proxy has the
