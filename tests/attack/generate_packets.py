@@ -143,7 +143,8 @@ def hardware(side: Side) -> Iterator[Shot]:
     ends += [(side.own, side.routers[0], (forge.icmp_protocol(side.own), 0))] * 6
     for mac, receiver, (source, target, (protocol, port)) in drawn(side.rng, macs, to, ends):
         number = side.stage.number()
-        packet = forge.transport(protocol, source, target, 40002, port, forge.marker(number))
+        # Each has ports of its own, and so goes on with nothing that another opened.
+        packet = forge.transport(protocol, source, target, 40100 + macs.index(mac), port, forge.marker(number))
         yield side.shot(f"{mac} to {receiver}: {source} > {target} {protocol}/{port}", number, packet, mac=mac, to=receiver)
     for connection, mac in drawn(side.rng, [one for one in side.connections if side.wire in one.views], macs):
         view, number = connection.views[side.wire], side.stage.number()
