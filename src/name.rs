@@ -1,9 +1,11 @@
 //! Names accepted by the kernel and by iptables, valid by construction.
 //!
 //! Owns each length limit, with its source. A value of these types can be rendered
-//! anywhere without quoting and without another check.
+//! anywhere without quoting and without another check. Copies of a name share its text,
+//! since large policies have each name in many rules.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -20,7 +22,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -34,7 +36,7 @@ macro_rules! name {
             fn try_from(given: &str) -> Result<Self, NameError> {
                 let check: fn(&str) -> Result<(), String> = $check;
                 match check(given) {
-                    Ok(()) => Ok($name(given.to_owned())),
+                    Ok(()) => Ok($name(given.into())),
                     Err(problem) => Err(NameError { what: $what, given: given.to_owned(), problem }),
                 }
             }

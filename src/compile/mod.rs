@@ -55,7 +55,7 @@ pub fn ipv6(policy: &policy::Policy) -> Ruleset {
 
 fn loopback_alone() -> Ruleset {
     let mut ruleset = Ruleset::sealed();
-    let mut filter = ruleset.table(TableName::Filter);
+    let mut filter = ruleset.table(TableName::Filter).into_owned();
     for direction in [Direction::Input, Direction::Output] {
         filter
             .rules_mut(&direction.chain())
@@ -135,6 +135,7 @@ impl<'a> Compiler<'a> {
         if let Some(nat) = self.nat() {
             ruleset.set(TableName::Nat, nat);
         }
+        ruleset.shrink_to_fit();
         ruleset
     }
 

@@ -10,6 +10,7 @@ use super::{Rule, Ruleset, Table, TableName};
 /// `differences` reports what differs; unlike this function it also accepts different words
 /// with the same meaning.
 pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
+    let tables = TableName::ALL.map(|name| (name, ruleset.table(name)));
     let mut wanted = WantedText::default();
     let mut seen: Vec<TableName> = Vec::new();
     for line in text.lines() {
@@ -17,11 +18,12 @@ pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
             continue;
         }
         if let Some(name) = line.strip_prefix('*') {
-            let Some(name) = TableName::ALL.into_iter().find(|t| t.as_str() == name) else {
+            let Some((name, table)) = tables.iter().find(|(known, _)| known.as_str() == name)
+            else {
                 return false;
             };
-            seen.push(name);
-            wanted = WantedText::of(ruleset.table(name));
+            seen.push(*name);
+            wanted = WantedText::of(table);
         } else if line == "COMMIT" {
             if !wanted.is_met() {
                 return false;
@@ -39,22 +41,22 @@ pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
 
 /// The lines of one table that are still expected.
 #[derive(Default)]
-struct WantedText {
-    chains: HashMap<String, WantedChain>,
+struct WantedText<'a> {
+    chains: HashMap<&'a str, WantedChain<'a>>,
     declared: usize,
 }
 
-struct WantedChain {
+struct WantedChain<'a> {
     policy: &'static str,
-    rules: std::vec::IntoIter<Rule>,
+    rules: std::slice::Iter<'a, Rule>,
 }
 
-impl WantedText {
-    fn of(table: Table) -> WantedText {
-        let chains = table.chains.into_iter().map(|chain| {
+impl<'a> WantedText<'a> {
+    fn of(table: &'a Table) -> WantedText<'a> {
+        let chains = table.chains.iter().map(|chain| {
             let policy = chain.policy.map_or("-", policy_word);
-            let rules = chain.rules.into_iter();
-            (chain.name.to_string(), WantedChain { policy, rules })
+            let rules = chain.rules.iter();
+            (chain.name.as_str(), WantedChain { policy, rules })
         });
         WantedText {
             chains: chains.collect(),
@@ -79,11 +81,11 @@ impl WantedText {
             .and_then(|rule| rule.strip_prefix("-A "))
             .and_then(|rule| rule.split_once(' '))
             .and_then(|(name, text)| Some((self.chains.get_mut(name)?.rules.next()?, text)));
-        next.is_some_and(|(rule, text)| rule_text(&rule) == text)
+        next.is_some_and(|(rule, text)| rule_text(rule) == text)
     }
 
     fn is_met(&self) -> bool {
-        let empty = |chain: &WantedChain| chain.rules.len() == 0;
+        let empty = |chain: &WantedChain<'_>| chain.rules.len() == 0;
         self.declared == self.chains.len() && self.chains.values().all(empty)
     }
 }

@@ -14,6 +14,7 @@ mod parse;
 mod render;
 mod tracked;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
@@ -24,9 +25,9 @@ pub(crate) use agree::agrees;
 pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
 pub use extension::{
-    Answer, Connection, CountedTogether, CtDirection, CtStates, MULTIPORT_MAX, MarkBits, Match,
-    Multiport, NFLOG_GROUP, PortSide, RecentCheck, SYN, SegmentSize, Target, TcpFlags,
-    TupleAddress,
+    AddressRanges, Answer, Connection, CountedTogether, CtDirection, CtStates, MULTIPORT_MAX,
+    MarkBits, Match, Multiport, NFLOG_GROUP, PortSide, RecentCheck, SYN, SegmentSize, Target,
+    TcpFlags, TupleAddress,
 };
 pub(crate) use features::{Feature, features, sample};
 pub(crate) use interim::interim_filter;
@@ -325,17 +326,26 @@ impl Ruleset {
         ruleset
     }
 
+    /// Frees the memory that lists of rules and matches were given to grow.
+    pub fn shrink_to_fit(&mut self) {
+        for chain in self.tables.values_mut().flat_map(|table| &mut table.chains) {
+            chain.rules.shrink_to_fit();
+            for rule in &mut chain.rules {
+                rule.matches.shrink_to_fit();
+            }
+        }
+    }
+
     /// Sets a table.
     pub fn set(&mut self, name: TableName, table: Table) {
         self.tables.insert(name, table);
     }
 
     /// A table; if it is not in the ruleset, an untouched one.
-    pub fn table(&self, name: TableName) -> Table {
+    pub fn table(&self, name: TableName) -> Cow<'_, Table> {
         self.tables
             .get(&name)
-            .cloned()
-            .unwrap_or_else(|| Table::untouched(name))
+            .map_or_else(|| Cow::Owned(Table::untouched(name)), Cow::Borrowed)
     }
 
     /// The tables of the ruleset, in the order of loading.

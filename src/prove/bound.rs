@@ -73,10 +73,8 @@ fn ask_by_bit(step: &mut Step<'_>, doubt: &str, mask: u128, value: u128) -> bool
         return false;
     };
     doubts.remove(known);
-    step.condition.clauses.push(Clause {
-        any: vec![Test::Masked(Field::Undecided, mask, value)],
-        negated: false,
-    });
+    let test = Test::Masked(Field::Undecided, mask, value);
+    step.condition.clauses.push(Clause::new(false, vec![test]));
     true
 }
 

@@ -91,10 +91,8 @@ pub fn share(space: &mut Space, programs: &mut [Program<'_>; 2]) -> bool {
                 .unwrap_or_default()
             {
                 let bit = 1 << bit;
-                step.condition.clauses.push(Clause {
-                    any: vec![Test::Masked(Field::Undecided, bit, bit)],
-                    negated: false,
-                });
+                let test = Test::Masked(Field::Undecided, bit, bit);
+                step.condition.clauses.push(Clause::new(false, vec![test]));
                 step.condition.doubts.retain(|doubt| *doubt != words);
             }
         }

@@ -24,7 +24,7 @@ impl Meaning {
     }
 
     fn with(mut self, negated: bool, any: Vec<Test>) -> Meaning {
-        self.clauses.push(Clause { any, negated });
+        self.clauses.push(Clause::new(negated, any));
         self
     }
 

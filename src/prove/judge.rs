@@ -356,11 +356,11 @@ impl<'p> Judge<'p> {
                 PacketOutcome::ON
             }
             Effect::Dnat(to, port) => {
-                self.send_to(space, *to, *port, holds);
+                self.send_to(space, to.as_deref().copied(), *port, holds);
                 self.accept(here)
             }
             Effect::AnyDnat(to, ports) => {
-                self.send_to_any(space, *to, *ports, holds);
+                self.send_to_any(space, to.as_deref().copied(), *ports, holds);
                 self.accept(here)
             }
             Effect::Copy => {

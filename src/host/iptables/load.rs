@@ -45,27 +45,36 @@ impl Loading {
 /// rule drops are let through. The same happens with `-X` for all chains, after which
 /// iptables-nft-restore recreates the existing built-in chains: their policy is ACCEPT
 /// until the same commit reaches the desired one.
-pub(super) fn in_place(text: &str, gone: &BTreeSet<(TableName, ChainName)>) -> String {
-    let mut made = String::with_capacity(text.len());
+pub(super) fn in_place(mut text: String, gone: &BTreeSet<(TableName, ChainName)>) -> String {
+    // What is added is short, so that it is put into the text, which may be long.
+    let mut at = 0;
     let mut left: Vec<&ChainName> = Vec::new();
-    for line in text.lines() {
-        if let Some(table) = line.strip_prefix('*') {
+    while let Some(length) = text[at..].find('\n') {
+        let line = &text[at..at + length];
+        let mut added = String::new();
+        let is_table = line.strip_prefix('*');
+        if let Some(table) = is_table {
             let of_it = gone.iter().filter(|(name, _)| name.as_str() == table);
             left = of_it.map(|(_, chain)| chain).collect();
-            made += &format!("{line}\n-F\n");
-            continue;
-        }
-        if !line.starts_with(':') {
+            added.push_str("-F\n");
+        } else if !line.starts_with(':') {
             for chain in left.drain(..) {
                 // Declared first, so that it is no error if another program has removed
                 // it.
-                made += &format!(":{chain} - [0:0]\n-X {chain}\n");
+                added += &format!(":{chain} - [0:0]\n-X {chain}\n");
             }
         }
-        made += line;
-        made.push('\n');
+        let place = match is_table {
+            Some(_) => at + length + 1,
+            None => at,
+        };
+        at += length + 1 + added.len();
+        // Each time the rest of the text is moved.
+        if !added.is_empty() {
+            text.insert_str(place, &added);
+        }
     }
-    made
+    text
 }
 
 /// The line that iptables-restore names, as `line 12 failed` or `line: 12`.
@@ -150,7 +159,7 @@ mod tests {
         let expected = "*raw\n-F\n:PREROUTING ACCEPT [0:0]\n:a - [0:0]\n:b - [0:0]\n-X b\n\
                         -A a -j DROP\nCOMMIT\n\
                         *filter\n-F\n:INPUT DROP [0:0]\n:c - [0:0]\n-X c\n:d - [0:0]\n-X d\nCOMMIT\n";
-        assert_eq!(in_place(text, &gone), expected);
+        assert_eq!(in_place(text.to_owned(), &gone), expected);
         Ok(())
     }
 }

@@ -161,12 +161,12 @@ impl Tables {
         let (ruleset, tables) = (load.ruleset, load.names.as_slice());
         match &self.restore {
             Some(restore) => {
-                let mut text = String::new();
-                if let Some(hold) = &load.hold {
-                    text += &in_place(&restore_text(hold, &[TableName::Filter]), &BTreeSet::new());
-                }
                 let wanted = restore_text_counted(ruleset, tables, &load.counters);
-                text += &in_place(&wanted, &load.gone);
+                let mut text = in_place(wanted, &load.gone);
+                if let Some(hold) = &load.hold {
+                    let hold = restore_text(hold, &[TableName::Filter]);
+                    text.insert_str(0, &in_place(hold, &BTreeSet::new()));
+                }
                 let running = self.handle.start_restore(restore, &text)?;
                 Ok(Loading::Restore(running, text))
             }

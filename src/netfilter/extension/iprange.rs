@@ -13,6 +13,16 @@ pub(super) const IPRANGE: Extension<Match> = Extension {
 
 type Range = Option<Negatable<(IpAddr, IpAddr)>>;
 
+/// Ranges of addresses: beside each other far larger than any other match, and in none of
+/// camfw's own rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressRanges {
+    /// The first and the last source address.
+    pub source: Option<Negatable<(IpAddr, IpAddr)>>,
+    /// The first and the last destination address.
+    pub destination: Option<Negatable<(IpAddr, IpAddr)>>,
+}
+
 pub(super) fn print(source: Range, destination: Range) -> String {
     let mut text = String::new();
     for (option, range) in [("--src-range", source), ("--dst-range", destination)] {
@@ -29,8 +39,8 @@ fn read(words: &mut Words<'_>) -> Option<Match> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         Some((first.parse().ok()?, last.parse().ok()?))
     };
-    Some(Match::Addresses {
+    Some(Match::Addresses(Box::new(AddressRanges {
         source: words.negatable("--src-range", range)?,
         destination: words.negatable("--dst-range", range)?,
-    })
+    })))
 }

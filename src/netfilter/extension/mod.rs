@@ -41,6 +41,7 @@ use crate::name::{ChainName, Comment, LogPrefix, MacAddress, ServiceName};
 use crate::netfilter::Negatable;
 pub use connlimit::CountedTogether;
 pub use conntrack::{Connection, CtDirection, CtStates, TupleAddress};
+pub use iprange::AddressRanges;
 pub use mark::MarkBits;
 pub use multiport::{MULTIPORT_MAX, Multiport, PortSide};
 pub use nflog::NFLOG_GROUP;
@@ -89,12 +90,7 @@ pub enum Match {
     /// `-m helper --helper`: connections that this helper expected
     ExpectedBy(ServiceName),
     /// `-m iprange`
-    Addresses {
-        /// The first and the last source address.
-        source: Option<Negatable<(IpAddr, IpAddr)>>,
-        /// The first and the last destination address.
-        destination: Option<Negatable<(IpAddr, IpAddr)>>,
-    },
+    Addresses(Box<AddressRanges>),
     /// `-f`: fragments other than the first; negated, all other packets.
     Fragment(Negatable<()>),
     /// `-m mac --mac-source`
@@ -259,7 +255,7 @@ impl Match {
             | Match::InTable
             | Match::ExpiresWithin(_) => &conntrack::CONNTRACK,
             Match::ExpectedBy(_) => &helper::HELPER,
-            Match::Addresses { .. } => &iprange::IPRANGE,
+            Match::Addresses(_) => &iprange::IPRANGE,
             Match::Mac(_) => &mac::MAC,
             Match::Mark(_) => &mark::MARK_MATCH,
             Match::OwnAddress => &addrtype::ADDRTYPE,
@@ -296,10 +292,7 @@ impl Match {
             Match::InTable => conntrack::IN_TABLE.into(),
             Match::ExpiresWithin(seconds) => conntrack::print_expires(*seconds),
             Match::ExpectedBy(helper) => format!(" --helper {helper}"),
-            Match::Addresses {
-                source,
-                destination,
-            } => iprange::print(*source, *destination),
+            Match::Addresses(ranges) => iprange::print(ranges.source, ranges.destination),
             Match::Fragment(Negatable { negated, .. }) => return format!("{}-f", not(*negated)),
             Match::Mac(Negatable { negated, value }) => {
                 format!(" {}--mac-source {value}", not(*negated))

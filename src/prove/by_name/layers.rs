@@ -87,10 +87,8 @@ fn set_hour(program: &mut Program<'_>, holds: bool) -> bool {
         }
         any = true;
         if !holds {
-            step.condition.clauses.push(Clause {
-                any: Vec::new(),
-                negated: false,
-            });
+            let clauses = &mut step.condition.clauses;
+            clauses.push(Clause::new(false, Vec::new()));
         }
     }
     any

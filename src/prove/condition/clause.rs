@@ -15,6 +15,11 @@ pub enum Test {
 }
 
 impl Test {
+    fn field(self) -> Field {
+        let (Test::Range(field, ..) | Test::Masked(field, ..)) = self;
+        field
+    }
+
     pub(super) fn holds(self, packet: &Packet) -> Option<bool> {
         match self {
             Test::Range(field, first, last) => Some((first..=last).contains(&packet.get(field)?)),
@@ -23,28 +28,95 @@ impl Test {
     }
 }
 
+/// A test as a clause has it. A ruleset has several for each rule, and the numbers of nearly all
+/// are short, so that most of the memory of plain tests would hold nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum StoredTest {
+    Range(Field, u32, u32),
+    Masked(Field, u32, u32),
+    Long(Box<Test>),
+}
+
+impl StoredTest {
+    fn new(test: Test) -> StoredTest {
+        let short =
+            |first: u128, second: u128| Some((first.try_into().ok()?, second.try_into().ok()?));
+        match test {
+            Test::Range(field, first, last) => {
+                short(first, last).map(|(first, last)| StoredTest::Range(field, first, last))
+            }
+            Test::Masked(field, mask, value) => {
+                short(mask, value).map(|(mask, value)| StoredTest::Masked(field, mask, value))
+            }
+        }
+        .unwrap_or_else(|| StoredTest::Long(Box::new(test)))
+    }
+
+    fn test(&self) -> Test {
+        match self {
+            StoredTest::Range(field, first, last) => {
+                Test::Range(*field, (*first).into(), (*last).into())
+            }
+            StoredTest::Masked(field, mask, value) => {
+                Test::Masked(*field, (*mask).into(), (*value).into())
+            }
+            StoredTest::Long(test) => **test,
+        }
+    }
+}
+
+/// The tests of a clause, nearly always one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum StoredTests {
+    One(StoredTest),
+    Others(Box<[StoredTest]>),
+}
+
 /// A disjunction of tests: at least one holds or, if negated, none does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
-    /// The tests.
-    pub any: Vec<Test>,
+    any: StoredTests,
     /// Whether none of the tests may hold.
     pub negated: bool,
 }
 
 impl Clause {
+    /// One of these tests must hold or, if negated, none.
+    pub fn new(negated: bool, any: Vec<Test>) -> Clause {
+        let any = match any[..] {
+            [test] => StoredTests::One(StoredTest::new(test)),
+            _ => StoredTests::Others(any.into_iter().map(StoredTest::new).collect()),
+        };
+        Clause { any, negated }
+    }
+
+    fn stored(&self) -> &[StoredTest] {
+        match &self.any {
+            StoredTests::One(test) => std::slice::from_ref(test),
+            StoredTests::Others(tests) => tests,
+        }
+    }
+
+    /// The tests.
+    pub fn tests(&self) -> impl Iterator<Item = Test> {
+        self.stored().iter().map(StoredTest::test)
+    }
+
+    /// The test, if it is the only one.
+    pub fn only_test(&self) -> Option<Test> {
+        match &self.any {
+            StoredTests::One(test) => Some(test.test()),
+            StoredTests::Others(_) => None,
+        }
+    }
+
     /// The first of the tests' fields in the variable order of the diagrams.
     pub(super) fn first_field(&self) -> Option<Field> {
-        let fields = self.any.iter().map(|test| match test {
-            Test::Range(field, ..) | Test::Masked(field, ..) => *field,
-        });
-        fields.min()
+        self.tests().map(Test::field).min()
     }
 
     pub(super) fn asks_for(&self, field: Field) -> bool {
-        self.any.iter().any(|test| match test {
-            Test::Range(known, ..) | Test::Masked(known, ..) => *known == field,
-        })
+        self.tests().any(|test| test.field() == field)
     }
 
     /// Whether a test reads the transport header.
@@ -67,12 +139,12 @@ pub(super) fn all_of(space: &mut Space, given: &KnownBits, mut clauses: Vec<&Cla
     clauses.sort_by_key(|clause| std::cmp::Reverse(clause.first_field()));
     let mut all = Set::FULL;
     for clause in clauses {
-        all = match (&clause.any[..], clause.negated) {
-            ([test], false) => met(space, given, all, *test),
-            (tests, negated) => {
-                let tests: Vec<Set> = tests
-                    .iter()
-                    .map(|test| met(space, given, Set::FULL, *test))
+        all = match (clause.only_test(), clause.negated) {
+            (Some(test), false) => met(space, given, all, test),
+            (_, negated) => {
+                let tests: Vec<Set> = clause
+                    .tests()
+                    .map(|test| met(space, given, Set::FULL, test))
                     .collect();
                 let any = space.diagrams.union(&tests);
                 space.diagrams.and(all, if negated { !any } else { any })

@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use crate::family::IpFamily;
 use crate::field::{IcmpType, PortRange};
 use crate::netfilter::{
-    Connection, CtStates, Interface, Match, Multiport, Negatable, PortSide, Protocol, Rule,
-    TableName,
+    AddressRanges, Connection, CtStates, Interface, Match, Multiport, Negatable, PortSide,
+    Protocol, Rule, TableName,
 };
 use crate::prove::bounds::Bounds;
 use crate::prove::foreign;
@@ -59,6 +59,7 @@ impl Condition {
         for extension in &rule.matches {
             condition.extension(extension, table, space.family);
         }
+        condition.clauses.shrink_to_fit();
         condition
     }
 
@@ -75,7 +76,7 @@ impl Condition {
                 continue;
             }
             let mut any = Some(false);
-            for test in &clause.any {
+            for test in clause.tests() {
                 match test.holds(packet) {
                     Some(true) => {
                         any = Some(true);
@@ -102,8 +103,8 @@ impl Condition {
     /// The address tests that must hold.
     pub fn addresses(&self) -> impl Iterator<Item = Test> {
         let plain = self.clauses.iter().filter(|clause| !clause.negated);
-        plain.filter_map(|clause| match clause.any[..] {
-            [test @ Test::Range(Field::Source | Field::Destination, ..)] => Some(test),
+        plain.filter_map(|clause| match clause.only_test() {
+            Some(test @ Test::Range(Field::Source | Field::Destination, ..)) => Some(test),
             _ => None,
         })
     }
@@ -131,7 +132,7 @@ impl Condition {
     }
 
     fn add(&mut self, negated: bool, any: Vec<Test>) {
-        self.clauses.push(Clause { any, negated });
+        self.clauses.push(Clause::new(negated, any));
     }
 
     fn doubt(&mut self, why: String) {
@@ -322,14 +323,15 @@ impl Condition {
             }
             Match::Connection(connection) => self.connection(connection, extension, table),
             Match::ExpectedBy(helper) => self.expected_by(helper.as_str(), extension),
-            Match::Addresses {
-                source,
-                destination,
-            } => {
+            Match::Addresses(ranges) => {
+                let AddressRanges {
+                    source,
+                    destination,
+                } = **ranges;
                 for (field, range) in [(Field::Source, source), (Field::Destination, destination)] {
                     if let Some(Negatable { negated, value }) = range {
                         let (first, last) = (address(value.0), address(value.1));
-                        self.add(*negated, vec![Test::Range(field, first, last)]);
+                        self.add(negated, vec![Test::Range(field, first, last)]);
                     }
                 }
             }

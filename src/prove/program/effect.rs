@@ -34,10 +34,10 @@ pub enum Effect {
     Untrack,
     /// Rewrites the destination address and port. Without an address (REDIRECT), the new
     /// one is the router's own on the incoming interface.
-    Dnat(Option<u128>, Option<u16>),
+    Dnat(Option<Box<u128>>, Option<u16>),
     /// Rewrites the destination to an address of this range and, if given, a port of that
     /// range.
-    AnyDnat(Option<(u128, u128)>, Option<(u16, u16)>),
+    AnyDnat(Option<Box<(u128, u128)>>, Option<(u16, u16)>),
     /// Rewrites the source or destination of this packet alone, independent of its
     /// connection, to an unknown value.
     Rewrite(Field),
@@ -92,7 +92,7 @@ pub(super) fn effect(target: Option<&Target>, places: &BTreeMap<&str, usize>) ->
         Some(
             Target::Log(_) | Target::Nflog(_) | Target::Conntrack { .. } | Target::SegmentSize(_),
         ) => Effect::Continue,
-        Some(Target::Dnat(to, port)) => Effect::Dnat(Some(condition::address(*to)), *port),
+        Some(Target::Dnat(to, port)) => Effect::Dnat(Some(condition::address(*to).into()), *port),
         Some(Target::Redirect(port)) => Effect::Dnat(None, *port),
         Some(Target::SetMark(mark)) => Effect::Mark(*mark, u32::MAX),
         Some(Target::Other(words)) => other_effect(words, places),
@@ -123,7 +123,7 @@ fn other_effect(words: &[String], places: &BTreeMap<&str, usize>) -> Effect {
         "DNAT" => destination(words),
         "NETMAP" => {
             let network = option("--to").and_then(|text| text.parse().ok());
-            Effect::AnyDnat(network.map(condition::network_range), None)
+            Effect::AnyDnat(network.map(condition::network_range).map(Box::new), None)
         }
         "REDIRECT" => match option("--to-ports").map(port_range) {
             None => Effect::Dnat(None, None),
@@ -196,9 +196,11 @@ fn destination(words: &[String]) -> Effect {
     });
     match found {
         Some((to, ports)) => match (to.0 == to.1, ports) {
-            (true, None) => Effect::Dnat(Some(to.0), None),
-            (true, Some((first, last))) if first == last => Effect::Dnat(Some(to.0), Some(first)),
-            _ => Effect::AnyDnat(Some(to), ports),
+            (true, None) => Effect::Dnat(Some(to.0.into()), None),
+            (true, Some((first, last))) if first == last => {
+                Effect::Dnat(Some(to.0.into()), Some(first))
+            }
+            _ => Effect::AnyDnat(Some(to.into()), ports),
         },
         None => unknown,
     }

@@ -99,7 +99,7 @@ pub(super) fn applied(space: &mut Space, effect: &Effect, taken: Bounds) -> Walk
             });
         }
         Effect::Dnat(Some(to), port) => {
-            let (to, port) = (*to, *port);
+            let (to, port) = (**to, *port);
             walked.accept = both(&mut |space, set| {
                 let to = space.equal(Field::Destination, to);
                 sent_to(space, set, to, port)
@@ -107,8 +107,8 @@ pub(super) fn applied(space: &mut Space, effect: &Effect, taken: Bounds) -> Walk
         }
         Effect::Dnat(None, port) => walked.accept = to_router(space, taken, *port),
         Effect::AnyDnat(to, ports) => {
-            let to = to.map_or(Set::FULL, |(first, last)| {
-                space.range(Field::Destination, first, last)
+            let to = to.as_deref().map_or(Set::FULL, |(first, last)| {
+                space.range(Field::Destination, *first, *last)
             });
             let may = match ports {
                 Some((first, last)) => {

@@ -35,7 +35,7 @@ pub struct Space {
     layout: [(u32, u32, u32); Field::ALL.len()],
 }
 
-/// The most diagram nodes of one proof: about 200 MiB.
+/// The most diagram nodes of one proof: about 120 MiB.
 pub(super) const NODES_MAX: usize = 6 << 20;
 
 impl Space {
@@ -318,6 +318,8 @@ impl Space {
         let highest = self.highest(field);
         parts.retain(|(first, last, _)| first <= last && *first <= highest);
         parts.sort_unstable();
+        // A host has as many parts as it has lines.
+        parts.dedup();
         self.by_value_below(field, (0, highest), &parts)
     }
 
