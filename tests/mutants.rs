@@ -283,6 +283,17 @@ fn changes_of_forwarded_ranges_are_found() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
+fn changes_of_what_comes_from_inside_are_found() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("loopback", IpFamily::V4, 50)
+}
+
+#[test]
+fn changes_of_what_comes_from_inside_to_an_unknown_address_are_found() -> Result<(), Box<dyn Error>>
+{
+    every_change_is_found("loopback-dhcp", IpFamily::V4, 50)
+}
+
+#[test]
 fn changes_of_what_is_denied_are_found() -> Result<(), Box<dyn Error>> {
     every_change_is_found("except-and-deny", IpFamily::V4, 50)
 }

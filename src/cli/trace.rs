@@ -47,6 +47,10 @@ const REPL_PORT: Flag = Flag::valued("ctreplsrcport", "N", "the port that is ans
 const EXPECTED: Flag = Flag::switch("expected", "a helper expected its connection");
 const HELPER: Flag = Flag::valued("helper", "NAME", "which one: ftp, or another");
 const ELSEWHERE: Flag = Flag::switch("elsewhere", "to none of the router's addresses");
+const OWN: Flag = Flag::switch(
+    "own",
+    "to the router's address on another interface,\nwhich the file does not know",
+);
 
 pub(super) const COMMAND: Command =
     Command::new("trace", "what becomes of one packet, rule by rule", run)
@@ -59,6 +63,7 @@ ends of its connection are those of iptables-extensions(8), conntrack.",
             LIVE, RULES, NETWORKS, PACKETS, JSON, SRC, DST, FROM, TO, PROTO, SPORT, DPORT,
             ICMP_TYPE, FLAGS, STATE, MAC, MARK, TTL, FRAGMENT, DNAT, SNAT, CTDIR, CTORIGSRC,
             CTORIGDST, CTREPLSRC, CTREPLDST, ORIG_PORT, REPL_PORT, EXPECTED, HELPER, ELSEWHERE,
+            OWN,
         ]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
@@ -220,5 +225,6 @@ fn packet(given: &Given, named: &PacketNames) -> Result<DescribedPacket, UsageEr
         expected: given.has(&EXPECTED),
         helper: given.value(&HELPER)?,
         elsewhere: given.has(&ELSEWHERE),
+        own: given.has(&OWN),
     })
 }

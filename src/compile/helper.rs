@@ -173,6 +173,7 @@ impl Compiler<'_> {
             flow.from == Endpoint::Zone(forward.from)
                 && flow.to == Endpoint::Zone(forward.to)
                 && forward.protocol == Protocol::Tcp
+                && !forward.is_loopback()
                 && allow.destinations.holds(forward.address.into())
         };
         // The control ports behind the forward, as they are before it.

@@ -52,8 +52,11 @@ impl Compiler<'_> {
                 rule.matches.push(opens);
                 rule.matches.extend(way.asks.clone());
                 rule.matches.extend(allow.when.map(Match::Time));
-                rule.matches
-                    .extend(comment(allow, &way.service.to_string()));
+                let what = match allow.by_forward {
+                    true => format!("loopback {}", way.service),
+                    false => way.service.to_string(),
+                };
+                rule.matches.extend(comment(allow, &what));
                 for destination in &way.destinations {
                     placed.push(Placed {
                         source: None,

@@ -3,16 +3,23 @@
 //!
 //! Addresses are rewritten for IPv4 only: IPv6 has enough of them.
 
-use ipnet::IpNet;
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{
     Compiler, Direction, chain, entering, from, host, interface, port_groups, several, tcp,
     zone_comment,
 };
 use crate::family::IpFamily;
+use crate::field::PortRange;
 use crate::name::ChainName;
-use crate::netfilter::{Match, Negatable, PortSide, Protocol, Rule, SYN, Table, TableName, Target};
+use crate::netfilter::{
+    CtStates, Match, Negatable, PortSide, Protocol, Rule, SYN, Table, TableName, Target,
+};
 use crate::policy::{Forward, Origin, Proxy, ProxyWay, RedirectToRouter, RulePurpose, ZoneIndex};
+
+const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
 
 impl Compiler<'_> {
     /// Table nat; None if nothing is rewritten.
@@ -31,8 +38,12 @@ impl Compiler<'_> {
         }
         let mut table = Table::untouched(TableName::Nat);
         for forward in &policy.forwards {
+            let hook = match self.is_of_unknown(forward) {
+                true => self.to_unknown(&mut table, forward),
+                false => chain("PREROUTING"),
+            };
             let rules = self.forward(forward);
-            table.rules_mut(&chain("PREROUTING")).extend(rules);
+            table.rules_mut(&hook).extend(rules);
         }
         for (number, proxy) in proxies.into_iter().enumerate() {
             if let ProxyWay::Here(port) = proxy.way {
@@ -49,6 +60,9 @@ impl Compiler<'_> {
         for snat in &policy.snats {
             let rewrite = (Target::Snat(snat.address.into()), "snat", &snat.origin);
             self.source_nat(&mut table, snat.from, snat.to, rewrite);
+        }
+        for forward in policy.forwards.iter().filter(|it| it.turns_back()) {
+            self.turned_back(&mut table, forward);
         }
         Some(table)
     }
@@ -109,11 +123,55 @@ impl Compiler<'_> {
     /// The router's own addresses that a forward applies to; None among them means any, if
     /// they are not known.
     pub(super) fn forwarded_from(&self, forward: &Forward) -> Vec<Option<IpNet>> {
-        let zone = self.policy.zone(forward.from);
+        let zone = self.policy.zone(forward.at);
         let own = zone.addresses.iter().map(|own| Some(host(own.addr())));
         match zone.address_source.is_unknown() {
             true => vec![None],
             false => own.collect(),
+        }
+    }
+
+    /// Whether it is for an address outside that is not known, from a zone inside.
+    fn is_of_unknown(&self, forward: &Forward) -> bool {
+        let outside = self.policy.zone(forward.at);
+        forward.is_loopback() && outside.address_source.is_unknown()
+    }
+
+    /// The chain of what a zone sends to those addresses of the router that the file does not
+    /// name.
+    fn to_unknown(&self, table: &mut Table, forward: &Forward) -> ChainName {
+        let zone = self.policy.zone(forward.from);
+        let name = chain(format_args!("loopback-{}", zone.name));
+        if table.chain(name.as_str()).is_some() {
+            return name;
+        }
+        let jump = entering(zone, Target::Jump(name.clone()));
+        let jump = jump.matching(Match::AnyOwnAddress);
+        let jump = jump.matching(zone_comment(zone));
+        table.rules_mut(&chain("PREROUTING")).push(jump);
+        let own = self.policy.own_addresses().map(host);
+        // The kernel looks for these only once it has a route.
+        let others = own.chain([IpNet::V4(LOOPBACK)]).map(|network| {
+            let mut rule = Rule::new(Target::Return);
+            rule.destination = Some(Negatable::is(network));
+            rule
+        });
+        table.rules_mut(&name).extend(others);
+        name
+    }
+
+    /// Gives what a forward turns back into its zone the router's address there, so that the
+    /// host answers by way of the router.
+    fn turned_back(&self, table: &mut Table, forward: &Forward) {
+        let zone = self.policy.zone(forward.from);
+        for network in self.networks_of(zone) {
+            let mut rule = from(network, Target::Masquerade).of(forward.protocol);
+            rule.destination = Some(Negatable::is(host(forward.address)));
+            rule.out_interface = interface(&zone.interface);
+            let ports = with_ports(rule, forward.protocol, forward.to_ports);
+            let rule = ports.matching(Match::Conntrack(Negatable::is(CtStates::DNAT)));
+            let rule = with_comment(rule, &forward.origin, "loopback");
+            table.rules_mut(&chain("POSTROUTING")).push(rule);
         }
     }
 
@@ -126,15 +184,15 @@ impl Compiler<'_> {
                 let target = Target::Dnat(forward.address.into(), port);
                 let mut rule = entering(zone, target).of(forward.protocol);
                 rule.destination = own.map(Negatable::is);
-                let dport = forward.ports;
-                let rule = rule.matching(match forward.protocol {
-                    Protocol::Udp => Match::Udp {
-                        sport: None,
-                        dport: Some(Negatable::is(dport)),
+                let rule = with_ports(rule, forward.protocol, forward.ports);
+                with_comment(
+                    rule,
+                    &forward.origin,
+                    match forward.is_loopback() {
+                        true => "loopback",
+                        false => "forward",
                     },
-                    _ => tcp(Some(dport), None),
-                });
-                with_comment(rule, &forward.origin, "forward")
+                )
             })
             .collect()
     }
@@ -196,6 +254,16 @@ impl Compiler<'_> {
         // The extension itself needs no protocol, but its ports do.
         table.rules_mut(&name).push(rule.of(Protocol::Tcp));
     }
+}
+
+fn with_ports(rule: Rule, protocol: Protocol, ports: PortRange) -> Rule {
+    rule.matching(match protocol {
+        Protocol::Udp => Match::Udp {
+            sport: None,
+            dport: Some(Negatable::is(ports)),
+        },
+        _ => tcp(Some(ports), None),
+    })
 }
 
 fn with_comment(mut rule: Rule, origin: &Origin, what: &str) -> Rule {

@@ -23,6 +23,23 @@ pub(super) struct Redirected {
 }
 
 impl Redirected {
+    /// All ports of services: of a line that lets in only what came by a forward.
+    fn all_of(services: &[Service], family: IpFamily) -> Redirected {
+        let mut all = Redirected {
+            comes: family == IpFamily::V4,
+            ..Redirected::default()
+        };
+        for service in services {
+            for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)]
+            {
+                for ports in ports {
+                    all.add(protocol, *ports);
+                }
+            }
+        }
+        all
+    }
+
     fn add(&mut self, protocol: Protocol, ports: PortRange) {
         let known = match protocol {
             Protocol::Udp => &mut self.udp,
@@ -102,6 +119,7 @@ impl Compiler<'_> {
         let mut groups: Vec<(Vec<Option<IpNet>>, Redirected)> = Vec::new();
         for destination in self.prefixes(&allow.destinations) {
             let redirected = match (destination, flow.to) {
+                _ if allow.by_forward => Redirected::all_of(&allow.services, self.family),
                 (Some(destination), Endpoint::Zone(_)) if !allow.ranges.contains(&destination) => {
                     self.forwarded_to(flow, destination)
                 }
@@ -125,6 +143,7 @@ impl Compiler<'_> {
             flow.from == Endpoint::Zone(forward.from)
                 && flow.to == Endpoint::Zone(forward.to)
                 && host(forward.address) == destination
+                && !forward.is_loopback()
         };
         let forwards = || self.policy.forwards.iter().filter(here);
         for forward in forwards() {

@@ -48,6 +48,8 @@ pub struct ForwardEntry {
     /// Whether the host's port can also be reached directly.
     #[serde(default)]
     pub direct: bool,
+    /// The zones inside whose connections to the same address are redirected, too.
+    pub loopback: Option<Spanned<Strings>>,
 }
 
 /// `[[proxy]]`: a transparent proxy.

@@ -287,7 +287,8 @@ fn destination(policy: &Policy, address: IpAddr) -> Option<Endpoint> {
 /// Whether a line is about this attempt, at some hour and unless it is tried too often.
 fn covers(line: &Allow, refused: &RefusedAttempt) -> bool {
     let attempt = &refused.attempt;
-    line.sources.holds(attempt.source)
+    !line.by_forward
+        && line.sources.holds(attempt.source)
         && line.destinations.holds(attempt.destination)
         && line
             .services

@@ -16,7 +16,8 @@ pub enum Endpoint {
     Zone(ZoneIndex),
 }
 
-/// Where a connection comes from and where it goes. The two ends are never the same zone.
+/// Where a connection comes from and where it goes. The two ends are the same zone only for
+/// what a forward turns back into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flow {
     /// The end that opens the connection.
@@ -48,6 +49,9 @@ pub struct Allow {
     pub hosts: Vec<HostName>,
     /// The services that it allows.
     pub services: Vec<Service>,
+    /// Whether it lets in only what came by a forward: a line for the zones of its
+    /// `loopback`, beside the line for those outside.
+    pub by_forward: bool,
     /// New connections per source address.
     pub limit: Option<Rate>,
     /// Open connections per source address.

@@ -42,7 +42,8 @@ impl fmt::Display for Warning {
 pub fn warnings(policy: &Policy) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let lines = Lines::of(policy);
-    for (place, allow) in policy.allows.iter().enumerate() {
+    let written = policy.allows.iter().enumerate();
+    for (place, allow) in written.filter(|(_, allow)| !allow.by_forward) {
         let mut add = |what: String| {
             warnings.push(Warning {
                 origin: allow.origin.clone(),
@@ -118,7 +119,8 @@ impl<'a> Lines<'a> {
             of_cameras: BTreeMap::new(),
             others: Vec::new(),
         };
-        for (place, allow) in policy.allows.iter().enumerate() {
+        let written = policy.allows.iter().enumerate();
+        for (place, allow) in written.filter(|(_, allow)| !allow.by_forward) {
             match &allow.camera {
                 Some(camera) => lines.of_cameras.entry(camera).or_default().push(place),
                 None => lines.others.push(place),

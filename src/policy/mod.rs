@@ -325,6 +325,12 @@ impl Policy {
             .map(|(index, zone)| (ZoneIndex(index), zone))
     }
 
+    /// The router's own IPv4 addresses that the file names.
+    pub(crate) fn own_addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let own = self.zones.iter().flat_map(|zone| &zone.addresses);
+        own.map(Ipv4Net::addr)
+    }
+
     /// The allow lines for this flow, in the order of the file.
     pub fn allows_of(&self, flow: Flow) -> impl Iterator<Item = &Allow> {
         self.allows

@@ -41,6 +41,9 @@ pub struct Snat {
 pub struct Forward {
     /// The zone that the connections come from.
     pub from: ZoneIndex,
+    /// The zone whose addresses of the router they are opened to: the same, or another one
+    /// for those who reach the host from inside by the address that is known outside.
+    pub at: ZoneIndex,
     /// TCP or UDP.
     pub protocol: Protocol,
     /// The ports on the router.
@@ -61,6 +64,18 @@ impl Forward {
     /// Whether each port stays as it is.
     pub fn keeps_ports(&self) -> bool {
         self.ports == self.to_ports
+    }
+
+    /// Whether it is for a zone inside, whose connections go to the address that is known
+    /// outside. It has lines of its own, see [`Allow::by_forward`](super::Allow).
+    pub fn is_loopback(&self) -> bool {
+        self.from != self.at
+    }
+
+    /// Whether the host is in the zone that asks, so that it has to answer by way of the
+    /// router and sees the router's address.
+    pub fn turns_back(&self) -> bool {
+        self.from == self.to
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Patch {
 }
 
 /// The fields in the order in which they are widened: the least informative first.
-const WIDENED: [Field; 25] = [
+const WIDENED: [Field; 26] = [
     Field::CtReplyDestination,
     Field::CtOriginalDestination,
     Field::CtHelper,
@@ -44,6 +44,7 @@ const WIDENED: [Field; 25] = [
     Field::State,
     Field::IcmpType,
     Field::Local,
+    Field::AnyLocal,
     Field::Destination,
     Field::Source,
     Field::Out,
@@ -153,6 +154,7 @@ impl Patch {
             (Field::Source, "from"),
             (Field::Destination, "to"),
             (Field::Local, ""),
+            (Field::AnyLocal, ""),
             (Field::Protocol, ""),
             (Field::DestinationPort, "port"),
             (Field::SourcePort, "source port"),
@@ -227,6 +229,7 @@ fn is_named(field: Field) -> bool {
             | Field::Out
             | Field::State
             | Field::Local
+            | Field::AnyLocal
             | Field::Dnat
             | Field::Snat
             | Field::CtDirection
@@ -267,6 +270,10 @@ fn named(space: &Space, field: Field, value: u128) -> String {
         Field::Local => {
             let own = if value == 1 { "own" } else { "no own" };
             return format!("{own} address of that interface");
+        }
+        Field::AnyLocal => {
+            let own = if value == 1 { "an" } else { "no" };
+            return format!("{own} address of the router");
         }
         _ => {}
     }

@@ -67,6 +67,9 @@ pub struct DescribedPacket {
     /// Whether the destination is not one of the router's addresses on the incoming
     /// interface.
     pub elsewhere: bool,
+    /// Whether the destination is one of the router's addresses on another interface than
+    /// the incoming one.
+    pub own: bool,
 }
 
 /// One of the addresses of a packet or of its connection.
@@ -245,8 +248,11 @@ impl DescribedPacket {
         // A packet to the router goes to an address of the incoming interface, unless that
         // is known to be false or the description says otherwise.
         let (inward, to) = (packet.value(Field::In), packet.value(Field::Destination));
-        let local = !self.elsewhere && space.is_local(inward, to) != Some(false);
-        packet.set(Field::Local, (way == HookPath::Input && local).into());
+        let local = way == HookPath::Input && !self.elsewhere && !self.own;
+        let local = local && space.is_local(inward, to) != Some(false);
+        packet.set(Field::Local, local.into());
+        let own = space.is_any_local(to).unwrap_or(local || self.own);
+        packet.set(Field::AnyLocal, own.into());
         Ok((way, packet))
     }
 }

@@ -176,6 +176,25 @@ pub fn fates(
     fates
 }
 
+/// For each rewriting of sources, as text, those of these packets that it applies to, as they
+/// leave.
+pub fn sources_rewritten(
+    space: &mut Space,
+    program: &Program<'_>,
+    way: HookPath,
+    flow: Set,
+) -> Vec<(String, Set)> {
+    let kind = FateKind::Source;
+    let fates = Vec::new();
+    let mut walk = Walk { kind, fates };
+    for (table, chain) in kind.chains(way) {
+        if let Some((table, place)) = program.chain(table, chain) {
+            walk.chain(space, table, place, flow, 0);
+        }
+    }
+    walk.fates
+}
+
 struct Walk {
     kind: FateKind,
     fates: Vec<(String, Set)>,

@@ -85,9 +85,12 @@ impl<'a> FlowJudge<'a> {
             return false;
         };
         let forbids = |out| {
-            let Some(packet) = opening(space, way, flow, from, out) else {
+            let Some(mut packet) = opening(space, way, flow, from, out) else {
                 return false;
             };
+            // With the addresses that come by DHCP.
+            let own = self.own.contains(&flow.destination);
+            packet.set(Field::AnyLocal, own.into());
             let judged = judge(program, space, way, packet);
             let reaches = address(flow.reaches);
             // Which of its own addresses the router connects to does not matter.
@@ -329,6 +332,24 @@ mod tests {
             ],
         );
         assert_eq!(judged, [false, true, true, true]);
+    }
+
+    #[test]
+    fn a_flow_from_inside_into_a_forward_reaches_its_host_from_zones_that_may() {
+        let (home, office, recorder) = ("192.168.5.10", "192.168.6.10", "192.168.5.20:443");
+        let judged = forbidden(
+            "loopback",
+            &[
+                (home, "203.0.113.2", 8443, recorder),
+                (home, "203.0.113.3", 8443, recorder),
+                (office, "203.0.113.2", 8443, recorder),
+                (home, "203.0.113.2", 8443, "192.168.5.21:443"),
+                (home, "203.0.113.2", 8000, "192.168.5.20"),
+                (office, "203.0.113.2", 7000, "192.168.8.20"),
+                (office, "192.168.5.20", 443, "192.168.5.20"),
+            ],
+        );
+        assert_eq!(judged, [false, false, false, true, true, true, true]);
     }
 
     /// Whether each of these link-local connections is forbidden by tests/golden/ipv6-same.

@@ -344,6 +344,7 @@ impl<'p> Judge<'p> {
                 self.set(*field, None, holds);
                 if *field == Field::Destination {
                     self.set(Field::Local, None, holds);
+                    self.set(Field::AnyLocal, None, holds);
                 }
                 PacketOutcome::ON
             }

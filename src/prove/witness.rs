@@ -153,7 +153,14 @@ pub fn written(space: &Space, naming: &Naming, way: HookPath, packet: &Packet) -
     }
     let known = space.is_local(value(Field::In), value(Field::Destination));
     if way == HookPath::Input && value(Field::Local) == 0 && known.is_none() {
-        line.push_str(" --elsewhere");
+        line.push_str(match value(Field::AnyLocal) {
+            0 => " --elsewhere",
+            _ => " --own",
+        });
+    }
+    let known = space.is_any_local(value(Field::Destination));
+    if way != HookPath::Input && value(Field::AnyLocal) == 1 && known.is_none() {
+        line.push_str(" --own");
     }
     for (field, option) in [(Field::Dnat, " --dnat"), (Field::Snat, " --snat")] {
         if value(field) == 1 {

@@ -242,6 +242,7 @@ impl Resolver<'_> {
             destinations_of: None,
             hosts,
             services,
+            by_forward: false,
             limit: limit.flatten(),
             connections: connections.flatten(),
             block_after: block_after.flatten(),
@@ -254,20 +255,30 @@ impl Resolver<'_> {
             exceptions.and_then(|exceptions| policy::broken(&allow, &self.zones, exceptions));
         match broken {
             None => Ok(allow),
-            Some((camera, target, service)) => Err(self.source.refuse(
-                line.where_from(),
-                format_args!(
-                    "zone {camera} has role camera, which never opens a connection to {target}; \
-                     to let it after all, add [[exceptions]] from = \"{from}\", to = \"{target}\" with service {service}",
-                    camera = self.zones[camera.0].name,
-                    from = match &allow.camera {
-                        Some(name) => name.as_str(),
-                        None => self.zones[camera.0].name.as_str(),
-                    },
-                    target = self.zones[target.0].name,
-                ),
-            )),
+            Some(broken) => Err(self.against_role(line.where_from(), &allow, broken)),
         }
+    }
+
+    /// Refuses what a role promises will never be.
+    pub(super) fn against_role(
+        &self,
+        at: Range<usize>,
+        allow: &Allow,
+        (camera, target, service): (ZoneIndex, ZoneIndex, &Service),
+    ) -> Refusal {
+        self.source.refuse(
+            at,
+            format_args!(
+                "zone {camera} has role camera, which never opens a connection to {target}; \
+                 to let it after all, add [[exceptions]] from = \"{from}\", to = \"{target}\" with service {service}",
+                camera = self.zones[camera.0].name,
+                from = match &allow.camera {
+                    Some(name) => name.as_str(),
+                    None => self.zones[camera.0].name.as_str(),
+                },
+                target = self.zones[target.0].name,
+            ),
+        )
     }
 
     /// Refuses who the line is from if there is nobody of this name, whatever it is to.

@@ -36,7 +36,7 @@ impl Denial {
             Some(to) => to == flow.to,
             None => flow.to != Endpoint::Router || self.destinations.is_empty(),
         };
-        from && to && flow.from != flow.to
+        from && to
     }
 }
 
@@ -127,7 +127,8 @@ impl Resolver<'_> {
     }
 
     /// What the proof shows of an entry: that none of it is opened, between any ends.
-    pub(super) fn of_denial(&self, denial: &Denial) -> Vec<Guarantee> {
+    /// Within a zone only what a forward turns back comes by the router.
+    pub(super) fn of_denial(&self, denial: &Denial, looped: &[Endpoint]) -> Vec<Guarantee> {
         let zones = (0..self.zones.len()).map(|zone| Endpoint::Zone(ZoneIndex(zone)));
         let ends: Vec<Endpoint> = zones.chain([Endpoint::Router]).collect();
         let pairs = ends.iter().flat_map(|from| {
@@ -141,7 +142,10 @@ impl Resolver<'_> {
             true => Addresses::Any,
             false => Addresses::Only(networks.to_vec()),
         };
-        let promised = pairs.filter(|flow| denial.is_about(*flow));
+        let promised = pairs.filter(|flow| {
+            let by_router = flow.from != flow.to || looped.contains(&flow.to);
+            by_router && denial.is_about(*flow)
+        });
         let promised = promised.map(|flow| Guarantee {
             kind: GuaranteeKind::Never,
             flow,

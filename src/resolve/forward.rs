@@ -62,6 +62,7 @@ impl Resolver<'_> {
         for (ports, at) in all.into_iter().zip(&list.get_ref().0) {
             let one = Forward {
                 from,
+                at: from,
                 protocol,
                 ports,
                 to,
@@ -99,7 +100,7 @@ impl Resolver<'_> {
         };
         let (ports, to_ports) = (told(forward.ports), told(forward.to_ports));
         let taken = |other: &&Forward| {
-            (other.from, other.protocol) == (from, protocol)
+            (other.from, other.at, other.protocol) == (from, from, protocol)
                 && other.ports.common(forward.ports).is_some()
         };
         if let Some(other) = nat.forwards.iter().find(taken) {

@@ -67,7 +67,9 @@ impl Resolver<'_> {
         let own = Refused::each(&config.guarantees, |written| self.guarantee(written));
         promises.extend(refused.note(own).into_iter().flatten().flatten());
         let denials = self.denials(config).unwrap_or_default();
-        promises.extend(denials.iter().flat_map(|denial| self.of_denial(denial)));
+        let looped = self.looped(config);
+        let denied = denials.iter();
+        promises.extend(denied.flat_map(|denial| self.of_denial(denial, &looped)));
         refused.or(promises)
     }
 

@@ -87,6 +87,9 @@ fn said(allow: &Allow, zones: &[Zone]) -> String {
         }
         let _ = writeln!(text, "helper {}", service.helper);
     }
+    if allow.by_forward {
+        text.push_str("by a forward\n");
+    }
     let when = allow.when.map_or("None".to_owned(), TimeWindow::identity);
     let _ = writeln!(text, "when {when}");
     text

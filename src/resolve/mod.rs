@@ -17,6 +17,7 @@ mod interface;
 mod kernel_list_name;
 mod limit;
 mod log;
+mod loopback;
 mod mail;
 mod mark;
 mod mistyped_address;
@@ -38,6 +39,7 @@ use std::time::Duration;
 
 pub(crate) use dump_guarantee::dump_guarantees;
 use ipnet::Ipv4Net;
+use kernel_list_name::name_kernel_lists;
 
 use crate::config::{Config, Spanned, Strings};
 use crate::field::PortSet;
@@ -125,7 +127,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         refused.note(mail.clone());
     }
     refused.or(())?;
-    let (Some(allows), Some(mut routes), Some(mut mark_rules), Some(nat)) =
+    let (Some(mut allows), Some(mut routes), Some(mut mark_rules), Some(nat)) =
         (allows, routes, mark_rules, nat)
     else {
         return Err(Refusal::consequence());
@@ -137,6 +139,10 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
     else {
         return Err(Refusal::consequence());
     };
+    if !nat.lines.is_empty() {
+        allows.extend(nat.lines);
+        name_kernel_lists(&mut allows, &resolver.zones);
+    }
     for proxy in &nat.proxies {
         if let ProxyWay::Host {
             address,

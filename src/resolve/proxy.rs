@@ -8,7 +8,7 @@ use crate::config;
 use crate::config::Spanned;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
-use crate::policy::{Addresses, Allow, Origin, Proxy, ProxyWay, Role, ZoneIndex};
+use crate::policy::{Addresses, Allow, Forward, Origin, Proxy, ProxyWay, Role, ZoneIndex};
 use crate::source::Refusal;
 
 impl Resolver<'_> {
@@ -66,6 +66,25 @@ impl Resolver<'_> {
                 proxy.service.span(),
                 format_args!(
                     "these connections go to a proxy already ({}); keep one of the two",
+                    other.origin
+                ),
+            ));
+        }
+        // Which of them are for the router's address outside is not known.
+        let forwarded = |other: &&Forward| {
+            let outside = &self.zones[other.at.0];
+            let mut ports = ports.iter();
+            other.from == from
+                && other.is_loopback()
+                && outside.address_source.is_unknown()
+                && other.protocol == Protocol::Tcp
+                && ports.any(|own| own.common(other.ports).is_some())
+        };
+        if let Some(other) = nat.forwards.iter().find(forwarded) {
+            return Err(self.source.refuse(
+                proxy.service.span(),
+                format_args!(
+                    "some of these connections are forwarded from this zone already ({}), to an address that is not known here; keep one of the two",
                     other.origin
                 ),
             ));

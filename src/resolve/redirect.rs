@@ -6,7 +6,7 @@ use super::rewrite::Nat;
 use crate::config::{self, Spanned};
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
-use crate::policy::{Allow, Origin, Proxy, ProxyWay, RedirectToRouter, Role, Service};
+use crate::policy::{Allow, Forward, Origin, Proxy, ProxyWay, RedirectToRouter, Role, Service};
 use crate::source::Refusal;
 
 impl Resolver<'_> {
@@ -52,8 +52,11 @@ impl Resolver<'_> {
         let proxied = proxied.map(|proxy| (proxied_ports(proxy), &proxy.origin));
         let redirected = nat.redirects.iter().filter(|other| other.from == zone);
         let redirected = redirected.map(|other| (other.ports().map(own), &other.origin));
+        let looped = nat.forwards.iter();
+        let looped = looped.filter(|other| other.from == zone && other.is_loopback());
+        let looped = looped.map(|other| (forwarded_ports(other), &other.origin));
         let ours = redirect.ports().map(own);
-        let mut others = proxied.chain(redirected);
+        let mut others = proxied.chain(redirected).chain(looped);
         if let Some((_, origin)) = others.find(|(theirs, _)| overlap(&ours, theirs)) {
             return Err(self.source.refuse(
                 service.span(),
@@ -85,6 +88,14 @@ type OfProtocol = (Protocol, Vec<PortRange>);
 
 fn own((protocol, ports): (Protocol, &[PortRange])) -> OfProtocol {
     (protocol, ports.to_vec())
+}
+
+/// Nothing, and the ports that a forward takes.
+fn forwarded_ports(forward: &Forward) -> [OfProtocol; 2] {
+    [Protocol::Tcp, Protocol::Udp].map(|protocol| {
+        let own = (protocol == forward.protocol).then_some(forward.ports);
+        (protocol, own.into_iter().collect())
+    })
 }
 
 /// The TCP ports whose connections a proxy takes, and its own.

@@ -27,6 +27,8 @@ pub(super) struct Nat {
     pub forwards: Vec<Forward>,
     pub proxies: Vec<Proxy>,
     pub redirects: Vec<RedirectToRouter>,
+    /// The lines of those who come by a forward from inside.
+    pub lines: Vec<Allow>,
 }
 
 impl Resolver<'_> {
@@ -54,6 +56,7 @@ impl Resolver<'_> {
             forwards: Vec::new(),
             proxies: Vec::new(),
             redirects: Vec::new(),
+            lines: Vec::new(),
         };
         for written in &config.snat {
             let from = refused.note(each_name(&written.get_ref().from, self.source));
@@ -62,10 +65,18 @@ impl Resolver<'_> {
                 nat.snats.extend(refused.note(snat));
             }
         }
+        let mut looped = Vec::new();
         for written in &config.forwards {
+            let before = nat.forwards.len();
             let added = self.forward(written, &mut nat, allows);
-            refused.note(added);
+            if refused.note(added).is_some() {
+                let added = nat.forwards[before..].to_vec();
+                let zones = self.loopback(written.get_ref(), &added, &mut nat, allows);
+                looped.extend(refused.note(zones).into_iter().flatten());
+            }
         }
+        let lines = self.looped_lines(config, &looped, &nat, allows);
+        nat.lines = refused.note(lines).unwrap_or_default();
         for written in &config.proxy {
             let proxy = self.proxy(written, &nat, allows, taken);
             nat.proxies.extend(refused.note(proxy));

@@ -638,6 +638,7 @@ impl Writer<'_, '_> {
                     "{protocol} = {}\nto-port = 50443",
                     64_000 + number
                 ));
+                self.loopback(&inside);
             }
         }
         if self.choices.once_in(3) {
@@ -655,6 +656,7 @@ impl Writer<'_, '_> {
                 self.key("address", &inside.host(20));
                 let direct = self.choices.once_in(3);
                 self.line(&format!("{ports}\ndirect = {direct}"));
+                self.loopback(&inside);
             }
         }
         if self.choices.once_in(3) {
@@ -674,6 +676,22 @@ impl Writer<'_, '_> {
             self.key("to", self.zones[1].name);
             self.key("service", "http");
             self.key("via", &proxies.host(5));
+        }
+    }
+
+    /// Who reaches a forward from inside: the zone of its host, others, or both.
+    fn loopback(&mut self, inside: &Zone) {
+        let zones = self.zones.iter();
+        // An address that is not known is not told from another one.
+        let others = zones.filter(|it| it.role == "private" && it.name != inside.name && !it.dhcp);
+        let mut names: Vec<String> = others.map(|it| it.name.to_owned()).collect();
+        if !inside.dhcp {
+            names.push(inside.name.to_owned());
+        }
+        names.retain(|_| self.choices.once_in(2));
+        if !names.is_empty() {
+            let names = self.strings(&names);
+            self.line(&format!("loopback = {names}"));
         }
     }
 

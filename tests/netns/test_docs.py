@@ -143,10 +143,10 @@ class Docs(DhcpTest):
         }
         routers = {"porch": PORCH.router, "house": HOUSE.router, "recorder": HOUSE.router, "internet": self.leased()}
         targets = {"porch": PORCH.address, "house": HOUSE.address, "recorder": RECORDER, "internet": SERVER,
-                   "router": routers.get(row.source, "")}
+                   "router": routers.get(row.source, ""), "outside": self.leased()}
         wait = probes.PATIENCE if row.passes else 2.0
         source, target = sources[row.source], targets[row.target]
-        arrived_at = self.listeners["router" if row.redirected else row.target]
+        arrived_at = self.listeners["router" if row.redirected or row.target == "outside" else row.target]
         if row.protocol == "tcp":
             reach = probes.tcp(source, target, row.port, wait)
             # The kernel connects before the listener takes the connection.

@@ -1,5 +1,5 @@
-//! `-m addrtype`: only the form that matches packets to one of this host's addresses on the
-//! incoming interface.
+//! `-m addrtype`: only the forms that match packets to one of this host's addresses, on the
+//! incoming interface or on any.
 
 use super::{Extension, Match, Words};
 
@@ -9,11 +9,20 @@ pub(super) const ADDRTYPE: Extension<Match> = Extension {
     read,
 };
 
+pub(super) const ON_ANY_INTERFACE: &str = " --dst-type LOCAL";
+
 pub(super) const OPTIONS: &str = " --dst-type LOCAL --limit-iface-in";
 
 fn read(words: &mut Words<'_>) -> Option<Match> {
-    for word in OPTIONS.split_whitespace() {
+    for word in ON_ANY_INTERFACE.split_whitespace() {
         words.next_if_eq(word)?;
     }
-    Some(Match::OwnAddress)
+    if words.next_if_eq("--limit-iface-in").is_some() {
+        return Some(Match::OwnAddress);
+    }
+    // Another option of it follows, which is unknown here.
+    let mut ahead = *words;
+    ahead.next_if_eq("!");
+    let goes_on = ahead.peek().is_some_and(|word| word.starts_with("--"));
+    (!goes_on).then_some(Match::AnyOwnAddress)
 }

@@ -100,6 +100,9 @@ pub enum Match {
     /// `-m addrtype --dst-type LOCAL --limit-iface-in`: packets to one of this host's
     /// addresses on the incoming interface
     OwnAddress,
+    /// `-m addrtype --dst-type LOCAL`: packets to one of this host's addresses, whichever
+    /// interface has it
+    AnyOwnAddress,
     /// `-m hl --hl-eq`, the IPv6 hop limit
     HopLimit(u8),
     /// `-m limit`, with the rate's burst
@@ -258,7 +261,7 @@ impl Match {
             Match::Addresses(_) => &iprange::IPRANGE,
             Match::Mac(_) => &mac::MAC,
             Match::Mark(_) => &mark::MARK_MATCH,
-            Match::OwnAddress => &addrtype::ADDRTYPE,
+            Match::OwnAddress | Match::AnyOwnAddress => &addrtype::ADDRTYPE,
             Match::HopLimit(_) => &hl::HL,
             Match::Limit(_) => &limit::LIMIT,
             Match::HashlimitPerSource { .. } => &hashlimit::HASHLIMIT,
@@ -299,6 +302,7 @@ impl Match {
             }
             Match::Mark(bits) => mark::print(*bits),
             Match::OwnAddress => addrtype::OPTIONS.into(),
+            Match::AnyOwnAddress => addrtype::ON_ANY_INTERFACE.into(),
             Match::HopLimit(limit) => format!(" --hl-eq {limit}"),
             Match::Limit(rate) => limit::print(*rate),
             Match::HashlimitPerSource { rate, name } => hashlimit::print(*rate, name),

@@ -83,6 +83,8 @@ fn what_we_can_write_is_typed() -> Result<(), ParseError> {
         "-i eth0 -p tcp -m tcp --dport 8443 -j DNAT --to-destination 192.168.8.110",
         "-i eth0 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 3128",
         "-o eth0 -j SNAT --to-source 1.2.3.4",
+        "-m addrtype --dst-type LOCAL -j x",
+        "-m addrtype --dst-type LOCAL --limit-iface-in -j x",
     ] {
         let text = format!("*raw\n:x - [0:0]\n-A x {rule}\nCOMMIT\n");
         let ruleset = parse(&text)?;
@@ -90,6 +92,24 @@ fn what_we_can_write_is_typed() -> Result<(), ParseError> {
         let found = &ruleset.table(TableName::Raw).chains[0].rules[0];
         let untyped = |extension: &Match| matches!(extension, Match::Other(_));
         assert!(!found.matches.iter().any(untyped), "{rule}");
+    }
+    Ok(())
+}
+
+#[test]
+fn another_address_type_is_not_taken_for_the_routers_own() -> Result<(), ParseError> {
+    for options in [
+        "--dst-type LOCAL --limit-iface-out",
+        "--dst-type LOCAL ! --src-type LOCAL",
+        "! --dst-type LOCAL",
+        "--dst-type LOCAL,BROADCAST",
+    ] {
+        let text = format!("*nat\n-A x -m addrtype {options} -j ACCEPT\nCOMMIT\n");
+        let ruleset = parse(&text)?;
+        let found = &ruleset.table(TableName::Nat).chains[0].rules[0];
+        let whole = format!("-m addrtype {options}");
+        let whole: Vec<String> = whole.split(' ').map(str::to_owned).collect();
+        assert_eq!(found.matches, [Match::Other(whole)], "{options}");
     }
     Ok(())
 }

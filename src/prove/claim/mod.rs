@@ -13,13 +13,14 @@ mod misplaced;
 mod proof;
 mod related;
 mod result;
+mod source;
 
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
 use super::bounds::Bounds;
-use super::condition::address;
+use super::condition::{address, network_range};
 use super::hook_path::HookPath;
 use super::intent::{self};
 use super::packet::Interfaces;
@@ -84,6 +85,7 @@ fn claims_of_within(
         proof.bounded();
         proof.not_reopened();
         proof.links_apart();
+        proof.sources_as_written();
         for promise in &policy.guarantees {
             proof.promise(promise);
         }
@@ -129,6 +131,7 @@ pub fn space(policy: &Policy, rulesets: &[&Ruleset], family: IpFamily) -> Space 
             ours.iter().map(|own| address(own.addr())).collect(),
             many.map(|own| address(own.broadcast())).collect(),
         );
+        known.add_networks(ours.iter().map(|own| network_range(*own)));
         let mut own = zone.own().map(|own| own.addr());
         if let Some(own) = own.find(|own| own.is_ipv4() == (family == IpFamily::V4)) {
             let place = intent::place(&space, zone);

@@ -136,8 +136,14 @@ impl<'a> Proof<'a> {
         let all = self.all(way);
         let new = self.space.states(&[State::New]);
         if self.program.rewrites {
-            let sent_on = self.space.diagrams.and(all, new);
-            let sent_on = self.space.forget(sent_on, &SENT_ON);
+            let mut sent_on = self.space.diagrams.and(all, new);
+            sent_on = self.space.forget(sent_on, &SENT_ON);
+            if self.program.asked.any_local {
+                // That is of the destination that they came with.
+                sent_on = self.space.forget(sent_on, &[Field::AnyLocal]);
+                let as_known = self.space.any_local_as_known(Field::OriginalDestination);
+                sent_on = self.space.diagrams.and(sent_on, as_known);
+            }
             let rewritten = self.space.equal(Field::Dnat, 1);
             let sent_on = self.space.diagrams.and(sent_on, rewritten);
             return (accepted, self.space.diagrams.or(all, sent_on));

@@ -367,6 +367,7 @@ impl Condition {
                 ..
             } => {}
             Match::OwnAddress => self.number(Field::Local, false, 1),
+            Match::AnyOwnAddress => self.any_own_address(extension, table, family),
             Match::HopLimit(hops) => self.number(Field::Hops, false, (*hops).into()),
             Match::InTable
             | Match::ExpiresWithin(_)
@@ -376,6 +377,19 @@ impl Condition {
             | Match::OpenConnections { .. }
             | Match::Time(_) => self.doubt(crate::netfilter::match_text(extension)),
             Match::Other(words) => self.foreign(words, family),
+        }
+    }
+
+    /// Exact in raw and nat, whose rules see the destination as the packet came or at the end
+    /// decide nothing but the source; elsewhere DNAT may have come before.
+    fn any_own_address(&mut self, extension: &Match, table: TableName, family: IpFamily) {
+        match table {
+            TableName::Raw | TableName::Nat => self.number(Field::AnyLocal, false, 1),
+            _ => {
+                let text = crate::netfilter::match_text(extension);
+                let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+                self.foreign(&words, family);
+            }
         }
     }
 

@@ -44,10 +44,11 @@ pub struct KnownSets {
     services: Vec<(bool, Vec<Service>, Set)>,
 }
 
-/// The path that a flow takes; None within one zone.
+/// The path that a flow takes; None within the router. Within a zone it is what a forward
+/// turns back.
 pub fn way_of(flow: Flow) -> Option<HookPath> {
     match (flow.from, flow.to) {
-        (Endpoint::Zone(from), Endpoint::Zone(to)) => (from != to).then_some(HookPath::Forward),
+        (Endpoint::Zone(_), Endpoint::Zone(_)) => Some(HookPath::Forward),
         (Endpoint::Zone(_), Endpoint::Router) => Some(HookPath::Input),
         (Endpoint::Router, Endpoint::Zone(_)) => Some(HookPath::Output),
         (Endpoint::Router, Endpoint::Router) => None,

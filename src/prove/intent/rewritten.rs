@@ -7,8 +7,10 @@ use ipnet::IpNet;
 use super::{Intent, place};
 use crate::family::IpFamily;
 use crate::field::PortRange;
-use crate::netfilter::Protocol;
-use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, ProxyWay, RedirectToRouter};
+use crate::netfilter::{Protocol, Rule, Target, rule_text};
+use crate::policy::{
+    Addresses, Allow, Endpoint, Flow, Forward, ProxyWay, RedirectToRouter, ZoneIndex,
+};
 use crate::prove::bounds::Bounds;
 use crate::prove::condition::{address, network_range};
 use crate::prove::diagram::Set;
@@ -19,6 +21,8 @@ pub(super) struct Redirect {
     pub(super) to: SentTo,
     /// Whether its target can also be reached directly.
     pub(super) direct: bool,
+    /// Whether it has lines of its own, so that it makes no other line narrower.
+    pub(super) has_lines: bool,
     /// All packets to its target.
     pub(super) there: Set,
     /// Where these packets were going before.
@@ -75,12 +79,7 @@ impl<'a, 's> Intent<'a, 's> {
         let rewrites = self.space.family == IpFamily::V4;
         let here = |it: &&Forward| it.from == from && rewrites;
         for forward in policy.forwards.iter().filter(here) {
-            let zone = policy.zone(from);
-            let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
-            let own = match zone.address_source.is_unknown() {
-                true => Set::FULL,
-                false => self.networks(Field::OriginalDestination, &own),
-            };
+            let own = self.forwarded_at(forward, Field::OriginalDestination);
             let ports = self.ports(Field::OriginalPort, forward.ports);
             // Of a range each port leads to its own.
             let same = match forward.keeps_ports() {
@@ -97,6 +96,7 @@ impl<'a, 's> Intent<'a, 's> {
             all.push(Redirect {
                 to: SentTo::Host(Endpoint::Zone(forward.to), forward.address),
                 direct: forward.direct,
+                has_lines: forward.is_loopback(),
                 there: self.space.all(&parts),
                 came,
             });
@@ -111,6 +111,7 @@ impl<'a, 's> Intent<'a, 's> {
                 all.push(Redirect {
                     to: SentTo::Port(*port),
                     direct: proxy.direct,
+                    has_lines: false,
                     there: Set::EMPTY,
                     came: Set::EMPTY,
                 });
@@ -138,6 +139,7 @@ impl<'a, 's> Intent<'a, 's> {
             all.push(Redirect {
                 to: SentTo::Port(*port),
                 direct: proxy.direct,
+                has_lines: false,
                 there: self.space.all(&parts),
                 came: self.space.diagrams.minus(ports, others),
             });
@@ -163,11 +165,33 @@ impl<'a, 's> Intent<'a, 's> {
             all.push(Redirect {
                 to: SentTo::SamePort,
                 direct: true,
+                has_lines: false,
                 there,
                 came,
             });
         }
         all
+    }
+
+    /// The packets to the router's addresses that a forward takes, by the destination that they
+    /// came with, which is in this field.
+    fn forwarded_at(&mut self, forward: &Forward, field: Field) -> Set {
+        let policy = self.policy;
+        let zone = policy.zone(forward.at);
+        let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
+        match (zone.address_source.is_unknown(), forward.is_loopback()) {
+            (false, _) => self.networks(field, &own),
+            (true, false) => Set::FULL,
+            // From inside not what is for somebody else, nor for a known address.
+            (true, true) => {
+                let known = policy.zones.iter().flat_map(|zone| zone.own());
+                let mut known: Vec<IpNet> = known.map(|own| IpNet::from(own.addr())).collect();
+                known.push(IpNet::new_assert(Ipv4Addr::LOCALHOST.into(), 8));
+                let known = self.networks(field, &known);
+                let local = self.space.equal(Field::AnyLocal, 1);
+                self.space.diagrams.minus(local, known)
+            }
+        }
     }
 
     /// The packets to the ports of a redirect.
@@ -186,9 +210,13 @@ impl<'a, 's> Intent<'a, 's> {
     /// The part of a line that applies to redirected packets only: the line names the host
     /// of a forward, or is for the router's port of a proxy.
     pub(super) fn sent_on_alone(&mut self, flow: Flow, allow: &Allow) -> Set {
+        if allow.by_forward {
+            return Set::FULL;
+        }
         let mut alone = Vec::new();
         let mut open = Vec::new();
-        for redirect in self.redirects(flow) {
+        let redirects = self.redirects(flow).into_iter();
+        for redirect in redirects.filter(|it| !it.has_lines) {
             let set = match redirect.to {
                 // At any address of the router.
                 SentTo::Port(port)
@@ -219,12 +247,7 @@ impl<'a, 's> Intent<'a, 's> {
             return Set::EMPTY;
         }
         for forward in &self.policy.forwards {
-            let zone = self.policy.zone(forward.from);
-            let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
-            let own = match zone.address_source.is_unknown() {
-                true => Set::FULL,
-                false => self.networks(Field::Destination, &own),
-            };
+            let own = self.forwarded_at(forward, Field::Destination);
             let parts = [
                 self.ports(Field::DestinationPort, forward.ports),
                 self.of(forward.protocol),
@@ -259,6 +282,53 @@ impl<'a, 's> Intent<'a, 's> {
             sets.push(set);
         }
         self.space.diagrams.union(&sets)
+    }
+
+    /// For each rewriting of sources, as its target's text, the packets between hosts that it
+    /// is for, as they leave. The first one that takes a packet counts.
+    pub fn rewritten_sources(&mut self) -> Vec<(String, Set)> {
+        let policy = self.policy;
+        let mut all: Vec<(Target, Set)> = Vec::new();
+        let masquerades = policy.masquerades.iter();
+        let masquerades = masquerades.map(|it| (it.from, it.to, Target::Masquerade));
+        let snats = policy.snats.iter();
+        let snats = snats.map(|it| (it.from, it.to, Target::Snat(it.address.into())));
+        for (from, to, target) in masquerades.chain(snats) {
+            let leaving = self.leaving(from, to);
+            all.push((target, leaving));
+        }
+        for forward in policy.forwards.iter().filter(|it| it.turns_back()) {
+            let host = IpNet::from(IpAddr::V4(forward.address));
+            let parts = [
+                self.ports(Field::DestinationPort, forward.to_ports),
+                self.of(forward.protocol),
+                self.networks(Field::Destination, &[host]),
+                self.space.equal(Field::Dnat, 1),
+                self.leaving(forward.from, forward.to),
+            ];
+            all.push((Target::Masquerade, self.space.all(&parts)));
+        }
+        let mut found: Vec<(String, Set)> = Vec::new();
+        let mut taken = Set::EMPTY;
+        for (target, set) in all {
+            let text = rule_text(&Rule::new(target));
+            let text = text.trim_start_matches("-j ").to_owned();
+            let set = self.space.diagrams.minus(set, taken);
+            taken = self.space.diagrams.or(taken, set);
+            match found.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, known)) => *known = self.space.diagrams.or(*known, set),
+                None => found.push((text, set)),
+            }
+        }
+        found
+    }
+
+    /// The packets with a source of one zone that leave to another, or to the same.
+    fn leaving(&mut self, from: ZoneIndex, to: ZoneIndex) -> Set {
+        let networks = self.networks_of(self.policy.zone(from));
+        let sources = self.networks(Field::Source, &networks);
+        let to = self.by(Field::Out, Endpoint::Zone(to));
+        self.space.diagrams.and(sources, to)
     }
 
     /// Addresses of hosts in the zones, without the router's: what a counterexample should

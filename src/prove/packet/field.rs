@@ -34,6 +34,9 @@ pub enum Field {
     /// Whether the destination is one of the router's own addresses on the incoming
     /// interface.
     Local,
+    /// Whether the destination is one of the router's own addresses on any interface, as the
+    /// packet came: before DNAT.
+    AnyLocal,
     /// The protocol number.
     Protocol,
     /// The destination port.
@@ -76,7 +79,7 @@ pub enum Field {
 
 impl Field {
     /// Every field, in order.
-    pub const ALL: [Field; 31] = [
+    pub const ALL: [Field; 32] = [
         Field::State,
         Field::Dnat,
         Field::Snat,
@@ -89,6 +92,7 @@ impl Field {
         Field::Destination,
         Field::OriginalDestination,
         Field::Local,
+        Field::AnyLocal,
         Field::Protocol,
         Field::DestinationPort,
         Field::OriginalPort,
@@ -136,7 +140,7 @@ impl Field {
     pub(in crate::prove) fn bits(self, family: IpFamily, interfaces: u32) -> u32 {
         match self {
             Field::State => 3,
-            Field::Dnat | Field::Snat | Field::Fragment | Field::Local => 1,
+            Field::Dnat | Field::Snat | Field::Fragment | Field::Local | Field::AnyLocal => 1,
             Field::CtDirection | Field::CtExpected => 1,
             Field::CtHelper => 2,
             Field::In | Field::Out => interfaces,

@@ -24,6 +24,8 @@ pub struct FieldsUsed {
     pub hops: bool,
     /// Whether the destination is the router's own address on the incoming interface.
     pub local: bool,
+    /// Whether it is one on any interface.
+    pub any_local: bool,
 }
 
 /// One rule.
@@ -146,6 +148,7 @@ impl<'a> Program<'a> {
             marks: asks_for(&tables, Field::Mark),
             hops: asks_for(&tables, Field::Hops),
             local: asks_for(&tables, Field::Local),
+            any_local: asks_for(&tables, Field::AnyLocal),
         };
         for table in &mut tables {
             table.note_changes(asked);
@@ -193,6 +196,7 @@ impl<'a> Program<'a> {
             (&mut self.asked.marks, &mut other.asked.marks),
             (&mut self.asked.hops, &mut other.asked.hops),
             (&mut self.asked.local, &mut other.asked.local),
+            (&mut self.asked.any_local, &mut other.asked.any_local),
             (&mut self.untracks, &mut other.untracks),
         ] {
             *own |= *others;

@@ -85,6 +85,9 @@ impl<'p, 'a> Reach<'p, 'a> {
         if self.program.asked.local {
             sets.push(space.local_as_known(self.program.rewrites));
         }
+        if self.program.asked.any_local {
+            sets.push(space.any_local_as_it_comes());
+        }
         if self.program.tracks {
             sets.push(space.equal(Field::Fragment, 0));
         }
