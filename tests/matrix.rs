@@ -319,3 +319,31 @@ fn what_is_redirected_has_its_services_name() -> Done {
     );
     Ok(())
 }
+
+/// What a forward sends back into its zone goes to its host, with another source, and not to
+/// the router, which has a line for the same port.
+#[test]
+fn what_is_turned_back_is_where_it_goes() -> Done {
+    let config =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/loopback-dhcp/config.toml");
+    let scratch = Scratch::new("turned-back")?;
+    let (_, json) = scratch.camfw(&format!("show matrix -c {} --json", config.display()))?;
+    let matrix: Value = serde_json::from_str(&json)?;
+    let cell = |to: &str| {
+        let mut cells = matrix["reaches"].as_array().into_iter().flatten();
+        let found = cells.find(|cell| cell["from"] == "home" && cell["to"] == to);
+        found.cloned().unwrap_or_default()
+    };
+    let sent_on = |to: &str| -> Vec<Value> {
+        let cell = cell(to);
+        let services = cell["services"].as_array().into_iter().flatten();
+        let from = services.map(|service| service["sent-on-from"].clone());
+        from.collect()
+    };
+    assert_eq!(sent_on("home"), ["443"], "{json}");
+    assert_eq!(cell("home")["source-rewritten"], true, "{json}");
+    assert_eq!(sent_on("porch"), ["554"], "{json}");
+    assert_eq!(cell("porch")["source-rewritten"], false, "{json}");
+    assert_eq!(sent_on("router"), [Value::Null], "{json}");
+    Ok(())
+}

@@ -7,7 +7,7 @@ use crate::family::IpFamily;
 use crate::netfilter::Ruleset;
 use crate::policy::{Policy, ZoneIndex};
 use crate::prove::claim;
-use crate::prove::condition::address;
+use crate::prove::condition::{address, network_range};
 use crate::prove::diagram::Set;
 use crate::prove::networks;
 use crate::prove::packet::{Field, Interfaces, NO_INTERFACE};
@@ -71,15 +71,35 @@ pub(super) fn ends(space: &mut Space, of: MatrixEnds<'_>) -> Vec<End> {
                 .collect()
         }
     };
+    let to = space.equal(Field::Out, NO_INTERFACE);
+    let passed_on = passed_on(space, of);
     ends.push(End {
         name: "router".to_owned(),
         is_camera: false,
         wire: None,
         zone: None,
         from: space.equal(Field::In, NO_INTERFACE),
-        to: space.equal(Field::Out, NO_INTERFACE),
+        to: space.diagrams.minus(to, passed_on),
     });
     ends
+}
+
+/// The packets that rules send on to a host in a zone's network: the router is not where they
+/// go.
+fn passed_on(space: &mut Space, of: MatrixEnds<'_>) -> Set {
+    let MatrixEnds::Policy(policy) = of else {
+        return Set::EMPTY;
+    };
+    let own = policy.zones.iter().flat_map(|zone| zone.own());
+    let own = own.filter(|own| own.addr().is_ipv4() == (space.family == IpFamily::V4));
+    let own: Vec<_> = own.collect();
+    let networks = own.iter().map(|own| network_range(*own));
+    let hosts = space.in_ranges(Field::Destination, networks);
+    let own: Vec<u128> = own.iter().map(|own| address(own.addr())).collect();
+    let own = space.one_of(Field::Destination, &own);
+    let rewritten = space.equal(Field::Dnat, 1);
+    let hosts = space.diagrams.minus(hosts, own);
+    space.diagrams.and(hosts, rewritten)
 }
 
 fn of_policy(space: &mut Space, policy: &Policy) -> Vec<End> {

@@ -12,7 +12,7 @@ use crate::prove::bound;
 use crate::prove::bounds::Bounds;
 use crate::prove::condition::Clause;
 use crate::prove::diagram::Set;
-use crate::prove::fate::{self, FateKind};
+use crate::prove::fate;
 use crate::prove::hook_path::HookPath;
 use crate::prove::matrix::MatrixQuestion;
 use crate::prove::packet::Field;
@@ -102,7 +102,7 @@ impl Layers {
         of: MatrixEnds<'_>,
         about: &MatrixQuestion,
     ) -> Layers {
-        let (opened, asked) = about.sets(space, program);
+        let (_, asked) = about.sets(space, program);
         let told = all_but(&TOLD);
         let through = |space: &mut Space, program: &Program<'_>| {
             let mut reach = Reach::new(program);
@@ -136,16 +136,13 @@ impl Layers {
             }
         }
         let mut reach = Reach::new(program);
-        let sources = fate::fates(
-            space,
-            program,
-            &mut reach,
-            HookPath::Forward,
-            FateKind::Source,
-        );
+        let way = HookPath::Forward;
+        let flow = reach.accepted(space, way).may;
+        let flow = space.diagrams.and(flow, asked);
+        // Each where it goes, which is not where it was sent to if a forward sent it on.
+        let sources = fate::sources_rewritten(space, program, way, flow);
         let mut rewritten = Set::EMPTY;
         for (_, set) in sources {
-            let set = space.diagrams.and(set, opened);
             let set = space.forget(set, &told);
             rewritten = space.diagrams.or(rewritten, set);
         }
