@@ -58,7 +58,6 @@ const CONDITIONS: &[&str] = &[
     "-m limit --limit 1/sec",
     "-m set --match-set bad src",
     "-f",
-    "-m addrtype --dst-type LOCAL",
     "",
 ];
 
@@ -175,7 +174,6 @@ fn packet(random: &mut Random, space: &Space, way: HookPath) -> Packet {
             &[0x0200_0000_0001, 0x0200_0000_0002, 0x0200_0000_0003],
         ),
         (Field::Fragment, &[0, 0, 0, 1]),
-        (Field::AnyLocal, &[0, 1]),
         (
             Field::State,
             &[
@@ -399,7 +397,6 @@ fn many_ranges_at_once_are_the_union_of_each() {
 fn exact(text: &str) -> bool {
     let doubts = [
         "limit",
-        "addrtype",
         "set ",
         "ODD",
         "REDIRECT",

@@ -300,9 +300,14 @@ impl<'a> Proof<'a> {
             .into_iter()
             .find(|set| !set.is_empty());
         let picked = from.and_then(|set| belongs::pick(&mut self.space, set, wishes));
-        let Some(packet) = picked else {
+        let Some(mut packet) = picked else {
             return ClaimResult::TooLarge(largest_line(self.policy));
         };
+        // Where it was sent on it has lost whether it came to an address on that interface.
+        let sent_on = self.program.asked.any_local && packet.value(Field::Dnat) == 1;
+        if sent_on && packet.value(Field::AnyLocal) == 0 {
+            packet.set(Field::Local, 0);
+        }
         let line = witness::line(&self.space, &self.naming, way, &packet);
         let came = witness::as_it_came(&self.space, way, &packet);
         let judged = judge(&self.program, &self.space, way, came);
