@@ -53,6 +53,8 @@ const ROOM: usize = 900_000;
 pub(super) const ITEMS: usize = 200;
 pub(super) const TRIED: usize = 6;
 const LINES: usize = 2_000;
+/// The most columns of a table on paper.
+const COLUMNS: usize = 8;
 /// The most services of a cell.
 const WORDS: usize = 24;
 /// The most characters of one text.
@@ -118,6 +120,15 @@ impl ReportPage<'_> {
         self.page.element("p", &[("class", &"m")], &cut(text));
     }
 
+    /// What is said with the state: why it is so, in the words of a difference where one says
+    /// it, or else the first difference.
+    fn on_top(&self) -> Option<&str> {
+        let facts = self.facts;
+        let mut drift = facts.drift.iter().map(String::as_str);
+        let says_why = |line: &&str| facts.why.is_none_or(|why| line.ends_with(why));
+        drift.find(says_why).or(facts.why)
+    }
+
     fn problems(&self) -> usize {
         self.facts.drift.len() + self.facts.needs.len()
     }
@@ -138,7 +149,7 @@ impl ReportPage<'_> {
             (true, false, count) => format!("{count} things are not as the file says."),
         };
         self.page.element("p", &[], &says);
-        if let Some(why) = facts.why.or(facts.drift.first().map(String::as_str)) {
+        if let Some(why) = self.on_top() {
             self.page.element("p", &[], &cut(why));
         }
         if !facts.needs.is_empty() {
@@ -208,15 +219,22 @@ impl ReportPage<'_> {
 
     fn hand(&mut self) {
         let facts = self.facts;
-        let drift = facts.drift.iter().map(|line| ("bad", line.as_str()));
+        let on_top = self.on_top();
+        let drift = facts.drift.iter().map(String::as_str);
+        let drift = drift.filter(|line| Some(*line) != on_top);
+        let drift = drift.map(|line| ("bad", line));
         let others = facts.needs.iter().chain(facts.notes);
         let others = others.map(|line| ("", line.as_str()));
         let all: Vec<_> = drift.chain(others).collect();
         if all.is_empty() {
             return;
         }
-        self.page
-            .raw("<h2>What needs attention</h2><ul class=\"hand\">");
+        let heading = match on_top {
+            Some(_) => "What else needs attention",
+            None => "What needs attention",
+        };
+        self.page.element("h2", &[], heading);
+        self.page.raw("<ul class=\"hand\">");
         self.list(&all, ITEMS, |report, (class, line)| {
             report.page.element("li", &[("class", class)], &cut(line));
         });
@@ -304,8 +322,15 @@ impl ReportPage<'_> {
             return;
         }
         self.dim("From the row to the column, as the rules let it through.");
-        self.page
-            .raw("<div class=\"wide\"><table><thead><tr><th></th>");
+        // A sheet is as narrow as a phone for so many.
+        let class = if matrix.columns.len() > COLUMNS {
+            "many"
+        } else {
+            ""
+        };
+        self.page.raw("<div class=\"wide\">");
+        self.page.open("table", &[("class", &class)]);
+        self.page.raw("<thead><tr><th></th>");
         for column in &matrix.columns {
             self.page.element("th", &[], &column.name);
         }
@@ -386,7 +411,7 @@ impl ReportPage<'_> {
             if !self.has_room() {
                 break;
             }
-            self.page.raw("<div class=\"c\">");
+            self.page.raw("<div class=\"c file\">");
             self.page.element("h3", &[], &cut(name));
             self.page.raw("<pre>");
             let lines: Vec<&str> = text.lines().collect();

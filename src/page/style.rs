@@ -40,5 +40,9 @@ footer{margin:2.5rem 0 1rem}\
 @media(max-width:40rem){body{font-size:15px}h1{font-size:1.6rem}main{padding:.75rem}.net{display:block}.rt{padding:.5rem}.zs{margin:0 0 0 1rem}.zs>li{display:block;padding:.6rem 0 .2rem}\
 .zs>li:first-child{border-image:none}.zs>li:last-child,.zs>li:only-child{border-color:var(--dim);border-image:none}.wire{transform:none}.zs .c{margin:.35rem 0 0 .6rem}.tiles{grid-template-columns:1fr 1fr}\
 thead,td.n,td.w{display:none}table,tbody,tr,td,tr>th:first-child{display:block;position:static;border:0}tr{border:1px solid var(--line)}td::before{content:attr(data-to)': ';color:var(--dim)}}\
-@media print{:root{--bg:#fff;--card:#fff;--ink:#000;--dim:#444;--line:#bbb;--good:#0f5a86;--goodbg:#e2eff8;--warn:#7a4d00;--warnbg:#fdf0d5;--bad:#9c1f2e;--badbg:#fce6e8;--f:#a9d3c5;--fi:#123a2e}\
-body{font-size:10pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}main{max-width:none;padding:0}.c,li,tr{break-inside:avoid}h2{break-after:avoid}.wide,pre{overflow:visible}pre span{white-space:pre-wrap}}";
+@media print{:root{color-scheme:light;--bg:#fff;--card:#fff;--ink:#000;--dim:#444;--line:#bbb;--good:#0f5a86;--goodbg:#e2eff8;--warn:#7a4d00;--warnbg:#fdf0d5;--bad:#9c1f2e;--badbg:#fce6e8;--f:#a9d3c5;--fi:#123a2e}\
+body{font-size:10pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}main{max-width:none;padding:0}.wide,pre{overflow:visible}\
+.c,li,tr,dd,pre span,header,details,table,.net{break-inside:avoid}h2,h3,h4,thead,summary{break-after:avoid}footer,.m+.wide{break-before:avoid}\
+.file{break-inside:auto;-webkit-box-decoration-break:clone;box-decoration-break:clone}pre span{white-space:pre-wrap}\
+.chips{gap:.2rem}.chips li{font-size:.75rem;padding:0 .45rem}td,th{overflow-wrap:anywhere}td span{white-space:normal}tr>th:first-child{position:static}\
+.many{break-inside:auto}.many thead,.many td.n,.many td.w{display:none}.many,.many tbody,.many tr,.many td,.many tr>th:first-child{display:block;border:0}.many tr{border:1px solid var(--line)}.many td::before{content:attr(data-to)': ';color:var(--dim)}}";

@@ -1,5 +1,5 @@
 """Screenshots of the page and of the matrix by Debian's Chromium, for somebody to look at, and
-what the browser makes of them.
+what the browser makes of them; and the page as Chromium prints it, by poppler-utils.
 
 They are left in target/screens.
 """
@@ -22,6 +22,8 @@ from netns.program import ROOT
 from netns.test_blocked import SEND
 from netns.test_hosts import HOSTILE as CALLS_ITSELF
 from netns.test_page import HOSTILE, ZONE
+from screens import paper
+from screens.paper import SHEETS
 
 SCREENS = ROOT / "target" / "screens"
 # A phone's, and a desk's, in CSS pixels; and a sheet's of A4 within its margins.
@@ -97,10 +99,12 @@ class Screens(RouterTest):
                 for name, width in WIDTHS.items():
                     self.shoot(Path(folder), f"page-{name}-{count}", width, count)
                     self.shoot(Path(folder), f"page-{name}-{count}-dark", width, count, DARK)
-                # Chromium's PDF could not be looked at here: the sheet's style on a screen.
-                paper = page.replace("@media print{", "@media all{")
-                self.assertNotEqual(paper, page)
-                (Path(folder) / "page.html").write_text(paper)
+                for sheet in SHEETS:
+                    self.print_out(page, f"page-{sheet}-{count}", sheet)
+                # The sheet's style on a screen, too.
+                on_screen = page.replace("@media print{", "@media all{")
+                self.assertNotEqual(on_screen, page)
+                (Path(folder) / "page.html").write_text(on_screen)
                 self.shoot(Path(folder), f"page-paper-{count}", SHEET, count, DARK)
             picture = SCREENS / f"matrix-{count}.svg"
             picture.write_text(self.camfw("show", "matrix", "--svg").stdout)
@@ -145,6 +149,55 @@ class Screens(RouterTest):
         self.assertIn("<h1>APPLIED</h1>", dom)
         self.assertIn(f"camera-{count:02}", dom)
         self.assertIn("203.0.113.7 (external) https", dom)
+
+    def print_out(self, page: str, name: str, sheet: str) -> None:
+        """Nothing is cut by a page break, or wider than the sheet; headings stay with what follows."""
+        # A table longer than a sheet.
+        long = re.sub("<tbody>(.*)</tbody>", lambda found: f"<tbody>{found[1] * 12}</tbody>", page, flags=re.DOTALL)
+        self.assertNotEqual(long, page)
+        marked, boxes, follows, head = paper.marked(long, sheet)
+        pdf = self.to_pdf(marked, name)
+        sizes, words = paper.words(pdf)
+        wide, high = SHEETS[sheet]
+        for size in sizes:
+            self.assertTrue(abs(size[0] - wide) < 1 and abs(size[1] - high) < 1, f"{name}: {size}")
+        outside = [word for word in words if word.left < paper.MARGIN or word.right > wide - paper.MARGIN or word.bottom > high]
+        self.assertEqual(outside, [], f"{name}: beside the sheet")
+        pages = {}
+        for word in words:
+            for mark in re.findall("@[a-z]+[0-9]*[az]?", word.text):
+                pages.setdefault(mark, []).append(word.page)
+        (zero,), (inch,) = ([word.left for word in words if word.text.startswith(it)] for it in ("@zero", "@inch"))
+        self.assertAlmostEqual(inch - zero, paper.INCH, delta=1, msg=f"{name}: it is not made smaller")
+        seen = [box for box in boxes if f"@{box}a" in pages]
+        self.assertGreater(len(seen), 60, "the control: there are boxes")
+        cut = [box for box in seen if pages[f"@{box}a"] != pages[f"@{box}z"]]
+        self.assertEqual(cut, [], f"{name}: cut by a page break")
+        away = [one for one, other in follows if pages[f"@{one}"] != pages[f"@{other}"]]
+        self.assertEqual(away, [], f"{name}: headings without what follows")
+        rows = {pages[f"@{box}a"][0] for box in self.rows(marked)}
+        self.assertGreater(len(rows), 1, "the control: the table is on several sheets")
+        self.assertEqual(sorted(pages[head]), sorted(rows), f"{name}: its head is on each")
+        # What somebody looks at, and that the colours are on it.
+        picture = self.to_pdf(page.replace("</head>", f"<style>@page{{size:{sheet}}}</style></head>"), name)
+        subprocess.run(["pdftoppm", "-r", "60", "-png", picture, picture.with_suffix("")], check=True)
+        pixels = subprocess.run(["pdftoppm", "-r", "30", "-f", "1", "-l", "1", picture], capture_output=True, check=True).stdout
+        for what, colour in (("the state's", b"\xfd\xf0\xd5"), ("the router's", b"\0\0\0"), ("paper's", b"\xff\xff\xff")):
+            if what != "the router's" or "40" not in name:
+                self.assertIn(colour, pixels, f"{name}: {what} colour")
+
+    def rows(self, page: str) -> list[str]:
+        (body,) = re.findall("<tbody>(.*)</tbody>", page, flags=re.DOTALL)
+        return re.findall("<tr>.*?@(b[0-9]+)a", body)
+
+    def to_pdf(self, page: str, name: str) -> Path:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "page.html"
+            file.write_text(page)
+            pdf = SCREENS / f"{name}.pdf"
+            # Who prefers dark pages prints as others do.
+            chromium(DARK, "--no-pdf-header-footer", f"--print-to-pdf={pdf}", file.as_uri())
+        return pdf
 
     def size(self, picture: Path) -> tuple[int, int]:
         wide, high = struct.unpack(">II", picture.read_bytes()[16:24])
