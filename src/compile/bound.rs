@@ -24,7 +24,26 @@ pub(super) fn unanswered(rule: Rule) -> Rule {
         .matching(Match::InTable)
 }
 
+fn name_of_bound(zone: &Zone) -> ChainName {
+    chain(format_args!("bound-{}", zone.name))
+}
+
 impl Compiler<'_> {
+    /// Passes on, in the chains of the bounds, what is past them.
+    pub(super) fn past_bounds(&mut self, table: &mut Table) {
+        for (index, zone) in self.policy.indexed_zones() {
+            let name = name_of_bound(zone);
+            if table.chain(name.as_str()).is_none() {
+                continue;
+            }
+            let rule = self.recorded_by_whose(table, index, RefusalReason::TooMany);
+            let rules = table.rules_mut(&name);
+            // Before the last, which drops it.
+            let place = rules.len().saturating_sub(1);
+            rules.splice(place..place, rule);
+        }
+    }
+
     /// The target of a rule that accepts a connection opened by this endpoint: ACCEPT, or
     /// the chain of the zone's bound.
     pub(super) fn accepting(&self, table: &mut Table, from: Endpoint) -> Target {
@@ -60,7 +79,7 @@ impl Compiler<'_> {
     /// from it.
     fn bound_chain(&self, table: &mut Table, index: ZoneIndex, bound: Bound) -> ChainName {
         let zone = self.policy.zone(index);
-        let name = chain(format_args!("bound-{}", zone.name));
+        let name = name_of_bound(zone);
         if table.chain(name.as_str()).is_none() {
             let mut within = Rule::new(Target::Accept);
             within.matches = self.within(zone, bound).into();
@@ -74,7 +93,6 @@ impl Compiler<'_> {
             let mut rules = vec![open.matching(purpose("open already"))];
             rules.extend(self.uncounted_requests(index));
             rules.push(within);
-            rules.extend(self.recorded(index, RefusalReason::TooMany));
             rules.push(past);
             *table.rules_mut(&name) = rules;
         }

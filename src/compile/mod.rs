@@ -222,6 +222,7 @@ impl<'a> Compiler<'a> {
                 table.rules_mut(&direction.chain()).push(log);
             }
         }
+        self.past_bounds(&mut table);
         self.not_allowed(&mut table);
         self.reject(&mut table);
         table

@@ -7,10 +7,11 @@
 //! table drops the match for new sources, so a rate per destination would let one host blind
 //! the record of all. Sources that may be made up share one rate, apart from the others.
 
-use super::tree::{self, ChainNames, Placed};
+use super::tree::{self, Placed};
 use super::{Compiler, Direction, chain, host, interface};
 use crate::family::IpFamily;
 use crate::field::Rate;
+use crate::name::ChainName;
 use crate::netfilter::{Match, Negatable, Rule, Table, Target};
 use crate::policy::{RefusalReason, RefusalTag, ZoneIndex};
 
@@ -61,14 +62,9 @@ impl Compiler<'_> {
 
     /// Passes on, at the end of the built-in chains, what no line has let through.
     pub(super) fn not_allowed(&mut self, table: &mut Table) {
-        let mut names = std::mem::take(&mut self.names);
         for (index, zone) in self.policy.indexed_zones() {
-            let Some(others) = self.recorded(index, RefusalReason::NotAllowed) else {
+            let Some(rule) = self.recorded_by_whose(table, index, RefusalReason::NotAllowed) else {
                 continue;
-            };
-            let rule = match self.family {
-                IpFamily::V4 => self.listed_by_address(table, &mut names, index, others),
-                IpFamily::V6 => self.listed_by_hardware(table, index, others),
             };
             for direction in [Direction::Input, Direction::Forward] {
                 let mut rule = rule.clone();
@@ -76,7 +72,6 @@ impl Compiler<'_> {
                 table.rules_mut(&direction.chain()).push(rule);
             }
         }
-        self.names = names;
         if self.policy.records_router() {
             let tag = RefusalTag {
                 zone: None,
@@ -88,12 +83,36 @@ impl Compiler<'_> {
         }
     }
 
+    /// The rule that passes on what is refused of a zone whose sources are checked, of each
+    /// listed camera by a rate of its own.
+    pub(super) fn recorded_by_whose(
+        &mut self,
+        table: &mut Table,
+        index: ZoneIndex,
+        reason: RefusalReason,
+    ) -> Option<Rule> {
+        let others = self.recorded(index, reason)?;
+        // No zone's name has `_`, so that these chains are no other zone's.
+        let zone = &self.policy.zone(index).name;
+        let name = |whose| match reason {
+            RefusalReason::TooMany => chain(format_args!("past-{zone}{whose}")),
+            _ => chain(format_args!("refused-{zone}{whose}")),
+        };
+        Some(match self.family {
+            IpFamily::V4 => {
+                let names = [name(""), name("_cameras"), name("_others")];
+                self.listed_by_address(table, names, index, others)
+            }
+            IpFamily::V6 => self.listed_by_hardware(table, name(""), index, others),
+        })
+    }
+
     /// The rule that passes on listed cameras by a rate of their own, and other sources as
     /// `others` does.
     fn listed_by_address(
-        &self,
+        &mut self,
         table: &mut Table,
-        names: &mut ChainNames,
+        [all, listed, unlisted]: [ChainName; 3],
         index: ZoneIndex,
         others: Rule,
     ) -> Rule {
@@ -102,15 +121,13 @@ impl Compiler<'_> {
         if zone.known_only || cameras().next().is_none() {
             return others;
         }
-        let name = |whose| chain(format_args!("refused-{}{whose}", zone.name));
-        let (all, listed, unlisted) = (name(""), name("-cameras"), name("-others"));
         let first = table.chains.len();
         let placed = cameras().map(|camera| Placed {
             source: Some(host(camera.address)),
             destination: None,
             rule: Rule::new(Target::Goto(listed.clone())),
         });
-        tree::place(table, names, &all, placed.collect());
+        tree::place(table, &mut self.names, &all, placed.collect());
         // Each chain of the tree is left for good: for the camera's, or for that of others.
         for chain in &mut table.chains[first..] {
             for rule in &mut chain.rules {
@@ -132,6 +149,7 @@ impl Compiler<'_> {
     pub(super) fn listed_by_hardware(
         &self,
         table: &mut Table,
+        all: ChainName,
         index: ZoneIndex,
         others: Rule,
     ) -> Rule {
@@ -147,7 +165,6 @@ impl Compiler<'_> {
             return others;
         }
         rules.push(others);
-        let all = chain(format_args!("refused-{}", self.policy.zone(index).name));
         *table.rules_mut(&all) = rules;
         Rule::new(Target::Jump(all))
     }
@@ -200,6 +217,46 @@ mod tests {
     }
 
     #[test]
+    fn no_zone_is_recorded_as_another() -> Result<(), Box<dyn std::error::Error>> {
+        let zone = |name: &str, third: u8| {
+            format!(
+                "[zones.{name}]\ninterface = \"eth{third}\"\naddress = \"192.168.{third}.1/24\"\n\
+                 role = \"camera\"\n[[cameras]]\nname = \"of-{name}\"\naddress = \"192.168.{third}.110\"\n"
+            )
+        };
+        let text = ["cam-cameras", "cam-others", "cam"].iter().zip(2..);
+        let text: String = text.map(|(name, third)| zone(name, third)).collect();
+        let policy = crate::policy(&Source::new("config.toml", &text), &Answers::new())?;
+        let rules = ipv4(&policy);
+        let filter = rules.table(TableName::Filter);
+        for (_, zone) in policy.indexed_zones() {
+            let own = RefusalTag {
+                zone: Some(zone.name.clone()),
+                reason: RefusalReason::NotAllowed,
+            };
+            let all = filter.chain(&format!("refused-{}", zone.name));
+            let mut ways: Vec<&ChainName> = Vec::new();
+            let mut left: Vec<&Rule> = all.ok_or("a chain")?.rules.iter().collect();
+            let mut recorded = 0;
+            while let Some(rule) = left.pop() {
+                match &rule.target {
+                    Some(Target::Goto(to)) if !ways.contains(&to) => {
+                        ways.push(to);
+                        left.extend(&filter.chain(to.as_str()).ok_or("a chain")?.rules);
+                    }
+                    Some(Target::Nflog(prefix)) => {
+                        assert_eq!(*prefix, own.prefix());
+                        recorded += 1;
+                    }
+                    _ => {}
+                }
+            }
+            assert_eq!(recorded, 2, "{}", zone.name);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn what_comes_of_hosts_that_nobody_listed_is_bounded() -> Result<(), Box<dyn std::error::Error>>
     {
         for known_only in [false, true] {
@@ -221,7 +278,8 @@ mod tests {
                         // Cameras alone come here, each by a rate of its own.
                         Some(Target::Nflog(_)) => {
                             let chain = chain.name.as_str();
-                            assert!(known_only || chain == "refused-camera-cameras", "{chain}");
+                            let own = ["refused-camera_cameras", "past-camera_cameras"];
+                            assert!(known_only || own.contains(&chain), "{chain}");
                             of_cameras += 1;
                         }
                         _ => {}
@@ -229,7 +287,7 @@ mod tests {
                 }
             }
             // At the end of INPUT and FORWARD, and past the bound; or in a chain for both.
-            assert_eq!(of_cameras, if known_only { 3 } else { 1 });
+            assert_eq!(of_cameras, if known_only { 3 } else { 2 });
         }
         Ok(())
     }

@@ -133,7 +133,10 @@ impl Compiler<'_> {
             // one.
             let refusal = self.refusal(index, RefusalReason::Unknown, None);
             let refusal = refusal.into_iter().map(|rule| match rule.target {
-                Some(Target::Nflog(_)) => self.listed_by_hardware(table, index, rule),
+                Some(Target::Nflog(_)) => {
+                    let name = chain(format_args!("refused-{}", zone.name));
+                    self.listed_by_hardware(table, name, index, rule)
+                }
                 _ => rule,
             });
             let refusal: Vec<Rule> = refusal.collect();
