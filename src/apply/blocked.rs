@@ -1,6 +1,7 @@
 //! `camfw blocked`: what was refused, by the policy in force; changes nothing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::planned::PlannedPolicy;
 use super::recorder::{self, NotRecord};
@@ -8,6 +9,7 @@ use crate::error::with_causes;
 use crate::host::{clock, output};
 use crate::json::json_object;
 use crate::nearest::did_you_mean;
+use crate::observe::listed_hosts::ListedHosts;
 use crate::observe::refusals::{Refusals, RefusedAttempt};
 use crate::observe::wanted::{self, BlockedHost};
 use crate::policy::{Policy, Recordable};
@@ -39,6 +41,8 @@ json_object!(Blocked {
 /// Reads the record as often as it is asked to.
 pub(crate) struct BlockedReader {
     policy: Policy,
+    /// What came of whom is compared by it.
+    listed: Arc<ListedHosts>,
     since: Option<u64>,
     camera: Option<String>,
     before: Refusals,
@@ -54,8 +58,10 @@ impl BlockedReader {
         since: Option<u64>,
         camera: Option<String>,
     ) -> Result<BlockedReader, Refusal> {
+        let policy = PlannedPolicy::in_force(config)?.plan.policy;
         Ok(BlockedReader {
-            policy: PlannedPolicy::in_force(config)?.plan.policy,
+            listed: Arc::new(ListedHosts::of(&policy)),
+            policy,
             since: since.map(|seconds| clock::now().saturating_sub(seconds)),
             camera,
             before: Refusals::default(),
@@ -80,7 +86,8 @@ impl BlockedReader {
 
     /// What is recorded now.
     pub(crate) fn read(&mut self) -> Blocked {
-        let (refusals, problems) = recorder::read();
+        let (mut refusals, problems) = recorder::read();
+        refusals.list(&self.listed);
         let blocked = self.describe(&refusals, &problems, &refusals.all());
         self.before = refusals;
         blocked
@@ -88,7 +95,8 @@ impl BlockedReader {
 
     /// What came since it was read last.
     pub(crate) fn read_on(&mut self) -> Blocked {
-        let (refusals, problems) = recorder::read();
+        let (mut refusals, problems) = recorder::read();
+        refusals.list(&self.listed);
         let mut all = refusals.all();
         all.retain(|refused| self.before.count_of(refused) != refused.count);
         let blocked = self.describe(&refusals, &problems, &all);

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::planned::PlannedPolicy;
 use super::state::InForce;
 use super::status::{self, Report};
 use crate::error::with_causes;
@@ -20,12 +19,6 @@ pub(crate) fn metrics(config: &Path) -> Result<(String, Report), Refusal> {
     let report = status::status(config)?;
     let text = metric_text(&of(&report), MetricFormat::OpenMetrics);
     Ok((text, report))
-}
-
-/// The file that the policy in force has them written to.
-pub(super) fn file(config: &Path) -> Option<String> {
-    let policy = PlannedPolicy::in_force(config).ok()?.plan.policy;
-    policy.watch.metrics
 }
 
 /// Writes them to a file for node_exporter. Returns what went wrong.

@@ -14,7 +14,8 @@ use crate::host::post::Post;
 use crate::host::store::{self, StoreError, StorePlace};
 use crate::netfilter::NFLOG_GROUP;
 use crate::observe::attempt::{Attempt, sender};
-use crate::observe::refusal_room::{ListedCamera, Telling};
+use crate::observe::listed_hosts::ListedHosts;
+use crate::observe::refusal_room::Telling;
 use crate::observe::refusals::Refusals;
 use crate::observe::refusals_text::NotRefusals;
 use crate::observe::wanted::{port_in_words, who};
@@ -66,18 +67,13 @@ pub(super) fn is_running() -> bool {
     Post::is_held(POST)
 }
 
-/// The cameras of the policy.
-pub(super) type ListedCameras = Arc<Mutex<Arc<[ListedCamera]>>>;
+/// The cameras and networks of the policy.
+pub(super) type SharedListedHosts = Arc<Mutex<Arc<ListedHosts>>>;
 
-/// Replaces the cameras by those of a policy.
-pub(super) fn list(listed: &ListedCameras, policy: &Policy) {
-    let cameras = policy.cameras.iter().map(|camera| ListedCamera {
-        zone: policy.zone(camera.zone).name.clone(),
-        address: camera.address.into(),
-        mac: camera.mac,
-        name: camera.name.clone(),
-    });
-    *listed.lock().unwrap_or_else(PoisonError::into_inner) = cameras.collect();
+/// Replaces them by those of a policy.
+pub(super) fn list(listed: &SharedListedHosts, policy: &Policy) {
+    let hosts = Arc::new(ListedHosts::of(policy));
+    *listed.lock().unwrap_or_else(PoisonError::into_inner) = hosts;
 }
 
 /// The record of this process; None until packets can come.
@@ -98,7 +94,7 @@ impl SharedRefusals {
 }
 
 /// Starts to record, until this process ends. Returns the record.
-pub(super) fn start(listed: ListedCameras, sighted: SightingRecord) -> SharedRefusals {
+pub(super) fn start(listed: SharedListedHosts, sighted: SightingRecord) -> SharedRefusals {
     let refusals = SharedRefusals::default();
     let mut recorder = Recorder {
         listed,
@@ -116,7 +112,7 @@ pub(super) fn start(listed: ListedCameras, sighted: SightingRecord) -> SharedRef
 }
 
 struct Recorder {
-    listed: ListedCameras,
+    listed: SharedListedHosts,
     /// Written when this process ends.
     sighted: SightingRecord,
     refusals: SharedRefusals,
@@ -188,9 +184,18 @@ impl Recorder {
     }
 
     fn add(&mut self, packets: &[LoggedPacket]) {
+        // syslogd may take its time, and the record is not kept from others meanwhile.
+        for line in self.record(packets) {
+            log::warn!("{line}");
+        }
+    }
+
+    /// Returns what is to be logged.
+    fn record(&mut self, packets: &[LoggedPacket]) -> Vec<String> {
+        let mut lines = Vec::new();
         let mut refusals = self.refusals.lock();
         let Some(refusals) = &mut *refusals else {
-            return;
+            return lines;
         };
         let listed = Arc::clone(&self.listed.lock().unwrap_or_else(PoisonError::into_inner));
         refusals.list(&listed);
@@ -206,10 +211,7 @@ impl Recorder {
             if telling == Telling::Nothing {
                 continue;
             }
-            let camera = listed.iter().find(|it| {
-                attempt.tag.zone.as_ref() == Some(&it.zone) && attempt.source == it.address
-            });
-            let name = camera.map(|it| it.name.as_str());
+            let name = listed.camera(&attempt).map(|it| it.name.as_str());
             let from = who(&attempt.tag, attempt.source, hardware, name);
             let reason = attempt.tag.reason.in_words();
             let what = port_in_words(attempt.protocol, attempt.port);
@@ -217,11 +219,12 @@ impl Recorder {
                 Telling::LastForNow => "; more in this minute is recorded and not logged",
                 _ => "",
             };
-            log::warn!(
+            lines.push(format!(
                 "refused: {from} to {} {what}: {reason}{more}",
                 attempt.destination
-            );
+            ));
         }
+        lines
     }
 
     /// Returns how long to wait until the next file is due.

@@ -48,9 +48,14 @@ pub(crate) fn watch(config: &Path, tell: &mut dyn FnMut(&[String])) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
     }
-    let listed = recorder::ListedCameras::default();
+    let listed = recorder::SharedListedHosts::default();
     let mut sighted = SightingRecord::new();
-    let mut file = metrics::file(config);
+    let mut file = None;
+    // Whom the first packets are from is known, too.
+    if let Ok(planned) = PlannedPolicy::in_force(config) {
+        recorder::list(&listed, &planned.plan.policy);
+        file = planned.plan.policy.watch.metrics;
+    }
     // Before any other thread that takes signals.
     let refusals = recorder::start(Arc::clone(&listed), sighted.clone());
     let mut page = ShownPage::default();

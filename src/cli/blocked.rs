@@ -8,6 +8,7 @@ use super::status::{counted_word, duration};
 use super::value::Ago;
 use super::{CliError, Command, ExitCode, Flag, Given, print};
 use crate::apply::blocked::{Blocked, BlockedReader, now, wait_while_read};
+use crate::observe::presence::in_words;
 use crate::observe::wanted::{BlockedHost, Tried};
 use crate::policy::Recordable;
 
@@ -101,7 +102,10 @@ fn named(host: &BlockedHost) -> String {
     match (&host.zone, &host.camera) {
         (None, _) => format!("the router, from {}", host.address),
         (Some(zone), Some(camera)) => format!("{camera} ({}, {hardware}, {zone})", host.address),
-        (Some(zone), None) => format!("{} ({hardware}, {zone})", host.address),
+        (Some(zone), None) => {
+            let addresses = in_words(&host.addresses, host.more_addresses);
+            format!("{addresses} ({hardware}, {zone})")
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{CliError, Command, ExitCode, Flag, Given, print};
 use crate::apply;
 use crate::json::to_json;
 use crate::observe::presence::{
-    CameraPresence, CameraState, InterfacePresence, Presence, UnlistedHost,
+    CameraPresence, CameraState, InterfacePresence, Presence, UnlistedHost, in_words,
 };
 
 const TOML: Flag = Flag::switch(
@@ -120,10 +120,9 @@ pub(super) fn seen(camera: &CameraPresence, presence: &Presence) -> String {
 }
 
 fn unlisted(host: &UnlistedHost, now: u64) -> String {
-    let addresses: Vec<String> = host.addresses.iter().map(ToString::to_string).collect();
-    let mut text = match addresses.is_empty() {
+    let mut text = match host.addresses.is_empty() {
         true => "no address".to_owned(),
-        false => addresses.join(" "),
+        false => in_words(&host.addresses, host.more_addresses),
     };
     if let Some(hardware) = &host.hardware {
         let _ = write!(text, ", {hardware}");

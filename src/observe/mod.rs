@@ -3,6 +3,7 @@
 pub(crate) mod accounting;
 pub(crate) mod attempt;
 pub(crate) mod leased_host;
+pub(crate) mod listed_hosts;
 pub(crate) mod mail_queue;
 pub(crate) mod openmetrics;
 pub(crate) mod presence;

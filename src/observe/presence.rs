@@ -12,6 +12,18 @@ use crate::json::{JsonText, ToJson, json_object};
 /// After how many seconds without a packet a camera is silent.
 pub(crate) const SILENT_AFTER: u64 = 3600;
 
+/// The most addresses of one device that are told.
+pub(super) const MOST_ADDRESSES: usize = 4;
+
+/// The addresses of a device in words.
+pub(crate) fn in_words(addresses: &[IpAddr], more: usize) -> String {
+    let mut words: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    if more > 0 {
+        words.push(format!("and {more} more addresses"));
+    }
+    words.join(" ")
+}
+
 /// Who is there, in every zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Presence {
@@ -171,8 +183,10 @@ json_object!(CameraPresence {
 pub(crate) struct UnlistedHost {
     /// Its hardware address.
     pub(crate) hardware: Option<String>,
-    /// The addresses that it uses and the zone can have.
+    /// The addresses that it uses and the zone can have, IPv4 first and then the latest.
     pub(crate) addresses: Vec<IpAddr>,
+    /// How many more of them there are.
+    pub(crate) more_addresses: usize,
     /// When it was there, or later; in seconds since 1970. None if it has a lease alone.
     pub(crate) last_seen: Option<u64>,
     /// What it calls itself to dnsmasq, other characters than those of names as `?`.
@@ -182,6 +196,7 @@ pub(crate) struct UnlistedHost {
 json_object!(UnlistedHost {
     hardware,
     addresses,
+    more_addresses,
     last_seen,
     calls_itself
 });

@@ -7,8 +7,9 @@
 use std::net::IpAddr;
 
 use super::attempt::Attempt;
+use super::listed_hosts::{ListedHosts, RefusedSender};
 use super::refusals::RefusedAttempt;
-use crate::name::{CameraName, MacAddress, ZoneName};
+use crate::name::{MacAddress, ZoneName};
 use crate::policy::{RefusalReason, RefusalTag};
 
 /// New attempts that are told of one host in one minute.
@@ -17,27 +18,10 @@ pub(super) const TOLD_OF_A_HOST: u32 = 20;
 /// New attempts that are told of all hosts that nobody listed in one minute.
 pub(super) const TOLD_OF_ALL: u32 = 200;
 
-/// A camera of the file, by what tells it from others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ListedCamera {
-    pub(crate) zone: ZoneName,
-    pub(crate) address: IpAddr,
-    pub(crate) mac: Option<MacAddress>,
-    pub(crate) name: CameraName,
-}
-
-/// Whom an attempt is counted for: a checked source is its address; one that may be made up,
-/// or is the host's to choose, is the sender's hardware address, where it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
-    Address(IpAddr),
-    Hardware(MacAddress),
-}
-
 #[derive(Debug, Clone)]
 struct Host {
     zone: Option<ZoneName>,
-    who: Who,
+    sender: RefusedSender,
     /// Whether it is a camera of the file, or the router: so there are only so many.
     is_listed: bool,
     hardware: Option<MacAddress>,
@@ -46,25 +30,34 @@ struct Host {
     told: Told,
 }
 
-/// What tells an entry of a host from its others.
+/// What tells an entry of a host from its others. The same that was tried from another
+/// source stands beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct EntryKey {
-    source: IpAddr,
     reason: RefusalReason,
     destination: IpAddr,
     protocol: u8,
     port: u16,
+    source: IpAddr,
 }
 
 impl EntryKey {
     fn new(attempt: &Attempt) -> EntryKey {
         EntryKey {
-            source: attempt.source,
             reason: attempt.tag.reason,
             destination: attempt.destination,
             protocol: attempt.protocol,
             port: attempt.port,
+            source: attempt.source,
         }
+    }
+
+    /// Whether the same was tried, from whatever source.
+    fn is_same_try(&self, other: &EntryKey) -> bool {
+        EntryKey {
+            source: other.source,
+            ..*self
+        } == *other
     }
 }
 
@@ -79,7 +72,7 @@ struct HostEntry {
 /// The hosts of one kind, with as many entries as fit.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Room {
-    /// In the order of their zones and of who they are.
+    /// In the order of their zones and senders.
     hosts: Vec<Host>,
     entries: usize,
     /// Of hosts that nobody listed.
@@ -131,22 +124,27 @@ impl Room {
         }
     }
 
-    /// Takes these cameras for the listed ones.
-    pub(super) fn list(&mut self, listed: &[ListedCamera]) {
-        for host in &mut self.hosts {
-            host.is_listed = host.is_among(listed);
+    /// Takes these for the listed hosts.
+    pub(super) fn list(&mut self, listed: &ListedHosts) {
+        let hosts = std::mem::take(&mut self.hosts);
+        self.entries = 0;
+        for host in &hosts {
+            for entry in &host.entries {
+                self.add(&host.refused(entry), listed, usize::MAX);
+            }
         }
+        self.begin_to_tell();
     }
 
-    /// Every entry, by host, and of a host by source.
+    /// Every entry, by host.
     pub(super) fn all(&self) -> impl Iterator<Item = RefusedAttempt> {
         let hosts = self.hosts.iter();
         hosts.flat_map(|host| host.entries.iter().map(|entry| host.refused(entry)))
     }
 
     /// How often the same was refused.
-    pub(super) fn count_of(&self, refused: &RefusedAttempt) -> u64 {
-        let Ok(place) = self.find(refused) else {
+    pub(super) fn count_of(&self, refused: &RefusedAttempt, listed: &ListedHosts) -> u64 {
+        let Ok(place) = self.find(refused, listed.sender(refused)) else {
             return 0;
         };
         let host = &self.hosts[place];
@@ -155,30 +153,32 @@ impl Room {
     }
 
     /// Where a host is; an error says where it would be.
-    fn find(&self, refused: &RefusedAttempt) -> Result<usize, usize> {
-        let (zone, who) = (&refused.attempt.tag.zone, who(refused));
+    fn find(&self, refused: &RefusedAttempt, sender: RefusedSender) -> Result<usize, usize> {
+        let zone = &refused.attempt.tag.zone;
         self.hosts
-            .binary_search_by(|host| (&host.zone, host.who).cmp(&(zone, who)))
+            .binary_search_by(|host| (&host.zone, host.sender).cmp(&(zone, sender)))
     }
 
     /// Returns what is to be told, and how many entries were given up.
     pub(super) fn add(
         &mut self,
         refused: &RefusedAttempt,
-        listed: &[ListedCamera],
+        listed: &ListedHosts,
         most: usize,
     ) -> (Telling, u64) {
-        let place = self.find(refused).unwrap_or_else(|place| {
-            let mut host = Host {
-                zone: refused.attempt.tag.zone.clone(),
-                who: who(refused),
-                is_listed: false,
+        let sender = listed.sender(refused);
+        let place = self.find(refused, sender).unwrap_or_else(|place| {
+            let zone = &refused.attempt.tag.zone;
+            let host = Host {
+                zone: zone.clone(),
+                sender,
+                // There is but one router.
+                is_listed: zone.as_ref().is_none_or(|zone| listed.has(zone, sender)),
                 hardware: None,
                 // Of many hosts that are one, each has one.
                 entries: Vec::with_capacity(1),
                 told: Told::default(),
             };
-            host.is_listed = host.is_among(listed);
             self.hosts.insert(place, host);
             place
         });
@@ -186,7 +186,7 @@ impl Room {
             return (Telling::Nothing, 0);
         };
         host.hardware = refused.hardware.or(host.hardware);
-        match host.find(&refused.attempt) {
+        let is_told = match host.find(&refused.attempt) {
             Ok(place) => {
                 let entry = &mut host.entries[place];
                 entry.count = entry.count.saturating_add(refused.count);
@@ -201,10 +201,18 @@ impl Room {
                     first: refused.first,
                     last: refused.last,
                 };
+                let beside = place.checked_sub(1).into_iter().chain([place]);
+                let mut beside = beside.filter_map(|place| host.entries.get(place));
+                let is_told = beside.any(|other| other.tried.is_same_try(&entry.tried));
                 host.entries.insert(place, entry);
+                is_told
             }
-        }
-        let telling = match host.told.tell(refused.last, TOLD_OF_A_HOST) {
+        };
+        let telling = match is_told {
+            true => Telling::Nothing,
+            false => host.told.tell(refused.last, TOLD_OF_A_HOST),
+        };
+        let telling = match telling {
             Telling::Nothing => Telling::Nothing,
             telling if host.is_listed => telling,
             telling => match self.told.tell(refused.last, TOLD_OF_ALL) {
@@ -221,7 +229,8 @@ impl Room {
     }
 
     /// Gives up what was tried least often, and of that the oldest, of the listed host with
-    /// the most entries, or, where all others of a zone have more together, of theirs.
+    /// the most entries, or, where all others of a zone have more together, of theirs: of
+    /// the one with the most, or of those with as many.
     fn give_up(&mut self) {
         let mut most = None;
         let mut first = 0;
@@ -231,11 +240,13 @@ impl Room {
             for (place, host) in zone.iter().enumerate() {
                 let entries = host.entries.len();
                 let shared = if host.is_listed { entries } else { together };
-                most = most.max(Some((shared, entries, first + place)));
+                let least = host.entries.iter().map(|entry| (entry.count, entry.last));
+                let worth = std::cmp::Reverse(least.min());
+                most = most.max(Some((shared, entries, worth, first + place)));
             }
             first += zone.len();
         }
-        let Some((_, _, place)) = most else {
+        let Some((.., place)) = most else {
             return;
         };
         let entries = &mut self.hosts[place].entries;
@@ -251,30 +262,7 @@ impl Room {
     }
 }
 
-fn who(refused: &RefusedAttempt) -> Who {
-    let attempt = &refused.attempt;
-    let chosen = attempt.tag.reason.has_unchecked_source() || attempt.source.is_ipv6();
-    match refused.hardware {
-        Some(hardware) if chosen => Who::Hardware(hardware),
-        _ => Who::Address(attempt.source),
-    }
-}
-
 impl Host {
-    /// Whether it is the router or one of these cameras.
-    fn is_among(&self, listed: &[ListedCamera]) -> bool {
-        let Some(zone) = &self.zone else {
-            return true;
-        };
-        listed.iter().any(|camera| {
-            let is_it = match self.who {
-                Who::Address(address) => camera.address == address,
-                Who::Hardware(hardware) => camera.mac == Some(hardware),
-            };
-            is_it && camera.zone == *zone
-        })
-    }
-
     /// Where the entry of an attempt is; an error says where it would be.
     fn find(&self, attempt: &Attempt) -> Result<usize, usize> {
         let tried = EntryKey::new(attempt);

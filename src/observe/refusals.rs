@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use super::attempt::Attempt;
-use super::refusal_room::{ListedCamera, Room, Telling};
+use super::listed_hosts::ListedHosts;
+use super::refusal_room::{Room, Telling};
 use crate::name::MacAddress;
 use crate::policy::RefusalReason;
 
@@ -41,7 +42,7 @@ pub(crate) struct RefusedAttempt {
 pub(crate) struct Refusals {
     checked: Room,
     unchecked: Room,
-    listed: Arc<[ListedCamera]>,
+    listed: Arc<ListedHosts>,
     /// Entries that were given up, since there was no room.
     pub(crate) given_up: u64,
     /// How often packets came faster than they were read.
@@ -94,7 +95,7 @@ impl Refusals {
         telling
     }
 
-    /// Every entry, by host, and of a host by source.
+    /// Every entry, by host.
     pub(crate) fn all(&self) -> Vec<RefusedAttempt> {
         self.checked.all().chain(self.unchecked.all()).collect()
     }
@@ -102,13 +103,13 @@ impl Refusals {
     /// How often the same was refused in this record.
     pub(crate) fn count_of(&self, refused: &RefusedAttempt) -> u64 {
         match refused.attempt.tag.reason.has_unchecked_source() {
-            true => self.unchecked.count_of(refused),
-            false => self.checked.count_of(refused),
+            true => self.unchecked.count_of(refused, &self.listed),
+            false => self.checked.count_of(refused, &self.listed),
         }
     }
 
-    /// Takes these cameras for the listed ones, none of which another host can hide.
-    pub(crate) fn list(&mut self, listed: &Arc<[ListedCamera]>) {
+    /// Takes these for the listed hosts: no other host can hide one of these cameras.
+    pub(crate) fn list(&mut self, listed: &Arc<ListedHosts>) {
         if self.listed != *listed {
             self.listed = Arc::clone(listed);
             self.checked.list(listed);
@@ -142,6 +143,7 @@ mod tests {
     use std::net::{IpAddr, Ipv6Addr};
 
     use super::super::attempt::an_attempt as attempt;
+    use super::super::listed_hosts::ListedCamera;
     use super::super::refusal_room::{TOLD_OF_A_HOST, TOLD_OF_ALL};
     use super::*;
 
@@ -253,25 +255,82 @@ mod tests {
         Ok(())
     }
 
-    #[test]
-    fn sources_that_rotate_hide_no_listed_camera() -> Result<(), Box<dyn std::error::Error>> {
-        let mut refusals = Refusals::default();
-        let porch: IpAddr = [192, 168, 8, 110].into();
+    /// Camera porch, on the wire of its zone.
+    fn porch() -> Result<Arc<ListedHosts>, Box<dyn std::error::Error>> {
         let camera = ListedCamera {
             zone: "camera".try_into()?,
-            address: porch,
+            address: IpAddr::from([192, 168, 8, 110]),
             mac: None,
             name: "porch".try_into()?,
         };
-        refusals.list(&[camera].into());
+        let wire = |network: &str| {
+            Ok::<_, Box<dyn std::error::Error>>(("camera".try_into()?, network.parse()?))
+        };
+        Ok(Arc::new(ListedHosts {
+            cameras: vec![camera],
+            on_wires: vec![wire("192.168.8.0/24")?, wire("fd00:8::/64")?],
+        }))
+    }
+
+    fn from_ipv6(number: u32) -> Option<Attempt> {
+        let mut one = attempt("not-allowed", [0; 4], 1)?;
+        one.source = Ipv6Addr::from(0xfd00_0008_u128 << 96 | u128::from(number)).into();
+        Some(one)
+    }
+
+    #[test]
+    fn one_device_is_told_once_of_each_thing_it_tries() -> Result<(), Box<dyn std::error::Error>> {
+        let mut refusals = Refusals::default();
+        refusals.list(&porch()?);
+        let mac = Some(MacAddress::from([2, 0, 0, 0, 0, 9]));
+        let mut told = 0;
+        let mut add = |one: &Attempt, mac| {
+            told += u32::from(refusals.add(one, mac, 60) != Telling::Nothing);
+            told
+        };
+        for from in 1..100 {
+            add(&from_ipv6(from).ok_or("an attempt")?, mac);
+            let ipv4 = attempt("not-allowed", [192, 168, 8, from as u8], 1).ok_or("an attempt")?;
+            add(&ipv4, mac);
+        }
+        let from_camera = attempt("not-allowed", [192, 168, 8, 110], 1).ok_or("an attempt")?;
+        let by_router = attempt("not-allowed", [10, 0, 0, 1], 1).ok_or("an attempt")?;
+        assert_eq!(add(&from_camera, mac), 2, "a listed camera stays itself");
+        assert_eq!(add(&by_router, mac), 3, "as a host behind a router does");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_tried_often_outlives_others_of_one_entry() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let mut refusals = Refusals::default();
+        refusals.list(&porch()?);
+        let its = Some(MacAddress::from([0xfe; 6]));
+        let again = attempt("not-allowed", [192, 168, 8, 200], 7).ok_or("an attempt")?;
+        for _ in 0..9 {
+            refusals.add(&again, its, 5);
+        }
+        for from in 0..MOST as u32 + 100 {
+            let [.., a, b, c] = from.to_be_bytes();
+            let mac = Some(MacAddress::from([2, 0, 0, a, b, c]));
+            refusals.add(&from_ipv6(from).ok_or("an attempt")?, mac, 6);
+        }
+        assert!(refusals.all().iter().any(|it| it.attempt == again));
+        Ok(())
+    }
+
+    #[test]
+    fn sources_that_rotate_hide_no_listed_camera() -> Result<(), Box<dyn std::error::Error>> {
+        let mut refusals = Refusals::default();
+        let camera = IpAddr::from([192, 168, 8, 110]);
+        refusals.list(&porch()?);
         for to in 0..3 {
             let its = attempt("not-allowed", [192, 168, 8, 110], to).ok_or("an attempt")?;
             assert_eq!(refusals.add(&its, None, 5), Telling::New);
         }
         // One host, with ever other sources, and then with ever other hardware addresses.
         for from in 0..MOST as u32 + 1_000 {
-            let mut one = attempt("not-allowed", [0; 4], 1).ok_or("an attempt")?;
-            one.source = Ipv6Addr::from(0xfd00_0008_u128 << 96 | u128::from(from)).into();
+            let one = from_ipv6(from).ok_or("an attempt")?;
             let [.., a, b, c] = from.to_be_bytes();
             let mac = if from < 1_000 {
                 [2; 6]
@@ -283,7 +342,7 @@ mod tests {
         let again = attempt("not-allowed", [192, 168, 8, 110], 4).ok_or("an attempt")?;
         assert_eq!(refusals.add(&again, None, 7), Telling::New);
         let its = refusals.all().into_iter();
-        assert_eq!(its.filter(|it| it.attempt.source == porch).count(), 4);
+        assert_eq!(its.filter(|it| it.attempt.source == camera).count(), 4);
         assert_eq!(refusals.all().len(), MOST);
         Ok(())
     }

@@ -4,12 +4,15 @@
 //! Works from the policy and the record alone. All that it tells of packets are numbers,
 //! addresses and names of the file.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
+use super::listed_hosts::{ListedHosts, RefusedSender};
+use super::presence::MOST_ADDRESSES;
 use super::refusals::RefusedAttempt;
 use crate::field::PortRange;
 use crate::json::json_object;
-use crate::name::MacAddress;
+use crate::name::{CameraName, MacAddress, ZoneName};
 use crate::policy::{
     Allow, Camera, Endpoint, Flow, Policy, RefusalReason, RefusalTag, Service, ZoneIndex, never,
 };
@@ -27,8 +30,12 @@ pub(crate) struct BlockedHost {
     pub(crate) zone: Option<String>,
     /// The camera's name, if the file lists this address in this zone.
     pub(crate) camera: Option<String>,
-    /// Its address.
+    /// Its address: of a device that has many, the first of these.
     pub(crate) address: IpAddr,
+    /// Its addresses, those of listed cameras first, then IPv4, then the latest.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// How many more of them there are.
+    pub(crate) more_addresses: usize,
     /// Its hardware address, when last seen.
     pub(crate) hardware: Option<String>,
     /// What it tried, the latest first.
@@ -39,6 +46,8 @@ json_object!(BlockedHost {
     zone,
     camera,
     address,
+    addresses,
+    more_addresses,
     hardware,
     tried
 });
@@ -128,6 +137,9 @@ pub(crate) fn port_in_words(protocol: u8, port: u16) -> String {
     }
 }
 
+/// Of whom a packet is: of a zone or the router; of a listed camera; of an address or device.
+type Whose<'a> = (Option<&'a ZoneName>, Option<&'a CameraName>, RefusedSender);
+
 /// What was refused since a time, by host. `camera` is one camera's name; None means every host.
 pub(crate) fn blocked(
     refusals: &[RefusedAttempt],
@@ -135,41 +147,19 @@ pub(crate) fn blocked(
     since: u64,
     camera: Option<&str>,
 ) -> Vec<BlockedHost> {
-    let mut hosts: Vec<BlockedHost> = Vec::new();
+    let listed = ListedHosts::of(policy);
+    let mut all: Vec<(Whose<'_>, &RefusedAttempt)> = Vec::new();
     for refused in refusals.iter().filter(|refused| refused.last >= since) {
-        let zone = refused.attempt.tag.zone.clone();
-        let source = refused.attempt.source;
-        let listed = listed_camera(policy, refused);
-        let name = listed.map(|camera| camera.name.to_string());
-        if camera.is_some() && name.as_deref() != camera {
-            continue;
-        }
-        let zone = zone.map(|zone| zone.to_string());
-        let hardware = refused.hardware.map(|hardware| hardware.to_string());
-        let tried = tried(policy, refused, listed);
-        let unchecked = refused.attempt.tag.reason.has_unchecked_source();
-        // A host's stand one after the other.
-        let host = hosts.last_mut().filter(|host| {
-            host.zone == zone
-                && host.address == source
-                && host.camera == name
-                && (!unchecked || host.hardware == hardware)
-        });
-        match host {
-            Some(host) => host.tried.push(tried),
-            None => hosts.push(BlockedHost {
-                zone,
-                camera: name,
-                address: source,
-                hardware,
-                tried: vec![tried],
-            }),
+        let name = listed.camera(&refused.attempt).map(|camera| &camera.name);
+        if camera.is_none() || name.map(CameraName::as_str) == camera {
+            let zone = refused.attempt.tag.zone.as_ref();
+            all.push(((zone, name, listed.sender(refused)), refused));
         }
     }
-    for host in &mut hosts {
-        host.tried
-            .sort_by_key(|tried| std::cmp::Reverse(tried.last));
-    }
+    // A host's stand one after the other, and so does what it tried from many addresses.
+    all.sort_unstable_by_key(|(whose, refused)| (*whose, what(refused)));
+    let hosts = all.chunk_by(|(one, _), (other, _)| one == other);
+    let mut hosts: Vec<BlockedHost> = hosts.filter_map(|its| host(policy, its)).collect();
     let place = |zone: &Option<String>| {
         let mut zones = policy.zones.iter();
         zones.position(|it| Some(it.name.as_str()) == zone.as_deref())
@@ -178,15 +168,52 @@ pub(crate) fn blocked(
     hosts
 }
 
-/// The listed camera that sent a packet. One whose source may be made up is nobody's.
-fn listed_camera<'a>(policy: &'a Policy, refused: &RefusedAttempt) -> Option<&'a Camera> {
-    let tag = &refused.attempt.tag;
-    let zone = tag.zone.as_ref()?;
-    let mut cameras = policy.cameras.iter();
-    let camera = cameras.find(|camera| {
-        policy.zone(camera.zone).name == *zone && refused.attempt.source == camera.address
-    })?;
-    (!tag.reason.has_unchecked_source()).then_some(camera)
+/// What was tried, from whatever source.
+fn what(refused: &RefusedAttempt) -> (IpAddr, u8, u16, RefusalReason) {
+    let attempt = &refused.attempt;
+    let reason = attempt.tag.reason;
+    (attempt.destination, attempt.protocol, attempt.port, reason)
+}
+
+/// One host of the attempts of one.
+fn host(policy: &Policy, its: &[(Whose<'_>, &RefusedAttempt)]) -> Option<BlockedHost> {
+    let ((zone, name, _), _) = *its.first()?;
+    let newest = |some: &[(Whose<'_>, &RefusedAttempt)]| {
+        let refused = some.iter().map(|(_, refused)| *refused);
+        refused.max_by_key(|refused| refused.last).cloned()
+    };
+    let camera = policy.cameras.iter().find(|it| Some(&it.name) == name);
+    let sources = its.iter();
+    let mut sources: Vec<(IpAddr, Reverse<u64>)> = sources
+        .map(|(_, refused)| (refused.attempt.source, Reverse(refused.last)))
+        .collect();
+    sources.sort_unstable();
+    sources.dedup_by_key(|(source, _)| *source);
+    let is_a_cameras = |source| policy.cameras.iter().any(|it| it.address == source);
+    sources.sort_by_cached_key(|(source, last)| {
+        (!is_a_cameras(*source), source.is_ipv6(), *last, *source)
+    });
+    let addresses = sources.iter().map(|(source, _)| *source);
+    let addresses: Vec<IpAddr> = addresses.take(MOST_ADDRESSES).collect();
+    let same = its.chunk_by(|(_, one), (_, other)| what(one) == what(other));
+    let same = same.filter_map(|same| {
+        let mut refused = newest(same)?;
+        let all = || same.iter().map(|(_, refused)| refused);
+        refused.count = all().fold(0, |sum, it| sum.saturating_add(it.count));
+        refused.first = all().map(|it| it.first).min()?;
+        Some(tried(policy, &refused, camera))
+    });
+    let mut all_tried: Vec<Tried> = same.collect();
+    all_tried.sort_by_key(|tried| Reverse(tried.last));
+    Some(BlockedHost {
+        zone: zone.map(ToString::to_string),
+        camera: name.map(ToString::to_string),
+        address: *addresses.first()?,
+        more_addresses: sources.len() - addresses.len(),
+        addresses,
+        hardware: newest(its)?.hardware.map(|hardware| hardware.to_string()),
+        tried: all_tried,
+    })
 }
 
 fn tried(policy: &Policy, refused: &RefusedAttempt, camera: Option<&Camera>) -> Tried {
@@ -377,6 +404,62 @@ mod tests {
     use crate::observe::attempt::{Attempt, an_attempt};
     use crate::policy::Answers;
     use crate::source::Source;
+
+    #[test]
+    fn what_has_one_hardware_address_is_one_host() -> Result<(), Box<dyn Error>> {
+        let text = "[ipv6]\nmode = \"same\"\n[zones.camera]\nrole = \"camera\"\ninterface = \"eth1\"\naddress = [\"192.168.8.1/24\", \"fd00:8::1/64\"]\n\
+             [[cameras]]\nname = \"porch\"\naddress = \"192.168.8.110\"\n";
+        let policy = crate::policy(&Source::new("camfw.toml", text), &Answers::new())?;
+        let refused = |reason, source: IpAddr, device, last| {
+            let attempt = an_attempt(reason, [0; 4], 0xcb00_7107)?;
+            Some(RefusedAttempt {
+                attempt: Attempt { source, ..attempt },
+                hardware: Some(MacAddress::from([2, 0, 0, 0, 0, device])),
+                count: 2,
+                first: last - 1,
+                last,
+            })
+        };
+        let ipv6 = |last: u16| IpAddr::from([0xfd00, 8, 0, 0, 0, 0, 0, last]);
+        let porch = IpAddr::from([192, 168, 8, 110]);
+        let mut all = Vec::new();
+        for number in 1..=100_u8 {
+            all.extend(refused(
+                "not-allowed",
+                ipv6(number.into()),
+                7,
+                number.into(),
+            ));
+            all.extend(refused("not-allowed", [192, 168, 8, number].into(), 7, 1));
+            // From beyond a router, whose hardware address all have.
+            all.extend(refused("not-allowed", [10, 0, 0, number].into(), 9, 1));
+        }
+        all.extend(refused("not-allowed", porch, 7, 5));
+        all.extend(refused("spoofed", porch, 8, 5));
+        all.extend((1..100).filter_map(|it| refused("spoofed", ipv6(it), 8, 6)));
+        let mut hosts = blocked(&all, &policy, 0, None);
+        let of_router = |host: &BlockedHost| host.hardware.as_deref() == Some("02:00:00:00:00:09");
+        assert_eq!(hosts.iter().filter(|host| of_router(host)).count(), 100);
+        hosts.retain(|host| !of_router(host));
+        let [camera, device, spoofer] = &hosts[..] else {
+            return Err(format!("{hosts:?}").into());
+        };
+        assert_eq!(camera.camera.as_deref(), Some("porch"));
+        assert_eq!(
+            (camera.addresses.as_slice(), camera.more_addresses),
+            (&[porch][..], 0)
+        );
+        // The address of a camera is told, however many others there are.
+        assert_eq!((spoofer.address, spoofer.more_addresses), (porch, 96));
+        assert_eq!(device.address, IpAddr::from([192, 168, 8, 1]), "IPv4 first");
+        assert_eq!(device.more_addresses, 196);
+        assert_eq!(device.addresses.len(), MOST_ADDRESSES);
+        let [tried] = &device.tried[..] else {
+            return Err(format!("{device:?}").into());
+        };
+        assert_eq!((tried.count, tried.first, tried.last), (400, 0, 100));
+        Ok(())
+    }
 
     #[test]
     fn what_is_denied_is_called_so_and_no_line_is_offered() -> Result<(), Box<dyn Error>> {

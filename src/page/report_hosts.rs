@@ -2,7 +2,7 @@
 
 use super::report::{ITEMS, ReportPage, TRIED, cut};
 use super::when::{ago, grouped};
-use crate::observe::presence::{CameraPresence, CameraState};
+use crate::observe::presence::{CameraPresence, CameraState, in_words};
 use crate::observe::wanted::{BlockedHost, Tried};
 
 impl ReportPage<'_> {
@@ -119,8 +119,7 @@ impl ReportPage<'_> {
         }
         self.page.raw("<h2>Other hosts</h2><ul class=\"cams\">");
         self.list(&unlisted, ITEMS, |report, (zone, host)| {
-            let addresses = host.addresses.iter().map(ToString::to_string);
-            let addresses = addresses.collect::<Vec<_>>().join(" ");
+            let addresses = in_words(&host.addresses, host.more_addresses);
             report.page.raw("<li class=\"c silent\">");
             report
                 .page
@@ -150,15 +149,19 @@ impl ReportPage<'_> {
         });
         self.list(&hosts, ITEMS, |report, host| {
             report.page.raw("<li class=\"c\">");
-            let name = match &host.zone {
-                Some(_) => host.address.to_string(),
-                None => "router".to_owned(),
+            let addresses = in_words(&host.addresses, host.more_addresses);
+            let many = host.hardware.as_ref().filter(|_| host.addresses.len() > 1);
+            let (name, hardware) = match (&host.zone, many) {
+                (None, _) => ("router", &host.hardware),
+                (Some(_), Some(hardware)) => (hardware.as_str(), &None),
+                (Some(_), None) => (addresses.as_str(), &host.hardware),
             };
-            report.page.element("h3", &[], &name);
-            let about = [&host.hardware, &host.zone].into_iter().flatten();
+            report.page.element("h3", &[], name);
+            let addresses = many.is_some().then(|| addresses.clone());
+            let about = [&addresses, hardware, &host.zone].into_iter().flatten();
             let mut about: Vec<String> = about.cloned().collect();
             let zones = presence.zones.iter().flat_map(|zone| &zone.cameras);
-            let of = zones.filter(|camera| host.address == camera.address);
+            let of = zones.filter(|camera| host.addresses.contains(&camera.address.into()));
             about.extend(of.map(|camera| format!("has the address of camera {}", camera.name)));
             report.dim(&about.join(" \u{b7} "));
             report.all_tried(&host.tried.iter().collect::<Vec<_>>());

@@ -59,6 +59,7 @@ fn presence(cameras: usize) -> Presence {
             others: vec![UnlistedHost {
                 hardware: None,
                 addresses: vec![IpAddr::from([192, 168, 8, 77])],
+                more_addresses: 0,
                 last_seen: None,
                 calls_itself: Some(HOSTILE.to_owned()),
             }],
@@ -75,6 +76,48 @@ fn presence(cameras: usize) -> Presence {
     }
 }
 
+#[test]
+fn each_thing_is_said_once() {
+    let presence = presence(1);
+    let said = |why, drift: &[&str]| {
+        let drift: Vec<String> = drift.iter().map(|&line| line.to_owned()).collect();
+        report(&PageFacts {
+            now: 1_795_676_731,
+            state: "LAST GOOD",
+            why,
+            since: None,
+            holds: false,
+            in_force: true,
+            policy: None,
+            drift: &drift,
+            needs: &["a cable".to_owned()],
+            notes: &[],
+            presence: &presence,
+            blocked: &[],
+            days: &[],
+            accounting: &Accounting::default(),
+            matrix: None,
+            claims: &[],
+            mail: None,
+            files: &[],
+        })
+    };
+    for (why, drift) in [
+        (None, &["it is not recorded"] as &[_]),
+        (None, &["it is not recorded", "a rule is not so"]),
+        (
+            Some("of this"),
+            &["not the file: of this", "a rule is not so"],
+        ),
+        (Some("of this"), &["a rule is not so"]),
+    ] {
+        let page = said(why, drift);
+        for line in drift.iter().chain(&why).chain(&["a cable"]) {
+            assert_eq!(page.matches(line).count(), 1, "{line}: {drift:?}");
+        }
+    }
+}
+
 fn page(cameras: usize, lines: usize) -> String {
     let blocked = |number: usize| BlockedHost {
         zone: Some("camera".to_owned()),
@@ -82,6 +125,8 @@ fn page(cameras: usize, lines: usize) -> String {
             .is_multiple_of(2)
             .then(|| format!("camera-{number} {HOSTILE}")),
         address: IpAddr::from([192, 168, 8, 9]),
+        addresses: vec![IpAddr::from([192, 168, 8, 9])],
+        more_addresses: 0,
         hardware: Some(HOSTILE.to_owned()),
         tried: (1..=20).map(tried).collect(),
     };

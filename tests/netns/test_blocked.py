@@ -107,10 +107,11 @@ class Blocked(RouterTest):
         return told
 
     def hosts(self, *flags: str, expect: int | None = 0) -> dict[str, list[dict[str, Any]]]:
-        """What each host tried, by its name or address."""
+        """What each host tried, by its name or by each address that is told of it."""
         hosts: dict[str, list[dict[str, Any]]] = {}
         for host in self.blocked(*flags, expect=expect)["hosts"]:
-            hosts.setdefault(host["camera"] or host["address"], []).extend(host["tried"])
+            for name in [host["camera"]] if host["camera"] else host["addresses"]:
+                hosts.setdefault(name, []).extend(host["tried"])
         return hosts
 
     def send(self, kind: str, source: str, to: str, port: int, host: Namespace | None = None) -> None:
@@ -195,6 +196,75 @@ class Blocked(RouterTest):
             peak = int(re.findall(r"VmRSS:\s*(\d+)", status)[0])
             self.assertLess(peak, 40_000, "KiB of the debug build")
 
+    def test_a_device_with_many_addresses_is_one_host(self) -> None:
+        """In whatever is told of it: a flood of addresses is no crowd."""
+        zone = ZONE.replace("known-only = true\n", "").replace('"192.168.8.1/24"', '["192.168.8.1/24", "fd00:8::1/64"]')
+        its = self.hardware(self.camera, INTERFACE)
+        self.boot('[ipv6]\nmode = "same"\n', EXTERNAL, zone, camera("porch", PORCH, its), "[watch]\ninterval = 1\n")
+        to = frames.address(self.hardware(self.router, example.CAMERA.interface))
+        device = "02:00:00:00:00:99"
+        own = to + frames.address(device)
+        router = socket.inet_pton(socket.AF_INET6, "fd00:8::1")
+
+        def ipv6(number: int) -> bytes:
+            datagram = struct.pack("!HHHH", 40000, 8883, 13, 0) + b"camfw"
+            source = router[:8] + number.to_bytes(8, "big")
+            return b"\x86\xdd" + struct.pack("!IHBB", 0x60000000, len(datagram), 17, 64) + source + router + datagram
+
+        with (contextlib.closing(self.program.syslog()) as syslog, self.watching(),
+              self.camera.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire):
+            wire.bind((INTERFACE, 0))
+            for number in range(200):
+                wire.send(own + ipv6(1000 + number))
+                source = f"192.168.8.{2 + number % 100}"
+                wire.send(own + frames.IPV4 + frames.udp(source, example.CAMERA.router, 40000, 8883))
+                # Another source, and no other.
+                source = f"10.9.8.{1 + number}"
+                wire.send(own + frames.IPV4 + frames.udp(source, example.CAMERA.router, 40000, 8883))
+            wire.send(to + frames.address(its) + frames.IPV4 + frames.udp(PORCH, ABROAD[0], 40000, 8883))
+            self.assertTrue(self.shows("porch", ABROAD[0], "not allowed", 8883), "a listed camera is itself")
+            (host,) = (host for host in self.blocked()["hosts"] if host["hardware"] == device and not host["camera"])
+            self.assertEqual(len(host["addresses"]), 4, host)
+            self.assertGreater(host["more_addresses"], 200, host)
+            self.assertFalse(any(":" in address for address in host["addresses"]), f"IPv4 first: {host}")
+            self.assertEqual({(it["to"], it["port"], it["reason"]) for it in host["tried"]}, {
+                (example.CAMERA.router, 8883, "not allowed"), ("fd00:8::1", 8883, "not allowed"),
+                (example.CAMERA.router, 8883, "spoofed")})
+            self.assertIn(f"and {host['more_addresses']} more addresses ({device}, camera)\n", self.camfw("blocked").stdout)
+            said = ""
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    said += syslog.recv(65536).decode(errors="replace") + "\n"
+            told = [line for line in said.splitlines() if "refused: " in line and device in line]
+            self.assertLessEqual(len(told), 3, f"once of each thing that it tried: {told}")
+            zones = json.loads(self.program.run("hosts", "--json").stdout)["zones"]
+            (unlisted,) = (it for zone in zones for it in zone["others"] if it["hardware"] == device)
+            self.assertGreater(unlisted["more_addresses"], 200, unlisted)
+            self.assertFalse(any(":" in address for address in unlisted["addresses"]), f"IPv4 first: {unlisted}")
+            self.assertIn('camfw_unlisted_hosts{zone="camera"} 1\n', self.camfw("metrics").stdout)
+            page = self.camfw("report", "--html", "-").stdout
+            self.assertEqual(page.count(f"<h3>{device}</h3>"), 1)
+            self.assertLess(page.count("192.168.8."), 40, "a few of its addresses")
+
+    def test_who_is_past_the_bound_hides_no_listed_camera(self) -> None:
+        zone = ZONE.replace("known-only = true\n", 'bound = { limit = "1/second", zone-limit = "1/second" }\n')
+        self.boot(EXTERNAL, zone, camera("porch", PORCH), allow("camera", "router", "ntp"), "[watch]\ninterval = 3600\n")
+        to = frames.address(self.hardware(self.router, example.CAMERA.interface))
+        flood = [to + b"\x02\0" + number.to_bytes(4, "big") + frames.IPV4
+                 + frames.udp(f"192.168.8.{2 + number % 100}", example.CAMERA.router, 10000 + number, 123)
+                 for number in range(3_000)]
+        own = to + frames.address(self.hardware(self.camera, INTERFACE))
+        its = [own + frames.IPV4 + frames.udp(PORCH, example.CAMERA.router, 40000 + number, 123) for number in range(3)]
+        with self.watching() as watch, self.camera.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind((INTERFACE, 0))
+            watch.send_signal(signal.SIGSTOP)
+            for frame in [*flood, *its]:
+                wire.send(frame)
+            watch.send_signal(signal.SIGCONT)
+            self.assertTrue(self.shows("porch", example.CAMERA.router, "too many", 123), self.hosts(expect=None))
+            others = sum(len(host["tried"]) for host in self.blocked()["hosts"] if not host["camera"])
+            self.assertGreater(others, 50, "the control: others are past it too")
+
     def test_ever_other_sources_hide_no_listed_camera(self) -> None:
         """Of a zone that lets in more than its cameras, any host has as many sources as it likes."""
         own = self.hardware(self.camera, INTERFACE)
@@ -230,8 +300,9 @@ class Blocked(RouterTest):
             self.assertTrue(self.shows("porch", ABROAD[0], "not allowed", 8883), "by IPv4")
             self.assertTrue(self.shows(porch6, "2001:db8::7", "not allowed", 443), "by IPv6")
             hosts = self.hosts()
-            self.assertEqual([it["count"] for name in ("porch", porch6) for it in hosts[name]], [1, 1], "once each")
-            others = sum(len(tried) for name, tried in hosts.items() if name != "porch")
+            counts = [it["count"] for name in ("porch", porch6) for it in hosts[name] if it["port"] in (8883, 443)]
+            self.assertEqual(counts, [1, 1], "once each")
+            others = sum(len(host["tried"]) for host in self.blocked()["hosts"] if host["camera"] != "porch")
             self.assertGreater(others, 400, "as many as may come at once, by each family")
 
     def hardware(self, host: Namespace, interface: str) -> str:
@@ -246,7 +317,9 @@ class Blocked(RouterTest):
         text = self.camfw("blocked", expect=1).stdout
         self.assertIn("NOT RECORDING", text)
         self.assertIn(ABROAD[0], text)
-        self.assertIn("NOT RECORDING", self.camfw("status").stdout)
+        self.assertEqual(self.camfw("status").stdout.count("NOT RECORDING"), 1)
+        page = self.camfw("report", "--html", "-").stdout
+        self.assertEqual(page.count("what is refused is not recorded"), 1, "it is said once")
         # A reboot: /run is empty.
         self.program.forget(self.program.run_folder)
         self.camfw("boot")

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use super::accounting::CameraCount;
 use super::leased_host::LeasedHost;
 use super::presence::{
-    CameraPresence, CameraState, HostProblem, HostProblemKind, InterfacePresence, Presence,
-    SILENT_AFTER, UnlistedHost, ZonePresence, role_name,
+    CameraPresence, CameraState, HostProblem, HostProblemKind, InterfacePresence, MOST_ADDRESSES,
+    Presence, SILENT_AFTER, UnlistedHost, ZonePresence, role_name,
 };
 use super::refusals::RefusedAttempt;
 use super::sightings::Sightings;
@@ -23,9 +23,8 @@ use crate::policy::{Addresses, Camera, Endpoint, Gateway, Policy, ProxyWay, Zone
 /// Two devices use one address if both did so lately, in seconds.
 const LATELY: u64 = 600;
 
-/// The most unlisted hosts of a zone, and the most addresses of one.
+/// The most unlisted hosts of a zone.
 const MOST_HOSTS: usize = 256;
-const MOST_ADDRESSES: usize = 4;
 
 /// What was read.
 pub(crate) struct HostFacts<'a> {
@@ -409,8 +408,12 @@ fn others(
         let own = here().filter(|it| it.address == camera.address);
         macs.extend(own.filter_map(|it| it.mac));
     }
+    // IPv4 first, and then the latest: a host has as many IPv6 addresses as it likes.
+    let rank = |it: &Evidence| (it.address.is_ipv6(), std::cmp::Reverse(it.last), it.address);
+    let mut unlisted: Vec<&Evidence> = here().collect();
+    unlisted.sort_unstable_by_key(|it| (it.mac, rank(it)));
     let mut hosts: Vec<(Option<MacAddress>, UnlistedHost)> = Vec::new();
-    for it in here() {
+    for it in unlisted {
         let is_known = known.contains(&it.address)
             || is_a_cameras(it)
             || it.mac.is_some_and(|mac| macs.contains(&mac))
@@ -426,8 +429,9 @@ fn others(
         match hosts.last_mut() {
             Some((mac, host)) if mac.is_some() && *mac == it.mac => {
                 host.last_seen = host.last_seen.max(it.last);
-                if is_its && host.addresses.len() < MOST_ADDRESSES {
-                    host.addresses.push(it.address);
+                match host.addresses.len() < MOST_ADDRESSES {
+                    true => host.addresses.extend(is_its.then_some(it.address)),
+                    false => host.more_addresses += usize::from(is_its),
                 }
             }
             _ => {
@@ -436,6 +440,7 @@ fn others(
                 let host = UnlistedHost {
                     hardware: it.mac.map(|mac| mac.to_string()),
                     addresses: is_its.then_some(it.address).into_iter().collect(),
+                    more_addresses: 0,
                     last_seen: it.last,
                     calls_itself: lease.and_then(|lease| lease.name.clone()),
                 };
