@@ -162,6 +162,113 @@ fn an_address_is_behind_the_smallest_network() -> Done {
     Ok(())
 }
 
+/// The router's own addresses are a line of the networks; nothing comes in by `lo` from a
+/// wire, and the kernel forwards nothing to the router itself, whatever FORWARD says.
+#[test]
+fn the_routers_own_addresses_are_no_hosts() -> Done {
+    let scratch = Scratch::new("own-addresses")?;
+    scratch.write(
+        "networks",
+        "lo 192.168.8.1 192.168.5.1 fd00:8::1\neth0 any !192.168.0.0/16 !fd00::/16\neth1 192.168.8.0/24 fd00:8::/64\neth2 192.168.5.0/24\n",
+    )?;
+    let rules = |more: &str| {
+        format!(
+            "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n{more}COMMIT\n"
+        )
+    };
+    scratch.write(
+        "rules",
+        &rules("-A INPUT -s 192.168.8.0/24 -i eth1 -m conntrack --ctstate NEW -j ACCEPT\n-A FORWARD -s 192.168.5.0/24 -i eth2 -o eth0 -m conntrack --ctstate NEW -j ACCEPT\n"),
+    )?;
+    for claims in ["", "--claim related", "--claim spoofing --claim related"] {
+        let (code, said) =
+            scratch.camfw(&format!("prove --rules rules --networks networks {claims}"))?;
+        assert!(code == 0 && !said.contains("lo: "), "{claims}: {said}");
+    }
+    scratch.write("lo", "lo 192.168.8.1\n")?;
+    let (code, said) = scratch.camfw("prove --rules rules --networks lo")?;
+    assert!(
+        code == 2 && said.contains("lo: names no interface that hosts are behind"),
+        "{said}"
+    );
+    // Each rule, and whether a packet that meets it is ever forwarded.
+    let never = "[[guarantees]]\nnever = { from = \"eth1\", to = \"any\" }\n";
+    scratch.write(
+        "guarantees.toml",
+        &never.replace("\"any\"", "[\"eth0\", \"eth2\"]"),
+    )?;
+    for (rule, forwarded) in [
+        ("-i eth1 -d 192.168.5.1/32", false),
+        ("-i eth1 -d 255.255.255.255/32", false),
+        ("-i eth1 -d 127.0.0.0/8", false),
+        ("-i eth1 -d 224.0.0.0/24", false),
+        ("-i eth1 -s 127.0.0.0/8", false),
+        ("-i eth1 -s 192.168.8.1/32", false),
+        ("-i eth1 -s 224.0.0.0/4", false),
+        ("-i eth1 -d 192.168.5.2/32", true),
+        ("-i eth1 -d 239.0.0.1/32", true),
+        ("-i eth1 -s 192.168.8.0/30", true),
+        ("-i eth1 -d fd00:8::1/128", false),
+        ("-i eth1 -d ff02::/16", false),
+        ("-i eth1 -s fe80::/10", false),
+        ("-i eth1 -s fd00:8::1/128", true),
+        ("-i eth1 -d 2001:db8::/32", true),
+    ] {
+        scratch.write("rules", &rules(&format!("-A FORWARD {rule} -j ACCEPT\n")))?;
+        let (code, said) = scratch.camfw(PROVE)?;
+        assert_eq!(code, i32::from(forwarded), "{rule}: {said}");
+    }
+    // A destination that is rewritten before routing is the one that counts, and a copy goes
+    // to its gateway.
+    for (before, rule) in [
+        (
+            "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth1 -d 192.168.8.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.5.9\nCOMMIT\n",
+            "-A FORWARD -i eth1 -m conntrack --ctstate DNAT -j ACCEPT\n",
+        ),
+        (
+            "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth1 -d 192.168.5.1/32 -j TEE --gateway 192.168.5.9\nCOMMIT\n",
+            "",
+        ),
+    ] {
+        scratch.write("rules", &(before.to_owned() + &rules(rule)))?;
+        let (code, said) = scratch.camfw(PROVE)?;
+        assert!(
+            code == 1 && said.contains("not hold: eth1 never opens a connection to eth2"),
+            "{said}"
+        );
+    }
+    Ok(())
+}
+
+/// A packet that is shown is one that somebody can send.
+#[test]
+fn a_packet_that_is_shown_is_a_hosts() -> Done {
+    let scratch = Scratch::new("shown")?;
+    scratch.write(
+        "networks",
+        "lo 192.168.8.1 192.168.5.1\neth0 any !192.168.0.0/16\neth1 192.168.8.0/24\neth2 192.168.5.0/24\n",
+    )?;
+    let rules = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -i eth1 -o eth2 -d 10.0.0.0/8 -j DROP\nCOMMIT\n";
+    scratch.write("rules", rules)?;
+    for (from, to, ends) in [
+        ("eth1", "eth2", "--src 192.168.8.2 --dst 192.168.5.2 "),
+        ("eth1", "eth0", "--src 192.168.8.2 --dst 203.0.113.1 "),
+        ("eth0", "eth1", "--src 198.51.100.1 --dst 192.168.8.2 "),
+        ("eth1", "router", "--src 192.168.8.2 --dst 192.168."),
+        ("router", "eth0", ".1 --dst 203.0.113.1 "),
+        ("eth0", "router", "--src 198.51.100.1 --dst 192.168."),
+    ] {
+        let never = format!("[[guarantees]]\nnever = {{ from = \"{from}\", to = \"{to}\" }}\n");
+        scratch.write("guarantees.toml", &never)?;
+        let (code, said) = scratch.camfw(PROVE)?;
+        assert!(code == 1 && said.contains(ends), "{from} {to}: {said}");
+    }
+    let (_, said) = scratch.camfw("prove --rules rules --networks networks")?;
+    let forged = "eth1: spoofed sources are NOT kept out: camfw trace --from eth1 --to eth0 --src 198.51.100.1 --dst 203.0.113.1 ";
+    assert!(said.contains(forged), "{said}");
+    Ok(())
+}
+
 /// The name of a service stands for a packet that a line with it lets through.
 #[test]
 fn trace_takes_a_service_for_a_packet_of_it() -> Done {

@@ -6,7 +6,8 @@
 
 use std::net::IpAddr;
 
-use camfw::netfilter::read;
+use camfw::family::IpFamily;
+use camfw::netfilter::{family_of_dump, read};
 use camfw::policy::{DumpEnd, DumpGuarantee, GuaranteeKind, Origin, Service};
 use camfw::prove::{self, ClaimResult};
 use camfw::source::Source;
@@ -41,7 +42,7 @@ fuzz_target!(|text: &str| {
     let Ok(ruleset) = read(text) else {
         return;
     };
-    let family = prove::family_of(&ruleset);
+    let family = family_of_dump(text).ok().flatten().unwrap_or(IpFamily::V4);
     let Ok(networks) = prove::networks(NETWORKS) else {
         return;
     };

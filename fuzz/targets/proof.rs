@@ -3,15 +3,16 @@
 
 #![no_main]
 
+use camfw::family::IpFamily;
+use camfw::netfilter::{family_of_dump, read};
 use camfw::prove;
-use camfw::netfilter::read;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let Ok(ruleset) = read(text) else {
         return;
     };
-    let family = prove::family_of(&ruleset);
+    let family = family_of_dump(text).ok().flatten().unwrap_or(IpFamily::V4);
     let Ok(networks) = prove::networks("eth0 10.0.0.0/8 fd00::/8\nlo 10.0.0.1\n") else {
         return;
     };

@@ -3,7 +3,7 @@
 use super::{CliError, Command, ExitCode, Given, UsageError, print};
 use std::path::Path;
 
-use super::dump::dump_of;
+use super::dump::{dump_of, taken_for};
 use super::json::{JSON, JudgedBothWays, ShownPacket, print_json};
 use crate::apply;
 use crate::family::IpFamily;
@@ -28,8 +28,25 @@ source, or a copy, and gives an example of each. Exit code 1 if there are any.",
 )
 .flags(&[JSON]);
 
-/// The rulesets in a file, with their families.
-type ComparedRules = Vec<(IpFamily, Ruleset)>;
+/// What a file says.
+struct ComparedRules {
+    rules: Vec<(IpFamily, Ruleset)>,
+    /// Its name, if it is a dump that does not tell its family.
+    untold: Option<String>,
+}
+
+impl ComparedRules {
+    /// Takes a dump that does not tell its family for one of the other's, if that has one
+    /// alone; says so.
+    fn taken_like(&mut self, other: &ComparedRules) -> Option<String> {
+        let file = self.untold.as_ref()?;
+        if let (None, [(family, _)]) = (&other.untold, other.rules.as_slice()) {
+            self.rules.iter_mut().for_each(|it| it.0 = *family);
+        }
+        let family = self.rules.first()?.0;
+        Some(taken_for(file, family))
+    }
+}
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let [old, new] = given.operands() else {
@@ -41,12 +58,15 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         )
         .into());
     }
-    let (from, to) = (rules(old)?, rules(new)?);
-    let mut families = from.iter();
-    if !families.any(|(family, _)| to.iter().any(|(known, _)| known == family)) {
+    let (mut from, mut to) = (rules(old)?, rules(new)?);
+    let mut notes = vec![from.taken_like(&to), to.taken_like(&from)];
+    notes.dedup();
+    let mut families = from.rules.iter();
+    if !families.any(|(family, _)| to.rules.iter().any(|(known, _)| known == family)) {
         return Err(CliError::NotOneFamily(old.clone(), new.clone()));
     }
-    let compared = report(&from, &to);
+    let mut compared = report(&from.rules, &to.rules);
+    compared.notes.extend(notes.into_iter().flatten());
     if given.has(&JSON) {
         print_json(&compared);
     } else {
@@ -58,15 +78,21 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
 fn rules(path: &str) -> Result<ComparedRules, CliError> {
     let text = text_file::read(path)?;
     if is_dump(&text) {
-        let (rules, family) = dump_of(path, &text)?;
-        return Ok(vec![(family, rules)]);
+        let dump = dump_of(path, &text)?;
+        return Ok(ComparedRules {
+            untold: (!dump.tells).then(|| path.to_owned()),
+            rules: vec![(dump.family, dump.rules)],
+        });
     }
     // A regular file may have drop-ins beside it; a pipe has none.
     let plan = match text_file::is_regular(path) {
         true => apply::read_plan(Path::new(path), Purpose::Ask),
         false => crate::plan(&Source::new(path, text), &Answers::new()),
     }?;
-    Ok(plan.rules.into_iter().collect())
+    Ok(ComparedRules {
+        rules: plan.rules.into_iter().collect(),
+        untold: None,
+    })
 }
 
 /// Whether a text is a dump and not a configuration: their lines begin differently. A
@@ -180,11 +206,14 @@ impl Compared {
             text += &format!("{note}\n");
         }
         text.extend(self.judged_both_ways.iter().map(JudgedBothWays::line));
+        if self.same {
+            text = format!("the same becomes of every packet\n{text}");
+        }
         print(&text);
     }
 }
 
-fn report(old: &ComparedRules, new: &ComparedRules) -> Compared {
+fn report(old: &[(IpFamily, Ruleset)], new: &[(IpFamily, Ruleset)]) -> Compared {
     let mut compared = Compared {
         same: true,
         changes: Vec::new(),

@@ -8,9 +8,9 @@ use crate::apply;
 use crate::family::IpFamily;
 use crate::host::config_file::Purpose;
 use crate::host::text_file;
-use crate::netfilter::{Ruleset, named_family, read};
+use crate::netfilter::{Ruleset, family_of_dump, read};
 use crate::plan::Plan;
-use crate::prove::{self, InterfaceNetworks};
+use crate::prove::{self, InterfaceNetworks, StrayInterfaces};
 
 /// Selects the kernel's current rules.
 pub(super) const LIVE: Flag = Flag::switch("live", "of the rules that the kernel holds");
@@ -38,13 +38,85 @@ pub(super) fn plan(given: &Given) -> Result<Plan, CliError> {
     Ok(plan)
 }
 
-/// Reads a dump: its rules and their family.
-pub(super) fn dump(path: &str) -> Result<(Ruleset, IpFamily), CliError> {
+/// What a dump says.
+pub(super) struct Dump {
+    file: String,
+    /// Its rules.
+    pub(super) rules: Ruleset,
+    /// Their family; IPv4 if the dump does not tell.
+    pub(super) family: IpFamily,
+    /// Whether it tells.
+    pub(super) tells: bool,
+}
+
+impl Dump {
+    /// That its family is a guess, if it is.
+    pub(super) fn taken_for(&self) -> Option<String> {
+        (!self.tells).then(|| taken_for(&self.file, self.family))
+    }
+
+    /// What is not asked about interfaces, since the rules or the networks do not have them.
+    ///
+    /// # Errors
+    /// They have none in common, so that the networks say nothing about the rules.
+    pub(super) fn strays(
+        &self,
+        networks: &str,
+        behind: &[InterfaceNetworks],
+    ) -> Result<Vec<String>, CliError> {
+        let file = self.file.clone();
+        let StrayInterfaces {
+            of_rules,
+            of_networks,
+            none_shared,
+        } = prove::stray_interfaces(&self.rules, behind);
+        if none_shared {
+            return Err(CliError::NoSharedInterface {
+                file,
+                networks: networks.to_owned(),
+                named: list(&of_rules),
+            });
+        }
+        let mut notes = Vec::new();
+        if !of_rules.is_empty() {
+            notes.push(format!(
+                "nothing is asked about {}, which {file} names: {networks} has no line for it",
+                list(&of_rules)
+            ));
+        }
+        if !of_networks.is_empty() {
+            notes.push(format!(
+                "{file} names {} of {networks} in no rule",
+                list(&of_networks)
+            ));
+        }
+        Ok(notes)
+    }
+}
+
+/// That the family of a dump is a guess.
+pub(super) fn taken_for(file: &str, family: IpFamily) -> String {
+    format!(
+        "{file}: taken for {family}: nothing in it says which; keep the first line that iptables-save or ip6tables-save prints"
+    )
+}
+
+/// Names with commas between; of very many the first.
+fn list(names: &[String]) -> String {
+    const MOST: usize = 12;
+    match names.len().checked_sub(MOST) {
+        Some(more @ 1..) => format!("{} and {more} more", names[..MOST].join(", ")),
+        _ => names.join(", "),
+    }
+}
+
+/// Reads a dump.
+pub(super) fn dump(path: &str) -> Result<Dump, CliError> {
     dump_of(path, &text_file::read(path)?)
 }
 
 /// The same as [`dump`], for a text that was read before.
-pub(super) fn dump_of(path: &str, text: &str) -> Result<(Ruleset, IpFamily), CliError> {
+pub(super) fn dump_of(path: &str, text: &str) -> Result<Dump, CliError> {
     let file = path.to_owned();
     let rules = match read(text) {
         Ok(rules) => rules,
@@ -55,8 +127,13 @@ pub(super) fn dump_of(path: &str, text: &str) -> Result<(Ruleset, IpFamily), Cli
     if rules.tables().next().is_none() {
         return Err(CliError::NoTable(file));
     }
-    match prove::family_of_dump(&rules, named_family(text)) {
-        Ok(family) => Ok((rules, family)),
+    match family_of_dump(text) {
+        Ok(family) => Ok(Dump {
+            file,
+            rules,
+            family: family.unwrap_or(IpFamily::V4),
+            tells: family.is_some(),
+        }),
         Err(problem) => Err(CliError::DumpFamily { file, problem }),
     }
 }

@@ -57,13 +57,23 @@ pub(super) enum CliError {
     #[error("{file}")]
     Dump { file: String, source: ParseError },
     #[error("{file}: {problem}")]
-    DumpFamily { file: String, problem: &'static str },
+    DumpFamily { file: String, problem: String },
     #[error("{0}: holds no table; give what iptables-save prints for root")]
     NoTable(String),
     #[error("{file}:{error}")]
     Networks { file: String, error: NetworksError },
-    #[error("{0}: names no interface; write one a line, as in: eth1 192.168.8.0/24")]
+    #[error(
+        "{0}: names no interface that hosts are behind; write one a line, as in: eth1 192.168.8.0/24"
+    )]
     NoInterface(String),
+    #[error(
+        "{networks}: has no line for any interface that {file} names, which are {named}; write what is behind each of them"
+    )]
+    NoSharedInterface {
+        file: String,
+        networks: String,
+        named: String,
+    },
     #[error("{file}: there is no {}/{}", .chain.0.as_str(), .chain.1)]
     NoChain { file: String, chain: ChainPlace },
     #[error(

@@ -71,6 +71,15 @@ impl JudgedBothWays {
         all
     }
 
+    /// What some packets do not have that these rules test: a reason for a claim that cannot
+    /// be shown.
+    pub(super) fn absent(family: IpFamily, ruleset: &Ruleset) -> Vec<JudgedBothWays> {
+        let found = prove::absent(ruleset, family).into_iter();
+        found
+            .map(|(what, rules)| JudgedBothWays { what, rules })
+            .collect()
+    }
+
     /// As a line of text.
     pub(super) fn line(&self) -> String {
         let JudgedBothWays { what, rules } = self;

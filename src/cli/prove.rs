@@ -131,13 +131,15 @@ fn of_dump(given: &Given, file: &str) -> Result<Option<Proven>, CliError> {
     if given.has(&GUARANTEES) {
         of_all("--guarantees is about all that a packet goes through; leave --chain out")?;
     }
-    let (ruleset, family) = dump(file)?;
+    let read = dump(file)?;
+    let (ruleset, family) = (&read.rules, read.family);
     let behind = needed_networks(given)?;
     let from = given.file(&NETWORKS).unwrap_or_default();
-    if behind.is_empty() {
+    if prove::only_loopback(&behind) {
         return Err(CliError::NoInterface(from));
     }
-    let mut notes = Vec::new();
+    let mut notes = read.strays(&from, &behind)?;
+    notes.extend(read.taken_for());
     let mut claims = Vec::new();
     if let Some(name) = given.file(&GUARANTEES) {
         let text = text_file::read(&name)?;
@@ -148,7 +150,7 @@ fn of_dump(given: &Given, file: &str) -> Result<Option<Proven>, CliError> {
                 return Ok(None);
             }
         };
-        claims = guaranteed(&ruleset, family, &behind, &all, &mut notes);
+        claims = guaranteed(ruleset, family, &behind, &all, &mut notes);
         if claims.is_empty() {
             return Err(CliError::NoGuarantee { file: name, family });
         }
@@ -161,7 +163,7 @@ fn of_dump(given: &Given, file: &str) -> Result<Option<Proven>, CliError> {
         false => asked.contains(&claim),
     };
     if told.contains(&true) {
-        let findings = prove::findings(&ruleset, family, &behind, chain.as_ref());
+        let findings = prove::findings(ruleset, family, &behind, chain.as_ref());
         let Some(findings) = findings else {
             return Err(CliError::NoChain {
                 file: file.to_owned(),
@@ -176,6 +178,9 @@ fn of_dump(given: &Given, file: &str) -> Result<Option<Proven>, CliError> {
     }
     if told[ForeignClaim::Spoofing as usize] {
         for it in behind.iter().filter(|it| !it.has_any_of(family)) {
+            if prove::only_loopback(std::slice::from_ref(it)) {
+                continue;
+            }
             notes.push(format!(
                 "{}: {from} has no {family} network for it, so every {family} source counts as spoofed",
                 it.interface
@@ -187,10 +192,14 @@ fn of_dump(given: &Given, file: &str) -> Result<Option<Proven>, CliError> {
             "{file} has no table filter, which is taken to accept everything"
         ));
     }
+    let mut judged_both_ways = JudgedBothWays::all([(family, ruleset)]);
+    if claims.iter().any(|it| it.result == "perhaps-broken") {
+        judged_both_ways.extend(JudgedBothWays::absent(family, ruleset));
+    }
     Ok(Some(Proven {
         holds: claims.iter().all(|it| !it.decides || it.holds()),
         claims,
-        judged_both_ways: JudgedBothWays::all([(family, &ruleset)]),
+        judged_both_ways,
         notes,
     }))
 }

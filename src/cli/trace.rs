@@ -8,6 +8,7 @@ use super::json::{JSON, print_json};
 use super::show::service_named;
 use super::value::{Address, Hops, Mark, Port};
 use super::{CliError, Command, ExitCode, Flag, Given, UsageError, print};
+use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::host::text_file;
 use crate::netfilter::Protocol;
@@ -70,8 +71,18 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     let mut named = PacketNames::default();
     let tracer = match given.file(&RULES) {
         Some(file) => {
-            let (rules, family) = dump(&file)?;
-            Tracer::of_rules(rules, family, networks(given)?.unwrap_or_default())
+            let read = dump(&file)?;
+            let behind = networks(given)?;
+            if let Some(behind) = &behind {
+                read.strays(&given.file(&NETWORKS).unwrap_or_default(), behind)?;
+            }
+            // Where the rules do not tell, the packet does.
+            let source = given.file(&SRC).and_then(|it| it.parse::<IpAddr>().ok());
+            let family = match source {
+                Some(IpAddr::V6(_)) if !read.tells => IpFamily::V6,
+                _ => read.family,
+            };
+            Tracer::of_rules(read.rules, family, behind.unwrap_or_default())
         }
         None => {
             let plan = plan(given)?;

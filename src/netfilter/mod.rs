@@ -31,8 +31,8 @@ pub use extension::{
 };
 pub(crate) use features::{Feature, features, sample};
 pub(crate) use interim::interim_filter;
-pub use parse::{ParseError, parse, read};
-pub(crate) use parse::{interpret, named_family};
+pub(crate) use parse::interpret;
+pub use parse::{ParseError, family_of_dump, parse, read};
 pub(crate) use render::{match_text, restore_text_counted};
 pub use render::{restore_text, rule_text};
 pub use tracked::TrackedConnection;

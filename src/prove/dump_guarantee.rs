@@ -14,6 +14,7 @@ use super::compare::as_they_came;
 use super::condition::network_range;
 use super::diagram::Set;
 use super::hook_path::HookPath;
+use super::hosts::{LOOPBACK, like_hosts, never_forwarded};
 use super::intent::service_packets;
 use super::judge::{Verdict, judge};
 use super::networks::{InterfaceNetworks, borders, interface_of, nearest};
@@ -26,9 +27,6 @@ use super::witness::{self, Naming};
 use crate::family::IpFamily;
 use crate::netfilter::Ruleset;
 use crate::policy::{DumpEnd, DumpGuarantee, GuaranteeKind, Service};
-
-/// The interface that the router's own addresses are behind.
-const LOOPBACK: &str = "lo";
 
 /// Each guarantee with its result for one family's rules; None if it says nothing about
 /// the family, because an end of it has no address of that family.
@@ -118,6 +116,13 @@ impl DumpProof<'_> {
         let opening = !self.space.states(&part);
         let source = self.within(Field::Source, &guarantee.from);
         let there = self.behind(Field::Destination, &guarantee.to);
+        let asked = match way {
+            HookPath::Forward => {
+                let not = never_forwarded(&mut self.space, self.program, self.behind);
+                self.space.diagrams.minus(asked, not)
+            }
+            HookPath::Input | HookPath::Output => asked,
+        };
         let asked = self.space.all(&[asked, opening, source, there]);
         let accepted = self.reach.accepted(&mut self.space, way);
         let asked = self.space.and(accepted, Bounds::exactly(asked));
@@ -246,10 +251,7 @@ impl DumpProof<'_> {
         };
         let mut wishes = vec![wished];
         wishes.extend(spoof::wishes(&mut self.space));
-        // Rather a host than its network.
-        for field in [Field::Source, Field::Destination] {
-            wishes.push(!self.space.masked(field, 0xff, 0));
-        }
+        wishes.extend(like_hosts(&mut self.space, self.behind, way));
         match example(&mut self.space, self.program, way, broken, &wishes) {
             None => ClaimResult::Holds,
             Some(example) if surely => ClaimResult::Broken(example),

@@ -83,20 +83,23 @@ pub fn parse(text: &str) -> Result<Vec<InterfaceNetworks>, NetworksError> {
             all.push(InterfaceNetworks::new(interface, &[], &[]));
             all.len() - 1
         });
-        let before = all[place].inside.len();
+        let (before, taken) = (all[place].inside.len(), all[place].outside.len());
         for word in words {
             let (outside, network) = match word.strip_prefix('!') {
                 Some(network) => (true, network),
                 None => (false, word),
             };
-            let span = span(network).ok_or_else(|| refuse(format!("{word:?} is no network")))?;
+            let span = span(network)
+                .ok_or_else(|| refuse(format!("{word:?} is no network{}", mended(network))))?;
             match outside {
                 true => all[place].outside.extend(span),
                 false => all[place].inside.extend(span),
             }
         }
         if all[place].inside.len() == before {
-            return Err(refuse(format!("no network is behind {interface}")));
+            let only = all[place].outside.len() > taken;
+            let instead = if only { "; write any before the !" } else { "" };
+            return Err(refuse(format!("no network is behind {interface}{instead}")));
         }
     }
     Ok(all)
@@ -108,6 +111,25 @@ fn is_interface(word: &str) -> bool {
     let name = word.strip_suffix('+').unwrap_or(word);
     let named = name.is_empty() || name == "lo" || InterfaceName::try_from(name).is_ok();
     named && !word.contains([':', '=', '[', ']', '{', '}']) && span(word).is_none()
+}
+
+/// What to write in place of a word that is no network, as far as it can be told.
+fn mended(word: &str) -> String {
+    if let Some((at, mask)) = word.split_once('/') {
+        let (at, mask) = (at.parse::<IpAddr>(), mask.parse::<IpAddr>());
+        let network = at.ok().zip(mask.ok());
+        let network = network.and_then(|(at, mask)| IpNet::with_netmask(at, mask).ok());
+        if let Some(network) = network {
+            return format!("; write {}", network.trunc());
+        }
+    }
+    if let Some((first, last)) = word.split_once('-')
+        && let (Ok(first), Ok(last)) = (first.parse::<IpAddr>(), last.parse::<IpAddr>())
+        && first.is_ipv4() == last.is_ipv4()
+    {
+        return format!(": the range runs backwards; write {last}-{first}");
+    }
+    String::new()
 }
 
 fn span(word: &str) -> Option<Vec<Span>> {
@@ -296,11 +318,22 @@ mod tests {
             ("192.168.8.1 192.168.8.0/24", "is no interface"),
             ("a-name-that-is-too-long 10.0.0.0/8", "is no interface"),
             ("eth0 x", "\"x\" is no network"),
-            ("eth0 10.0.0.9-10.0.0.1", "is no network"),
+            (
+                "eth0 10.0.0.9-10.0.0.1",
+                "is no network: the range runs backwards; write 10.0.0.1-10.0.0.9",
+            ),
+            (
+                "eth0 10.1.0.0/255.255.255.0",
+                "is no network; write 10.1.0.0/24",
+            ),
+            ("eth0 10.1.0.0/255.0.255.0", "is no network; write an"),
             ("eth0 1.2.3.4/33", "is no network"),
             ("eth0 ! 10.0.0.0/8", "\"!\" is no network"),
             ("eth0", "no network is behind eth0"),
-            ("eth0 !10.0.0.0/8", "no network is behind eth0"),
+            (
+                "eth0 !10.0.0.0/8",
+                "no network is behind eth0; write any before the !",
+            ),
         ] {
             let error = parse(&format!("# a remark\n{bad}\n")).err();
             let error = error.map(|it| it.to_string()).unwrap_or_default();

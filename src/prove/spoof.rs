@@ -10,16 +10,17 @@ use super::claim::{ClaimResult, Counterexample};
 use super::diagram::Set;
 use super::dump_guarantee;
 use super::hook_path::HookPath;
+use super::hosts::{LOOPBACK, like_hosts, never_forwarded};
 use super::judge::judge_chain;
 use super::networks::InterfaceNetworks;
 use super::packet::{Field, Interfaces, State};
-use super::program::{Program, interface_patterns};
+use super::program::{Effect, Program, Step, interface_patterns};
 use super::reach::Reach;
 use super::space::Space;
 use super::witness::{self, Naming};
 use crate::error::InvalidValue;
 use crate::family::IpFamily;
-use crate::netfilter::{Protocol, Ruleset, TableName};
+use crate::netfilter::{Ruleset, TableName};
 
 /// A chain to check alone.
 pub type ChainPlace = (TableName, String);
@@ -167,23 +168,28 @@ pub fn findings(
             }
             accepted
         }
-        None => [HookPath::Forward, HookPath::Input]
-            .map(|way| (way, reach.accepted(&mut space, way)))
-            .to_vec(),
-    };
-    let mut findings = Vec::new();
-    for it in behind {
-        let inside = it.set(&mut space, Field::Source);
-        let mut here = Set::EMPTY;
-        for place in space.interfaces.matching(&it.interface) {
-            let by = space.equal(Field::In, place);
-            here = space.diagrams.or(here, by);
+        None => {
+            let not = never_forwarded(&mut space, &program, behind);
+            let across = reach.accepted(&mut space, HookPath::Forward);
+            let across = space.and(across, Bounds::exactly(!not));
+            let inward = reach.accepted(&mut space, HookPath::Input);
+            vec![(HookPath::Forward, across), (HookPath::Input, inward)]
         }
+    };
+    // What is on the loopback came from no wire, and no host is behind it: the router sent it
+    // itself (loopback_xmit in drivers/net/loopback.c).
+    let wires = || behind.iter().filter(|it| it.interface != LOOPBACK);
+    let mut findings = Vec::new();
+    for it in wires() {
+        let inside = it.set(&mut space, Field::Source);
+        let places = wires_of(&space, &it.interface);
+        let here = space.one_of(Field::In, &places);
         let spoofed = space.diagrams.minus(here, inside);
         let mut prover = Prover {
             space: &mut space,
             program: &program,
             chain,
+            behind,
         };
         findings.push(Finding {
             claim: ForeignClaim::Spoofing,
@@ -191,17 +197,18 @@ pub fn findings(
             kept: prover.kept(&accepted, spoofed),
         });
     }
-    for it in behind.iter().filter(|_| chain.is_none()) {
+    for it in wires().filter(|_| chain.is_none()) {
         let strange = about_strangers(&mut space, it);
         let mut prover = Prover {
             space: &mut space,
             program: &program,
             chain,
+            behind,
         };
         findings.push(Finding {
             claim: ForeignClaim::Related,
             interface: it.interface.clone(),
-            kept: prover.kept_out(&accepted, strange, behind),
+            kept: prover.kept_out(&accepted, strange),
         });
     }
     if !space.diagrams.is_complete() {
@@ -212,10 +219,17 @@ pub fn findings(
     Some(findings)
 }
 
+/// The numbers of the interfaces of this name or wildcard, but for the loopback.
+fn wires_of(space: &Space, interface: &str) -> Vec<u128> {
+    let mut places = space.interfaces.matching(interface);
+    places.retain(|place| *place != Interfaces::LOOPBACK);
+    places
+}
+
 /// ICMP errors from an interface to another or to the router, sent by a host behind it,
 /// about connections that have no end behind it.
 fn about_strangers(space: &mut Space, behind: &InterfaceNetworks) -> Set {
-    let places = space.interfaces.matching(&behind.interface);
+    let places = wires_of(space, &behind.interface);
     let mut sets = vec![
         space.one_of(Field::In, &places),
         !space.one_of(Field::Out, &places),
@@ -240,6 +254,7 @@ struct Prover<'s, 'p> {
     space: &'s mut Space,
     program: &'p Program<'p>,
     chain: Option<&'s ChainPlace>,
+    behind: &'s [InterfaceNetworks],
 }
 
 impl Prover<'_, '_> {
@@ -269,20 +284,7 @@ impl Prover<'_, '_> {
 
     /// Checks that no packet of a set gets through, whichever connection it belongs to; the
     /// counterexample leaves by the interface that its destination is behind.
-    fn kept_out(
-        &mut self,
-        accepted: &[(HookPath, Bounds)],
-        set: Set,
-        behind: &[InterfaceNetworks],
-    ) -> SpoofVerdict {
-        let mut there = Vec::new();
-        for it in behind {
-            let places = self.space.interfaces.matching(&it.interface);
-            let out = self.space.one_of(Field::Out, &places);
-            let to = it.set(self.space, Field::Destination);
-            there.push(self.space.diagrams.and(to, out));
-        }
-        let there = self.space.diagrams.union(&there);
+    fn kept_out(&mut self, accepted: &[(HookPath, Bounds)], set: Set) -> SpoofVerdict {
         for surely in [true, false] {
             for (way, accepted) in accepted {
                 let through = match surely {
@@ -291,8 +293,7 @@ impl Prover<'_, '_> {
                 };
                 let through = self.space.diagrams.and(through, set);
                 let mut wishes = belongs::example(self.space);
-                wishes.push(there);
-                wishes.extend(self::wishes(self.space));
+                wishes.extend(self.wishes(*way));
                 match self.example_like(*way, through, &wishes) {
                     Some(example) if surely => return SpoofVerdict::In(example),
                     Some(example) => return SpoofVerdict::Unknown(example),
@@ -304,8 +305,14 @@ impl Prover<'_, '_> {
     }
 
     fn example(&mut self, way: HookPath, set: Set) -> Option<Counterexample> {
-        let wishes = wishes(self.space);
+        let wishes = self.wishes(way);
         self.example_like(way, set, &wishes)
+    }
+
+    fn wishes(&mut self, way: HookPath) -> Vec<Set> {
+        let mut wishes = wishes(self.space);
+        wishes.extend(like_hosts(self.space, self.behind, way));
+        wishes
     }
 
     fn example_like(&mut self, way: HookPath, set: Set, wishes: &[Set]) -> Option<Counterexample> {
@@ -356,66 +363,30 @@ pub fn wishes(space: &mut Space) -> Vec<Set> {
     wishes
 }
 
-/// The family of a ruleset: IPv6 if anything in it is of IPv6.
-pub fn family_of(ruleset: &Ruleset) -> IpFamily {
-    match families(ruleset) {
-        [_, true] => IpFamily::V6,
-        _ => IpFamily::V4,
-    }
-}
-
-/// The family of a dump, given by the dump or found from its rules.
-///
-/// # Errors
-/// Its rules are of both families, or not of the family that it gives.
-pub fn family_of_dump(
-    ruleset: &Ruleset,
-    named: Option<IpFamily>,
-) -> Result<IpFamily, &'static str> {
-    let [ipv4, ipv6] = families(ruleset);
-    match (named, ipv4, ipv6) {
-        (_, true, true) => Err("it has addresses of IPv4 and of IPv6; give a dump of one"),
-        (Some(IpFamily::V4), false, true) => {
-            Err("it says that it is iptables-save's, and its rules are of IPv6; mend that line")
-        }
-        (Some(IpFamily::V6), true, false) => {
-            Err("it says that it is ip6tables-save's, and its rules are of IPv4; mend that line")
-        }
-        (Some(family), ..) => Ok(family),
-        (None, ..) => Ok(family_of(ruleset)),
-    }
-}
-
-/// Whether any rule is of IPv4, and whether any is of IPv6.
-fn families(ruleset: &Ruleset) -> [bool; 2] {
-    let mut found = [false; 2];
-    let chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
-    for rule in chains.flat_map(|chain| &chain.rules) {
-        let networks = [&rule.source, &rule.destination].into_iter().flatten();
-        for network in networks {
-            found[usize::from(network.value.addr().is_ipv6())] = true;
-        }
-    }
-    if found == [false; 2] {
-        let chains = ruleset.tables().flat_map(|(_, table)| &table.chains);
-        let mut protocols = chains
-            .flat_map(|chain| &chain.rules)
-            .filter_map(|rule| rule.protocol);
-        found[1] = protocols.any(|protocol| protocol.value == Protocol::Icmpv6);
-    }
-    found
-}
-
 /// The matches and targets that camfw does not know, each with the number of rules that
 /// have it.
 pub fn unknown(ruleset: &Ruleset, family: IpFamily) -> BTreeMap<String, usize> {
+    counted(ruleset, family, |step| step.unknown())
+}
+
+/// What rules test that some packets do not have, each with the number of rules that do.
+pub fn absent(ruleset: &Ruleset, family: IpFamily) -> BTreeMap<String, usize> {
+    counted(ruleset, family, |step| match step.effect {
+        Effect::Continue => Vec::new(),
+        _ => step.condition.absent(),
+    })
+}
+
+fn counted(
+    ruleset: &Ruleset,
+    family: IpFamily,
+    of: impl Fn(&Step<'_>) -> Vec<String>,
+) -> BTreeMap<String, usize> {
     let space = Space::new(family, Interfaces::new(&interface_patterns(ruleset)));
     let program = Program::new(ruleset, &space);
-    let mut unknown = BTreeMap::new();
-    for step in program.steps() {
-        for what in step.unknown() {
-            *unknown.entry(what).or_default() += 1;
-        }
+    let mut counted = BTreeMap::new();
+    for what in program.steps().flat_map(of) {
+        *counted.entry(what).or_default() += 1;
     }
-    unknown
+    counted
 }

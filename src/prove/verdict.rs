@@ -39,10 +39,14 @@ pub struct RulePlace<'a> {
 }
 
 impl RulePlace<'_> {
-    /// `filter FORWARD 4`, or `filter FORWARD policy`.
+    /// `filter FORWARD 4`, `filter FORWARD policy`, or `filter mine, end of the chain`: only
+    /// a built-in chain has a policy.
     pub fn short(&self) -> String {
         let (table, chain) = (self.table.as_str(), self.chain);
         match self.number {
+            0 if !self.table.builtin_chains().contains(&chain) => {
+                format!("{table} {chain}, end of the chain")
+            }
             0 => format!("{table} {chain} policy"),
             number => format!("{table} {chain} {number}"),
         }

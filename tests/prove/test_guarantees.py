@@ -319,6 +319,9 @@ def expected(dump: Dump, text: str, kind: str, ends: tuple[str, str], service: s
         if kind == "never":
             if out and not behind(out, packet.destination):
                 continue
+            # The kernel forwards neither to the router's own addresses nor from them.
+            if into and out and (behind("", packet.source) or behind("", packet.destination)):
+                continue
         elif packet.protocol == TCP and packet.flags != SYN or not all(
                 behind(interface, address) and (not interface or not behind("", address))
                 for interface, address in ((into, packet.source), (out, packet.destination))):

@@ -1,7 +1,7 @@
 //! `camfw show matrix`: which zones and cameras reach which.
 
 use crate::cli::dump::{LIVE, NETWORKS, RULES, dump, needed_networks, plan};
-use crate::cli::{CliError, Command, ExitCode, Flag, Given, UsageError, print};
+use crate::cli::{CliError, Command, ExitCode, Flag, Given, UsageError, complain, print};
 use crate::family::IpFamily;
 use crate::name::ServiceName;
 use crate::nearest::did_you_mean;
@@ -51,8 +51,13 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     let protocol = given.value(&PROTO)?;
     let (rules, family, of) = match given.file(&RULES) {
         Some(file) => {
-            let (rules, family) = dump(&file)?;
-            (rules, family, Of::Dump(needed_networks(given)?))
+            let read = dump(&file)?;
+            let behind = needed_networks(given)?;
+            let networks = given.file(&NETWORKS).unwrap_or_default();
+            let notes = read.strays(&networks, &behind)?;
+            let notes = notes.into_iter().chain(read.taken_for());
+            notes.for_each(|note| complain(&note));
+            (read.rules, read.family, Of::Dump(behind))
         }
         None => {
             let mut plan = plan(given)?;

@@ -95,6 +95,22 @@ impl Condition {
         holds
     }
 
+    /// What of it some packets do not have, so that both outcomes are considered for these.
+    pub fn absent(&self) -> Vec<String> {
+        let parts = [
+            (
+                self.header,
+                "ports, flags and types, in fragments after the first, which no conntrack puts together",
+            ),
+            (
+                self.hardware,
+                "-m mac ! --mac-source, of what came in by a tunnel, which has no hardware address",
+            ),
+        ];
+        let parts = parts.into_iter().filter(|(is, _)| *is);
+        parts.map(|(_, what)| what.to_owned()).collect()
+    }
+
     /// Whether the condition tests this field.
     pub fn asks_for(&self, field: Field) -> bool {
         self.clauses.iter().any(|clause| clause.asks_for(field))
