@@ -131,6 +131,8 @@ pub struct Refusal(Vec<RefusedPlace>);
 struct RefusedPlace {
     file: String,
     place: FilePosition,
+    /// Whether it concerns a file that could not be read, in which there is no place.
+    is_unread: bool,
     what: String,
     /// The offset within the whole configuration, by which refusals are sorted.
     offset: usize,
@@ -142,9 +144,19 @@ impl Refusal {
         Refusal(vec![RefusedPlace {
             file: one_line(file),
             place,
+            is_unread: false,
             what: one_line(&what.to_string()),
             offset: 0,
         }])
+    }
+
+    /// The same of a file that could not be read: its line names no position.
+    pub fn unread(file: &str, what: impl fmt::Display) -> Refusal {
+        let Refusal(mut places) = Refusal::new(file, FilePosition::START, what);
+        for place in &mut places {
+            place.is_unread = true;
+        }
+        Refusal(places)
     }
 
     /// A refusal of what is only a consequence of another one, such as the use of a name
@@ -174,7 +186,10 @@ impl Refusal {
 impl fmt::Display for RefusedPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FilePosition { line, column } = self.place;
-        write!(f, "{}:{line}:{column}: {}", self.file, self.what)
+        match self.is_unread {
+            true => write!(f, "{}: {}", self.file, self.what),
+            false => write!(f, "{}:{line}:{column}: {}", self.file, self.what),
+        }
     }
 }
 
@@ -325,5 +340,7 @@ mod tests {
     fn a_refusal_is_one_line() {
         let refusal = Refusal::new("a\nb", FilePosition::START, "x\n y\u{1b}[0m\n");
         assert_eq!(refusal.to_string(), "a; b:1:1: x;  y\\u{1b}[0m");
+        let refusal = Refusal::unread("a", "x\ny");
+        assert_eq!(refusal.to_string(), "a: x; y");
     }
 }

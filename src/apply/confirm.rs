@@ -145,8 +145,18 @@ pub(super) fn return_if_overdue(mark: &Mark) -> Option<Ending> {
 
 /// Restores the last good policy; the caller holds the lock.
 pub(super) fn go_back(good: &PlannedPolicy, why: &str, mark: &Mark) -> Ending {
-    log::error!("{why}: goes back to the last good policy");
-    let intended = InForce::last_good(good.snapshot.hash(), why);
+    let hash = good.snapshot.hash();
+    let is_same = last_good::on_trial().is_some_and(|trial| trial.hash() == hash);
+    let intended = match is_same {
+        true => {
+            log::info!("{why}: it is the last good policy itself, which stays");
+            InForce::applied(hash)
+        }
+        false => {
+            log::error!("{why}: goes back to the last good policy");
+            InForce::last_good(hash, why)
+        }
+    };
     // If this fails, the trial stays recorded as overdue, so that the next command,
     // watch or boot tries again.
     let until_then = match Record::read().in_force.trial() {
@@ -154,6 +164,7 @@ pub(super) fn go_back(good: &PlannedPolicy, why: &str, mark: &Mark) -> Ending {
         None => intended.clone(),
     };
     match enforce(&good.plan, Missing::Tolerate, mark) {
+        Ok(enforced) if is_same => Ending::applied(enforced, good, intended, mark),
         Ok(enforced) => {
             let state = intended.enforced(enforced.missing.clone());
             Ending::from(Outcome::LastGood(CommandError::Instead(why.to_owned())))

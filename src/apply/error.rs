@@ -55,7 +55,7 @@ pub(crate) enum StepError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     OtherPrograms(Vec<net::OtherProgram>),
     #[error(
-        "interface {0} takes its address by DHCP, and there is no client; install udhcpc (busybox has it) or dhcpcd, give the address in the file, or write address = \"given\" where another program such as systemd-networkd brings it"
+        "interface {0} takes its address by DHCP, and there is no client; install udhcpc (Debian has it in the package udhcpc) or dhcpcd, give the address in the file, or write address = \"given\" where another program such as systemd-networkd brings it"
     )]
     NoDhcpClient(String),
     #[error("{0}")]
@@ -154,7 +154,7 @@ pub(crate) enum CommandError {
     Instead(String),
     // Without rules the box would be open: nobody's silence may lead there.
     #[error(
-        "nothing was changed: there is no policy to go back to, and without one the box would be open; apply the first one without --confirm, with its console at hand"
+        "nothing was changed, since there is no policy to go back to yet; the first time, at the console, run camfw apply without --confirm"
     )]
     NothingToGoBackTo(#[source] NoLastGood),
     #[error("nothing was changed, since what is to be confirmed cannot be kept")]

@@ -17,7 +17,7 @@ const UNCONFIRMED: &str = "unconfirmed";
 /// Why there is no usable last good policy.
 #[derive(Debug, Error)]
 pub(crate) enum NoLastGood {
-    #[error("there is no whole one in {} or {}", StorePlace::Run.folder(), StorePlace::Disk.folder())]
+    #[error("no confirmed policy is kept in {} or {}", StorePlace::Run.folder(), StorePlace::Disk.folder())]
     None,
     #[error("it is not taken")]
     Unreadable(#[source] StoreError),
@@ -97,6 +97,11 @@ pub(super) fn forget_unconfirmed() {
             log::warn!("{}", with_causes(&error));
         }
     }
+}
+
+/// The policy on trial since the kernel started.
+pub(super) fn on_trial() -> Option<PolicySnapshot> {
+    read(StorePlace::Run, UNCONFIRMED)
 }
 
 /// Whether a policy was applied and never confirmed, even if it can no longer be read.

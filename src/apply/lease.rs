@@ -8,6 +8,7 @@ use std::path::Path;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::error::CommandError;
+use super::name_servers;
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use crate::error::with_causes;
@@ -51,6 +52,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
         net::Lease::Unchanged => Ok(()),
         _ => store::remove(StorePlace::Run, &refusal_of(link)),
     };
+    let told = name_servers::keep(&plan.policy, link, &lease);
     let outcome = match netlink::set_lease(link, &lease, metric) {
         Ok(()) => Outcome::Applied {
             made: Vec::new(),
@@ -58,7 +60,7 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
         },
         Err(error) => Outcome::Failed(error.into()),
     };
-    Ending::from(outcome).noting(forgotten)
+    Ending::from(outcome).noting(forgotten).noting(told)
 }
 
 /// Why the last lease of each DHCP zone was refused, if it was.

@@ -22,6 +22,7 @@ mod lease;
 mod machine;
 pub(crate) mod mail;
 mod metrics;
+mod name_servers;
 mod names;
 mod network_programs;
 mod once_offered;

@@ -154,13 +154,35 @@ pub(super) fn by_record(
         Some(kept) if record.in_force.instead().is_some() => PlannedPolicy::new(kept),
         _ => PlannedPolicy::read(config),
     };
+    let mut not_the_file = None;
     let policy = match policy {
         Ok(policy) => Some(policy),
         // Whether the box is closed can be determined without the file.
         Err(_) if record.in_force.is_without_policy() => None,
-        Err(refusal) => return Err(refusal),
+        Err(refusal) => {
+            let kept = record.policy().and_then(|it| PlannedPolicy::new(it).ok());
+            let Some(kept) = kept else {
+                return Err(refusal);
+            };
+            not_the_file = Some(unused(config, &refusal));
+            Some(kept)
+        }
     };
-    Ok(report(config, &record, policy, refusals, seen))
+    let mut report = report(config, &record, policy, refusals, seen);
+    if let Some(line) = not_the_file {
+        report.drift.insert(0, line);
+        report.holds = false;
+    }
+    Ok(report)
+}
+
+/// What is told of a file that cannot be read, or is refused, while its policy is in force.
+fn unused(config: &Path, refusal: &Refusal) -> String {
+    let what = match host::config_file::is_gone(config) {
+        true => format!("the file is gone: {}", config.display()),
+        false => format!("the file is refused: {refusal}"),
+    };
+    format!("{what}; the policy in force stays, and a boot takes the last good one")
 }
 
 /// The policy that is in force, if the file is another by now.

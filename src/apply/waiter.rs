@@ -142,7 +142,11 @@ pub(crate) fn await_confirmation(token: &str, seconds: u64, me: Waiter) -> Endin
             return Outcome::NotNeeded.into();
         }
         let ending = go_back(&good, &why, &mark);
-        if matches!(ending.outcome, Outcome::LastGood(_)) || attempt == ATTEMPTS {
+        let is_back = matches!(
+            ending.outcome,
+            Outcome::LastGood(_) | Outcome::Applied { .. }
+        );
+        if is_back || attempt == ATTEMPTS {
             return ending;
         }
         log::error!("{ending}; tries again");

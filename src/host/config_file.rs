@@ -19,7 +19,7 @@ use nix::libc;
 use super::trusted_path::{Folder, TrustError};
 use super::{text_file, time_limit};
 use crate::error::with_causes;
-use crate::source::{FilePosition, Refusal, Source};
+use crate::source::{Refusal, Source};
 
 /// The largest file that is read, in bytes; 1,000 cameras need a tenth of it.
 pub const MAX_BYTES: u64 = 1 << 20;
@@ -220,12 +220,18 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Refusal> {
     })
 }
 
+/// Whether nothing has this name any more.
+pub fn is_gone(path: &Path) -> bool {
+    let looked = fs::symlink_metadata(path);
+    looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 fn name(path: &Path) -> String {
     path.display().to_string()
 }
 
 fn refuse(path: &Path, what: impl std::fmt::Display) -> Refusal {
-    Refusal::new(&name(path), FilePosition::START, what)
+    Refusal::unread(&name(path), what)
 }
 
 fn cannot_open(path: &Path, error: &io::Error) -> Refusal {

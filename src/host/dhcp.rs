@@ -50,6 +50,7 @@ impl HookCall {
             "ip" => "new_ip_address",
             "mask" => "new_subnet_cidr",
             "router" => "new_routers",
+            "dns" => "new_domain_name_servers",
             name => name,
         };
         std::env::var(name).or_else(|_| std::env::var(dhcpcds)).ok()
@@ -147,6 +148,9 @@ pub fn start(link: &str, config: &str) -> Result<bool, ProcessError> {
             "--nodev",
             "-e",
             &variable,
+            // Asked for by its own file, which is not read.
+            "-o",
+            "domain_name_servers",
             "-c",
             &hook,
             link,

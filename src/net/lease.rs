@@ -10,6 +10,9 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use thiserror::Error;
 
+/// The resolver of the C library asks no more (MAXNS in resolv.h).
+const MOST_NAME_SERVERS: usize = 3;
+
 /// What to do with the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lease {
@@ -21,6 +24,8 @@ pub enum Lease {
         address: Ipv4Net,
         /// The default gateway.
         gateway: Option<Ipv4Addr>,
+        /// The name servers, in their order.
+        name_servers: Vec<Ipv4Addr>,
     },
     /// The event requires no change.
     Unchanged,
@@ -146,7 +151,23 @@ fn held(environment: impl Fn(&str) -> Option<String>) -> Result<Lease, LeaseErro
             what,
         });
     }
-    Ok(Lease::Held { address, gateway })
+    // One that is none is left out: the address is good even so.
+    let name_servers = value("dns");
+    let name_servers = name_servers
+        .split_whitespace()
+        .filter_map(|server| server.parse().ok())
+        .filter(|server| *server != own && can_answer(*server));
+    Ok(Lease::Held {
+        address,
+        gateway,
+        name_servers: name_servers.take(MOST_NAME_SERVERS).collect(),
+    })
+}
+
+/// Whether a server of another host can have the address.
+fn can_answer(server: Ipv4Addr) -> bool {
+    let [first, ..] = server.octets();
+    (1..224).contains(&first) && !server.is_loopback()
 }
 
 /// Why no host can have the address, according to RFC 6890.
@@ -200,12 +221,20 @@ fn no_router(address: Ipv4Net, gateway: Ipv4Addr) -> Option<&'static str> {
 
 impl Lease {
     /// Refuses a lease whose network overlaps that of another zone, or one routed
-    /// through another zone.
+    /// through another zone. Leaves out name servers in those.
     ///
     /// # Errors
     /// Returns the network that it overlaps.
-    pub fn apart_from(self, used: &[UsedNetwork]) -> Result<Lease, LeaseError> {
-        if let Lease::Held { address, .. } = &self {
+    pub fn apart_from(mut self, used: &[UsedNetwork]) -> Result<Lease, LeaseError> {
+        if let Lease::Held {
+            address,
+            name_servers,
+            ..
+        } = &mut self
+        {
+            let is_elsewhere =
+                |server: &Ipv4Addr| !used.iter().any(|other| other.network.contains(server));
+            name_servers.retain(is_elsewhere);
             let network = address.trunc();
             let overlaps = |other: &&UsedNetwork| {
                 let other = other.network;
@@ -241,6 +270,7 @@ mod tests {
         let expected = Lease::Held {
             address: "192.168.0.9/24".parse()?,
             gateway: Some("192.168.0.1".parse()?),
+            name_servers: Vec::new(),
         };
         let router = ("router", "192.168.0.1 192.168.0.3");
         assert_eq!(
@@ -265,6 +295,23 @@ mod tests {
         for (network, by_route) in [("192.168.0.0/16", false), ("192.168.0.128/25", true)] {
             assert!(apart(used(network, by_route)?).is_err());
         }
+        Ok(())
+    }
+
+    #[test]
+    fn name_servers_are_those_that_others_can_be() -> Result<(), Box<dyn std::error::Error>> {
+        let given = "192.168.0.9 127.0.0.53 x;y 224.0.0.251 0.0.0.0 192.168.8.110 192.168.0.1 9.9.9.9 9.9.9.10 9.9.9.11";
+        let lease = bound(&[("ip", "192.168.0.9"), ("mask", "24"), ("dns", given)])?;
+        let used = UsedNetwork {
+            network: "192.168.8.0/24".parse()?,
+            zone: "camera".into(),
+            by_route: false,
+        };
+        let Lease::Held { name_servers, .. } = lease.apart_from(&[used])? else {
+            return Err("no lease".into());
+        };
+        let expected: [Ipv4Addr; 2] = ["192.168.0.1".parse()?, "9.9.9.9".parse()?];
+        assert_eq!(name_servers, expected);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 mod chrony;
 mod dnsmasq;
 mod httpd;
+mod lease_range;
 mod relay;
 mod vsftpd;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::policy::{Endpoint, Mail, Policy, Service};
+use crate::policy::{Endpoint, Ipv6Mode, Mail, Policy, Service};
 use crate::registry::port;
 
 use super::NothingToServe;
@@ -39,6 +39,11 @@ pub fn vsftpd(policy: &Policy) -> Result<String, NothingToServe> {
         )));
     }
     let mut text = format!("# for vsftpd.conf, as allowed by {origin}\n");
+    if !is_over_ipv6(policy) {
+        // Debian's file listens at an IPv6 socket, for which each IPv4 client is
+        // ::ffff:ADDRESS, so that no file of a camera's address is found.
+        text += "listen=YES\nlisten_ipv6=NO\n";
+    }
     let control = first.tcp.first().map_or(port::FTP, |ports| ports.first());
     if control != port::FTP {
         text += &format!("listen_port={control}\n");
@@ -62,6 +67,13 @@ pub fn vsftpd(policy: &Policy) -> Result<String, NothingToServe> {
     Ok(text)
 }
 
+/// Whether clients may come over IPv6. Where each camera has a folder by its IPv4 address,
+/// nobody else gets in.
+fn is_over_ipv6(policy: &Policy) -> bool {
+    let by_address = matches!(&policy.mail, Ok(Some(mail)) if !mail.cameras.is_empty());
+    policy.ipv6 == Ipv6Mode::Same && !by_address
+}
+
 /// What `camfw-mail` relies on: an upload that failed is gone, one under way is locked, and
 /// each camera has a folder of its own, by a file of its address (hosts_options(5)), in which
 /// it makes files and nothing else.
@@ -81,5 +93,36 @@ fn uploads(text: &mut String, mail: &Mail) {
              # vsftpd: {RELAY_FOLDER}/addresses: setenv VSFTPD_LOAD_CONF {RELAY_FOLDER}/vsftpd/%a\n\
              # vsftpd: ALL: deny\n"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::policy::Answers;
+    use crate::source::Source;
+
+    const FILE: &str = include_str!("../../examples/six-cameras.toml");
+    const FTP: &str =
+        "[[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"ftp\"\n[ipv6]\nmode = ";
+    const MAIL: &str =
+        "[mail]\nto = \"o@example.org\"\nfrom = \"r@example.org\"\nserver = \"smtp.example.org\"\n";
+
+    /// Debian's own file has listen=NO and listen_ipv6=YES; vsftpd takes the last of each.
+    fn listens_for_ipv4_alone(mode: &str, more: &str) -> Result<bool, Box<dyn Error>> {
+        let text = format!("{FILE}\n{FTP}\"{mode}\"\n{more}");
+        let policy = crate::policy(&Source::new("c.toml", text), &Answers::new())?;
+        Ok(vsftpd(&policy)?.contains("\nlisten=YES\nlisten_ipv6=NO\n"))
+    }
+
+    #[test]
+    fn a_client_over_ipv4_has_an_ipv4_address() -> Result<(), Box<dyn Error>> {
+        assert!(listens_for_ipv4_alone("drop", "")?);
+        assert!(listens_for_ipv4_alone("drop", MAIL)?);
+        assert!(listens_for_ipv4_alone("same", MAIL)?);
+        assert!(!listens_for_ipv4_alone("same", "")?);
+        Ok(())
     }
 }

@@ -19,7 +19,7 @@ class DhcpTest(RouterTest):
     """A router whose external zone gets its address by DHCP."""
 
     @contextlib.contextmanager
-    def dhcp_server(self, own: str, first: str, last: str) -> Iterator[Path]:
+    def dhcp_server(self, own: str, first: str, last: str, *more: str) -> Iterator[Path]:
         """Runs dnsmasq on the internet host, giving out leases."""
         leases = self.scratch / "leases"
         leases.touch(mode=0o666)
@@ -29,7 +29,7 @@ class DhcpTest(RouterTest):
         process = self.internet.start([
             str(shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")), "--keep-in-foreground", "--port=0", "--conf-file=/dev/null",
             "--interface=eth0", "--no-ping", f"--dhcp-range={first},{last},255.255.255.0,2m",
-            f"--dhcp-option=3,{own}", f"--dhcp-leasefile={leases}", "--pid-file=", "--user=root",
+            f"--dhcp-option=3,{own}", f"--dhcp-leasefile={leases}", "--pid-file=", "--user=root", *more,
         ])
         try:
             yield leases

@@ -234,6 +234,20 @@ class Confirm(ConfirmTest):
         self.camfw("boot")
         self.assert_new()
 
+    def test_the_policy_in_force_itself_stays_applied(self) -> None:
+        self.change_config(HTTPS, SSH)
+        self.camfw("apply", "--confirm", "3")
+        self.assertEqual(self.report()["state"], "pending")
+        self.assertTrue(wait_until(lambda: self.report()["state"] != "pending"))
+        report = self.report()
+        self.assertEqual((report["state"], report["holds"], report["drift"]), ("applied", True, []))
+        self.assert_old()
+        self.assertTrue(wait_until(lambda: not self.watchdogs()))
+        # Nothing is left to be confirmed, by the next boot either.
+        self.power_cut()
+        self.camfw("boot")
+        self.assertEqual(self.report()["state"], "applied")
+
     def test_an_apply_in_between_replaces_it(self) -> None:
         self.camfw("apply", "--confirm", "3")
         self.camfw("apply")
@@ -252,7 +266,8 @@ class Confirm(ConfirmTest):
         self.program.forget()
         result = self.camfw("apply", "--confirm", "60", expect=2)
         self.assertIn("no policy to go back to", result.stderr)
-        self.assertIn("the box would be open", result.stderr)
+        self.assertIn("at the console, run camfw apply without --confirm", result.stderr)
+        self.assertIn("no confirmed policy is kept in /run/camfw or /var/lib/camfw", result.stderr)
         self.assertEqual(self.held(), self.old)
         self.assertEqual(self.watchdogs(), [])
         self.camfw("apply")

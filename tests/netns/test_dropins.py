@@ -160,7 +160,7 @@ class DropIns(RouterTest):
         shutil.copy(program.BINARY, binary)
         become = ["/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
         result = self.camfw("check", before=become, binary=binary, expect=2)
-        self.assertIn(f"{self.folder}:1:1: ", result.stderr)
+        self.assertIn(f"{self.folder}: ", result.stderr)
 
     def test_each_folder_on_the_way_is_looked_at(self) -> None:
         """Whoever can rename in one of them can move camfw.d away, or replace a file in

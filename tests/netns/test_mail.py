@@ -161,8 +161,10 @@ class MailTest(RouterTest):
         lines = self.camfw("show", "vsftpd").stdout
         # What a server allows otherwise: the last line holds.
         before = "anon_mkdir_write_enable=YES\nanon_other_write_enable=YES\nmdtm_write=YES\n"
+        # As in Debian's own file.
+        before += "listen=NO\nlisten_ipv6=YES\n"
         config.write_text(before + lines + "\n".join((
-            "listen=YES", "background=NO", "no_anon_password=YES", "local_enable=NO",
+            "background=NO", "no_anon_password=YES", "local_enable=NO",
             f"secure_chroot_dir={empty}", f"xferlog_file={self.scratch / 'xfer.log'}",
             "isolate=NO", "isolate_network=NO", "seccomp_sandbox=NO", "")))
         process = self.inside("vsftpd", config, stderr=subprocess.STDOUT)

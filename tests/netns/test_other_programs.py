@@ -116,7 +116,7 @@ class OtherPrograms(RouterTest):
         text = EXAMPLE.read_text()
         self.assertEqual(text.count(static), 1)
         self.configure(text.replace(static, 'address   = "dhcp"'))
-        self.assert_refused("interface eth0 takes its address by DHCP, and there is no client; install udhcpc (busybox has it) or dhcpcd")
+        self.assert_refused("interface eth0 takes its address by DHCP, and there is no client; install udhcpc (Debian has it in the package udhcpc) or dhcpcd")
         # The control: with one, the same file is good.
         (self.program.tools / "udhcpc").symlink_to(str(shutil.which("busybox")))
         self.run_here("check", expect=0)

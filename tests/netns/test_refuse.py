@@ -205,7 +205,7 @@ class Refuse(RouterTest):
         for command in ("boot", "apply"):
             code, said = run(command, given=EXAMPLE.read_bytes())
             self.assertEqual(code, 2)
-            self.assertIn(" -:1:1: what is loaded is a file", said)
+            self.assertIn(" -: what is loaded is a file", said)
 
     def test_bad_usage(self) -> None:
         self.camfw("boot")

@@ -116,6 +116,26 @@ class Status(RouterTest):
         self.assertIn("net.ipv4.conf.all.rp_filter", report["drift"][1])
         self.assertIn("\n2 differences from policy ", self.camfw("status", expect=1).stdout)
 
+    def test_a_file_that_is_lost_or_spoiled_hides_no_state(self) -> None:
+        self.camfw("boot")
+        text = self.program.config.read_text()
+        self.program.config.unlink()
+        said = self.camfw("status", expect=1).stdout
+        self.assertRegex(said, "^APPLIED for ")
+        self.assertIn(f"the file is gone: {self.program.config}; the policy in force stays", said)
+        self.assertNotIn(":1:1", said)
+        self.tables.run("iptables", "-I", "INPUT", "-p", "tcp", "--dport", "23", "-j", "ACCEPT")
+        report = self.status(expect=1)
+        self.assertEqual((report["state"], report["holds"]), ("applied", False))
+        self.assertEqual(len(report["drift"]), 2, report["drift"])
+        self.program.configure("nonsense")
+        said = self.camfw("status", expect=1).stdout
+        self.assertRegex(said, "^APPLIED for ")
+        self.assertIn("the file is refused: ", said)
+        self.program.configure(text)
+        self.camfw("apply")
+        self.camfw("status")
+
     def test_connections_of_an_allow_line_are_counted_and_survive_a_reload(self) -> None:
         self.camfw("boot")
         with Listener(self.camera, tcp=[80]), Listener(self.router, tcp=[22]):

@@ -241,7 +241,7 @@ class Package(Debian):
         for name, state in states.items():
             self.assertEqual(state, ["rules: 1", "boot: 0 0"], (name, parts))
         self.assertIn("nothing is changed", parts["install"])
-        for step in ("camfw check", "camfw apply --confirm 5m", "systemctl enable camfw", "update-rc.d camfw enable"):
+        for step in ("camfw check", "camfw apply  ", "camfw apply --confirm 5m", "systemctl enable camfw", "update-rc.d camfw enable"):
             self.assertIn(step, parts["install"])
         # Only the first time.
         self.assertNotIn("camfw check", parts["again"])

@@ -1,4 +1,4 @@
-//! `camfw show dnsmasq`: the DHCP server's configuration for the policy.
+//! `camfw show dnsmasq`: the configuration of the DHCP and DNS server for the policy.
 
 use super::for_server;
 use crate::cli::{CliError, Command, ExitCode, Given};
@@ -6,7 +6,7 @@ use crate::servers;
 
 pub(in crate::cli) const COMMAND: Command = Command::new(
     "show dnsmasq",
-    "leases for the listed cameras, for dnsmasq.conf",
+    "leases and DNS for who may ask the router, for dnsmasq.conf",
     run,
 );
 

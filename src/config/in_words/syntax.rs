@@ -304,6 +304,24 @@ impl Place<'_> {
         ))
     }
 
+    /// The list that values with commas between them would be; None if `rest`, what stands
+    /// after the first, holds no more of them.
+    fn meant_list(&self, rest: &str) -> Option<String> {
+        let before = self.text.get(self.line_start()..self.span.start)?;
+        let first = before.split_once('=')?.1.trim();
+        let mut values = vec![first];
+        let rest = rest.strip_prefix(',')?.split('#').next()?;
+        for part in rest.split(',').map(str::trim) {
+            values.extend((!part.is_empty()).then_some(part));
+        }
+        let is_one = |value: &&str| {
+            let inner = value.trim_matches('"');
+            !inner.is_empty() && !inner.contains(['"', '\'', '=', '[', ']', '{', '}'])
+        };
+        let is_list = values.len() > 1 && values.iter().all(is_one);
+        is_list.then(|| format!("[{}]", values.join(", ")))
+    }
+
     /// More on the line after a value.
     fn after_the_value(&self, problem: &str) -> Option<Said> {
         if !problem.starts_with("unexpected key or value") {
@@ -313,7 +331,9 @@ impl Place<'_> {
         let rest = self.text.get(here..).unwrap_or_default();
         let rest = rest.lines().next().unwrap_or_default().trim();
         let word = rest.split(['=', ' ']).next().unwrap_or_default();
-        let what = if rest.starts_with(',') {
+        let what = if let Some(list) = self.meant_list(rest) {
+            format!("write a list: {list}")
+        } else if rest.starts_with(',') {
             "a comma belongs between the elements of a list; remove it".into()
         } else if rest.contains('=') && !word.is_empty() {
             format!("write {word} = VALUE on a line of its own")

@@ -21,7 +21,9 @@ pub async fn set(
     let (address, gateway) = match lease {
         Lease::Unchanged => return Ok(()),
         Lease::None => (None, None),
-        Lease::Held { address, gateway } => (Some(*address), *gateway),
+        Lease::Held {
+            address, gateway, ..
+        } => (Some(*address), *gateway),
     };
     let refused = |error| NetlinkError::Lease {
         link: link.to_owned(),
