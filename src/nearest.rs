@@ -41,9 +41,39 @@ pub(crate) fn did_you_mean<'a>(
     })
 }
 
+/// Asks for the one known word that a mistyped one could begin; None if there are several.
+pub(crate) fn does_it_begin<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let length = written.chars().count();
+    let begins = |word: &&str| {
+        let beginning: String = word.chars().take(length).collect();
+        strsim::osa_distance(written, &beginning) <= 1
+    };
+    let mut words = known.into_iter().filter(begins);
+    let word = words.next().filter(|_| length >= SHORTEST)?;
+    let is_one = words.next().is_none();
+    is_one.then(|| format!("did you mean {word}?"))
+}
+
+/// The fewest letters that say what a word is the beginning of.
+const SHORTEST: usize = 3;
+
 #[cfg(test)]
 mod tests {
-    use super::{instead, nearest};
+    use super::{does_it_begin, instead, nearest};
+
+    #[test]
+    fn finds_the_one_word_that_is_begun() {
+        let known = ["show rules", "show network", "blocked", "status"];
+        let meant = |written| does_it_begin(written, known);
+        assert_eq!(meant("blok").as_deref(), Some("did you mean blocked?"));
+        assert_eq!(meant("stat").as_deref(), Some("did you mean status?"));
+        for unclear in ["sho", "fly", "bl", ""] {
+            assert_eq!(meant(unclear), None, "{unclear}");
+        }
+    }
 
     #[test]
     fn finds_what_was_meant_and_nothing_far() {

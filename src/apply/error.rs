@@ -171,6 +171,8 @@ pub(crate) enum CommandError {
         #[source]
         none: NoLastGood,
     },
+    #[error("camfw watch runs already; end that one first")]
+    WatchRuns,
     #[error("cannot become a process of its own")]
     Detach(#[source] io::Error),
     #[error("there is nothing to confirm")]

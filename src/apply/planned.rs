@@ -60,6 +60,15 @@ impl PlannedPolicy {
     }
 }
 
+/// What is told of a file that cannot be read, or is refused, while its policy is in force.
+pub(super) fn unused(config: &Path, refusal: &Refusal) -> String {
+    let what = match config_file::is_gone(config) {
+        true => format!("the file is gone: {}", config.display()),
+        false => format!("the file is refused: {refusal}"),
+    };
+    format!("{what}; the policy in force stays, and a boot takes the last good one")
+}
+
 /// Reads the configuration file and derives its plan; `[mail]` has to be good too.
 ///
 /// # Errors

@@ -174,6 +174,7 @@ impl ToJson for Report {
             presence,
             refused,
             needs,
+            newly_tried: _,
         } = self;
         let more: [JsonMember<'_>; 17] = [
             ("since", since),

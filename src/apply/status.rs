@@ -9,7 +9,7 @@ use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::state::InForce;
-use super::{close, confirm, hosts, lease, other_tables, recorder};
+use super::{close, confirm, hosts, lease, other_tables, planned, recorder};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host::iptables::TableSnapshot;
@@ -20,7 +20,7 @@ use crate::observe::accounting::Accounting;
 use crate::observe::mail_queue::MailQueue;
 use crate::observe::presence::{CameraPresence, CameraState, Presence};
 use crate::observe::refusals::Refusals;
-use crate::observe::refused_counts::{RefusedCounts, refused_counts};
+use crate::observe::refused_counts::{RefusedCounts, newly_tried, refused_counts};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Need};
 use crate::policy::Recordable;
@@ -80,6 +80,8 @@ pub(crate) struct Report {
     pub(crate) refused: RefusedCounts,
     /// What needs attention, a line each, besides `drift`.
     pub(crate) needs: Vec<String>,
+    /// What cameras tried for the first time in the last day.
+    pub(crate) newly_tried: Option<String>,
 }
 
 impl Report {
@@ -164,7 +166,7 @@ pub(super) fn by_record(
             let Some(kept) = kept else {
                 return Err(refusal);
             };
-            not_the_file = Some(unused(config, &refusal));
+            not_the_file = Some(planned::unused(config, &refusal));
             Some(kept)
         }
     };
@@ -174,15 +176,6 @@ pub(super) fn by_record(
         report.holds = false;
     }
     Ok(report)
-}
-
-/// What is told of a file that cannot be read, or is refused, while its policy is in force.
-fn unused(config: &Path, refusal: &Refusal) -> String {
-    let what = match host::config_file::is_gone(config) {
-        true => format!("the file is gone: {}", config.display()),
-        false => format!("the file is refused: {refusal}"),
-    };
-    format!("{what}; the policy in force stays, and a boot takes the last good one")
 }
 
 /// The policy that is in force, if the file is another by now.
@@ -256,6 +249,7 @@ fn report(
     Report {
         file: config.display().to_string(),
         needs,
+        newly_tried: policy_in_force.and_then(|policy| newly_tried(policy, refusals, clock::now())),
         refused: policy_in_force.map_or_else(RefusedCounts::default, |policy| {
             refused_counts(policy, refusals)
         }),

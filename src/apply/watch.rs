@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::enforce::{Enforced, Made, Missing, enforce, enforce_proven};
-use super::error::{Failure, StepError};
+use super::error::{CommandError, Failure, StepError};
 use super::exclusive::{Turn, exclusively, insist_on_root};
 use super::machine::Machine;
 use super::outcome::{Ending, Outcome};
@@ -23,6 +23,7 @@ use super::status::TablesSeen;
 use super::{closed, hosts, last_good, lease, metrics, names, other_tables, recorder, status};
 use crate::error::with_causes;
 use crate::host::netlink::NetlinkError;
+use crate::host::post::Post;
 use crate::host::{clock, netlink};
 use crate::net::{self, Current};
 use crate::observe::accounting::Accounting;
@@ -48,6 +49,15 @@ pub(crate) fn watch(config: &Path, tell: &mut dyn FnMut(&[String])) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
     }
+    // Both would record each refused packet, and mend what the other did.
+    let _post = match Post::take("watch") {
+        Ok(None) => return Outcome::Failed(CommandError::WatchRuns).into(),
+        Ok(post) => post,
+        Err(error) => {
+            log::warn!("cannot tell whether camfw watch runs already: {error}");
+            None
+        }
+    };
     let listed = recorder::SharedListedHosts::default();
     let mut sighted = SightingRecord::new();
     let mut file = None;

@@ -10,7 +10,7 @@ use crate::apply::StepError;
 use crate::family::IpFamily;
 use crate::host::page_file::PageFileError;
 use crate::host::text_file::TextFileError;
-use crate::nearest::did_you_mean;
+use crate::nearest::{did_you_mean, does_it_begin};
 use crate::netfilter::ParseError;
 use crate::prove::{ChainPlace, NetworksError, PacketError};
 use crate::servers::NothingToServe;
@@ -124,6 +124,10 @@ fn commands(words: &[String]) -> String {
     // The words after the command's name are its operands.
     let begun = [words, &words[..1.min(words.len())]];
     if let Some(meant) = begun.into_iter().find_map(near) {
+        return meant;
+    }
+    let names = shown.clone().map(|command| command.name);
+    if let Some(meant) = words.first().and_then(|word| does_it_begin(word, names)) {
         return meant;
     }
     let first = &words[..1.min(words.len())];

@@ -95,6 +95,9 @@ pub(super) fn link(interface: &InterfacePresence) -> String {
     if interface.lease == Some(false) {
         text += ", no address";
     }
+    if let Some(address) = &interface.address {
+        let _ = write!(text, ", {address}");
+    }
     let errors = interface.receive_errors + interface.transmit_errors;
     if errors > 0 {
         let _ = write!(text, ", {errors} errors");

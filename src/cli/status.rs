@@ -106,10 +106,11 @@ fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
         counted_word(allowed, "connection"),
         counted_word(dropped, "packet")
     ));
-    if !report.needs.is_empty() {
+    let needs = || report.needs.iter().chain(&report.newly_tried);
+    if needs().next().is_some() {
         screen.line("\nneeds attention:");
     }
-    for line in &report.needs {
+    for line in needs() {
         screen.wrong(&format!("  {line}"));
     }
     if all {

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::Ipv4Net;
+
 use crate::name::MacAddress;
 
 /// What is seen on every link of the namespace.
@@ -29,8 +31,8 @@ pub struct LinkCondition {
     pub receive_errors: u64,
     /// Frames that could not be sent.
     pub transmit_errors: u64,
-    /// Whether it has an IPv4 address.
-    pub has_ipv4: bool,
+    /// Its first IPv4 address, with the prefix length of its network.
+    pub ipv4: Option<Ipv4Net>,
 }
 
 /// A host in the kernel's neighbour cache.

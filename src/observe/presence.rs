@@ -108,6 +108,8 @@ pub(crate) struct InterfacePresence {
     /// Whether it has an address, of a zone to the outside whose address DHCP or another
     /// program brings.
     pub(crate) lease: Option<bool>,
+    /// That address, with the prefix length of its network.
+    pub(crate) address: Option<String>,
 }
 
 json_object!(InterfacePresence {
@@ -118,7 +120,8 @@ json_object!(InterfacePresence {
     speed,
     receive_errors,
     transmit_errors,
-    lease
+    lease,
+    address
 });
 
 /// Whether a camera is there.

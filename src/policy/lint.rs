@@ -11,6 +11,7 @@ use super::{Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Service, Zone, 
 use crate::field::{PortRange, PortSet};
 use crate::name::CameraName;
 use crate::netfilter::Protocol;
+use crate::registry::port;
 
 /// A warning or note, with the line that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,8 +171,12 @@ fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
         && allow.limit.is_none()
         && allow.block_after.is_none()
         && allow.services.iter().any(|service| {
+            // Who has no key gets no answer, and a phone has no fixed address.
+            let is_wireguard = service.udp == [PortRange::port(port::WIREGUARD)]
+                && service.tcp.is_empty()
+                && service.protocols.is_empty();
             let ports = !service.tcp.is_empty() || !service.udp.is_empty();
-            ports || !service.protocols.is_empty()
+            !is_wireguard && (ports || !service.protocols.is_empty())
         });
     let services: Vec<String> = allow.services.iter().map(ToString::to_string).collect();
     let target = match from_anywhere.to {

@@ -16,5 +16,8 @@ pub(crate) const DHCP_SERVER: u16 = 67;
 /// The port of DHCP clients (RFC 2131, 4.1).
 pub(crate) const DHCP_CLIENT: u16 = 68;
 
+/// WireGuard, as its own examples have it; there is none by registry.
+pub(crate) const WIREGUARD: u16 = 51820;
+
 /// DNS (RFC 1035, 4.2).
 pub(crate) const DNS: u16 = 53;

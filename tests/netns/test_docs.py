@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import probes
-from lab.hosts import Wiring
+from lab.hosts import Host, Wiring
 from lab.namespace import Namespace
 from lab.probes import Reach
 from lab.services import Listener
@@ -34,6 +34,11 @@ PORCH_MAC = "00:11:22:33:44:01"
 HOUSE = Wiring("laptop", "eth2", "192.168.5.10", 24, router="192.168.5.1",
                address6="fd00:5::10", router6="fd00:5::1")
 RECORDER = "192.168.5.20"
+# Of two recipes: a veth pair stands for the tunnel of a VPN, which another program brings.
+PHONE = Wiring("phone", "wg0", "10.8.0.2", 24, router="10.8.0.1",
+               address6="fd00:a::2", router6="fd00:a::1")
+GUEST = Wiring("guest", "eth3", "192.168.7.10", 24, router="192.168.7.1",
+               address6="fd00:7::10", router6="fd00:7::1")
 SERVER = "203.0.113.7"
 
 
@@ -107,6 +112,7 @@ class Docs(DhcpTest):
     def setUp(self) -> None:
         super().setUp()
         self.listeners: dict[str, Listener] = {}
+        self.more: dict[str, Namespace] = {}
         self.camera.ip("link", "set", "eth0", "address", PORCH_MAC)
         self.laptop.ip("address", "add", f"{RECORDER}/24", "dev", "eth0")
         self.program.configure(FILE.read_text())
@@ -139,10 +145,12 @@ class Docs(DhcpTest):
         """Tries a row's connection."""
         sources: dict[str, Namespace] = {
             "porch": self.camera, "house": self.laptop, "recorder": self.laptop,
-            "internet": self.internet, "router": self.router,
+            "internet": self.internet, "router": self.router, **self.more,
         }
-        routers = {"porch": PORCH.router, "house": HOUSE.router, "recorder": HOUSE.router, "internet": self.leased()}
+        routers = {"porch": PORCH.router, "house": HOUSE.router, "recorder": HOUSE.router, "internet": self.leased(),
+                   "phone": PHONE.router, "guest": GUEST.router}
         targets = {"porch": PORCH.address, "house": HOUSE.address, "recorder": RECORDER, "internet": SERVER,
+                   "phone": PHONE.address, "guest": GUEST.address,
                    "router": routers.get(row.source, ""), "outside": self.leased()}
         wait = probes.PATIENCE if row.passes else 2.0
         source, target = sources[row.source], targets[row.target]
@@ -154,18 +162,31 @@ class Docs(DhcpTest):
             return reach if there else Reach(False, "connected to another host")
         return probes.udp(source, target, row.port, arrived_at.received, wait)
 
+    def plug_more(self) -> None:
+        """The hosts that two recipes bring."""
+        for wiring in (PHONE, GUEST):
+            host = Host(wiring)
+            self.addCleanup(host.namespace.delete)
+            host.plug(self.router)
+            self.more[wiring.name] = host.namespace
+        self.router.ip("link", "set", PHONE.interface, "up")
+        self.router.ip("address", "add", f"{PHONE.router}/{PHONE.prefix}", "dev", PHONE.interface)
+
     def test_each_recipe_lets_pass_what_its_table_says(self) -> None:
         # The house's traffic is the recorder's where the row says so.
         self.laptop.ip("route", "add", f"{PORCH.address}/32", "via", HOUSE.router, "src", RECORDER)
+        self.plug_more()
         found = recipes()
-        self.assertGreaterEqual(len(found), 7)
+        self.assertGreaterEqual(len(found), 9)
         rows = [row for recipe in found for row in recipe.rows]
         tcp = {row.port for row in rows if row.protocol == "tcp"}
         udp = {row.port for row in rows if row.protocol == "udp"}
-        hosts = {"router": self.router, "porch": self.camera, "house": self.laptop, "internet": self.internet}
+        hosts = {"router": self.router, "porch": self.camera, "house": self.laptop, "internet": self.internet,
+                 **self.more}
         for name, host in hosts.items():
             self.listeners[name] = Listener(host, sorted(tcp), sorted(udp))
             self.addCleanup(self.listeners[name].stop)
+        self.listeners["recorder"] = self.listeners["house"]
         folder = self.program.config.with_suffix(".d")
         folder.mkdir(exist_ok=True)
         for recipe in found:

@@ -99,6 +99,7 @@ class NameServers(DhcpTest):
             self.boot_with_dhcp(client=client)
             expected = [f"nameserver {example.INTERNET.address}", "nameserver 9.9.9.9"]
             self.assertTrue(probes.wait_until(lambda: self.servers() == expected), self.servers())
+            self.assertRegex(self.camfw("status").stdout, r"(?m)^external .* link.*, 192\.168\.0\.5\d/24")
         self.assertEqual(self.file().stat().st_mode & 0o777, 0o644)
         self.assertEqual(self.file().parent.stat().st_mode & 0o777, 0o755)
 

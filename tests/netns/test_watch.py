@@ -83,6 +83,17 @@ class Watch(RouterTest):
         self.assertEqual((found[0], found[2]), ("", ""))
         self.assertIn("--dport 23", found[1])
 
+    def test_a_second_one_says_that_the_first_runs(self) -> None:
+        with self.watching():
+            self.assertTrue(wait_until(lambda: (self.program.run_folder / "camfw-watch.lock").exists()))
+            self.assertIn("camfw watch runs already", self.camfw("watch", expect=1).stderr)
+        # It left when it was killed.
+        second = self.program.start("watch")
+        self.addCleanup(second.communicate)
+        self.addCleanup(second.kill)
+        time.sleep(1)
+        self.assertIsNone(second.poll(), "it runs")
+
     def test_a_foreign_rule_is_mended_where_the_file_says_so(self) -> None:
         with self.watching('\n[watch]\ninterval = 1\non-drift = "restore"\n'), Listener(self.router, tcp=[23]):
             before = self.tables.snapshot()

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use futures_util::TryStreamExt;
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::AddressMessage;
+use ipnet::Ipv4Net;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
@@ -34,9 +34,8 @@ pub async fn all(handle: &Handle) -> Result<SeenOnLinks, (&'static str, rtnetlin
     for message in &links {
         let index = message.header.index;
         let mut condition = condition(message);
-        let mut own = addresses.iter();
-        condition.has_ipv4 =
-            own.any(|own| own.header.index == index && own.header.family == AddressFamily::Inet);
+        let own = addresses.iter().filter(|own| own.header.index == index);
+        condition.ipv4 = own.filter_map(ipv4).next();
         names.insert(index, condition.name.clone());
         conditions.push(condition);
     }
@@ -44,6 +43,16 @@ pub async fn all(handle: &Handle) -> Result<SeenOnLinks, (&'static str, rtnetlin
         hosts: hosts.iter().filter_map(|it| host(it, &names)).collect(),
         links: conditions,
     })
+}
+
+/// Its own end of the link; on one to a single host the other attribute is that host's.
+fn ipv4(message: &AddressMessage) -> Option<Ipv4Net> {
+    let mut attributes = message.attributes.iter();
+    let own = attributes.find_map(|attribute| match attribute {
+        AddressAttribute::Local(IpAddr::V4(own)) => Some(*own),
+        _ => None,
+    })?;
+    Ipv4Net::new(own, message.header.prefix_len).ok()
 }
 
 fn condition(message: &LinkMessage) -> LinkCondition {

@@ -108,7 +108,8 @@ fn interface(zone: &Zone, seen: &SeenOnLinks) -> InterfacePresence {
         speed: link.speed,
         receive_errors: link.receive_errors,
         transmit_errors: link.transmit_errors,
-        lease: brought.then_some(link.has_ipv4),
+        lease: brought.then_some(link.ipv4.is_some()),
+        address: link.ipv4.filter(|_| brought).map(|own| own.to_string()),
     }
 }
 
@@ -147,7 +148,6 @@ fn counted(facts: &HostFacts<'_>, camera: &Camera) -> Option<u64> {
 /// When a camera was there by its own address and hardware address, or later.
 fn last_seen(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> Option<u64> {
     let now = facts.now;
-    let zone = policy.zone(camera.zone);
     let sighting = facts.sightings.of(&camera.name);
     let mut last = sighting.and_then(|it| it.last).filter(|last| *last <= now);
     if let Some((sighting, compared)) = sighting.zip(facts.sightings.compared)
@@ -158,6 +158,24 @@ fn last_seen(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> Option<
             false => compared.min(now),
         }));
     }
+    last.max(confirmed(policy, facts, camera))
+}
+
+/// When a camera was there for certain, or later: its counter has grown since `watch` looked,
+/// or its packets have a time.
+fn surely_seen(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> Option<u64> {
+    let sighting = facts.sightings.of(&camera.name);
+    let has_grown = |packets| counted(facts, camera).is_some_and(|count| count > packets);
+    let grown = sighting.is_some_and(|it| has_grown(it.packets));
+    let compared = facts.sightings.compared.filter(|_| grown);
+    let compared = compared.filter(|at| *at <= facts.now);
+    compared.max(confirmed(policy, facts, camera))
+}
+
+/// When a camera last answered the kernel, or sent a packet that was refused.
+fn confirmed(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> Option<u64> {
+    let now = facts.now;
+    let zone = policy.zone(camera.zone);
     let neighbours = facts.seen.hosts.iter().filter(|host| {
         host.link == zone.interface.as_str() && super::sightings::is_of(camera, host)
     });
@@ -170,7 +188,7 @@ fn last_seen(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> Option<
             && tag.zone.as_ref() == Some(&zone.name)
     });
     let refused = refused.map(|refused| refused.last.min(now));
-    confirmed.chain(refused).map(Some).fold(last, Option::max)
+    confirmed.chain(refused).max()
 }
 
 /// Each hardware address on each zone's wire, sorted.
@@ -224,9 +242,10 @@ fn problems(
     let is_here = |it: &Evidence| it.zone == camera.zone;
     // What is older than the camera's own packets is over, but for the time between two
     // looks, in which nobody knows what came first.
+    let surely = surely_seen(policy, facts, camera);
     let goes_on = |it: &Evidence| {
         let at = it.last.map(|at| at.saturating_add(facts.patience));
-        at.is_some() && at > last
+        at.is_some() && at > last && it.last > surely
     };
     let lately = |at: Option<u64>| at.is_some_and(|at| facts.now.saturating_sub(at) <= LATELY);
     let zone = policy.zone(camera.zone);

@@ -133,6 +133,13 @@ fn each_problem_is_told_as_what_it_is() -> Done {
     assert_eq!(told(&look(Vec::new(), &before, &[])?).len(), 1);
     let back = look(Vec::new(), &before, &[("porch", 1)])?;
     assert_eq!(told(&back), []);
+    // They are newer than the last look, and that is newer than what was elsewhere.
+    let before = [("home spoofed", [192, 168, 8, 110], 1, 100)];
+    let back = look(Vec::new(), &before, &[("porch", 1)])?;
+    assert_eq!(told(&back), []);
+    let since = [("home spoofed", [192, 168, 8, 110], 1, 50)];
+    let unclear = look(Vec::new(), &since, &[("porch", 1)])?;
+    assert_eq!(told(&unclear), [("porch", HostProblemKind::OtherZone)]);
     let moved = look(vec![host("eth2", [192, 168, 5, 9], 1, 0)], &[], &[])?;
     assert_eq!(told(&moved), [("porch", HostProblemKind::OtherZone)]);
     assert!(moved.zones[1].others.is_empty(), "it is listed");
