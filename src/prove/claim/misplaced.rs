@@ -59,7 +59,7 @@ mod tests {
     /// The rules without what asks for the cameras of other zones.
     fn without(rules: &Ruleset) -> Ruleset {
         let mut other = rules.clone();
-        let mut filter = rules.table(TableName::Filter);
+        let mut filter = rules.table(TableName::Filter).into_owned();
         for chain in &mut filter.chains {
             chain.rules.retain(|rule| {
                 !matches!(&rule.target, Some(Target::Jump(to)) if to.as_str().starts_with("cameras-"))
