@@ -38,6 +38,7 @@ WIRE, LINK = (socket.inet_pton(socket.AF_INET6, prefix)[:8] for prefix in ("fd00
 PLAIN = re.compile("[\n -~\u00b7\u00d7\u2013\u2026\u202f\u2713\u2717]*")
 # New attempts of all that nobody listed which are logged in a minute, and of a camera.
 TOLD = 200
+TOLD_OF_A_HOST = 20
 
 
 def ipv4(source: str, to: str, protocol: int, data: bytes, *, fragment: int = 0, options: bytes = b"", words: int | None = None) -> bytes:
@@ -148,9 +149,10 @@ class Hidden(RouterTest):
                 wire.send(router + porch + ipv6(WIRE + b"\7" * 8, b"\x20\x01" + bytes(14), 17, udp(port)))
                 watch.send_signal(signal.SIGCONT)
                 self.assertTrue(wait_until(lambda: {"porch", "2001::"} <= self.recorded(port)), (port, self.recorded(port)))
-        # Two minutes at most began meanwhile.
+        # Two minutes at most were seen, each with a share for whom nobody listed, another for sources
+        # that may be made up, and the camera's own in both.
         told = [line for line in said.splitlines() if "refused: " in line]
-        self.assertLess(len(told), 3 * TOLD, "no flood in the log")
+        self.assertLessEqual(len(told), 2 * 2 * (TOLD + TOLD_OF_A_HOST), "no flood in the log")
         for command in (("blocked",), ("hosts",), ("hosts", "--toml"), ("status", "--all"), ("metrics",),
                         ("report", "--html", "-"), ("blocked", "--json"), ("hosts", "--json"), ("status", "--json")):
             self.assertTrue(PLAIN.fullmatch(self.told(*command)), command)
