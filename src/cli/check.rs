@@ -20,6 +20,8 @@ struct Checked {
     /// Whether an apply takes the file, as far as it can be told here.
     good: bool,
     mistakes: Vec<FileMistake>,
+    /// The same for people: of a file that could not be read there is no line.
+    told: Vec<String>,
     not_proven: Option<String>,
     warnings: Vec<String>,
     /// Why apply refuses it on this box.
@@ -34,7 +36,7 @@ json_object!(Checked {
     warnings,
     refused_here,
     bounds
-});
+} without { told });
 
 /// What is wrong with the file, and where.
 struct FileMistake {
@@ -59,13 +61,9 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         print_json(&checked);
         return Ok(code);
     }
-    let mistakes = checked.mistakes.iter();
-    mistakes.for_each(|it| {
-        complain(&format!(
-            "{}:{}:{}: {}",
-            it.file, it.line, it.column, it.what
-        ));
-    });
+    for line in &checked.told {
+        complain(line);
+    }
     for line in checked.not_proven.iter().chain(&checked.warnings) {
         complain(line);
     }
@@ -85,6 +83,7 @@ fn check(given: &Given, checked: &mut Checked) -> ExitCode {
     let plan = match apply::read_plan(&config, Purpose::Ask) {
         Ok(plan) => plan,
         Err(refusal) => {
+            checked.told = refusal.lines().collect();
             let places = refusal.places();
             checked.mistakes = places
                 .map(|(file, place, what)| FileMistake {

@@ -102,7 +102,7 @@ fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
         .sum();
     let dropped: u64 = report.accounting.drops.iter().map(|it| it.packets).sum();
     screen.line(&format!(
-        "\n{} let through, {} dropped since the first load (camfw status --all)",
+        "\n{} let through, {} dropped (camfw status --all)",
         counted_word(allowed, "connection"),
         counted_word(dropped, "packet")
     ));

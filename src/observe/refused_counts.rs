@@ -85,7 +85,7 @@ pub(crate) fn newly_tried(policy: &Policy, refusals: &Refusals, now: u64) -> Opt
     };
     (!counts.is_empty()).then(|| {
         let counts = counts.join(", ");
-        format!("tried for the first time in 24 hours, and blocked: {counts}; camfw blocked{how}")
+        format!("new in 24 hours, and blocked: {counts}; camfw blocked{how}")
     })
 }
 
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(
             newly_tried(&policy, &refusals, NOW).as_deref(),
             Some(
-                "tried for the first time in 24 hours, and blocked: porch 2, garage 1; camfw blocked; [[redirects]] has the router answer DNS and NTP for others"
+                "new in 24 hours, and blocked: porch 2, garage 1; camfw blocked; [[redirects]] has the router answer DNS and NTP for others"
             )
         );
         assert_eq!(newly_tried(&policy, &refusals, NOW + A_DAY + 1), None);

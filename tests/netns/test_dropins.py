@@ -37,10 +37,16 @@ class DropIns(RouterTest):
         nothing."""
         before = self.tables.snapshot()
         for command in commands:
-            result = self.camfw(command, expect=2)
-            lines = result.stderr.splitlines()
-            self.assertEqual(len(lines), 1, result.stderr)
-            self.assertRegex(lines[0], rf"{re.escape(str(path))}:\d+:\d+: \S")
+            # `status` says the state of the box first: what is in force goes on.
+            if command == "status":
+                text = self.camfw(command, expect=1).stdout
+                self.assertRegex(text, r"\A[A-Z ]+ for ")
+                lines = re.findall(r"(?m)^the file is refused: (.*)$", text)
+            else:
+                text = self.camfw(command, expect=2).stderr
+                lines = text.splitlines()
+            self.assertEqual(len(lines), 1, text)
+            self.assertRegex(lines[0], rf"{re.escape(str(path))}(:\d+:\d+)?: \S")
             for word in words:
                 self.assertIn(word, lines[0])
         self.assertEqual(self.tables.snapshot(), before)
@@ -82,7 +88,7 @@ class DropIns(RouterTest):
         self.camfw("boot")
         main = self.program.config
         for text, first in (
-            ('# one\n[zones.private]\nmtu = 1500\nrole = "private"\n', f"role is at {main}:11 already"),
+            ('# one\n[zones.private]\nmtu = 1500\nrole = "private"\n', f"role is already set at {main}:11"),
             ('[router]\nwait = 3\n', None),
         ):
             path = self.drop_in("10-first.toml", text)
@@ -90,10 +96,10 @@ class DropIns(RouterTest):
                 self.assert_refused(path, first)
             else:
                 second = self.drop_in("20-second.toml", text)
-                self.assert_refused(second, f"wait is at {path}:2 already")
+                self.assert_refused(second, f"wait is already set at {path}:2")
         for name in ("10-first.toml", "20-second.toml"):
             self.drop_in(name, "[services.web]\ntcp = [80]\n")
-        self.assert_refused(self.folder / "20-second.toml", f"tcp is at {self.folder}/10-first.toml:2 already")
+        self.assert_refused(self.folder / "20-second.toml", f"tcp is already set at {self.folder}/10-first.toml:2")
 
     def test_a_bad_drop_in_is_refused_with_its_place(self) -> None:
         self.camfw("boot")

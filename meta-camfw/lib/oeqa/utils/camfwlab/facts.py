@@ -37,7 +37,8 @@ class Wiring:
     @property
     def mac(self) -> str:
         """A locally administered hardware address, the same in every run."""
-        return "02:00:00:00:00:%02x" % (16 + int(self.interface.removeprefix("eth")))
+        kind, number = self.interface.rstrip("0123456789"), self.interface.lstrip("abcdefghijklmnopqrstuvwxyz")
+        return "02:00:00:00:00:%02x" % ((16 if kind == "eth" else 64) + int(number))
 
 
 @dataclass(frozen=True)
