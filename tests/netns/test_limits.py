@@ -32,7 +32,7 @@ class LimitsTest(RouterTest):
         result = self.program.run(command, path=path, seconds=SECONDS)
         self.assertEqual(result.code, code, str(result))
         self.assertIn(word, result.stderr)
-        self.assertIn("was ended", result.stderr)
+        self.assertIn("was killed", result.stderr)
         self.assertEqual(self.sleeping(), [], "processes are left")
 
     def sleeping(self) -> list[int]:

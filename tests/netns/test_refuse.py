@@ -105,7 +105,7 @@ class Refuse(RouterTest):
         lines = result.stderr.splitlines()
         self.assertTrue(lines)
         for line in lines:
-            self.assertRegex(line, rf"{re.escape(str(path))}:\d+:\d+: \S.*")
+            self.assertRegex(line, rf"{re.escape(str(path))}(:\d+:\d+)?: \S.*")
             self.assertLess(len(line), 500)
         self.assertEqual(result.stdout, "")
 
