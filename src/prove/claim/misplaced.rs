@@ -53,7 +53,56 @@ mod tests {
     use crate::prove::claim::{Claim, ClaimResult, broken, claims_of};
     use crate::source::Source;
 
-    const TEXT: &str = include_str!("../../../tests/golden/cameras-of-two-zones/config.toml");
+    /// As in the golden of this name; the release has no goldens.
+    const TEXT: &str = r#"[ipv6]
+mode = "same"
+
+[zones.external]
+interface = "eth0"
+address = "dhcp"
+role = "external"
+
+[zones.yard]
+interface = "eth1"
+address = "192.168.8.1/24"
+role = "camera"
+known-only = true
+
+[zones.hall]
+interface = "eth2"
+address = ["192.168.9.1/24", "fd00:9::1/64"]
+role = "camera"
+
+[zones.home]
+interface = "eth3"
+address = ["192.168.5.1/24", "fd00:5::1/64"]
+role = "private"
+
+[[cameras]]
+name = "porch"
+address = "192.168.8.110"
+mac = "00:11:22:33:44:55"
+allow = [{ to = "router", service = "ftp" }]
+
+[[cameras]]
+name = "stairs"
+address = "192.168.9.110"
+mac = "00:11:22:33:44:56"
+
+[[cameras]]
+name = "door"
+address = "192.168.9.111"
+
+[[allow]]
+from = "home"
+to = "external"
+service = "https"
+
+[[allow]]
+from = "home"
+to = "router"
+service = ["dhcp", "ftp"]
+"#;
     const CLAIM: &str = "nothing is opened with the hardware address";
 
     /// The rules without what asks for the cameras of other zones.
