@@ -34,7 +34,11 @@ impl Compiler<'_> {
             }
             table.rules_mut(&direction.chain()).extend(jumps);
             *table.rules_mut(&cameras) = of_cameras;
-            *table.rules_mut(&misplaced) = self.refused_by_zone();
+            // The same for the cameras of each zone.
+            let refused = table.rules_mut(&misplaced);
+            if refused.is_empty() {
+                *refused = self.refused_by_zone();
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::name::MacAddress;
+use crate::name::{MacAddress, ZoneName};
 use crate::policy::RefusalTag;
 
 /// TCP, UDP and UDP-Lite, whose headers begin with the ports, as those of DCCP and SCTP do.
@@ -36,6 +36,14 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// Whether a host of a zone with this address surely sent it. One whose source may be made
+    /// up is nobody's.
+    pub(crate) fn is_from(&self, zone: &ZoneName, address: IpAddr) -> bool {
+        self.source == address
+            && self.tag.zone.as_ref() == Some(zone)
+            && !self.tag.reason.has_unchecked_source()
+    }
+
     /// Reads a packet that begins with its IP header. None if it is no IP packet, or if no
     /// rule of camfw's passed it on.
     pub(crate) fn new(prefix: &str, packet: &[u8]) -> Option<Attempt> {

@@ -56,12 +56,8 @@ impl ListedHosts {
 
     /// The listed camera that sent a packet. One whose source may be made up is nobody's.
     pub(crate) fn camera(&self, attempt: &Attempt) -> Option<&ListedCamera> {
-        let tag = &attempt.tag;
         let mut cameras = self.cameras.iter();
-        let camera = cameras.find(|camera| {
-            camera.address == attempt.source && Some(&camera.zone) == tag.zone.as_ref()
-        })?;
-        (!tag.reason.has_unchecked_source()).then_some(camera)
+        cameras.find(|camera| attempt.is_from(&camera.zone, camera.address))
     }
 
     /// Whose a packet is.

@@ -89,12 +89,9 @@ pub(crate) fn newly_tried(policy: &Policy, refusals: &Refusals, now: u64) -> Opt
     })
 }
 
-/// One whose source may be made up is nobody's.
 fn is_of(policy: &Policy, camera: &Camera, refused: &RefusedAttempt) -> bool {
-    let tag = &refused.attempt.tag;
-    refused.attempt.source == camera.address
-        && tag.zone.as_ref() == Some(&policy.zone(camera.zone).name)
-        && !tag.reason.has_unchecked_source()
+    let zone = &policy.zone(camera.zone).name;
+    refused.attempt.is_from(zone, camera.address.into())
 }
 
 /// Counts a record by the cameras of a policy.

@@ -181,12 +181,9 @@ fn confirmed(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> Option<
     });
     let confirmed = neighbours.map(|host| now.saturating_sub(host.seconds));
     // Rules have checked that these are its own.
-    let refused = facts.refused.iter().filter(|refused| {
-        let tag = &refused.attempt.tag;
-        refused.attempt.source == camera.address
-            && !tag.reason.has_unchecked_source()
-            && tag.zone.as_ref() == Some(&zone.name)
-    });
+    let address = camera.address.into();
+    let refused = facts.refused.iter();
+    let refused = refused.filter(|refused| refused.attempt.is_from(&zone.name, address));
     let refused = refused.map(|refused| refused.last.min(now));
     confirmed.chain(refused).max()
 }
