@@ -3,20 +3,23 @@
 
 use super::error::StepError;
 use crate::host::{dhcp, network_programs};
-use crate::net::other_programs;
+use crate::net::{keeps_others_routes, other_programs};
 use crate::plan::Plan;
 
 /// Refuses a plan if another program configures one of its interfaces, or if nothing can
 /// ask for its address.
 pub(super) fn check_network_programs(plan: &Plan) -> Result<(), StepError> {
-    match network_program_errors(plan).into_iter().next() {
+    match network_program_errors(plan).0.into_iter().next() {
         Some(error) => Err(error),
         None => Ok(()),
     }
 }
 
-/// Everything for which that refuses it.
-pub(crate) fn network_program_errors(plan: &Plan) -> Vec<StepError> {
+/// What is wrong although nothing is refused for it: `status` tells what was taken away.
+const REMOVES_ROUTES: &str = "warning: systemd-networkd removes routes and rules that are not its own, and so camfw's; write ManageForeignRoutes=no and ManageForeignRoutingPolicyRules=no under [Network] in /etc/systemd/networkd.conf.d/camfw.conf, and restart it";
+
+/// Everything for which that refuses it, and a warning.
+pub(crate) fn network_program_errors(plan: &Plan) -> (Vec<StepError>, Option<&'static str>) {
     let mut errors = Vec::new();
     // Another program gives these their addresses, and configures them for that.
     let given = |name: &&str| {
@@ -24,7 +27,8 @@ pub(crate) fn network_program_errors(plan: &Plan) -> Vec<StepError> {
         links.any(|link| link.name.as_str() == *name && link.is_given())
     };
     let links = plan.network.names().filter(|name| !given(name));
-    let found = other_programs(&network_programs::active(), links);
+    let active = network_programs::active();
+    let found = other_programs(&active, links);
     if !found.is_empty() {
         errors.push(StepError::OtherPrograms(found));
     }
@@ -34,5 +38,6 @@ pub(crate) fn network_program_errors(plan: &Plan) -> Vec<StepError> {
     {
         errors.push(StepError::NoDhcpClient(link.name.to_string()));
     }
-    errors
+    let keeps = keeps_others_routes(&active, !plan.policy.mark_rules.is_empty());
+    (errors, (!keeps).then_some(REMOVES_ROUTES))
 }

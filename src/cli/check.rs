@@ -112,8 +112,10 @@ fn check(given: &Given, checked: &mut Checked) -> ExitCode {
     if let Err(refusal) = apply::read_plan(&config, Purpose::Load) {
         refused.push(format!("{refusal}; until then apply and boot refuse it"));
     }
-    let programs = apply::network_program_errors(&plan).into_iter();
+    let (programs, warning) = apply::network_program_errors(&plan);
+    let programs = programs.into_iter();
     refused.extend(programs.map(|error| format!("{error}; until then apply refuses it")));
+    checked.warnings.extend(warning.map(str::to_owned));
     // Another file's passwords are another box's.
     let trouble = apply::mail::trouble(&plan.policy);
     refused.extend(trouble.map(|trouble| format!("no mail is sent: {trouble}")));

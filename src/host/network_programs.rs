@@ -23,10 +23,10 @@ struct Reader {
     executable: &'static str,
     /// What exists if it starts at boot, or runs; nothing if it always does.
     signs: &'static [&'static str],
-    /// Files, and folders of files with this ending. Of a name that is in several folders
-    /// the last one counts.
+    /// Files, and folders of files with one of these endings. Of a name that is in several
+    /// folders the last one counts.
     places: &'static [&'static str],
-    ending: &'static str,
+    endings: &'static [&'static str],
     /// Whether all files are sorted by name, whatever folder they are in.
     is_sorted: bool,
 }
@@ -38,7 +38,7 @@ const KNOWN: [Reader; 4] = [
         signs: &[],
         // What this one has read besides, it says itself.
         places: &["/etc/network/interfaces"],
-        ending: "",
+        endings: &[""],
         is_sorted: false,
     },
     Reader {
@@ -52,8 +52,14 @@ const KNOWN: [Reader; 4] = [
             "/usr/lib/systemd/network",
             "/run/systemd/network",
             "/etc/systemd/network",
+            "/usr/lib/systemd/networkd.conf",
+            "/run/systemd/networkd.conf",
+            "/etc/systemd/networkd.conf",
+            "/usr/lib/systemd/networkd.conf.d",
+            "/run/systemd/networkd.conf.d",
+            "/etc/systemd/networkd.conf.d",
         ],
-        ending: ".network",
+        endings: &[".network", ".conf"],
         is_sorted: true,
     },
     Reader {
@@ -68,7 +74,7 @@ const KNOWN: [Reader; 4] = [
             "/etc/NetworkManager/NetworkManager.conf",
             "/etc/NetworkManager/conf.d",
         ],
-        ending: ".conf",
+        endings: &[".conf"],
         is_sorted: false,
     },
     Reader {
@@ -79,7 +85,7 @@ const KNOWN: [Reader; 4] = [
             "/run/dhcpcd/pid",
         ],
         places: &["/etc/dhcpcd.conf"],
-        ending: "",
+        endings: &[""],
         is_sorted: false,
     },
 ];
@@ -121,7 +127,8 @@ fn files(known: &Reader) -> Vec<(String, String)> {
     }
     let endings = paths.into_iter().filter(|path| {
         let path = path.to_str();
-        path.is_some_and(|path| path.ends_with(known.ending))
+        let mut endings = known.endings.iter();
+        path.is_some_and(|path| endings.any(|ending| path.ends_with(ending)))
     });
     endings.filter_map(|path| text_of(&path)).collect()
 }

@@ -26,8 +26,8 @@ pub use change::NetworkChange;
 pub use diff::{Diff, diff, ignored_links};
 pub use lease::{Lease, LeaseError, UsedNetwork, lease};
 pub use other_program::{
-    ActiveProgram, NetworkProgram, OtherProgram, is_in_source_directory, matches_glob,
-    other_programs, sourced,
+    ActiveProgram, NetworkProgram, OtherProgram, is_in_source_directory, keeps_others_routes,
+    matches_glob, other_programs, sourced,
 };
 pub use problem::NetworkError;
 pub use seen::{LinkCondition, SeenHost, SeenOnLinks};

@@ -159,6 +159,37 @@ pub fn other_programs<'l>(
     found
 }
 
+/// Whether systemd-networkd, if it is one of them, leaves routes alone that are not its own, and,
+/// where it matters, rules for marked packets: not unless its settings say so (networkd.conf(5)).
+pub fn keeps_others_routes(active: &[ActiveProgram], with_rules: bool) -> bool {
+    let mut active = active.iter();
+    let Some(networkd) = active.find(|it| it.program == NetworkProgram::Networkd) else {
+        return true;
+    };
+    // What the files of the folders say counts more than networkd.conf.
+    let (main, more): (Vec<_>, Vec<_>) = networkd
+        .files
+        .iter()
+        .filter(|(path, _)| path.ends_with(".conf"))
+        .partition(|(path, _)| path.ends_with("/networkd.conf"));
+    let is_off = |wanted: &str| {
+        let (mut section, mut is_off) = ("", false);
+        let lines = main.iter().chain(&more).flat_map(|(_, text)| text.lines());
+        for line in lines {
+            let (key, value) = line.split_once('=').unwrap_or((line, ""));
+            match key.trim() {
+                key if key.starts_with('[') => section = key,
+                key if section == "[Network]" && key == wanted => {
+                    is_off = ["no", "false", "off", "0"].contains(&value.trim());
+                }
+                _ => {}
+            }
+        }
+        is_off
+    };
+    is_off("ManageForeignRoutes") && (!with_rules || is_off("ManageForeignRoutingPolicyRules"))
+}
+
 /// The lines of all files with their file.
 fn lines(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     files
@@ -382,6 +413,39 @@ mod tests {
         let containers = "[Match]\nVirtualization=container\nName=host0\n";
         assert!(by(&[("b", containers), ("c", "[Match]\nDriver=veth\n")]).is_empty());
         assert_eq!(by(&[("d", "[Match]\n;Name=*\nName=eth?\n")]).len(), 2);
+    }
+
+    #[test]
+    fn networkd_keeps_others_routes_if_its_settings_say_so() {
+        let keeps = |files: &[(&str, &str)]| {
+            let files = files.iter().map(|(path, text)| {
+                let text = format!("[Network]\n{text}\n");
+                ((*path).to_owned(), text)
+            });
+            let active = [ActiveProgram::new(
+                NetworkProgram::Networkd,
+                files.collect(),
+            )];
+            [false, true].map(|rules| keeps_others_routes(&active, rules))
+        };
+        let both = "ManageForeignRoutes=no\nManageForeignRoutingPolicyRules = off";
+        let main = "/etc/systemd/networkd.conf";
+        assert_eq!(keeps(&[]), [false; 2]);
+        assert_eq!(keeps(&[("10.network", both)]), [false; 2]);
+        assert_eq!(keeps(&[(main, both)]), [true; 2]);
+        assert_eq!(keeps(&[(main, "ManageForeignRoutes=no")]), [true, false]);
+        let more = (
+            "/etc/systemd/networkd.conf.d/a.conf",
+            "ManageForeignRoutes=yes",
+        );
+        assert_eq!(
+            keeps(&[more, (main, both)]),
+            [false; 2],
+            "the folder's counts"
+        );
+        let other = "ManageForeignRoutes=yes\n[DHCPv4]\nManageForeignRoutes=no";
+        assert_eq!(keeps(&[(main, other)]), [false; 2], "another section's");
+        assert!(keeps_others_routes(&[], true), "it is not there");
     }
 
     #[test]

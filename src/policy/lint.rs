@@ -66,7 +66,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
                 .for_each(&mut add);
         }
         for host in &allow.hosts {
-            if policy.egress == Egress::Listed && !asks_names(policy) {
+            if policy.egress == Egress::Listed && !may_ask(policy, port::DNS) {
                 add(format!(
                     "{host} cannot be looked up, since the router may not send DNS; add an allow line from router with service dns"
                 ));
@@ -79,6 +79,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
     }
     warnings.extend(unmanaged(policy));
     warnings.extend(not_masqueraded(policy));
+    warnings.extend(without_upstream(policy));
     warnings.extend(policy.zones.iter().filter_map(bogons_left_out));
     for zone in &policy.zones {
         warnings.extend(
@@ -95,16 +96,43 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
     warnings
 }
 
-fn asks_names(policy: &Policy) -> bool {
+/// Whether the router may ask others at this UDP port.
+fn may_ask(policy: &Policy, port: u16) -> bool {
     let from_router = |allow: &&Allow| allow.flows.iter().any(|flow| flow.from == Endpoint::Router);
-    policy.allows.iter().filter(from_router).any(|allow| {
-        allow.services.iter().any(|service| {
-            service
-                .udp
-                .iter()
-                .any(|ports| ports.first() <= 53 && 53 <= ports.last())
-        })
+    let mut from_router = policy.allows.iter().filter(from_router);
+    from_router.any(|allow| {
+        let mut udp = allow.services.iter().flat_map(|service| &service.udp);
+        udp.any(|ports| ports.contains(PortRange::port(port)))
     })
+}
+
+/// Warns of the first line by which the router answers for others and may ask none of them.
+fn without_upstream(policy: &Policy) -> Vec<Warning> {
+    let servers = [("dns", port::DNS), ("ntp", port::NTP)].into_iter();
+    let servers = servers.filter(|(_, port)| !may_ask(policy, *port));
+    let servers = servers.filter(|_| policy.egress == Egress::Listed);
+    let told = servers.filter_map(|(name, port)| {
+        let is_offered = |allow: &&Allow| {
+            let mut udp = allow.services.iter().flat_map(|service| &service.udp);
+            // Who opens all ports does not say that a server is there.
+            udp.any(|ports| *ports == PortRange::port(port))
+                && allow.flows.iter().any(|flow| flow.to == Endpoint::Router)
+        };
+        let allow = policy.allows.iter().find(is_offered)?;
+        let outside = |zone: &&Zone| zone.role == Role::External;
+        let outside = policy.zones.iter().find(outside);
+        let to = outside.map_or("the zone of its server".into(), |zone| {
+            format!("\"{}\"", zone.name)
+        });
+        Some(Warning {
+            origin: allow.origin.clone(),
+            kind: WarningKind::Warning,
+            what: format!(
+                "the router answers {name} here and may ask no server itself; add [[allow]] from = \"router\", to = {to}, service = \"{name}\""
+            ),
+        })
+    });
+    told.collect()
 }
 
 /// Allow lines, indexed by camera: a camera's line never covers another camera's, and there

@@ -89,7 +89,11 @@ class OtherPrograms(RouterTest):
             f"interface eth{card} is also configured by systemd-networkd (/etc/systemd/network/80-wired.network); "
             "write Unmanaged=yes under [Link] there" for card in range(3)))
         self.put("systemd/network/10-camfw.network", "[Match]\nName=eth*\n[Link]\nUnmanaged=yes\n")
-        self.run_here("check", expect=0)
+        removes = "warning: systemd-networkd removes routes and rules that are not its own, and so camfw's; write ManageForeignRoutes=no"
+        self.assertIn(removes, self.run_here("check", expect=0).said)
+        (self.etc / "systemd/networkd.conf.d").mkdir()
+        self.put("systemd/networkd.conf.d/camfw.conf", "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n")
+        self.assertNotIn("systemd-networkd", self.run_here("check", expect=0).said)
 
         self.install("NetworkManager")
         (self.etc / "systemd/system/multi-user.target.wants/NetworkManager.service").symlink_to("/dev/null")
