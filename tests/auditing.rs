@@ -596,3 +596,79 @@ fn what_is_no_guarantee_is_refused() -> Done {
     );
     Ok(())
 }
+
+/// Of a rule that rewrites the destination it says to what; which rule is beside it.
+#[test]
+fn trace_says_where_a_packet_is_sent_on_to() -> Done {
+    let scratch = Scratch::new("sent-on")?;
+    for (target, told, address, port) in [
+        (
+            "DNAT --to-destination 192.168.8.110:443",
+            "192.168.8.110 port 443",
+            "192.168.8.110",
+            "443",
+        ),
+        (
+            "DNAT --to-destination 192.168.8.110",
+            "192.168.8.110 port 8443",
+            "192.168.8.110",
+            "8443",
+        ),
+        (
+            "DNAT --to-destination 192.168.8.1-192.168.8.9:80-90",
+            "192.168.8.1-192.168.8.9 port 80-90",
+            "192.168.8.1-192.168.8.9",
+            "80-90",
+        ),
+        (
+            "NETMAP --to 192.168.8.0/24",
+            "192.168.8.0-192.168.8.255 port 8443",
+            "192.168.8.0-192.168.8.255",
+            "8443",
+        ),
+        ("REDIRECT --to-ports 53", "router port 53", "router", "53"),
+        ("REDIRECT", "router port 8443", "router", "8443"),
+    ] {
+        let policies = ":INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]";
+        scratch.write(
+            "rules",
+            &format!("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -p tcp -m tcp --dport 8443 -j {target}\nCOMMIT\n*filter\n{policies}\nCOMMIT\n"),
+        )?;
+        let trace =
+            "trace --rules rules --from eth0 --to router --src 198.51.100.7 --dst 203.0.113.2";
+        let (code, said) = scratch.camfw(&format!("{trace} --dport 8443"))?;
+        let line = format!(
+            "nat PREROUTING 1 (line 3): -i eth0 -p tcp -m tcp --dport 8443 -j {target}: destination rewritten to {told}\n"
+        );
+        assert!(code == 0 && said.starts_with(&line), "{said}");
+        let (_, said) = scratch.camfw(&format!("{trace} --dport 8443 --json"))?;
+        let value = as_documented(&said, "trace")?;
+        let to = &value["path"][0]["to"];
+        assert_eq!(
+            (to["address"].as_str(), to["port"].as_str()),
+            (Some(address), Some(port)),
+            "{said}"
+        );
+        // The control: what no rule rewrites goes where it was sent.
+        let (_, said) = scratch.camfw(&format!("{trace} --dport 22 --json"))?;
+        let value = as_documented(&said, "trace")?;
+        assert!(
+            value["path"][0]["to"].is_null() && !said.contains("rewritten"),
+            "{said}"
+        );
+    }
+    // Of a policy the rule has the line of the file.
+    let forwards = root().join("tests/golden/forwards/config.toml");
+    let trace = format!(
+        "--config {} trace --from external --src 192.168.0.9 --dst 192.168.0.2",
+        forwards.display()
+    );
+    let (_, said) = scratch.camfw(&format!("{trace} --dport 8443"))?;
+    let line = said
+        .lines()
+        .find(|line| line.starts_with("nat "))
+        .unwrap_or_default();
+    let is_told = line.ends_with(": destination rewritten to 192.168.8.110 port 443");
+    assert!(is_told && line.contains("config.toml:"), "{said}");
+    Ok(())
+}

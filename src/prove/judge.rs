@@ -7,7 +7,7 @@ use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, NO_INTERFACE, Packet, State};
 use super::program::{Effect, Program, ProgramTable, Step};
 use super::space::Space;
-pub use super::verdict::{RuleMet, RulePlace, Verdict};
+pub use super::verdict::{NewDestination, RuleMet, RulePlace, Verdict};
 use crate::netfilter::{ChainPolicy, TableName};
 
 /// The verdict on one packet, and how it came about.
@@ -249,6 +249,7 @@ impl<'p> Judge<'p> {
             place,
             surely,
             what,
+            to: None,
         });
     }
 
@@ -285,6 +286,11 @@ impl<'p> Judge<'p> {
             let before = self.surely;
             let what = done(table, step);
             self.meet(here, what, holds);
+            let to = self.new_destination(space, &step.effect);
+            if let (Some(met), Some(to)) = (self.path.last_mut(), to) {
+                met.what = format!("{} to {to}", met.what);
+                met.to = Some(to);
+            }
             let mut met = self.effect(table, here, step, space, holds, depth);
             // The match is in doubt, so the packet may also continue.
             met.on |= !holds;

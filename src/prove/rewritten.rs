@@ -4,10 +4,12 @@
 //! Handles destinations only: sources are rewritten after the last rule has seen the
 //! packet.
 
-use super::judge::Judge;
+use super::described::ROUTER;
+use super::judge::{Judge, NewDestination};
 use super::packet::{Field, State};
-use super::program::Program;
+use super::program::{Effect, Program};
 use super::space::Space;
+use super::witness;
 use crate::family::IpFamily;
 use crate::netfilter::{CtDirection, TableName};
 
@@ -128,6 +130,46 @@ impl Judge<'_> {
             self.set(Field::DestinationPort, port, holds);
         }
         self.set(Field::Dnat, rewrites.map(u128::from), holds);
+    }
+
+    /// Where an effect sends this packet on to; None if it rewrites no destination.
+    pub(super) fn new_destination(&self, space: &Space, effect: &Effect) -> Option<NewDestination> {
+        let own = || {
+            space
+                .own_addresses
+                .get(&self.packet.get(Field::In)?)
+                .copied()
+        };
+        let (to, ports) = match effect {
+            Effect::Dnat(to, port) => {
+                let to = to.as_deref().copied().or_else(own);
+                (to.map(|to| (to, to)), port.map(|port| (port, port)))
+            }
+            Effect::AnyDnat(to, ports) => (to.as_deref().copied(), *ports),
+            Effect::Rewrite(Field::Destination) => (None, None),
+            _ => return None,
+        };
+        let has_ports = matches!(
+            self.packet.get(Field::Protocol),
+            Some(6 | 17 | 33 | 132 | 136)
+        );
+        let kept = || self.packet.get(Field::DestinationPort);
+        let port = ports.map(|(first, last)| (first.into(), last.into()));
+        let port = port.or_else(|| kept().map(|port| (port, port)));
+        let between = |first: String, last: String| match first == last {
+            true => first,
+            false => format!("{first}-{last}"),
+        };
+        let address = |number| witness::address(space.family, number).to_string();
+        let address = to.map(|(first, last)| between(address(first), address(last)));
+        // Of REDIRECT: an own address on the interface that it came by.
+        let is_own = matches!(effect, Effect::Dnat(None, _));
+        Some(NewDestination {
+            address: address.or_else(|| is_own.then(|| ROUTER.to_owned())),
+            port: port
+                .filter(|_| has_ports)
+                .map(|(first, last)| between(first.to_string(), last.to_string())),
+        })
     }
 
     /// Applies DNAT to one of several addresses and ports.

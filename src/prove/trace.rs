@@ -8,7 +8,7 @@ use super::bound;
 use super::claim;
 use super::described::{DescribedPacket, PacketAddress, PacketError, ROUTER};
 use super::hook_path::HookPath;
-use super::judge::{Judgement, RuleMet, judge_routed};
+use super::judge::{Judgement, NewDestination, RuleMet, judge_routed};
 use super::networks::{self, InterfaceNetworks};
 use super::packet::{Interfaces, NO_INTERFACE, Packet};
 use super::program::{Program, interface_patterns};
@@ -63,9 +63,16 @@ pub struct TracedRule {
     pub surely: bool,
     /// What it did.
     pub did: String,
+    /// Where it sent the packet on to, if it rewrites destinations.
+    pub to: Option<NewDestination>,
 }
 
-json_object!(TracedRule { rule, surely, did });
+json_object!(TracedRule {
+    rule,
+    surely,
+    did,
+    to
+});
 
 impl fmt::Display for TracedPacket {
     /// A line for each rule, and one for the verdict.
@@ -73,7 +80,10 @@ impl fmt::Display for TracedPacket {
         if let Some(assumed) = &self.assumed {
             writeln!(f, "{assumed}")?;
         }
-        for TracedRule { rule, surely, did } in &self.path {
+        for TracedRule {
+            rule, surely, did, ..
+        } in &self.path
+        {
             let surely = if *surely { "" } else { "perhaps " };
             writeln!(f, "{rule}: {surely}{did}")?;
         }
@@ -227,6 +237,7 @@ impl Tracer {
                     rule: met.place.to_string(),
                     surely: met.surely,
                     did: met.what.clone(),
+                    to: met.to.clone(),
                 })
                 .collect(),
             verdict: judged.verdict.to_string(),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::program::Step;
+use crate::json::json_object;
 use crate::netfilter::{TableName, rule_text};
 
 /// The verdict on a packet.
@@ -79,4 +80,28 @@ pub struct RuleMet<'a> {
     pub surely: bool,
     /// What it did, in words.
     pub what: String,
+    /// Where it sent the packet on to, if it rewrites destinations.
+    pub to: Option<NewDestination>,
+}
+
+/// The destination that a rule gives to packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDestination {
+    /// An address, a range of which it is one, or `router` for one of its own; None if it is
+    /// not known.
+    pub address: Option<String>,
+    /// A port, or a range of which it is one; None if it is not known, or there are no ports.
+    pub port: Option<String>,
+}
+
+json_object!(NewDestination { address, port });
+
+impl fmt::Display for NewDestination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.address.as_deref().unwrap_or("an address not known"))?;
+        match &self.port {
+            Some(port) => write!(f, " port {port}"),
+            None => Ok(()),
+        }
+    }
 }
