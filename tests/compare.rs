@@ -506,3 +506,96 @@ fn what_a_packet_comes_with_is_told() -> Done {
     }
     Ok(())
 }
+
+/// A mask with holes stands for a range of addresses for each value of its holes, which nobody
+/// can count out: in IPv6 2^112 of them.
+#[test]
+fn masks_with_holes_are_said_as_masks() -> Done {
+    let scratch = Scratch::new("holes")?;
+    let rules = |rule: &str| {
+        let policies = ":INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]";
+        let rule = match rule {
+            "" => String::new(),
+            // What comes by a wire has no mark yet.
+            rule if rule.starts_with("-m mark") => format!("-A OUTPUT {rule} -j DROP\n"),
+            rule => format!("-A FORWARD {rule} -j DROP\n"),
+        };
+        format!("*filter\n{policies}\n{rule}COMMIT\n")
+    };
+    scratch.write("networks", "eth0 any\neth1 10.0.0.0/8 fd00::/8\n")?;
+    for (old, new, told) in [
+        ("-s ::1/::ffff", "", "across it: from ::1/::ffff"),
+        ("! -s ::1/::ffff", "", "across it: from not ::1/::ffff"),
+        ("-d ::1/::ffff", "", "across it: to ::1/::ffff"),
+        ("-s ::1/::ffff", "-s fd00::/8", "across it: from ::1/"),
+        (
+            "-s ::1/::ffff",
+            "-s ::2/::ffff",
+            "across it: from ::1/::ffff",
+        ),
+        (
+            "-s ::1/::ffff -d ::2/::ffff",
+            "",
+            "from ::1/::ffff, to ::2/::ffff",
+        ),
+        (
+            "-s ::1/0:ff:ff:ff:ff:ff:ff:ff",
+            "-s ::1/::ffff:0:ffff",
+            "across it: from ",
+        ),
+        (
+            "-s 10.0.0.7/255.0.0.255",
+            "",
+            "across it: from 10.0.0.7/255.0.0.255",
+        ),
+        (
+            "! -d 10.0.0.7/255.0.0.255",
+            "",
+            "across it: to not 10.0.0.7/255.0.0.255",
+        ),
+        (
+            "-s 0.0.0.1/0.0.0.1",
+            "-s 0.0.0.0/0.0.0.1",
+            "across it: from 0.0.0.1/0.0.0.1",
+        ),
+        (
+            "-m mark --mark 0x1/0x1",
+            "",
+            "from the router: mark 0x1/0x1",
+        ),
+        (
+            "-m mark ! --mark 0x1/0x10001",
+            "",
+            "from the router: mark not 0x1/0x10001",
+        ),
+        ("-m connmark --mark 0x1/0x1", "-d 10.0.0.1", "across it: "),
+        (
+            "-m conntrack --ctstate RELATED --ctorigsrc 10.0.0.7/255.0.0.255",
+            "-d 10.0.0.1",
+            "across it: ",
+        ),
+        (
+            "-m conntrack --ctorigdst ::1/::ffff",
+            "-d fd00::1",
+            "across it: ",
+        ),
+    ] {
+        scratch.write("old", &rules(old))?;
+        scratch.write("new", &rules(new))?;
+        for command in ["compare old new", "compare new old"] {
+            let (code, said) = scratch.shell(&format!("timeout 60 $CAMFW {command}"))?;
+            assert!(code == 1 && said.contains(told), "{old}: {command}: {said}");
+        }
+        for command in ["prove", "show matrix"] {
+            let command = format!("timeout 60 $CAMFW {command} --rules old --networks networks");
+            let (code, said) = scratch.shell(&command)?;
+            assert!(code < 2, "{old}: {command}: {said}");
+        }
+        // Each address has its class there, so that they are counted out or refused.
+        let command = "timeout 60 $CAMFW show matrix --exact --rules old --networks networks";
+        let (code, said) = scratch.shell(command)?;
+        let is_refused = said.contains("the matrix cannot be made: ");
+        assert!(code == 0 || is_refused, "{old}: {code} {said}");
+    }
+    Ok(())
+}

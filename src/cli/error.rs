@@ -92,7 +92,9 @@ pub(super) enum CliError {
         line: usize,
         source: Box<CliError>,
     },
-    #[error("the matrix cannot be made: it takes too much memory")]
+    #[error(
+        "the matrix cannot be made: it takes too much memory, or has too many ranges of addresses, of which a mask with holes has one for each value of its holes; leave out --exact, or ask about one service by --dport"
+    )]
     MatrixTooLarge,
     #[error("the rules of the kernel cannot be read")]
     LiveRules(#[source] StepError),

@@ -115,32 +115,47 @@ fn around(space: &mut Space, example: &Packet, allowed: Set) -> Patch {
     }
 }
 
+/// The most ranges that are said of one field.
+const FEW: usize = 20;
+/// The most ranges that are looked through.
+const MANY: usize = 1 << 12;
+
+/// Whether a set over one field can be said in few words: as ranges, or by a mask.
+fn is_simple(space: &Space, set: Set, field: Field) -> bool {
+    let is_few = space.ranges(set, field, FEW).is_some();
+    is_few || [set, !set].map(|it| space.as_masked(it, field)) != [None; 2]
+}
+
 /// A subset of `good` that contains `value` and can be said in few words.
 fn simple(space: &mut Space, good: Set, field: Field, value: u128) -> Set {
-    const FEW: usize = 20;
-    let ranges = match field {
-        Field::Mac => return good,
-        _ => space.ranges(good, field),
-    };
-    if ranges.len() <= FEW || is_named(field) || field == Field::Flags {
+    if has_words(field) || is_simple(space, good, field) {
         return good;
     }
-    let around = ranges
-        .iter()
-        .find(|(first, last)| (*first..=*last).contains(&value));
+    let around = space.ranges(good, field, MANY).and_then(|ranges| {
+        let mut ranges = ranges.into_iter();
+        ranges.find(|(first, last)| (*first..=*last).contains(&value))
+    });
     match around {
-        Some((first, last)) => space.range(field, *first, *last),
-        None => good,
+        Some((first, last)) => space.range(field, first, last),
+        None => space.masked_around(good, field, value),
     }
 }
 
 impl Patch {
     /// Drops values that no real packet has, and fields that may have any real value.
     fn only(&mut self, space: &mut Space, real: &[(Field, Set)]) {
-        for ((_, side), (_, real)) in self.sides.iter_mut().zip(real) {
+        for ((field, side), (_, real)) in self.sides.iter_mut().zip(real) {
+            let field = *field;
             *side = match space.diagrams.minus(*real, *side).is_empty() {
                 true => Set::FULL,
-                false => space.diagrams.and(*side, *real),
+                false => {
+                    let both = space.diagrams.and(*side, *real);
+                    // What a mask says may have values that no packet has.
+                    match has_words(field) || is_simple(space, both, field) {
+                        true => both,
+                        false => *side,
+                    }
+                }
             };
         }
     }
@@ -199,9 +214,19 @@ fn values(space: &Space, set: Set, field: Field) -> String {
         Field::Mac => return hardware(space, set),
         _ => {}
     }
-    let inside = space.ranges(set, field);
-    let outside = space.ranges(!set, field);
-    let (not, ranges) = match outside.len() * 2 <= inside.len() && !is_named(field) {
+    let inside = space.ranges(set, field, MANY).unwrap_or_default();
+    let outside = space.ranges(!set, field, MANY).unwrap_or_default();
+    let few = 1..=FEW;
+    if !is_named(field) && !few.contains(&inside.len()) && !few.contains(&outside.len()) {
+        for (not, set) in [("", set), ("not ", !set)] {
+            if let Some((mask, value)) = space.as_masked(set, field) {
+                let [value, mask] = [value, mask].map(|it| shown(space.family, field, it));
+                return format!("{not}{value}/{mask}");
+            }
+        }
+    }
+    let is_shorter = outside.len() * 2 <= inside.len() && !outside.is_empty();
+    let (not, ranges) = match inside.is_empty() || is_shorter && !is_named(field) {
         true => ("not ", outside),
         false => ("", inside),
     };
@@ -235,6 +260,11 @@ fn is_named(field: Field) -> bool {
             | Field::CtDirection
             | Field::CtHelper
     )
+}
+
+/// Whether any set of its values can be said in few words.
+fn has_words(field: Field) -> bool {
+    is_named(field) || matches!(field, Field::Mac | Field::Flags)
 }
 
 fn is_address(field: Field) -> bool {
@@ -286,14 +316,7 @@ fn named(space: &Space, field: Field, value: u128) -> String {
 
 /// A range of values in the notation of iptables.
 pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String {
-    let show = |value: u128| match field {
-        _ if is_address(field) => witness::address(family, value).to_string(),
-        Field::Protocol => {
-            witness::protocol_name(value).map_or_else(|| value.to_string(), |name| name.to_owned())
-        }
-        Field::Mark => format!("{value:#x}"),
-        _ => value.to_string(),
-    };
+    let show = |value| shown(family, field, value);
     if first == last {
         return show(first);
     }
@@ -309,6 +332,18 @@ pub fn range(family: IpFamily, field: Field, first: u128, last: u128) -> String 
         }
     }
     format!("{}-{}", show(first), show(last))
+}
+
+/// A value in the notation of iptables.
+fn shown(family: IpFamily, field: Field, value: u128) -> String {
+    match field {
+        _ if is_address(field) => witness::address(family, value).to_string(),
+        Field::Protocol => {
+            witness::protocol_name(value).map_or_else(|| value.to_string(), |name| name.to_owned())
+        }
+        Field::Mark => format!("{value:#x}"),
+        _ => value.to_string(),
+    }
 }
 
 /// The hardware addresses, or those that are excluded.
@@ -328,7 +363,7 @@ fn hardware(space: &Space, set: Set) -> String {
 
 /// The TCP flags in the notation of iptables, if a single match can express them.
 fn flags(space: &Space, set: Set) -> String {
-    let ranges = space.ranges(set, Field::Flags);
+    let ranges = space.ranges(set, Field::Flags, MANY).unwrap_or_default();
     let values = ranges.iter().flat_map(|(first, last)| *first..=*last);
     let (mut on, mut off, mut count) = (0x3f, 0x3f, 0);
     for value in values {

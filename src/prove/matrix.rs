@@ -77,8 +77,11 @@ json_object!(SentOn<'_> { packets, target });
 /// The router's name in a matrix.
 const ROUTER: &str = "router";
 
+/// The most ranges of addresses of one class.
+const MOST: usize = 1 << 16;
+
 /// The matrix of a ruleset, with these networks behind its interfaces. None if it reached
-/// the limit of memory or steps.
+/// the limit of memory or steps, or the classes have too many ranges.
 pub fn matrix(
     ruleset: &Ruleset,
     family: IpFamily,
@@ -121,14 +124,15 @@ pub fn matrix(
     let targets: Vec<Set> = rows.keys().copied().collect();
     let mut sources: Vec<(Vec<(u128, u128)>, usize)> = Vec::new();
     for (row, target) in targets.iter().enumerate() {
-        sources.push((space.ranges(rows[target], Field::Source), row));
+        sources.push((space.ranges(rows[target], Field::Source, MOST)?, row));
     }
-    let columns: Vec<Vec<(u128, u128)>> = targets
-        .iter()
-        .map(|target| space.ranges(*target, Field::Destination))
+    let columns = targets.iter();
+    let columns: Option<Vec<Vec<(u128, u128)>>> = columns
+        .map(|target| space.ranges(*target, Field::Destination, MOST))
         .collect();
-    let to_router = space.ranges(inward, Field::Source);
-    let from_router = space.ranges(outward, Field::Destination);
+    let columns = columns?;
+    let to_router = space.ranges(inward, Field::Source, MOST)?;
+    let from_router = space.ranges(outward, Field::Destination, MOST)?;
 
     // The boundaries between classes, from address to address.
     let highest = space.highest(Field::Source);

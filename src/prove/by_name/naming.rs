@@ -202,7 +202,8 @@ fn by_numbers(space: &mut Space, left: Set) -> Vec<Named> {
 /// The values of a field in a set.
 fn values(space: &mut Space, set: Set, field: Field) -> Vec<(u128, u128)> {
     let set = space.forget(set, &all_but(&[field]));
-    space.ranges(set, field)
+    // Of at most 16 bits, so that there are never more.
+    space.ranges(set, field, 1 << 16).unwrap_or_default()
 }
 
 fn ranges_text(ranges: &[(u128, u128)]) -> String {

@@ -100,23 +100,25 @@ impl Space {
         rows
     }
 
-    /// The values of a field in a set over this field alone, as ranges in ascending order.
-    pub fn ranges(&self, set: Set, field: Field) -> Vec<(u128, u128)> {
+    /// The values of a field in a set over this field alone, as ranges in ascending order; None
+    /// if there are more than `most`: a mask with holes has a range for each value of its holes,
+    /// and an IPv6 address has room for 2^127 of them.
+    pub fn ranges(&self, set: Set, field: Field, most: usize) -> Option<Vec<(u128, u128)>> {
         let mut ranges: Vec<(u128, u128)> = Vec::new();
         let highest = self.highest(field);
-        self.collect(set, field, 0, highest, &mut ranges);
-        ranges
+        self.collect(set, field, (0, highest), most, &mut ranges);
+        (ranges.len() <= most).then_some(ranges)
     }
 
-    pub(super) fn collect(
+    fn collect(
         &self,
         set: Set,
         field: Field,
-        first: u128,
-        size: u128,
+        (first, size): (u128, u128),
+        most: usize,
         ranges: &mut Vec<(u128, u128)>,
     ) {
-        if set.is_empty() {
+        if set.is_empty() || ranges.len() > most {
             return;
         }
         let (start, stride, bits) = self.layout[field as usize];
@@ -131,7 +133,40 @@ impl Space {
         }
         let (low, high) = self.diagrams.split(set, variable);
         let half = size >> 1;
-        self.collect(low, field, first, half, ranges);
-        self.collect(high, field, first + half + 1, half, ranges);
+        self.collect(low, field, (first, half), most, ranges);
+        self.collect(high, field, (first + half + 1, half), most, ranges);
+    }
+
+    /// The mask and the value of a set over this field alone that has every value with the same
+    /// bits under a mask; None if it is no such set.
+    pub fn as_masked(&self, set: Set, field: Field) -> Option<(u128, u128)> {
+        let (mut at, mut mask, mut value) = (set, 0, 0);
+        for (variable, weight) in self.variables(field) {
+            let (low, high) = self.diagrams.split(at, variable);
+            at = low;
+            if low != high {
+                mask |= weight;
+                if low.is_empty() {
+                    (at, value) = (high, value | weight);
+                } else if !high.is_empty() {
+                    return None;
+                }
+            }
+        }
+        (at == Set::FULL).then_some((mask, value))
+    }
+
+    /// The values around this one that share its bits under a mask of as few bits as the set
+    /// allows, which is over this field alone and has the value.
+    pub fn masked_around(&mut self, set: Set, field: Field, value: u128) -> Set {
+        let mut mask = self.highest(field);
+        let mut around = self.masked(field, mask, value);
+        for weight in (0..self.bits_of(field)).map(|bit| 1 << bit) {
+            let wider = self.masked(field, mask & !weight, value);
+            if self.diagrams.minus(wider, set).is_empty() {
+                (mask, around) = (mask & !weight, wider);
+            }
+        }
+        around
     }
 }
