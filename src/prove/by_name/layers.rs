@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::ends::End;
-use super::{MatrixEnds, all_but};
+use super::{MatrixEnds, PORTS, all_but};
 use crate::netfilter::Ruleset;
 use crate::prove::bound;
 use crate::prove::bounds::Bounds;
@@ -50,6 +50,9 @@ pub(super) struct Layers {
     pub(super) rewritten: Set,
     /// The packets whose destination is not rewritten.
     pub(super) as_is: Set,
+    /// The protocols, ports and types of all packets that could open a connection, on each path;
+    /// None if the question is about some of them alone.
+    possible: Option<[Set; 3]>,
 }
 
 /// What a cell says something about; all else is left out.
@@ -146,8 +149,17 @@ impl Layers {
             let set = space.forget(set, &told);
             rewritten = space.diagrams.or(rewritten, set);
         }
+        let is_of_all = *about == MatrixQuestion::default();
+        let possible = is_of_all.then(|| {
+            HookPath::ALL.map(|way| {
+                let all = reach.everything(space, way);
+                let all = space.diagrams.and(all, asked);
+                space.forget(all, &all_but(&PORTS))
+            })
+        });
         let [input, forward, output] = layers;
         Layers {
+            possible,
             input,
             forward,
             output,
@@ -157,6 +169,10 @@ impl Layers {
                 false => Set::FULL,
             },
         }
+    }
+
+    pub(super) fn possible(&self, way: HookPath) -> Option<Set> {
+        self.possible.map(|possible| possible[way as usize])
     }
 
     pub(super) fn of(&self, way: HookPath) -> Layer {

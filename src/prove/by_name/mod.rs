@@ -24,7 +24,7 @@ use crate::netfilter::Ruleset;
 use crate::policy::{Endpoint, Flow, Policy, Service, ZoneIndex};
 use ends::End;
 use layers::{Layer, Layers};
-use naming::{Named, ServiceNames};
+use naming::{BUT, Named, ServiceNames};
 pub use text::wrapped;
 
 /// Who is in the matrix.
@@ -147,6 +147,9 @@ fn arrives(space: &mut Space, program: &Program<'_>, of: MatrixEnds<'_>) -> Set 
     space.forget(set, &all_but(&kept))
 }
 
+/// What a service is said by.
+const PORTS: [Field; 3] = [Field::Protocol, Field::DestinationPort, Field::IcmpType];
+
 /// Every field but these.
 fn all_but(kept: &[Field]) -> Vec<Field> {
     let all = Field::ALL.into_iter();
@@ -189,7 +192,7 @@ impl Between<'_> {
                 ..MatrixCell::default()
             };
         }
-        let ports = all_but(&[Field::Protocol, Field::DestinationPort, Field::IcmpType]);
+        let ports = all_but(&PORTS);
         let as_is = layers.as_is;
         let direct = space.diagrams.and(layer.may, as_is);
         let opened = space.forget(direct, &ports);
@@ -199,19 +202,25 @@ impl Between<'_> {
         };
         let everything = self.everything(space, way);
         let mut services = Vec::new();
-        for Named { name, set } in names.of(space, opened, &first) {
+        for Named { name, set } in names.of(space, opened, &first, layers.possible(way)) {
             let set = space.diagrams.and(set, as_is);
+            let each = layers.possible(way).filter(|_| name.contains(BUT));
             services.push(ReachedService {
-                partly: self.is_partly(space, way, layer.may, set, everything),
+                partly: self.is_partly(space, way, (layer.may, set), everything, each),
                 ..reached(space, &layer, name, set)
             });
         }
         let sent_on = space.diagrams.minus(layer.may, as_is);
+        let at = services.len();
         for (Named { name, set }, to) in names.sent_on(space, sent_on) {
             services.push(ReachedService {
                 sent_on: Some(to),
                 ..reached(space, &layer, name, set)
             });
+        }
+        // What follows "everything but" would be taken for a part of it.
+        if services.iter().any(|it| it.name.contains(BUT)) {
+            services.rotate_left(at);
         }
         let source_rewritten = match way {
             HookPath::Forward => !space.diagrams.and(layers.rewritten, ends).is_empty(),
@@ -237,22 +246,31 @@ impl Between<'_> {
         }
     }
 
+    /// Whether some of the addresses have none of a service or, where `each` says of what it may
+    /// consist, not all of it.
     fn is_partly(
         &self,
         space: &mut Space,
         way: HookPath,
-        may: Set,
-        service: Set,
+        (may, service): (Set, Set),
         everything: Set,
+        each: Option<Set>,
     ) -> bool {
-        let kept: &[Field] = match way {
+        let ends: &[Field] = match way {
             HookPath::Input => &[Field::Source],
             HookPath::Output => &[Field::Destination],
             HookPath::Forward => &[Field::Source, Field::Destination],
         };
+        let mut kept = ends.to_vec();
+        let mut wanted = everything;
+        if let Some(each) = each {
+            kept.extend(PORTS);
+            let service = space.forget(service, &all_but(&PORTS));
+            wanted = space.all(&[everything, service, each]);
+        }
         let set = space.diagrams.and(may, service);
-        let set = space.forget(set, &all_but(kept));
-        !space.diagrams.minus(everything, set).is_empty()
+        let set = space.forget(set, &all_but(&kept));
+        !space.diagrams.minus(wanted, set).is_empty()
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) struct ServiceNames {
     services: Vec<(Service, Set)>,
 }
 
+/// Stands before what a cell does not have.
+pub(super) const BUT: &str = " but ";
+
 /// The most ranges of ports that are told of one protocol.
 const RANGES: usize = 12;
 
@@ -51,8 +54,39 @@ impl ServiceNames {
     }
 
     /// Names for a set over protocols, ports and types. Those in `first` are tried before
-    /// others, which are not picked out of longer ranges of ports.
-    pub(super) fn of(&self, space: &mut Space, opened: Set, first: &[Service]) -> Vec<Named> {
+    /// others, which are not picked out of longer ranges of ports. Where all that is possible
+    /// can be opened but for a few services, and these are shorter to say, they are said.
+    pub(super) fn of(
+        &self,
+        space: &mut Space,
+        opened: Set,
+        first: &[Service],
+        possible: Option<Set>,
+    ) -> Vec<Named> {
+        let plain = self.each(space, opened, first);
+        let Some(possible) = possible.filter(|_| plain.len() > 1) else {
+            return plain;
+        };
+        let text = |named: &[Named]| {
+            let names: Vec<&str> = named.iter().map(|it| it.name.as_str()).collect();
+            names.join(", ")
+        };
+        let missing = space.diagrams.minus(possible, opened);
+        let mut name = "everything".to_owned();
+        if !missing.is_empty() {
+            name += BUT;
+            name += &text(&self.each(space, missing, first));
+        }
+        match name.len() < text(&plain).len() {
+            true => vec![Named {
+                name,
+                set: !missing,
+            }],
+            false => plain,
+        }
+    }
+
+    fn each(&self, space: &mut Space, opened: Set, first: &[Service]) -> Vec<Named> {
         let named = |name: &str, set| Named {
             name: name.to_owned(),
             set,
@@ -148,7 +182,7 @@ impl ServiceNames {
         for set in each {
             let kept = [Field::Protocol, Field::DestinationPort, Field::IcmpType];
             let opened = space.forget(set, &all_but(&kept));
-            for named in self.of(space, opened, &[]) {
+            for named in self.each(space, opened, &[]) {
                 let set = space.diagrams.and(set, named.set);
                 let ports = values(space, set, Field::OriginalPort);
                 told.push((Named { set, ..named }, ranges_text(&ports)));

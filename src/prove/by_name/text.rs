@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::naming::BUT;
 use super::{MatrixCell, MatrixEnd, NamedMatrix, ReachedService};
 use crate::json::{JsonText, ToJson};
 
@@ -69,13 +70,17 @@ impl ReachedService {
         if let Some(opened) = &self.sent_on {
             let _ = write!(text, "{opened}>");
         }
-        text += &self.name;
+        // What is left out has no marks.
+        let (name, but) = self
+            .name
+            .split_at(self.name.find(BUT).unwrap_or(self.name.len()));
+        text += name;
         for (is, mark) in [(self.hours, '@'), (self.limited, '~'), (self.partly, '*')] {
             if is {
                 text.push(mark);
             }
         }
-        text
+        text + but
     }
 }
 
@@ -90,12 +95,14 @@ impl MatrixCell {
         }
         let last = self.services.len() - 1;
         let services = self.services.iter().enumerate();
-        let mut words: Vec<String> = services
-            .map(|(at, it)| match at == last {
-                true => it.marked(),
-                false => it.marked() + ",",
-            })
-            .collect();
+        let mut words: Vec<String> = Vec::new();
+        for (at, it) in services {
+            let marked = it.marked() + if at == last { "" } else { "," };
+            match marked.contains(BUT) {
+                true => words.extend(marked.split(' ').map(str::to_owned)),
+                false => words.push(marked),
+            }
+        }
         if self.source_rewritten {
             words.push("(nat)".to_owned());
         }
