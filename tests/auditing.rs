@@ -387,8 +387,8 @@ fn two(case: &str, old: &str, new: &str) -> String {
 #[test]
 fn public_rules_keep_one_guarantee_and_break_another() -> Done {
     let scratch = Scratch::new("public")?;
-    let article = fs::read_to_string(root().join("tests/prove/article.rules"))?;
-    let networks = fs::read_to_string(root().join("tests/docs/article.networks"))?;
+    let article = fs::read_to_string(root().join("examples/auditing/article.rules"))?;
+    let networks = fs::read_to_string(root().join("examples/auditing/article.networks"))?;
     scratch.write("networks", &networks)?;
     let stateless = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -i eth1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j DROP\n-A FORWARD -i eth1 ! -p tcp -j DROP\nCOMMIT\n";
     for (rules, guarantee, code, told) in [

@@ -2,7 +2,7 @@
 //! shown is what camfw prints.
 //!
 //! In a ```console block a line with `$ ` is a command, run here in a folder with examples/,
-//! tests/docs/ and the article's rules; the lines after it are all that it prints, `…` being
+//! examples/auditing/ and tests/docs/; the lines after it are all that it prints, `…` being
 //! anything. One with `# ` needs root and a network: `tests/netns/test_docs.py` runs those. The
 //! recipes' ```toml blocks are drop-ins of `six-cameras.toml`: `check` takes each.
 
@@ -169,15 +169,16 @@ fn matches(told: &str, printed: &str) -> bool {
 /// A folder with all that the pages' commands name.
 fn folder(name: &str) -> Result<Scratch, Box<dyn Error>> {
     let scratch = Scratch::new(name)?;
-    for from in ["examples", "tests/docs"] {
+    for from in ["examples", "examples/auditing", "tests/docs"] {
         for entry in fs::read_dir(root().join(from))? {
             let file = entry?;
+            if file.file_type()?.is_dir() {
+                continue;
+            }
             let name = file.file_name().to_string_lossy().into_owned();
             scratch.write(&name, &fs::read_to_string(file.path())?)?;
         }
     }
-    let rules = fs::read_to_string(root().join("tests/prove/article.rules"))?;
-    scratch.write("article.rules", &rules)?;
     Ok(scratch)
 }
 
@@ -221,6 +222,38 @@ fn what_is_shown_of_an_example_is_in_it() -> Checked {
             "not in the example:\n{table}"
         );
     }
+    Ok(())
+}
+
+/// A reader runs the page's commands beside the installed files.
+#[test]
+fn the_auditing_page_has_its_files_as_they_are() -> Checked {
+    let page = fs::read_to_string(root().join("docs/auditing.md"))?;
+    let mut shown = 0;
+    for entry in fs::read_dir(root().join("examples/auditing"))? {
+        let file = entry?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        assert!(page.contains(&name), "the page does not name {name}");
+        // What it shows whole stands after its name, indented.
+        let Some((_, after)) = page.split_once(&format!("`{name}`:\n\n")) else {
+            continue;
+        };
+        let mut block = String::new();
+        for line in after
+            .lines()
+            .take_while(|line| line.is_empty() || line.starts_with("    "))
+        {
+            block += line.strip_prefix("    ").unwrap_or(line);
+            block.push('\n');
+        }
+        assert_eq!(
+            block.trim_end(),
+            fs::read_to_string(file.path())?.trim_end(),
+            "{name}"
+        );
+        shown += 1;
+    }
+    assert_eq!(shown, 2);
     Ok(())
 }
 

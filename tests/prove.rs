@@ -120,10 +120,9 @@ fn example() -> Result<camfw::plan::Plan, Box<dyn Error>> {
     Ok(camfw::plan(&source, &Answers::new())?)
 }
 
-fn dump(name: &str) -> Result<Ruleset, Box<dyn Error>> {
-    Ok(read(&fs::read_to_string(
-        root().join("tests/prove").join(name),
-    )?)?)
+fn article() -> Result<Ruleset, Box<dyn Error>> {
+    let file = root().join("examples/auditing/article.rules");
+    Ok(read(&fs::read_to_string(file)?)?)
 }
 
 /// The README lists how the example differs from the article's script; this is
@@ -132,7 +131,7 @@ fn dump(name: &str) -> Result<Ruleset, Box<dyn Error>> {
 /// connection that nobody where it comes from has.
 #[test]
 fn the_example_differs_from_the_article_as_it_is_said() -> Result<(), Box<dyn Error>> {
-    let found = prove::compare(&dump("article.rules")?, &example()?.rules.v4, IpFamily::V4);
+    let found = prove::compare(&article()?, &example()?.rules.v4, IpFamily::V4);
     assert!(!found.more && !found.too_large);
     assert!(
         found
@@ -152,7 +151,7 @@ fn nothing_changes_from_a_ruleset_to_itself() -> Result<(), Box<dyn Error>> {
     let rules = example()?.rules.v4;
     let same = prove::compare(&rules, &rules, IpFamily::V4);
     assert_eq!(same, prove::Comparison::default());
-    let dumped = dump("article.rules")?;
+    let dumped = article()?;
     assert!(!prove::differ(&dumped, &dumped, IpFamily::V4));
     Ok(())
 }
