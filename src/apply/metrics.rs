@@ -180,6 +180,12 @@ fn cameras(all: &mut Vec<Metric>, report: &Report) {
         "camfw_host_problem",
         "What is wrong with a camera, as in camfw hosts.",
     );
+    let mut silent = Metric::gauge(
+        "camfw_camera_silent_after_seconds",
+        "After how long without a packet a camera is silent.",
+    );
+    silent.add(&[], report.presence.silent_after);
+    all.push(silent);
     for zone in &report.presence.zones {
         for camera in &zone.cameras {
             let labels = [

@@ -312,7 +312,8 @@ fn needs(presence: &Presence, names: &[NameReport]) -> Vec<String> {
             named += &format!(" and {} more", absent.len() - MOST_NAMED);
         }
         needs.push(format!(
-            "not seen for an hour or ever: {named}; look at power and cable"
+            "not seen for {} or ever: {named}; look at power and cable",
+            presence.silence()
         ));
     }
     let unresolved = names.iter().filter(|name| name.addresses.is_empty());

@@ -407,6 +407,8 @@ pub struct WatchTable {
     pub on_drift: OnDrift,
     /// The file that metrics are written to.
     pub metrics: Option<Spanned<String>>,
+    /// After how long without a packet a camera is silent, `"1 hour"`.
+    pub silent_after: Option<Spanned<String>>,
 }
 
 /// `[names]`

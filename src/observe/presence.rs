@@ -9,9 +9,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::config::Role;
 use crate::json::{JsonText, ToJson, json_object};
 
-/// After how many seconds without a packet a camera is silent.
-pub(crate) const SILENT_AFTER: u64 = 3600;
-
 /// The most addresses of one device that are told.
 pub(super) const MOST_ADDRESSES: usize = 4;
 
@@ -31,6 +28,8 @@ pub(crate) struct Presence {
     pub(crate) now: u64,
     /// Whether `watch` runs, and so knows when each camera was there.
     pub(crate) watching: bool,
+    /// After how many seconds without a packet a camera is silent.
+    pub(crate) silent_after: u64,
     /// In the order of the file.
     pub(crate) zones: Vec<ZonePresence>,
     /// What is wrong with cameras, by their order in the file.
@@ -42,6 +41,7 @@ pub(crate) struct Presence {
 json_object!(Presence {
     now,
     watching,
+    silent_after,
     zones,
     problems,
     unread
@@ -52,6 +52,17 @@ impl Presence {
     pub(crate) fn problems_of(&self, camera: &str) -> impl Iterator<Item = &HostProblem> {
         let problems = self.problems.iter();
         problems.filter(move |problem| problem.camera == camera)
+    }
+
+    /// After how long a camera is silent, in words.
+    pub(crate) fn silence(&self) -> String {
+        let after = self.silent_after;
+        let mut units = [(86_400, "day"), (3600, "hour"), (60, "minute")].into_iter();
+        let unit = units.find(|(seconds, _)| after.is_multiple_of(*seconds));
+        let (seconds, unit) = unit.unwrap_or((1, "second"));
+        let count = after / seconds;
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {unit}{plural}")
     }
 }
 

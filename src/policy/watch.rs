@@ -11,4 +11,6 @@ pub struct Watch {
     pub restore: bool,
     /// The file that metrics are written to, for node_exporter.
     pub metrics: Option<String>,
+    /// After how long without a packet a camera is silent.
+    pub silent_after: Duration,
 }

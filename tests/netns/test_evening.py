@@ -183,7 +183,7 @@ class Evening(RouterTest):
 
         status = self.json("status")
         self.assertEqual((status["state"], status["holds"], status["drift"]), ("applied", True, []))
-        absent = "not seen for an hour or ever: cellar; look at power and cable"
+        absent = "not seen for 1 hour or ever: cellar; look at power and cable"
         self.assertEqual(status["needs"], [*texts, absent])
         attempts = {it["name"]: it["attempts"] for it in status["refused"]["cameras"]}
         none = dict.fromkeys(("porch", "gate", "cellar", "attic"), 0)

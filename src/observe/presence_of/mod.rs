@@ -11,7 +11,7 @@ use super::accounting::CameraCount;
 use super::leased_host::LeasedHost;
 use super::presence::{
     CameraPresence, CameraState, HostProblem, HostProblemKind, InterfacePresence, MOST_ADDRESSES,
-    Presence, SILENT_AFTER, UnlistedHost, ZonePresence, role_name,
+    Presence, UnlistedHost, ZonePresence, role_name,
 };
 use super::refusals::RefusedAttempt;
 use super::sightings::Sightings;
@@ -60,6 +60,7 @@ pub(crate) fn presence(policy: &Policy, facts: &HostFacts<'_>) -> Presence {
     let mut presence = Presence {
         now: facts.now,
         watching: is_fresh(facts),
+        silent_after: policy.watch.silent_after.as_secs(),
         ..Presence::default()
     };
     for camera in &policy.cameras {
@@ -116,6 +117,7 @@ fn interface(zone: &Zone, seen: &SeenOnLinks) -> InterfacePresence {
 fn camera(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> CameraPresence {
     let last_seen = last_seen(policy, facts, camera);
     let packets = counted(facts, camera);
+    let is_silent = |last| facts.now.saturating_sub(last) > policy.watch.silent_after.as_secs();
     let interface = policy.zone(camera.zone).interface.as_str();
     let mut neighbours = facts.seen.hosts.iter();
     let answers = neighbours.find(|it| it.link == interface && it.address == camera.address);
@@ -126,7 +128,7 @@ fn camera(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> CameraPres
         mac: camera.mac.map(|mac| mac.to_string()),
         hardware: answers.map(|it| it.mac.to_string()),
         state: match (last_seen, packets) {
-            (Some(last), _) if facts.now.saturating_sub(last) > SILENT_AFTER => CameraState::Silent,
+            (Some(last), _) if is_silent(last) => CameraState::Silent,
             (Some(_), _) => CameraState::Seen,
             (None, Some(0)) => CameraState::NeverSeen,
             (None, _) => CameraState::Unknown,

@@ -120,6 +120,43 @@ fn cameras_are_there_or_not() -> Done {
 }
 
 #[test]
+fn a_camera_is_silent_after_what_the_file_says() -> Done {
+    let after = |says: &str| -> Result<_, Box<dyn std::error::Error>> {
+        let file = format!("{POLICY}[watch]\n{says}\n");
+        let policy = crate::policy(&Source::new("c.toml", &file), &Answers::new())?;
+        let hosts = vec![host("eth1", [192, 168, 8, 112], 3, 7200)];
+        let (seen, sightings) = (
+            SeenOnLinks {
+                hosts,
+                ..SeenOnLinks::default()
+            },
+            Sightings::default(),
+        );
+        let here = presence(
+            &policy,
+            &HostFacts {
+                seen: &seen,
+                leases: &[],
+                refused: &[],
+                counts: None,
+                sightings: &sightings,
+                patience: 180,
+                now: NOW,
+            },
+        );
+        Ok((here.silent_after, here.zones[0].cameras[2].state))
+    };
+    assert_eq!(after("")?, (3600, CameraState::Silent));
+    let late = after("silent-after = \"2 hours\"")?;
+    assert_eq!(late, (7200, CameraState::Seen));
+    let soon = after("silent-after = \"90s\"\ninterval = 45")?;
+    assert_eq!(soon, (90, CameraState::Silent));
+    // A camera that sends all the time is not silent between two looks.
+    assert_eq!(after("interval = 7200")?, (14_400, CameraState::Seen));
+    Ok(())
+}
+
+#[test]
 fn each_problem_is_told_as_what_it_is() -> Done {
     let on_another_wire = [
         ("home spoofed", [192, 168, 8, 110], 1, 5),
