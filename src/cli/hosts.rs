@@ -4,18 +4,22 @@ use std::fmt::Write;
 
 use super::error::UsageError;
 use super::json::JSON;
-use super::status::duration;
+use super::status::{counted_word, duration};
 use super::{CliError, Command, ExitCode, Flag, Given, print};
 use crate::apply;
 use crate::json::to_json;
+use crate::nearest::did_you_mean;
 use crate::observe::presence::{
-    CameraPresence, CameraState, InterfacePresence, Presence, UnlistedHost, in_words,
+    CameraPresence, CameraState, InterfacePresence, Presence, UnlistedHost, ZonePresence, in_words,
 };
 
 const TOML: Flag = Flag::switch(
     "toml",
     "the hosts of camera zones that nobody listed, as [[cameras]]",
 );
+
+const ALL: Flag = Flag::switch("all", "the unlisted hosts of every zone, each in a line");
+const ZONE: Flag = Flag::valued("zone", "NAME", "this zone alone, with all of its hosts");
 
 pub(super) const COMMAND: Command = Command::new(
     "hosts",
@@ -24,23 +28,43 @@ pub(super) const COMMAND: Command = Command::new(
 )
 .about(
     "For each zone the link of its interface; each listed camera, and when it was there;
-hosts that nobody listed; and what is wrong: a camera on another zone's wire, another
-address or hardware address than the file's, two devices with one address. Nothing is
-sent: it is what the kernel, dnsmasq's leases and `camfw watch` know. Exit 1 if
-something is wrong, could not be read, or no policy is in force.",
+hosts that nobody listed, of zones that are not for cameras how many; and what is wrong:
+a camera on another zone's wire, another address or hardware address than the file's,
+two devices with one address. Nothing is sent: it is what the kernel, dnsmasq's leases
+and `camfw watch` know. --json has every host. Exit 1 if something is wrong, could not be
+read, or no policy is in force.",
 )
-.flags(&[TOML, JSON]);
+.flags(&[ALL, ZONE, TOML, JSON]);
 
 fn run(given: &Given) -> Result<ExitCode, CliError> {
     let (toml, json) = (given.has(&TOML), given.has(&JSON));
     if toml && json {
         return Err(UsageError::Together("--toml or --json; leave one out").into());
     }
+    let (all, zone) = (given.has(&ALL), given.file(&ZONE));
+    if (all || zone.is_some()) && (toml || json) {
+        return Err(UsageError::Together(
+            "--all and --zone are for the text; leave them out, or --toml and --json",
+        )
+        .into());
+    }
     let presence = apply::hosts(&given.config())?;
+    if let Some(zone) = &zone {
+        let names = presence.zones.iter().map(|zone| zone.name.as_str());
+        if !names.clone().any(|name| name == zone) {
+            let near = did_you_mean(zone, names);
+            let near = near.unwrap_or_else(|| "camfw hosts names each".into());
+            return Err(UsageError::Value {
+                given: format!("--zone {zone}"),
+                problem: format!("no zone is called so; {near}"),
+            }
+            .into());
+        }
+    }
     print(&match (toml, json) {
         (true, _) => to_toml(&presence),
         (_, true) => to_json(&presence) + "\n",
-        _ => to_text(&presence),
+        _ => to_text(&presence, all, zone.as_deref()),
     });
     let is_read = presence.unread.is_empty();
     if toml {
@@ -51,9 +75,10 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
     Ok(ExitCode::of(is_well))
 }
 
-fn to_text(presence: &Presence) -> String {
+fn to_text(presence: &Presence, all: bool, only: Option<&str>) -> String {
     let mut text = String::new();
-    for zone in &presence.zones {
+    let is_asked_for = |zone: &&ZonePresence| only.is_none_or(|only| zone.name == only);
+    for zone in presence.zones.iter().filter(is_asked_for) {
         let (name, role, interface) = (&zone.name, zone.role, &zone.interface);
         let link = link(interface);
         let _ = writeln!(text, "{name} (role {role}) on {}: {link}", interface.name);
@@ -64,6 +89,17 @@ fn to_text(presence: &Presence) -> String {
             for problem in presence.problems_of(name) {
                 let _ = writeln!(text, "    WRONG: {}", problem.text);
             }
+        }
+        let count = (zone.others.len() + zone.others_left_out) as u64;
+        // In a house each phone is one.
+        if count > 0 && !all && only.is_none() && !zone.is_for_cameras() {
+            let count = counted_word(count, "host");
+            let name = &zone.name;
+            let _ = writeln!(
+                text,
+                "  not listed       {count}; camfw hosts --zone {name}"
+            );
+            continue;
         }
         for host in &zone.others {
             let _ = writeln!(text, "  not listed       {}", unlisted(host, presence.now));
@@ -162,4 +198,53 @@ fn to_toml(presence: &Presence) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phones_of_a_house_are_counted() {
+        let zone = |name: &str, role| ZonePresence {
+            name: name.into(),
+            role,
+            interface: InterfacePresence::default(),
+            cameras: Vec::new(),
+            others: ["192.0.2.1", "192.0.2.2"]
+                .into_iter()
+                .filter_map(|address| address.parse().ok())
+                .map(|address| UnlistedHost {
+                    hardware: None,
+                    addresses: vec![address],
+                    more_addresses: 0,
+                    last_seen: None,
+                    calls_itself: None,
+                })
+                .collect(),
+            others_left_out: 0,
+        };
+        let presence = Presence {
+            zones: vec![zone("yard", "camera"), zone("house", "private")],
+            watching: true,
+            ..Presence::default()
+        };
+        let yard = "yard (role camera) on : not there\n";
+        let house = "house (role private) on : not there\n";
+        let each = "  not listed       192.0.2.1, has a lease\n  not listed       192.0.2.2, has a lease\n";
+        let counted = "  not listed       2 hosts; camfw hosts --zone house\n";
+        assert_eq!(
+            to_text(&presence, false, None),
+            [yard, each, house, counted].concat()
+        );
+        assert_eq!(
+            to_text(&presence, true, None),
+            [yard, each, house, each].concat()
+        );
+        assert_eq!(
+            to_text(&presence, false, Some("house")),
+            [house, each].concat()
+        );
+        assert_eq!(to_json(&presence).matches("\"hardware\"").count(), 4);
+    }
 }

@@ -70,6 +70,25 @@ class Hosts(RouterTest):
     def states(self) -> dict[str, str]:
         return {camera["name"]: camera["state"] for camera in self.zone()["cameras"]}
 
+    def test_a_zone_that_is_not_for_cameras_has_a_count(self) -> None:
+        self.boot(self.policy)
+        self.assertTrue(probes.ping(self.laptop, example.LAPTOP.router))
+        self.assertTrue(wait_until(lambda: self.zone("private")["others"]), "--json has it")
+        laptop, counted = f"  not listed       {example.LAPTOP.address}", "  not listed       1 host; camfw hosts --zone private\n"
+        text = self.program.run("hosts").stdout
+        self.assertIn(counted, text)
+        self.assertNotIn(laptop, text)
+        self.assertIn(laptop, self.program.run("hosts", "--all").stdout)
+        text = self.program.run("hosts", "--zone", "private").stdout
+        self.assertIn(laptop, text)
+        self.assertNotIn("(role camera)", text)
+        for flags, said in (
+            (("--zone", "privat"), "--zone privat: no zone is called so; did you mean private?"),
+            (("--zone", "x"), "--zone x: no zone is called so; camfw hosts names each"),
+            (("--all", "--json"), "--all and --zone are for the text; leave them out, or --toml and --json"),
+        ):
+            self.assertIn(said, self.camfw("hosts", *flags, expect=2).said)
+
     def test_who_is_there(self) -> None:
         self.boot(self.policy)
         leases = self.program.var / "misc/dnsmasq.leases"
