@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use camfw_import::host;
 use camfw_import::mud::{self, NamesHere};
+use camfw_import::script::{self, ZoneHint};
 
 const HELP: &str = "\
 camfw-import mud FILE --camera NAME [--external ZONE] [--local ZONE] [--signature FILE [--ca FILE]]
+camfw-import script FILE [--zone INTERFACE=PART,PART...]...
 
-Prints the lines of a camfw configuration that a manufacturer usage description (RFC 8520) comes to, as
+mud: prints the lines of a camfw configuration that a manufacturer usage description (RFC 8520) comes to, as
 a drop-in for /etc/camfw/camfw.d. Read it before you use it: it is what the maker of a device wants.
 
   --camera NAME     the camera that the file is about, as [[cameras]] names it
@@ -20,7 +22,15 @@ a drop-in for /etc/camfw/camfw.d. Read it before you use it: it is what the make
   --signature FILE  the file's signature (CMS, DER), which has to hold; by the openssl program
   --ca FILE         whose certificates are believed, in PEM; those of this machine unless said
 
-Exit code 0: every entry came over; 1: some were left out, each with a comment that says why; 2: refused.
+script: prints the configuration that a shell script for iptables, or what iptables-save prints, comes to. It
+lets through no more than the script. The script is read and never run.
+
+  --zone INTERFACE=PART,PART...
+                    what the file does not say of an interface: its role (external, camera, private), the
+                    router's own address there (192.168.8.1/24, dhcp, given, none), the next router
+                    (192.168.0.1), the zone's name
+
+Exit code 0: all of it came over; 1: some was left out, each with a comment that says why; 2: refused.
 ";
 
 /// Something was left out.
@@ -28,11 +38,17 @@ const LEFT_OUT: u8 = 1;
 /// Nothing was printed.
 const REFUSED: u8 = 2;
 
-struct Asked {
-    file: PathBuf,
-    names: NamesHere,
-    signature: Option<PathBuf>,
-    authority: Option<PathBuf>,
+enum Asked {
+    Mud {
+        file: PathBuf,
+        names: NamesHere,
+        signature: Option<PathBuf>,
+        authority: Option<PathBuf>,
+    },
+    Script {
+        file: PathBuf,
+        zones: Vec<ZoneHint>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -52,37 +68,57 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, Box<dyn Error>> {
-    let Some(asked) = asked(host::arguments())? else {
-        print!("{HELP}");
-        return Ok(ExitCode::SUCCESS);
-    };
-    let place = asked.file.display();
-    if let Some(signature) = &asked.signature {
-        host::verify(&asked.file, signature, asked.authority.as_deref())
-            .map_err(|error| format!("{place}: {error}"))?;
+    match asked(host::arguments())? {
+        None => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Asked::Mud {
+            file,
+            names,
+            signature,
+            authority,
+        }) => {
+            let place = file.display();
+            if let Some(signature) = &signature {
+                host::verify(&file, signature, authority.as_deref())
+                    .map_err(|error| format!("{place}: {error}"))?;
+            }
+            let text = host::read(&file).map_err(|error| format!("{place}: {error}"))?;
+            let imported = mud::import(&text, &names).map_err(|error| match error.source() {
+                Some(cause) => format!("{place}: {error}: {cause}"),
+                None => format!("{place}: {error}"),
+            })?;
+            print!("{}", imported.text);
+            let entries = imported.carried + imported.left_out;
+            Ok(ended(imported.left_out, &format!("of {entries} entries")))
+        }
+        Some(Asked::Script { file, zones }) => {
+            let place = file.display();
+            let text = host::read(&file).map_err(|error| format!("{place}: {error}"))?;
+            let imported =
+                script::import(&text, &zones).map_err(|error| format!("{place}: {error}"))?;
+            print!("{}", imported.text);
+            let mut lines: Vec<usize> = imported.left_out.iter().map(|left| left.line).collect();
+            lines.dedup();
+            Ok(ended(lines.len(), "lines, in whole or in part,"))
+        }
     }
-    let text = host::read(&asked.file).map_err(|error| format!("{place}: {error}"))?;
-    let imported = mud::import(&text, &asked.names).map_err(|error| match error.source() {
-        Some(cause) => format!("{place}: {error}: {cause}"),
-        None => format!("{place}: {error}"),
-    })?;
-    print!("{}", imported.text);
-    if imported.left_out == 0 {
-        return Ok(ExitCode::SUCCESS);
+}
+
+fn ended(left_out: usize, of: &str) -> ExitCode {
+    if left_out == 0 {
+        return ExitCode::SUCCESS;
     }
-    let entries = imported.carried + imported.left_out;
-    eprintln!(
-        "camfw-import: {} of {entries} entries left out; a comment says why of each",
-        imported.left_out
-    );
-    Ok(ExitCode::from(LEFT_OUT))
+    eprintln!("camfw-import: {left_out} {of} left out; a comment says why of each");
+    ExitCode::from(LEFT_OUT)
 }
 
 fn asked(arguments: Vec<OsString>) -> Result<Option<Asked>, Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut words, mut camera, mut external, mut local) = (Vec::new(), None, None, None);
-    let (mut signature, mut authority) = (None, None);
+    let (mut signature, mut authority, mut zones) = (None, None, Vec::new());
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
@@ -91,23 +127,41 @@ fn asked(arguments: Vec<OsString>) -> Result<Option<Asked>, Box<dyn Error>> {
             Long("local") => local = Some(name(&mut parser, "--local")?),
             Long("signature") => signature = Some(PathBuf::from(parser.value()?)),
             Long("ca") => authority = Some(PathBuf::from(parser.value()?)),
+            Long("zone") => {
+                let text = parser.value()?.into_string().unwrap_or_default();
+                zones.push(ZoneHint::parse(&text).map_err(|why| format!("--zone: {why}"))?);
+            }
             Value(word) => words.push(word),
             other => return Err(other.unexpected().into()),
         }
     }
     let [command, file] = &words[..] else {
         return Err(
-            "it takes what is imported, and a file: camfw-import mud FILE --camera NAME".into(),
+            "it takes what is imported, and a file: camfw-import mud FILE --camera NAME, or camfw-import script FILE"
+                .into(),
         );
     };
+    let file = PathBuf::from(file);
+    let of_mud = camera.is_some() || external.is_some() || local.is_some();
+    if command == "script" {
+        return match of_mud || signature.is_some() || authority.is_some() {
+            true => Err("script takes --zone alone; the other flags are of mud".into()),
+            false => Ok(Some(Asked::Script { file, zones })),
+        };
+    }
     if command != "mud" {
-        return Err(format!("{command:?} is nothing that is imported here; write mud").into());
+        return Err(
+            format!("{command:?} is nothing that is imported here; write mud or script").into(),
+        );
+    }
+    if !zones.is_empty() {
+        return Err("--zone is of script; mud takes --external and --local".into());
     }
     if authority.is_some() && signature.is_none() {
         return Err("--ca is for the certificate of a signature; give --signature too".into());
     }
-    Ok(Some(Asked {
-        file: PathBuf::from(file),
+    Ok(Some(Asked::Mud {
+        file,
         names: NamesHere {
             camera: camera.ok_or("which camera is it about? give --camera NAME")?,
             external: external.unwrap_or_else(|| "external".to_owned()),
