@@ -99,6 +99,7 @@ fn each_thing_is_said_once() {
             matrix: None,
             claims: &[],
             mail: None,
+            ways: &[],
             files: &[],
         })
     };
@@ -162,6 +163,7 @@ fn page(cameras: usize, lines: usize) -> String {
         matrix: None,
         claims: &claims,
         mail: None,
+        ways: &[],
         files: &[(HOSTILE.to_owned(), text)],
     })
 }
