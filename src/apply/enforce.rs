@@ -361,7 +361,9 @@ fn bring_up(
     enforced.missing = missing.collect();
     if !diff.changes.is_empty() {
         // A lost request produces no error, so read the state back.
-        let left = net::diff(&netlink::read()?, wanted).changes;
+        let mut left = net::diff(&netlink::read()?, wanted).changes;
+        // A lease that came meanwhile brings more, which the next look of `watch` sets.
+        left.retain(|change| wanted.ways.is_empty() || diff.changes.contains(change));
         if let Some(change) = left.first() {
             return Err(StepError::ChangeNotHeld(Box::new(change.clone())));
         }

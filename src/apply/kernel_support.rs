@@ -47,7 +47,7 @@ pub(super) fn check(
     };
     let mut missing = describe(&lacking);
     let links = devices(&plan.network);
-    let options = netlink::missing_options(&links, !plan.network.rules.is_empty())?;
+    let options = netlink::missing_options(&links, plan.network.has_rules())?;
     missing.extend(options.into_iter().map(str::to_owned));
     if missing.is_empty() {
         return Ok(support);

@@ -52,8 +52,9 @@ pub(crate) fn take_lease(config: &Path, event: &str, call: &HookCall) -> Ending 
         net::Lease::Unchanged => Ok(()),
         _ => store::remove(StorePlace::Run, &refusal_of(link)),
     };
+    let of_route = plan.network.leased_route_metric(link);
     let told = name_servers::keep(&plan.policy, link, &lease);
-    let outcome = match netlink::set_lease(link, &lease, metric) {
+    let outcome = match netlink::set_lease(link, &lease, metric, of_route) {
         Ok(()) => Outcome::Applied {
             made: Vec::new(),
             missing: Vec::new(),

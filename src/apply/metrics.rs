@@ -110,6 +110,7 @@ fn of(report: &Report) -> Vec<Metric> {
         all.push(info.with(&[("sha256", policy)], 1));
     }
     zones(&mut all, report);
+    ways(&mut all, report);
     cameras(&mut all, report);
     counted(&mut all, report);
     all
@@ -165,6 +166,25 @@ fn zones(all: &mut Vec<Metric>, report: &Report) {
         );
     }
     all.extend([up, speed, errors, lease, unlisted]);
+}
+
+fn ways(all: &mut Vec<Metric>, report: &Report) {
+    let mut alive = Metric::gauge("camfw_way_out_alive", "Whether a way out is alive.");
+    let mut in_use = Metric::gauge(
+        "camfw_way_out_in_use",
+        "Whether the default route leads by a way out.",
+    );
+    for way in &report.ways {
+        let labels = [
+            ("zone", way.zone.as_str()),
+            ("interface", way.interface.as_str()),
+        ];
+        alive.add(&labels, u64::from(way.alive));
+        in_use.add(&labels, u64::from(way.in_use));
+    }
+    if !report.ways.is_empty() {
+        all.extend([alive, in_use]);
+    }
 }
 
 fn cameras(all: &mut Vec<Metric>, report: &Report) {

@@ -47,6 +47,7 @@ mod status;
 mod unrecordable;
 mod waiter;
 mod watch;
+mod ways;
 
 pub(crate) use apply_file::apply;
 pub(crate) use boot::boot;

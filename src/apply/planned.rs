@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::record::Record;
-use super::{names, once_offered, unrecordable};
+use super::{names, once_offered, unrecordable, ways};
 use crate::host::config_file::{self, Purpose};
 use crate::plan::Plan;
 use crate::snapshot::PolicySnapshot;
@@ -33,12 +33,13 @@ impl PlannedPolicy {
     /// From a stored policy, with the stored addresses of its host names.
     pub(super) fn new(snapshot: PolicySnapshot) -> Result<PlannedPolicy, Refusal> {
         let once_offered = once_offered::known();
-        let plan = crate::plan_with_past(
+        let mut plan = crate::plan_with_past(
             &snapshot.source,
             &names::known(),
             &once_offered,
             !unrecordable::is_known(),
         )?;
+        ways::set_aside(&mut plan.network);
         Ok(PlannedPolicy { snapshot, plan })
     }
 

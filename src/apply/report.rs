@@ -110,6 +110,7 @@ pub(super) fn report_again(
         notes: &notes,
         needs: &status.needs,
         presence: &status.presence,
+        ways: &status.ways,
         blocked: &hosts,
         days: refusals.days(),
         accounting: &status.accounting,

@@ -174,9 +174,10 @@ impl ToJson for Report {
             presence,
             refused,
             needs,
+            ways,
             newly_tried: _,
         } = self;
-        let more: [JsonMember<'_>; 17] = [
+        let more: [JsonMember<'_>; 18] = [
             ("since", since),
             ("seconds", seconds),
             ("overdue", overdue),
@@ -194,6 +195,7 @@ impl ToJson for Report {
             ("presence", presence),
             ("refused", refused),
             ("needs", needs),
+            ("ways", ways),
         ];
         in_force.write_with(&more, json);
     }

@@ -9,7 +9,7 @@ use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::state::InForce;
-use super::{close, confirm, hosts, lease, other_tables, planned, recorder};
+use super::{close, confirm, hosts, lease, other_tables, planned, recorder, ways};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host::iptables::TableSnapshot;
@@ -21,6 +21,7 @@ use crate::observe::mail_queue::MailQueue;
 use crate::observe::presence::{CameraPresence, CameraState, Presence};
 use crate::observe::refusals::Refusals;
 use crate::observe::refused_counts::{RefusedCounts, newly_tried, refused_counts};
+use crate::observe::ways::{WayReport, needs as ways_need};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Need};
 use crate::policy::Recordable;
@@ -78,6 +79,8 @@ pub(crate) struct Report {
     pub(crate) presence: Presence,
     /// What was refused, as far as it is recorded.
     pub(crate) refused: RefusedCounts,
+    /// The ways out, if there are several.
+    pub(crate) ways: Vec<WayReport>,
     /// What needs attention, a line each, besides `drift`.
     pub(crate) needs: Vec<String>,
     /// What cameras tried for the first time in the last day.
@@ -244,6 +247,8 @@ fn report(
     let names = policy_in_force.map_or_else(Vec::new, names::report);
     let mail = policy_in_force.map_or_else(MailReport::default, mail::report);
     let mut needs = needs(&presence, &names);
+    let ways = policy.map_or_else(Vec::new, |policy| ways::report(&policy.plan, &presence));
+    needs.extend(ways_need(&ways));
     let asks = mail.words.iter().filter(|_| mail.needs_attention);
     needs.extend(asks.map(|words| format!("mail: {words}")));
     Report {
@@ -254,6 +259,7 @@ fn report(
             refused_counts(policy, refusals)
         }),
         presence,
+        ways,
         since: seconds.map(|seconds| clock::now().saturating_sub(seconds)),
         seconds,
         seconds_left: trial.map(|trial| trial.seconds_left(now)),

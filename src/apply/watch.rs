@@ -20,7 +20,10 @@ use super::shown_page::ShownPage;
 use super::sighted::SightingRecord;
 use super::state::InForce;
 use super::status::TablesSeen;
-use super::{closed, hosts, last_good, lease, metrics, names, other_tables, recorder, status};
+use super::ways::WaysWatch;
+use super::{
+    closed, hosts, last_good, lease, metrics, names, other_tables, recorder, status, ways,
+};
 use crate::error::with_causes;
 use crate::host::netlink::NetlinkError;
 use crate::host::post::Post;
@@ -74,6 +77,7 @@ pub(crate) fn watch(config: &Path, tell: &mut dyn FnMut(&[String])) -> Ending {
     let mut left_over: Option<Vec<String>> = None;
     let mut proven: Option<ProvenRules> = None;
     let mut before: Option<Plan> = None;
+    let mut ways = WaysWatch::default();
     loop {
         let mut look = Look {
             proven: proven.take(),
@@ -88,7 +92,7 @@ pub(crate) fn watch(config: &Path, tell: &mut dyn FnMut(&[String])) -> Ending {
             }) => {
                 look.reports
                     .extend(returned.map(|ending| ending.to_string()));
-                look.take(config, &mark);
+                look.take(config, &mark, &mut ways);
                 drop(lock);
             }
             Err(outcome) => look.reports.push(outcome.to_string()),
@@ -139,7 +143,7 @@ pub(crate) fn watch(config: &Path, tell: &mut dyn FnMut(&[String])) -> Ending {
         let interval = plan
             .as_ref()
             .map_or(IDLE, |plan| plan.policy.watch.interval);
-        if let Err(error) = wait(until_deadline(interval), plan.as_ref(), &seen) {
+        if let Err(error) = wait(until_deadline(interval), plan.as_ref(), &seen, &mut ways) {
             return Outcome::Failed(error.into()).into();
         }
         before = plan.or(look.before);
@@ -153,17 +157,20 @@ fn wait(
     patience: Duration,
     plan: Option<&Plan>,
     seen: &Option<Vec<String>>,
+    ways: &mut WaysWatch,
 ) -> Result<(), NetlinkError> {
+    let several = plan.filter(|plan| !plan.network.ways.is_empty());
     let bounded = plan.filter(|plan| closed::is_due(plan));
     let mut left = patience;
     loop {
         let turn = bounded.map_or(left, |_| left.min(closed::EVERY));
+        let turn = several.map_or(turn, |_| turn.min(ways::EVERY));
         let changed = netlink::wait(turn, |current| {
             let now = plan.map(|plan| differences(current, plan));
             now != *seen
         })?;
         left -= turn;
-        if changed || left.is_zero() {
+        if changed || left.is_zero() || several.is_some_and(|plan| ways.is_changed(plan)) {
             return Ok(());
         }
         if let Some(Err(error)) = bounded.map(closed::end_past_bounds) {
@@ -194,6 +201,12 @@ fn differences(current: &Current, plan: &Plan) -> Vec<String> {
     // One that comes needs its settings, also where nothing else has to be changed.
     let absent = diff.absent.iter();
     descriptions.extend(absent.map(|name| format!("interface {name} is not there")));
+    // A way out that loses or gets its carrier is looked at, though nothing else changes.
+    let ways = plan.network.ways.iter();
+    descriptions.extend(ways.filter_map(|way| {
+        let trouble = way.trouble(current)?;
+        Some(format!("way out {}: {trouble}", way.zone))
+    }));
     descriptions
 }
 
@@ -233,7 +246,7 @@ impl ProvenRules {
 }
 
 impl Look {
-    fn take(&mut self, config: &Path, mark: &Mark) {
+    fn take(&mut self, config: &Path, mark: &Mark, ways: &mut WaysWatch) {
         let record = Record::read();
         if record.in_force.is_without_policy() {
             let state = &record.in_force;
@@ -258,10 +271,14 @@ impl Look {
             None => file,
         };
         match policy {
-            Ok(policy) => {
+            Ok(mut policy) => {
+                self.reports
+                    .extend(ways::failed(ways.settle(&mut policy.plan)));
                 if let Err(error) = self.keep(&record, &policy, mark) {
                     self.reports.push(with_causes(&error));
                 }
+                self.reports
+                    .extend(ways::failed(ways.end_left(&policy.plan)));
                 self.plan = Some(policy.plan);
             }
             Err(refusal) => self.reports.push(refusal.to_string()),

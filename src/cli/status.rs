@@ -7,6 +7,7 @@ use super::{CliError, Command, ExitCode, Flag, Given, hosts, print};
 use crate::apply::{self, MOST_DIFFERENCES, NameReport, Report};
 use crate::observe::accounting::Accounting;
 use crate::observe::presence::{CameraPresence, CameraState};
+use crate::observe::ways;
 use crate::policy::Recordable;
 
 /// Why nothing is recorded that is refused.
@@ -93,6 +94,11 @@ fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
         screen.line(&mail);
     }
     zones(&mut screen, report);
+    let now = report.presence.now;
+    let since = |since| format!("for {}", duration(now.saturating_sub(since)));
+    if let Some(line) = ways::in_words(&report.ways, since) {
+        screen.line(&line);
+    }
     cameras(&mut screen, report, all);
     let allowed: u64 = report
         .accounting

@@ -111,6 +111,8 @@ pub struct ZoneTable {
     /// The next router, for an external zone; at most one per family. `"device"` is the other
     /// end of the interface, and `"given"` what another program says.
     pub gateway: Option<Spanned<Strings>>,
+    /// Of the IPv4 default route, where there are several ways out: the lowest is preferred.
+    pub metric: Option<Spanned<i64>>,
     /// The role, which determines the zone's guarantees.
     pub role: Role,
     /// Whether only listed cameras may send from this zone.

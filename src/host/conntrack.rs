@@ -16,6 +16,8 @@ pub struct Entry {
     /// The connection that this one belongs to, as FTP data to its control connection,
     /// by source, destination and ports; its translated destination is not known.
     pub master: Option<TrackedConnection>,
+    /// Where the replies go: the opener, or the address that its own was translated to.
+    pub answers_to: IpAddr,
     /// The source port of the replies, if there was one.
     pub answered_from: Option<u16>,
     /// Whether TCP has closed it, by a reset or from both ends.
@@ -135,6 +137,7 @@ fn entry(message: &Message) -> Option<Entry> {
             },
             ..original
         },
+        answers_to: reply.destination,
         master: message.attribute(MASTER).and_then(tuple),
         is_closed,
         zone: zone.map_or(0, u16::from_be_bytes),

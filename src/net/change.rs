@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{MarkRule, Neighbour, Route};
+use super::{MarkRule, Neighbour, Route, SourceRule};
 
 /// A single change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,17 @@ pub enum NetworkChange {
     AddRule(MarkRule),
     /// Remove a rule that camfw added.
     RemoveRule(MarkRule),
+    /// Give the default route of a lease another metric.
+    SetLeasedMetric {
+        /// The route.
+        route: Route,
+        /// The metric.
+        metric: u32,
+    },
+    /// Add a source rule.
+    AddSourceRule(SourceRule),
+    /// Remove a source rule that camfw added.
+    RemoveSourceRule(SourceRule),
     /// Add a permanent neighbour entry.
     SetNeighbour(Neighbour),
     /// Remove a neighbour entry that camfw added.
@@ -135,6 +146,11 @@ impl fmt::Display for NetworkChange {
             NetworkChange::RemoveRoute(route) => write!(f, "remove {route}"),
             NetworkChange::AddRule(rule) => write!(f, "add {rule}"),
             NetworkChange::RemoveRule(rule) => write!(f, "remove {rule}"),
+            NetworkChange::SetLeasedMetric { route, metric } => {
+                write!(f, "set {route}, to metric {metric}")
+            }
+            NetworkChange::AddSourceRule(rule) => write!(f, "add {rule}"),
+            NetworkChange::RemoveSourceRule(rule) => write!(f, "remove {rule}"),
             NetworkChange::SetNeighbour(neighbour) => write!(f, "set {neighbour}"),
             NetworkChange::RemoveNeighbour(neighbour) => write!(f, "remove {neighbour}"),
         }

@@ -13,6 +13,8 @@ mod problem;
 mod rename;
 mod seen;
 mod unmanaged;
+mod way_out;
+mod way_watch;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -32,6 +34,11 @@ pub use other_program::{
 pub use problem::NetworkError;
 pub use seen::{LinkCondition, SeenHost, SeenOnLinks};
 pub use unmanaged::unmanaged;
+pub use way_out::{
+    ASIDE, MOST_METRIC, RouterAnswer, SourceRule, WAY_TABLES, WayOut, WayTrouble,
+    unreachable_behind,
+};
+pub use way_watch::WayWatch;
 
 /// The name of the loopback, the same in every namespace.
 pub const LOOPBACK: &str = "lo";
@@ -109,6 +116,10 @@ pub struct Wanted {
     pub routes: Vec<Route>,
     /// Which routing table packets with a mark use.
     pub rules: Vec<MarkRule>,
+    /// Which routing table the router's own answers use, by the address that they are from.
+    pub source_rules: Vec<SourceRule>,
+    /// The ways out, the preferred one first; empty if there is one alone.
+    pub ways: Vec<WayOut>,
     /// Permanent neighbour entries, which override what hosts announce.
     pub neighbours: Vec<Neighbour>,
     /// Whether the file defines IPv6 addresses and routes. Otherwise others may manage
@@ -128,6 +139,11 @@ impl Wanted {
         self.links[index as usize]
             .by_dhcp()
             .then_some(LAST_METRIC - 1 - index)
+    }
+
+    /// Whether it has rules that select a routing table.
+    pub fn has_rules(&self) -> bool {
+        !self.rules.is_empty() || !self.ways.is_empty()
     }
 
     /// The names of all links in the file: the zones' interfaces, and the links that
@@ -162,6 +178,8 @@ pub struct WantedLink {
     pub zone: String,
     /// Whether it may be absent.
     pub optional: bool,
+    /// The metric of the default route that a lease brings.
+    pub metric: u32,
 }
 
 impl WantedLink {
@@ -290,6 +308,8 @@ pub struct Current {
     pub routes: Vec<Held<Route>>,
     /// Rules that match only a mark.
     pub rules: Vec<Held<MarkRule>>,
+    /// The source rules that camfw created.
+    pub source_rules: Vec<Held<SourceRule>>,
     /// Permanent neighbour entries.
     pub neighbours: Vec<Held<Neighbour>>,
     /// Routes of kinds that camfw never creates.
@@ -376,6 +396,8 @@ pub struct Link {
     pub name: String,
     /// Whether it is administratively up (IFF_UP), with or without carrier.
     pub up: bool,
+    /// Whether there is a signal at its other end (IFF_LOWER_UP).
+    pub carrier: bool,
     /// Its hardware address, if that has six bytes.
     pub mac: Option<MacAddress>,
     /// Its MTU, in bytes.

@@ -216,9 +216,12 @@ mod tests {
                 mtu: None,
                 zone: "external".into(),
                 optional: false,
+                metric: 0,
             }],
             routes: Vec::new(),
             rules: Vec::new(),
+            source_rules: Vec::new(),
+            ways: Vec::new(),
             neighbours: Vec::new(),
             ipv6: false,
         })

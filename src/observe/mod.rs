@@ -14,3 +14,4 @@ pub(crate) mod refusals_text;
 pub(crate) mod refused_counts;
 pub(crate) mod sightings;
 pub(crate) mod wanted;
+pub(crate) mod ways;

@@ -12,6 +12,7 @@ use crate::observe::accounting::Accounting;
 use crate::observe::mail_queue::MailQueue;
 use crate::observe::presence::{CameraPresence, CameraState, Presence, ZonePresence};
 use crate::observe::wanted::BlockedHost;
+use crate::observe::ways::WayReport;
 use crate::prove::NamedMatrix;
 
 /// What the page says.
@@ -32,6 +33,7 @@ pub(crate) struct PageFacts<'a> {
     pub(crate) needs: &'a [String],
     pub(crate) notes: &'a [String],
     pub(crate) presence: &'a Presence,
+    pub(crate) ways: &'a [WayReport],
     pub(crate) blocked: &'a [BlockedHost],
     /// Refused packets of each day since 1970 that has some.
     pub(crate) days: &'a [(u64, u64)],
@@ -269,6 +271,10 @@ impl ReportPage<'_> {
         self.page.raw("<div class=\"c\">");
         self.page.element("h3", &[], &zone.name);
         let mut more = vec![format!("role {}", zone.role)];
+        let mut ways = self.facts.ways.iter();
+        if let Some(way) = ways.find(|way| way.zone == zone.name) {
+            more.push(format!("way out: {}", way.state()));
+        }
         let errors = link.receive_errors.saturating_add(link.transmit_errors);
         if errors > 0 {
             more.push(format!("{} damaged frames", grouped(errors)));

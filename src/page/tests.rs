@@ -100,6 +100,7 @@ fn each_thing_is_said_once() {
             matrix: None,
             claims: &[],
             mail: None,
+            ways: &[],
             files: &[],
         })
     };
@@ -163,6 +164,7 @@ fn page(cameras: usize, lines: usize) -> String {
         matrix: None,
         claims: &claims,
         mail: None,
+        ways: &[],
         files: &[(HOSTILE.to_owned(), text)],
     })
 }

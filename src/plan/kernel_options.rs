@@ -124,6 +124,11 @@ pub fn requirements(plan: &Plan, backend: Backend) -> Vec<Requirement> {
         needs.add("CONFIG_IP_ADVANCED_ROUTER", "routing by marks".into());
         needs.add(MULTIPLE_TABLES, "routing by marks".into());
     }
+    if !plan.network.ways.is_empty() {
+        let why = "several ways out";
+        needs.add("CONFIG_IP_ADVANCED_ROUTER", why.into());
+        needs.add(MULTIPLE_TABLES, why.into());
+    }
     if plan.network.links.iter().any(WantedLink::by_dhcp) {
         needs.add("CONFIG_PACKET", "the DHCP client".into());
     }

@@ -52,6 +52,8 @@ impl Plan {
         let open = self.of_open_connections.as_deref();
         Plan {
             of_open_connections: open.map(|open| Box::new(open.with_udp_once_offered(ports))),
+            // The ways out that are set aside stay so.
+            network: self.network.clone(),
             ..Plan::new(policy, &self.file)
         }
     }
@@ -63,6 +65,8 @@ impl Plan {
         let open = self.of_open_connections.as_deref();
         Plan {
             of_open_connections: open.map(|open| Box::new(open.without_recording())),
+            // The ways out that are set aside stay so.
+            network: self.network.clone(),
             ..Plan::new(policy, &self.file)
         }
     }

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::unreachable;
 use super::{Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Service, Zone, ZoneIndex};
+use super::{unreachable, ways_lint};
 use crate::field::{PortRange, PortSet};
 use crate::name::CameraName;
 use crate::netfilter::Protocol;
@@ -80,6 +80,12 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
     warnings.extend(unmanaged(policy));
     warnings.extend(not_masqueraded(policy));
     warnings.extend(without_upstream(policy));
+    let ways = ways_lint::ways_out(policy).into_iter();
+    warnings.extend(ways.map(|(origin, what)| Warning {
+        origin,
+        kind: WarningKind::Warning,
+        what,
+    }));
     warnings.extend(policy.zones.iter().filter_map(bogons_left_out));
     for zone in &policy.zones {
         warnings.extend(

@@ -21,6 +21,7 @@ mod rule_label;
 mod service;
 mod unreachable;
 mod watch;
+mod ways_lint;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -215,6 +216,17 @@ impl Policy {
         routed
             .map(|route| route.destination)
             .filter(|network| network.prefix_len() > 0)
+    }
+
+    /// The zones by which IPv4 default routes lead, if there are several, in the order of the
+    /// file.
+    pub fn ways_out(&self) -> Vec<&Zone> {
+        let mut ways: Vec<&Zone> = self.zones.iter().collect();
+        ways.retain(|zone| zone.gateway.is_some());
+        if ways.len() < 2 {
+            ways.clear();
+        }
+        ways
     }
 
     /// Whether the default route of a family goes through this zone.

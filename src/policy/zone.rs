@@ -36,6 +36,8 @@ pub struct Zone {
     pub segments: Option<SegmentSize>,
     /// Where the IPv4 default route leads, if it is by this zone, which is then external.
     pub gateway: Option<Gateway>,
+    /// The metric of that route: of several ways out the lowest is preferred.
+    pub metric: u32,
     /// The next IPv6 router, for an external zone: in its network or link-local.
     pub gateway6: Option<Ipv6Addr>,
     /// The role.

@@ -1,7 +1,7 @@
 //! Resolves marks and their routing tables.
 
 use crate::config::{self, Config, Spanned};
-use crate::net::MarkRule;
+use crate::net::{MarkRule, WAY_TABLES};
 use crate::policy::Ipv6Mode;
 use crate::source::{Refusal, Refused, Source};
 
@@ -43,12 +43,12 @@ pub(super) fn table_number(written: &Spanned<i64>, source: &Source) -> Result<u3
     // 253 to 255 are default, main and local (include/uapi/linux/rtnetlink.h).
     u32::try_from(*written.get_ref())
         .ok()
-        .filter(|table| *table > 0 && !(253..=255).contains(table))
+        .filter(|table| *table > 0 && !(253..=255).contains(table) && *table < WAY_TABLES)
         .ok_or_else(|| {
             source.refuse(
                 written.span(),
                 format_args!(
-                    "{} is not a table of your own; use 1 to 252 or 256 and more",
+                    "{} is not a table of your own; use 1 to 252 or 256 to 4294967039",
                     written.get_ref()
                 ),
             )

@@ -9,7 +9,7 @@ use super::mark::table_number;
 use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::own_address::require_ipv6_enabled;
 use crate::config::{self, Config, Spanned};
-use crate::net::{LAST_METRICS, MAIN_TABLE, NextHop, Route, default_metric};
+use crate::net::{ASIDE, LAST_METRICS, MAIN_TABLE, NextHop, Route, default_metric};
 use crate::policy::{Ipv6Mode, Role, Zone, ZoneIndex};
 use crate::source::{Refusal, Refused, Source};
 
@@ -162,14 +162,18 @@ fn route(
         ));
     }
     let is_zones = |zone: &Zone| zone.own().any(|own| own.trunc() == destination);
-    let has_gateway = |zone: &Zone| match destination {
-        IpNet::V4(_) => zone.gateway.is_some(),
-        IpNet::V6(_) => zone.gateway6.is_some(),
+    let has_gateway = |zone: &&Zone| zone.gateway.is_some();
+    let is_one_of_several = zones.iter().filter(has_gateway).count() > 1;
+    let is_default = |zone: &Zone| match destination {
+        IpNet::V4(_) => {
+            let is_aside = is_one_of_several && metric == zone.metric + ASIDE;
+            has_gateway(&zone) && (metric == zone.metric || is_aside)
+        }
+        IpNet::V6(_) => zone.gateway6.is_some() && metric == default_metric(&destination),
     };
+    let is_direct = metric == default_metric(&destination) && zones.iter().any(is_zones);
     if table == MAIN_TABLE
-        && metric == default_metric(&destination)
-        && (zones.iter().any(is_zones)
-            || (destination.prefix_len() == 0 && zones.iter().any(has_gateway)))
+        && (is_direct || (destination.prefix_len() == 0 && zones.iter().any(is_default)))
     {
         return Err(source.refuse(
             to.span(),

@@ -1,5 +1,7 @@
 //! Resolves zones, each with a network and an interface of its own.
 
+use std::ops::Range;
+
 use ipnet::IpNet;
 
 use super::address;
@@ -9,7 +11,7 @@ use super::named;
 use super::own_address::{gateways, own_addresses};
 use crate::config::{self, Config, Spanned};
 use crate::name::{InterfaceName, ZoneName};
-use crate::net::{AddressSource, Device};
+use crate::net::{AddressSource, Device, MOST_METRIC};
 use crate::netfilter::SegmentSize;
 use crate::policy::{Gateway, Ipv6Mode, OnDeny, Origin, Role, Zone};
 use crate::source::{FilePosition, Refusal, Refused, Source};
@@ -69,32 +71,41 @@ fn beside_others(
                 ));
             }
         }
-        let both = zone.gateway.is_some() && other.gateway.is_some();
-        let is_given = |zone: &Zone| zone.gateway == Some(Gateway::Given);
-        if both && (is_given(zone) || is_given(other)) {
-            let by = match zone.by_dhcp() || other.by_dhcp() {
-                true => "DHCP",
-                false => "another program",
-            };
-            return Err(source.refuse(
-                as_written.address.span(),
-                format_args!(
-                    "zone {} ({}) has a default route already, and of two, one of them by {by}, each would take the other's place; keep one, or give this zone a fixed address without gateway",
-                    other.name, other.origin
-                ),
-            ));
-        }
-        if both || zone.gateway6.is_some() && other.gateway6.is_some() {
-            let span = as_written.gateway.as_ref().map_or(0..0, Spanned::span);
-            let family = if both { "" } else { "IPv6 " };
-            return Err(source.refuse(
-                span,
-                format_args!(
-                    "zone {} ({}) has the default {family}gateway already; keep one",
-                    other.name, other.origin
-                ),
-            ));
-        }
+        ways_out(zone, other, as_written, source)?;
+    }
+    Ok(())
+}
+
+/// Refuses a second default route that would take the place of the first one.
+fn ways_out(
+    zone: &Zone,
+    other: &Zone,
+    as_written: &config::ZoneTable,
+    source: &Source,
+) -> Result<(), Refusal> {
+    let gateway = as_written.gateway.as_ref().map(Spanned::span);
+    let refuse = |span: Option<Range<usize>>, what: &str| {
+        let span = span.unwrap_or_else(|| as_written.address.span());
+        let (name, origin) = (&other.name, &other.origin);
+        Err(source.refuse(span, format_args!("zone {name} ({origin}) has {what}")))
+    };
+    let both = zone.gateway.is_some() && other.gateway.is_some();
+    let by_program = |zone: &Zone| zone.gateway == Some(Gateway::Given) && !zone.by_dhcp();
+    if both && (by_program(zone) || by_program(other)) {
+        return refuse(
+            gateway,
+            "a default route already, and of two, one of them by another program, each would take the other's place; keep one, or write gateway = \"device\" and a metric in place of \"given\"",
+        );
+    }
+    if both && zone.metric == other.metric {
+        let metric = as_written.metric.as_ref().map(Spanned::span);
+        return refuse(
+            metric.or(gateway),
+            "a default route of the same metric already; keep one, or give the one that stands by a higher metric",
+        );
+    }
+    if zone.gateway6.is_some() && other.gateway6.is_some() {
+        return refuse(gateway, "the default IPv6 gateway already; keep one");
     }
     Ok(())
 }
@@ -157,6 +168,8 @@ fn zone(
     let bound = refused.note(bound::bound(written, source));
     let on_deny = refused.note(on_deny(written, source));
     let accept_bogons = refused.note(accept_bogons(written, ipv6, source));
+    let gateway = gateway.or(leased);
+    let metric = refused.note(metric(written, gateway, set_by, source));
     refused.or(())?;
     let (Some(as_named), Some((interface, device)), Some(own)) = (as_named, interface, own) else {
         return Err(Refusal::consequence());
@@ -173,7 +186,8 @@ fn zone(
         address_source: set_by,
         mtu: mtu.flatten(),
         segments: segments.flatten(),
-        gateway: gateway.or(leased),
+        gateway,
+        metric: metric.unwrap_or_default(),
         gateway6,
         role: written.role,
         known_only,
@@ -185,6 +199,41 @@ fn zone(
         accept_bogons: accept_bogons.unwrap_or_default(),
         origin: Origin::new(source, name.span().start),
     })
+}
+
+/// Another program sets the metric along with its route.
+fn metric(
+    written: &config::ZoneTable,
+    gateway: Option<Gateway>,
+    set_by: AddressSource,
+    source: &Source,
+) -> Result<u32, Refusal> {
+    let Some(metric) = &written.metric else {
+        return Ok(0);
+    };
+    let is_set = match gateway {
+        Some(Gateway::Given) => set_by == AddressSource::Dhcp,
+        Some(_) => true,
+        None => false,
+    };
+    if !is_set {
+        return Err(source.refuse(
+            metric.span(),
+            "the zone has no IPv4 default route that camfw sets; give it a gateway, or remove the metric",
+        ));
+    }
+    let number = u32::try_from(*metric.get_ref()).ok();
+    number
+        .filter(|metric| *metric <= MOST_METRIC)
+        .ok_or_else(|| {
+            source.refuse(
+                metric.span(),
+                format_args!(
+                    "{} is not a metric of a way out; use 0 to {MOST_METRIC}, the lowest for the one that is preferred",
+                    metric.get_ref()
+                ),
+            )
+        })
 }
 
 fn known_only(written: &config::ZoneTable, source: &Source) -> Result<bool, Refusal> {

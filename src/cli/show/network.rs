@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use crate::apply;
 use crate::host::config_file::Purpose;
 use crate::json::json_object;
-use crate::net::{AddressSource, Device, MarkRule, Neighbour, NextHop, Route, Wanted, WantedLink};
+use crate::net::{
+    AddressSource, Device, MarkRule, Neighbour, NextHop, Route, SourceRule, Wanted, WantedLink,
+};
 use crate::plan::Plan;
 
 pub(in crate::cli) const COMMAND: Command = Command::new(
@@ -23,6 +25,7 @@ struct ShownNetwork {
     links: Vec<ShownLink>,
     routes: Vec<ShownRoute>,
     rules: Vec<MarkRule>,
+    source_rules: Vec<SourceRule>,
     neighbours: Vec<ShownNeighbour>,
 }
 
@@ -30,9 +33,11 @@ json_object!(ShownNetwork {
     links,
     routes,
     rules,
+    source_rules,
     neighbours
 });
 json_object!(MarkRule { mark, table, ipv6 });
+json_object!(SourceRule { source, table });
 
 struct ShownLink {
     name: String,
@@ -109,6 +114,7 @@ impl From<&Wanted> for ShownNetwork {
             links: network.links.iter().map(ShownLink::from).collect(),
             routes: network.routes.iter().map(ShownRoute::from).collect(),
             rules: network.rules.clone(),
+            source_rules: network.source_rules.clone(),
             neighbours: network
                 .neighbours
                 .iter()
@@ -232,6 +238,9 @@ pub fn network(plan: &Plan) -> String {
         let _ = writeln!(text, "{route}");
     }
     for rule in &network.rules {
+        let _ = writeln!(text, "{rule}");
+    }
+    for rule in &network.source_rules {
         let _ = writeln!(text, "{rule}");
     }
     for neighbour in &network.neighbours {

@@ -17,6 +17,7 @@ pub async fn set(
     link: &str,
     lease: &Lease,
     metric: u32,
+    default_metric: u32,
 ) -> Result<(), NetlinkError> {
     let (address, gateway) = match lease {
         Lease::Unchanged => return Ok(()),
@@ -39,7 +40,7 @@ pub async fn set(
             .await
             .map_err(refused)?;
     }
-    replace(handle, index, address, gateway)
+    replace(handle, index, address, gateway, default_metric)
         .await
         .map_err(refused)
 }
@@ -84,6 +85,7 @@ async fn replace(
     index: u32,
     address: Option<Ipv4Net>,
     gateway: Option<Ipv4Addr>,
+    metric: u32,
 ) -> Result<(), rtnetlink::Error> {
     let leased = AddressAttribute::Protocol(AddressProtocol::Other(LEASED));
     if let Some(address) = address {
@@ -107,16 +109,24 @@ async fn replace(
             handle.address().del(message).execute().await?;
         }
     }
-    let default = RouteMessageBuilder::<Ipv4Addr>::new()
-        .output_interface(index)
-        .protocol(RouteProtocol::Other(LEASED));
     if let Some(gateway) = gateway {
+        let default = RouteMessageBuilder::<Ipv4Addr>::new()
+            .output_interface(index)
+            .priority(metric)
+            .protocol(RouteProtocol::Other(LEASED));
         let route = default.gateway(gateway).build();
-        return handle.route().add(route).replace().execute().await;
+        handle.route().add(route).replace().execute().await?;
     }
     for route in all_routes(handle).await? {
         let leased = route.header.protocol == RouteProtocol::Other(LEASED);
-        if leased && route.attributes.contains(&RouteAttribute::Oif(index)) {
+        // A dump leaves out 0.
+        let mut metrics = route.attributes.iter().filter_map(|it| match it {
+            RouteAttribute::Priority(metric) => Some(*metric),
+            _ => None,
+        });
+        let is_new = gateway.is_some() && metrics.next().unwrap_or(0) == metric;
+        let is_here = route.attributes.contains(&RouteAttribute::Oif(index));
+        if leased && is_here && !is_new {
             handle.route().del(route).execute().await?;
         }
     }

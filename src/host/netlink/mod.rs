@@ -5,6 +5,8 @@ mod dhcp;
 mod frames;
 mod hooks;
 mod read;
+mod routers;
+mod rules;
 mod seen;
 mod trial;
 mod unmanaged;
@@ -13,6 +15,7 @@ mod write;
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::time_limit;
-use crate::net::{Current, Lease, NetworkChange, SeenOnLinks};
+use crate::net::{Current, Lease, NetworkChange, RouterAnswer, SeenOnLinks};
 use crate::plan::kernel_options::{LinkKind, MULTIPLE_TABLES};
 
 pub use wait::wait;
@@ -158,7 +161,7 @@ pub fn missing_options(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static s
                 lacking.push(kind.option());
             }
         }
-        if marks && !read::has_rules(&handle).await? {
+        if marks && !rules::has_rules(&handle).await? {
             lacking.push(MULTIPLE_TABLES);
         }
         Ok(lacking)
@@ -191,14 +194,30 @@ pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
 
 /// Sets the address and default route of a lease on a link, replacing those of an
 /// earlier lease, with an unreachable route of this metric behind its network. Changes
-/// no other addresses or routes.
+/// no other addresses or routes. The default route has a metric of its own.
 ///
 /// # Errors
 /// Returns an error if netlink cannot be opened, the link does not exist, or the kernel
 /// refuses.
-pub fn set_lease(link: &str, lease: &Lease, metric: u32) -> Result<(), NetlinkError> {
+pub fn set_lease(
+    link: &str,
+    lease: &Lease,
+    metric: u32,
+    default_metric: u32,
+) -> Result<(), NetlinkError> {
     let (link, lease) = (link.to_owned(), lease.clone());
-    with_handle(move |handle| async move { dhcp::set(&handle, &link, &lease, metric).await })
+    with_handle(move |handle| async move {
+        dhcp::set(&handle, &link, &lease, metric, default_metric).await
+    })
+}
+
+/// Has the kernel ask routers whether they are there, and says what it knew of each before.
+///
+/// # Errors
+/// Returns an error if netlink cannot be opened, or if a dump fails.
+pub fn ask_routers(routers: &[(String, IpAddr)]) -> Result<Vec<RouterAnswer>, NetlinkError> {
+    let routers = routers.to_vec();
+    with_handle(move |handle| async move { routers::ask(&handle, &routers).await })
 }
 
 /// Runs `work` with a connection, in a thread of its own: the kernel carries out a

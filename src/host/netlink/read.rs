@@ -18,15 +18,11 @@ use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourState};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
-use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
-use nix::libc;
-use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
+use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::seen::{neighbour_address, six_bytes};
-use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, unmanaged};
-use crate::net::{
-    Current, Held, Link, LinkType, MarkRule, Neighbour, NextHop, OtherRoute, OtherRule, Route,
-};
+use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, rules, unmanaged};
+use crate::net::{Current, Held, Link, LinkType, Neighbour, NextHop, OtherRoute, Route};
 
 /// Reads everything.
 pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
@@ -56,14 +52,15 @@ pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
         .await
         .map_err(failed("traffic control"))?;
     let (routes, other_routes) = routes(handle, &names).await.map_err(failed("routes"))?;
-    let (rules, other_rules) = rules(handle).await.map_err(failed("rules"))?;
+    let rules = rules::all(handle).await.map_err(failed("rules"))?;
     let neighbours = neighbours(handle, &names).await;
     let proxied = unmanaged::proxied(handle, &names).await;
     Ok(Current {
         routes,
         other_routes,
-        rules,
-        other_rules,
+        rules: rules.marks,
+        source_rules: rules.sources,
+        other_rules: rules.others,
         neighbours: neighbours.map_err(failed("neighbours"))?,
         proxied: proxied.map_err(failed("proxied neighbours"))?,
         links,
@@ -111,6 +108,7 @@ fn link(message: &LinkMessage, name: &str, names: &Names) -> Link {
     let mut link = Link {
         name: name.to_owned(),
         up: message.header.flags.contains(LinkFlags::Up),
+        carrier: message.header.flags.contains(LinkFlags::LowerUp),
         path: device_path(name),
         ..Link::default()
     };
@@ -329,81 +327,6 @@ pub fn ip(address: &RouteAddress) -> Option<IpAddr> {
         RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
         _ => None,
     }
-}
-
-type ReadRules = (Vec<Held<MarkRule>>, Vec<OtherRule>);
-
-/// Rules that match only a mark, and others that the kernel did not create.
-async fn rules(handle: &Handle) -> Result<ReadRules, rtnetlink::Error> {
-    // A kernel without policy routing for a family refuses to dump its rules.
-    let messages = rule_messages(handle, AddressFamily::Unspec).await?;
-    let (mut marks, mut others) = (Vec::new(), Vec::new());
-    for message in messages.iter().flatten() {
-        match rule(message) {
-            Some(mark) => marks.push(mark),
-            None => others.extend(unmanaged::rule(message)),
-        }
-    }
-    Ok((marks, others))
-}
-
-/// Whether the kernel supports IPv4 rules (CONFIG_IP_MULTIPLE_TABLES).
-pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
-    let messages = rule_messages(handle, AddressFamily::Inet).await;
-    let messages = messages.map_err(|error| NetlinkError::Read {
-        what: "rules",
-        error,
-    })?;
-    Ok(messages.is_some())
-}
-
-/// None if the kernel has no rules at all.
-async fn rule_messages(
-    handle: &Handle,
-    family: AddressFamily,
-) -> Result<Option<Vec<RuleMessage>>, rtnetlink::Error> {
-    let mut request = handle.rule().get(IpVersion::V4);
-    request.message_mut().header.family = family;
-    match request.execute().try_collect().await {
-        Ok(messages) => Ok(Some(messages)),
-        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EOPNOTSUPP => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// A rule that matches a mark and nothing else, like those camfw creates.
-fn rule(message: &RuleMessage) -> Option<Held<MarkRule>> {
-    let header = &message.header;
-    let ipv6 = match header.family {
-        AddressFamily::Inet => false,
-        AddressFamily::Inet6 => true,
-        _ => return None,
-    };
-    if header.action != RuleAction::ToTable
-        || header.flags.contains(RuleFlags::Invert)
-        || header.tos != 0
-    {
-        return None;
-    }
-    let (mut mark, mut table, mut ours) = (None, u32::from(header.table), false);
-    for attribute in &message.attributes {
-        match attribute {
-            RuleAttribute::FwMark(value) => mark = Some(*value),
-            RuleAttribute::FwMask(u32::MAX) => {}
-            RuleAttribute::Table(value) => table = *value,
-            RuleAttribute::Protocol(protocol) => ours = *protocol == OUR_ROUTES,
-            attribute if unmanaged::narrows(attribute) => return None,
-            _ => {}
-        }
-    }
-    let value = MarkRule {
-        mark: mark?,
-        table,
-        ipv6,
-    };
-    Some(Held { value, ours })
 }
 
 async fn neighbours(

@@ -11,12 +11,11 @@ use netlink_packet_route::neighbour::NeighbourAttribute;
 use netlink_packet_route::route::{
     RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
-use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use nix::libc;
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteMessageBuilder};
 
-use super::{NetlinkError, OUR_ROUTES, OURS, read};
-use crate::net::{MarkRule, Neighbour, NetworkChange, NextHop, Route};
+use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, read, rules};
+use crate::net::{Neighbour, NetworkChange, NextHop, Route};
 
 /// Applies all changes in order.
 pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), NetlinkError> {
@@ -63,9 +62,12 @@ pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), Netli
 /// changes.
 fn is_gone_already(change: &NetworkChange, error: &rtnetlink::Error) -> bool {
     let gone = match change {
-        NetworkChange::RemoveRoute(_) => libc::ESRCH,
+        // A lease that ended or was renewed meanwhile took its earlier route away.
+        NetworkChange::RemoveRoute(_) | NetworkChange::SetLeasedMetric { .. } => libc::ESRCH,
         NetworkChange::RemoveAddress { .. } => libc::EADDRNOTAVAIL,
-        NetworkChange::RemoveRule(_) | NetworkChange::RemoveNeighbour(_) => libc::ENOENT,
+        NetworkChange::RemoveRule(_)
+        | NetworkChange::RemoveSourceRule(_)
+        | NetworkChange::RemoveNeighbour(_) => libc::ENOENT,
         _ => return false,
     };
     matches!(error, rtnetlink::Error::NetlinkError(message) if message.raw_code() == -gone)
@@ -180,12 +182,34 @@ impl Links<'_> {
             }
             NetworkChange::AddRule(rule) => {
                 let mut request = self.handle.rule().add();
-                mark_rule(request.message_mut(), rule);
+                rules::mark_rule(request.message_mut(), rule);
                 request.execute().await?;
             }
             NetworkChange::RemoveRule(rule) => {
                 let mut request = self.handle.rule().add();
-                mark_rule(request.message_mut(), rule);
+                rules::mark_rule(request.message_mut(), rule);
+                let message = request.message_mut().clone();
+                self.handle.rule().del(message).execute().await?;
+            }
+            NetworkChange::SetLeasedMetric { route, metric } => {
+                let mut message = self.route(&Route {
+                    metric: *metric,
+                    ..route.clone()
+                })?;
+                message.header.protocol = RouteProtocol::Other(LEASED);
+                self.handle.route().add(message).replace().execute().await?;
+                let mut message = self.route(route)?;
+                message.header.protocol = RouteProtocol::Unspec;
+                self.handle.route().del(message).execute().await?;
+            }
+            NetworkChange::AddSourceRule(rule) => {
+                let mut request = self.handle.rule().add();
+                rules::source_rule(request.message_mut(), rule);
+                request.execute().await?;
+            }
+            NetworkChange::RemoveSourceRule(rule) => {
+                let mut request = self.handle.rule().add();
+                rules::source_rule(request.message_mut(), rule);
                 let message = request.message_mut().clone();
                 self.handle.rule().del(message).execute().await?;
             }
@@ -250,17 +274,4 @@ fn family(address: IpAddr) -> AddressFamily {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
     }
-}
-
-fn mark_rule(message: &mut RuleMessage, rule: &MarkRule) {
-    message.header.family = match rule.ipv6 {
-        false => AddressFamily::Inet,
-        true => AddressFamily::Inet6,
-    };
-    message.header.action = RuleAction::ToTable;
-    message.attributes.extend([
-        RuleAttribute::FwMark(rule.mark),
-        RuleAttribute::Table(rule.table),
-        RuleAttribute::Protocol(OUR_ROUTES),
-    ]);
 }

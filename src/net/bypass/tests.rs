@@ -15,6 +15,7 @@ fn zone(name: &str, device: Device) -> std::result::Result<WantedLink, Box<dyn s
         mtu: None,
         zone: "camera".into(),
         optional: false,
+        metric: 0,
     })
 }
 
@@ -23,6 +24,8 @@ fn wanted(links: Vec<WantedLink>) -> Wanted {
         links,
         routes: Vec::new(),
         rules: Vec::new(),
+        source_rules: Vec::new(),
+        ways: Vec::new(),
         neighbours: Vec::new(),
         ipv6: false,
     }

@@ -38,6 +38,7 @@ impl Diff {
 /// Compares the current state with the wanted one.
 pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     let mut diff = Diff::default();
+    let wanted = &*wanted.with_ways_of(current);
     let names = rename_all(current, wanted, &mut diff);
     let world = World { current, names };
 
@@ -85,6 +86,7 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     ready.retain(|link| link.is_set_up() || world.is_up(link.name.as_str()));
     let usable: HashSet<&str> = ready.iter().map(|link| link.name.as_str()).collect();
     routes(&world.routes(), wanted, &usable, &mut diff.changes);
+    leased_metrics(&world.routes(), wanted, &mut diff.changes);
     rules(current, wanted, &mut diff.changes);
     neighbours(&world.neighbours(), wanted, &usable, &mut diff.changes);
     diff
@@ -388,6 +390,22 @@ fn rules(current: &Current, wanted: &Wanted, changes: &mut Vec<NetworkChange>) {
     let (add, remove) = against(&current.rules, &wanted.rules);
     changes.extend(add.into_iter().map(NetworkChange::AddRule));
     changes.extend(remove.into_iter().map(NetworkChange::RemoveRule));
+    let (add, remove) = against(&current.source_rules, &wanted.source_rules);
+    changes.extend(add.into_iter().map(NetworkChange::AddSourceRule));
+    changes.extend(remove.into_iter().map(NetworkChange::RemoveSourceRule));
+}
+
+/// The default routes of leases have the metric of their way out; the rest of them is the
+/// DHCP client's.
+fn leased_metrics(held: &[Held<Route>], wanted: &Wanted, changes: &mut Vec<NetworkChange>) {
+    for way in wanted.ways.iter().filter(|way| way.by_dhcp) {
+        let leased = held.iter().filter(|held| way.is_default(&held.value));
+        let other = leased.filter(|held| !held.ours && held.value.metric != way.metric());
+        changes.extend(other.map(|held| NetworkChange::SetLeasedMetric {
+            route: held.value.clone(),
+            metric: way.metric(),
+        }));
+    }
 }
 
 fn neighbours(

@@ -25,6 +25,7 @@ fn wanted(name: &str, device: Device) -> std::result::Result<Wanted, Box<dyn std
             mtu: None,
             zone: "external".into(),
             optional: false,
+            metric: 0,
         }],
         routes: vec![Route {
             destination: "0.0.0.0/0".parse()?,
@@ -36,6 +37,8 @@ fn wanted(name: &str, device: Device) -> std::result::Result<Wanted, Box<dyn std
             table: MAIN_TABLE,
         }],
         rules: Vec::new(),
+        source_rules: Vec::new(),
+        ways: Vec::new(),
         neighbours: Vec::new(),
         ipv6: false,
     })
@@ -375,6 +378,7 @@ fn devices_swap_names() -> Result {
         mtu: Some(1400),
         zone: "camera".into(),
         optional: false,
+        metric: 0,
     });
     let current = Current {
         links: vec![

@@ -359,6 +359,18 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
             setting.why = "a transparent proxy answers with the addresses of others";
         }
     }
+    settings.extend(policy.ways_out().into_iter().map(|zone| Setting {
+        key: Key::of(
+            "ipv4",
+            zone.interface.as_str(),
+            "ignore_routes_with_linkdown",
+        ),
+        value: "1".to_owned(),
+        why: "a way out without carrier is not taken, even before camfw watch sees it",
+        // Linux 4.2
+        need: Need::IfPresent,
+        good: Good::Same,
+    }));
     settings.extend(reserved_ports(policy));
     replace(&mut settings, policy);
     settings
