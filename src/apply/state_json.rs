@@ -173,10 +173,11 @@ impl ToJson for Report {
             file,
             presence,
             refused,
+            local_time,
             needs,
             newly_tried: _,
         } = self;
-        let more: [JsonMember<'_>; 17] = [
+        let more: [JsonMember<'_>; 18] = [
             ("since", since),
             ("seconds", seconds),
             ("overdue", overdue),
@@ -193,6 +194,7 @@ impl ToJson for Report {
             ("file", file),
             ("presence", presence),
             ("refused", refused),
+            ("local_time", local_time),
             ("needs", needs),
         ];
         in_force.write_with(&more, json);

@@ -20,7 +20,9 @@ use super::shown_page::ShownPage;
 use super::sighted::SightingRecord;
 use super::state::InForce;
 use super::status::TablesSeen;
-use super::{closed, hosts, last_good, lease, metrics, names, other_tables, recorder, status};
+use super::{
+    closed, hosts, last_good, lease, local_time, metrics, names, other_tables, recorder, status,
+};
 use crate::error::with_causes;
 use crate::host::netlink::NetlinkError;
 use crate::host::post::Post;
@@ -210,6 +212,8 @@ struct Look {
     proven: Option<ProvenRules>,
     /// Whether a grace period of former addresses has ended, so that the rules change.
     expired: bool,
+    /// Whether local time was computed anew, so that the rules change.
+    is_new_season: bool,
     /// What the kernel has counted; None if it was not read.
     counted: Option<Accounting>,
     /// What its tables are; None if that was not read, or they were loaded since.
@@ -258,7 +262,10 @@ impl Look {
             None => file,
         };
         match policy {
-            Ok(policy) => {
+            Ok(mut policy) => {
+                let renewed = policy.renew().err();
+                self.reports.extend(renewed.iter().map(ToString::to_string));
+                self.is_new_season = !local_time::is_kept(&policy.plan.policy);
                 if let Err(error) = self.keep(&record, &policy, mark) {
                     self.reports.push(with_causes(&error));
                 }
@@ -324,15 +331,15 @@ impl Look {
         });
         self.reports.extend(others);
         // If nothing is known to be in force, there is nothing to restore.
-        let restores =
-            (plan.policy.watch.restore || self.expired) && record.in_force.policy().is_some();
+        let restores = plan.policy.watch.restore || self.changes_rules();
+        let restores = restores && record.in_force.policy().is_some();
         if !rules.is_empty() && !restores {
             self.reports.extend(rules);
             let line = "the rules are not the policy's; camfw apply brings them in";
             self.reports.push(line.into());
             return Ok(());
         }
-        for line in rules.iter().filter(|_| !self.expired) {
+        for line in rules.iter().filter(|_| !self.changes_rules()) {
             log::warn!("watch: {line}");
         }
         if let Ok(current) = netlink::read() {
@@ -356,7 +363,10 @@ impl Look {
                 }
                 if self.expired {
                     log::info!("watch: addresses that names had are no longer connected to");
-                } else if !rules.is_empty() {
+                }
+                if self.is_new_season {
+                    log::info!("watch: the rules are those of the coming seasons");
+                } else if !rules.is_empty() && !self.expired {
                     log::warn!("watch: restored: the rules are the policy's again");
                 }
                 self.note(record, policy, enforced, mark);
@@ -367,6 +377,11 @@ impl Look {
             }
         }
         Ok(())
+    }
+
+    /// Whether this look changes the rules, though nobody changed the policy.
+    fn changes_rules(&self) -> bool {
+        self.expired || self.is_new_season
     }
 
     /// Enforces the plan. Rules proven at the last check are not proven again.
