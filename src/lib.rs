@@ -21,6 +21,7 @@ pub mod family;
 pub mod field;
 pub mod host;
 mod json;
+pub mod local_time;
 mod look_alike;
 mod markup;
 pub mod name;
@@ -38,9 +39,11 @@ pub mod resolved_hosts;
 mod servers;
 mod snapshot;
 pub mod source;
+mod zone_data;
 
 use config::Config;
 use field::PortSet;
+use local_time::{LocalTime, LocalTimes};
 use plan::Plan;
 use policy::{Answers, Policy};
 use resolved_hosts::ResolvedHosts;
@@ -52,7 +55,15 @@ use source::{Refusal, Source};
 /// # Errors
 /// Returns the first refusal, with its position in the file.
 pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
-    let mut policy = policy(source, answers)?;
+    plan_at(source, answers, &without_zones)
+}
+
+/// The same, given the local times of zones.
+///
+/// # Errors
+/// Returns the first refusal, with its position in the file.
+pub fn plan_at(source: &Source, answers: &Answers, times: LocalTimes<'_>) -> Result<Plan, Refusal> {
+    let mut policy = resolve::resolve(&Config::parse(source)?, answers, times, source)?;
     policy.mail = Ok(policy.mail?);
     Ok(Plan::new(policy, source.name()))
 }
@@ -60,7 +71,7 @@ pub fn plan(source: &Source, answers: &Answers) -> Result<Plan, Refusal> {
 /// Builds the plan of a configuration whose host names may have former addresses.
 /// `hosts` has current and former addresses; `udp_once_offered` are the UDP ports that
 /// the router has offered since the kernel started; `can_record` is whether the kernel can
-/// pass refused packets to a program.
+/// pass refused packets to a program; `times` has the local times of zones.
 ///
 /// If open connections may continue to addresses that no longer accept new ones, the
 /// plan carries a second plan, [`Plan::of_open_connections`], which decides about open
@@ -73,9 +84,10 @@ pub fn plan_with_past(
     hosts: &ResolvedHosts,
     udp_once_offered: &PortSet,
     can_record: bool,
+    times: LocalTimes<'_>,
 ) -> Result<Plan, Refusal> {
     let plan = |answers: &Answers| {
-        let mut policy = policy(source, answers)?;
+        let mut policy = resolve::resolve(&Config::parse(source)?, answers, times, source)?;
         policy.udp_once_offered.clone_from(udp_once_offered);
         policy.can_record = can_record;
         Ok(Plan::new(policy, source.name()))
@@ -95,5 +107,12 @@ pub fn plan_with_past(
 /// # Errors
 /// Returns the first refusal, with its position in the file.
 pub fn policy(source: &Source, answers: &Answers) -> Result<Policy, Refusal> {
-    resolve::resolve(&Config::parse(source)?, answers, source)
+    resolve::resolve(&Config::parse(source)?, answers, &without_zones, source)
+}
+
+/// No time zones are known here.
+fn without_zones(name: &str) -> Result<LocalTime, String> {
+    Err(format!(
+        "the data of time zone {name:?} are not given; leave timezone out"
+    ))
 }

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use camfw::cli::show;
+use camfw::plan::Plan;
 use camfw::policy::Answers;
+use camfw::source::Refusal;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -52,7 +54,7 @@ fn cases(
 
 /// Its rules, its network and its settings are as written.
 fn compiles(case: &Path) -> Result<(), Box<dyn Error>> {
-    let plan = camfw::plan(&support::case_source(case)?, &Answers::new())?;
+    let plan = plan(case)?;
     let mut differences = String::new();
     for (name, text) in [
         ("v4.rules", show::rules(&plan.rules.v4)),
@@ -70,9 +72,16 @@ fn compiles(case: &Path) -> Result<(), Box<dyn Error>> {
     }
 }
 
+/// The plan of a case, in November 2026.
+fn plan(case: &Path) -> Result<Plan, Refusal> {
+    let source = support::case_source(case);
+    let source = source.map_err(|error| Refusal::unread("config.toml", error))?;
+    camfw::plan_at(&source, &Answers::new(), &support::local_time)
+}
+
 /// It is refused in a line for each mistake, which names the place in the file.
 fn is_refused(case: &Path) -> Result<(), Box<dyn Error>> {
-    let Err(refusal) = camfw::plan(&support::case_source(case)?, &Answers::new()) else {
+    let Err(refusal) = plan(case) else {
         return Err("it was accepted".into());
     };
     let mut errors = String::new();

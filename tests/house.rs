@@ -48,6 +48,8 @@ const ORDER: &[&str] = &[
     "json",
     "name",
     "field",
+    "zone_data",
+    "local_time",
     "family",
     "netfilter",
     "registry",

@@ -21,7 +21,11 @@ fn every_golden_is_proven() -> Result<(), Box<dyn Error>> {
     let mut broken = Vec::new();
     for case in fs::read_dir(root)? {
         let case = case?.path();
-        let plan = camfw::plan(&support::case_source(&case)?, &Answers::new())?;
+        let plan = camfw::plan_at(
+            &support::case_source(&case)?,
+            &Answers::new(),
+            &support::local_time,
+        )?;
         for claim in prove::claims(&plan.policy, &plan.rules) {
             if !claim.answer.holds() {
                 broken.push(format!("{}: {claim}", case.display()));
@@ -598,7 +602,7 @@ fn a_port_that_was_once_offered_stays_closed() -> Result<(), Box<dyn Error>> {
             .into_iter()
             .collect();
         let hosts = ResolvedHosts::default();
-        let plan = camfw::plan_with_past(&source, &hosts, &once, true)?;
+        let plan = camfw::plan_with_past(&source, &hosts, &once, true, &support::local_time)?;
         assert_eq!(broken_claim(&plan), None, "{mode}");
         let claims = prove::claims(&plan.policy, &never.rules);
         let broken = claims.iter().find(|claim| !claim.answer.holds());

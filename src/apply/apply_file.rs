@@ -23,7 +23,10 @@ pub(crate) fn apply(config: &Path, seconds: Option<u64>, replace: bool) -> Endin
         Ok(turn) => turn,
         Err(outcome) => return outcome.into(),
     };
-    let mut policy = match PlannedPolicy::read(config).and_then(PlannedPolicy::with_good_mail) {
+    let mut policy = match PlannedPolicy::read(config)
+        .and_then(PlannedPolicy::with_good_mail)
+        .and_then(PlannedPolicy::in_season)
+    {
         Ok(policy) => policy,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };

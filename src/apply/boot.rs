@@ -62,7 +62,7 @@ pub(crate) fn boot(config: &Path) -> Ending {
 
 /// Continues a boot once the box is closed and this command has the lock.
 fn boot_closed(config: &Path, mark: &Mark, tables: ClosedTables) -> Ending {
-    let policy = match PlannedPolicy::read(config) {
+    let policy = match PlannedPolicy::read(config).and_then(PlannedPolicy::in_season) {
         Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
             return boot_last_good(CommandError::NeverConfirmed, Outcome::Sealed, mark, tables);
         }

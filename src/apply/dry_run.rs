@@ -27,7 +27,10 @@ pub(crate) fn dry_run(config: &Path, replace: bool) -> Ending {
     if let Err(outcome) = insist_on_root() {
         return outcome.into();
     }
-    let policy = match PlannedPolicy::read(config).and_then(PlannedPolicy::with_good_mail) {
+    let policy = match PlannedPolicy::read(config)
+        .and_then(PlannedPolicy::with_good_mail)
+        .and_then(PlannedPolicy::in_season)
+    {
         Ok(policy) => policy,
         Err(refusal) => return Outcome::Refused(refusal.into()).into(),
     };

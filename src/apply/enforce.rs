@@ -15,7 +15,7 @@ use super::once_offered::OnceOfferedError;
 use super::record::Record;
 use super::revoke::{self, RevokeError};
 use super::seal_mark::Mark;
-use super::{once_offered, removed_rules, unrecordable};
+use super::{local_time, once_offered, removed_rules, unrecordable};
 use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::field::PortSet;
@@ -252,6 +252,12 @@ fn enforce_if(
         .into_iter()
         .map(|(family, name)| Made::Table(family, name));
     enforced.made.extend(loaded);
+    if let Err(error) = local_time::keep(&plan.policy) {
+        let what = "cannot keep by which local time the rules were made";
+        enforced
+            .undone
+            .push(format!("{what}: {}", with_causes(&error)));
+    }
     // Connections that are ended below must not be picked up again.
     enforced.wrote(&plan.with_rules).map_err(rules)?;
     if let Err(short) = enforced.wrote(&plan.room) {

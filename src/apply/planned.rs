@@ -5,11 +5,14 @@
 use std::path::Path;
 
 use super::record::Record;
-use super::{names, once_offered, unrecordable, ways};
+use super::{local_time, names, once_offered, unrecordable, ways};
+use crate::host::clock;
 use crate::host::config_file::{self, Purpose};
+use crate::local_time::LocalTimes;
 use crate::plan::Plan;
+use crate::policy::Answers;
 use crate::snapshot::PolicySnapshot;
-use crate::source::Refusal;
+use crate::source::{Refusal, Source};
 
 /// A policy and its plan.
 #[derive(Debug, Clone)]
@@ -25,19 +28,46 @@ impl PlannedPolicy {
     }
 
     fn read_for(config: &Path, purpose: Purpose) -> Result<PlannedPolicy, Refusal> {
-        PlannedPolicy::new(PolicySnapshot {
+        let snapshot = PolicySnapshot {
             source: config_file::read(config, purpose)?,
-        })
+        };
+        PlannedPolicy::at(snapshot, &|zone| local_time::in_force(zone, purpose))
     }
 
-    /// From a stored policy, with the stored addresses of its host names.
+    /// From a stored policy, with the stored addresses of its host names and the local time
+    /// of the rules in force.
     pub(super) fn new(snapshot: PolicySnapshot) -> Result<PlannedPolicy, Refusal> {
+        PlannedPolicy::at(snapshot, &|zone| local_time::in_force(zone, Purpose::Load))
+    }
+
+    /// The same policy, by the local time as it is computed now if that in force ends before
+    /// long or is another one. The zone's data have to be there in any case: a boot reads
+    /// them.
+    pub(super) fn in_season(mut self) -> Result<PlannedPolicy, Refusal> {
+        self.renew()?;
+        Ok(self)
+    }
+
+    /// The same, in place; it stays as it is if the data are not there.
+    pub(super) fn renew(&mut self) -> Result<(), Refusal> {
+        let Some(known) = &self.plan.policy.local_time else {
+            return Ok(());
+        };
+        let computed = |zone: &str| local_time::computed(zone, Purpose::Load);
+        if !computed(&known.zone).is_ok_and(|new| !known.is_due(&new, clock::now())) {
+            *self = PlannedPolicy::at(self.snapshot.clone(), &computed)?;
+        }
+        Ok(())
+    }
+
+    fn at(snapshot: PolicySnapshot, times: LocalTimes<'_>) -> Result<PlannedPolicy, Refusal> {
         let once_offered = once_offered::known();
         let mut plan = crate::plan_with_past(
             &snapshot.source,
             &names::known(),
             &once_offered,
             !unrecordable::is_known(),
+            times,
         )?;
         ways::set_aside(&mut plan.network);
         Ok(PlannedPolicy { snapshot, plan })
@@ -75,7 +105,22 @@ pub(super) fn unused(config: &Path, refusal: &Refusal) -> String {
 /// # Errors
 /// Returns the first refusal, with its position in the file.
 pub(crate) fn read_plan(config: &Path, purpose: Purpose) -> Result<Plan, Refusal> {
-    PlannedPolicy::read_for(config, purpose)?
-        .with_good_mail()
-        .map(|policy| policy.plan)
+    let policy = PlannedPolicy::read_for(config, purpose)?.with_good_mail()?;
+    match &policy.plan.policy.local_time {
+        Some(known) if local_time::computed(&known.zone, purpose).is_err() => {
+            // A boot reads the data.
+            plan_of(&policy.snapshot.source, purpose)
+        }
+        _ => Ok(policy.plan),
+    }
+}
+
+/// Derives the plan of a configuration that nobody is asked about but this text.
+///
+/// # Errors
+/// Returns the first refusal, with its position in the file.
+pub(crate) fn plan_of(source: &Source, purpose: Purpose) -> Result<Plan, Refusal> {
+    crate::plan_at(source, &Answers::new(), &|zone| {
+        local_time::computed(zone, purpose)
+    })
 }

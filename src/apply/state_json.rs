@@ -173,6 +173,7 @@ impl ToJson for Report {
             file,
             presence,
             refused,
+            local_time,
             needs,
             ways,
             newly_tried: _,
@@ -194,6 +195,7 @@ impl ToJson for Report {
             ("file", file),
             ("presence", presence),
             ("refused", refused),
+            ("local_time", local_time),
             ("needs", needs),
             ("ways", ways),
         ];

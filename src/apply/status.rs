@@ -24,7 +24,7 @@ use crate::observe::refused_counts::{RefusedCounts, newly_tried, refused_counts}
 use crate::observe::ways::{WayReport, needs as ways_need};
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Need};
-use crate::policy::Recordable;
+use crate::policy::{Recordable, hours_trouble, told_hours};
 use crate::snapshot::PolicyHash;
 use crate::source::Refusal;
 
@@ -81,6 +81,8 @@ pub(crate) struct Report {
     pub(crate) refused: RefusedCounts,
     /// The ways out, if there are several.
     pub(crate) ways: Vec<WayReport>,
+    /// The router's local time, and the hours of lines by it and by UTC.
+    pub(crate) local_time: Vec<String>,
     /// What needs attention, a line each, besides `drift`.
     pub(crate) needs: Vec<String>,
     /// What cameras tried for the first time in the last day.
@@ -251,9 +253,11 @@ fn report(
     needs.extend(ways_need(&ways));
     let asks = mail.words.iter().filter(|_| mail.needs_attention);
     needs.extend(asks.map(|words| format!("mail: {words}")));
+    needs.extend(policy_in_force.and_then(|it| hours_trouble(it, clock::now())));
     Report {
         file: config.display().to_string(),
         needs,
+        local_time: policy_in_force.map_or_else(Vec::new, |it| told_hours(it, clock::now())),
         newly_tried: policy_in_force.and_then(|policy| newly_tried(policy, refusals, clock::now())),
         refused: policy_in_force.map_or_else(RefusedCounts::default, |policy| {
             refused_counts(policy, refusals)

@@ -22,7 +22,7 @@ use super::state::InForce;
 use super::status::TablesSeen;
 use super::ways::WaysWatch;
 use super::{
-    closed, hosts, last_good, lease, metrics, names, other_tables, recorder, status, ways,
+    closed, hosts, last_good, lease, local_time, metrics, names, other_tables, recorder, status, ways,
 };
 use crate::error::with_causes;
 use crate::host::netlink::NetlinkError;
@@ -223,6 +223,8 @@ struct Look {
     proven: Option<ProvenRules>,
     /// Whether a grace period of former addresses has ended, so that the rules change.
     expired: bool,
+    /// Whether local time was computed anew, so that the rules change.
+    is_new_season: bool,
     /// What the kernel has counted; None if it was not read.
     counted: Option<Accounting>,
     /// What its tables are; None if that was not read, or they were loaded since.
@@ -272,6 +274,9 @@ impl Look {
         };
         match policy {
             Ok(mut policy) => {
+                let renewed = policy.renew().err();
+                self.reports.extend(renewed.iter().map(ToString::to_string));
+                self.is_new_season = !local_time::is_kept(&policy.plan.policy);
                 self.reports
                     .extend(ways::failed(ways.settle(&mut policy.plan)));
                 if let Err(error) = self.keep(&record, &policy, mark) {
@@ -341,15 +346,15 @@ impl Look {
         });
         self.reports.extend(others);
         // If nothing is known to be in force, there is nothing to restore.
-        let restores =
-            (plan.policy.watch.restore || self.expired) && record.in_force.policy().is_some();
+        let restores = plan.policy.watch.restore || self.changes_rules();
+        let restores = restores && record.in_force.policy().is_some();
         if !rules.is_empty() && !restores {
             self.reports.extend(rules);
             let line = "the rules are not the policy's; camfw apply brings them in";
             self.reports.push(line.into());
             return Ok(());
         }
-        for line in rules.iter().filter(|_| !self.expired) {
+        for line in rules.iter().filter(|_| !self.changes_rules()) {
             log::warn!("watch: {line}");
         }
         if let Ok(current) = netlink::read() {
@@ -373,7 +378,10 @@ impl Look {
                 }
                 if self.expired {
                     log::info!("watch: addresses that names had are no longer connected to");
-                } else if !rules.is_empty() {
+                }
+                if self.is_new_season {
+                    log::info!("watch: the rules are those of the coming seasons");
+                } else if !rules.is_empty() && !self.expired {
                     log::warn!("watch: restored: the rules are the policy's again");
                 }
                 self.note(record, policy, enforced, mark);
@@ -384,6 +392,11 @@ impl Look {
             }
         }
         Ok(())
+    }
+
+    /// Whether this look changes the rules, though nobody changed the policy.
+    fn changes_rules(&self) -> bool {
+        self.expired || self.is_new_season
     }
 
     /// Enforces the plan. Rules proven at the last check are not proven again.

@@ -2,6 +2,7 @@
 
 use super::json::{JSON, print_json};
 use super::{CliError, Command, ExitCode, Given, complain, print};
+use crate::host::clock;
 use crate::host::config_file::Purpose;
 use crate::json::json_object;
 use crate::{apply, policy, prove};
@@ -27,6 +28,8 @@ struct Checked {
     /// Why apply refuses it on this box.
     refused_here: Vec<String>,
     bounds: Vec<String>,
+    /// The hours of lines in local time and in UTC.
+    local_time: Vec<String>,
 }
 
 json_object!(Checked {
@@ -35,7 +38,8 @@ json_object!(Checked {
     not_proven,
     warnings,
     refused_here,
-    bounds
+    bounds,
+    local_time
 } without { told });
 
 /// What is wrong with the file, and where.
@@ -71,7 +75,8 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         complain(line);
     }
     if checked.good {
-        let bounds = checked.bounds.iter().map(|bound| bound.clone() + "\n");
+        let bounds = checked.bounds.iter().chain(&checked.local_time);
+        let bounds = bounds.map(|bound| bound.clone() + "\n");
         let bounds: String = bounds.collect();
         print(&format!("{bounds}{}: good\n", given.config().display()));
     }
@@ -103,6 +108,7 @@ fn check(given: &Given, checked: &mut Checked) -> ExitCode {
     let warnings = policy::warnings(&plan.policy);
     checked.warnings = warnings.iter().map(ToString::to_string).collect();
     checked.bounds = policy::told_bounds(&plan.policy);
+    checked.local_time = policy::told_hours(&plan.policy, clock::now());
     // Only the file that a boot uses is this box's.
     if !given.is_default_config() {
         return ExitCode::Done;

@@ -44,6 +44,7 @@ pub(super) fn result_of(answer: &ClaimResult) -> (&'static str, Option<ShownPack
         ClaimResult::Holds => ("holds", None),
         ClaimResult::Rests(example) => ("holds", Some(example)),
         ClaimResult::Broken(example) => ("broken", Some(example)),
+        ClaimResult::BrokenBy(_) => ("broken", None),
         ClaimResult::Doubtful(example) => ("perhaps-broken", Some(example)),
         ClaimResult::TooLarge(_) => ("undecided", None),
     };

@@ -89,6 +89,10 @@ fn to_text(report: &Report, all: bool, mut screen: Screen) -> String {
         screen.line(&format!("note: {note}"));
     }
     let mail = report.mail.iter().map(|mail| format!("mail: {mail}"));
+    let most = if all { usize::MAX } else { 1 };
+    for line in report.local_time.iter().take(most) {
+        screen.line(line);
+    }
     // What needs attention stands at the end.
     for mail in mail.filter(|mail| !report.needs.contains(mail)) {
         screen.line(&mail);

@@ -9,7 +9,7 @@ use super::related::opening;
 use super::tree::{self, ChainNames, FEW, Placed};
 use super::{Compiler, chain, host, service_matches};
 use crate::family::IpFamily;
-use crate::field::PortRange;
+use crate::field::{PortRange, TimeWindow};
 use crate::name::ChainName;
 use crate::netfilter::{
     CountedTogether, CtStates, Match, Negatable, RecentCheck, Rule, Table, Target,
@@ -35,6 +35,10 @@ impl Compiler<'_> {
         flow: Flow,
         allow: &Allow,
     ) -> Vec<Placed> {
+        let times = self.times(allow);
+        if times.is_empty() {
+            return Vec::new();
+        }
         let target = match self.counting_chain(table, allow) {
             Some(chain) => Target::Jump(chain),
             None => self.accepting(table, flow.from),
@@ -51,18 +55,20 @@ impl Compiler<'_> {
                 };
                 rule.matches.push(opens);
                 rule.matches.extend(way.asks.clone());
-                rule.matches.extend(allow.when.map(Match::Time));
                 let what = match allow.by_forward {
                     true => format!("loopback {}", way.service),
                     false => way.service.to_string(),
                 };
-                rule.matches.extend(comment(allow, &what));
-                for destination in &way.destinations {
-                    placed.push(Placed {
+                let comment = comment(allow, &what);
+                for time in &times {
+                    let mut rule = rule.clone();
+                    rule.matches.extend(time.map(Match::Time));
+                    rule.matches.extend(comment.clone());
+                    placed.extend(way.destinations.iter().map(|destination| Placed {
                         source: None,
                         destination: *destination,
                         rule: rule.clone(),
-                    });
+                    }));
                 }
             }
         }
@@ -80,6 +86,20 @@ impl Compiler<'_> {
             }
         }
         placed
+    }
+
+    /// The times of a line in UTC, one for each season of its local time; None is any time.
+    /// Past the last season there is none.
+    fn times(&self, allow: &Allow) -> Vec<Option<TimeWindow>> {
+        let (Some(when), Some(local)) = (allow.when, &self.policy.local_time) else {
+            return vec![allow.when];
+        };
+        let seasons = local.seasons.iter().filter_map(|season| {
+            let last = season.until.checked_sub(1)?;
+            let dates = (season.from.try_into().ok()?, last.try_into().ok()?);
+            Some(Some(when.in_utc(season.ahead, dates)))
+        });
+        seasons.collect()
     }
 
     /// What an allow line opens on a flow, by destination.

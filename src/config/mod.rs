@@ -318,9 +318,9 @@ pub struct BlockAfterEntry {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhenEntry {
-    /// `"08:00"`, UTC
+    /// `"08:00"`, in UTC or the router's `timezone`
     pub from: Option<Spanned<String>>,
-    /// `"18:00"`, UTC
+    /// `"18:00"`, in the same
     pub to: Option<Spanned<String>>,
     /// `"mon-fri"` or `["mon-fri", "sun"]`
     pub days: Option<Spanned<Strings>>,
@@ -385,6 +385,8 @@ pub struct RouterTable {
     pub wait: Option<Spanned<i64>>,
     /// Whether the last good policy is kept over a reboot.
     pub keep: Option<bool>,
+    /// The time zone in whose local time `when` is written, `"Europe/Berlin"`.
+    pub timezone: Option<Spanned<String>>,
 }
 
 /// What the router itself may send.

@@ -7,9 +7,11 @@ mod port;
 mod port_set;
 mod rate;
 mod time_window;
+mod utc;
 
 pub use icmp_type::IcmpType;
 pub use port::PortRange;
 pub use port_set::PortSet;
 pub use rate::{Rate, Unit, duration};
-pub use time_window::{TimeWindow, Weekdays, is_time_of_day};
+pub use time_window::{LAST_DATE, TimeWindow, Weekdays, is_time_of_day};
+pub(crate) use utc::{DAY, date, minute, utc};

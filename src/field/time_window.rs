@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::utc::{DAY, from_stamp, stamp};
+
 /// A non-empty set of days of the week; bit 0 is Monday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weekdays(u8);
@@ -31,6 +33,17 @@ impl Weekdays {
         Some(Weekdays(bits))
     }
 
+    /// The days that come so many days after these; before them, if it is negative.
+    fn later(self, days: i64) -> Weekdays {
+        let by = days.rem_euclid(7);
+        Weekdays((self.0 << by | self.0 >> (7 - by)) & Weekdays::ALL.0)
+    }
+
+    /// Whether a day is one of them, by its number since 1970, which began on a Thursday.
+    fn has(self, day: i64) -> bool {
+        self.0 >> (day + 3).rem_euclid(7) & 1 == 1
+    }
+
     /// The days of either.
     pub fn union(self, other: Weekdays) -> Weekdays {
         Weekdays(self.0 | other.0)
@@ -49,14 +62,23 @@ impl fmt::Display for Weekdays {
     }
 }
 
-/// A time of day on certain days of the week, in seconds from midnight. In UTC, as the
-/// kernel's clock (iptables-extensions(8), time).
+/// A time of day on certain days of the week, in seconds from midnight, between two dates.
+/// In UTC, as the kernel's clock (iptables-extensions(8), time), unless it is yet to be
+/// turned into that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeWindow {
     start: u32,
     stop: u32,
     days: Weekdays,
+    /// The first and the last second since 1970.
+    dates: (u32, u32),
 }
+
+/// The last second in which the extension matches anything: date_stop is 31 bits wide
+/// (time_init in iptables' extensions/libxt_time.c).
+pub const LAST_DATE: u32 = i32::MAX as u32;
+
+const ANY_DATE: (u32, u32) = (0, LAST_DATE);
 
 /// 23:59:59, which the extension treats as having no end.
 const LAST_SECOND: u32 = 86_399;
@@ -67,7 +89,12 @@ impl TimeWindow {
     /// not a time of day or both are equal.
     pub fn new(start: &str, stop: &str, days: Weekdays) -> Option<TimeWindow> {
         let (start, stop) = (time_of_day(start)?, time_of_day(stop)?);
-        (start != stop).then_some(TimeWindow { start, stop, days })
+        (start != stop).then_some(TimeWindow {
+            start,
+            stop,
+            days,
+            dates: ANY_DATE,
+        })
     }
 
     /// The whole day, on these days.
@@ -76,7 +103,49 @@ impl TimeWindow {
             start: 0,
             stop: LAST_SECOND,
             days,
+            dates: ANY_DATE,
         }
+    }
+
+    /// The same times in UTC while local time is so many seconds ahead of it, and between
+    /// these dates alone. A time that is over midnight there and not here, or here and not
+    /// there, is on the days on which it begins.
+    pub fn in_utc(self, ahead: i32, dates: (u32, u32)) -> TimeWindow {
+        let earlier = |time: u32| i64::from(time) - i64::from(ahead);
+        let of_day = |time: u32| earlier(time).rem_euclid(DAY as i64) as u32;
+        TimeWindow {
+            start: of_day(self.start),
+            stop: of_day(self.stop),
+            days: self.days.later(earlier(self.start).div_euclid(DAY as i64)),
+            dates,
+        }
+    }
+
+    /// Whether a second since 1970 is in it, as the kernel decides it (time_mt in
+    /// net/netfilter/xt_time.c).
+    pub fn holds(self, second: i64) -> bool {
+        let (first, last) = self.dates;
+        self.is_at(second) && (i64::from(first)..=last.into()).contains(&second)
+    }
+
+    /// The same at any date.
+    pub fn is_at(self, second: i64) -> bool {
+        let (day, time) = (second.div_euclid(DAY as i64), second.rem_euclid(DAY as i64));
+        let (after, before) = (time >= self.start.into(), time <= self.stop.into());
+        match self.is_over_midnight() {
+            false => after && before && self.days.has(day),
+            true => after && self.days.has(day) || before && self.days.has(day - 1),
+        }
+    }
+
+    /// The first and the last second since 1970.
+    pub fn dates(self) -> (u32, u32) {
+        self.dates
+    }
+
+    /// The seconds of a day at which it begins and at which it is over.
+    pub fn edges(self) -> [u32; 2] {
+        [self.start, self.stop + 1]
     }
 
     /// From the values that iptables prints, which omits those that do not restrict.
@@ -84,11 +153,17 @@ impl TimeWindow {
         start: Option<&str>,
         stop: Option<&str>,
         days: Option<&str>,
+        dates: [Option<&str>; 2],
     ) -> Option<TimeWindow> {
+        let [first, last] = dates;
         Some(TimeWindow {
             start: start.map_or(Some(0), time_of_day)?,
             stop: stop.map_or(Some(LAST_SECOND), time_of_day)?,
             days: days.map_or(Some(Weekdays::ALL), Weekdays::parse)?,
+            dates: (
+                first.map_or(Some(ANY_DATE.0), from_stamp)?,
+                last.map_or(Some(ANY_DATE.1), from_stamp)?,
+            ),
         })
     }
 
@@ -102,6 +177,15 @@ impl TimeWindow {
     /// Whether it covers every second of every day.
     pub fn is_always(self) -> bool {
         (self.start, self.stop, self.days) == (0, LAST_SECOND, Weekdays::ALL)
+    }
+
+    /// Its days and hours for people: `Mon,Tue 08:00:00-18:00:00`.
+    pub fn in_words(self) -> String {
+        let [start, stop] = [self.start, self.stop].map(clock);
+        match self.days {
+            Weekdays::ALL => format!("{start}-{stop}"),
+            days => format!("{days} {start}-{stop}"),
+        }
     }
 
     /// Whether it wraps around midnight.
@@ -131,18 +215,29 @@ fn time_of_day(text: &str) -> Option<u32> {
     }
 }
 
+fn clock(time: u32) -> String {
+    let (hours, minutes, seconds) = (time / 3600, time / 60 % 60, time % 60);
+    format!("{hours:02}:{minutes:02}:{seconds:02}")
+}
+
 impl fmt::Display for TimeWindow {
     /// The iptables-save notation.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words: Vec<String> = Vec::new();
         if (self.start, self.stop) != (0, LAST_SECOND) {
             for (option, time) in [("--timestart", self.start), ("--timestop", self.stop)] {
-                let (hours, minutes, seconds) = (time / 3600, time / 60 % 60, time % 60);
-                words.push(format!("{option} {hours:02}:{minutes:02}:{seconds:02}"));
+                words.push(format!("{option} {}", clock(time)));
             }
         }
         if self.days != Weekdays::ALL {
             words.push(format!("--weekdays {}", self.days));
+        }
+        let (first, last) = self.dates;
+        if first != ANY_DATE.0 {
+            words.push(format!("--datestart {}", stamp(first.into())));
+        }
+        if last != ANY_DATE.1 {
+            words.push(format!("--datestop {}", stamp(last.into())));
         }
         if self.is_over_midnight() {
             // The hours after midnight count as part of the day on which the window

@@ -26,6 +26,7 @@ pub(crate) mod sysctl;
 pub(crate) mod text_file;
 pub(crate) mod time_limit;
 pub(crate) mod trusted_path;
+pub mod zone_data;
 
 /// Whether this process runs as root.
 pub fn is_root() -> bool {

@@ -58,6 +58,15 @@ impl TrustError {
     }
 }
 
+impl From<TrustError> for io::Error {
+    fn from(error: TrustError) -> io::Error {
+        match error {
+            TrustError::Open { error, .. } => error,
+            other => io::Error::other(other.to_string()),
+        }
+    }
+}
+
 /// An open folder in which, as on the path to it, no other user can rename.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -111,6 +120,21 @@ impl Folder {
                 })
             }
             PathEnd::Other { folder, name, .. } => folder.regular_file(&name),
+        }
+    }
+
+    /// Opens a regular file below this folder, following links that do not lead out of it.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Folder::file`].
+    pub(crate) fn file_within(&self, path: &OsStr) -> Result<File, TrustError> {
+        match walk(self.again()?, path)? {
+            PathEnd::Other { folder, name, .. } if folder.path.starts_with(&self.path) => {
+                folder.regular_file(&name)
+            }
+            _ => Err(TrustError::NotAFile {
+                path: self.path.join(path),
+            }),
         }
     }
 

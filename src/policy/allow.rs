@@ -58,7 +58,7 @@ pub struct Allow {
     pub connections: Option<u32>,
     /// Blocks a source that tries too often.
     pub block_after: Option<BlockAfter>,
-    /// Restricts the line to these times.
+    /// Restricts the line to these times: local ones if the policy has a local time.
     pub when: Option<TimeWindow>,
     /// The position in the file.
     pub origin: Origin,

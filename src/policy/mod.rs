@@ -10,6 +10,7 @@ mod bound;
 mod closed;
 mod dump_guarantee;
 mod guarantee;
+mod hours;
 mod lint;
 mod log;
 mod mail;
@@ -33,6 +34,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use crate::config::{Egress, Ipv6Mode, OnDeny, Role};
 use crate::field::PortRange;
 use crate::field::PortSet;
+use crate::local_time::LocalTime;
 use crate::name::{CameraName, HostName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
 use crate::source::Refusal;
@@ -45,6 +47,7 @@ pub use closed::{RESET_STAYS, RESET_STAYS_KEY};
 pub use dump_guarantee::{DumpEnd, DumpGuarantee};
 pub(crate) use guarantee::{Exception, broken, never};
 pub use guarantee::{Guarantee, GuaranteeKind};
+pub(crate) use hours::{hours_trouble, told_hours};
 pub use lint::{Warning, warnings};
 pub use log::{Log, LogPrefixes, ZonePrefixes};
 pub use mail::Mail;
@@ -65,6 +68,8 @@ pub struct Policy {
     pub zones: Vec<Zone>,
     /// In the order of the file.
     pub allows: Vec<Allow>,
+    /// The local time in which the hours of lines are; None if they are in UTC.
+    pub local_time: Option<LocalTime>,
     /// The guarantees of roles, and those of the file.
     pub guarantees: Vec<Guarantee>,
     /// The enabled ones, in the order of the file.

@@ -111,8 +111,8 @@ pub(super) struct AllowEnd<'a> {
 }
 
 /// An upper bound for the number of rules of a line, without those that the tree adds: some
-/// for each destination, and one for each source.
-fn at_most_rules(allow: &Allow) -> usize {
+/// for each destination, and one for each source; each of them for each season.
+fn at_most_rules(allow: &Allow, seasons: usize) -> usize {
     // A multiport match takes 15 ports, and a range counts as two.
     let groups = |ports: &[PortRange]| ports.len().div_ceil(MULTIPORT_MAX / 2);
     let each = allow.services.iter().map(|service| {
@@ -126,7 +126,9 @@ fn at_most_rules(allow: &Allow) -> usize {
     // A few sources are multiplied, if that makes no more rules than a separate chain.
     let everywhere = everywhere.saturating_mul(sources.clamp(1, 4));
     let one = everywhere.saturating_add(sources.saturating_mul(each.clamp(1, 4)));
+    let seasons = allow.when.map_or(1, |_| seasons.max(1));
     one.saturating_mul(allow.flows.len())
+        .saturating_mul(seasons)
 }
 
 impl Resolver<'_> {
@@ -147,6 +149,7 @@ impl Resolver<'_> {
         }
         let mut allows = Vec::new();
         let mut rules: usize = 0;
+        let seasons = self.local_time.as_ref().map_or(1, |it| it.seasons.len());
         let denials = refused.note(self.denials(config)).unwrap_or_default();
         for line in &lines {
             let Some(allow) = refused.note(self.allow(line, exceptions.as_deref())) else {
@@ -154,7 +157,7 @@ impl Resolver<'_> {
             };
             for allow in without_address(allow) {
                 for allow in deny::not_denied(allow, &denials, self.ipv6) {
-                    rules = rules.saturating_add(at_most_rules(&allow));
+                    rules = rules.saturating_add(at_most_rules(&allow, seasons));
                     if rules > MOST_RULES {
                         return Err(self.too_many_rules(line, &allow));
                     }

@@ -34,6 +34,8 @@ pub(crate) fn dump_guarantees(
         answers: &answers,
         ipv6: Ipv6Mode::default(),
         egress: Egress::default(),
+        has_timezone: false,
+        local_time: None,
         zones: Vec::new(),
         cameras: Vec::new(),
         camera_places: BTreeMap::new(),

@@ -38,8 +38,8 @@ fn instead_of_days(text: &str) -> String {
     }
 }
 
-/// What to write instead of what is not a time of day.
-fn instead_of_time(text: &str) -> String {
+/// What to write instead of what is not a time of day of this clock.
+fn instead_of_time(text: &str, clock: &str) -> String {
     let lower = text.trim().to_ascii_lowercase();
     let (digits, afternoon) = match (lower.strip_suffix("am"), lower.strip_suffix("pm")) {
         (Some(digits), _) => (digits.trim(), Some(false)),
@@ -59,12 +59,12 @@ fn instead_of_time(text: &str) -> String {
         (Some((24, 0)), None) => "write \"23:59:59\" for the end of the day".into(),
         (Some((hours @ 1..=12, minutes)), Some(afternoon)) => {
             let hours = hours % 12 + if afternoon { 12 } else { 0 };
-            format!("write it as \"{hours:02}:{minutes:02}\", in UTC")
+            format!("write it as \"{hours:02}:{minutes:02}\", in {clock}")
         }
         (Some((hours @ 0..=23, minutes)), None) => {
-            format!("write it as \"{hours:02}:{minutes:02}\", in UTC")
+            format!("write it as \"{hours:02}:{minutes:02}\", in {clock}")
         }
-        _ => "write it as \"08:00\", in UTC".into(),
+        _ => format!("write it as \"08:00\", in {clock}"),
     }
 }
 
@@ -147,6 +147,10 @@ impl Resolver<'_> {
         match (from, to, days) {
             (Some(from), Some(to), days) => {
                 let days = days.unwrap_or(Weekdays::ALL);
+                let clock = match self.has_timezone {
+                    true => "local time",
+                    false => "UTC",
+                };
                 for time in [from, to] {
                     if !is_time_of_day(time.get_ref()) {
                         return Err(self.source.refuse(
@@ -154,7 +158,7 @@ impl Resolver<'_> {
                             format_args!(
                                 "{:?} is not a time of day; {}",
                                 time.get_ref(),
-                                instead_of_time(time.get_ref())
+                                instead_of_time(time.get_ref(), clock)
                             ),
                         ));
                     }

@@ -30,6 +30,7 @@ mod rewrite;
 mod route;
 mod service;
 mod sysctl_override;
+mod timezone;
 mod watch;
 mod zone;
 
@@ -44,6 +45,7 @@ use kernel_list_name::name_kernel_lists;
 use crate::config::{Config, Spanned, Strings};
 use crate::field::PortSet;
 use crate::field::Rate;
+use crate::local_time::{LocalTime, LocalTimes};
 use crate::name::{HostName, NameError, ServiceName};
 use crate::nearest::did_you_mean;
 use crate::net::{MarkRule, NextHop, Route};
@@ -54,23 +56,32 @@ use crate::policy::{
 use crate::source::{Refusal, Refused, Source};
 
 /// Checks a configuration and makes a policy of it. `answers` has the addresses that its
-/// host names resolved to.
+/// host names resolved to, `times` the local times of zones.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the files; of what depends on something that
 /// is refused, nothing.
-pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Policy, Refusal> {
+pub fn resolve(
+    config: &Config,
+    answers: &Answers,
+    times: LocalTimes<'_>,
+    source: &Source,
+) -> Result<Policy, Refusal> {
     let router = config.router.as_ref().map(Spanned::get_ref);
     let ipv6 = config.ipv6.as_ref().map(|ipv6| ipv6.get_ref().mode);
     let ipv6 = ipv6.unwrap_or_default();
     let mut refused = Refused::default();
     let zones = refused.note(zone::zones(config, ipv6, source));
     let has_zones = zones.is_some();
+    let zone = router.and_then(|router| router.timezone.as_ref());
+    let local_time = refused.note(timezone::local_time(zone, times, source));
     let mut resolver = Resolver {
         source,
         answers,
         ipv6,
         egress: router.map(|router| router.egress).unwrap_or_default(),
+        has_timezone: zone.is_some(),
+        local_time: local_time.flatten(),
         cameras: Vec::new(),
         camera_places: BTreeMap::new(),
         zones: zones.unwrap_or_default(),
@@ -185,6 +196,7 @@ pub fn resolve(config: &Config, answers: &Answers, source: &Source) -> Result<Po
         services: resolver.services.into_values().collect(),
         guarantees,
         zones: resolver.zones,
+        local_time: resolver.local_time,
         allows,
         masquerades: nat.masquerades,
         unmasqueraded: nat.unmasqueraded,
@@ -230,6 +242,9 @@ pub(super) struct Resolver<'a> {
     pub answers: &'a Answers,
     pub ipv6: Ipv6Mode,
     pub egress: Egress,
+    /// Whether the file names one, good or not.
+    pub has_timezone: bool,
+    pub local_time: Option<LocalTime>,
     pub zones: Vec<Zone>,
     pub cameras: Vec<Camera>,
     /// The index in `cameras` of each name, since there may be thousands.

@@ -10,6 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use camfw::host::zone_data::{self, Purpose};
+use camfw::local_time::LocalTime;
 use camfw::source::Source;
 use serde_json::Value;
 
@@ -102,6 +104,12 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// The local time of a zone of tests/zoneinfo on 2026-11-26, by a program of that month.
+pub fn local_time(zone: &str) -> Result<LocalTime, String> {
+    let data = zone_data::read_in(Path::new("tests/zoneinfo"), zone, Purpose::Ask)?;
+    LocalTime::new(zone, &data, 1_795_730_400, 1_793_491_200).ok_or(format!("no time of {zone}"))
 }
 
 /// The case's configuration: `config.toml`, and its drop-ins where it has some.

@@ -7,7 +7,7 @@ LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
 CVE_PRODUCT = "camfw"
 
-DEPENDS = "camfw-native"
+DEPENDS = "${@'tzdata' if d.getVar('CAMFW_TZDATA') else ''} camfw-native"
 
 # A bbappend in a layer of yours names another, what goes into camfw.d beside
 # it, and where they lie:
@@ -15,21 +15,27 @@ DEPENDS = "camfw-native"
 #   FILESEXTRAPATHS:prepend := "${THISDIR}/files:"
 #   CAMFW_CONF = "our-router.toml"
 #   CAMFW_CONF_D = "cameras.toml guests.toml"
+#
+# With timezone in it, the package of tzdata that has that zone:
+#
+#   CAMFW_TZDATA = "tzdata-europe"
 CAMFW_CONF ?= "camera-router.toml"
 CAMFW_CONF_D ?= ""
+CAMFW_TZDATA ?= ""
 
 SRC_URI = "${@' '.join('file://%s;subdir=${BP}' % name for name in d.expand('${CAMFW_CONF} ${CAMFW_CONF_D}').split())}"
 
 do_configure[noexec] = "1"
 
 # The same program reads it on the board. It takes no file that others may
-# write, which in a checkout is a question of the umask.
+# write, which in a checkout is a question of the umask. Time zones are the
+# image's, and not those of the machine that builds it.
 do_compile() {
     install -m 0644 ${S}/${CAMFW_CONF} ${WORKDIR}/conf/camfw.toml
     for file in ${CAMFW_CONF_D}; do
         install -D -m 0644 ${S}/$file ${WORKDIR}/conf/camfw.d/$(basename $file)
     done
-    camfw --config ${WORKDIR}/conf/camfw.toml check
+    TZDIR=${STAGING_DATADIR}/zoneinfo camfw --config ${WORKDIR}/conf/camfw.toml check
 }
 do_compile[cleandirs] = "${WORKDIR}/conf"
 
@@ -45,3 +51,5 @@ CONFFILES:${PN} = "${sysconfdir}/camfw"
 
 # Which interface is which zone is the machine's.
 PACKAGE_ARCH = "${MACHINE_ARCH}"
+
+RDEPENDS:${PN} = "${CAMFW_TZDATA}"

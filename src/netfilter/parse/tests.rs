@@ -72,6 +72,8 @@ fn what_we_can_write_is_typed() -> Result<(), ParseError> {
         "-m recent --update --seconds 600 --hitcount 4 --name line-4 --mask 255.255.255.255 --rsource -j RETURN",
         "-m time --timestart 22:00:00 --timestop 06:00:00 --weekdays Mon,Tue,Wed --contiguous -j ACCEPT",
         "-m time --weekdays Mon,Tue,Wed -j ACCEPT",
+        "-m time --timestart 22:00:00 --timestop 06:00:00 --weekdays Mon --datestart 2026-10-25T01:00:00 --datestop 2027-03-28T00:59:59 --contiguous -j ACCEPT",
+        "-m time --weekdays Mon --datestart 2026-10-25T01:00:00 -j ACCEPT",
         "-p tcp -m multiport ! --ports 1,2:3 -j ACCEPT",
         "-p tcp -m multiport --sports 1,2:3 -j ACCEPT",
         "-p tcp -m tcp ! --sport 1:5 ! --dport 4 ! --tcp-flags SYN,ACK SYN,ACK -j ACCEPT",

@@ -8,6 +8,7 @@
 
 mod bounded;
 mod guarantee;
+mod hours;
 mod link_local;
 mod misplaced;
 mod proof;
@@ -86,6 +87,7 @@ fn claims_of_within(
         proof.not_reopened();
         proof.links_apart();
         proof.sources_as_written();
+        proof.hours();
         for promise in &policy.guarantees {
             proof.promise(promise);
         }

@@ -22,6 +22,8 @@ pub enum ClaimResult {
     Rests(Counterexample),
     /// It does not hold, as this packet shows.
     Broken(Counterexample),
+    /// It does not hold by this rule, whose packets do not show it.
+    BrokenBy(String),
     /// It does not hold for a packet such as this one, unless a match that depends on more
     /// than the packet stops it.
     Doubtful(Counterexample),
@@ -91,6 +93,7 @@ impl std::fmt::Display for Claim {
                     example.packet, example.verdict, example.by
                 )
             }
+            ClaimResult::BrokenBy(rule) => write!(f, "does not hold: {what}: {rule}"),
             ClaimResult::TooLarge(most) => {
                 write!(
                     f,
