@@ -1,9 +1,11 @@
 //! The kernel's links, addresses, routes, rules and neighbours, accessed over
 //! rtnetlink.
 
+mod connection;
 mod dhcp;
 mod frames;
 mod hooks;
+mod link;
 mod read;
 mod seen;
 mod trial;
@@ -11,16 +13,13 @@ mod unmanaged;
 mod wait;
 mod write;
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
 use netlink_packet_route::route::RouteProtocol;
-use rtnetlink::Handle;
 use thiserror::Error;
-use tokio::time::timeout;
 
+use self::connection::NetlinkConnection;
 use super::time_limit;
 use crate::net::{Current, Lease, NetworkChange, SeenOnLinks};
 use crate::plan::kernel_options::{LinkKind, MULTIPLE_TABLES};
@@ -62,7 +61,7 @@ pub enum NetlinkError {
         what: &'static str,
         /// The kernel's error.
         #[source]
-        error: rtnetlink::Error,
+        error: io::Error,
     },
     /// nftables could not be read.
     #[error("cannot read what nftables has on devices")]
@@ -74,7 +73,7 @@ pub enum NetlinkError {
         change: Box<NetworkChange>,
         /// The kernel's error.
         #[source]
-        error: rtnetlink::Error,
+        error: io::Error,
     },
     /// A link could not be set down.
     #[error("cannot set interface {link} down")]
@@ -83,7 +82,7 @@ pub enum NetlinkError {
         link: Box<str>,
         /// The kernel's error.
         #[source]
-        error: rtnetlink::Error,
+        error: io::Error,
     },
     /// The address or route of a lease was refused.
     #[error("cannot set the lease of {link}")]
@@ -92,7 +91,7 @@ pub enum NetlinkError {
         link: String,
         /// The kernel's error.
         #[source]
-        error: rtnetlink::Error,
+        error: io::Error,
     },
     /// A link disappeared before a change.
     #[error("{change}: there is no interface {name}")]
@@ -127,7 +126,7 @@ pub fn read() -> Result<Current, NetlinkError> {
 /// # Errors
 /// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn read_without_hooks() -> Result<Current, NetlinkError> {
-    with_handle(|handle| async move { read::all(&handle).await })
+    with_connection(read::all)
 }
 
 /// The hosts that the kernel knows, and the condition of the links.
@@ -135,8 +134,8 @@ pub fn read_without_hooks() -> Result<Current, NetlinkError> {
 /// # Errors
 /// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn seen() -> Result<SeenOnLinks, NetlinkError> {
-    with_handle(|handle| async move {
-        let seen = seen::all(&handle).await;
+    with_connection(|connection| {
+        let seen = seen::all(connection);
         seen.map_err(|(what, error)| NetlinkError::Read { what, error })
     })
 }
@@ -151,14 +150,14 @@ pub fn missing_options(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static s
         return Ok(Vec::new());
     }
     let kinds = kinds.to_vec();
-    with_handle(move |handle| async move {
+    with_connection(move |connection| {
         let mut lacking = Vec::new();
         for kind in kinds {
-            if !trial::knows(&handle, kind).await {
+            if !trial::knows(connection, kind) {
                 lacking.push(kind.option());
             }
         }
-        if marks && !read::has_rules(&handle).await? {
+        if marks && !read::has_rules(connection)? {
             lacking.push(MULTIPLE_TABLES);
         }
         Ok(lacking)
@@ -174,7 +173,7 @@ pub fn carry_out(changes: &[NetworkChange]) -> Result<(), NetlinkError> {
         return Ok(());
     }
     let changes = changes.to_vec();
-    with_handle(move |handle| async move { write::all(&handle, &changes).await })
+    with_connection(move |connection| write::all(connection, &changes))
 }
 
 /// Sets links down, whatever is on them. Links that do not exist count as success.
@@ -186,7 +185,7 @@ pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
         return Ok(());
     }
     let links = links.to_vec();
-    with_handle(move |handle| async move { write::set_down(&handle, &links).await })
+    with_connection(move |connection| write::set_down(connection, &links))
 }
 
 /// Sets the address and default route of a lease on a link, replacing those of an
@@ -198,45 +197,21 @@ pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
 /// refuses.
 pub fn set_lease(link: &str, lease: &Lease, metric: u32) -> Result<(), NetlinkError> {
     let (link, lease) = (link.to_owned(), lease.clone());
-    with_handle(move |handle| async move { dhcp::set(&handle, &link, &lease, metric).await })
+    with_connection(move |connection| dhcp::set(connection, &link, &lease, metric))
 }
 
 /// Runs `work` with a connection, in a thread of its own: the kernel carries out a
 /// request before the send call returns, under the lock of all network devices
 /// (rtnetlink_rcv_msg in net/core/rtnetlink.c), which a driver may hold indefinitely.
-fn with_handle<T: Send + 'static, F: Future<Output = Result<T, NetlinkError>>>(
-    work: impl FnOnce(Handle) -> F + Send + 'static,
+fn with_connection<T: Send + 'static>(
+    work: impl FnOnce(&mut NetlinkConnection) -> Result<T, NetlinkError> + Send + 'static,
 ) -> Result<T, NetlinkError> {
     let worked = time_limit::run(LIMIT + GRACE, move || {
-        let mut result = Err(NetlinkError::Late);
-        let place = &mut result;
-        connected(Box::new(move |handle| {
-            Box::pin(async move { *place = work(handle).await })
-        }))?;
-        result
+        let mut connection = NetlinkConnection::open(LIMIT).map_err(NetlinkError::Open)?;
+        match work(&mut connection) {
+            Err(_) if connection.is_late() => Err(NetlinkError::Late),
+            result => result,
+        }
     });
     worked.unwrap_or(Err(NetlinkError::Late))
-}
-
-/// Work with a connection, which keeps its result.
-type Connected<'w> = Box<dyn FnOnce(Handle) -> Pin<Box<dyn Future<Output = ()> + 'w>> + 'w>;
-
-/// Runs work with a connection. What runs it is large code, which would be there once for
-/// each type of work.
-fn connected(work: Connected<'_>) -> Result<(), NetlinkError> {
-    runtime()?.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
-        let connection = tokio::spawn(connection);
-        let done = timeout(LIMIT, work(handle)).await;
-        connection.abort();
-        done.map_err(|_| NetlinkError::Late)
-    })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, NetlinkError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(NetlinkError::Open)
 }
