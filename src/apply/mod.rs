@@ -25,6 +25,7 @@ pub(crate) mod mail;
 mod metrics;
 mod name_servers;
 mod names;
+mod needs;
 mod network_programs;
 mod once_offered;
 mod open;

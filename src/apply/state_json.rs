@@ -178,7 +178,7 @@ impl ToJson for Report {
             ways,
             newly_tried: _,
         } = self;
-        let more: [JsonMember<'_>; 18] = [
+        let more: [JsonMember<'_>; 19] = [
             ("since", since),
             ("seconds", seconds),
             ("overdue", overdue),

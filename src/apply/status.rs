@@ -9,7 +9,7 @@ use super::names::{self, NameReport};
 use super::planned::PlannedPolicy;
 use super::record::Record;
 use super::state::InForce;
-use super::{close, confirm, hosts, lease, other_tables, planned, recorder, ways};
+use super::{close, confirm, hosts, lease, needs, other_tables, planned, recorder, ways};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
 use crate::host::iptables::TableSnapshot;
@@ -18,7 +18,7 @@ use crate::net::{self, NetworkError};
 use crate::netfilter::{Ruleset, differences};
 use crate::observe::accounting::Accounting;
 use crate::observe::mail_queue::MailQueue;
-use crate::observe::presence::{CameraPresence, CameraState, Presence};
+use crate::observe::presence::Presence;
 use crate::observe::refusals::Refusals;
 use crate::observe::refused_counts::{RefusedCounts, newly_tried, refused_counts};
 use crate::observe::ways::{WayReport, needs as ways_need};
@@ -34,9 +34,6 @@ pub(crate) const MOST_DIFFERENCES: usize = 4;
 /// What is told of a file that is not what is in force.
 const EDITED: &str =
     "the file was edited since it was applied, or another one was; camfw apply brings it in";
-
-/// The most cameras that a line names.
-const MOST_NAMED: usize = 5;
 
 /// Everything that `status` reports.
 #[derive(Debug)]
@@ -248,7 +245,7 @@ fn report(
     let is_files = matches!(in_force, InForce::Applied { .. } | InForce::Pending { .. });
     let names = policy_in_force.map_or_else(Vec::new, names::report);
     let mail = policy_in_force.map_or_else(MailReport::default, mail::report);
-    let mut needs = needs(&presence, &names);
+    let mut needs = needs::of(&presence, &names);
     let ways = policy.map_or_else(Vec::new, |policy| ways::report(&policy.plan, &presence));
     needs.extend(ways_need(&ways));
     let asks = mail.words.iter().filter(|_| mail.needs_attention);
@@ -286,50 +283,6 @@ fn report(
         accounting: accounting.unwrap_or_default(),
         in_force,
     }
-}
-
-/// What needs attention, besides what differs.
-fn needs(presence: &Presence, names: &[NameReport]) -> Vec<String> {
-    let mut needs: Vec<String> = Vec::new();
-    let problems = presence.problems.iter();
-    needs.extend(problems.map(|problem| problem.text.clone()));
-    for zone in &presence.zones {
-        let (name, interface) = (&zone.name, &zone.interface.name);
-        if zone.interface.up && !zone.interface.link {
-            needs.push(format!(
-                "zone {name}: interface {interface} has no link; look at its cable"
-            ));
-        }
-        if zone.interface.lease == Some(false) {
-            needs.push(format!("zone {name}: interface {interface} has no address"));
-        }
-        let others = zone.others.len() + zone.others_left_out;
-        if others > 0 && zone.is_for_cameras() {
-            let line =
-                format!("zone {name}: hosts that nobody listed: {others}; camfw hosts --toml");
-            needs.push(line);
-        }
-    }
-    let absent = |camera: &&CameraPresence| {
-        let is_absent = matches!(camera.state, CameraState::Silent | CameraState::NeverSeen);
-        is_absent && presence.problems_of(&camera.name).next().is_none()
-    };
-    let cameras = presence.zones.iter().flat_map(|zone| &zone.cameras);
-    let absent: Vec<&str> = cameras.filter(absent).map(|it| it.name.as_str()).collect();
-    if !absent.is_empty() {
-        let mut named = absent[..absent.len().min(MOST_NAMED)].join(", ");
-        if absent.len() > MOST_NAMED {
-            named += &format!(" and {} more", absent.len() - MOST_NAMED);
-        }
-        needs.push(format!(
-            "not seen for {} or ever: {named}; look at power and cable",
-            presence.silence()
-        ));
-    }
-    let unresolved = names.iter().filter(|name| name.addresses.is_empty());
-    needs.extend(unresolved.map(|name| format!("{} did not resolve yet", name.name)));
-    needs.extend(presence.unread.iter().cloned());
-    needs
 }
 
 /// The state of the kernel.

@@ -22,7 +22,8 @@ use super::state::InForce;
 use super::status::TablesSeen;
 use super::ways::WaysWatch;
 use super::{
-    closed, hosts, last_good, lease, local_time, metrics, names, other_tables, recorder, status, ways,
+    closed, hosts, last_good, lease, local_time, metrics, names, other_tables, recorder, status,
+    ways,
 };
 use crate::error::with_causes;
 use crate::host::netlink::NetlinkError;

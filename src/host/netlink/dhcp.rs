@@ -1,19 +1,21 @@
 //! Applies a DHCP lease: the link's address and the default route.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use futures_util::TryStreamExt;
 use ipnet::Ipv4Net;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
+use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
-use rtnetlink::{Handle, RouteMessageBuilder};
+use nix::libc;
+use rtnetlink::{AddressMessageBuilder, RouteMessageBuilder};
 
+use super::connection::{CHANGE, NetlinkConnection, REPLACE};
 use super::{LEASED, NetlinkError, read};
 use crate::net::Lease;
 
 /// Sets the address and route of the lease and removes those of an earlier one.
-pub async fn set(
-    handle: &Handle,
+pub fn set(
+    connection: &mut NetlinkConnection,
     link: &str,
     lease: &Lease,
     metric: u32,
@@ -30,36 +32,32 @@ pub async fn set(
         link: link.to_owned(),
         error,
     };
-    let indexes = read::indexes(handle).await?;
+    let indexes = read::indexes(connection)?;
     let index = *indexes
         .get(link)
-        .ok_or_else(|| refused(rtnetlink::Error::RequestFailed))?;
+        .ok_or_else(|| refused(io::Error::from_raw_os_error(libc::ENODEV)))?;
     if let Some(address) = address {
         let network = address.trunc();
-        put_unreachable(handle, network, metric)
-            .await
-            .map_err(refused)?;
+        put_unreachable(connection, network, metric).map_err(refused)?;
     }
-    replace(handle, index, address, gateway, default_metric)
-        .await
-        .map_err(refused)
+    replace(connection, index, address, gateway, default_metric).map_err(refused)
 }
 
 /// Adds an unreachable route to the lease's network, in place of that for an earlier
 /// lease. It must remain when the lease or the link disappears: that is its purpose.
-async fn put_unreachable(
-    handle: &Handle,
+fn put_unreachable(
+    connection: &mut NetlinkConnection,
     network: Ipv4Net,
     metric: u32,
-) -> Result<(), rtnetlink::Error> {
+) -> io::Result<()> {
     let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(network.network(), network.prefix_len())
         .priority(metric)
         .protocol(RouteProtocol::Other(LEASED))
         .build();
     route.header.kind = RouteType::Unreachable;
-    handle.route().add(route).replace().execute().await?;
-    for old in all_routes(handle).await? {
+    connection.change(libc::RTM_NEWROUTE, REPLACE, &route)?;
+    for old in all_routes(connection)? {
         let header = &old.header;
         let of_earlier = header.protocol == RouteProtocol::Other(LEASED)
             && header.kind == RouteType::Unreachable
@@ -69,36 +67,34 @@ async fn put_unreachable(
                 .attributes
                 .contains(&RouteAttribute::Destination(network.network().into()));
         if of_earlier && !same {
-            handle.route().del(old).execute().await?;
+            connection.change(libc::RTM_DELROUTE, CHANGE, &old)?;
         }
     }
     Ok(())
 }
 
-async fn all_routes(handle: &Handle) -> Result<Vec<RouteMessage>, rtnetlink::Error> {
+fn all_routes(connection: &mut NetlinkConnection) -> io::Result<Vec<RouteMessage>> {
     let request = RouteMessageBuilder::<Ipv4Addr>::new().build();
-    handle.route().get(request).execute().try_collect().await
+    connection.dump(libc::RTM_GETROUTE, &request)
 }
 
-async fn replace(
-    handle: &Handle,
+fn replace(
+    connection: &mut NetlinkConnection,
     index: u32,
     address: Option<Ipv4Net>,
     gateway: Option<Ipv4Addr>,
     metric: u32,
-) -> Result<(), rtnetlink::Error> {
+) -> io::Result<()> {
     let leased = AddressAttribute::Protocol(AddressProtocol::Other(LEASED));
     if let Some(address) = address {
-        let own = IpAddr::V4(address.addr());
-        let mut request = handle
-            .address()
-            .add(index, own, address.prefix_len())
-            .replace();
-        request.message_mut().attributes.push(leased.clone());
-        request.execute().await?;
+        let mut message = AddressMessageBuilder::<Ipv4Addr>::new()
+            .index(index)
+            .address(address.addr(), address.prefix_len())
+            .build();
+        message.attributes.push(leased.clone());
+        connection.change(libc::RTM_NEWADDR, REPLACE, &message)?;
     }
-    let messages: Vec<AddressMessage> = handle.address().get().execute().try_collect().await?;
-    for message in messages {
+    for message in read::addresses(connection)? {
         let is_new = address.is_some_and(|address| {
             message.header.prefix_len == address.prefix_len()
                 && message
@@ -106,7 +102,7 @@ async fn replace(
                     .contains(&AddressAttribute::Local(IpAddr::V4(address.addr())))
         });
         if message.header.index == index && message.attributes.contains(&leased) && !is_new {
-            handle.address().del(message).execute().await?;
+            connection.change(libc::RTM_DELADDR, CHANGE, &message)?;
         }
     }
     if let Some(gateway) = gateway {
@@ -115,9 +111,9 @@ async fn replace(
             .priority(metric)
             .protocol(RouteProtocol::Other(LEASED));
         let route = default.gateway(gateway).build();
-        handle.route().add(route).replace().execute().await?;
+        connection.change(libc::RTM_NEWROUTE, REPLACE, &route)?;
     }
-    for route in all_routes(handle).await? {
+    for route in all_routes(connection)? {
         let leased = route.header.protocol == RouteProtocol::Other(LEASED);
         // A dump leaves out 0.
         let mut metrics = route.attributes.iter().filter_map(|it| match it {
@@ -127,7 +123,7 @@ async fn replace(
         let is_new = gateway.is_some() && metrics.next().unwrap_or(0) == metric;
         let is_here = route.attributes.contains(&RouteAttribute::Oif(index));
         if leased && is_here && !is_new {
-            handle.route().del(route).execute().await?;
+            connection.change(libc::RTM_DELROUTE, CHANGE, &route)?;
         }
     }
     Ok(())

@@ -1,19 +1,18 @@
 //! What processes a link's frames before or after the firewall: traffic control
 //! filters, and additional addresses whose frames the link accepts.
 
-use futures_util::{StreamExt, TryStreamExt};
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, Nla, NlasIterator, Parseable,
-};
+use std::io;
+
+use netlink_packet_core::{Nla, NlasIterator, Parseable};
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage};
 use netlink_packet_route::tc::{
     TcAction, TcActionAttribute, TcActionMirrorOption, TcActionOption, TcAttribute,
     TcFilterFlowerOption, TcFilterMatchAllOption, TcFilterU32Option, TcHandle, TcMessage, TcOption,
 };
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::libc;
-use rtnetlink::{Error, Handle};
 
+use super::connection::NetlinkConnection;
 use super::read::Names;
 use crate::name::MacAddress;
 use crate::net::{FilterAction, Link, TrafficFilter};
@@ -22,16 +21,20 @@ use crate::net::{FilterAction, Link, TrafficFilter};
 const CLASSFUL: &[&str] = &["drr", "ets", "hfsc", "htb", "prio", "qfq"];
 
 /// Adds this information to each link that has any.
-pub async fn complete(handle: &Handle, links: &mut [Link], names: &Names) -> Result<(), Error> {
+pub fn complete(
+    connection: &mut NetlinkConnection,
+    links: &mut [Link],
+    names: &Names,
+) -> io::Result<()> {
     let own: Vec<MacAddress> = links.iter().filter_map(|link| link.mac).collect();
-    for (index, mac) in also_received(handle).await? {
+    for (index, mac) in also_received(connection)? {
         if !own.contains(&mac)
             && let Some(link) = find(links, names, index)
         {
             link.also_receives.push(mac);
         }
     }
-    for (index, filter) in filters(handle, names).await? {
+    for (index, filter) in filters(connection, names)? {
         if let Some(link) = find(links, names, index) {
             link.filters.push(filter);
         }
@@ -46,10 +49,10 @@ fn find<'a>(links: &'a mut [Link], names: &Names, index: u32) -> Option<&'a mut 
 
 /// The additional unicast addresses of devices (ndo_dflt_fdb_dump in
 /// net/core/rtnetlink.c); the dump lists them as permanent entries.
-async fn also_received(handle: &Handle) -> Result<Vec<(u32, MacAddress)>, Error> {
-    let request = handle.neighbours().get();
-    let request = request.set_address_family(AddressFamily::Bridge);
-    let messages: Vec<NeighbourMessage> = match request.execute().try_collect().await {
+fn also_received(connection: &mut NetlinkConnection) -> io::Result<Vec<(u32, MacAddress)>> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = AddressFamily::Bridge;
+    let messages: Vec<NeighbourMessage> = match connection.dump(libc::RTM_GETNEIGH, &request) {
         Err(error) if is_unsupported(&error) => Vec::new(),
         messages => messages?,
     };
@@ -74,18 +77,22 @@ fn unicast(message: &NeighbourMessage) -> Option<(u32, MacAddress)> {
     (own && !learnt && !is_group).then(|| (message.header.ifindex, MacAddress::from(bytes)))
 }
 
-async fn filters(handle: &Handle, names: &Names) -> Result<Vec<(u32, TrafficFilter)>, Error> {
+fn filters(
+    connection: &mut NetlinkConnection,
+    names: &Names,
+) -> io::Result<Vec<(u32, TrafficFilter)>> {
     let mut found = Vec::new();
-    let disciplines: Vec<TcMessage> = match handle.qdisc().get().execute().try_collect().await {
+    let request = TcMessage::default();
+    let disciplines: Vec<TcMessage> = match connection.dump(libc::RTM_GETQDISC, &request) {
         // A kernel without CONFIG_NET_SCHED has none.
         Err(error) if is_unsupported(&error) => return Ok(found),
         disciplines => disciplines?,
     };
-    for (index, parent) in parents(handle, &disciplines).await? {
+    for (index, parent) in parents(connection, &disciplines)? {
         let Ok(number) = u32::try_from(index) else {
             continue;
         };
-        let filters = match dump(handle, index, parent).await {
+        let filters = match dump(connection, libc::RTM_GETTFILTER, index, parent) {
             // The link or its queueing discipline has been removed meanwhile.
             Err(error) if is_gone(&error) => continue,
             messages => messages?,
@@ -102,10 +109,10 @@ async fn filters(handle: &Handle, names: &Names) -> Result<Vec<(u32, TrafficFilt
 
 /// The possible parents of filters: the two hooks of `clsact`, of which `ingress` has
 /// one, and other queueing disciplines and their classes.
-async fn parents(
-    handle: &Handle,
+fn parents(
+    connection: &mut NetlinkConnection,
     disciplines: &[TcMessage],
-) -> Result<Vec<(i32, TcHandle)>, Error> {
+) -> io::Result<Vec<(i32, TcHandle)>> {
     let mut parents = Vec::new();
     for discipline in disciplines {
         let index = discipline.header.index;
@@ -119,8 +126,8 @@ async fn parents(
             parents.push((index, discipline.header.handle));
         }
         if CLASSFUL.contains(&kind) {
-            let classes = handle.traffic_class(index).get().execute();
-            let classes: Vec<TcMessage> = match classes.try_collect().await {
+            let classes = dump(connection, libc::RTM_GETTCLASS, index, TcHandle::UNSPEC);
+            let classes = match classes {
                 Err(error) if is_gone(&error) => continue,
                 classes => classes?,
             };
@@ -131,24 +138,17 @@ async fn parents(
     Ok(parents)
 }
 
-async fn dump(handle: &Handle, index: i32, parent: TcHandle) -> Result<Vec<TcMessage>, Error> {
-    let mut message = TcMessage::default();
-    message.header.index = index;
-    message.header.parent = parent;
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetTrafficFilter(message));
-    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut answers = handle.clone().request(request)?;
-    let mut filters = Vec::new();
-    while let Some(answer) = answers.next().await {
-        match answer.payload {
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewTrafficFilter(filter)) => {
-                filters.push(filter);
-            }
-            NetlinkPayload::Error(error) => return Err(Error::NetlinkError(error)),
-            _ => {}
-        }
-    }
-    Ok(filters)
+/// Dumps the filters or classes below a parent.
+fn dump(
+    connection: &mut NetlinkConnection,
+    kind: u16,
+    index: i32,
+    parent: TcHandle,
+) -> io::Result<Vec<TcMessage>> {
+    let mut request = TcMessage::default();
+    request.header.index = index;
+    request.header.parent = parent;
+    connection.dump(kind, &request)
 }
 
 fn kind(message: &TcMessage) -> &str {
@@ -240,16 +240,17 @@ fn action(action: &TcAction, names: &Names) -> FilterAction {
     }
 }
 
-fn is_unsupported(error: &Error) -> bool {
+fn is_unsupported(error: &io::Error) -> bool {
     has_code(error, &[libc::EOPNOTSUPP, libc::EINVAL])
 }
 
-fn is_gone(error: &Error) -> bool {
+fn is_gone(error: &io::Error) -> bool {
     has_code(error, &[libc::ENODEV, libc::ENOENT, libc::EINVAL])
 }
 
-fn has_code(error: &Error, codes: &[i32]) -> bool {
-    matches!(error, Error::NetlinkError(error) if codes.contains(&-error.raw_code()))
+fn has_code(error: &io::Error, codes: &[i32]) -> bool {
+    let code = error.raw_os_error();
+    code.is_some_and(|code| codes.contains(&code))
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The kernel's links, addresses, routes, rules and neighbours, accessed over
 //! rtnetlink.
 
+mod connection;
 mod dhcp;
 mod frames;
 mod hooks;
+mod link;
 mod read;
 mod routers;
 mod rules;
@@ -13,17 +15,14 @@ mod unmanaged;
 mod wait;
 mod write;
 
-use std::future::Future;
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::time::Duration;
 
 use netlink_packet_route::route::RouteProtocol;
-use rtnetlink::Handle;
 use thiserror::Error;
-use tokio::time::timeout;
 
+use self::connection::NetlinkConnection;
 use super::time_limit;
 use crate::net::{Current, Lease, NetworkChange, RouterAnswer, SeenOnLinks};
 use crate::plan::kernel_options::{LinkKind, MULTIPLE_TABLES};
@@ -65,7 +64,7 @@ pub enum NetlinkError {
         what: &'static str,
         /// The kernel's error.
         #[source]
-        error: rtnetlink::Error,
+        error: io::Error,
     },
     /// nftables could not be read.
     #[error("cannot read what nftables has on devices")]
@@ -77,7 +76,7 @@ pub enum NetlinkError {
         change: Box<NetworkChange>,
         /// The kernel's error.
         #[source]
-        error: rtnetlink::Error,
+        error: io::Error,
     },
     /// A link could not be set down.
     #[error("cannot set interface {link} down")]
@@ -86,7 +85,7 @@ pub enum NetlinkError {
         link: Box<str>,
         /// The kernel's error.
         #[source]
-        error: rtnetlink::Error,
+        error: io::Error,
     },
     /// The address or route of a lease was refused.
     #[error("cannot set the lease of {link}")]
@@ -95,7 +94,7 @@ pub enum NetlinkError {
         link: String,
         /// The kernel's error.
         #[source]
-        error: rtnetlink::Error,
+        error: io::Error,
     },
     /// A link disappeared before a change.
     #[error("{change}: there is no interface {name}")]
@@ -130,7 +129,7 @@ pub fn read() -> Result<Current, NetlinkError> {
 /// # Errors
 /// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn read_without_hooks() -> Result<Current, NetlinkError> {
-    with_handle(|handle| async move { read::all(&handle).await })
+    with_connection(read::all)
 }
 
 /// The hosts that the kernel knows, and the condition of the links.
@@ -138,8 +137,8 @@ pub fn read_without_hooks() -> Result<Current, NetlinkError> {
 /// # Errors
 /// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn seen() -> Result<SeenOnLinks, NetlinkError> {
-    with_handle(|handle| async move {
-        let seen = seen::all(&handle).await;
+    with_connection(|connection| {
+        let seen = seen::all(connection);
         seen.map_err(|(what, error)| NetlinkError::Read { what, error })
     })
 }
@@ -154,14 +153,14 @@ pub fn missing_options(kinds: &[LinkKind], marks: bool) -> Result<Vec<&'static s
         return Ok(Vec::new());
     }
     let kinds = kinds.to_vec();
-    with_handle(move |handle| async move {
+    with_connection(move |connection| {
         let mut lacking = Vec::new();
         for kind in kinds {
-            if !trial::knows(&handle, kind).await {
+            if !trial::knows(connection, kind) {
                 lacking.push(kind.option());
             }
         }
-        if marks && !rules::has_rules(&handle).await? {
+        if marks && !rules::has_rules(connection)? {
             lacking.push(MULTIPLE_TABLES);
         }
         Ok(lacking)
@@ -177,7 +176,7 @@ pub fn carry_out(changes: &[NetworkChange]) -> Result<(), NetlinkError> {
         return Ok(());
     }
     let changes = changes.to_vec();
-    with_handle(move |handle| async move { write::all(&handle, &changes).await })
+    with_connection(move |connection| write::all(connection, &changes))
 }
 
 /// Sets links down, whatever is on them. Links that do not exist count as success.
@@ -189,7 +188,7 @@ pub fn set_down(links: &[String]) -> Result<(), NetlinkError> {
         return Ok(());
     }
     let links = links.to_vec();
-    with_handle(move |handle| async move { write::set_down(&handle, &links).await })
+    with_connection(move |connection| write::set_down(connection, &links))
 }
 
 /// Sets the address and default route of a lease on a link, replacing those of an
@@ -206,9 +205,7 @@ pub fn set_lease(
     default_metric: u32,
 ) -> Result<(), NetlinkError> {
     let (link, lease) = (link.to_owned(), lease.clone());
-    with_handle(move |handle| async move {
-        dhcp::set(&handle, &link, &lease, metric, default_metric).await
-    })
+    with_connection(move |connection| dhcp::set(connection, &link, &lease, metric, default_metric))
 }
 
 /// Has the kernel ask routers whether they are there, and says what it knew of each before.
@@ -217,45 +214,21 @@ pub fn set_lease(
 /// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn ask_routers(routers: &[(String, IpAddr)]) -> Result<Vec<RouterAnswer>, NetlinkError> {
     let routers = routers.to_vec();
-    with_handle(move |handle| async move { routers::ask(&handle, &routers).await })
+    with_connection(move |connection| routers::ask(connection, &routers))
 }
 
 /// Runs `work` with a connection, in a thread of its own: the kernel carries out a
 /// request before the send call returns, under the lock of all network devices
 /// (rtnetlink_rcv_msg in net/core/rtnetlink.c), which a driver may hold indefinitely.
-fn with_handle<T: Send + 'static, F: Future<Output = Result<T, NetlinkError>>>(
-    work: impl FnOnce(Handle) -> F + Send + 'static,
+fn with_connection<T: Send + 'static>(
+    work: impl FnOnce(&mut NetlinkConnection) -> Result<T, NetlinkError> + Send + 'static,
 ) -> Result<T, NetlinkError> {
     let worked = time_limit::run(LIMIT + GRACE, move || {
-        let mut result = Err(NetlinkError::Late);
-        let place = &mut result;
-        connected(Box::new(move |handle| {
-            Box::pin(async move { *place = work(handle).await })
-        }))?;
-        result
+        let mut connection = NetlinkConnection::open(LIMIT).map_err(NetlinkError::Open)?;
+        match work(&mut connection) {
+            Err(_) if connection.is_late() => Err(NetlinkError::Late),
+            result => result,
+        }
     });
     worked.unwrap_or(Err(NetlinkError::Late))
-}
-
-/// Work with a connection, which keeps its result.
-type Connected<'w> = Box<dyn FnOnce(Handle) -> Pin<Box<dyn Future<Output = ()> + 'w>> + 'w>;
-
-/// Runs work with a connection. What runs it is large code, which would be there once for
-/// each type of work.
-fn connected(work: Connected<'_>) -> Result<(), NetlinkError> {
-    runtime()?.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
-        let connection = tokio::spawn(connection);
-        let done = timeout(LIMIT, work(handle)).await;
-        connection.abort();
-        done.map_err(|_| NetlinkError::Late)
-    })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, NetlinkError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(NetlinkError::Open)
 }

@@ -1,35 +1,34 @@
 //! Converts the kernel's dumps to `net::Current`.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol,
 };
-use netlink_packet_route::link::{
-    InfoBridgePort, InfoData, InfoHsr, InfoKind, InfoPortData, InfoVlan, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage, LinkXdp, XdpAttached,
-};
-use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourState};
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteType,
 };
-use rtnetlink::{Handle, RouteMessageBuilder};
+use nix::libc;
+use rtnetlink::RouteMessageBuilder;
 
-use super::seen::{neighbour_address, six_bytes};
+use super::connection::NetlinkConnection;
+use super::link::{self, DumpedLink, LinkRequest, number, six_bytes};
+use super::seen::neighbour_address;
 use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, rules, unmanaged};
+use crate::host::nfnetlink::attribute;
 use crate::net::{Current, Held, Link, LinkType, Neighbour, NextHop, OtherRoute, Route};
 
 /// Reads everything.
-pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
+pub fn all(connection: &mut NetlinkConnection) -> Result<Current, NetlinkError> {
     let failed = |what| move |error| NetlinkError::Read { what, error };
-    let (mut links, names) = links(handle).await.map_err(failed("links"))?;
-    let dump = handle.address().get().execute().try_collect().await;
-    let messages: Vec<AddressMessage> = dump.map_err(failed("addresses"))?;
+    let (mut links, names) = links(connection).map_err(failed("links"))?;
+    let messages = addresses(connection).map_err(failed("addresses"))?;
     for message in &messages {
         let link = names
             .get(&message.header.index)
@@ -48,13 +47,11 @@ pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
             link.addresses.push(address);
         }
     }
-    frames::complete(handle, &mut links, &names)
-        .await
-        .map_err(failed("traffic control"))?;
-    let (routes, other_routes) = routes(handle, &names).await.map_err(failed("routes"))?;
-    let rules = rules::all(handle).await.map_err(failed("rules"))?;
-    let neighbours = neighbours(handle, &names).await;
-    let proxied = unmanaged::proxied(handle, &names).await;
+    frames::complete(connection, &mut links, &names).map_err(failed("traffic control"))?;
+    let (routes, other_routes) = routes(connection, &names).map_err(failed("routes"))?;
+    let rules = rules::all(connection).map_err(failed("rules"))?;
+    let neighbours = neighbours(connection, &names);
+    let proxied = unmanaged::proxied(connection, &names);
     Ok(Current {
         routes,
         other_routes,
@@ -68,8 +65,8 @@ pub async fn all(handle: &Handle) -> Result<Current, NetlinkError> {
 }
 
 /// The kernel's indexes of the links, by name.
-pub async fn indexes(handle: &Handle) -> Result<HashMap<String, u32>, NetlinkError> {
-    let (_, names) = links(handle).await.map_err(|error| NetlinkError::Read {
+pub fn indexes(connection: &mut NetlinkConnection) -> Result<HashMap<String, u32>, NetlinkError> {
+    let (_, names) = links(connection).map_err(|error| NetlinkError::Read {
         what: "links",
         error,
     })?;
@@ -82,99 +79,81 @@ pub async fn indexes(handle: &Handle) -> Result<HashMap<String, u32>, NetlinkErr
 pub type Names = HashMap<u32, String>;
 
 /// All links, without their addresses, and the links' names by index.
-pub async fn links(handle: &Handle) -> Result<(Vec<Link>, Names), rtnetlink::Error> {
-    let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
-    let name = |message: &LinkMessage| {
-        message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                LinkAttribute::IfName(name) => Some(name.clone()),
-                _ => None,
-            })
-    };
+pub fn links(connection: &mut NetlinkConnection) -> io::Result<(Vec<Link>, Names)> {
+    let messages = dumped_links(connection)?;
     let names: Names = messages
         .iter()
-        .filter_map(|message| Some((message.header.index, name(message)?)))
+        .filter_map(|message| Some((message.index, message.name()?)))
         .collect();
     let links = messages
         .iter()
-        .filter_map(|message| Some(link(message, names.get(&message.header.index)?, &names)))
+        .filter_map(|message| Some(link(message, names.get(&message.index)?, &names)))
         .collect();
     Ok((links, names))
 }
 
-fn link(message: &LinkMessage, name: &str, names: &Names) -> Link {
+pub fn dumped_links(connection: &mut NetlinkConnection) -> io::Result<Vec<DumpedLink>> {
+    connection.dump(libc::RTM_GETLINK, &LinkRequest::default())
+}
+
+pub fn addresses(connection: &mut NetlinkConnection) -> io::Result<Vec<AddressMessage>> {
+    connection.dump(libc::RTM_GETADDR, &AddressMessage::default())
+}
+
+fn link(message: &DumpedLink, name: &str, names: &Names) -> Link {
+    let named = |index: Option<u32>| index.and_then(|index| names.get(&index).cloned());
     let mut link = Link {
         name: name.to_owned(),
-        up: message.header.flags.contains(LinkFlags::Up),
-        carrier: message.header.flags.contains(LinkFlags::LowerUp),
+        up: message.flags & link::UP != 0,
+        carrier: message.flags & link::LOWER_UP != 0,
         path: device_path(name),
+        mtu: message.number(link::MTU).unwrap_or_default(),
+        controller: named(message.number(link::CONTROLLER)),
+        mac: message.attribute(link::ADDRESS).and_then(six_bytes),
         ..Link::default()
     };
-    let mut elsewhere = false;
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::Promiscuity(count) => {
-                let asked = message.header.flags.contains(LinkFlags::Promisc);
-                link.promiscuity = count.saturating_sub(u32::from(asked));
+    let asked = message.flags & link::PROMISCUOUS != 0;
+    let promiscuity = message.number(link::PROMISCUITY).unwrap_or_default();
+    link.promiscuity = promiscuity.saturating_sub(u32::from(asked));
+    // With a namespace the lower link's index belongs to that.
+    let elsewhere = message.attribute(link::NAMESPACE).is_some();
+    link.lower = match elsewhere {
+        true => Vec::new(),
+        false => named(message.number(link::LOWER)).into_iter().collect(),
+    };
+    let xdp = message.attribute(link::XDP);
+    let attached = xdp.and_then(|xdp| attribute(xdp, link::XDP_ATTACHED)?.first());
+    link.xdp = attached.is_some_and(|way| *way != 0);
+    if let Some(info) = message.attribute(link::INFO) {
+        let kind = attribute(info, link::KIND).map(link::text);
+        let data = attribute(info, link::DATA).unwrap_or_default();
+        match kind.as_deref() {
+            Some("bridge") => link.kind = LinkType::Bridge,
+            Some("vlan") => {
+                if let Some(id) = attribute(data, link::VLAN_ID).and_then(|id| id.first_chunk()) {
+                    link.kind = LinkType::Vlan {
+                        id: u16::from_ne_bytes(*id),
+                        parent: link.lower.first().cloned(),
+                    };
+                }
             }
-            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-            LinkAttribute::Link(index) => link.lower.extend(names.get(index).cloned()),
-            // Then the lower link's index belongs to another namespace.
-            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
-            LinkAttribute::Controller(index) => link.controller = names.get(index).cloned(),
-            LinkAttribute::Xdp(infos) => {
-                let attached = |info: &LinkXdp| matches!(info, LinkXdp::Attached(way) if *way != XdpAttached::None);
-                link.xdp = infos.iter().any(attached);
-            }
-            LinkAttribute::Address(bytes) => link.mac = six_bytes(bytes),
-            LinkAttribute::LinkInfo(infos) => {
-                infos.iter().for_each(|info| kind(&mut link, info, names));
+            // It is on two or three links, of which IFLA_LINK names only one.
+            Some("hsr") if !elsewhere => {
+                let ports = link::HSR_PORTS.into_iter();
+                let ports = ports.filter_map(|port| number(attribute(data, port)?));
+                link.lower
+                    .extend(ports.filter_map(|port| named(Some(port))));
             }
             _ => {}
         }
-    }
-    if elsewhere {
-        link.lower.clear();
-    }
-    if let LinkType::Vlan { parent, .. } = &mut link.kind {
-        *parent = link.lower.first().cloned();
+        link.link_type = kind;
+        if attribute(info, link::PORT_KIND).map(link::text).as_deref() == Some("bridge") {
+            let data = attribute(info, link::PORT_DATA).unwrap_or_default();
+            let isolated = attribute(data, link::ISOLATED).and_then(<[u8]>::first);
+            link.isolated = isolated.is_some_and(|is| *is != 0);
+        }
     }
     link
-}
-
-fn kind(link: &mut Link, info: &LinkInfo, names: &Names) {
-    match info {
-        LinkInfo::Kind(kind) => {
-            link.link_type = Some(kind.to_string());
-            if *kind == InfoKind::Bridge {
-                link.kind = LinkType::Bridge;
-            }
-        }
-        // It is on two or three links, of which IFLA_LINK names only one.
-        LinkInfo::Data(InfoData::Hsr(hsr)) => {
-            link.lower.extend(hsr.iter().filter_map(|info| match info {
-                InfoHsr::Port1(index) | InfoHsr::Port2(index) | InfoHsr::Interlink(index) => {
-                    names.get(index).cloned()
-                }
-                _ => None,
-            }));
-        }
-        LinkInfo::Data(InfoData::Vlan(vlan)) => {
-            let id = vlan.iter().find_map(|info| match info {
-                InfoVlan::Id(id) => Some(*id),
-                _ => None,
-            });
-            if let Some(id) = id {
-                link.kind = LinkType::Vlan { id, parent: None };
-            }
-        }
-        LinkInfo::PortData(InfoPortData::BridgePort(port)) => {
-            link.isolated = port.contains(&InfoBridgePort::Isolated(true));
-        }
-        _ => {}
-    }
 }
 
 /// The link's device path below /sys/devices; None for virtual links.
@@ -240,9 +219,9 @@ type ReadRoutes = (Vec<Held<Route>>, Vec<OtherRoute>);
 
 /// Routes of the kinds that camfw creates, and others that the kernel did not create. A
 /// dump without a family covers all families of the kernel.
-async fn routes(handle: &Handle, names: &Names) -> Result<ReadRoutes, rtnetlink::Error> {
+fn routes(connection: &mut NetlinkConnection, names: &Names) -> io::Result<ReadRoutes> {
     let request = RouteMessageBuilder::<IpAddr>::new().build();
-    let messages: Vec<RouteMessage> = handle.route().get(request).execute().try_collect().await?;
+    let messages: Vec<RouteMessage> = connection.dump(libc::RTM_GETROUTE, &request)?;
     let mut others = Vec::new();
     let held = messages.iter().filter_map(|message| {
         let protocol = message.header.protocol;
@@ -329,11 +308,15 @@ pub fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-async fn neighbours(
-    handle: &Handle,
+pub fn dumped_neighbours(connection: &mut NetlinkConnection) -> io::Result<Vec<NeighbourMessage>> {
+    connection.dump(libc::RTM_GETNEIGH, &NeighbourMessage::default())
+}
+
+fn neighbours(
+    connection: &mut NetlinkConnection,
     names: &Names,
-) -> Result<Vec<Held<Neighbour>>, rtnetlink::Error> {
-    let messages: Vec<_> = handle.neighbours().get().execute().try_collect().await?;
+) -> io::Result<Vec<Held<Neighbour>>> {
+    let messages = dumped_neighbours(connection)?;
     let permanent = messages
         .iter()
         .filter(|message| message.header.state == NeighbourState::Permanent);
@@ -361,8 +344,14 @@ async fn neighbours(
 
 #[cfg(test)]
 mod tests {
+    use netlink_packet_core::{Emitable, Parseable};
+    use netlink_packet_route::link::{
+        InfoData, InfoHsr, InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, XdpAttached,
+    };
+
     use super::*;
 
+    /// A link, read from the format that the kernel sends.
     fn seen(index: u32, attributes: Vec<LinkAttribute>) -> Link {
         let names: Names = ["eth1", "eth2", "ovs-system", "up0"]
             .iter()
@@ -372,6 +361,11 @@ mod tests {
         let mut message = LinkMessage::default();
         message.header.index = index;
         message.attributes = attributes;
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        let Ok(message) = DumpedLink::parse(&bytes) else {
+            panic!("no link: {bytes:?}");
+        };
         link(&message, &names[&index], &names)
     }
 

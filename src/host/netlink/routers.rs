@@ -3,26 +3,25 @@
 
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt;
-use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourMessage, NeighbourState};
-use rtnetlink::Handle;
+use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
+use nix::libc;
 
+use super::connection::{NetlinkConnection, REPLACE};
 use super::seen::neighbour_address;
-use super::{NetlinkError, read};
+use super::{NetlinkError, read, write};
 use crate::net::RouterAnswer;
 
 /// Asks for the routers, each given with its link, and says what was known before.
-pub async fn ask(
-    handle: &Handle,
+pub fn ask(
+    connection: &mut NetlinkConnection,
     routers: &[(String, IpAddr)],
 ) -> Result<Vec<RouterAnswer>, NetlinkError> {
     let failed = |error| NetlinkError::Read {
         what: "neighbours",
         error,
     };
-    let indexes = read::indexes(handle).await?;
-    let entries = handle.neighbours().get().execute().try_collect().await;
-    let entries: Vec<NeighbourMessage> = entries.map_err(failed)?;
+    let indexes = read::indexes(connection)?;
+    let entries = read::dumped_neighbours(connection).map_err(failed)?;
     let mut answers = Vec::new();
     for (link, router) in routers {
         let Some(index) = indexes.get(link) else {
@@ -56,9 +55,10 @@ pub async fn ask(
             // Asked for already, or set by somebody.
             Some(_) => continue,
         };
-        let request = handle.neighbours().add(*index, *router).replace();
+        let mut message = write::permanent(*index, *router);
+        (message.header.state, message.header.flags) = (state, flags);
         // The link may be down or gone by now: then the entry says nothing, as before.
-        let _ = request.state(state).flags(flags).execute().await;
+        let _ = connection.change(libc::RTM_NEWNEIGH, REPLACE, &message);
     }
     Ok(answers)
 }

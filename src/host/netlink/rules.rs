@@ -1,13 +1,14 @@
 //! The rules that select a routing table: reads them, and makes those of camfw.
 
+use std::io;
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt;
 use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::RouteHeader;
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 use nix::libc;
-use rtnetlink::{Handle, IpVersion};
 
+use super::connection::NetlinkConnection;
 use super::{NetlinkError, OUR_ROUTES, unmanaged};
 use crate::net::{Held, MAIN_TABLE, MarkRule, OtherRule, SourceRule};
 
@@ -26,9 +27,9 @@ pub struct ReadRules {
 }
 
 /// Reads all rules.
-pub async fn all(handle: &Handle) -> Result<ReadRules, rtnetlink::Error> {
+pub fn all(connection: &mut NetlinkConnection) -> io::Result<ReadRules> {
     // A kernel without policy routing for a family refuses to dump its rules.
-    let messages = rule_messages(handle, AddressFamily::Unspec).await?;
+    let messages = rule_messages(connection, AddressFamily::Unspec)?;
     let mut rules = ReadRules::default();
     for message in messages.iter().flatten() {
         if let Some(mark) = rule(message) {
@@ -43,8 +44,8 @@ pub async fn all(handle: &Handle) -> Result<ReadRules, rtnetlink::Error> {
 }
 
 /// Whether the kernel supports IPv4 rules (CONFIG_IP_MULTIPLE_TABLES).
-pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
-    let messages = rule_messages(handle, AddressFamily::Inet).await;
+pub fn has_rules(connection: &mut NetlinkConnection) -> Result<bool, NetlinkError> {
+    let messages = rule_messages(connection, AddressFamily::Inet);
     let messages = messages.map_err(|error| NetlinkError::Read {
         what: "rules",
         error,
@@ -53,17 +54,15 @@ pub async fn has_rules(handle: &Handle) -> Result<bool, NetlinkError> {
 }
 
 /// None if the kernel has no rules at all.
-async fn rule_messages(
-    handle: &Handle,
+fn rule_messages(
+    connection: &mut NetlinkConnection,
     family: AddressFamily,
-) -> Result<Option<Vec<RuleMessage>>, rtnetlink::Error> {
-    let mut request = handle.rule().get(IpVersion::V4);
-    request.message_mut().header.family = family;
-    match request.execute().try_collect().await {
+) -> io::Result<Option<Vec<RuleMessage>>> {
+    let mut request = RuleMessage::default();
+    request.header.family = family;
+    match connection.dump(libc::RTM_GETRULE, &request) {
         Ok(messages) => Ok(Some(messages)),
-        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EOPNOTSUPP => {
-            Ok(None)
-        }
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -113,8 +112,7 @@ fn source_rule_of(message: &RuleMessage) -> Option<SourceRule> {
     }
     let source = source?;
     let rule = SourceRule { source, table };
-    let mut ours = RuleMessage::default();
-    source_rule(&mut ours, &rule);
+    let ours = source_rule(&rule);
     let header = &message.header;
     let (flags, tos) = (header.flags, header.tos);
     let is_same = header.action == ours.header.action
@@ -133,24 +131,25 @@ fn source_rule_of(message: &RuleMessage) -> Option<SourceRule> {
 }
 
 /// What a rule for marked packets is.
-pub fn mark_rule(message: &mut RuleMessage, rule: &MarkRule) {
+pub fn mark_rule(rule: &MarkRule) -> RuleMessage {
+    let mut message = to_table();
     message.header.family = match rule.ipv6 {
         false => AddressFamily::Inet,
         true => AddressFamily::Inet6,
     };
-    message.header.action = RuleAction::ToTable;
     message.attributes.extend([
         RuleAttribute::FwMark(rule.mark),
         RuleAttribute::Table(rule.table),
         RuleAttribute::Protocol(OUR_ROUTES),
     ]);
+    message
 }
 
 /// What a rule by source is.
-pub fn source_rule(message: &mut RuleMessage, rule: &SourceRule) {
+pub fn source_rule(rule: &SourceRule) -> RuleMessage {
+    let mut message = to_table();
     message.header.family = AddressFamily::Inet;
     message.header.src_len = 32;
-    message.header.action = RuleAction::ToTable;
     let is_main = rule.table == MAIN_TABLE;
     message.attributes.extend([
         RuleAttribute::Source(rule.source.into()),
@@ -161,4 +160,13 @@ pub fn source_rule(message: &mut RuleMessage, rule: &SourceRule) {
     if is_main {
         message.attributes.push(RuleAttribute::SuppressPrefixLen(0));
     }
+    message
+}
+
+/// A rule that leads to the table of its attribute.
+fn to_table() -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.action = RuleAction::ToTable;
+    message
 }

@@ -1,20 +1,19 @@
 //! Reads which hosts the kernel knows on its links, and the links' condition.
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use futures_util::TryStreamExt;
 use ipnet::Ipv4Net;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
-use rtnetlink::Handle;
 
-use super::read::Names;
-use crate::name::MacAddress;
+use super::connection::NetlinkConnection;
+use super::link::{self, DumpedLink, six_bytes};
+use super::read::{Names, addresses, dumped_links, dumped_neighbours};
 use crate::net::{LinkCondition, SeenHost, SeenOnLinks};
 
 /// The unit of the times in NDA_CACHEINFO: USER_HZ, 100 on every architecture but alpha and
@@ -22,17 +21,14 @@ use crate::net::{LinkCondition, SeenHost, SeenOnLinks};
 const TICKS_A_SECOND: u32 = 100;
 
 /// Reads links and neighbours.
-pub async fn all(handle: &Handle) -> Result<SeenOnLinks, (&'static str, rtnetlink::Error)> {
-    let links = handle.link().get().execute().try_collect().await;
-    let links: Vec<LinkMessage> = links.map_err(|error| ("links", error))?;
-    let addresses = handle.address().get().execute().try_collect().await;
-    let addresses: Vec<AddressMessage> = addresses.map_err(|error| ("addresses", error))?;
-    let hosts = handle.neighbours().get().execute().try_collect().await;
-    let hosts: Vec<NeighbourMessage> = hosts.map_err(|error| ("neighbours", error))?;
+pub fn all(connection: &mut NetlinkConnection) -> Result<SeenOnLinks, (&'static str, io::Error)> {
+    let links = dumped_links(connection).map_err(|error| ("links", error))?;
+    let addresses = addresses(connection).map_err(|error| ("addresses", error))?;
+    let hosts = dumped_neighbours(connection).map_err(|error| ("neighbours", error))?;
     let mut names = Names::new();
     let mut conditions = Vec::new();
     for message in &links {
-        let index = message.header.index;
+        let index = message.index;
         let mut condition = condition(message);
         let own = addresses.iter().filter(|own| own.header.index == index);
         condition.ipv4 = own.filter_map(ipv4).next();
@@ -55,23 +51,24 @@ fn ipv4(message: &AddressMessage) -> Option<Ipv4Net> {
     Ipv4Net::new(own, message.header.prefix_len).ok()
 }
 
-fn condition(message: &LinkMessage) -> LinkCondition {
+fn condition(message: &DumpedLink) -> LinkCondition {
+    // struct rtnl_link_stats64: six numbers, the last two of which count errors.
+    let statistics = message.attribute(link::STATISTICS).unwrap_or_default();
+    let (counters, _) = statistics.as_chunks();
+    let counter = |at: usize| {
+        counters
+            .get(at)
+            .map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    };
     let mut condition = LinkCondition {
-        up: message.header.flags.contains(LinkFlags::Up),
+        name: message.name().unwrap_or_default(),
+        up: message.flags & link::UP != 0,
         // IFF_LOWER_UP: IFLA_CARRIER is the same, of newer kernels.
-        carrier: message.header.flags.contains(LinkFlags::LowerUp),
+        carrier: message.flags & link::LOWER_UP != 0,
+        receive_errors: counter(4),
+        transmit_errors: counter(5),
         ..LinkCondition::default()
     };
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => condition.name.clone_from(name),
-            LinkAttribute::Stats64(stats) => {
-                condition.receive_errors = stats.rx_errors;
-                condition.transmit_errors = stats.tx_errors;
-            }
-            _ => {}
-        }
-    }
     if condition.carrier {
         condition.speed = speed(&condition.name);
     }
@@ -108,11 +105,6 @@ fn host(message: &NeighbourMessage, names: &Names) -> Option<SeenHost> {
         mac: mac?,
         seconds: u64::from(ticks? / TICKS_A_SECOND),
     })
-}
-
-/// A hardware address, if it is one of Ethernet's.
-pub fn six_bytes(bytes: &[u8]) -> Option<MacAddress> {
-    <[u8; 6]>::try_from(bytes).ok().map(MacAddress::from)
 }
 
 /// The address that an entry is for.

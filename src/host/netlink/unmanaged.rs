@@ -1,15 +1,16 @@
 //! Routes, rules and neighbours that camfw never creates, to report as drift.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::neighbour::NeighbourMessage;
+use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
-use rtnetlink::Handle;
+use nix::libc;
 
+use super::connection::NetlinkConnection;
 use super::read::{Names, ip, is_the_kernels};
 use super::seen::neighbour_address;
 use super::{LEASED, OUR_ROUTES};
@@ -128,12 +129,13 @@ pub fn narrows(attribute: &RuleAttribute) -> bool {
 }
 
 /// Proxy entries: the kernel answers ARP requests or neighbour solicitations for them.
-pub async fn proxied(
-    handle: &Handle,
+pub fn proxied(
+    connection: &mut NetlinkConnection,
     names: &Names,
-) -> Result<Vec<(IpAddr, String)>, rtnetlink::Error> {
-    let request = handle.neighbours().get().proxies();
-    let messages: Vec<NeighbourMessage> = request.execute().try_collect().await?;
+) -> io::Result<Vec<(IpAddr, String)>> {
+    let mut request = NeighbourMessage::default();
+    request.header.flags = NeighbourFlags::Proxy;
+    let messages: Vec<NeighbourMessage> = connection.dump(libc::RTM_GETNEIGH, &request)?;
     let proxied = messages.iter().filter_map(|message| {
         let address = neighbour_address(message)?;
         // An entry without a link applies to all links.

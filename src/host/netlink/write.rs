@@ -1,30 +1,38 @@
 //! Applies changes as rtnetlink requests, one after the other.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use netlink_packet_core::DefaultNla;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
-use netlink_packet_route::link::InfoBridgePort;
-use netlink_packet_route::neighbour::NeighbourAttribute;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
 use netlink_packet_route::route::{
     RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use nix::libc;
-use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, RouteMessageBuilder};
+use rtnetlink::{AddressMessageBuilder, RouteMessageBuilder};
 
+use super::connection::{ADD, CHANGE, NetlinkConnection, REPLACE};
+use super::link::{self, LinkRequest, nested};
 use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, read, rules};
 use crate::net::{Neighbour, NetworkChange, NextHop, Route};
 
 /// Applies all changes in order.
-pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), NetlinkError> {
+pub fn all(
+    connection: &mut NetlinkConnection,
+    changes: &[NetworkChange],
+) -> Result<(), NetlinkError> {
     let mut links = Links {
-        handle,
-        indexes: read::indexes(handle).await?,
+        indexes: read::indexes(connection)?,
+        connection,
     };
     for change in changes {
-        match links.make(change).await {
+        match links.make(change) {
             Ok(()) => {}
             Err(RequestError::Kernel(error)) if is_gone_already(change, &error) => {}
             Err(RequestError::Kernel(error)) => {
@@ -48,7 +56,7 @@ pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), Netli
             }
             // The kernel assigns the index of a new link.
             NetworkChange::AddVlan { .. } | NetworkChange::AddBridge { .. } => {
-                links.indexes = read::indexes(handle).await?;
+                links.indexes = read::indexes(links.connection)?;
             }
             _ => {}
         }
@@ -60,7 +68,7 @@ pub async fn all(handle: &Handle, changes: &[NetworkChange]) -> Result<(), Netli
 /// kernel also removes the routes that depend on it (fib_sync_down_addr and
 /// fib_table_flush in net/ipv4/fib_frontend.c). The state is read back after all
 /// changes.
-fn is_gone_already(change: &NetworkChange, error: &rtnetlink::Error) -> bool {
+fn is_gone_already(change: &NetworkChange, error: &io::Error) -> bool {
     let gone = match change {
         // A lease that ended or was renewed meanwhile took its earlier route away.
         NetworkChange::RemoveRoute(_) | NetworkChange::SetLeasedMetric { .. } => libc::ESRCH,
@@ -70,19 +78,19 @@ fn is_gone_already(change: &NetworkChange, error: &rtnetlink::Error) -> bool {
         | NetworkChange::RemoveNeighbour(_) => libc::ENOENT,
         _ => return false,
     };
-    matches!(error, rtnetlink::Error::NetlinkError(message) if message.raw_code() == -gone)
+    error.raw_os_error() == Some(gone)
 }
 
 /// Sets links down; tries each one, even if another fails.
-pub async fn set_down(handle: &Handle, links: &[String]) -> Result<(), NetlinkError> {
-    let indexes = read::indexes(handle).await?;
+pub fn set_down(connection: &mut NetlinkConnection, links: &[String]) -> Result<(), NetlinkError> {
+    let indexes = read::indexes(connection)?;
     let mut failed = None;
     for link in links {
         let Some(index) = indexes.get(link) else {
             continue;
         };
-        let message = LinkUnspec::new_with_index(*index).down().build();
-        if let Err(error) = handle.link().set(message).execute().await {
+        let message = LinkRequest::of(*index).up(false);
+        if let Err(error) = connection.change(libc::RTM_SETLINK, CHANGE, &message) {
             failed.get_or_insert(NetlinkError::Down {
                 link: link.as_str().into(),
                 error,
@@ -93,18 +101,18 @@ pub async fn set_down(handle: &Handle, links: &[String]) -> Result<(), NetlinkEr
 }
 
 enum RequestError {
-    Kernel(rtnetlink::Error),
+    Kernel(io::Error),
     NoLink(String),
 }
 
-impl From<rtnetlink::Error> for RequestError {
-    fn from(error: rtnetlink::Error) -> RequestError {
+impl From<io::Error> for RequestError {
+    fn from(error: io::Error) -> RequestError {
         RequestError::Kernel(error)
     }
 }
 
 struct Links<'a> {
-    handle: &'a Handle,
+    connection: &'a mut NetlinkConnection,
     indexes: HashMap<String, u32>,
 }
 
@@ -116,80 +124,80 @@ impl Links<'_> {
             .ok_or_else(|| RequestError::NoLink(name.to_owned()))
     }
 
-    async fn make(&self, change: &NetworkChange) -> Result<(), RequestError> {
-        let link = self.handle.link();
+    fn make(&mut self, change: &NetworkChange) -> Result<(), RequestError> {
         match change {
             NetworkChange::Rename { from, to } => {
                 // A link that is up can be renamed only since Linux 6.2.
                 let index = self.index(from)?;
-                link.set(LinkUnspec::new_with_index(index).down().build())
-                    .execute()
-                    .await?;
-                link.set(LinkUnspec::new_with_index(index).name(to).build())
-                    .execute()
-                    .await?;
+                self.set_link(LinkRequest::of(index).up(false))?;
+                self.set_link(LinkRequest::of(index).with_name(to))?;
             }
             NetworkChange::AddVlan { name, parent, id } => {
-                let vlan = LinkVlan::new(name, self.index(parent)?, *id).build();
-                link.add(vlan).execute().await?;
+                let id = DefaultNla::new(link::VLAN_ID, id.to_ne_bytes().to_vec());
+                let vlan = LinkRequest::of_kind("vlan", Some(id)).with_name(name);
+                let vlan = vlan.with_number(link::LOWER, self.index(parent)?);
+                self.connection.change(libc::RTM_NEWLINK, ADD, &vlan)?;
             }
             NetworkChange::AddBridge { name } => {
-                link.add(LinkBridge::new(name).build()).execute().await?
+                let bridge = LinkRequest::of_kind("bridge", None)
+                    .with_name(name)
+                    .up(true);
+                self.connection.change(libc::RTM_NEWLINK, ADD, &bridge)?;
             }
             NetworkChange::Enslave { port, bridge } => {
-                let port = LinkUnspec::new_with_index(self.index(port)?);
-                link.set(port.controller(self.index(bridge)?).build())
-                    .execute()
-                    .await?;
+                let port = LinkRequest::of(self.index(port)?);
+                self.set_link(port.with_number(link::CONTROLLER, self.index(bridge)?))?;
             }
             NetworkChange::Release { port, .. } => {
-                let port = LinkUnspec::new_with_index(self.index(port)?);
-                link.set(port.nocontroller().build()).execute().await?;
+                let port = LinkRequest::of(self.index(port)?);
+                self.set_link(port.with_number(link::CONTROLLER, 0))?;
             }
             NetworkChange::Isolate { port } => {
+                let kind = DefaultNla::new(link::PORT_KIND, b"bridge".to_vec());
+                let isolated = DefaultNla::new(link::ISOLATED, vec![1]);
+                let info = nested(link::INFO, &[kind, nested(link::PORT_DATA, &[isolated])]);
+                let port = LinkRequest::of(self.index(port)?).with(info);
                 // The settings of a bridge port are accepted only with RTM_NEWLINK.
-                let port = LinkBridgePort::new(self.index(port)?);
-                let port = port.append_info_data(InfoBridgePort::Isolated(true));
-                link.change(port.build()).execute().await?;
+                self.connection.change(libc::RTM_NEWLINK, CHANGE, &port)?;
             }
             NetworkChange::SetMtu { name, mtu } => {
-                let name = LinkUnspec::new_with_index(self.index(name)?);
-                link.set(name.mtu(*mtu).build()).execute().await?;
+                let name = LinkRequest::of(self.index(name)?);
+                self.set_link(name.with_number(link::MTU, *mtu))?;
             }
             NetworkChange::SetUp { name } => {
-                let name = LinkUnspec::new_with_index(self.index(name)?);
-                link.set(name.up().build()).execute().await?;
+                self.set_link(LinkRequest::of(self.index(name)?).up(true))?;
             }
-            NetworkChange::AddAddress { name, address } => self.add_address(name, *address).await?,
+            NetworkChange::AddAddress { name, address } => {
+                let mut message = own_address(self.index(name)?, *address);
+                let ours = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
+                message.attributes.push(ours);
+                self.connection.change(libc::RTM_NEWADDR, ADD, &message)?;
+            }
             NetworkChange::RemoveAddress { name, address } => {
-                let index = self.index(name)?;
-                let mut request =
-                    self.handle
-                        .address()
-                        .add(index, address.addr(), address.prefix_len());
-                let message = request.message_mut().clone();
-                self.handle.address().del(message).execute().await?;
+                let message = own_address(self.index(name)?, *address);
+                self.connection
+                    .change(libc::RTM_DELADDR, CHANGE, &message)?;
             }
             NetworkChange::SetRoute(route) => {
                 let message = self.route(route)?;
-                self.handle.route().add(message).replace().execute().await?;
+                self.connection
+                    .change(libc::RTM_NEWROUTE, REPLACE, &message)?;
             }
             NetworkChange::RemoveRoute(route) => {
                 let mut message = self.route(route)?;
                 // It may have been set by a lease.
                 message.header.protocol = RouteProtocol::Unspec;
-                self.handle.route().del(message).execute().await?;
+                self.connection
+                    .change(libc::RTM_DELROUTE, CHANGE, &message)?;
             }
             NetworkChange::AddRule(rule) => {
-                let mut request = self.handle.rule().add();
-                rules::mark_rule(request.message_mut(), rule);
-                request.execute().await?;
+                let message = rules::mark_rule(rule);
+                self.connection.change(libc::RTM_NEWRULE, ADD, &message)?;
             }
             NetworkChange::RemoveRule(rule) => {
-                let mut request = self.handle.rule().add();
-                rules::mark_rule(request.message_mut(), rule);
-                let message = request.message_mut().clone();
-                self.handle.rule().del(message).execute().await?;
+                let message = rules::mark_rule(rule);
+                self.connection
+                    .change(libc::RTM_DELRULE, CHANGE, &message)?;
             }
             NetworkChange::SetLeasedMetric { route, metric } => {
                 let mut message = self.route(&Route {
@@ -197,50 +205,42 @@ impl Links<'_> {
                     ..route.clone()
                 })?;
                 message.header.protocol = RouteProtocol::Other(LEASED);
-                self.handle.route().add(message).replace().execute().await?;
+                self.connection
+                    .change(libc::RTM_NEWROUTE, REPLACE, &message)?;
                 let mut message = self.route(route)?;
                 message.header.protocol = RouteProtocol::Unspec;
-                self.handle.route().del(message).execute().await?;
+                self.connection
+                    .change(libc::RTM_DELROUTE, CHANGE, &message)?;
             }
             NetworkChange::AddSourceRule(rule) => {
-                let mut request = self.handle.rule().add();
-                rules::source_rule(request.message_mut(), rule);
-                request.execute().await?;
+                let message = rules::source_rule(rule);
+                self.connection.change(libc::RTM_NEWRULE, ADD, &message)?;
             }
             NetworkChange::RemoveSourceRule(rule) => {
-                let mut request = self.handle.rule().add();
-                rules::source_rule(request.message_mut(), rule);
-                let message = request.message_mut().clone();
-                self.handle.rule().del(message).execute().await?;
+                let message = rules::source_rule(rule);
+                self.connection
+                    .change(libc::RTM_DELRULE, CHANGE, &message)?;
             }
             NetworkChange::SetNeighbour(Neighbour { address, mac, link }) => {
-                let request = self.handle.neighbours().add(self.index(link)?, *address);
-                let mut request = request.link_layer_address(mac.bytes()).replace();
-                let ours = NeighbourAttribute::Protocol(OUR_ROUTES);
-                request.message_mut().attributes.push(ours);
-                request.execute().await?;
+                let mut message = permanent(self.index(link)?, *address);
+                message.attributes.extend([
+                    NeighbourAttribute::LinkLayerAddress(mac.bytes().to_vec()),
+                    NeighbourAttribute::Protocol(OUR_ROUTES),
+                ]);
+                self.connection
+                    .change(libc::RTM_NEWNEIGH, REPLACE, &message)?;
             }
             NetworkChange::RemoveNeighbour(Neighbour { address, link, .. }) => {
-                let index = self.index(link)?;
-                let message = self
-                    .handle
-                    .neighbours()
-                    .add(index, *address)
-                    .message_mut()
-                    .clone();
-                self.handle.neighbours().del(message).execute().await?;
+                let message = permanent(self.index(link)?, *address);
+                self.connection
+                    .change(libc::RTM_DELNEIGH, CHANGE, &message)?;
             }
         }
         Ok(())
     }
 
-    async fn add_address(&self, name: &str, address: IpNet) -> Result<(), RequestError> {
-        let index = self.index(name)?;
-        let own = address.addr();
-        let mut request = self.handle.address().add(index, own, address.prefix_len());
-        let ours = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
-        request.message_mut().attributes.push(ours);
-        Ok(request.execute().await?)
+    fn set_link(&mut self, message: LinkRequest) -> io::Result<()> {
+        self.connection.change(libc::RTM_SETLINK, CHANGE, &message)
     }
 
     fn route(&self, route: &Route) -> Result<RouteMessage, RequestError> {
@@ -274,4 +274,32 @@ fn family(address: IpAddr) -> AddressFamily {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
     }
+}
+
+fn own_address(index: u32, address: IpNet) -> AddressMessage {
+    match address {
+        IpNet::V4(own) => AddressMessageBuilder::<Ipv4Addr>::new()
+            .index(index)
+            .address(own.addr(), own.prefix_len())
+            .build(),
+        IpNet::V6(own) => AddressMessageBuilder::<Ipv6Addr>::new()
+            .index(index)
+            .address(own.addr(), own.prefix_len())
+            .build(),
+    }
+}
+
+/// An entry that does not expire.
+pub fn permanent(index: u32, address: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = family(address);
+    message.header.ifindex = index;
+    message.header.state = NeighbourState::Permanent;
+    message.header.kind = RouteType::Unspec;
+    let destination = NeighbourAttribute::Destination(match address {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+    });
+    message.attributes.push(destination);
+    message
 }
