@@ -334,7 +334,7 @@ class ImportPackage(Debian):
         manual = gzip.decompress((self.root / "usr/share/man/man1/camfw-import.1.gz").read_bytes()).decode()
         told = (ROOT / "import/src/main.rs").read_text().partition('const HELP: &str = "')[2].partition('";')[0]
         flags = re.findall(r"(?m)^  --(\w+) ", told)
-        self.assertEqual(len(flags), 5, told)
+        self.assertEqual(len(flags), 6, told)
         self.assertEqual(re.findall(r"(?m)^\.BI \\-\\-(\w+) ", manual), flags)
 
     def test_it_is_installed_and_removed(self) -> None:
