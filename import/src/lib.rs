@@ -4,5 +4,6 @@
 //! Only [`host`] touches the world.
 
 pub mod host;
+mod host_name;
 pub mod mud;
 pub mod script;

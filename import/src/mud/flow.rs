@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::NamesHere;
 use super::access_list::{AccessEntry, Description, DevicePolicy};
 use super::port::PortSpan;
+use crate::host_name::is_host_name;
 
 /// Who opens a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -261,7 +262,7 @@ impl Matches {
             } else if key == host {
                 let name = value
                     .as_str()
-                    .filter(|name| is_host_name(name))
+                    .filter(|name| is_host_name(name.strip_suffix('.').unwrap_or(name)))
                     .ok_or_else(refused)?;
                 self.host = Some(name.trim_end_matches('.').to_ascii_lowercase());
             } else if network.contains(&key.as_str()) {
@@ -396,20 +397,4 @@ fn of_kind(kind: &str, value: &Value, names: &NamesHere) -> Result<Peer, Why> {
         ("same-manufacturer", _) => Err(Why::Unknown("a device of the same maker".to_owned())),
         _ => Err(Why::Condition(kind.to_owned())),
     }
-}
-
-/// What camfw takes as a name: no pattern, and nothing that a comment or a string could end with.
-fn is_host_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let numeric = last.bytes().all(|byte| byte.is_ascii_digit());
-    name.len() <= 253 && name.contains('.') && !numeric && name.split('.').all(label)
 }

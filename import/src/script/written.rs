@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::spans::Spans;
+use crate::host_name::is_host_name;
 
 /// Whom a rule is about.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,21 +54,6 @@ pub fn range(text: &str) -> Option<Spans> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last): (Ipv4Addr, Ipv4Addr) = (first.parse().ok()?, last.parse().ok()?);
     (first <= last).then(|| Spans::one(first.into(), last.into()))
-}
-
-/// What camfw takes as a name: no pattern, and nothing that a string could end with.
-fn is_host_name(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let numeric = last.bytes().all(|byte| byte.is_ascii_digit());
-    name.len() <= 253 && name.contains('.') && !numeric && name.split('.').all(label)
 }
 
 /// `8443`, `https`, `50000:50100`, `80,443`, `:1023`.
