@@ -163,39 +163,130 @@ pub(super) fn differing(
     way: HookPath,
     alike: bool,
 ) -> [Differing; 2] {
-    let [before, after] = [&programs[0], &programs[1]].map(|program| {
-        let accepted = Reach::new(program).accepted(space, way);
-        Bounds {
-            may: as_they_came(space, program, accepted.may),
-            must: as_they_came(space, program, accepted.must),
-        }
+    let accepted = programs
+        .each_ref()
+        .map(|program| Reach::new(program).accepted(space, way));
+    let mut found = [true, false].map(|accepted| Differing {
+        accepted,
+        surely: Set::EMPTY,
+        perhaps: Set::EMPTY,
     });
-    [true, false].map(|accepted| {
-        let (from, to) = match accepted {
-            true => (before, after),
-            false => (after, before),
-        };
-        let surely = match has_undecided(programs) {
-            false => space.diagrams.minus(to.must, from.may),
-            true => {
-                let always = surely_of(space, to.must);
-                let ever = space.forget(from.may, &[Field::Undecided]);
-                space.diagrams.minus(always, ever)
+    let names = DoubleNames::new(space, programs, way, alike);
+    for (part, named) in names.alone(space) {
+        let [before, after] = [0, 1].map(|number| {
+            let accepted = space.and(accepted[number], Bounds::exactly(part));
+            let named = Bounds::exactly(named);
+            let came = Bounds {
+                may: as_they_came(space, &programs[number], accepted.may),
+                must: as_they_came(space, &programs[number], accepted.must),
+            };
+            space.and(came, named)
+        });
+        for it in &mut found {
+            let (from, to) = match it.accepted {
+                true => (before, after),
+                false => (after, before),
+            };
+            let surely = match has_undecided(programs) {
+                false => space.diagrams.minus(to.must, from.may),
+                true => {
+                    let always = surely_of(space, to.must);
+                    let ever = space.forget(from.may, &[Field::Undecided]);
+                    space.diagrams.minus(always, ever)
+                }
+            };
+            let perhaps = space.diagrams.minus(to.may, from.must);
+            let mut perhaps = space.diagrams.minus(perhaps, surely);
+            if alike {
+                let [from, to] = [from, to].map(|it| space.diagrams.minus(it.may, it.must));
+                let both = space.diagrams.and(from, to);
+                perhaps = space.diagrams.minus(perhaps, both);
             }
-        };
-        let perhaps = space.diagrams.minus(to.may, from.must);
-        let mut perhaps = space.diagrams.minus(perhaps, surely);
+            it.surely = space.diagrams.or(it.surely, surely);
+            it.perhaps = space.diagrams.or(it.perhaps, perhaps);
+        }
+    }
+    for it in &mut found {
+        let to = usize::from(it.accepted);
+        let to = as_they_came(space, &programs[to], accepted[to].may);
+        let unclear = space.diagrams.and(to, names.unclear);
+        it.perhaps = space.diagrams.or(it.perhaps, unclear);
+        it.perhaps = space.diagrams.minus(it.perhaps, it.surely);
+    }
+    found
+}
+
+/// Where the same words mean two packets. A packet of a connection is known by the destination that its connection is
+/// rewritten to; one that is not tracked keeps the destination it came with.
+struct DoubleNames {
+    /// The words with two meanings.
+    double: Set,
+    /// Those of them for packets that one program tracks and the other does not: they have a name in each.
+    unclear: Set,
+}
+
+impl DoubleNames {
+    fn new(
+        space: &mut Space,
+        programs: &[Program<'_>; 2],
+        way: HookPath,
+        alike: bool,
+    ) -> DoubleNames {
+        if !programs[0].untracks || !programs[0].rewrites {
+            return DoubleNames {
+                double: Set::EMPTY,
+                unclear: Set::EMPTY,
+            };
+        }
+        let part = space.states(&[State::Established, State::Related]);
+        let [to, by] = [Field::Dnat, Field::Snat].map(|field| space.equal(field, 1));
+        let rewritten = space.diagrams.or(to, by);
+        let double = space.diagrams.and(part, rewritten);
+        let untracked = space.states(&[State::Untracked]);
+        let [before, after] = programs.each_ref().map(|program| {
+            let flow = Reach::new(program).before_nat(space, way);
+            let flow = space.and(flow, Bounds::exactly(untracked));
+            Bounds {
+                may: as_they_came(space, program, flow.may),
+                must: as_they_came(space, program, flow.must),
+            }
+        });
+        let one = space.diagrams.minus(before.may, after.must);
+        let other = space.diagrams.minus(after.may, before.must);
+        let mut unlike = space.diagrams.or(one, other);
         if alike {
-            let [from, to] = [from, to].map(|it| space.diagrams.minus(it.may, it.must));
-            let both = space.diagrams.and(from, to);
-            perhaps = space.diagrams.minus(perhaps, both);
+            let doubt = [before, after].map(|it| space.diagrams.minus(it.may, it.must));
+            let both = space.diagrams.and(doubt[0], doubt[1]);
+            unlike = space.diagrams.minus(unlike, both);
         }
-        Differing {
-            accepted,
-            surely,
-            perhaps,
+        // What rewriting or routing decides.
+        let fields = [
+            Field::Destination,
+            Field::DestinationPort,
+            Field::Local,
+            Field::AnyLocal,
+            Field::Out,
+        ];
+        let unlike = space.forget(unlike, &fields);
+        DoubleNames {
+            double,
+            unclear: space.diagrams.and(double, unlike),
         }
-    })
+    }
+
+    /// What can be compared: parts of the packets as they end, and the words that tell them apart within the part.
+    fn alone(&self, space: &mut Space) -> Vec<(Set, Set)> {
+        if self.double.is_empty() {
+            return vec![(Set::FULL, Set::FULL)];
+        }
+        let untracked = space.states(&[State::Untracked]);
+        let clear = space.diagrams.minus(self.double, self.unclear);
+        vec![
+            (Set::FULL, !self.double),
+            (untracked, clear),
+            (!untracked, clear),
+        ]
+    }
 }
 
 /// The packets of a set as they were before rules changed their destination and mark.

@@ -62,3 +62,11 @@ pub fn before_routing(way: HookPath) -> &'static str {
         HookPath::Input | HookPath::Forward => "PREROUTING",
     }
 }
+
+/// The chain of nat that rewrites sources on a path.
+pub fn source_rewritten_in(way: HookPath) -> &'static str {
+    match way {
+        HookPath::Input => "INPUT",
+        HookPath::Forward | HookPath::Output => "POSTROUTING",
+    }
+}

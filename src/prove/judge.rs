@@ -3,7 +3,7 @@
 //! Owns, for one packet, the same order of hooks that `reach` has for sets: which rules it
 //! matched, what they did, and which one decided.
 
-use super::hook_path::{HookPath, after_routing, before_routing};
+use super::hook_path::{HookPath, after_routing, before_routing, source_rewritten_in};
 use super::packet::{Field, NO_INTERFACE, Packet, State};
 use super::program::{Effect, Program, ProgramTable, Step};
 use super::space::Space;
@@ -139,14 +139,6 @@ pub fn judge_routed<'p>(
     judge.judgement(goes_on)
 }
 
-/// The chain of nat that rewrites sources on a path.
-fn source_rewritten_in(way: HookPath) -> &'static str {
-    match way {
-        HookPath::Input => "INPUT",
-        HookPath::Forward | HookPath::Output => "POSTROUTING",
-    }
-}
-
 /// Judges a packet in one chain alone.
 pub fn judge_chain<'p>(
     program: &'p Program<'p>,
@@ -238,7 +230,8 @@ impl<'p> Judge<'p> {
                 }
                 false => {}
             }
-            fate.accept |= !drops;
+            // Without conntrack nat sees no packet, and no rule tells that conntrack is on.
+            fate.accept |= !drops || (table.name == TableName::Nat && !program.tracks);
         }
         fate.accept
     }
@@ -359,6 +352,11 @@ impl<'p> Judge<'p> {
                 PacketOutcome::ON
             }
             Effect::Untrack => {
+                // Without a connection there is nothing that was rewritten (conntrack_mt in xt_conntrack.c asks
+                // the status bits of a connection alone).
+                for field in [Field::Dnat, Field::Snat] {
+                    self.set(field, Some(0), holds);
+                }
                 self.set(Field::State, Some(State::Untracked as u128), holds);
                 PacketOutcome::ON
             }

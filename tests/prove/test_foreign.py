@@ -137,3 +137,26 @@ class OthersRules(unittest.TestCase):
         self.assertGreater(judged["ACCEPT"], sum(judged.values()) / 10)
         self.assertGreater(judged["DROP"], sum(judged.values()) / 10)
         self.assertEqual(SAID - met.keys(), set(), "never met")
+
+    def test_the_policy_of_nat_falls_on_first_packets_where_conntrack_is_on(self) -> None:
+        for chain in ("PREROUTING", "POSTROUTING"):
+            for tracking in (False, True):
+                random = Random(f"nat-{self.backend}")
+                rules = Rules(random, tracking=tracking)
+                policies = "".join(
+                    f":{it} {'DROP' if it == chain else 'ACCEPT'} [0:0]\n" for it in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")
+                )
+                asks = "-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n" if tracking else ""
+                text = f"*nat\n{policies}COMMIT\n*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n{asks}COMMIT\n"
+                with self.subTest(chain=chain, tracking=tracking), Bench() as bench:
+                    tables = Tables(bench.router, self.backend)
+                    bench.router.run([tables.multi, "iptables-restore"], check=True, input=text)
+                    packets = [
+                        replace(packet, fragment=False) for packet in generate.packets(random, rules, 1, BATCH)
+                    ]
+                    pairs = list(zip(packets, self.verdicts(tables, packets), strict=True))
+                    found = bench.send(packets, {packet.number: "" for packet, it in pairs if it != "DROP"})
+                    # Where no rule asks for conntrack, something else may have it on: it depends, and here it is off.
+                    self.assertEqual(set(found), {packet.number for packet, it in pairs if it != "DROP"}, text)
+                    self.assertEqual("DEPENDS" in {it for _, it in pairs}, not tracking, text)
+                    self.assertGreater(len(pairs) - len(found), BATCH / 10, "the control: some are stopped")

@@ -140,6 +140,12 @@ impl<'a> Program<'a> {
             .tables()
             .map(|(name, table)| ProgramTable::new(name, table, space, tracks))
             .collect();
+        // The policy of nat falls on what conntrack found to be the first packet of a connection (nf_nat_inet_fn in
+        // net/netfilter/nf_nat_core.c).
+        let nat_policy = tables.iter().any(|table| {
+            let drops = |chain: &ProgramChain<'_>| chain.policy == Some(ChainPolicy::Drop);
+            table.name == TableName::Nat && table.chains.iter().any(drops)
+        });
         let asks_for = |tables: &[ProgramTable<'a>], field| {
             let mut steps = tables.iter().flat_map(ProgramTable::steps);
             steps.any(|step| step.condition.asks_for(field))
@@ -171,7 +177,7 @@ impl<'a> Program<'a> {
             copies,
             copies_leave,
             untracks,
-            rewrites: nat || asks,
+            rewrites: nat || asks || (nat_policy && tracks),
             redirects,
             asked,
             tables,

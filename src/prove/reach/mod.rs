@@ -8,6 +8,7 @@
 //! routing decision.
 
 mod effect;
+mod nat;
 mod outcome;
 
 use super::bounds::Bounds;
@@ -18,7 +19,7 @@ use super::program::{Effect, Program, ProgramChain, ProgramTable, Step};
 use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::{ChainPolicy, Protocol, TableName};
-use effect::{Walked, applied, expected, redirects_about_rewritten, routed};
+use effect::{Walked, applied, redirects_about_rewritten, routed};
 use outcome::{ChainOutcome, then, unknown};
 
 /// The deepest chain of jumps that is followed; beyond it every outcome is considered
@@ -152,7 +153,7 @@ impl<'p, 'a> Reach<'p, 'a> {
         for (table, chain) in after_routing(way) {
             flow = self.through(space, *table, chain, flow);
         }
-        flow
+        self.source_rewritten(space, way, flow)
     }
 
     /// The copies made on a path; they leave by any interface.
@@ -247,45 +248,6 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
         let may = space.forget(may, &changed);
         Bounds { may, must }
-    }
-
-    /// A chain of nat: it sees the first packet of each connection, and later packets are
-    /// rewritten in the same way.
-    fn rewritten(&mut self, space: &mut Space, chain: &str, flow: Bounds) -> Bounds {
-        if !self.program.rewrites {
-            return flow;
-        }
-        let new = Bounds::exactly(space.states(&[State::New]));
-        let first = space.and(flow, new);
-        let first = self.through(space, TableName::Nat, chain, first);
-        let part = space.states(&[State::Established, State::Related]);
-        let later = space.and(flow, Bounds::exactly(part));
-        let fields = [Field::Destination, Field::DestinationPort];
-        let later = Bounds {
-            may: space.forget(later.may, &fields),
-            must: !space.forget(!later.must, &fields),
-        };
-        let part = Bounds::exactly(part);
-        let mut later = space.and(later, part);
-        if self.nat_drops() {
-            // A connection that a helper expected also traverses nat with its first packet.
-            let expected = expected(space);
-            later.must = space.diagrams.minus(later.must, expected);
-        }
-        let others = space.or(new, part);
-        let others = space.minus(flow, others);
-        let tracked = space.or(first, later);
-        space.or(tracked, others)
-    }
-
-    /// Whether chains of nat may drop packets, although they are not meant for it.
-    fn nat_drops(&self) -> bool {
-        let chains = self.program.table(TableName::Nat).map(|nat| &nat.chains);
-        chains.into_iter().flatten().any(|chain| {
-            let mut steps = chain.steps.iter();
-            chain.policy == Some(ChainPolicy::Drop)
-                || steps.any(|step| matches!(step.effect, Effect::Drop | Effect::Unknown))
-        })
     }
 
     fn through(
