@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import tomllib
 import unittest
 from pathlib import Path
@@ -23,6 +24,8 @@ CRATES = LAYER / "recipes-fw/camfw/camfw-crates.inc"
 KERNEL = LAYER / "recipes-kernel/linux"
 [CAMFW] = LAYER.glob("recipes-fw/camfw/camfw_*.bb")
 CHECKOUT = ROOT / "tests/yocto.d/meta-checkout/recipes-fw/camfw/camfw_%.bbappend"
+[CONF] = LAYER.glob("recipes-fw/camfw/camfw-conf_*.bb")
+CONF_OF_THE_BOARD = LAYER / "dynamic-layers/freescale-layer/recipes-fw/camfw/camfw-conf_%.bbappend"
 IMAGE = LAYER / "recipes-core/images/camfw-image.bb"
 EXAMPLE = ROOT / "examples/camera-router.toml"
 BOARD = LAYER / "dynamic-layers/freescale-layer/recipes-fw/camfw/files/ls1046afrwy.toml"
@@ -245,7 +248,7 @@ class Recipe(unittest.TestCase):
         self.assertRegex(unit, r"(?m)^ExecStart=\S*/camfw \$CAMFW_ARGS boot$")
         # Nothing that fails keeps it from closing the box, and nothing writes after it.
         self.assertNotRegex(unit, r"(?m)^(Requires\w*|BindsTo|Requisite)=")
-        self.assertRegex(unit, r"(?m)^WantsMountsFor=/etc/camfw /var/lib/camfw$")
+        self.assertRegex(unit, r"(?m)^WantsMountsFor=/etc/camfw/camfw.d /var/lib/camfw$")
         self.assertRegex(unit, r"(?m)^After=systemd-sysctl\.service$")
 
     def test_its_watch_starts_after_a_boot_that_failed(self) -> None:
@@ -392,6 +395,20 @@ class Image(unittest.TestCase):
     def test_camfw_takes_it(self) -> None:
         done = subprocess.run([PROGRAM, "--config", BOARD, "check"], capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_another_configuration_is_that_of_every_machine(self) -> None:
+        """The bbappend of README.md: what it names wins over the machine's own."""
+        readme = (LAYER / "README.md").read_text().partition("## Another configuration\n")[2]
+        lines = readme.partition("    FILESEXTRAPATHS")[2].partition("\n\n")[0]
+        with tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+            ours = Path(scratch, "camfw-conf_%.bbappend")
+            ours.write_text(textwrap.dedent(f"    FILESEXTRAPATHS{lines}\n"))
+            for machine, own in (("qemuarm64", "camera-router.toml"), ("ls1046afrwy", "ls1046afrwy.toml")):
+                for appends, wanted in (((), own), ((ours,), "our-router.toml")):
+                    with self.subTest(machine=machine, wanted=wanted):
+                        data = recipe(CONF, overrides=machine, appends=(CONF_OF_THE_BOARD, *appends))
+                        self.assertEqual(data.getVar("CAMFW_CONF"), wanted)
+                        self.assertIn(f"file://{wanted};", data.getVar("SRC_URI"))
 
     def test_under_runqemu_it_is_wired_as_the_example(self) -> None:
         data = recipe(IMAGE, ROOT_HOME="/root")

@@ -19,7 +19,11 @@ DEPENDS = "${@'tzdata' if d.getVar('CAMFW_TZDATA') else ''} camfw-native"
 # With timezone in it, the package of tzdata that has that zone:
 #
 #   CAMFW_TZDATA = "tzdata-europe"
-CAMFW_CONF ?= "camera-router.toml"
+#
+# Unless one is named, it is the machine's own. That is a variable beside CAMFW_CONF, since a machine's override
+# of CAMFW_CONF itself would win over the name that you give it.
+CAMFW_CONF_DEFAULT ?= "camera-router.toml"
+CAMFW_CONF ?= "${CAMFW_CONF_DEFAULT}"
 CAMFW_CONF_D ?= ""
 CAMFW_TZDATA ?= ""
 

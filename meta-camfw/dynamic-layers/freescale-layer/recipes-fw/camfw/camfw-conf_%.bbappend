@@ -1,3 +1,3 @@
 FILESEXTRAPATHS:prepend := "${THISDIR}/files:"
 
-CAMFW_CONF:ls1046afrwy = "ls1046afrwy.toml"
+CAMFW_CONF_DEFAULT:ls1046afrwy = "ls1046afrwy.toml"
