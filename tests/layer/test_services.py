@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import unittest
@@ -39,6 +40,15 @@ class Services(unittest.TestCase):
             self.put(link, "")
         for text in (FTP, SSH):
             self.assertEqual(EXAMPLE.count(text), 1)
+
+    def test_time_zones_are_those_of_the_image(self) -> None:
+        text = EXAMPLE + '\n[router]\ntimezone = "Europe/Berlin"\n'
+        with self.assertRaisesRegex(services.ServiceError, rf"time zones in {self.root}/usr/share/zoneinfo"):
+            self.configure(text)
+        there = self.root / "usr/share/zoneinfo/Europe/Berlin"
+        there.parent.mkdir(parents=True)
+        shutil.copy("/usr/share/zoneinfo/Europe/Berlin", there)
+        self.configure(text)
 
     def put(self, name: str, text: str) -> None:
         file = self.etc / name

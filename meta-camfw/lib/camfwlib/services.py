@@ -7,6 +7,7 @@ reach whom is the program's to say, and not read a second time here.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -82,6 +83,9 @@ def vsftpd(conf: str, lines: str) -> str:
 
 def asked(config: Path, *command: str) -> tuple[int, str, str]:
     """camfw's exit code, and what it printed and complained of."""
+    # Time zones are those of the root file system, not of the machine that builds it.
+    zones = config.parent.parent.parent / "usr/share/zoneinfo"
     done = subprocess.run(
-        ["camfw", "--config", str(config), *command], capture_output=True, text=True, check=False)
+        ["camfw", "--config", str(config), *command], capture_output=True, text=True, check=False,
+        env={**os.environ, "TZDIR": str(zones)})
     return done.returncode, done.stdout, done.stderr.strip()

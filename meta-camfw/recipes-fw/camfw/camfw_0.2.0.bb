@@ -31,6 +31,8 @@ do_install() {
         install -D -m 0644 ${UNPACKDIR}/$unit ${D}${systemd_system_unitdir}/$unit
         sed -i -e 's,@SBINDIR@,${sbindir},g' ${D}${systemd_system_unitdir}/$unit
     done
+    # Where a partition is mounted, also over a root that is read-only.
+    install -d -m 0755 ${D}${localstatedir}/lib/camfw
     if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
         install -D -m 0644 ${UNPACKDIR}/60-camfw.conf ${D}${nonarch_libdir}/sysctl.d/60-camfw.conf
     fi
@@ -42,7 +44,7 @@ libraries of the root file system, and what replaces those takes the firewall al
 Of the sizes and times in the README none holds. TCLIBC = \"musl\" gives the static binary."
 }
 
-FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir}/sysctl.d"
+FILES:${PN} += "${localstatedir}/lib/camfw ${systemd_system_unitdir} ${nonarch_libdir}/sysctl.d"
 
 # Another package may bring the configuration in place of camfw-conf.
 VIRTUAL-RUNTIME_camfw-conf ?= "camfw-conf"
