@@ -12,6 +12,7 @@ pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod names;
 pub(crate) mod netlink;
+pub(crate) mod netlink_message;
 pub(crate) mod network_programs;
 pub(crate) mod nfnetlink;
 pub(crate) mod others;

@@ -7,12 +7,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netlink_packet_core::{NetlinkBuffer, NlasIterator};
+use netlink_packet_core::NlasIterator;
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::netlink_message::{HEADER, NetlinkAnswer, NetlinkMessages, consistent, write_header};
 use super::time_limit;
 
 /// The time limit for each answer, in milliseconds.
@@ -21,12 +22,8 @@ const LIMIT: u16 = 10_000;
 /// The time limit for all answers to one request, including the caller's work on each.
 const LIMIT_FOR_ALL: Duration = Duration::from_secs(300);
 
-/// nlmsghdr and nfgenmsg (linux/netlink.h, linux/netfilter/nfnetlink.h).
-const HEADER: usize = 16;
+/// The size of nfgenmsg (linux/netfilter/nfnetlink.h).
 const FAMILY: usize = 4;
-
-/// How often a dump is restarted that was inconsistent because the data changed.
-const ATTEMPTS: usize = 5;
 
 /// A request: message `kind` of `subsystem` (NFNL_SUBSYS_*), for one protocol family
 /// (NFPROTO_*) or, with 0, for all.
@@ -119,13 +116,11 @@ impl Netfilter {
     /// # Errors
     /// Returns the kernel's error, or an error if it does not answer.
     pub fn dump(&mut self, request: Request<'_>) -> io::Result<Vec<Message>> {
-        for _ in 0..ATTEMPTS {
+        consistent(|| {
             let mut messages = Vec::new();
-            if self.visit(request, &mut |message| messages.push(message))? {
-                return Ok(messages);
-            }
-        }
-        Err(io::Error::other("it changes faster than it can be read"))
+            let is_consistent = self.visit(request, &mut |message| messages.push(message))?;
+            Ok((messages, is_consistent))
+        })
     }
 
     /// Calls a function for each object of one kind. Returns whether the dump was
@@ -138,8 +133,7 @@ impl Netfilter {
         request: Request<'_>,
         each: &mut dyn FnMut(Message),
     ) -> io::Result<bool> {
-        let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
-        self.exchange(request, flags as u16, each)
+        self.exchange(request, libc::NLM_F_DUMP, each)
     }
 
     /// Requests a change.
@@ -147,8 +141,8 @@ impl Netfilter {
     /// # Errors
     /// Returns the kernel's error, or an error if it does not answer.
     pub fn change(&mut self, request: Request<'_>) -> io::Result<()> {
-        let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
-        self.exchange(request, flags as u16, &mut |_| {}).map(drop)
+        self.exchange(request, libc::NLM_F_ACK, &mut |_| {})
+            .map(drop)
     }
 
     /// Receives messages of one type that the kernel sends unasked. Waits until there are
@@ -159,14 +153,11 @@ impl Netfilter {
     pub fn unasked(&self, kind: u16) -> io::Result<Vec<Message>> {
         let (bytes, _) = self.socket.recv_from_full()?;
         let mut messages = Vec::new();
-        let mut rest = bytes.as_slice();
-        while rest.len() >= HEADER {
-            let message = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;
+        for message in NetlinkMessages(&bytes) {
+            let message = message?;
             if message.message_type() == kind {
                 messages.extend(parse(message.payload()));
             }
-            let length = message.length() as usize;
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
         Ok(messages)
     }
@@ -186,57 +177,32 @@ impl Netfilter {
     fn exchange(
         &mut self,
         request: Request<'_>,
-        flags: u16,
+        flags: i32,
         each: &mut dyn FnMut(Message),
     ) -> io::Result<bool> {
         self.sequence += 1;
-        let length = HEADER + FAMILY + request.attributes.len();
         let mut bytes = vec![0; HEADER];
-        let mut header = NetlinkBuffer::new(&mut bytes);
-        header.set_length(u32::try_from(length).unwrap_or(u32::MAX));
-        header.set_message_type(u16::from(request.subsystem) << 8 | u16::from(request.kind));
-        header.set_flags(flags);
-        header.set_sequence_number(self.sequence);
         bytes.extend([request.family, 0]);
         bytes.extend(request.resource.to_be_bytes());
         bytes.extend(request.attributes);
+        let kind = u16::from(request.subsystem) << 8 | u16::from(request.kind);
+        write_header(&mut bytes, kind, flags, self.sequence);
         self.in_time(move |socket| socket.send_to(&bytes, &SocketAddr::new(0, 0), 0))?;
 
         let end = Instant::now() + LIMIT_FOR_ALL;
-        let mut whole = true;
+        let mut answer = NetlinkAnswer::to(self.sequence);
         loop {
             let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
             if poll(&mut fds, PollTimeout::from(LIMIT))? == 0 || Instant::now() > end {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let (bytes, _) = self.in_time(Socket::recv_from_full)?;
-            let mut rest = bytes.as_slice();
-            while rest.len() >= HEADER {
-                let message = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;
-                let length = message.length() as usize;
-                if message.sequence_number() == self.sequence {
-                    whole &= i32::from(message.flags()) & libc::NLM_F_DUMP_INTR == 0;
-                    match i32::from(message.message_type()) {
-                        libc::NLMSG_DONE => return Ok(whole),
-                        libc::NLMSG_ERROR => {
-                            return match code(message.payload()) {
-                                0 => Ok(whole),
-                                code => Err(io::Error::from_raw_os_error(-code)),
-                            };
-                        }
-                        _ => parse(message.payload()).into_iter().for_each(&mut *each),
-                    }
-                }
-                // Messages are aligned to four bytes.
-                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            let mut each = |payload: &[u8]| parse(payload).into_iter().for_each(&mut *each);
+            if answer.take(&bytes, &mut each)? {
+                return Ok(answer.is_consistent);
             }
         }
     }
-}
-
-fn code(payload: &[u8]) -> i32 {
-    let code = payload.get(..4).and_then(|bytes| bytes.try_into().ok());
-    code.map_or(-libc::EBADMSG, i32::from_ne_bytes)
 }
 
 fn parse(payload: &[u8]) -> Option<Message> {

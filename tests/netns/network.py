@@ -3,11 +3,8 @@ that are plugged and unplugged."""
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator
 
 from lab.probes import wait_until
 from netns.case import RouterTest
@@ -46,17 +43,6 @@ class NetworkTest(RouterTest):
             return words in said
 
         return wait_until(heard)
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Runs camfw watch in the background."""
-        process = self.program.start("watch")
-        try:
-            yield process
-            self.assertIsNone(process.poll(), "watch went on")
-        finally:
-            process.kill()
-            process.communicate()
 
     def replug(self, name: str) -> None:
         """Unplugs a host's wire and plugs it back in."""

@@ -15,11 +15,12 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.namespace import LabError, Namespace
+from lab.probes import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("CAMFW", ROOT / "target/debug/camfw"))
@@ -167,6 +168,23 @@ class Program:
             ],
             stdin=stdin, stdout=stdout, stderr=stderr,
         )
+
+    @contextlib.contextmanager
+    def watching(
+        self, ready: Callable[[], bool] = lambda: True, *, before: Sequence[str | Path] = (),
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Runs `camfw watch` in the background, from when it is ready; it must go on until it is ended, in order."""
+        process = self.start("watch", before=before)
+        try:
+            if not wait_until(ready):
+                raise AssertionError("watch does not get ready")
+            yield process
+            if process.poll() is not None:
+                raise AssertionError(f"watch ended by itself with {process.returncode}")
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.communicate(timeout=PATIENCE)
 
     def forget(self, *folders: Path) -> None:
         """Deletes the state of earlier runs: in /run, as a reboot does, and in

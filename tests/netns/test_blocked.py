@@ -11,7 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,18 +85,9 @@ class Blocked(RouterTest):
         for address in (YARD, SHED, STRANGER):
             self.camera.ip("address", "add", f"{address}/24", "dev", INTERFACE)
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Runs camfw watch, once it records, until it is ended in order."""
-        process = self.program.start("watch")
-        try:
-            self.assertTrue(wait_until(lambda: self.blocked(expect=None)["recording"]), "it records")
-            yield process
-            self.assertIsNone(process.poll(), "watch goes on")
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            process.communicate()
+    def watching(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Runs camfw watch, once it records."""
+        return self.program.watching(lambda: bool(self.blocked(expect=None)["recording"]))
 
     def blocked(self, *flags: str, expect: int | None = 0) -> dict[str, Any]:
         result = self.program.run("blocked", "--json", *flags)

@@ -108,7 +108,7 @@ class BypassLegacy(NetworkTest):
             self.assertFalse(self.crosses(0.5))
 
     def test_watch_tells_it(self) -> None:
-        with self.watching(), self.bridge():
+        with self.program.watching(), self.bridge():
             self.assertTrue(self.hears("eth1: it is a port of bridge br9"))
 
     def test_macvlan_and_macvtap(self) -> None:

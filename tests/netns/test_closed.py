@@ -102,8 +102,7 @@ class Closed(RouterTest):
         self.change_config('limit = "1000/second"', 'limit = "1/second"')
         self.camfw("apply")
         self.assertEqual(self.entries(HOST), OPENED, "the control: all are there, and no rule ends them")
-        watch = self.program.start("watch")
-        try:
+        with self.program.watching():
             self.assertTrue(probes.wait_until(lambda: self.entries(HOST) <= CLOSED))
             self.assertEqual(self.entries(HOST), CLOSED, "no more than those are ended")
             self.assertEqual(self.entries(OTHER), 1, "and none of another camera")
@@ -120,26 +119,19 @@ class Closed(RouterTest):
                                  "--dport", str(PORT), "--state", "CLOSE", "-t", "600"], check=True)
             self.assertTrue(probes.wait_until(lambda: self.entries(HOST) <= CLOSED))
             self.assertEqual(self.entries(HOST), CLOSED)
-        finally:
-            watch.kill()
-            watch.communicate()
 
     def test_watch_ends_them_also_while_another_command_has_the_lock(self) -> None:
         self.change_config('limit = "1000/second"', 'limit = "1/second"')
         self.change_config("interval = 86400", "interval = 1")
         self.camfw("apply")
         self.keep_closed(CLOSED + 40)
-        watch = self.program.start("watch")
-        try:
+        with self.program.watching():
             self.assertTrue(probes.wait_until(lambda: self.entries(HOST) <= CLOSED), "the control")
             with (self.program.run_folder / "camfw.lock").open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self.keep_closed(CLOSED + 40)
                 # It waits for the lock for 30 seconds.
                 self.assertTrue(probes.wait_until(lambda: self.entries(HOST) <= CLOSED, 3 * probes.PATIENCE))
-        finally:
-            watch.kill()
-            watch.communicate()
 
     def keep_closed(self, count: int) -> None:
         """Makes so many entries of closed connections, from as many ports."""

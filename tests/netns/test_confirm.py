@@ -460,12 +460,8 @@ class Overdue(ConfirmTest):
         self.camfw("apply", "--confirm", LONG)
         self.end(self.watchdogs())
         self.reach_the_deadline()
-        process = self.program.start("watch")
-        try:
+        with self.program.watching():
             self.wait_for_old()
-        finally:
-            process.kill()
-            process.communicate()
 
     def test_boot_takes_it_back(self) -> None:
         self.overdue()

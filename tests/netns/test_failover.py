@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
 
 from lab import example, probes
 from lab.capture import Capture
@@ -105,16 +104,6 @@ class Ways(RouterTest):
         self.assertEqual(differences(report, schema), [])
         return {way["zone"]: way for way in report["ways"]}
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        process = self.program.start("watch")
-        try:
-            yield
-            self.assertIsNone(process.poll(), "watch goes on")
-        finally:
-            process.kill()
-            process.communicate()
-
     def assert_closed(self) -> None:
         """What no line allows, by either way."""
         for host, own in ((self.internet, WAN.router), (self.lte, LTE.router)):
@@ -190,7 +179,7 @@ class Failover(Ways):
             client.sendto(token, (SERVER, PORT))
             return wait_until(lambda: self.servers[way].received(token), 1.0)
 
-        with self.watching():
+        with self.program.watching():
             self.takes("wan")
             self.assertTrue(wait_until(lambda: arrives("wan", b"before")))
             # Its interface stays up, and nobody is there any more.
@@ -223,7 +212,7 @@ class Failover(Ways):
 
     def test_a_line_that_flaps_is_not_taken_until_it_holds(self) -> None:
         self.boot(WAYS, LINES, MASQUERADE)
-        with self.watching():
+        with self.program.watching():
             self.takes("wan")
             for _ in range(3):
                 self.internet.ip("link", "set", "eth0", "down")
@@ -300,7 +289,7 @@ class Leased(Ways):
         routes = self.router.run(["ip", "-4", "route", "show", "default"], check=True).stdout
         self.assertRegex(routes, rf"default via {WAN.address} dev eth0 proto \S+ *\n")
         self.assertRegex(routes, rf"default via {LTE.address} dev eth5 proto \S+ metric 100 *\n")
-        with self.watching():
+        with self.program.watching():
             self.takes("wan")
             # What follows of an address is made once there is one.
             for host, interface in ((self.internet, "eth0"), (self.lte, "eth5")):

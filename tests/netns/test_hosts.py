@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from lab import example, probes
@@ -46,17 +44,9 @@ class Hosts(RouterTest):
         self.policy = POLICY.replace(f'"{PORCH}"\n', f'"{PORCH}"\nmac = "{self.mac}"\n', 1)
         self.assertNotEqual(self.policy, POLICY)
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[subprocess.Popen[bytes]]:
-        process = self.program.start("watch")
-        try:
-            self.assertTrue(wait_until(lambda: self.hosts()["watching"]), "it compares")
-            yield process
-            self.assertIsNone(process.poll(), "watch goes on")
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            process.communicate()
+    def watching(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Runs camfw watch, once it compares."""
+        return self.program.watching(lambda: bool(self.hosts()["watching"]))
 
     def hosts(self) -> dict[str, Any]:
         told = dict(json.loads(self.program.run("hosts", "--json").stdout))

@@ -54,7 +54,7 @@ class Metrics(NetworkTest):
     def test_prometheus_scrapes_them_and_the_alerts_hold(self) -> None:
         self.promtool("check", "rules", str(ALERTS))
         self.promtool("test", "rules", str(ROOT / "tests/netns/alerts.test.yml"))
-        with self.watching():
+        with self.program.watching():
             self.assertTrue(wait_until(self.written.is_file), "watch writes it")
             self.assertEqual(self.written.stat().st_mode & 0o777, 0o644)
             self.assertEqual(self.promtool("check", "metrics", text=self.written.read_text()), "")
@@ -90,7 +90,7 @@ class Metrics(NetworkTest):
         def value(name: str) -> bool:
             return self.written.is_file() and f"{name} 1\n" in self.written.read_text()
 
-        with self.watching():
+        with self.program.watching():
             self.assertTrue(wait_until(lambda: value('camfw_state{state="applied"}')))
             self.camfw("seal")
             self.assertTrue(wait_until(lambda: value('camfw_state{state="sealed"}')))

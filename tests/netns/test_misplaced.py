@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import socket
 from typing import Any
 
@@ -135,8 +134,7 @@ class Misplaced(RouterTest):
 
     def test_it_is_told(self) -> None:
         self.boot(POLICY + '[watch]\ninterval = 3600\n')
-        watch = self.program.start("watch")
-        try:
+        with self.program.watching():
             self.assertTrue(wait_until(lambda: self.blocked()["recording"]), "it records")
             self.be(self.laptop, MAC, TAKEN, via=(HOUSE,))
             self.assert_drops(self.laptop, INTERNET, 80)
@@ -150,9 +148,6 @@ class Misplaced(RouterTest):
             self.assertIn("a listed camera of another zone on this wire", self.program.run("blocked").stdout)
             problems = json.loads(self.program.run("hosts", "--json").stdout)["problems"]
             self.assertIn(("porch", "other-zone", "private"), [(it["camera"], it["kind"], it["zone"]) for it in problems])
-        finally:
-            watch.send_signal(signal.SIGTERM)
-            watch.communicate()
 
     def blocked(self) -> dict[str, Any]:
         return dict(json.loads(self.program.run("blocked", "--json").stdout))

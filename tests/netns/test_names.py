@@ -228,15 +228,11 @@ class Names(RouterTest):
         with self.stream(self.laptop, FIRST) as stream:
             self.serve(SECOND)
             self.camfw("refresh")
-            process = self.program.start("watch")
-            try:
+            with self.program.watching():
                 self.assertTrue(probes.wait_until(lambda: not self.reaches(FIRST, 0.5)))
                 self.assertTrue(self.goes_on(stream))
                 self.assertTrue(self.reaches(SECOND))
                 self.camfw("status")
-            finally:
-                process.kill()
-                process.communicate()
 
     def test_an_answer_that_is_too_large_is_not_taken(self) -> None:
         self.serve(FIRST)

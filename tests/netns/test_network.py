@@ -231,7 +231,7 @@ mac = "02:00:00:00:00:11"
         self.assertRegex(self.camfw("status", expect=1).stdout, "^APPLIED, INCOMPLETE for ")
         self.assertTrue(probes.ping(self.laptop, "192.168.5.200"), "the rest is up")
         self.assertEqual(self.forwarding(), "1")
-        with self.watching():
+        with self.program.watching():
             for _ in range(2):
                 self.replug("camera")
                 self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, "192.168.8.1", 1))))
@@ -245,14 +245,14 @@ mac = "02:00:00:00:00:11"
     def test_watch_changes_nothing_where_the_rules_are_not_those_of_the_file(self) -> None:
         self.camfw("boot")
         self.change_config('"192.168.8.1/24"', '"192.168.88.1/24"')
-        with self.watching():
+        with self.program.watching():
             self.assertTrue(self.hears("camfw apply"))
             self.assertIn("192.168.8.1/24", self.links())
 
     def test_an_interface_that_flaps_lets_nothing_through(self) -> None:
         self.extend("\n[router]\nwait = 0\n")
         self.camfw("boot")
-        with self.watching(), Capture(self.internet, "src net 192.168.8.0/24") as internet:
+        with self.program.watching(), Capture(self.internet, "src net 192.168.8.0/24") as internet:
             for round_ in range(100):
                 state = "down" if round_ % 2 == 0 else "up"
                 self.router.ip("link", "set", "eth1", state)

@@ -163,7 +163,7 @@ class Network6Legacy(NetworkTest):
 
     def test_watch_brings_back_what_came_back(self) -> None:
         self.camfw("boot")
-        with self.watching():
+        with self.program.watching():
             self.unplug("camera")
             self.replug("camera")
             self.assertTrue(wait_until(lambda: self.addresses() == ADDRESSES))

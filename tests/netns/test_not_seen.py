@@ -173,7 +173,7 @@ class NotSeenLegacy(NetworkTest):
         changed = [(key, value) for key, value, seen in SETTINGS if seen]
         for key, value in changed:
             self.router.write_sysctl(key, value)
-        with self.watching():
+        with self.program.watching():
             self.assertTrue(wait_until(lambda: all(self.router.read_sysctl(key) != value for key, value in changed)))
         self.camfw("status")
 

@@ -55,14 +55,10 @@ class Optional(RouterTest):
         self.assertTrue(self.crosses())
         self.assertRegex(self.camfw("status", expect=1).stdout, "^APPLIED, INCOMPLETE for ")
         # When the interface appears, watch sets it up.
-        process = self.program.start("watch")
-        try:
+        with self.program.watching():
             self.router.ip("link", "add", "wg0", "type", "veth", "peer", "name", "wg0-peer")
             self.assertTrue(wait_until(lambda: self.program.run("status").code == 0))
             self.assertEqual(self.state(0)["missing"], [])
-        finally:
-            process.kill()
-            process.communicate()
 
     def test_one_that_goes_missing_later_leaves_the_rest_forwarding(self) -> None:
         self.router.ip("link", "add", "wg0", "type", "veth", "peer", "name", "wg0-peer")
@@ -71,14 +67,10 @@ class Optional(RouterTest):
         self.camfw("status")
         self.router.ip("link", "delete", "wg0")
         self.assertRegex(self.camfw("status", expect=1).stdout, "^APPLIED, INCOMPLETE for ")
-        process = self.program.start("watch")
-        try:
+        with self.program.watching():
             self.assertTrue(wait_until(lambda: "wg0" in self.program.logged()))
             self.assertTrue(self.crosses())
             self.assertEqual(self.forwarding(), "1")
-        finally:
-            process.kill()
-            process.communicate()
 
     def test_an_optional_one_is_not_waited_for_and_comes_up_when_it_comes(self) -> None:
         self.program.configure((ZONES + OPTIONAL + REST).replace("wait = 0", "wait = 300"))
@@ -93,12 +85,8 @@ class Optional(RouterTest):
         self.camfw("status")
         self.router.ip("link", "delete", "wg0")
         self.camfw("status")
-        process = self.program.start("watch")
-        try:
+        with self.program.watching():
             self.router.ip("link", "add", "wg0", "type", "veth", "peer", "name", "wg0-peer")
             self.assertTrue(wait_until(lambda: "10.9.0.1/24" in self.router.run(
                 ["ip", "-4", "-br", "address", "show", "wg0"]).stdout))
-        finally:
-            process.kill()
-            process.communicate()
         self.assertTrue(wait_until(lambda: self.program.run("status").code == 0))

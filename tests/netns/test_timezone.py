@@ -5,11 +5,11 @@ The machine's clock is left as it is: zones are chosen, and made, around the pre
 
 from __future__ import annotations
 
-import contextlib
 import json
 import struct
+import subprocess
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -92,15 +92,8 @@ class TimeZone(RouterTest):
         """What needs attention of clocks and zones."""
         return [line for line in told["needs"] if "lines with when" in line]
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        process = self.program.start("watch", before=("/usr/bin/env", f"TZDIR={self.zones}"))
-        try:
-            yield
-            self.assertIsNone(process.poll(), "watch goes on")
-        finally:
-            process.kill()
-            process.communicate()
+    def watching(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return self.program.watching(before=("/usr/bin/env", f"TZDIR={self.zones}"))
 
     def test_hours_are_those_of_the_zone(self) -> None:
         for name in ("Asia/Kolkata", "America/New_York"):

@@ -29,14 +29,9 @@ class Watch(RouterTest):
         self.program.configure(self.program.config.read_text() + more)
         self.camfw("boot")
         self.program.logged()
-        process = self.program.start("watch")
         self.heard = ""
-        try:
+        with self.program.watching():
             yield
-            self.assertIsNone(process.poll(), "watch goes on")
-        finally:
-            process.kill()
-            process.communicate()
 
     def hears(self, *words: str, seconds: float = probes.PATIENCE) -> bool:
         def heard() -> bool:
@@ -221,11 +216,7 @@ class Others(RouterTest):
         asked = self.scratch / "asked"
         wrap(self.program.tools, "iptables",
              f'[[ "$*" != --version ]] || echo >>"{asked}"\nreal "$@"', self.backend)
-        process = self.program.start("watch")
-        try:
+        with self.program.watching():
             self.assertTrue(wait_until(lambda: "sees the same packets" in self.program.logged()))
             self.assertIn("camfw_drift", (self.program.run_folder / "camfw-metrics/camfw.prom").read_text())
             self.assertEqual(len(asked.read_text().splitlines()), 1)
-        finally:
-            process.kill()
-            process.communicate()

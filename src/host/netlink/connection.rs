@@ -1,6 +1,6 @@
 //! The connection to rtnetlink: sends requests and reads the answers.
 //!
-//! Owns the socket, the message header and the time limit. rtnetlink's own `Handle` can
+//! Owns the socket and the time limit. rtnetlink's own `Handle` can
 //! write and read every message and each kind of link that there is, whatever is asked
 //! over it, and needs a runtime: an eighth of the binary.
 
@@ -8,15 +8,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use netlink_packet_core::{Emitable, NetlinkBuffer, Parseable};
+use netlink_packet_core::{Emitable, Parseable};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rtnetlink::MulticastGroup;
 
-/// struct nlmsghdr (linux/netlink.h).
-const HEADER: usize = 16;
+use crate::host::netlink_message::{HEADER, NetlinkAnswer, consistent, write_header};
 
 /// The kernel puts at most 32 KiB into one part of a dump (netlink_recvmsg).
 const RECEIVED: usize = 64 * 1024;
@@ -52,23 +51,26 @@ impl NetlinkConnection {
     /// Dumps all objects of one kind. Leaves out what cannot be read.
     ///
     /// # Errors
-    /// Returns the kernel's error, or an error if it does not answer in time.
+    /// Returns the kernel's error, or an error if it does not answer in time, or never twice the same.
     pub fn dump<T: Parseable<[u8]>>(
         &mut self,
         kind: u16,
         request: &dyn Emitable,
     ) -> io::Result<Vec<T>> {
-        let mut objects = Vec::new();
-        self.exchange(
-            kind,
-            libc::NLM_F_DUMP,
-            request,
-            &mut |payload| match T::parse(payload) {
-                Ok(object) => objects.push(object),
-                Err(error) => log::error!("netlink: cannot read a message: {error}"),
-            },
-        )?;
-        Ok(objects)
+        consistent(|| {
+            let mut objects = Vec::new();
+            let flags = libc::NLM_F_DUMP;
+            let is_consistent = self.exchange(
+                kind,
+                flags,
+                request,
+                &mut |payload| match T::parse(payload) {
+                    Ok(object) => objects.push(object),
+                    Err(error) => log::error!("netlink: cannot read a message: {error}"),
+                },
+            )?;
+            Ok((objects, is_consistent))
+        })
     }
 
     /// Requests a change: [`ADD`], [`REPLACE`] or [`CHANGE`].
@@ -76,27 +78,25 @@ impl NetlinkConnection {
     /// # Errors
     /// Returns the kernel's error, or an error if it does not answer in time.
     pub fn change(&mut self, kind: u16, flags: i32, request: &dyn Emitable) -> io::Result<()> {
-        self.exchange(kind, flags | libc::NLM_F_ACK, request, &mut |_| {})
+        let flags = flags | libc::NLM_F_ACK;
+        self.exchange(kind, flags, request, &mut |_| {}).map(drop)
     }
 
+    /// Returns whether the answer was consistent.
     fn exchange(
         &mut self,
         kind: u16,
         flags: i32,
         request: &dyn Emitable,
         each: &mut dyn FnMut(&[u8]),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         self.sequence += 1;
         let mut bytes = vec![0; HEADER + request.buffer_len()];
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         request.emit(&mut bytes[HEADER..]);
-        let mut header = NetlinkBuffer::new(&mut bytes);
-        header.set_length(length);
-        header.set_message_type(kind);
-        header.set_flags((flags | libc::NLM_F_REQUEST) as u16);
-        header.set_sequence_number(self.sequence);
+        write_header(&mut bytes, kind, flags, self.sequence);
         self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
 
+        let mut answer = NetlinkAnswer::to(self.sequence);
         let mut received = Vec::with_capacity(RECEIVED);
         loop {
             if !is_ready(&self.socket, self.end)? {
@@ -104,30 +104,10 @@ impl NetlinkConnection {
             }
             received.clear();
             self.socket.recv_from(&mut received, 0)?;
-            let mut rest = received.as_slice();
-            while rest.len() >= HEADER {
-                let message = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;
-                if message.sequence_number() == self.sequence {
-                    match i32::from(message.message_type()) {
-                        libc::NLMSG_DONE => return Ok(()),
-                        libc::NLMSG_ERROR => return answer(message.payload()),
-                        _ => each(message.payload()),
-                    }
-                }
-                // Messages are aligned to four bytes.
-                let length = message.length() as usize;
-                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            if answer.take(&received, each)? {
+                return Ok(answer.is_consistent);
             }
         }
-    }
-}
-
-/// The answer to a change begins with an error code, or 0.
-fn answer(payload: &[u8]) -> io::Result<()> {
-    let code = payload.get(..4).and_then(|bytes| bytes.try_into().ok());
-    match code.map_or(-libc::EBADMSG, i32::from_ne_bytes) {
-        code if code < 0 => Err(io::Error::from_raw_os_error(-code)),
-        _ => Ok(()),
     }
 }
 
