@@ -163,6 +163,8 @@ class Failover(Ways):
         self.assertNotIn("eth5", went.stdout)
         # The control: by the default route alone the standby's answer goes by the other way.
         self.internet.ip("link", "set", "eth0", "up")
+        # The kernel tells a carrier up to a second later.
+        self.takes("wan")
         self.router.ip("rule", "del", "from", LTE.router, "priority", "20001")
         self.assertFalse(self.answers_on(self.lte, LTE.router))
         self.assertIn("not so: add rule: from 192.168.100.2", self.camfw("status", expect=1).said)
