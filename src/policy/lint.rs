@@ -122,7 +122,13 @@ fn without_upstream(policy: &Policy) -> Vec<Warning> {
             let mut udp = allow.services.iter().flat_map(|service| &service.udp);
             // Who opens all ports does not say that a server is there.
             udp.any(|ports| *ports == PortRange::port(port))
-                && allow.flows.iter().any(|flow| flow.to == Endpoint::Router)
+                && allow.flows.iter().any(|flow| match (flow.from, flow.to) {
+                    // Cameras that are told local names alone need nobody behind it.
+                    (Endpoint::Zone(from), Endpoint::Router) => {
+                        port != port::DNS || policy.forwards_names(from)
+                    }
+                    _ => false,
+                })
         };
         let allow = policy.allows.iter().find(is_offered)?;
         let outside = |zone: &&Zone| zone.role == Role::External;

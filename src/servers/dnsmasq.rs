@@ -5,15 +5,16 @@
 use std::fmt::Write;
 
 use super::NothingToServe;
+use super::dns::{answers_dns, name_lines};
 use super::lease_range::lease_ranges;
-use crate::field::PortRange;
-use crate::policy::{Policy, RedirectToRouter, Role, Zone, ZoneIndex};
+use crate::policy::{Policy, Role, Zone, ZoneIndex};
 use crate::registry::port;
 
 /// The lines for dnsmasq.conf.
 ///
 /// # Errors
-/// Returns an error if no allow line lets DHCP or DNS reach the router.
+/// Returns an error if no allow line lets DHCP or DNS reach the router, or if one lets a
+/// zone ask where dnsmasq answers another one.
 pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
     let gives_leases = |index| {
         let mut lines = policy.offers_udp(index, port::DHCP_SERVER);
@@ -36,6 +37,7 @@ pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
     let mut text = format!(
         "# for dnsmasq.conf: {what}\nbind-dynamic\nexcept-interface=lo\ndhcp-authoritative\n"
     );
+    name_lines(&mut text, policy)?;
     for (index, zone) in served {
         let _ = writeln!(
             text,
@@ -47,17 +49,6 @@ pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
         }
     }
     Ok(text)
-}
-
-/// Whether hosts of a zone ask the router for names, by their own choice or not.
-fn answers_dns(policy: &Policy, index: ZoneIndex) -> bool {
-    let mut redirects = policy.redirects.iter().filter(|it| it.from == index);
-    redirects.any(redirects_dns) || policy.offers_udp(index, port::DNS).next().is_some()
-}
-
-fn redirects_dns(redirect: &RedirectToRouter) -> bool {
-    let dns = PortRange::port(port::DNS);
-    redirect.udp.iter().any(|ports| ports.contains(dns))
 }
 
 fn lease_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone) {

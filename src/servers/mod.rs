@@ -4,6 +4,7 @@
 //! Renders text only. Starts no program and writes no file.
 
 mod chrony;
+mod dns;
 mod dnsmasq;
 mod httpd;
 mod lease_range;
@@ -18,7 +19,7 @@ pub use httpd::httpd;
 pub use relay::{msmtp, relay};
 pub use vsftpd::vsftpd;
 
-/// Why a server has nothing to serve under this policy.
+/// Why a server has nothing to serve under this policy, or cannot serve as it says.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct NothingToServe(String);
