@@ -195,6 +195,7 @@ impl<'a> Compiler<'a> {
         self.related(&mut table);
         if self.family == IpFamily::V6 {
             icmpv6::neighbours(&mut table);
+            icmpv6::advertisements(policy, &mut table);
         }
         if self.family == IpFamily::V4 {
             for zone in policy.zones.iter().filter(|zone| zone.by_dhcp()) {

@@ -38,6 +38,7 @@ use crate::field::PortSet;
 use crate::local_time::LocalTime;
 use crate::name::{CameraName, HostName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
+use crate::registry::port;
 use crate::source::Refusal;
 pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow, Remainder};
@@ -262,6 +263,15 @@ impl Policy {
             let ports = allow.services.iter().flat_map(|service| &service.udp);
             ports.into_iter().any(|ports| ports.contains(port))
         })
+    }
+
+    /// Whether the router advertises the zone's IPv6 networks there: a line lets hosts ask it
+    /// for addresses, and they may have some.
+    pub fn advertises(&self, index: ZoneIndex) -> bool {
+        let zone = self.zone(index);
+        let has_hosts = zone.role != Role::External && !zone.known_only;
+        let may_ask = self.offers_udp(index, port::DHCPV6_SERVER).next().is_some();
+        has_hosts && may_ask && !zone.addresses6.is_empty()
     }
 
     /// Whether a line lets hosts of a zone use this TCP port of the router.

@@ -1,7 +1,8 @@
 //! The ICMPv6 messages that IPv6 needs to work, and the ICMPv6 equivalents of ICMP types.
 //!
 //! From RFC 4890, 4.4.1: messages that must not be dropped on a link. Router advertisements
-//! (134) are left out, since the router has its addresses from the file. Errors (types 1 to
+//! (134) are left out, since the router has its addresses from the file; it sends them where
+//! it has hosts make theirs. Errors (types 1 to
 //! 4) pass only as part of a connection.
 
 use crate::field::IcmpType;
@@ -16,6 +17,9 @@ pub(crate) struct NeighbourMessage {
     /// The hop limit that it must have, which proves that no router forwarded it.
     pub(crate) hop_limit: u8,
 }
+
+/// RFC 4861, 4.2.
+pub(crate) const ROUTER_ADVERTISEMENT: u8 = 134;
 
 /// RFC 4861, 4.4.
 pub(crate) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;

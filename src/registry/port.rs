@@ -16,6 +16,9 @@ pub(crate) const DHCP_SERVER: u16 = 67;
 /// The port of DHCP clients (RFC 2131, 4.1).
 pub(crate) const DHCP_CLIENT: u16 = 68;
 
+/// The port of DHCPv6 servers (RFC 8415, 7.2).
+pub(crate) const DHCPV6_SERVER: u16 = 547;
+
 /// WireGuard, as its own examples have it; there is none by registry.
 pub(crate) const WIREGUARD: u16 = 51820;
 

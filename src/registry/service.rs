@@ -68,7 +68,7 @@ const CATALOGUE: &[WellKnownService] = &[
     // programs).
     tcp("dahua-sdk", &[(37777, 37777)]),
     udp("dhcp", &[(port::DHCP_SERVER, port::DHCP_SERVER)]),
-    udp("dhcpv6", &[(547, 547)]),
+    udp("dhcpv6", &[(port::DHCPV6_SERVER, port::DHCPV6_SERVER)]),
     both("dns", &[(53, 53)]),
     // RFC 7858.
     tcp("dns-over-tls", &[(853, 853)]),

@@ -1,6 +1,6 @@
 //! dnsmasq(8): a DHCP server, which gives each camera in the file its own address, and in
-//! zones whose hosts need not be listed the others one of a range; and DNS for the zones
-//! that may ask the router.
+//! zones whose hosts need not be listed the others one of a range; router advertisements,
+//! of which IPv6 hosts make their addresses; and DNS for the zones that may ask the router.
 
 use std::fmt::Write;
 
@@ -22,7 +22,9 @@ pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
     };
     let served: Vec<(ZoneIndex, &Zone)> = policy
         .indexed_zones()
-        .filter(|(index, _)| gives_leases(*index) || answers_dns(policy, *index))
+        .filter(|(index, _)| {
+            gives_leases(*index) || answers_dns(policy, *index) || policy.advertises(*index)
+        })
         .collect();
     if served.is_empty() {
         return Err(NothingToServe(
@@ -47,8 +49,37 @@ pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
         if gives_leases(index) {
             lease_lines(&mut text, policy, index, zone);
         }
+        if policy.advertises(index) {
+            advertised_lines(&mut text, policy, index, zone);
+        }
     }
     Ok(text)
+}
+
+/// What IPv6 hosts make their addresses of, and whom they ask for names.
+fn advertised_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone) {
+    let name = &zone.name;
+    // dnsmasq answers no DHCPv6 where it answers DNS by auth-server.
+    let mode = match policy.forwards_names(index) {
+        true => "ra-stateless",
+        false => "ra-only",
+    };
+    for network in zone.networks6() {
+        let _ = match network.prefix_len() {
+            64 => writeln!(
+                text,
+                "dhcp-range=set:{name},{},{mode},64,12h",
+                network.addr()
+            ),
+            _ => writeln!(
+                text,
+                "# {network} is not advertised: hosts make addresses of a /64 alone"
+            ),
+        };
+    }
+    if !answers_dns(policy, index) {
+        let _ = writeln!(text, "dhcp-option=tag:{name},option6:dns-server");
+    }
 }
 
 fn lease_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone) {
@@ -110,6 +141,10 @@ mod tests {
     use crate::source::Source;
 
     fn lines(home: &str, more: &str) -> Result<String, Box<dyn Error>> {
+        lines_of(&format!("{home:?}"), more)
+    }
+
+    fn lines_of(home: &str, more: &str) -> Result<String, Box<dyn Error>> {
         let text = format!(
             r#"
             [zones.external]
@@ -128,7 +163,7 @@ mod tests {
             mac = "00:11:22:33:44:01"
             [zones.home]
             interface = "eth2"
-            address = "{home}"
+            address = {home}
             role = "private"
             {more}
             "#
@@ -196,6 +231,34 @@ mod tests {
             let cameras = "dhcp-range=set:camera,192.168.8.0,static,255.255.255.0,12h\n";
             assert!(said.contains(cameras), "known-only: {said}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn ipv6_networks_are_advertised_to_who_may_ask() -> Result<(), Box<dyn Error>> {
+        let home = "192.168.5.1/24\", \"fd00:5::1/64\", \"fd00:6::1/80";
+        let same = "[ipv6]\nmode = \"same\"\n";
+        let text = |more: &str| {
+            let home = format!("to = \"router\"\nservice = [\"dhcp\", {more}]");
+            [allow("home", &home), same.into()].concat()
+        };
+        let of = |more: &str| -> Result<String, Box<dyn Error>> {
+            let list = text(more);
+            let said = lines_of(&format!("[\"{home}\"]"), &list)?;
+            Ok(said)
+        };
+        let range = "dhcp-range=set:home,fd00:5::,ra-stateless,64,12h\n";
+        let said = of("\"dhcpv6\", \"dns\"")?;
+        assert!(said.contains(range), "{said}");
+        assert!(!said.contains("option6"), "{said}");
+        let other = "# fd00:6::/80 is not advertised: hosts make addresses of a /64 alone\n";
+        assert!(said.contains(other), "{said}");
+        let said = of("\"dhcpv6\"")?;
+        assert!(
+            said.contains("dhcp-option=tag:home,option6:dns-server\n"),
+            "{said}"
+        );
+        assert!(!of("\"dns\"")?.contains("fd00"));
         Ok(())
     }
 

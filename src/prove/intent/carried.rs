@@ -81,6 +81,31 @@ impl<'a, 's> Intent<'a, 's> {
         neighbours
     }
 
+    /// What the router tells hosts to make their IPv6 addresses of, where it may not send
+    /// everything.
+    pub(super) fn advertisements(&mut self, way: HookPath) -> Set {
+        let is_output = self.space.family == IpFamily::V6 && way == HookPath::Output;
+        if !is_output || self.policy.egress == Egress::Open {
+            return Set::EMPTY;
+        }
+        let mut zones = Vec::new();
+        for (index, _) in self.policy.indexed_zones() {
+            if self.policy.advertises(index) {
+                let here = self.by(Field::Out, Endpoint::Zone(index));
+                zones.push(here);
+            }
+        }
+        let sets = [
+            self.of(Protocol::Icmpv6),
+            self.space
+                .equal(Field::IcmpType, icmpv6::ROUTER_ADVERTISEMENT.into()),
+            // RFC 4861, 6.1.2.
+            self.space.equal(Field::Hops, 255),
+            self.space.diagrams.union(&zones),
+        ];
+        self.space.all(&sets)
+    }
+
     /// What comes in without an allow line.
     pub fn without_a_line(&mut self, way: HookPath) -> [Set; 2] {
         [self.leases(way), self.neighbours(way)]

@@ -130,7 +130,12 @@ impl<'a, 's> Intent<'a, 's> {
             opened = self.space.or(opened, again);
         }
         let leases = self.leases(way);
-        let more = [leases, self.neighbours(way), self.egress(way)];
+        let more = [
+            leases,
+            self.neighbours(way),
+            self.advertisements(way),
+            self.egress(way),
+        ];
         let more = self.space.diagrams.union(&more);
         let may = self.not_sent_on(more);
         let must = match way {
