@@ -35,7 +35,7 @@ pub use crate::config::{Egress, Ipv6Mode, OnDeny, Role};
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::local_time::LocalTime;
-use crate::name::{CameraName, HostName, MacAddress};
+use crate::name::{CameraName, HostName, InterfaceName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
 use crate::source::Refusal;
 pub use addresses::{Addresses, Answers};
@@ -132,6 +132,9 @@ pub struct Camera {
     pub address: Ipv4Addr,
     /// Its hardware address.
     pub mac: Option<MacAddress>,
+    /// The port of its zone's bridge by which alone its hardware address comes in; then
+    /// every camera of the zone has one.
+    pub port: Option<InterfaceName>,
     /// The zone that it is in.
     pub zone: ZoneIndex,
     /// The position in the file.
