@@ -18,6 +18,7 @@ const CONFIGS: &[&str] = &[
     "tests/golden/ipv6-network/config.toml",
     "tests/golden/known-cameras-dhcp/config.toml",
     "tests/golden/network/config.toml",
+    "tests/golden/bridge-ports/config.toml",
     "tests/golden/proxy/config.toml",
 ];
 
@@ -153,6 +154,15 @@ fn the_network_is_the_one_that_people_are_told() -> Done {
                 link["up"] == true,
                 "{line}: {link}"
             );
+            let reaching = list(link, "not_isolated").iter().filter_map(Value::as_str);
+            let reaching: Vec<&str> = reaching.collect();
+            let shown = line.split_once(", isolated but ");
+            let shown = shown.and_then(|(_, rest)| rest.split(',').next());
+            assert_eq!(
+                shown.unwrap_or_default(),
+                reaching.join(" "),
+                "{line}: {link}"
+            );
             for (key, shown) in [
                 ("hardware", ", hardware address "),
                 ("device", ", device "),
@@ -189,6 +199,13 @@ fn the_network_is_the_one_that_people_are_told() -> Done {
             let [address, hardware, link] =
                 ["address", "hardware", "link"].map(|name| word(neighbour, name));
             let line = format!("neighbour {address} is {hardware} on {link}");
+            assert_eq!(lines.next(), Some(line.as_str()));
+            kinds += 1;
+        }
+        for entry in list(&value, "forwarding") {
+            let [hardware, port, bridge] =
+                ["hardware", "port", "bridge"].map(|name| word(entry, name));
+            let line = format!("hardware address {hardware} is on port {port} of {bridge}");
             assert_eq!(lines.next(), Some(line.as_str()));
             kinds += 1;
         }

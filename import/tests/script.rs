@@ -139,7 +139,7 @@ fn a_gateway_with_cameras_comes_over() -> Done {
 
 #[test]
 fn what_no_line_can_say_opens_nothing() -> Done {
-    holds("odd", 21)
+    holds("odd", 23)
 }
 
 #[test]

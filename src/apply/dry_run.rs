@@ -9,6 +9,7 @@ use std::path::Path;
 use super::enforce::{Made, insist_on_links};
 use super::error::{CommandError, StepError};
 use super::exclusive::insist_on_root;
+use super::kernel_support::insist_on_locked_ports;
 use super::machine::Machine;
 use super::network_programs::check_network_programs;
 use super::outcome::{Ending, Outcome};
@@ -60,6 +61,7 @@ fn would_change(plan: &Plan, replace: bool) -> Result<(Vec<String>, Vec<String>)
     let network = netlink::read();
     let found = reading.finish()?;
     let (mut changes, network) = (restricting?, network?);
+    insist_on_locked_ports(plan)?;
     bypass::check(&network, &plan.network)?;
     let record = Record::noted();
     let removed = removed_rules::rules_to_remove(&machine, &found, plan, &record);

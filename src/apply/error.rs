@@ -15,6 +15,7 @@ use crate::host::store::StoreError;
 use crate::host::sysctl::SettingError;
 use crate::net::{self, NetworkError};
 use crate::netfilter::Difference;
+use crate::policy::Origin;
 use crate::source::Refusal;
 
 /// Why a step failed.
@@ -41,6 +42,10 @@ pub(crate) enum StepError {
         "the kernel lacks what the file needs: {0}; build it with these, or install their modules"
     )]
     NoKernelSupport(String),
+    #[error(
+        "{origin}: port needs locked bridge ports, which Linux has since 5.16, and this is {release}; install a newer kernel, or remove port from the cameras"
+    )]
+    NoLockedPorts { origin: Origin, release: String },
     #[error("{}; the interfaces here are {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), .there.join(", "))]
     NotThere {
         problems: Vec<NetworkError>,
@@ -76,6 +81,7 @@ impl StepError {
             self,
             StepError::NoIpv6
                 | StepError::NoKernelSupport(_)
+                | StepError::NoLockedPorts { .. }
                 | StepError::NotThere { .. }
                 | StepError::OthersRules(_)
                 | StepError::OtherPrograms(_)

@@ -4,10 +4,10 @@ use super::error::StepError;
 use super::machine::Machine;
 use crate::family::IpFamily;
 use crate::host::iptables::{self, TableSnapshot};
-use crate::host::netlink;
+use crate::host::{self, netlink};
 use crate::netfilter::{Feature, features, sample};
 use crate::plan::Plan;
-use crate::plan::kernel_options::{describe, devices};
+use crate::plan::kernel_options::{describe, devices, has_locked_ports};
 
 /// Whether the kernel can carry out a plan.
 pub(super) enum KernelSupport {
@@ -15,6 +15,22 @@ pub(super) enum KernelSupport {
     Whole,
     /// All but that it records what is refused.
     WithoutRecording,
+}
+
+/// Refuses a plan with locked bridge ports if the kernel has none.
+pub(super) fn insist_on_locked_ports(plan: &Plan) -> Result<(), StepError> {
+    let mut cameras = plan.policy.cameras.iter();
+    let Some(camera) = cameras.find(|camera| camera.port.is_some()) else {
+        return Ok(());
+    };
+    let release = host::kernel_release();
+    match has_locked_ports(&release) {
+        true => Ok(()),
+        false => Err(StepError::NoLockedPorts {
+            origin: camera.origin.clone(),
+            release,
+        }),
+    }
 }
 
 /// Refuses a plan that this kernel does not support. A feature counts as supported if
@@ -25,6 +41,7 @@ pub(super) fn check(
     plan: &Plan,
     before: &[TableSnapshot],
 ) -> Result<KernelSupport, StepError> {
+    insist_on_locked_ports(plan)?;
     let mut lacking: Vec<(Feature, IpFamily)> = Vec::new();
     for (tables, before) in machine.families.iter().zip(before) {
         let family = tables.family();

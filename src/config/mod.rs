@@ -148,7 +148,7 @@ pub struct BoundTable {
 
 /// How an interface is identified or created.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InterfaceTable {
     /// The name to give it.
     pub name: Option<Spanned<String>>,
@@ -162,6 +162,8 @@ pub struct InterfaceTable {
     pub on: Option<Spanned<String>>,
     /// Created: a bridge of these interfaces.
     pub bridge: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Those of the bridge's ports that reach every other one.
+    pub not_isolated: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// `[[cameras]]`: a camera with a known address.
@@ -174,6 +176,8 @@ pub struct CameraEntry {
     pub address: Spanned<String>,
     /// Its hardware address; if given, no other host on its network can use its address.
     pub mac: Option<Spanned<String>>,
+    /// The port of its zone's bridge that it is on; its hardware address passes no other.
+    pub port: Option<Spanned<String>>,
     /// What it may open in addition to what its zone may.
     #[serde(default)]
     pub allow: Vec<Spanned<CameraAllowEntry>>,

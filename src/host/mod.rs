@@ -39,6 +39,12 @@ pub fn has_ipv6() -> bool {
     std::path::Path::new("/proc/sys/net/ipv6").exists()
 }
 
+/// The release of the kernel, such as `6.1.0-18-arm64`; empty if it cannot be read.
+pub fn kernel_release() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
+    release.unwrap_or_default().trim().to_owned()
+}
+
 /// The peak resident memory of this process in KiB: VmHWM, which unlike getrusage(2)
 /// does not include the process that called exec.
 pub fn peak_memory_kib() -> Option<u64> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{MarkRule, Neighbour, Route, SourceRule};
+use super::{ForwardingEntry, MarkRule, Neighbour, Route, SourceRule};
 
 /// A single change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +44,19 @@ pub enum NetworkChange {
         /// The bridge.
         bridge: String,
     },
-    /// Isolate a port from the other isolated ports.
-    Isolate {
+    /// Set how a port treats others and what it receives.
+    SetPort {
         /// The port.
         port: String,
+        /// Whether it is isolated from the other isolated ports.
+        isolated: bool,
+        /// Whether it takes only frames from sources with a forwarding entry, and learns none.
+        locked: bool,
     },
+    /// Add a forwarding entry, or move the address to this port.
+    AddForwarding(ForwardingEntry),
+    /// Remove a forwarding entry of a port.
+    RemoveForwarding(ForwardingEntry),
     /// Set the MTU of a link.
     SetMtu {
         /// The link.
@@ -111,7 +119,9 @@ impl NetworkChange {
                 | NetworkChange::AddBridge { .. }
                 | NetworkChange::Enslave { .. }
                 | NetworkChange::Release { .. }
-                | NetworkChange::Isolate { .. }
+                | NetworkChange::SetPort { .. }
+                | NetworkChange::AddForwarding(_)
+                | NetworkChange::RemoveForwarding(_)
                 | NetworkChange::SetMtu { .. }
         )
     }
@@ -131,9 +141,23 @@ impl fmt::Display for NetworkChange {
             NetworkChange::Release { port, bridge } => {
                 write!(f, "interface {port}: take it out of {bridge}")
             }
-            NetworkChange::Isolate { port } => {
-                write!(f, "interface {port}: isolate it from other ports")
+            NetworkChange::SetPort {
+                port,
+                isolated,
+                locked,
+            } => {
+                let isolated = match isolated {
+                    true => "isolate it from other ports",
+                    false => "let it reach every port",
+                };
+                let locked = match locked {
+                    true => ", lock it",
+                    false => "",
+                };
+                write!(f, "interface {port}: {isolated}{locked}")
             }
+            NetworkChange::AddForwarding(entry) => write!(f, "set {entry}"),
+            NetworkChange::RemoveForwarding(entry) => write!(f, "remove {entry}"),
             NetworkChange::SetMtu { name, mtu } => write!(f, "interface {name}: set MTU {mtu}"),
             NetworkChange::AddAddress { name, address } => {
                 write!(f, "interface {name}: add address {address}")

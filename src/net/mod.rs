@@ -83,6 +83,8 @@ pub enum Device {
     Bridge {
         /// The links that become its ports.
         ports: Vec<InterfaceName>,
+        /// Those of them that reach every other port.
+        not_isolated: Vec<InterfaceName>,
     },
 }
 
@@ -122,6 +124,8 @@ pub struct Wanted {
     pub ways: Vec<WayOut>,
     /// Permanent neighbour entries, which override what hosts announce.
     pub neighbours: Vec<Neighbour>,
+    /// By which port hardware addresses come in; the ports of these bridges are locked.
+    pub forwarding: Vec<ForwardingEntry>,
     /// Whether the file defines IPv6 addresses and routes. Otherwise others may manage
     /// them, and no IPv6 packet passes.
     pub ipv6: bool,
@@ -141,6 +145,12 @@ impl Wanted {
             .then_some(LAST_METRIC - 1 - index)
     }
 
+    /// Whether the ports of a bridge are locked: a port that takes any source would take that
+    /// of a host on another port.
+    pub fn is_locked(&self, bridge: &str) -> bool {
+        self.forwarding.iter().any(|entry| entry.bridge == bridge)
+    }
+
     /// Whether it has rules that select a routing table.
     pub fn has_rules(&self) -> bool {
         !self.rules.is_empty() || !self.ways.is_empty()
@@ -152,7 +162,7 @@ impl Wanted {
         self.links.iter().flat_map(|link| {
             let lower = match &link.device {
                 Device::Vlan { parent, .. } => std::slice::from_ref(parent),
-                Device::Bridge { ports } => ports.as_slice(),
+                Device::Bridge { ports, .. } => ports.as_slice(),
                 _ => &[],
             };
             let names = lower.iter().chain([&link.name]);
@@ -297,6 +307,25 @@ impl fmt::Display for Neighbour {
     }
 }
 
+/// An entry of a bridge's forwarding database: which port a hardware address is on. A locked
+/// port drops the frames of every other source (Documentation/networking/bridge.rst).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ForwardingEntry {
+    /// The hardware address.
+    pub mac: MacAddress,
+    /// The port.
+    pub port: String,
+    /// The bridge.
+    pub bridge: String,
+}
+
+impl fmt::Display for ForwardingEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ForwardingEntry { mac, port, bridge } = self;
+        write!(f, "hardware address {mac} is on port {port} of {bridge}")
+    }
+}
+
 /// The network state of the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Current {
@@ -312,6 +341,8 @@ pub struct Current {
     pub source_rules: Vec<Held<SourceRule>>,
     /// Permanent neighbour entries.
     pub neighbours: Vec<Held<Neighbour>>,
+    /// The forwarding entries of locked ports, and of other ports those that are not learnt.
+    pub forwarding: Vec<Held<ForwardingEntry>>,
     /// Routes of kinds that camfw never creates.
     pub other_routes: Vec<OtherRoute>,
     /// Rules of kinds that camfw never creates.
@@ -321,15 +352,20 @@ pub struct Current {
 }
 
 impl Current {
-    /// The bridge that the link is a port of, if it looks like one that camfw created:
-    /// its ports are isolated. If the file no longer names the bridge, the port is
+    /// The bridge that the link is a port of, if it looks like one that camfw created: one of
+    /// its ports is isolated or locked. If the file no longer names the bridge, the port is
     /// removed from it.
     pub fn earlier_bridge_of(&self, link: &Link) -> Option<&str> {
-        let controller = link.controller.as_ref().filter(|_| link.isolated)?;
+        let controller = link.controller.as_ref()?;
         let mut links = self.links.iter();
         let bridge =
             links.find(|there| there.name == *controller && there.kind == LinkType::Bridge)?;
-        Some(&bridge.name)
+        let mut ports = self
+            .links
+            .iter()
+            .filter(|it| it.controller == link.controller);
+        let is_made = ports.any(|port| port.isolated || port.locked);
+        is_made.then_some(&bridge.name)
     }
 }
 
@@ -428,6 +464,10 @@ pub struct Link {
     pub also_receives: Vec<MacAddress>,
     /// Whether, as a bridge port, it is isolated from other isolated ports.
     pub isolated: bool,
+    /// Whether, as a bridge port, it takes only frames from sources with a forwarding entry.
+    pub locked: bool,
+    /// Whether, as a bridge port, it makes no forwarding entries of what it receives.
+    pub learns_nothing: bool,
     /// Its addresses, without those that the kernel assigned: link-local addresses and
     /// those from router advertisements.
     pub addresses: Vec<Held<IpNet>>,

@@ -223,6 +223,7 @@ mod tests {
             source_rules: Vec::new(),
             ways: Vec::new(),
             neighbours: Vec::new(),
+            forwarding: Vec::new(),
             ipv6: false,
         })
     }

@@ -50,6 +50,14 @@ impl LinkKind {
 /// The option for rules that look up marked packets in a routing table of their own.
 pub const MULTIPLE_TABLES: &str = "CONFIG_IP_MULTIPLE_TABLES";
 
+/// Whether a kernel of this release has locked bridge ports: since Linux 5.16 (IFLA_BRPORT_LOCKED
+/// in net/bridge/br_netlink.c). An older one ignores that it is asked for them.
+pub fn has_locked_ports(release: &str) -> bool {
+    let mut numbers = release.split(|at: char| !at.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|number| number.parse::<u32>().ok());
+    number().zip(number()).is_some_and(|of| of >= (5, 16))
+}
+
 const ALWAYS: &[(&str, &str)] = &[
     ("CONFIG_NET", "networking"),
     ("CONFIG_INET", "IPv4"),
@@ -224,4 +232,25 @@ pub fn describe(lacking: &[(Feature, IpFamily)]) -> Vec<String> {
         .into_iter()
         .map(|(option, what)| format!("{option} ({what})"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        for (release, has) in [
+            ("5.15.148-tegra", false),
+            ("5.16.0", true),
+            ("5.4", false),
+            ("4.19.0-26-amd64", false),
+            ("6.1.0-18-arm64", true),
+            ("10.0-rc1", true),
+            ("", false),
+            ("linux", false),
+        ] {
+            assert_eq!(has_locked_ports(release), has, "{release}");
+        }
+    }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::net::{
-    LAST_METRIC, MAIN_TABLE, Neighbour, NextHop, Route, WAY_TABLES, Wanted, WantedLink, WayOut,
-    default_metric, unreachable_behind,
+    ForwardingEntry, LAST_METRIC, MAIN_TABLE, Neighbour, NextHop, Route, WAY_TABLES, Wanted,
+    WantedLink, WayOut, default_metric, unreachable_behind,
 };
 use crate::policy::{Gateway, Ipv6Mode, Policy, Zone};
 
@@ -54,6 +54,13 @@ pub fn wanted(policy: &Policy) -> Wanted {
             link: policy.zone(camera.zone).interface.to_string(),
         })
     });
+    let forwarding = policy.cameras.iter().filter_map(|camera| {
+        Some(ForwardingEntry {
+            mac: camera.mac?,
+            port: camera.port.as_ref()?.to_string(),
+            bridge: policy.zone(camera.zone).interface.to_string(),
+        })
+    });
     let ways = ways_out(policy);
     let mut wanted = Wanted {
         links: policy.zones.iter().map(link).collect(),
@@ -65,6 +72,7 @@ pub fn wanted(policy: &Policy) -> Wanted {
         source_rules: Vec::new(),
         ways: Vec::new(),
         neighbours: neighbours.collect(),
+        forwarding: forwarding.collect(),
         ipv6: policy.ipv6 == Ipv6Mode::Same,
     };
     for (way, zone) in &ways {

@@ -9,7 +9,8 @@ use std::fmt;
 use super::{Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Service, Zone, ZoneIndex};
 use super::{unreachable, ways_lint};
 use crate::field::{PortRange, PortSet};
-use crate::name::CameraName;
+use crate::name::{CameraName, InterfaceName};
+use crate::net::Device;
 use crate::netfilter::Protocol;
 use crate::registry::port;
 
@@ -87,6 +88,8 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
         what,
     }));
     warnings.extend(policy.zones.iter().filter_map(bogons_left_out));
+    let zones = policy.indexed_zones();
+    warnings.extend(zones.filter_map(|(index, zone)| ports_without_host(policy, index, zone)));
     for zone in &policy.zones {
         warnings.extend(
             unreachable::without_gateway(policy, zone).map(|what| Warning {
@@ -303,6 +306,27 @@ fn not_masqueraded(policy: &Policy) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// Notes the ports of a bridge that are locked and have no camera.
+fn ports_without_host(policy: &Policy, index: ZoneIndex, zone: &Zone) -> Option<Warning> {
+    let used: Vec<&InterfaceName> = policy
+        .cameras_of(index)
+        .filter_map(|camera| camera.port.as_ref())
+        .collect();
+    let Device::Bridge { ports, .. } = &zone.device else {
+        return None;
+    };
+    let unused = ports.iter().filter(|port| !used.contains(port));
+    let unused: Vec<&str> = unused.map(InterfaceName::as_str).collect();
+    (!used.is_empty() && !unused.is_empty()).then(|| Warning {
+        origin: zone.origin.clone(),
+        kind: WarningKind::Note,
+        what: format!(
+            "no camera has port {}, so whoever is there gets nothing",
+            unused.join(" or ")
+        ),
+    })
 }
 
 /// Notes which reserved networks an external zone accepts as sources, and why.

@@ -36,7 +36,7 @@ pub use crate::config::{Egress, Ipv6Mode, OnDeny, Role};
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::local_time::LocalTime;
-use crate::name::{CameraName, HostName, MacAddress};
+use crate::name::{CameraName, HostName, InterfaceName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
 use crate::registry::port;
 use crate::source::Refusal;
@@ -60,6 +60,7 @@ pub use refusal_tag::{Recordable, RefusalReason, RefusalTag};
 pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, RedirectToRouter, Snat};
 pub use rule_label::{RuleLabel, RulePurpose};
 pub use service::Service;
+pub use unreachable::SENDS_BROADCASTS_ON;
 pub use watch::Watch;
 use zone::distinct;
 pub use zone::{Gateway, Zone, ZoneIndex};
@@ -135,6 +136,9 @@ pub struct Camera {
     pub address: Ipv4Addr,
     /// Its hardware address.
     pub mac: Option<MacAddress>,
+    /// The port of its zone's bridge by which alone its hardware address comes in; then
+    /// every camera of the zone has one.
+    pub port: Option<InterfaceName>,
     /// The zone that it is in.
     pub zone: ZoneIndex,
     /// The position in the file.

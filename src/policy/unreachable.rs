@@ -9,8 +9,11 @@ use ipnet::IpNet;
 
 use super::{Addresses, Allow, Endpoint, Flow, Policy, Remainder, Role, Zone, ZoneIndex};
 use crate::net::NextHop;
-use crate::registry::multicast::DISCOVERY;
 use crate::registry::protocol;
+
+/// The setting by which the kernel passes on what is sent to a broadcast address, where an
+/// interface has it, too.
+pub const SENDS_BROADCASTS_ON: &str = "net.ipv4.conf.all.bc_forwarding";
 
 /// Why no packet can match a line.
 pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
@@ -59,7 +62,6 @@ pub(super) fn partly(policy: &Policy, allow: &Allow) -> Vec<String> {
             told.extend(why.map(|why| format!("no packet can match a part of this line: {why}")));
         }
     }
-    told.extend(found_by_multicast(allow));
     told.extend(sent_to_groups(allow));
     told
 }
@@ -139,7 +141,7 @@ fn never_arrives(policy: &Policy, flow: Flow, network: IpNet) -> Option<String> 
     if flow.from != Endpoint::Router {
         if network.network().is_multicast() {
             return Some(format!(
-                "{} is a multicast group, which no router forwards; run a relay for it on the router, or give the addresses of hosts",
+                "{} is a multicast group, which is forwarded by a multicast routing daemon alone; run one on the router, or give the addresses of hosts",
                 shown(network)
             ));
         }
@@ -165,6 +167,8 @@ fn is_broadcast(policy: &Policy, zone: &Zone, network: IpNet) -> bool {
     let ends = policy.networks_of(zone).into_iter().any(|own| {
         own.prefix_len() < 31 && (address == own.broadcast() || address == own.network())
     });
+    let sends_on = policy.sysctls.get(SENDS_BROADCASTS_ON);
+    let ends = ends && sends_on.is_none_or(|value| value != "1");
     network.prefix_len() == 32 && (ends || address.is_broadcast())
 }
 
@@ -194,23 +198,6 @@ fn is_elsewhere(policy: &Policy, zone: &Zone, network: IpNet) -> Option<String> 
             listed(policy, zone)
         )),
     }
-}
-
-/// A line for device discovery, which uses multicast.
-fn found_by_multicast(allow: &Allow) -> Option<String> {
-    let across = |flow: &Flow| flow.from != Endpoint::Router && flow.to != Endpoint::Router;
-    if !allow.is_to_anywhere() || !allow.flows.iter().all(across) {
-        return None;
-    }
-    let udp = allow.services.iter().flat_map(|service| &service.udp);
-    let ports: Vec<_> = udp.filter(|ports| !ports.is_range()).collect();
-    let asked = DISCOVERY
-        .iter()
-        .find(|it| ports.iter().any(|ports| ports.first() == it.port))?;
-    Some(format!(
-        "devices are found by asking {}, a multicast group, which no router forwards: only what is sent to a device's own address comes by udp {} of this line",
-        asked.ipv4, asked.port
-    ))
 }
 
 /// A line to the router's own address for a protocol whose packets go to groups.

@@ -6,6 +6,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ipnet::{IpNet, Ipv4Net};
+
 /// A protocol that discovers hosts by multicast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Discovery {
@@ -34,6 +36,24 @@ const fn discovery(port: u16, [a, b, c, d]: [u8; 4], [group]: [u32; 1]) -> Disco
     }
 }
 
+/// The local network control block (RFC 5771, 4), which no router forwards whatever its TTL.
+const OF_ONE_LINK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24);
+
+/// Interface-local and link-local scope (RFC 4291, 2.7), with any flags.
+const SCOPES_OF_ONE_LINK: [u16; 2] = [1, 2];
+
+/// Whether every group of a network is one of a single link.
+pub(crate) fn is_of_one_link(network: IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => OF_ONE_LINK.contains(&network),
+        IpNet::V6(network) => {
+            let [first, ..] = network.network().segments();
+            let is_whole = network.prefix_len() >= 16;
+            is_whole && first >> 8 == 0xff && SCOPES_OF_ONE_LINK.contains(&(first & 0xf))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +73,25 @@ mod tests {
         ];
         let by_hand = by_hand.map(|(port, ipv4, ipv6)| (port, ipv4.to_owned(), ipv6.to_owned()));
         assert_eq!(listed, by_hand);
+    }
+
+    #[test]
+    fn groups_of_one_link_are_told_from_those_that_a_daemon_passes_on()
+    -> Result<(), Box<dyn std::error::Error>> {
+        for (network, is) in [
+            ("224.0.0.251/32", true),
+            ("224.0.0.0/24", true),
+            ("224.0.0.0/23", false),
+            ("239.1.2.3/32", false),
+            ("ff02::fb/128", true),
+            ("ff12::/16", true),
+            ("ff01::1/128", true),
+            ("ff05::2/128", false),
+            ("ff00::/8", false),
+            ("fe02::/16", false),
+        ] {
+            assert_eq!(is_of_one_link(network.parse()?), is, "{network}");
+        }
+        Ok(())
     }
 }

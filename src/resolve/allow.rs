@@ -27,7 +27,7 @@ const MOST_RULES: usize = 1 << 18;
 pub(super) struct WrittenAllow<'a> {
     from: From<'a>,
     pub(super) to: Spanned<String>,
-    service: &'a Spanned<Services>,
+    pub(super) service: &'a Spanned<Services>,
     pub(super) source: Option<&'a Spanned<Strings>>,
     pub(super) address: Option<&'a Spanned<Strings>>,
     pub(super) except: Option<&'a Spanned<Strings>>,
@@ -155,6 +155,7 @@ impl Resolver<'_> {
             let Some(allow) = refused.note(self.allow(line, exceptions.as_deref())) else {
                 continue;
             };
+            refused.note(self.insist_on_forwarded(line, &allow, config));
             for allow in without_address(allow) {
                 for allow in deny::not_denied(allow, &denials, self.ipv6) {
                     rules = rules.saturating_add(at_most_rules(&allow, seasons));

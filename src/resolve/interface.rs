@@ -33,6 +33,12 @@ fn described(
             "the interface is found or made and needs a name; add name = \"cam0\"",
         )
     };
+    if let (Some(not_isolated), None) = (&written.not_isolated, &written.bridge) {
+        return Err(source.refuse(
+            not_isolated.span(),
+            "only a bridge has ports; name them in bridge = [\"eth1\", \"eth2\"], or remove not-isolated",
+        ));
+    }
     match written {
         InterfaceTable { mac: Some(mac), path: None, vlan: None, on: None, bridge: None, .. } => {
             let mac = named::<MacAddress>(mac.get_ref(), mac.span(), source)?;
@@ -69,11 +75,35 @@ fn described(
             if names.is_empty() {
                 return Err(source.refuse(ports.span(), "the bridge has no port; name its interfaces"));
             }
-            Ok((name.ok_or_else(needs_name)?, Device::Bridge { ports: names }))
+            let not_isolated = written.not_isolated.as_ref().map(|it| it.get_ref().iter());
+            let not_isolated = not_isolated.into_iter().flatten().map(|port| {
+                let port_name = name_of(port)?;
+                match names.contains(&port_name) {
+                    true => Ok(port_name),
+                    false => Err(no_port_of(port, &names, source)),
+                }
+            });
+            let not_isolated = not_isolated.collect::<Result<_, _>>()?;
+            let name = name.ok_or_else(needs_name)?;
+            Ok((name, Device::Bridge { ports: names, not_isolated }))
         }
         _ => Err(source.refuse(
             span,
             "an interface is one of { mac, name }, { path, name }, { vlan, on } and { bridge, name }; write just the keys of one",
         )),
     }
+}
+
+/// Refuses what is named as a port of a bridge that does not have it.
+pub(super) fn no_port_of(
+    written: &Spanned<String>,
+    ports: &[InterfaceName],
+    source: &Source,
+) -> Refusal {
+    let ports: Vec<&str> = ports.iter().map(InterfaceName::as_str).collect();
+    let (name, ports) = (written.get_ref(), ports.join(", "));
+    source.refuse(
+        written.span(),
+        format_args!("{name} is no port of the bridge, which has {ports}; name one of these"),
+    )
 }

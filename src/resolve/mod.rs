@@ -22,6 +22,7 @@ mod mail;
 mod mark;
 mod mistyped_address;
 mod names;
+mod not_forwarded;
 mod own_address;
 mod page;
 mod proxy;

@@ -119,14 +119,14 @@ fn pairs(a: &Zone, b: &Zone) -> Vec<(IpNet, IpNet)> {
 /// zone itself; a bridge's ports belong to it alone.
 fn shared_link<'a>(zone: &'a Zone, other: &Zone) -> Option<&'a InterfaceName> {
     let ports = |zone: &Zone| match &zone.device {
-        Device::Bridge { ports } => ports.clone(),
+        Device::Bridge { ports, .. } => ports.clone(),
         _ => Vec::new(),
     };
     if zone.interface == other.interface || ports(other).contains(&zone.interface) {
         return Some(&zone.interface);
     }
     match &zone.device {
-        Device::Bridge { ports: own } => own
+        Device::Bridge { ports: own, .. } => own
             .iter()
             .find(|port| **port == other.interface || ports(other).contains(port)),
         Device::Vlan { parent, .. } if ports(other).contains(parent) => Some(parent),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -179,6 +179,9 @@ fn read(entry: &AccessEntry, names: &NamesHere) -> Result<(DescribedFlow, bool),
     };
     let peer = matches.peer(opener, names)?;
     let service = matches.service()?;
+    if let (Peer::Local, Some(group)) = (&peer, search(service)) {
+        return Err(Why::Unrouted(group));
+    }
     Ok((
         DescribedFlow {
             opener,
@@ -348,6 +351,20 @@ impl Matches {
             _ => Ok(peer),
         }
     }
+}
+
+/// The multicast group at which devices are found by this service.
+fn search(service: DescribedService) -> Option<IpAddr> {
+    let DescribedService::Transport { tcp: false, to, .. } = service else {
+        return None;
+    };
+    let group = match to.single()? {
+        1900 | 3702 => Ipv4Addr::new(239, 255, 255, 250),
+        5353 => Ipv4Addr::new(224, 0, 0, 251),
+        5355 => Ipv4Addr::new(224, 0, 0, 252),
+        _ => return None,
+    };
+    Some(group.into())
 }
 
 fn network_of(text: &str) -> Option<IpNet> {

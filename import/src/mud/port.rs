@@ -18,6 +18,11 @@ impl PortSpan {
         last: u16::MAX,
     };
 
+    /// The port, if it is one alone.
+    pub fn single(self) -> Option<u16> {
+        (self.first == self.last).then_some(self.first)
+    }
+
     /// Reads `{ operator, port }` or `{ lower-port, upper-port }`; `None` is what is neither, or is no range.
     pub fn read(condition: &Value) -> Option<Self> {
         let number = |key: &str| {

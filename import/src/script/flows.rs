@@ -208,7 +208,15 @@ impl ScriptedFlows {
         let walk = ChainWalk::new(found, "filter", ends, gone).through("FORWARD");
         let mut known: Vec<PacketBox> = Vec::new();
         for (rule, packets) in Self::boxes(&walk, &mut self.left_out) {
-            let packets = packets.clone();
+            let mut packets = packets.clone();
+            while let Some(port) = searched(&packets) {
+                packets.service.udp = packets.service.udp.minus(&Spans::one(port, port));
+                self.leave_out(rule, format!("udp port {port} of it: devices are found there by a multicast group, which no router passes on; write lines with the devices' addresses"));
+            }
+            if is_of_one_link(&packets.destinations, target) {
+                self.leave_out(rule, "it is about a multicast group of one link or a broadcast, which no router passes on");
+                continue;
+            }
             let (Some(sources), Some(destinations)) = (
                 senders(&packets.sources, zone),
                 receivers(&packets.destinations, target),
@@ -368,15 +376,42 @@ fn carried_by(known: &[PacketBox], packets: &PacketBox) -> bool {
     known.iter().any(|before| packets.minus(before).is_empty())
 }
 
+/// UDP ports, and the groups and broadcasts where they are asked.
+const GROUPS: &[(u32, [u8; 4])] = &[
+    (67, [255, 255, 255, 255]),
+    (1900, [239, 255, 255, 250]),
+    (3702, [239, 255, 255, 250]),
+    (5353, [224, 0, 0, 251]),
+    (5355, [224, 0, 0, 252]),
+];
+
+/// A UDP port by itself, by which devices are found, of a rule that is not about certain hosts alone.
+fn searched(packets: &PacketBox) -> Option<u32> {
+    let is_searched = |(port, group): &&(u32, [u8; 4])| {
+        let mut udp = packets.service.udp.iter();
+        *port != 67
+            && udp.any(|ports| ports == (*port, *port))
+            && packets.destinations.covers(&Spans::host((*group).into()))
+    };
+    GROUPS.iter().find(is_searched).map(|it| it.0)
+}
+
+/// Whether what is sent there stays on its link: to a group of the local network, or a broadcast of the zone.
+fn is_of_one_link(destinations: &Spans, zone: &ScriptedZone) -> bool {
+    let groups = Spans::one(0xe000_0000, 0xe000_00ff);
+    let own = zone.addresses.iter().filter(|own| own.prefix_len() < 31);
+    let mut broadcasts = own
+        .map(|own| own.broadcast())
+        .chain([Ipv4Addr::BROADCAST])
+        .map(u32::from);
+    groups.covers(destinations) && !destinations.is_empty()
+        || destinations
+            .single()
+            .is_some_and(|single| broadcasts.any(|it| it == single))
+}
+
 /// A UDP port whose service is heard at a group (or by hosts without an address) that the rule is not about.
 fn groups_refused(packets: &PacketBox) -> Option<u32> {
-    const GROUPS: &[(u32, [u8; 4])] = &[
-        (67, [255, 255, 255, 255]),
-        (1900, [239, 255, 255, 250]),
-        (3702, [239, 255, 255, 250]),
-        (5353, [224, 0, 0, 251]),
-        (5355, [224, 0, 0, 252]),
-    ];
     let refused = GROUPS.iter().find(|(port, group)| {
         let has_port = packets.service.udp.covers(&Spans::one(*port, *port));
         let hears = packets.destinations.covers(&Spans::host((*group).into()));

@@ -8,8 +8,10 @@ use std::net::IpAddr;
 use crate::apply;
 use crate::host::config_file::Purpose;
 use crate::json::json_object;
+use crate::name::InterfaceName;
 use crate::net::{
-    AddressSource, Device, MarkRule, Neighbour, NextHop, Route, SourceRule, Wanted, WantedLink,
+    AddressSource, Device, ForwardingEntry, MarkRule, Neighbour, NextHop, Route, SourceRule,
+    Wanted, WantedLink,
 };
 use crate::plan::Plan;
 
@@ -27,6 +29,7 @@ struct ShownNetwork {
     rules: Vec<MarkRule>,
     source_rules: Vec<SourceRule>,
     neighbours: Vec<ShownNeighbour>,
+    forwarding: Vec<ShownForwarding>,
 }
 
 json_object!(ShownNetwork {
@@ -34,7 +37,8 @@ json_object!(ShownNetwork {
     routes,
     rules,
     source_rules,
-    neighbours
+    neighbours,
+    forwarding
 });
 json_object!(MarkRule { mark, table, ipv6 });
 json_object!(SourceRule { source, table });
@@ -51,6 +55,7 @@ struct ShownLink {
     vlan: Option<ShownVlan>,
     /// Of a bridge.
     ports: Option<Vec<String>>,
+    not_isolated: Option<Vec<String>>,
     mtu: Option<u32>,
     /// Whether camfw sets it up.
     up: bool,
@@ -66,6 +71,7 @@ json_object!(ShownLink {
     device,
     vlan,
     ports,
+    not_isolated,
     mtu,
     up,
     optional
@@ -108,6 +114,29 @@ json_object!(ShownNeighbour {
     link
 });
 
+/// Which port of a bridge a hardware address comes in by.
+struct ShownForwarding {
+    hardware: String,
+    port: String,
+    bridge: String,
+}
+
+json_object!(ShownForwarding {
+    hardware,
+    port,
+    bridge
+});
+
+impl From<&ForwardingEntry> for ShownForwarding {
+    fn from(entry: &ForwardingEntry) -> ShownForwarding {
+        ShownForwarding {
+            hardware: entry.mac.to_string(),
+            port: entry.port.clone(),
+            bridge: entry.bridge.clone(),
+        }
+    }
+}
+
 impl From<&Wanted> for ShownNetwork {
     fn from(network: &Wanted) -> ShownNetwork {
         ShownNetwork {
@@ -120,13 +149,19 @@ impl From<&Wanted> for ShownNetwork {
                 .iter()
                 .map(ShownNeighbour::from)
                 .collect(),
+            forwarding: network
+                .forwarding
+                .iter()
+                .map(ShownForwarding::from)
+                .collect(),
         }
     }
 }
 
 impl From<&WantedLink> for ShownLink {
     fn from(link: &WantedLink) -> ShownLink {
-        let (mut hardware, mut device, mut vlan, mut bridged) = (None, None, None, None);
+        let (mut hardware, mut device, mut vlan) = (None, None, None);
+        let (mut bridged, mut reaching) = (None, None);
         match &link.device {
             Device::Named => {}
             Device::Mac(mac) => hardware = Some(mac.to_string()),
@@ -137,8 +172,12 @@ impl From<&WantedLink> for ShownLink {
                     parent: parent.to_string(),
                 });
             }
-            Device::Bridge { ports } => {
+            Device::Bridge {
+                ports,
+                not_isolated,
+            } => {
                 bridged = Some(ports.iter().map(ToString::to_string).collect());
+                reaching = Some(not_isolated.iter().map(ToString::to_string).collect());
             }
         }
         ShownLink {
@@ -155,6 +194,7 @@ impl From<&WantedLink> for ShownLink {
             device,
             vlan,
             ports: bridged,
+            not_isolated: reaching,
             mtu: link.mtu,
             up: link.is_set_up(),
             optional: link.optional,
@@ -218,9 +258,23 @@ pub fn network(plan: &Plan) -> String {
             Device::Mac(mac) => format!(", hardware address {mac}"),
             Device::Path(path) => format!(", device {path}"),
             Device::Vlan { id, parent } => format!(", VLAN {id} on {parent}"),
-            Device::Bridge { ports } => {
-                let ports: Vec<&str> = ports.iter().map(|port| port.as_str()).collect();
-                format!(", bridge of {}, isolated", ports.join(" "))
+            Device::Bridge {
+                ports,
+                not_isolated,
+            } => {
+                let names = |ports: &[InterfaceName]| {
+                    let names: Vec<&str> = ports.iter().map(InterfaceName::as_str).collect();
+                    names.join(" ")
+                };
+                let mut how = format!(", bridge of {}, isolated", names(ports));
+                if !not_isolated.is_empty() {
+                    how += " but ";
+                    how += &names(not_isolated);
+                }
+                if network.is_locked(link.name.as_str()) {
+                    how += ", locked";
+                }
+                how
             }
         };
         let mtu = link
@@ -245,6 +299,9 @@ pub fn network(plan: &Plan) -> String {
     }
     for neighbour in &network.neighbours {
         let _ = writeln!(text, "{neighbour}");
+    }
+    for entry in &network.forwarding {
+        let _ = writeln!(text, "{entry}");
     }
     text
 }

@@ -1,11 +1,14 @@
 //! What processes a link's frames before or after the firewall: traffic control
-//! filters, and additional addresses whose frames the link accepts.
+//! filters, additional addresses whose frames the link accepts, and the forwarding entries of
+//! bridges.
 
 use std::io;
 
 use netlink_packet_core::{Nla, NlasIterator, Parseable};
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
 use netlink_packet_route::tc::{
     TcAction, TcActionAttribute, TcActionMirrorOption, TcActionOption, TcAttribute,
     TcFilterFlowerOption, TcFilterMatchAllOption, TcFilterU32Option, TcHandle, TcMessage, TcOption,
@@ -13,9 +16,10 @@ use netlink_packet_route::tc::{
 use nix::libc;
 
 use super::connection::NetlinkConnection;
+use super::link::six_bytes;
 use super::read::Names;
 use crate::name::MacAddress;
-use crate::net::{FilterAction, Link, TrafficFilter};
+use crate::net::{FilterAction, ForwardingEntry, Held, Link, TrafficFilter};
 
 /// Queueing disciplines whose classes may have filters of their own.
 const CLASSFUL: &[&str] = &["drr", "ets", "hfsc", "htb", "prio", "qfq"];
@@ -23,11 +27,12 @@ const CLASSFUL: &[&str] = &["drr", "ets", "hfsc", "htb", "prio", "qfq"];
 /// Adds this information to each link that has any.
 pub fn complete(
     connection: &mut NetlinkConnection,
+    forwarding: &[NeighbourMessage],
     links: &mut [Link],
     names: &Names,
 ) -> io::Result<()> {
     let own: Vec<MacAddress> = links.iter().filter_map(|link| link.mac).collect();
-    for (index, mac) in also_received(connection)? {
+    for (index, mac) in forwarding.iter().filter_map(unicast) {
         if !own.contains(&mac)
             && let Some(link) = find(links, names, index)
         {
@@ -47,18 +52,51 @@ fn find<'a>(links: &'a mut [Link], names: &Names, index: u32) -> Option<&'a mut 
     links.iter_mut().find(|link| link.name == *name)
 }
 
-/// The additional unicast addresses of devices (ndo_dflt_fdb_dump in
-/// net/core/rtnetlink.c); the dump lists them as permanent entries.
-fn also_received(connection: &mut NetlinkConnection) -> io::Result<Vec<(u32, MacAddress)>> {
+/// The forwarding entries of bridges, and those that devices have themselves.
+pub fn forwarding(connection: &mut NetlinkConnection) -> io::Result<Vec<NeighbourMessage>> {
     let mut request = NeighbourMessage::default();
     request.header.family = AddressFamily::Bridge;
-    let messages: Vec<NeighbourMessage> = match connection.dump(libc::RTM_GETNEIGH, &request) {
-        Err(error) if is_unsupported(&error) => Vec::new(),
-        messages => messages?,
-    };
-    Ok(messages.iter().filter_map(unicast).collect())
+    match connection.dump(libc::RTM_GETNEIGH, &request) {
+        Err(error) if is_unsupported(&error) => Ok(Vec::new()),
+        messages => messages,
+    }
 }
 
+/// The entries of bridges that let frames in by a locked port, or would as soon as it is one.
+pub fn bridged(
+    forwarding: &[NeighbourMessage],
+    links: &[Link],
+    names: &Names,
+) -> Vec<Held<ForwardingEntry>> {
+    let locked = |port: &str| links.iter().any(|link| link.name == port && link.locked);
+    let held = forwarding.iter().filter_map(|message| {
+        let header = &message.header;
+        let is_static = header.state == NeighbourState::Noarp;
+        let (mut mac, mut bridge, mut of_vlan) = (None, None, false);
+        for attribute in &message.attributes {
+            match attribute {
+                NeighbourAttribute::LinkLayerAddress(bytes) => mac = six_bytes(bytes),
+                NeighbourAttribute::Controller(index) => bridge = names.get(index),
+                NeighbourAttribute::Vlan(_) => of_vlan = true,
+                _ => {}
+            }
+        }
+        let value = ForwardingEntry {
+            mac: mac?,
+            port: names.get(&header.ifindex)?.clone(),
+            bridge: bridge?.clone(),
+        };
+        // Those of the bridge and its ports themselves are permanent; no port lets them in.
+        let lasts = is_static || header.flags.contains(NeighbourFlags::ExtLearned);
+        let matters = header.state != NeighbourState::Permanent && (lasts || locked(&value.port));
+        let ours = is_static && header.flags.contains(NeighbourFlags::Sticky) && !of_vlan;
+        matters.then_some(Held { value, ours })
+    });
+    held.collect()
+}
+
+/// An additional unicast address of a device (ndo_dflt_fdb_dump in net/core/rtnetlink.c),
+/// which is listed as a permanent entry.
 fn unicast(message: &NeighbourMessage) -> Option<(u32, MacAddress)> {
     let attributes = &message.attributes;
     // An entry with a controller, or with a VXLAN remote, was learnt by a bridge.

@@ -39,8 +39,12 @@ pub const PORT_DATA: u16 = 5;
 
 /// IFLA_VLAN_ID, in the data of a VLAN.
 pub const VLAN_ID: u16 = 1;
-/// IFLA_BRPORT_ISOLATED, in the data of a bridge's port.
+/// IFLA_BRPORT_*, in the data of a bridge's port.
+pub const LEARNING: u16 = 8;
+pub const FLUSH: u16 = 24;
 pub const ISOLATED: u16 = 33;
+/// Linux 5.16
+pub const LOCKED: u16 = 39;
 /// IFLA_HSR_SLAVE1, IFLA_HSR_SLAVE2 and IFLA_HSR_INTERLINK, in the data of an HSR link.
 pub const HSR_PORTS: [u16; 3] = [1, 2, 8];
 
@@ -187,10 +191,12 @@ mod tests {
     #[test]
     fn requests_are_those_of_rtnetlink() -> Result<(), DecodeError> {
         let vlan_id = DefaultNla::new(VLAN_ID, 7u16.to_ne_bytes().to_vec());
-        let isolated = nested(PORT_DATA, &[DefaultNla::new(ISOLATED, vec![1])]);
+        let settings = [(ISOLATED, 1), (LEARNING, 0), (LOCKED, 1)];
+        let settings = settings.map(|(kind, value)| DefaultNla::new(kind, vec![value]));
+        let settings = nested(PORT_DATA, &settings);
         let port = nested(
             INFO,
-            &[DefaultNla::new(PORT_KIND, b"bridge".to_vec()), isolated],
+            &[DefaultNla::new(PORT_KIND, b"bridge".to_vec()), settings],
         );
         let link = || LinkUnspec::new_with_index(3);
         let own = || LinkRequest::of(3);
@@ -223,6 +229,8 @@ mod tests {
                 own().with(port),
                 LinkBridgePort::new(3)
                     .append_info_data(InfoBridgePort::Isolated(true))
+                    .append_info_data(InfoBridgePort::Learning(false))
+                    .append_info_data(InfoBridgePort::Locked(true))
                     .build(),
             ),
         ] {

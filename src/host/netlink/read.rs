@@ -47,7 +47,9 @@ pub fn all(connection: &mut NetlinkConnection) -> Result<Current, NetlinkError> 
             link.addresses.push(address);
         }
     }
-    frames::complete(connection, &mut links, &names).map_err(failed("traffic control"))?;
+    let forwarding = frames::forwarding(connection).map_err(failed("forwarding entries"))?;
+    frames::complete(connection, &forwarding, &mut links, &names)
+        .map_err(failed("traffic control"))?;
     let (routes, other_routes) = routes(connection, &names).map_err(failed("routes"))?;
     let rules = rules::all(connection).map_err(failed("rules"))?;
     let neighbours = neighbours(connection, &names);
@@ -59,6 +61,7 @@ pub fn all(connection: &mut NetlinkConnection) -> Result<Current, NetlinkError> 
         source_rules: rules.sources,
         other_rules: rules.others,
         neighbours: neighbours.map_err(failed("neighbours"))?,
+        forwarding: frames::bridged(&forwarding, &links, &names),
         proxied: proxied.map_err(failed("proxied neighbours"))?,
         links,
     })
@@ -149,8 +152,10 @@ fn link(message: &DumpedLink, name: &str, names: &Names) -> Link {
         link.link_type = kind;
         if attribute(info, link::PORT_KIND).map(link::text).as_deref() == Some("bridge") {
             let data = attribute(info, link::PORT_DATA).unwrap_or_default();
-            let isolated = attribute(data, link::ISOLATED).and_then(<[u8]>::first);
-            link.isolated = isolated.is_some_and(|is| *is != 0);
+            let setting = |kind| attribute(data, kind).and_then(<[u8]>::first);
+            link.isolated = setting(link::ISOLATED).is_some_and(|is| *is != 0);
+            link.locked = setting(link::LOCKED).is_some_and(|is| *is != 0);
+            link.learns_nothing = setting(link::LEARNING) == Some(&0);
         }
     }
     link

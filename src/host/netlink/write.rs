@@ -9,7 +9,7 @@ use netlink_packet_core::DefaultNla;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
     RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -20,7 +20,7 @@ use rtnetlink::{AddressMessageBuilder, RouteMessageBuilder};
 use super::connection::{ADD, CHANGE, NetlinkConnection, REPLACE};
 use super::link::{self, LinkRequest, nested};
 use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, read, rules};
-use crate::net::{Neighbour, NetworkChange, NextHop, Route};
+use crate::net::{ForwardingEntry, Neighbour, NetworkChange, NextHop, Route};
 
 /// Applies all changes in order.
 pub fn all(
@@ -75,7 +75,8 @@ fn is_gone_already(change: &NetworkChange, error: &io::Error) -> bool {
         NetworkChange::RemoveAddress { .. } => libc::EADDRNOTAVAIL,
         NetworkChange::RemoveRule(_)
         | NetworkChange::RemoveSourceRule(_)
-        | NetworkChange::RemoveNeighbour(_) => libc::ENOENT,
+        | NetworkChange::RemoveNeighbour(_)
+        | NetworkChange::RemoveForwarding(_) => libc::ENOENT,
         _ => return false,
     };
     error.raw_os_error() == Some(gone)
@@ -145,17 +146,33 @@ impl Links<'_> {
                 self.connection.change(libc::RTM_NEWLINK, ADD, &bridge)?;
             }
             NetworkChange::Enslave { port, bridge } => {
-                let port = LinkRequest::of(self.index(port)?);
+                // Until it has its settings it would pass frames to every other port.
+                let index = self.index(port)?;
+                self.set_link(LinkRequest::of(index).up(false))?;
+                let port = LinkRequest::of(index);
                 self.set_link(port.with_number(link::CONTROLLER, self.index(bridge)?))?;
             }
             NetworkChange::Release { port, .. } => {
                 let port = LinkRequest::of(self.index(port)?);
                 self.set_link(port.with_number(link::CONTROLLER, 0))?;
             }
-            NetworkChange::Isolate { port } => {
+            NetworkChange::SetPort {
+                port,
+                isolated,
+                locked,
+            } => {
                 let kind = DefaultNla::new(link::PORT_KIND, b"bridge".to_vec());
-                let isolated = DefaultNla::new(link::ISOLATED, vec![1]);
-                let info = nested(link::INFO, &[kind, nested(link::PORT_DATA, &[isolated])]);
+                let setting = |kind, on: bool| DefaultNla::new(kind, vec![u8::from(on)]);
+                let mut settings = vec![
+                    setting(link::ISOLATED, *isolated),
+                    setting(link::LOCKED, *locked),
+                    setting(link::LEARNING, !*locked),
+                ];
+                if *locked {
+                    // Whoever was learnt before would be let in until the entry expires.
+                    settings.push(DefaultNla::new(link::FLUSH, Vec::new()));
+                }
+                let info = nested(link::INFO, &[kind, nested(link::PORT_DATA, &settings)]);
                 let port = LinkRequest::of(self.index(port)?).with(info);
                 // The settings of a bridge port are accepted only with RTM_NEWLINK.
                 self.connection.change(libc::RTM_NEWLINK, CHANGE, &port)?;
@@ -220,6 +237,16 @@ impl Links<'_> {
                 let message = rules::source_rule(rule);
                 self.connection
                     .change(libc::RTM_DELRULE, CHANGE, &message)?;
+            }
+            NetworkChange::AddForwarding(entry) => {
+                let message = forwarding(self.index(&entry.port)?, entry);
+                self.connection
+                    .change(libc::RTM_NEWNEIGH, REPLACE, &message)?;
+            }
+            NetworkChange::RemoveForwarding(entry) => {
+                let message = forwarding(self.index(&entry.port)?, entry);
+                self.connection
+                    .change(libc::RTM_DELNEIGH, CHANGE, &message)?;
             }
             NetworkChange::SetNeighbour(Neighbour { address, mac, link }) => {
                 let mut message = permanent(self.index(link)?, *address);
@@ -287,6 +314,21 @@ fn own_address(index: u32, address: IpNet) -> AddressMessage {
             .address(own.addr(), own.prefix_len())
             .build(),
     }
+}
+
+/// An entry of the bridge that the port is of, which neither expires nor moves to another
+/// port: a static one that is not sticky follows its source (br_fdb_update in
+/// net/bridge/br_fdb.c).
+fn forwarding(port: u32, entry: &ForwardingEntry) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.header.ifindex = port;
+    message.header.state = NeighbourState::Noarp;
+    message.header.flags = NeighbourFlags::Controller | NeighbourFlags::Sticky;
+    message.header.kind = RouteType::Unspec;
+    let mac = NeighbourAttribute::LinkLayerAddress(entry.mac.bytes().to_vec());
+    message.attributes.push(mac);
+    message
 }
 
 /// An entry that does not expire.

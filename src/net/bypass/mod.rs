@@ -289,7 +289,7 @@ impl<'a> Search<'a> {
     fn own_bridges(&self) -> impl Iterator<Item = (&'a str, &'a [crate::name::InterfaceName])> {
         let links = self.wanted.into_iter().flat_map(|wanted| &wanted.links);
         links.filter_map(|link| match &link.device {
-            Device::Bridge { ports } => Some((link.name.as_str(), ports.as_slice())),
+            Device::Bridge { ports, .. } => Some((link.name.as_str(), ports.as_slice())),
             _ => None,
         })
     }

@@ -27,6 +27,7 @@ fn wanted(links: Vec<WantedLink>) -> Wanted {
         source_rules: Vec::new(),
         ways: Vec::new(),
         neighbours: Vec::new(),
+        forwarding: Vec::new(),
         ipv6: false,
     }
 }
@@ -170,7 +171,13 @@ fn a_vlan_that_is_bridged_takes_the_wires_tagged_frames() -> Result {
 #[test]
 fn the_files_own_bridge_has_its_ports_and_no_others() -> Result {
     let ports = vec![InterfaceName::try_from("eth1")?];
-    let wanted = wanted(vec![zone("br-cam", Device::Bridge { ports })?]);
+    let wanted = wanted(vec![zone(
+        "br-cam",
+        Device::Bridge {
+            ports,
+            not_isolated: Vec::new(),
+        },
+    )?]);
     let mut current = Current {
         links: vec![
             port_of("br-cam", link("eth1", "")),

@@ -5,6 +5,8 @@
 //! neighbours. Objects that camfw created earlier and that are no longer wanted are
 //! removed; those of others stay.
 
+mod bridge_ports;
+
 use std::collections::HashSet;
 use std::hash::Hash;
 
@@ -44,7 +46,7 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
 
     let mut ready: Vec<&WantedLink> = Vec::new();
     for link in &wanted.links {
-        match world.structure(link, &mut diff.changes) {
+        match world.structure(link, wanted, &mut diff.changes) {
             Ok(()) => ready.push(link),
             Err(NetworkError::NoSuchLink { .. }) if link.optional => {
                 diff.absent.push(link.name.clone());
@@ -69,13 +71,16 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     for link in &ready {
         let lower = match &link.device {
             Device::Vlan { parent, .. } => std::slice::from_ref(parent),
-            Device::Bridge { ports } => ports.as_slice(),
+            Device::Bridge { ports, .. } => ports.as_slice(),
             _ => &[],
         };
         let own = [&link.name].into_iter().filter(|_| link.is_set_up());
         for name in lower.iter().chain(own) {
             let change = up(name.as_str());
-            if !world.is_up(name.as_str()) && !ups.contains(&change) {
+            // It is set down for it.
+            let becomes_port = |change: &NetworkChange| matches!(change, NetworkChange::Enslave { port, .. } if port == name.as_str());
+            let is_up = world.is_up(name.as_str()) && !diff.changes.iter().any(becomes_port);
+            if !is_up && !ups.contains(&change) {
                 ups.push(change);
             }
         }
@@ -158,6 +163,7 @@ impl<'a> World<'a> {
     fn structure(
         &self,
         link: &WantedLink,
+        wanted: &Wanted,
         changes: &mut Vec<NetworkChange>,
     ) -> Result<(), NetworkError> {
         let missing = |name: &InterfaceName| NetworkError::NoSuchLink {
@@ -192,7 +198,7 @@ impl<'a> World<'a> {
             }
             Device::Vlan { id, parent } => {
                 self.find(parent.as_str()).ok_or_else(|| missing(parent))?;
-                let wanted = LinkType::Vlan {
+                let vlan = LinkType::Vlan {
                     id: *id,
                     parent: Some(parent.to_string()),
                 };
@@ -202,11 +208,14 @@ impl<'a> World<'a> {
                         parent: parent.to_string(),
                         id: *id,
                     }),
-                    Some(found) if found.kind == wanted => {}
+                    Some(found) if found.kind == vlan => {}
                     Some(_) => return Err(other_kind(format!("VLAN {id} on {parent}"))),
                 }
             }
-            Device::Bridge { ports } => {
+            Device::Bridge {
+                ports,
+                not_isolated,
+            } => {
                 for port in ports {
                     self.find(port.as_str()).ok_or_else(|| missing(port))?;
                 }
@@ -215,9 +224,7 @@ impl<'a> World<'a> {
                     Some(found) if found.kind == LinkType::Bridge => {}
                     Some(_) => return Err(other_kind("a bridge".into())),
                 }
-                for port in ports {
-                    self.port(port, &link.name, changes);
-                }
+                self.ports(link.name.as_str(), ports, not_isolated, wanted, changes);
             }
         }
         match link.mtu {
@@ -228,21 +235,6 @@ impl<'a> World<'a> {
             _ => {}
         }
         Ok(())
-    }
-
-    fn port(&self, port: &InterfaceName, bridge: &InterfaceName, changes: &mut Vec<NetworkChange>) {
-        let link = self.find(port.as_str());
-        let port = port.to_string();
-        let enslaved = link.is_some_and(|link| link.controller.as_deref() == Some(bridge.as_str()));
-        if !enslaved {
-            changes.push(NetworkChange::Enslave {
-                port: port.clone(),
-                bridge: bridge.to_string(),
-            });
-        }
-        if !enslaved || !link.is_some_and(|link| link.isolated) {
-            changes.push(NetworkChange::Isolate { port });
-        }
     }
 
     /// Removes addresses of ours from links that the file no longer names: otherwise a

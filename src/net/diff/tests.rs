@@ -1,5 +1,7 @@
 //! Tests of `net::diff`.
 
+mod bridge_ports;
+
 use super::*;
 use crate::name::MacAddress;
 use crate::net::rename::is_at;
@@ -40,6 +42,7 @@ fn wanted(name: &str, device: Device) -> std::result::Result<Wanted, Box<dyn std
         source_rules: Vec::new(),
         ways: Vec::new(),
         neighbours: Vec::new(),
+        forwarding: Vec::new(),
         ipv6: false,
     })
 }
@@ -435,6 +438,7 @@ fn vlans_and_bridges_are_made_once() -> Result {
         "br0",
         Device::Bridge {
             ports: vec![port("eth1")?, port("eth2")?],
+            not_isolated: Vec::new(),
         },
     )?;
     let mut current = Current {

@@ -3,6 +3,7 @@
 //! Owns the list; `host::sysctl` writes them. Their meanings are in the kernel's
 //! Documentation/networking/ip-sysctl.rst.
 
+mod bridged_frames;
 mod setting;
 
 use crate::name::InterfaceName;
@@ -371,6 +372,7 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
         need: Need::IfPresent,
         good: Good::Same,
     }));
+    settings.extend(bridged_frames::settings(policy));
     settings.extend(reserved_ports(policy));
     replace(&mut settings, policy);
     settings
