@@ -73,7 +73,7 @@ fn loopback_alone() -> Ruleset {
 fn loopback_alone_comes_in() -> Table {
     let mut table = Table::untouched(TableName::Raw);
     let mut rule = Rule::new(Target::Drop).matching(purpose("IPv6 from outside"));
-    rule.in_interface = Some(Negatable::not(Interface::Loopback));
+    rule.in_interface = Some(Negatable::not(Interface::Loopback).into());
     table.rules_mut(&chain("PREROUTING")).push(rule);
     table
 }
@@ -99,7 +99,7 @@ impl Direction {
 
     fn loopback(self) -> Rule {
         let mut rule = Rule::new(Target::Accept).matching(purpose("loopback"));
-        let loopback = Some(Negatable::is(Interface::Loopback));
+        let loopback = Some(Negatable::is(Interface::Loopback).into());
         match self {
             Direction::Output => rule.out_interface = loopback,
             Direction::Input | Direction::Forward => rule.in_interface = loopback,
@@ -402,6 +402,7 @@ fn tcp(dport: Option<PortRange>, flags: Option<Negatable<TcpFlags>>) -> Match {
 fn several(ports: Vec<PortRange>, side: PortSide) -> Match {
     Match::Multiport(Negatable::is(Multiport { side, ports }))
 }
+    let ports = ports.into();
 
 /// Ports in groups that fit into one multiport match.
 fn port_groups(ports: &[PortRange]) -> Vec<Vec<PortRange>> {
@@ -437,8 +438,8 @@ fn host(address: Ipv4Addr) -> IpNet {
     IpNet::from(IpAddr::V4(address))
 }
 
-fn interface(name: &InterfaceName) -> Option<Negatable<Interface>> {
-    Some(Negatable::is(Interface::Named(name.clone())))
+fn interface(name: &InterfaceName) -> Option<Box<Negatable<Interface>>> {
+    Some(Negatable::is(Interface::Named(name.clone())).into())
 }
 
 fn zone_comment(zone: &Zone) -> Match {

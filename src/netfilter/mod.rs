@@ -153,10 +153,10 @@ pub struct Rule {
     pub source: Option<Negatable<IpNet>>,
     /// The destination network.
     pub destination: Option<Negatable<IpNet>>,
-    /// The incoming interface.
-    pub in_interface: Option<Negatable<Interface>>,
+    /// The incoming interface. Few rules name one, and there are thousands of them.
+    pub in_interface: Option<Box<Negatable<Interface>>>,
     /// The outgoing interface.
-    pub out_interface: Option<Negatable<Interface>>,
+    pub out_interface: Option<Box<Negatable<Interface>>>,
     /// The protocol.
     pub protocol: Option<Negatable<Protocol>>,
     /// Match extensions, in order.

@@ -281,7 +281,7 @@ impl Policy {
             let mut flows = allow.flows.iter();
             flows.any(|flow| flow.to == Endpoint::Router)
         });
-        let services = to_router.flat_map(|allow| &allow.services);
+        let services = to_router.flat_map(|allow| allow.services.iter());
         services.flat_map(|service| service.udp.clone()).collect()
     }
 

@@ -156,11 +156,12 @@ impl Resolver<'_> {
                 continue;
             };
             for allow in without_address(allow) {
-                for allow in deny::not_denied(allow, &denials, self.ipv6) {
+                for mut allow in deny::not_denied(allow, &denials, self.ipv6) {
                     rules = rules.saturating_add(at_most_rules(&allow, seasons));
                     if rules > MOST_RULES {
                         return Err(self.too_many_rules(line, &allow));
                     }
+                    share_services(&mut allow, &allows);
                     allows.push(allow);
                 }
             }
@@ -244,7 +245,7 @@ impl Resolver<'_> {
             sources_of: None,
             destinations_of: None,
             hosts,
-            services,
+            services: services.into(),
             by_forward: false,
             limit: limit.flatten(),
             connections: connections.flatten(),
@@ -384,6 +385,15 @@ impl Resolver<'_> {
 
 /// Splits off the DHCP part of a line with source addresses, and adds 0.0.0.0 to its
 /// sources: a host that asks the router for an address has none yet (RFC 2131, 4.1). Table
+/// Shares the services of a line with one before it: thousands of cameras have the same few
+/// lines each.
+fn share_services(allow: &mut Allow, before: &[Allow]) {
+    let mut near = before.iter().rev().take(8);
+    if let Some(same) = near.find(|other| other.services == allow.services) {
+        allow.services = same.services.clone();
+    }
+}
+
 /// raw lets 0.0.0.0 in only for DHCP.
 fn without_address(mut allow: Allow) -> Vec<Allow> {
     let to_router = |flow: &Flow| flow.to == Endpoint::Router;
@@ -402,10 +412,10 @@ fn without_address(mut allow: Allow) -> Vec<Allow> {
     sources.push(Ipv4Net::from(Ipv4Addr::UNSPECIFIED).into());
     let asks = Allow {
         sources: Addresses::Only(sources),
-        services: dhcp,
+        services: dhcp.into(),
         ..allow.clone()
     };
-    allow.services = others;
+    allow.services = others.into();
     let rest = (!allow.services.is_empty()).then_some(allow);
     rest.into_iter().chain([asks]).collect()
 }

@@ -237,12 +237,15 @@ fn to_others(allow: &mut Allow, others: &[IpNet], ipv6: Ipv6Mode) {
         allow.ranges.extend(pieces);
     }
 }
+    if denials.is_empty() {
+        return vec![allow];
+    }
 
 /// Takes addresses away, and keeps what they were. Without effect where they have none of
 /// these, so that most lines stay as they are written.
 fn take_away(
     addresses: &mut Addresses,
-    of: &mut Option<Remainder>,
+    of: &mut Option<Box<Remainder>>,
     others: &[IpNet],
     ipv6: Ipv6Mode,
 ) {
@@ -254,9 +257,11 @@ fn take_away(
         return;
     }
     let written = std::mem::replace(addresses, left);
-    let of = of.get_or_insert(Remainder {
-        written,
-        without: Vec::new(),
+    let of = of.get_or_insert_with(|| {
+        Box::new(Remainder {
+            written,
+            without: Vec::new(),
+        })
     });
     of.without.extend(others);
 }

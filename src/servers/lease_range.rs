@@ -67,8 +67,11 @@ fn named(policy: &Policy, network: Ipv4Net) -> Vec<Ipv4Net> {
     let hosts = own.chain(cameras).chain(forwards).chain(proxies);
     let hosts = hosts.chain(routers).chain(gateways);
     let lines = policy.allows.iter().flat_map(|allow| {
-        let sources = written(&allow.sources, allow.sources_of.as_ref());
-        sources.chain(written(&allow.destinations, allow.destinations_of.as_ref()))
+        let sources = written(&allow.sources, allow.sources_of.as_deref());
+        sources.chain(written(
+            &allow.destinations,
+            allow.destinations_of.as_deref(),
+        ))
     });
     let lines = lines.filter_map(|named| match named {
         IpNet::V4(named) => Some(named),

@@ -343,10 +343,10 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
             rule.destination = Some(network(words.next()?, negated)?);
         }
         "-i" if rule.in_interface.is_none() => {
-            rule.in_interface = Some(interface(words.next()?, negated)?);
+            rule.in_interface = Some(interface(words.next()?, negated)?.into());
         }
         "-o" if rule.out_interface.is_none() => {
-            rule.out_interface = Some(interface(words.next()?, negated)?);
+            rule.out_interface = Some(interface(words.next()?, negated)?.into());
         }
         "-p" if rule.protocol.is_none() => match protocol(words.next()?)? {
             Some(value) => rule.protocol = Some(Negatable { negated, value }),

@@ -200,7 +200,7 @@ impl<'a, 's> Intent<'a, 's> {
         let mut services = self
             .policy
             .allows_of(flow)
-            .flat_map(|allow| &allow.services);
+            .flat_map(|allow| allow.services.iter());
         let serves = services.any(|service| {
             let mut udp = service.udp.iter();
             udp.any(|ports| ports.contains(DHCP_SERVER))
