@@ -243,11 +243,7 @@ pub(super) fn shallow(policy: &Policy, family: IpFamily) -> Ruleset {
 /// The most jumps within each other in any table.
 fn jumps(ruleset: &Ruleset) -> usize {
     let tables = ruleset.tables().map(|(_, table)| {
-        let chains: BTreeMap<&str, &Chain> = table
-            .chains
-            .iter()
-            .map(|chain| (chain.name.as_str(), chain))
-            .collect();
+        let chains = table.by_name();
         let mut known = BTreeMap::new();
         let below = chains.keys().map(|name| below(name, &chains, &mut known));
         below.max().unwrap_or_default()

@@ -293,6 +293,12 @@ impl Table {
         self.chains.iter().find(|chain| chain.name.as_str() == name)
     }
 
+    /// Every chain by its name, for who looks up many.
+    pub(crate) fn by_name(&self) -> BTreeMap<&str, &Chain> {
+        let chains = self.chains.iter();
+        chains.map(|chain| (chain.name.as_str(), chain)).collect()
+    }
+
     /// The rules of a chain, which is created if necessary.
     pub fn rules_mut(&mut self, name: &ChainName) -> &mut Vec<Rule> {
         // The chain that is being filled is usually the last.
