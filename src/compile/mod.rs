@@ -8,6 +8,7 @@
 
 mod bogon;
 mod bound;
+mod denied;
 mod helper;
 mod icmpv6;
 mod line;
@@ -259,10 +260,11 @@ impl<'a> Compiler<'a> {
         table.rules_mut(&allowed);
         let mut lines = Vec::new();
         let mut names = std::mem::take(&mut self.names);
+        let others = self.denied_first(table, &mut names, flow, &allowed);
         for allow in policy.allows_of(flow) {
             lines.extend(self.line(table, &mut names, flow, allow));
         }
-        tree::place(table, &mut names, &allowed, lines);
+        tree::place(table, &mut names, &others, lines);
         self.names = names;
     }
 
@@ -400,9 +402,9 @@ fn tcp(dport: Option<PortRange>, flags: Option<Negatable<TcpFlags>>) -> Match {
 }
 
 fn several(ports: Vec<PortRange>, side: PortSide) -> Match {
+    let ports = ports.into();
     Match::Multiport(Negatable::is(Multiport { side, ports }))
 }
-    let ports = ports.into();
 
 /// Ports in groups that fit into one multiport match.
 fn port_groups(ports: &[PortRange]) -> Vec<Vec<PortRange>> {

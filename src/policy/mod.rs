@@ -45,7 +45,7 @@ pub(crate) use bound::{table_size, told as told_bounds};
 pub(crate) use closed::ClosedConnections;
 pub use closed::{RESET_STAYS, RESET_STAYS_KEY};
 pub use dump_guarantee::{DumpEnd, DumpGuarantee};
-pub(crate) use guarantee::{Exception, broken, never};
+pub(crate) use guarantee::{Exception, broken, is_denied_first, never};
 pub use guarantee::{Guarantee, GuaranteeKind};
 pub(crate) use hours::{hours_trouble, told_hours};
 pub use lint::{Warning, warnings};
@@ -346,6 +346,12 @@ impl Policy {
     pub(crate) fn own_addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         let own = self.zones.iter().flat_map(|zone| &zone.addresses);
         own.map(Ipv4Net::addr)
+    }
+
+    /// What is denied on this flow before any of its lines is looked at.
+    pub(crate) fn denied_first(&self, flow: Flow) -> impl Iterator<Item = &Guarantee> {
+        let denials = self.guarantees.iter();
+        denials.filter(move |it| it.flow == flow && it.is_denied_first())
     }
 
     /// The allow lines for this flow, in the order of the file.
