@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The configuration: the main file and its drop-ins, in reading order. Byte offsets
 /// run through all of them, so that one number identifies one position.
@@ -18,6 +19,9 @@ pub struct Source {
 pub struct SourceFile {
     /// The path as the user gave it; every refusal begins with it.
     pub name: String,
+    /// The last component of that path, in characters that a rule's comment can have. Shared,
+    /// since thousands of entries remember which file they are from.
+    pub short_name: Arc<str>,
     /// The whole text.
     pub text: String,
     /// The offset of the file's first byte within the whole configuration.
@@ -50,8 +54,10 @@ impl Source {
     pub fn with(mut self, name: impl Into<String>, text: impl Into<String>) -> Source {
         let text = text.into();
         let starts = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        let name = name.into();
         self.files.push(SourceFile {
-            name: name.into(),
+            short_name: short_name(&name),
+            name,
             start: self.files.last().map_or(0, |last| last.end() + 1),
             lines: std::iter::once(0).chain(starts).collect(),
             text,
@@ -100,6 +106,16 @@ impl Source {
         let name = self.files.get(file).map_or("", |file| &file.name);
         format!("{name}:{}", place.line)
     }
+}
+
+fn short_name(path: &str) -> Arc<str> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let safe = |c: char| match c.is_ascii_alphanumeric() || "._-".contains(c) {
+        true => c,
+        false => '_',
+    };
+    let name: String = name.chars().map(safe).take(64).collect();
+    name.into()
 }
 
 impl SourceFile {

@@ -119,7 +119,9 @@ fn changed(rule: &Rule) -> Vec<(&'static str, Rule)> {
             },
         ));
     }
-    if let in_interface @ Some(_) = flipped(&rule.in_interface) {
+    let flipped_box =
+        |value: &Option<Box<Negatable<_>>>| flipped(&value.as_deref().cloned()).map(Box::new);
+    if let in_interface @ Some(_) = flipped_box(&rule.in_interface) {
         all.push((
             "with the interface negated",
             Rule {
@@ -128,7 +130,7 @@ fn changed(rule: &Rule) -> Vec<(&'static str, Rule)> {
             },
         ));
     }
-    if let out_interface @ Some(_) = flipped(&rule.out_interface) {
+    if let out_interface @ Some(_) = flipped_box(&rule.out_interface) {
         all.push((
             "with the way out negated",
             Rule {

@@ -80,22 +80,23 @@ impl Compiler<'_> {
     fn bound_chain(&self, table: &mut Table, index: ZoneIndex, bound: Bound) -> ChainName {
         let zone = self.policy.zone(index);
         let name = name_of_bound(zone);
-        if table.chain(name.as_str()).is_none() {
-            let mut within = Rule::new(Target::Accept);
-            within.matches = self.within(zone, bound).into();
-            let within = within.matching(purpose("within the bound"));
-            let past = Rule::new(Target::Drop).matching(purpose("too many connections"));
-            // Until it is answered each packet of a connection is NEW, as those of a
-            // stream that nobody answers are (nf_conntrack_in in
-            // net/netfilter/nf_conntrack_core.c). The SYN of an answered one opens it anew,
-            // and is counted.
-            let open = unanswered(Rule::new(Target::Accept));
-            let mut rules = vec![open.matching(purpose("open already"))];
-            rules.extend(self.uncounted_requests(index));
-            rules.push(within);
-            rules.push(past);
-            *table.rules_mut(&name) = rules;
+        if let Some(known) = table.chain(name.as_str()) {
+            return known.name.clone();
         }
+        let mut within = Rule::new(Target::Accept);
+        within.matches = self.within(zone, bound).into();
+        let within = within.matching(purpose("within the bound"));
+        let past = Rule::new(Target::Drop).matching(purpose("too many connections"));
+        // Until it is answered each packet of a connection is NEW, as those of a
+        // stream that nobody answers are (nf_conntrack_in in
+        // net/netfilter/nf_conntrack_core.c). The SYN of an answered one opens it anew,
+        // and is counted.
+        let open = unanswered(Rule::new(Target::Accept));
+        let mut rules = vec![open.matching(purpose("open already"))];
+        rules.extend(self.uncounted_requests(index));
+        rules.push(within);
+        rules.push(past);
+        *table.rules_mut(&name) = rules;
         name
     }
 

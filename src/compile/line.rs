@@ -138,7 +138,7 @@ impl Compiler<'_> {
     /// is asked for.
     fn at_groups(&self, allow: &Allow) -> Vec<Way> {
         let mut ways = Vec::new();
-        for service in &allow.services {
+        for service in allow.services.iter() {
             for group in group::services() {
                 let port = PortRange::port(group.port);
                 if !service.udp.iter().any(|ports| ports.contains(port)) {

@@ -8,6 +8,7 @@
 
 mod bogon;
 mod bound;
+mod denied;
 mod helper;
 mod icmpv6;
 mod line;
@@ -73,7 +74,7 @@ fn loopback_alone() -> Ruleset {
 fn loopback_alone_comes_in() -> Table {
     let mut table = Table::untouched(TableName::Raw);
     let mut rule = Rule::new(Target::Drop).matching(purpose("IPv6 from outside"));
-    rule.in_interface = Some(Negatable::not(Interface::Loopback));
+    rule.in_interface = Some(Negatable::not(Interface::Loopback).into());
     table.rules_mut(&chain("PREROUTING")).push(rule);
     table
 }
@@ -99,7 +100,7 @@ impl Direction {
 
     fn loopback(self) -> Rule {
         let mut rule = Rule::new(Target::Accept).matching(purpose("loopback"));
-        let loopback = Some(Negatable::is(Interface::Loopback));
+        let loopback = Some(Negatable::is(Interface::Loopback).into());
         match self {
             Direction::Output => rule.out_interface = loopback,
             Direction::Input | Direction::Forward => rule.in_interface = loopback,
@@ -260,10 +261,11 @@ impl<'a> Compiler<'a> {
         table.rules_mut(&allowed);
         let mut lines = Vec::new();
         let mut names = std::mem::take(&mut self.names);
+        let others = self.denied_first(table, &mut names, flow, &allowed);
         for allow in policy.allows_of(flow) {
             lines.extend(self.line(table, &mut names, flow, allow));
         }
-        tree::place(table, &mut names, &allowed, lines);
+        tree::place(table, &mut names, &others, lines);
         self.names = names;
     }
 
@@ -401,6 +403,7 @@ fn tcp(dport: Option<PortRange>, flags: Option<Negatable<TcpFlags>>) -> Match {
 }
 
 fn several(ports: Vec<PortRange>, side: PortSide) -> Match {
+    let ports = ports.into();
     Match::Multiport(Negatable::is(Multiport { side, ports }))
 }
 
@@ -438,8 +441,8 @@ fn host(address: Ipv4Addr) -> IpNet {
     IpNet::from(IpAddr::V4(address))
 }
 
-fn interface(name: &InterfaceName) -> Option<Negatable<Interface>> {
-    Some(Negatable::is(Interface::Named(name.clone())))
+fn interface(name: &InterfaceName) -> Option<Box<Negatable<Interface>>> {
+    Some(Negatable::is(Interface::Named(name.clone())).into())
 }
 
 fn zone_comment(zone: &Zone) -> Match {

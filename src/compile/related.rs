@@ -206,6 +206,7 @@ impl Compiler<'_> {
     fn errors_of_cameras(&self, index: ZoneIndex, zone: &Zone) -> Vec<Placed> {
         let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
         let mut placed = Vec::new();
+        let why = purpose("its own connection");
         for direction in [CtDirection::Original, CtDirection::Reply] {
             for host in self.hosts_with_lines(index, direction) {
                 if own.contains(&host) || !self.is_ours(&host) {
@@ -216,7 +217,7 @@ impl Compiler<'_> {
                     destination: None,
                     rule: Rule::new(Target::Accept)
                         .matching(about(direction, Some(host)))
-                        .matching(purpose("its own connection")),
+                        .matching(why.clone()),
                 });
             }
         }

@@ -82,13 +82,13 @@ impl Compiler<'_> {
     /// this.
     fn by_no_other_interface(&self) -> Vec<Rule> {
         let mut loopback = Rule::new(Target::Return).matching(purpose("loopback"));
-        loopback.in_interface = Some(Negatable::is(Interface::Loopback));
+        loopback.in_interface = Some(Negatable::is(Interface::Loopback).into());
         let mut rules = vec![loopback];
         for zone in &self.policy.zones {
             for network in self.networks_of(zone) {
                 let mut rule = from(network, Target::Drop).matching(purpose("spoofed source"));
                 let here = Interface::Named(zone.interface.clone());
-                rule.in_interface = Some(Negatable::not(here));
+                rule.in_interface = Some(Negatable::not(here).into());
                 rules.push(rule);
             }
         }

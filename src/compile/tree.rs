@@ -22,6 +22,10 @@ pub(super) const FEW: usize = 4;
 const BITS: u8 = 2;
 const MOST_BITS: u8 = 128;
 
+/// The same of networks that packets leave by, where each level looks at a bit more: each chain
+/// is read by a request of its own (nft_rule_list_update in iptables/nft-cache.c).
+const FEW_LEFT: usize = 16;
+
 /// The most jumps within each other that nf_tables takes, gotos included: a chain at level 16
 /// is refused (NFT_JUMP_STACK_SIZE, nft_chain_validate in net/netfilter/nf_tables_api.c).
 const MOST_JUMPS: usize = 15;
@@ -75,7 +79,7 @@ impl ChainNames {
 
     /// The base if it is free and valid as a chain name, or the base with the first free
     /// number; otherwise the same with the word.
-    fn unused(&mut self, base: &str, word: &str) -> ChainName {
+    pub(super) fn unused(&mut self, base: &str, word: &str) -> ChainName {
         let numbered = (2..).map(|number| format!("{base}.{number}"));
         let counted = (1..).map(|number| format!("{word}-{number}"));
         let names = std::iter::once(base.to_owned()).chain(numbered.take(9_998));
@@ -92,8 +96,9 @@ impl ChainNames {
     }
 }
 
+/// The end of a packet that is looked at.
 #[derive(Clone, Copy)]
-enum Axis {
+pub(super) enum Axis {
     Source,
     Destination,
 }
@@ -163,7 +168,7 @@ fn dispatch(
         }
         return;
     }
-    let length = common_length(&groups).saturating_add(names.bits);
+    let length = common_length(groups.keys()).saturating_add(names.bits);
     let mut children: BTreeMap<IpNet, Groups> = BTreeMap::new();
     for (prefix, rules) in groups {
         match shortened(prefix, length) {
@@ -227,6 +232,48 @@ fn leaf(
     }
 }
 
+/// Fills a chain, and chains below it, so that packets from or to these networks return to the
+/// chain's caller and all others go to another chain. The networks are sorted and have no
+/// address in common.
+///
+/// Every way on is a goto, so that one return is enough wherever it stands.
+pub(super) fn leave(
+    table: &mut Table,
+    names: &mut ChainNames,
+    chain: &ChainName,
+    axis: Axis,
+    networks: &[IpNet],
+    others: &ChainName,
+) {
+    let rule = |prefix: IpNet, target| {
+        let mut rule = Rule::new(target);
+        if prefix.prefix_len() > 0 {
+            axis.put(&mut rule, prefix);
+        }
+        rule
+    };
+    let length = common_length(networks.iter()).saturating_add(names.bits + 1);
+    let below = |network: &IpNet| match networks.len() <= FEW_LEFT {
+        true => None,
+        false => shortened(*network, length),
+    };
+    // Its place is before that of the chains below it.
+    table.rules_mut(chain);
+    let mut rules = Vec::new();
+    for near in networks.chunk_by(|a, b| below(a).is_some_and(|it| Some(it) == below(b))) {
+        match (near, near.first().and_then(below)) {
+            ([_, _, _, ..], Some(prefix)) => {
+                let to = names.next(axis, prefix);
+                rules.push(rule(prefix, Target::Goto(to.clone())));
+                leave(table, names, &to, axis, near, others);
+            }
+            _ => rules.extend(near.iter().map(|it| rule(*it, Target::Return))),
+        }
+    }
+    rules.push(Rule::new(Target::Goto(others.clone())));
+    *table.rules_mut(chain) = rules;
+}
+
 /// The rules with the smallest trees that the kernel takes. What is left of a network without
 /// one address is a network for each of its bits, and each level of a tree is a jump.
 pub(super) fn shallow(policy: &Policy, family: IpFamily) -> Ruleset {
@@ -243,11 +290,7 @@ pub(super) fn shallow(policy: &Policy, family: IpFamily) -> Ruleset {
 /// The most jumps within each other in any table.
 fn jumps(ruleset: &Ruleset) -> usize {
     let tables = ruleset.tables().map(|(_, table)| {
-        let chains: BTreeMap<&str, &Chain> = table
-            .chains
-            .iter()
-            .map(|chain| (chain.name.as_str(), chain))
-            .collect();
+        let chains = table.by_name();
         let mut known = BTreeMap::new();
         let below = chains.keys().map(|name| below(name, &chains, &mut known));
         below.max().unwrap_or_default()
@@ -275,12 +318,11 @@ fn below<'t>(
 }
 
 /// The number of leading bits that all prefixes share.
-fn common_length(groups: &Groups) -> u8 {
+fn common_length<'n>(mut prefixes: impl Iterator<Item = &'n IpNet>) -> u8 {
     let bits = |network: &IpNet| match network {
         IpNet::V4(network) => u128::from(u32::from(network.network())) << 96,
         IpNet::V6(network) => u128::from(network.network()),
     };
-    let mut prefixes = groups.keys();
     let Some(first) = prefixes.next() else {
         return 0;
     };

@@ -63,10 +63,11 @@ pub fn duration(text: &str) -> Option<u64> {
 /// A count per unit of time, such as `6/minute`; never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    count: u64,
+    // Thousands of matches have one, and in short numbers: iptables takes 32 bits.
+    count: u32,
     unit: Unit,
     /// The burst, if it is not the default for this rate.
-    burst: Option<u64>,
+    burst: Option<u32>,
 }
 
 impl Rate {
@@ -83,7 +84,7 @@ impl Rate {
             None
         } else {
             Some(Rate {
-                count,
+                count: count as u32,
                 unit,
                 burst: None,
             })
@@ -93,7 +94,7 @@ impl Rate {
     /// A count per second, for constants in the code: at least 1.
     pub const fn a_second(count: u8) -> Rate {
         Rate {
-            count: if count == 0 { 1 } else { count as u64 },
+            count: if count == 0 { 1 } else { count as u32 },
             unit: Unit::Second,
             burst: None,
         }
@@ -108,7 +109,7 @@ impl Rate {
         match usual.burst() == burst {
             true => usual,
             false => Rate {
-                burst: Some(burst),
+                burst: Some(burst.try_into().unwrap_or(u32::MAX)),
                 ..self
             },
         }
@@ -116,7 +117,7 @@ impl Rate {
 
     /// The count, if the unit is a second.
     pub fn per_second(self) -> Option<u64> {
-        (self.unit == Unit::Second).then_some(self.count)
+        (self.unit == Unit::Second).then_some(self.count.into())
     }
 
     /// The most packets that the limit match lets through in so many seconds, once its
@@ -124,7 +125,7 @@ impl Rate {
     /// whole ticks, so that it is never longer than the rate says (xt_limit.h).
     pub fn most_within(self, seconds: u64) -> u64 {
         let ticks = Rate::COUNT_MAX;
-        let period = ticks * self.unit.seconds() / self.count;
+        let period = ticks * self.unit.seconds() / u64::from(self.count);
         (ticks * seconds).div_ceil(period)
     }
 
@@ -149,9 +150,10 @@ impl Rate {
     /// net/netfilter/xt_limit.c, xt_hashlimit.c); more is ERANGE.
     pub fn burst(self) -> u64 {
         if let Some(burst) = self.burst {
-            return burst;
+            return burst.into();
         }
-        (self.count * Unit::Day.seconds() / self.unit.seconds()).min(Rate::BURST)
+        let a_day = u64::from(self.count) * Unit::Day.seconds() / self.unit.seconds();
+        a_day.min(Rate::BURST)
     }
 
     /// The rate as the kernel stores it, a whole number of ticks between two packets,
@@ -159,7 +161,7 @@ impl Rate {
     /// (print_rate in extensions/libxt_limit.c, libxt_hashlimit.c). `ticks` is the
     /// resolution of the match, in ticks per second.
     pub fn canonical(self, ticks: u64) -> Rate {
-        let period = ticks * self.unit.seconds() / self.count;
+        let period = ticks * self.unit.seconds() / u64::from(self.count);
         let mut shown = Unit::Day;
         for unit in Unit::ALL.into_iter().skip(1) {
             let length = ticks * unit.seconds();
@@ -169,7 +171,9 @@ impl Rate {
             shown = unit;
         }
         Rate {
-            count: ticks * shown.seconds() / period,
+            count: (ticks * shown.seconds() / period)
+                .try_into()
+                .unwrap_or(u32::MAX),
             unit: shown,
             burst: self.burst,
         }

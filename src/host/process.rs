@@ -276,7 +276,9 @@ impl Running {
             }
         };
         if status.success() {
-            Ok(String::from_utf8_lossy(&stdout).into_owned())
+            // Without a copy where it is text, which may be long.
+            let text = String::from_utf8(stdout);
+            Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
         } else {
             Err(ProcessError::Failed {
                 program,

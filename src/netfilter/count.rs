@@ -84,8 +84,9 @@ impl Counters {
         let mut carried = Counters::default();
         for (name, table) in wanted.tables() {
             let there = found.table(name);
+            let there = there.by_name();
             for chain in &table.chains {
-                let Some(old) = there.chain(chain.name.as_str()) else {
+                let Some(old) = there.get(chain.name.as_str()) else {
                     continue;
                 };
                 // From the last to the first, so that equal rules are then taken in order.

@@ -80,8 +80,10 @@ fn table(name: TableName, wanted: &Table, found: &Table, differences: &mut Vec<D
             what,
         });
     };
+    // There may be ten thousands of chains.
+    let (wanted_names, found_names) = (wanted.by_name(), found.by_name());
     for chain in &wanted.chains {
-        let Some(there) = found.chain(chain.name.as_str()) else {
+        let Some(there) = found_names.get(chain.name.as_str()) else {
             add(chain, What::ChainMissing);
             continue;
         };
@@ -94,7 +96,7 @@ fn table(name: TableName, wanted: &Table, found: &Table, differences: &mut Vec<D
         }
     }
     for chain in &found.chains {
-        if wanted.chain(chain.name.as_str()).is_none() {
+        if !wanted_names.contains_key(chain.name.as_str()) {
             add(chain, What::ChainUnexpected);
             for rule in &chain.rules {
                 add(chain, What::RuleUnexpected(rule_text(rule)));

@@ -153,10 +153,10 @@ pub struct Rule {
     pub source: Option<Negatable<IpNet>>,
     /// The destination network.
     pub destination: Option<Negatable<IpNet>>,
-    /// The incoming interface.
-    pub in_interface: Option<Negatable<Interface>>,
+    /// The incoming interface. Few rules name one, and there are thousands of them.
+    pub in_interface: Option<Box<Negatable<Interface>>>,
     /// The outgoing interface.
-    pub out_interface: Option<Negatable<Interface>>,
+    pub out_interface: Option<Box<Negatable<Interface>>>,
     /// The protocol.
     pub protocol: Option<Negatable<Protocol>>,
     /// Match extensions, in order.
@@ -291,6 +291,12 @@ impl Table {
     /// The chain of this name.
     pub fn chain(&self, name: &str) -> Option<&Chain> {
         self.chains.iter().find(|chain| chain.name.as_str() == name)
+    }
+
+    /// Every chain by its name, for who looks up many.
+    pub(crate) fn by_name(&self) -> BTreeMap<&str, &Chain> {
+        let chains = self.chains.iter();
+        chains.map(|chain| (chain.name.as_str(), chain)).collect()
     }
 
     /// The rules of a chain, which is created if necessary.

@@ -77,10 +77,10 @@ pub fn rule_text(rule: &Rule) -> String {
             condition(option, negated, value.to_string());
         }
     }
-    if let Some(Negatable { negated, value }) = &rule.in_interface {
+    if let Some(Negatable { negated, value }) = rule.in_interface.as_deref() {
         condition("-i", *negated, interface(value));
     }
-    if let Some(Negatable { negated, value }) = &rule.out_interface {
+    if let Some(Negatable { negated, value }) = rule.out_interface.as_deref() {
         condition("-o", *negated, interface(value));
     }
     if let Some(Negatable { negated, value }) = rule.protocol {

@@ -219,10 +219,6 @@ fn host(policy: &Policy, its: &[(Whose<'_>, &RefusedAttempt)]) -> Option<Blocked
 fn tried(policy: &Policy, refused: &RefusedAttempt, camera: Option<&Camera>) -> Tried {
     let attempt = &refused.attempt;
     let flow = flow(policy, refused);
-    let line = flow.and_then(|flow| {
-        let mut lines = policy.allows_of(flow);
-        lines.find(|line| covers(line, refused))
-    });
     let denied = |flow| {
         policy.guarantees.iter().any(|it| {
             it.is_denial
@@ -231,6 +227,10 @@ fn tried(policy: &Policy, refused: &RefusedAttempt, camera: Option<&Camera>) -> 
                 && it.destinations.holds(attempt.destination)
         })
     };
+    let line = flow.filter(|flow| !denied(*flow)).and_then(|flow| {
+        let mut lines = policy.allows_of(flow);
+        lines.find(|line| covers(line, refused))
+    });
     let reason = match (attempt.tag.reason, line) {
         (RefusalReason::NotAllowed, Some(line)) => {
             let is_counted =

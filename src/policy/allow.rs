@@ -1,6 +1,8 @@
 //! Allow lines: who may open which connections, from and to which addresses, how often and
 //! when.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::{Addresses, Origin, Service, ZoneIndex};
@@ -41,14 +43,14 @@ pub struct Allow {
     /// no host by itself.
     pub ranges: Vec<IpNet>,
     /// What its sources are left of, if some are denied.
-    pub sources_of: Option<Remainder>,
+    pub sources_of: Option<Box<Remainder>>,
     /// What its destinations are left of, if some are left out or denied.
-    pub destinations_of: Option<Remainder>,
+    pub destinations_of: Option<Box<Remainder>>,
     /// The host names among its destinations; their addresses, as far as they are known,
     /// are in `destinations`.
     pub hosts: Vec<HostName>,
-    /// The services that it allows.
-    pub services: Vec<Service>,
+    /// The services that it allows. Shared with the lines before it that allow the same.
+    pub services: Arc<[Service]>,
     /// Whether it lets in only what came by a forward: a line for the zones of its
     /// `loopback`, beside the line for those outside.
     pub by_forward: bool,
@@ -88,7 +90,7 @@ impl Allow {
     }
 }
 
-fn is_any(addresses: &Addresses, of: &Option<Remainder>) -> bool {
+fn is_any(addresses: &Addresses, of: &Option<Box<Remainder>>) -> bool {
     of.as_ref().map_or(addresses, |of| &of.written) == &Addresses::Any
 }
 

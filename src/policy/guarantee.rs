@@ -29,6 +29,24 @@ pub struct Guarantee {
     pub origin: Origin,
 }
 
+/// The most networks of a `[[deny]]` that are taken away from each line. More of them are asked
+/// for before the lines.
+const MOST_TAKEN_AWAY: usize = 64;
+
+/// Whether a `[[deny]]` of these networks is asked for before the lines of a flow.
+pub(crate) fn is_denied_first(networks: usize) -> bool {
+    networks > MOST_TAKEN_AWAY
+}
+
+impl Guarantee {
+    /// Whether it is of a `[[deny]]` that is asked for before the lines of its flow, which are
+    /// as they are written.
+    pub(crate) fn is_denied_first(&self) -> bool {
+        let networks = self.sources.count().max(self.destinations.count());
+        self.is_denial && is_denied_first(networks)
+    }
+}
+
 /// Whether the connections never or always get through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuaranteeKind {

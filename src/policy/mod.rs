@@ -47,7 +47,7 @@ pub(crate) use bound::{table_size, told as told_bounds};
 pub(crate) use closed::ClosedConnections;
 pub use closed::{RESET_STAYS, RESET_STAYS_KEY};
 pub use dump_guarantee::{DumpEnd, DumpGuarantee};
-pub(crate) use guarantee::{Exception, broken, never};
+pub(crate) use guarantee::{Exception, broken, is_denied_first, never};
 pub use guarantee::{Guarantee, GuaranteeKind};
 pub(crate) use hours::{hours_trouble, told_hours};
 pub use lint::{Warning, warnings};
@@ -297,7 +297,7 @@ impl Policy {
             let mut flows = allow.flows.iter();
             flows.any(|flow| flow.to == Endpoint::Router)
         });
-        let services = to_router.flat_map(|allow| &allow.services);
+        let services = to_router.flat_map(|allow| allow.services.iter());
         services.flat_map(|service| service.udp.clone()).collect()
     }
 
@@ -362,6 +362,12 @@ impl Policy {
     pub(crate) fn own_addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         let own = self.zones.iter().flat_map(|zone| &zone.addresses);
         own.map(Ipv4Net::addr)
+    }
+
+    /// What is denied on this flow before any of its lines is looked at.
+    pub(crate) fn denied_first(&self, flow: Flow) -> impl Iterator<Item = &Guarantee> {
+        let denials = self.guarantees.iter();
+        denials.filter(move |it| it.flow == flow && it.is_denied_first())
     }
 
     /// The allow lines for this flow, in the order of the file.

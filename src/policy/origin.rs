@@ -1,6 +1,7 @@
 //! Positions in the configuration files, as rules and messages show them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{RuleLabel, RulePurpose};
 use crate::name::Comment;
@@ -9,7 +10,7 @@ use crate::source::Source;
 /// The line of the file that something comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    file: String,
+    file: Arc<str>,
     /// The file's index; the main file is 0.
     pub(super) number: usize,
     /// The line number, from 1.
@@ -17,21 +18,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The line at this offset. Only the last component of the file's path is kept, so that
-    /// the same file gives the same rules wherever it is.
+    /// The line at this offset. The file has its short name, so that it gives the same rules
+    /// wherever it is.
     pub fn new(source: &Source, offset: usize) -> Origin {
         let (number, place) = source.locate(offset);
-        let path = source.files().get(number).map_or("", |file| &file.name);
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let safe = |c: char| {
-            if c.is_ascii_alphanumeric() || "._-".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        };
+        let file = source.files().get(number);
         Origin {
-            file: name.chars().map(safe).take(64).collect(),
+            file: file.map_or_else(|| "".into(), |file| file.short_name.clone()),
             number,
             line: place.line,
         }

@@ -17,7 +17,7 @@ pub const SENDS_BROADCASTS_ON: &str = "net.ipv4.conf.all.bc_forwarding";
 
 /// Why no packet can match a line.
 pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
-    let nobody = |addresses: &Addresses, of: &Option<Remainder>| {
+    let nobody = |addresses: &Addresses, of: &Option<Box<Remainder>>| {
         let none = Addresses::Only(Vec::new());
         let some = of.as_ref().is_some_and(|of| of.written != none);
         some && *addresses == none

@@ -109,8 +109,7 @@ pub struct Diagrams {
     /// each with a few more bits of the hash value, so that most others need not be looked at.
     unique: Vec<u32>,
     /// The cache of "and": two sets and their intersection, one slot per hash value, overwritten
-    /// on collision. A quarter of the length of `unique`, which is most of what there is to find:
-    /// with four times as many slots a proof of 1,000 cameras takes a fiftieth fewer steps.
+    /// on collision. An eighth of the length of `unique`, which is most of what there is to find.
     results: Vec<[u32; 3]>,
     moves: Moves,
     most: usize,
@@ -121,6 +120,10 @@ pub struct Diagrams {
 /// answer on any machine.
 const STEPS_MAX: u64 = 1 << 30;
 
+/// The lengths of the hash tables at the beginning.
+const UNIQUE_MIN: usize = 1 << 12;
+const RESULTS_MIN: usize = 1 << 11;
+
 impl Diagrams {
     /// Starts with only the full and the empty set; allows at most `most` nodes of about 20
     /// bytes each.
@@ -128,8 +131,8 @@ impl Diagrams {
         let terminal = Node::new(TERMINAL, Set::FULL, Set::FULL);
         Diagrams {
             nodes: vec![terminal],
-            unique: vec![NONE; 1 << 12],
-            results: vec![[NONE; 3]; 1 << 11],
+            unique: vec![NONE; UNIQUE_MIN],
+            results: vec![[NONE; 3]; RESULTS_MIN],
             moves: Moves::default(),
             most: most.min(INDEX as usize),
             steps: 0,
@@ -184,6 +187,21 @@ impl Diagrams {
 
     fn grow(&mut self) {
         let length = self.unique.len() * 2;
+        self.index(length);
+        // What was found so far moves along: a set that grows is met again.
+        let length = length / 8;
+        if length <= self.results.len() {
+            return;
+        }
+        let found = std::mem::replace(&mut self.results, vec![[NONE; 3]; length]);
+        for result in found.into_iter().filter(|[a, ..]| *a != NONE) {
+            let place = pair(result[0], result[1]) & (length - 1);
+            self.results[place] = result;
+        }
+    }
+
+    /// Makes the hash table anew, of this length.
+    fn index(&mut self, length: usize) {
         // First free the old table, then make the new one.
         self.unique = Vec::new();
         self.unique = vec![NONE; length];
@@ -195,16 +213,50 @@ impl Diagrams {
             }
             self.unique[place] = index as u32 | tag(hash);
         }
-        // What was found so far moves along: a set that grows is met again.
-        let length = length / 4;
-        if length <= self.results.len() {
-            return;
+    }
+
+    /// Frees all sets but these, which get other numbers. Most nodes of a long computation are of
+    /// sets that were only on the way to a result.
+    pub fn keep(&mut self, sets: &mut [&mut Set]) {
+        if !self.is_complete() {
+            // Sets are missing, also when there are few nodes again.
+            return self.give_up();
         }
-        let found = std::mem::replace(&mut self.results, vec![[NONE; 3]; length]);
-        for result in found.into_iter().filter(|[a, ..]| *a != NONE) {
-            let place = pair(result[0], result[1]) & (length - 1);
-            self.results[place] = result;
+        let mut kept = vec![false; self.nodes.len()];
+        for set in sets.iter() {
+            kept[set.node()] = true;
         }
+        kept[0] = true;
+        // Those below a node were made before it.
+        for index in (1..kept.len()).rev() {
+            if !kept[index] {
+                continue;
+            }
+            let node = self.nodes[index];
+            kept[node.low().node()] = true;
+            kept[node.high().node()] = true;
+        }
+        self.unique = Vec::new();
+        self.results = Vec::new();
+        let mut places = vec![0; kept.len()];
+        let moved = |places: &[u32], set: Set| Set(places[set.node()] << 1 | set.0 & 1);
+        let mut count = 1;
+        for index in (1..kept.len()).filter(|index| kept[*index]) {
+            let node = self.nodes[index];
+            let (low, high) = (moved(&places, node.low()), moved(&places, node.high()));
+            places[index] = count;
+            self.nodes[count as usize] = Node::new(node.variable(), low, high);
+            count += 1;
+        }
+        for set in sets {
+            **set = moved(&places, **set);
+        }
+        self.nodes.truncate(count as usize);
+        self.nodes.shrink_to_fit();
+        let length = (self.nodes.len() * 8 / 7 + 1).next_power_of_two();
+        let length = length.max(UNIQUE_MIN);
+        self.index(length);
+        self.results = vec![[NONE; 3]; (length / 8).max(RESULTS_MIN)];
     }
 
     /// The intersection.
@@ -383,4 +435,38 @@ fn hash(key: u64) -> usize {
     let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = mixed ^ (mixed >> 29);
     mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_right(24) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where an odd number of the first variables is 1.
+    fn odd(diagrams: &mut Diagrams, variables: u32) -> Set {
+        (0..variables).fold(Set::EMPTY, |odd, variable| {
+            let one = diagrams.make(variable, Set::EMPTY, Set::FULL);
+            let (both, either) = (diagrams.and(odd, one), diagrams.or(odd, one));
+            diagrams.minus(either, both)
+        })
+    }
+
+    #[test]
+    fn what_is_kept_is_the_same_set_by_another_number() {
+        let mut diagrams = Diagrams::new(1 << 16);
+        let (mut long, mut short) = (odd(&mut diagrams, 12), !odd(&mut diagrams, 7));
+        let before = diagrams.nodes.len();
+        diagrams.keep(&mut [&mut long, &mut short]);
+        assert!(diagrams.nodes.len() < before / 2);
+        let again = [odd(&mut diagrams, 12), !odd(&mut diagrams, 7)];
+        assert_eq!(again, [long, short]);
+    }
+
+    #[test]
+    fn what_was_too_large_stays_so() {
+        let mut diagrams = Diagrams::new(8);
+        let mut set = odd(&mut diagrams, 12);
+        assert!(!diagrams.is_complete());
+        diagrams.keep(&mut [&mut set]);
+        assert!(!diagrams.is_complete());
+    }
 }

@@ -1,5 +1,6 @@
 //! Resolves the addresses of allow lines: those that are written, and those of host names.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
@@ -30,6 +31,7 @@ pub fn networks(
         ));
     }
     let mut networks: Vec<IpNet> = Vec::new();
+    let mut known: BTreeSet<IpNet> = BTreeSet::new();
     for text in texts {
         let span = span_in(text, written.span());
         let refuse = |what: String| source.refuse(span.clone(), what);
@@ -41,7 +43,7 @@ pub fn networks(
             if network.addr().is_ipv6() {
                 require_ipv6_enabled(text.get_ref(), ipv6, span.clone(), source)?;
             }
-            if !networks.contains(&network) {
+            if known.insert(network) {
                 networks.push(network);
             }
         }

@@ -19,9 +19,9 @@ use crate::policy::{
 use crate::registry::port;
 use crate::source::{Refusal, Refused, Source};
 
-/// The most rules of one family that allow lines may make: compiling and proving these
-/// takes some hundred megabytes.
-const MOST_RULES: usize = 1 << 18;
+/// The most rules of one family that allow lines, and what is denied before them, may make:
+/// compiling and proving these takes some hundred megabytes.
+pub(super) const MOST_RULES: usize = 1 << 18;
 
 /// An allow line, wherever it is written.
 pub(super) struct WrittenAllow<'a> {
@@ -157,16 +157,19 @@ impl Resolver<'_> {
             };
             refused.note(self.insist_on_forwarded(line, &allow, config));
             for allow in without_address(allow) {
-                for allow in deny::not_denied(allow, &denials, self.ipv6) {
+                for mut allow in deny::not_denied(allow, &denials, self.ipv6) {
                     rules = rules.saturating_add(at_most_rules(&allow, seasons));
                     if rules > MOST_RULES {
                         return Err(self.too_many_rules(line, &allow));
                     }
+                    share_services(&mut allow, &allows);
                     allows.push(allow);
                 }
             }
         }
         refused.or(())?;
+        self.insist_on_room(&denials, &allows, rules)?;
+        allows.shrink_to_fit();
         name_kernel_lists(&mut allows, &self.zones);
         Ok(allows)
     }
@@ -245,7 +248,7 @@ impl Resolver<'_> {
             sources_of: None,
             destinations_of: None,
             hosts,
-            services,
+            services: services.into(),
             by_forward: false,
             limit: limit.flatten(),
             connections: connections.flatten(),
@@ -383,6 +386,15 @@ impl Resolver<'_> {
     }
 }
 
+/// Shares the services of a line with one before it: thousands of cameras have the same few
+/// lines each.
+fn share_services(allow: &mut Allow, before: &[Allow]) {
+    let mut near = before.iter().rev().take(8);
+    if let Some(same) = near.find(|other| other.services == allow.services) {
+        allow.services = same.services.clone();
+    }
+}
+
 /// Splits off the DHCP part of a line with source addresses, and adds 0.0.0.0 to its
 /// sources: a host that asks the router for an address has none yet (RFC 2131, 4.1). Table
 /// raw lets 0.0.0.0 in only for DHCP.
@@ -403,10 +415,10 @@ fn without_address(mut allow: Allow) -> Vec<Allow> {
     sources.push(Ipv4Net::from(Ipv4Addr::UNSPECIFIED).into());
     let asks = Allow {
         sources: Addresses::Only(sources),
-        services: dhcp,
+        services: dhcp.into(),
         ..allow.clone()
     };
-    allow.services = others;
+    allow.services = others.into();
     let rest = (!allow.services.is_empty()).then_some(allow);
     rest.into_iter().chain([asks]).collect()
 }
@@ -423,6 +435,35 @@ mod bound_tests {
 
     use crate::policy::Answers;
     use crate::source::Source;
+
+    #[test]
+    fn more_denied_networks_than_there_is_room_for_are_refused() -> Result<(), Box<dyn Error>> {
+        let denied = |count: usize| {
+            let networks = (0..count).map(|it| {
+                format!(
+                    "\"11.{}.{}.{}\",",
+                    it >> 15,
+                    (it >> 7) & 255,
+                    (it * 2) & 255
+                )
+            });
+            let text = format!(
+                "[zones.external]\nrole = \"external\"\ninterface = \"eth0\"\naddress = \"10.1.1.2/24\"\n\
+                 [[allow]]\nfrom = \"external\"\nto = \"router\"\nservice = \"ssh\"\n\
+                 [[deny]]\nfrom = \"external\"\nto = \"router\"\nsource = [{}]\n",
+                networks.collect::<String>()
+            );
+            let source = Source::new("camfw.toml", text);
+            crate::policy(&source, &Answers::new())
+                .err()
+                .map(|refusal| refusal.to_string())
+        };
+        assert_eq!(denied(170_000), None);
+        let why = denied(180_000).unwrap_or_default();
+        let start = "camfw.toml:9:1: with this list, of 180000 networks on 1 of the ways";
+        assert!(why.starts_with(start), "{why}");
+        Ok(())
+    }
 
     /// The refusal, if any, of a line with this many addresses and ports at each.
     fn refusal(addresses: usize, ports: usize) -> Result<Option<String>, Box<dyn Error>> {

@@ -3,13 +3,16 @@
 //! Both only make allow lines smaller, before anything is made of these. What is denied is a
 //! guarantee, too.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use ipnet::IpNet;
 
-use super::allow::WrittenAllow;
+use super::allow::{MOST_RULES, WrittenAllow};
 use super::{Resolver, address, each_pair};
 use crate::config::{self, Config, Ipv6Mode, Spanned};
 use crate::policy::{
-    Addresses, Allow, Egress, Endpoint, Flow, Guarantee, GuaranteeKind, Origin, Remainder,
+    self, Addresses, Allow, Egress, Endpoint, Flow, Guarantee, GuaranteeKind, Origin, Remainder,
     ZoneIndex,
 };
 use crate::source::{Refusal, Refused};
@@ -23,9 +26,19 @@ pub(super) struct Denial {
     sources: Vec<IpNet>,
     destinations: Vec<IpNet>,
     origin: Origin,
+    at: Range<usize>,
 }
 
 impl Denial {
+    /// Whether it is not taken away from lines, which are too many networks then.
+    fn is_first(&self) -> bool {
+        policy::is_denied_first(self.networks())
+    }
+
+    fn networks(&self) -> usize {
+        self.sources.len().max(self.destinations.len())
+    }
+
     fn is_about(&self, flow: Flow) -> bool {
         let from = match self.from {
             Some(from) => from == flow.from,
@@ -123,7 +136,35 @@ impl Resolver<'_> {
             sources,
             destinations,
             origin: Origin::new(self.source, written.span().start),
+            at: written.span(),
         })
+    }
+
+    /// Refuses long lists that would make too many rules beside those of the lines. A list is
+    /// asked for on each way that it is about and that has lines.
+    pub(super) fn insist_on_room(
+        &self,
+        denials: &[Denial],
+        allows: &[Allow],
+        rules: usize,
+    ) -> Result<(), Refusal> {
+        let flows: BTreeSet<Flow> = allows.iter().flat_map(|it| it.flows.clone()).collect();
+        let mut all = rules;
+        for denial in denials.iter().filter(|denial| denial.is_first()) {
+            let networks = denial.networks();
+            let ways = flows.iter().filter(|flow| denial.is_about(**flow)).count();
+            // A rule for each, and about as many again for every two chains.
+            all = all.saturating_add((networks + networks / 2).saturating_mul(ways));
+            if all > MOST_RULES {
+                return Err(self.source.refuse(
+                    denial.at.clone(),
+                    format_args!(
+                        "with this list, of {networks} networks on {ways} of the ways that lines open, there are more than {MOST_RULES} rules; write wider networks, or name fewer zones in from and to"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// What the proof shows of an entry: that none of it is opened, between any ends.
@@ -196,10 +237,13 @@ impl Resolver<'_> {
 
 /// What a line still allows: with different denials for its flows, a line for each kind.
 pub(super) fn not_denied(allow: Allow, denials: &[Denial], ipv6: Ipv6Mode) -> Vec<Allow> {
+    if denials.is_empty() {
+        return vec![allow];
+    }
     let mut kinds: Vec<(Vec<usize>, Vec<Flow>)> = Vec::new();
     for flow in &allow.flows {
         let about = denials.iter().enumerate();
-        let about = about.filter(|(_, denial)| denial.is_about(*flow));
+        let about = about.filter(|(_, denial)| !denial.is_first() && denial.is_about(*flow));
         let about: Vec<usize> = about.map(|(number, _)| number).collect();
         match kinds.iter_mut().find(|(known, _)| *known == about) {
             Some((_, flows)) => flows.push(*flow),
@@ -242,7 +286,7 @@ fn to_others(allow: &mut Allow, others: &[IpNet], ipv6: Ipv6Mode) {
 /// these, so that most lines stay as they are written.
 fn take_away(
     addresses: &mut Addresses,
-    of: &mut Option<Remainder>,
+    of: &mut Option<Box<Remainder>>,
     others: &[IpNet],
     ipv6: Ipv6Mode,
 ) {
@@ -254,9 +298,11 @@ fn take_away(
         return;
     }
     let written = std::mem::replace(addresses, left);
-    let of = of.get_or_insert(Remainder {
-        written,
-        without: Vec::new(),
+    let of = of.get_or_insert_with(|| {
+        Box::new(Remainder {
+            written,
+            without: Vec::new(),
+        })
     });
     of.without.extend(others);
 }

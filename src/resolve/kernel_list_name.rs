@@ -22,11 +22,10 @@ pub(super) fn name_kernel_lists(allows: &mut [Allow], zones: &[Zone]) {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for allow in allows {
         let digest = Sha256::digest(said(allow, zones).as_bytes());
-        let mut label: String = digest.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        label.truncate(DIGITS);
+        let mut label = String::with_capacity(DIGITS);
+        for byte in digest.iter().take(DIGITS / 2) {
+            let _ = write!(label, "{byte:02x}");
+        }
         let times = seen.entry(label.clone()).or_default();
         *times += 1;
         if *times > 1 {
@@ -67,7 +66,7 @@ fn said(allow: &Allow, zones: &[Zone]) -> String {
             }
         }
     }
-    for service in &allow.services {
+    for service in allow.services.iter() {
         for (protocol, ports) in [("tcp", &service.tcp), ("udp", &service.udp)] {
             for ports in ports {
                 let _ = writeln!(text, "{protocol} {ports}");

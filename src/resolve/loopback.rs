@@ -166,7 +166,7 @@ impl Resolver<'_> {
                     destinations_of: None,
                     ranges: Vec::new(),
                     hosts: Vec::new(),
-                    services,
+                    services: services.into(),
                     by_forward: true,
                     ..allow.clone()
                 };

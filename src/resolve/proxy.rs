@@ -177,7 +177,7 @@ impl Resolver<'_> {
             let lines = allows.iter().filter(|allow| allow.flows.contains(&flow));
             lines
                 .filter(open)
-                .flat_map(|allow| &allow.services)
+                .flat_map(|allow| allow.services.iter())
                 .any(|service| service.tcp.iter().any(|own| own.contains(*ports)))
         };
         if !ports.iter().all(reaches) {

@@ -67,10 +67,18 @@ fn named(policy: &Policy, network: Ipv4Net) -> Vec<Ipv4Net> {
     let hosts = own.chain(cameras).chain(forwards).chain(proxies);
     let hosts = hosts.chain(routers).chain(gateways);
     let lines = policy.allows.iter().flat_map(|allow| {
-        let sources = written(&allow.sources, allow.sources_of.as_ref());
-        sources.chain(written(&allow.destinations, allow.destinations_of.as_ref()))
+        let sources = written(&allow.sources, allow.sources_of.as_deref());
+        sources.chain(written(
+            &allow.destinations,
+            allow.destinations_of.as_deref(),
+        ))
     });
-    let lines = lines.filter_map(|named| match named {
+    let denied = policy.guarantees.iter();
+    let denied = denied.filter(|it| it.is_denied_first()).flat_map(|it| {
+        let sources = written(&it.sources, None);
+        sources.chain(written(&it.destinations, None))
+    });
+    let lines = lines.chain(denied).filter_map(|named| match named {
         IpNet::V4(named) => Some(named),
         IpNet::V6(_) => None,
     });

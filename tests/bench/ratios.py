@@ -18,6 +18,7 @@ LABELS = {
     "network": "camfw apply of the same, rules already there",
     "many-restores": "iptables-restore + ip6tables-restore, bare, 1,000 cameras",
     "check": "camfw check of 1,000 cameras, proof included",
+    "proof": "camfw check, proof included",
     "many-apply": "camfw apply of 1,000 cameras, every table",
     "settled": "camfw apply that changes nothing of it",
 }

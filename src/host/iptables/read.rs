@@ -1,9 +1,15 @@
 //! Reads the kernel's tables: one iptables-save per family, in parallel.
 
+use std::time::Duration;
+
 use super::super::process::{self, Running};
 use super::whole_tables::WholeTables;
 use super::{Tables, TablesError};
 use crate::netfilter::{Counters, Ruleset, agrees, parse};
+
+/// The time limit of iptables-save. That of nf_tables asks for each chain by itself, and a long
+/// `[[deny]]` has ten thousands of them.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The tables of one family, as read from the kernel.
 #[derive(Debug, Clone)]
@@ -22,7 +28,7 @@ pub(super) enum PendingRead<'a> {
 impl PendingRead<'_> {
     fn finish(self) -> Result<RawDump, TablesError> {
         let (tables, text) = match self {
-            PendingRead::Save(tables, running) => (tables, running.finish(process::SHORT)?),
+            PendingRead::Save(tables, running) => (tables, running.finish(LIMIT)?),
             PendingRead::List(tables) => {
                 let list = || tables.handle.list_all();
                 (tables, process::within(process::SHORT, list)?)

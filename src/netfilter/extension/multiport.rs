@@ -16,7 +16,7 @@ pub struct Multiport {
     /// Which of the packet's ports is compared.
     pub side: PortSide,
     /// The ports, one of which must match.
-    pub ports: Vec<PortRange>,
+    pub ports: Box<[PortRange]>,
 }
 
 /// Which of a packet's ports a multiport match compares.
@@ -55,7 +55,7 @@ fn read(words: &mut Words<'_>) -> Option<Match> {
     for (side, option) in PortSide::OPTIONS {
         let found = words.negatable(option, |text, _| {
             let ports = text.split(',').map(PortRange::parse_any);
-            let ports = ports.collect::<Option<Vec<_>>>()?;
+            let ports = ports.collect::<Option<Box<_>>>()?;
             Some(Multiport { side, ports })
         })?;
         if let Some(found) = found {

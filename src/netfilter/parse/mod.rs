@@ -60,6 +60,7 @@ pub fn parse(text: &str) -> Result<Ruleset, ParseError> {
 fn scan(text: &str) -> Result<Ruleset, ParseError> {
     let mut ruleset = Ruleset::default();
     let mut current: Option<(TableName, Table)> = None;
+    let mut near = 0;
     for (number, line) in logical_lines(text) {
         let error = |problem| ParseError::new(number, problem, line);
         let line = line.trim();
@@ -98,7 +99,7 @@ fn scan(text: &str) -> Result<Ruleset, ParseError> {
                 let name = chain(words.get(1))?;
                 let mut rule = rule(words.split_off(2), line);
                 rule.line = TextLine(number);
-                table.rules_mut(&name).push(rule);
+                rules_near(table, &name, &mut near).push(rule);
             }
             Some("-P" | "-N") => {
                 let name = chain(words.get(1))?;
@@ -113,7 +114,7 @@ fn scan(text: &str) -> Result<Ruleset, ParseError> {
                 let name = chain(words.get(2))?;
                 let mut rule = rule(words.split_off(3), line);
                 rule.line = TextLine(number);
-                table.rules_mut(&name).push(rule);
+                rules_near(table, &name, &mut near).push(rule);
             }
             _ => {
                 return Err(error(
@@ -129,6 +130,20 @@ fn scan(text: &str) -> Result<Ruleset, ParseError> {
             "the table is not committed; the text is cut off",
             "",
         )),
+    }
+}
+
+/// The rules of a chain, which is created if necessary. Looks for it from where the last one was
+/// found: a dump has the rules of its chains in their order, and may have ten thousands of these.
+fn rules_near<'t>(table: &'t mut Table, name: &ChainName, near: &mut usize) -> &'t mut Vec<Rule> {
+    let count = table.chains.len();
+    let mut places = (0..count).map(|step| (*near + step) % count);
+    match places.find(|place| table.chains[*place].name == *name) {
+        Some(place) => {
+            *near = place;
+            &mut table.chains[place].rules
+        }
+        None => table.rules_mut(name),
     }
 }
 
@@ -343,10 +358,10 @@ fn condition(rule: &mut Rule, words: &mut Words<'_>) -> Option<()> {
             rule.destination = Some(network(words.next()?, negated)?);
         }
         "-i" if rule.in_interface.is_none() => {
-            rule.in_interface = Some(interface(words.next()?, negated)?);
+            rule.in_interface = Some(interface(words.next()?, negated)?.into());
         }
         "-o" if rule.out_interface.is_none() => {
-            rule.out_interface = Some(interface(words.next()?, negated)?);
+            rule.out_interface = Some(interface(words.next()?, negated)?.into());
         }
         "-p" if rule.protocol.is_none() => match protocol(words.next()?)? {
             Some(value) => rule.protocol = Some(Negatable { negated, value }),

@@ -293,6 +293,8 @@ fn lines_services(policy: &Policy, from: &End, to: &End) -> Vec<Service> {
         from: place(from),
         to: place(to),
     };
-    let services = policy.allows_of(flow).flat_map(|allow| &allow.services);
+    let services = policy
+        .allows_of(flow)
+        .flat_map(|allow| allow.services.iter());
     services.cloned().collect()
 }

@@ -52,13 +52,13 @@ impl<'a> Proof<'a> {
         let mut program = Program::new(ruleset, &space);
         bound::ask_by_bits(&mut program, policy, family);
         let mut reach = Reach::new(&program);
-        let accepted = HookPath::ALL.map(|way| reach.accepted(&mut space, way));
+        let mut accepted = HookPath::ALL.map(|way| reach.accepted(&mut space, way));
         // Whether, and from where, a forward redirected a packet is part of the policy's
         // meaning, so claims do look at it.
         let mut unseen = program.noted();
         unseen.retain(|field| !SENT_ON.contains(field));
         let noted = accepted.map(|accepted| bound::assuming_within(&mut space, accepted));
-        let noted = noted.map(|accepted| {
+        let mut noted = noted.map(|accepted| {
             let may = space.forget(accepted.may, &unseen);
             let must = match accepted.is_exact() {
                 true => may,
@@ -66,6 +66,9 @@ impl<'a> Proof<'a> {
             };
             Bounds { may, must }
         });
+        let results = accepted.iter_mut().chain(&mut noted);
+        let results = results.flat_map(|Bounds { may, must }| [may, must]);
+        space.diagrams.keep(&mut results.collect::<Vec<_>>());
         Proof {
             policy,
             known: KnownSets::default(),

@@ -3,6 +3,8 @@
 use std::error::Error;
 
 use super::*;
+use crate::name::ChainName;
+use crate::netfilter::{Negatable, TableName, Target};
 use crate::plan::Plan;
 use crate::policy::{Addresses, Allow, Answers};
 use crate::source::Source;
@@ -107,5 +109,59 @@ fn a_proof_past_its_bound_names_the_line() -> Result<(), Box<dyn Error>> {
     assert!(why.contains("takes more work than a proof may"), "{why}");
     let line = "camfw.toml:13, with 249 sources and 1500 destinations: write networks";
     assert!(why.contains(line), "{why}");
+    Ok(())
+}
+
+/// A list that is not taken away from lines is in the rules as it is written: no network may be
+/// missing there, and none be another.
+#[test]
+fn a_long_list_of_what_is_denied_is_held_to_each_network() -> Result<(), Box<dyn Error>> {
+    let text = golden("deny-many")?;
+    let plan = crate::plan(&Source::new("camfw.toml", text), &Answers::new())?;
+    assert_eq!(broken(&plan.policy, &plan.rules), None);
+    let lines = &plan.policy.allows;
+    let whole = |line: &Allow| line.sources_of.is_none() && line.destinations_of.is_none();
+    assert!(lines.iter().all(whole));
+    let filter = plan.rules.v4.table(TableName::Filter);
+    let mut changed = 0;
+    let of_flows = |chain: &ChainName| {
+        let mut words = ["from-", "to-", "external_to_", "home_to_"].into_iter();
+        words.any(|word| chain.as_str().starts_with(word))
+    };
+    for (chain, at) in filter
+        .chains
+        .iter()
+        .zip(0..)
+        .filter(|(it, _)| of_flows(&it.name))
+    {
+        for (rule, place) in chain.rules.iter().zip(0..) {
+            let of = [rule.source, rule.destination].map(|of| of.map(|of| of.value));
+            let network = of.into_iter().flatten().next();
+            let (Some(network), Some(Target::Return)) = (network, &rule.target) else {
+                continue;
+            };
+            // Each of them would take a second.
+            changed += 1;
+            if changed % 16 != 1 {
+                continue;
+            }
+            let mut less = filter.clone().into_owned();
+            less.chains[at].rules.remove(place);
+            let mut other = filter.clone().into_owned();
+            let wider = Negatable::is(network.supernet().ok_or("all addresses")?);
+            let changed = &mut other.chains[at].rules[place];
+            match changed.source {
+                Some(_) => changed.source = Some(wider),
+                None => changed.destination = Some(wider),
+            }
+            for table in [less, other] {
+                let mut rules = plan.rules.clone();
+                rules.v4.set(TableName::Filter, table);
+                assert!(broken(&plan.policy, &rules).is_some(), "{network}");
+            }
+        }
+    }
+    // Of the networks five are one, and for one of two ways in there is no line.
+    assert_eq!(changed, 61 + 70);
     Ok(())
 }

@@ -65,11 +65,11 @@ impl StoredTest {
     }
 }
 
-/// The tests of a clause, nearly always one.
+/// The tests of a clause, nearly always one, whose size is that of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StoredTests {
     One(StoredTest),
-    Others(Box<[StoredTest]>),
+    Others(Box<Box<[StoredTest]>>),
 }
 
 /// A disjunction of tests: at least one holds or, if negated, none does.
@@ -85,7 +85,7 @@ impl Clause {
     pub fn new(negated: bool, any: Vec<Test>) -> Clause {
         let any = match any[..] {
             [test] => StoredTests::One(StoredTest::new(test)),
-            _ => StoredTests::Others(any.into_iter().map(StoredTest::new).collect()),
+            _ => StoredTests::Others(Box::new(any.into_iter().map(StoredTest::new).collect())),
         };
         Clause { any, negated }
     }

@@ -51,8 +51,8 @@ impl Condition {
         };
         condition.network(Field::Source, rule.source);
         condition.network(Field::Destination, rule.destination);
-        condition.interface(Field::In, rule.in_interface.as_ref(), space);
-        condition.interface(Field::Out, rule.out_interface.as_ref(), space);
+        condition.interface(Field::In, rule.in_interface.as_deref(), space);
+        condition.interface(Field::Out, rule.out_interface.as_deref(), space);
         if let Some(Negatable { negated, value }) = rule.protocol {
             condition.number(Field::Protocol, negated, value.number().into());
         }

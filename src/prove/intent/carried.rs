@@ -154,7 +154,7 @@ impl<'a, 's> Intent<'a, 's> {
     pub(super) fn unasked(&mut self) -> Set {
         let offers = |allow: &&Allow| allow.flows.iter().any(|flow| flow.to == Endpoint::Router);
         let services = self.policy.allows.iter().filter(offers);
-        let services = services.flat_map(|allow| &allow.services);
+        let services = services.flat_map(|allow| allow.services.iter());
         let offered: Vec<PortRange> = services.flat_map(|service| service.udp.clone()).collect();
         let once = self.policy.udp_once_offered.ranges();
         let ports: Vec<Set> = offered

@@ -109,7 +109,8 @@ impl<'a, 's> Intent<'a, 's> {
                 let lines = self.union(&lines);
                 let ends = self.ends(flow);
                 let source = self.opening_sources(flow.from);
-                let between = self.space.diagrams.and(ends, source);
+                let denied = self.denied_first(flow);
+                let between = self.space.all(&[ends, source, !denied]);
                 let mut known = self.space.and(lines, Bounds::exactly(between));
                 if !self.redirects(flow).is_empty() {
                     known.must = Set::EMPTY;

@@ -31,6 +31,19 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.minus(known, reserved)
     }
 
+    /// The packets that no line of a flow lets through: those of long lists, which are not taken
+    /// away from the lines.
+    pub(super) fn denied_first(&mut self, flow: Flow) -> Set {
+        let mut denied = Set::EMPTY;
+        for denial in self.policy.denied_first(flow) {
+            let sources = self.addresses(Field::Source, &denial.sources);
+            let destinations = self.addresses(Field::Destination, &denial.destinations);
+            let both = self.space.diagrams.and(sources, destinations);
+            denied = self.space.diagrams.or(denied, both);
+        }
+        denied
+    }
+
     /// The packets with the hardware address of a camera that the file lists in another zone,
     /// by whatever interface they come in: in this zone they open nothing.
     pub fn misplaced(&mut self, index: ZoneIndex) -> Set {
@@ -200,7 +213,7 @@ impl<'a, 's> Intent<'a, 's> {
         let mut services = self
             .policy
             .allows_of(flow)
-            .flat_map(|allow| &allow.services);
+            .flat_map(|allow| allow.services.iter());
         let serves = services.any(|service| {
             let mut udp = service.udp.iter();
             udp.any(|ports| ports.contains(DHCP_SERVER))
