@@ -8,8 +8,9 @@
 use ipnet::IpNet;
 
 use super::line::from_sources;
+use super::service_match::{port_groups, several, tcp};
 use super::tree::{self, ChainNames, Placed};
-use super::{Compiler, chain, interface, port_groups, several, tcp};
+use super::{Compiler, chain, interface};
 use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::name::{ChainName, ServiceName};

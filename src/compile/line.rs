@@ -6,8 +6,9 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::bound::unanswered;
 use super::related::opening;
+use super::service_match::service_matches;
 use super::tree::{self, ChainNames, FEW, Placed};
-use super::{Compiler, chain, host, service_matches};
+use super::{Compiler, chain, host};
 use crate::family::IpFamily;
 use crate::field::{PortRange, TimeWindow};
 use crate::name::ChainName;

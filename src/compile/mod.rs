@@ -18,6 +18,7 @@ mod recorded;
 mod redirected;
 mod reject;
 mod related;
+mod service_match;
 mod source;
 mod tree;
 mod unasked;
@@ -31,14 +32,13 @@ use crate::family::IpFamily;
 use crate::field::{PortRange, Rate, Unit};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
 use crate::netfilter::{
-    ChainPolicy, CtStates, Interface, MULTIPORT_MAX, Match, Multiport, Negatable, PortSide,
-    Protocol, Rule, Ruleset, Table, TableName, Target, TcpFlags,
+    ChainPolicy, CtStates, Interface, Match, Negatable, Protocol, Rule, Ruleset, Table, TableName,
+    Target,
 };
 use crate::policy::{
-    self, Egress, Endpoint, Flow, Ipv6Mode, RefusalReason, RulePurpose, Service, Zone, ZoneIndex,
+    self, Egress, Endpoint, Flow, Ipv6Mode, RefusalReason, RulePurpose, Zone, ZoneIndex,
 };
-use crate::registry::icmpv6::counterpart;
-use crate::registry::{port, protocol};
+use crate::registry::port;
 use tree::ChainNames;
 
 /// The IPv4 rules of a policy.
@@ -334,97 +334,6 @@ fn flows(policy: &policy::Policy) -> Vec<Flow> {
     flows
 }
 
-/// The protocol and matches of each rule for a service: one rule per protocol, or several
-/// if it has more ports than one multiport match takes.
-fn service_matches(service: &Service, family: IpFamily) -> Vec<(Negatable<Protocol>, Vec<Match>)> {
-    let mut matches = Vec::new();
-    for ports in port_groups(&service.tcp) {
-        let opening = Some(Negatable::is(TcpFlags::OPENING));
-        let extensions = match ports.as_slice() {
-            [port] => vec![tcp(Some(*port), opening)],
-            _ => vec![several(ports, PortSide::Destination), tcp(None, opening)],
-        };
-        matches.extend(from_ports(service, Protocol::Tcp, extensions));
-    }
-    if service.everything {
-        // UDP is in it: no forward keeps any of its ports (see `resolve::forward`).
-        matches.push((Negatable::not(Protocol::Tcp), Vec::new()));
-        return matches;
-    }
-    for ports in port_groups(&service.udp) {
-        // A single port too: iptables-restore asks getaddrinfo for each port of `-m udp`
-        // (xtopt_parse_port), and reads those of multiport and of `-m tcp` as numbers.
-        let extensions = vec![several(ports, PortSide::Destination)];
-        matches.extend(from_ports(service, Protocol::Udp, extensions));
-    }
-    for icmp in &service.icmp {
-        match family {
-            IpFamily::V4 => matches.push((
-                Negatable::is(Protocol::Icmp),
-                vec![Match::Icmp(Negatable::is(*icmp))],
-            )),
-            IpFamily::V6 => matches.extend(counterpart(*icmp).map(|icmp| {
-                (
-                    Negatable::is(Protocol::Icmpv6),
-                    vec![Match::Icmpv6(Negatable::is(icmp))],
-                )
-            })),
-        }
-    }
-    let asked_for = service.protocols.iter();
-    let asked_for = asked_for.filter(|number| protocol::is_asked_for(**number, family));
-    matches.extend(asked_for.map(|number| (Negatable::is(Protocol::Number(*number)), Vec::new())));
-    matches
-}
-
-/// The same from each of the service's source ports.
-fn from_ports(
-    service: &Service,
-    protocol: Protocol,
-    extensions: Vec<Match>,
-) -> Vec<(Negatable<Protocol>, Vec<Match>)> {
-    let from = port_groups(&service.source_ports).into_iter();
-    let from =
-        from.map(|ports| [extensions.clone(), vec![several(ports, PortSide::Source)]].concat());
-    let mut each: Vec<Vec<Match>> = from.collect();
-    if each.is_empty() {
-        each.push(extensions);
-    }
-    let each = each.into_iter();
-    each.map(|each| (Negatable::is(protocol), each)).collect()
-}
-
-fn tcp(dport: Option<PortRange>, flags: Option<Negatable<TcpFlags>>) -> Match {
-    Match::Tcp {
-        sport: None,
-        dport: dport.map(Negatable::is),
-        flags,
-    }
-}
-
-fn several(ports: Vec<PortRange>, side: PortSide) -> Match {
-    let ports = ports.into();
-    Match::Multiport(Negatable::is(Multiport { side, ports }))
-}
-
-/// Ports in groups that fit into one multiport match.
-fn port_groups(ports: &[PortRange]) -> Vec<Vec<PortRange>> {
-    let mut groups: Vec<Vec<PortRange>> = Vec::new();
-    let mut room = 0;
-    for port in ports {
-        let size = if port.is_range() { 2 } else { 1 };
-        match groups.last_mut() {
-            Some(group) if room >= size => group.push(*port),
-            _ => {
-                groups.push(vec![*port]);
-                room = MULTIPORT_MAX;
-            }
-        }
-        room -= size;
-    }
-    groups
-}
-
 fn entering(zone: &Zone, target: Target) -> Rule {
     let mut rule = Rule::new(target);
     rule.in_interface = interface(&zone.interface);
@@ -487,15 +396,5 @@ mod tests {
         let label = "0123456789_35000";
         chain(format_args!("line-{label}-10000h"));
         chain(format_args!("block6-{label}"));
-    }
-
-    #[test]
-    fn ports_are_grouped_as_multiport_takes_them() {
-        let range = PortRange::new(10, 20);
-        let ports: Vec<PortRange> = (1..=14).map(PortRange::port).chain(range).collect();
-        let sizes: Vec<usize> = port_groups(&ports).iter().map(Vec::len).collect();
-        assert_eq!(sizes, [14, 1]);
-        assert_eq!(port_groups(&ports[..13]).len(), 1);
-        assert!(port_groups(&[]).is_empty());
     }
 }

@@ -7,10 +7,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{
-    Compiler, Direction, chain, entering, from, host, interface, port_groups, several, tcp,
-    zone_comment,
-};
+use super::service_match::{port_groups, several, tcp};
+use super::{Compiler, Direction, chain, entering, from, host, interface, zone_comment};
 use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::name::ChainName;

@@ -33,8 +33,9 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 
 use super::line::from_sources;
+use super::service_match::tcp;
 use super::tree::{self, Placed};
-use super::{Compiler, Direction, chain, entering, interface, purpose, tcp, zone_comment};
+use super::{Compiler, Direction, chain, entering, interface, purpose, zone_comment};
 use crate::family::IpFamily;
 use crate::field::{IcmpType, Rate, Unit};
 use crate::name::{ChainName, ServiceName};

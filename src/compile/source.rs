@@ -8,10 +8,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::service_match::{port_groups, several};
 use super::tree::{self, ChainNames, Placed};
 use super::{
-    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, interface,
-    port_groups, purpose, several, zone_comment,
+    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, interface, purpose,
+    zone_comment,
 };
 use crate::family::IpFamily;
 use crate::field::IcmpType;

@@ -7,7 +7,8 @@
 //! port of a service that it offers, or has offered since the kernel started: that service
 //! may not know that no host may use it any longer.
 
-use super::{Compiler, Direction, chain, port_groups, purpose, several};
+use super::service_match::{port_groups, several};
+use super::{Compiler, Direction, chain, purpose};
 use crate::field::PortRange;
 use crate::netfilter::{
     CtStates, Match, Negatable, PortSide, Protocol, Rule, Table, Target, TcpFlags,

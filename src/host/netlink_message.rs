@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_complete_with_its_last_message() {
+    fn an_answer_is_complete_with_its_last_message() -> io::Result<()> {
         let mut answer = NetlinkAnswer::to(7);
         let (complete, seen) = taken(
             &mut answer,
@@ -136,14 +136,15 @@ mod tests {
                 message(20, 0, 7, b"f"),
             ],
         );
-        assert!(!complete.unwrap());
+        assert!(!complete?);
         assert_eq!(seen, [b"abcde".to_vec(), b"f".to_vec()]);
         let (complete, seen) = taken(
             &mut answer,
             &[message(DONE, 0, 7, &[0; 4]), message(20, 0, 7, b"late")],
         );
-        assert!(complete.unwrap());
+        assert!(complete?);
         assert!(seen.is_empty() && answer.is_consistent);
+        Ok(())
     }
 
     #[test]
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_that_something_changed_during_is_asked_for_again() {
+    fn a_dump_that_something_changed_during_is_asked_for_again() -> io::Result<()> {
         let mut answer = NetlinkAnswer::to(1);
         let (complete, _) = taken(
             &mut answer,
@@ -172,15 +173,16 @@ mod tests {
                 message(DONE, 0, 1, &[0; 4]),
             ],
         );
-        assert!(complete.unwrap() && !answer.is_consistent);
+        assert!(complete? && !answer.is_consistent);
 
         let mut asked = 0;
         let got = consistent(|| {
             asked += 1;
             Ok((asked, asked == 3))
         });
-        assert_eq!(got.unwrap(), 3);
+        assert_eq!(got?, 3);
         assert!(consistent(|| Ok(((), false))).is_err());
+        Ok(())
     }
 
     #[test]

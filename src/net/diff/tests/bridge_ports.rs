@@ -50,7 +50,7 @@ fn a_port_is_set_up_once_it_is_locked_and_has_its_entries() -> Result {
     assert_eq!(found[..6], changes);
     // They were up, and are set down to become ports.
     for up in ["interface eth1: set up", "interface eth2: set up"] {
-        assert!(found[6..].iter().any(|change| change == up), "{found:?}");
+        assert!(found[6..].iter().any(|change| change == up), "{up}");
     }
     let mut diff = diff(&current, &wanted).changes.into_iter();
     let then = diff.position(|change| !change.is_structural());
