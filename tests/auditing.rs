@@ -672,3 +672,42 @@ fn trace_says_where_a_packet_is_sent_on_to() -> Done {
     assert!(is_told && line.contains("config.toml:"), "{said}");
     Ok(())
 }
+
+/// Where the file does not have the router's address, it is told if a packet would fare otherwise by it.
+#[test]
+fn trace_says_what_it_takes_an_unknown_destination_for() -> Done {
+    let scratch = scratch("own-by-dhcp")?;
+    let config = fs::read_to_string(root().join("tests/golden/loopback-dhcp/config.toml"))?;
+    let ssh = "[[allow]]\nfrom = \"external\"\nto = \"router\"\nservice = \"ssh\"\n";
+    scratch.write("camfw.toml", &(config + ssh))?;
+    let trace = |packet: &str| -> Result<String, Box<dyn Error>> {
+        let (code, said) =
+            scratch.camfw(&format!("--config camfw.toml trace --dst 1.1.1.7 {packet}"))?;
+        assert_eq!(code, 0, "{said}");
+        Ok(said)
+    };
+    for (packet, flag) in [
+        ("--src 192.168.5.7 --dport 554", "--own"),
+        ("--from external --src 8.8.8.8 --dport 22", "--to router"),
+    ] {
+        let said = trace(packet)?;
+        let assumed = format!(
+            "assumed: 1.1.1.7 is not an address of the router that the file does not know; give {flag} if it is\n"
+        );
+        assert!(
+            said.starts_with(&assumed) && said.contains("\nDROP by "),
+            "{said}"
+        );
+        let said = trace(&format!("{packet} {flag}"))?;
+        assert!(
+            !said.contains("assumed") && !said.contains("\nDROP by "),
+            "{said}"
+        );
+    }
+    // It goes out, or would be dropped there as well.
+    for packet in ["--dport 443", "--dport 25", "--dport 554 --elsewhere"] {
+        let said = trace(&format!("--src 192.168.5.7 {packet}"))?;
+        assert!(!said.contains("assumed"), "{said}");
+    }
+    Ok(())
+}

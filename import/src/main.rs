@@ -28,7 +28,9 @@ lets through no more than the script. The script is read and never run.
   --zone INTERFACE=PART,PART...
                     what the file does not say of an interface: its role (external, camera, private), the
                     router's own address there (192.168.8.1/24, dhcp, given, none), the next router
-                    (192.168.0.1), the zone's name
+                    (192.168.0.1), the metric of its default route (100), the zone's name
+
+--version prints which version this is.
 
 Exit code 0: all of it came over; 1: some was left out, each with a comment that says why; 2: refused.
 ";
@@ -39,6 +41,7 @@ const LEFT_OUT: u8 = 1;
 const REFUSED: u8 = 2;
 
 enum Asked {
+    Version,
     Mud {
         file: PathBuf,
         names: NamesHere,
@@ -71,6 +74,14 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     match asked(host::arguments())? {
         None => {
             print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Asked::Version) => {
+            let version = concat!("camfw-import ", env!("CARGO_PKG_VERSION"));
+            match option_env!("CAMFW_COMMIT") {
+                None | Some("") => println!("{version}"),
+                Some(commit) => println!("{version} ({commit})"),
+            }
             Ok(ExitCode::SUCCESS)
         }
         Some(Asked::Mud {
@@ -122,6 +133,7 @@ fn asked(arguments: Vec<OsString>) -> Result<Option<Asked>, Box<dyn Error>> {
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
+            Short('V') | Long("version") => return Ok(Some(Asked::Version)),
             Long("camera") => camera = Some(name(&mut parser, "--camera")?),
             Long("external") => external = Some(name(&mut parser, "--external")?),
             Long("local") => local = Some(name(&mut parser, "--local")?),

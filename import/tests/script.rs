@@ -642,3 +642,54 @@ fn no_random_rules_come_over_as_more_than_they_are() -> Done {
     assert!(lines > 12, "{lines} lines");
     Ok(())
 }
+
+#[test]
+fn metrics_of_routes_come_over() -> Done {
+    let zones = [
+        "eth0=203.0.113.2/24",
+        "eth2=private,192.168.5.1/24",
+        "eth5=external,lte,192.168.100.2/24",
+        "eth6=external,dhcp,300,modem",
+    ];
+    let zones: Result<Vec<ZoneHint>, String> = zones.into_iter().map(ZoneHint::parse).collect();
+    let script = "ip route add default via 203.0.113.1 dev eth0 metric 10\n\
+        route add default gw 192.168.100.1 metric 100 dev eth5\n\
+        ip route add 10.9.0.0/16 via 192.168.5.9 metric 7\n";
+    let text = import(script, &zones?)?.text;
+    for part in [
+        "gateway   = \"203.0.113.1\"\nmetric    = 10\n",
+        "gateway   = \"192.168.100.1\"\nmetric    = 100\n",
+        "address   = \"dhcp\"\nmetric    = 300\n",
+        "to  = \"10.9.0.0/16\"\nvia = \"192.168.5.9\"\nmetric = 7\n",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    camfw::plan(&Source::new("camfw.toml", &text), &Answers::new())
+        .map_err(|refusal| refusal.to_string())?;
+    let zones = [ZoneHint::parse("eth0=203.0.113.2/24")?];
+    let large = "ip route add default via 203.0.113.1 metric 20000\n";
+    let text = import(large, &zones)?.text;
+    let why = "# Left out: line 1: route to 0.0.0.0/0: the metric of a zone's default route is 9999 at most";
+    assert!(
+        text.contains(why) && !text.contains("metric    ="),
+        "{text}"
+    );
+    let refused = ZoneHint::parse("eth0=external,dhcp,10000").err();
+    assert_eq!(
+        refused.as_deref(),
+        Some("10000 is no metric of a zone; write 0 to 9999")
+    );
+    Ok(())
+}
+
+#[test]
+fn the_program_says_which_version_it_is() -> Done {
+    for flag in ["--version", "-V"] {
+        let program = env!("CARGO_BIN_EXE_camfw-import");
+        let said = Command::new(program).arg(flag).output()?;
+        assert!(said.status.success());
+        let version = concat!("camfw-import ", env!("CARGO_PKG_VERSION"));
+        assert!(String::from_utf8(said.stdout)?.starts_with(version));
+    }
+    Ok(())
+}

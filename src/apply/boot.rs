@@ -63,12 +63,17 @@ pub(crate) fn boot(config: &Path) -> Ending {
 /// Continues a boot once the box is closed and this command has the lock.
 fn boot_closed(config: &Path, mark: &Mark, tables: ClosedTables) -> Ending {
     let policy = match PlannedPolicy::read(config).and_then(PlannedPolicy::in_season) {
-        Ok(policy) if last_good::is_unconfirmed() && !is_last_good(&policy.snapshot) => {
-            return boot_last_good(CommandError::NeverConfirmed, Outcome::Sealed, mark, tables);
-        }
         Ok(policy) => policy,
         Err(refusal) => return boot_last_good(refusal.into(), Outcome::Refused, mark, tables),
     };
+    let unconfirmed = match last_good::is_unconfirmed(&policy) {
+        Ok(false) => None,
+        Ok(true) => Some(CommandError::NeverConfirmed),
+        Err(error) => Some(CommandError::CannotTell(error)),
+    };
+    if let Some(why) = unconfirmed.filter(|_| !is_last_good(&policy.snapshot)) {
+        return boot_last_good(why, Outcome::Sealed, mark, tables);
+    }
     // On the first boot alone: a box in use is not closed since a package was added.
     if let Err(error) = check_network_programs(&policy.plan) {
         match last_good::last() {

@@ -150,6 +150,8 @@ pub(crate) enum CommandError {
     Open(#[source] StepError),
     #[error("the file was applied and never confirmed")]
     NeverConfirmed,
+    #[error("cannot tell whether the file was ever confirmed")]
+    CannotTell(#[source] StoreError),
     /// Neither of two policies could be put in force.
     #[error("{}; {}", with_causes(first), with_causes(then))]
     Neither {

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::planned::PlannedPolicy;
 use crate::error::with_causes;
 use crate::host::store::{self, StoreError, StorePlace};
+use crate::policy::Policy;
 use crate::snapshot::PolicySnapshot;
 use crate::source::Refusal;
 
@@ -104,19 +105,29 @@ pub(super) fn on_trial() -> Option<PolicySnapshot> {
     read(StorePlace::Run, UNCONFIRMED)
 }
 
-/// Whether a policy was applied and never confirmed, even if it can no longer be read.
-pub(super) fn is_unconfirmed() -> bool {
-    let there = |place| match store::read(place, UNCONFIRMED) {
-        Ok(kept) => kept.is_some(),
-        Err(error) => {
-            log::warn!(
-                "cannot tell whether a policy waits to be confirmed: {}",
-                with_causes(&error)
-            );
-            true
+/// Whether a policy was applied and never confirmed, even if it can no longer be read, where
+/// this one says that such are recorded. A folder that others can write is no reason to
+/// believe so: what is in it is not read, and the file itself is trusted.
+///
+/// # Errors
+/// Returns an error if that cannot be determined.
+pub(super) fn is_unconfirmed(policy: &PlannedPolicy) -> Result<bool, StoreError> {
+    for place in places(policy) {
+        if store::is_there(*place, UNCONFIRMED)? {
+            return Ok(true);
         }
-    };
-    StorePlace::NEWEST_FIRST.into_iter().any(there)
+    }
+    Ok(false)
+}
+
+/// Why a policy cannot be kept for the next boot, by what its folder is now.
+pub(crate) fn cannot_keep(policy: &Policy) -> Option<String> {
+    let disk = StorePlace::Disk;
+    let cause = store::check(disk).err().filter(|_| policy.keep)?;
+    Some(format!(
+        "the last good policy cannot be kept in {}: {cause}; until then apply and boot exit with 1",
+        disk.folder()
+    ))
 }
 
 /// Whether such a policy was applied since the kernel started.
@@ -138,9 +149,14 @@ fn read(place: StorePlace, name: &str) -> Option<PolicySnapshot> {
 }
 
 fn problem(what: &str, error: &StoreError) -> String {
-    let then = match error.is_lost_at_reboot() {
-        true => "; the next boot takes the file as it is then",
-        false => "",
+    let recorded = || store::is_there(StorePlace::Disk, UNCONFIRMED);
+    let then = match error.is_lost_at_reboot().then(recorded) {
+        None => "",
+        Some(Ok(false)) => "; the next boot takes the file as it is then",
+        Some(Ok(true)) => {
+            "; a policy that was never confirmed is recorded there, so the next boot takes an earlier one, or stays sealed"
+        }
+        Some(Err(_)) => "; a boot that cannot read what is kept there stays sealed",
     };
     let (folder, cause) = (error.place.folder(), &error.cause);
     format!("cannot keep {what} in {folder}: {cause}{then}")

@@ -57,6 +57,7 @@ pub(crate) use confirm::{confirm, overdue};
 pub(crate) use dry_run::dry_run;
 pub(crate) use error::StepError;
 pub(crate) use hosts::hosts;
+pub(crate) use last_good::cannot_keep;
 pub(crate) use lease::take_lease;
 pub(crate) use machine::live_rules;
 pub(crate) use metrics::metrics;

@@ -104,7 +104,7 @@ fn keep(hosts: &ResolvedHosts, places: &[StorePlace]) -> Vec<String> {
         if let Err(error) = store::write_if_changed(place, NAME, &text) {
             let then = match place {
                 StorePlace::Run => "earlier answers hold",
-                StorePlace::Disk => "the next boot goes by earlier answers",
+                StorePlace::Disk => "the next boot goes by earlier answers, or none",
             };
             let (folder, cause) = (place.folder(), error.cause);
             unkept.push(format!(

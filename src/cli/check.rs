@@ -2,8 +2,8 @@
 
 use super::json::{JSON, print_json};
 use super::{CliError, Command, ExitCode, Given, complain, print};
-use crate::host::clock;
 use crate::host::config_file::Purpose;
+use crate::host::{self, clock};
 use crate::json::json_object;
 use crate::{apply, policy, prove};
 
@@ -122,6 +122,11 @@ fn check(given: &Given, checked: &mut Checked) -> ExitCode {
     let programs = programs.into_iter();
     refused.extend(programs.map(|error| format!("{error}; until then apply refuses it")));
     checked.warnings.extend(warning.map(str::to_owned));
+    if host::is_root() {
+        let cannot_keep = apply::cannot_keep(&plan.policy).into_iter();
+        let warnings = cannot_keep.map(|why| format!("warning: {why}"));
+        checked.warnings.extend(warnings);
+    }
     // Another file's passwords are another box's.
     let trouble = apply::mail::trouble(&plan.policy);
     refused.extend(trouble.map(|trouble| format!("no mail is sent: {trouble}")));

@@ -27,6 +27,9 @@ source, or a copy, and gives an example of each. Exit code 1 if there are any.",
 )
 .flags(&[JSON]);
 
+const MORE: &str =
+    "and more: of each kind of change to the router, across or from it, 24 lines are shown\n";
+
 /// What a file says.
 struct ComparedRules {
     rules: Vec<(IpFamily, Ruleset)>,
@@ -196,7 +199,7 @@ impl Compared {
     fn print(&self) {
         let mut text: String = self.changes.iter().map(|it| it.text.as_str()).collect();
         if self.more {
-            text += "and more\n";
+            text += MORE;
         }
         for family in &self.too_large {
             text += &format!("{family} cannot be told: it takes too much memory\n");
@@ -234,6 +237,10 @@ fn report(old: &[(IpFamily, Ruleset)], new: &[(IpFamily, Ruleset)]) -> Compared 
             let changes = changes.map(|change| Change::new(*family, certain, change));
             compared.changes.extend(changes);
         }
+        // What gets through and did not is what one looks for.
+        compared
+            .changes
+            .sort_by_key(|it| it.change != "let-through");
         compared.more |= found.more;
         if found.too_large {
             compared.too_large.push(family.to_string());

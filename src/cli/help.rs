@@ -31,9 +31,26 @@ pub(super) fn of(words: &[String]) -> Result<String, UsageError> {
     }
 }
 
-/// The program's name and version.
+/// The program's name and version, and the commit where the build knows one: by the
+/// environment, or since the source is an archive of git's.
 pub(super) fn version() -> String {
-    concat!("camfw ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
+    version_of(
+        option_env!("CAMFW_COMMIT").unwrap_or_default(),
+        include_str!("../commit").trim(),
+    )
+}
+
+fn version_of(given: &str, archived: &str) -> String {
+    let commit = match (given, archived) {
+        ("", archived) if archived.starts_with('$') => "",
+        ("", archived) => archived.get(..12).unwrap_or(archived),
+        (given, _) => given,
+    };
+    let version = concat!("camfw ", env!("CARGO_PKG_VERSION"));
+    match commit {
+        "" => format!("{version}\n"),
+        commit => format!("{version} ({commit})\n"),
+    }
 }
 
 fn of_all(commands: impl Iterator<Item = &'static Command>) -> String {
@@ -75,4 +92,22 @@ fn flag(flag: &Flag) -> String {
 fn entry(name: &str, width: usize, said: &str) -> String {
     let said = said.replace('\n', &format!("\n{:width$}", "", width = width + 3));
     format!("  {name:<width$} {said}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commit_stands_beside_the_version_where_it_is_known() {
+        let version = concat!("camfw ", env!("CARGO_PKG_VERSION"));
+        let archived = "266a55f0cf887347582302343776e1af7396a0f0";
+        for (given, archived, told) in [
+            ("", "$Format:%H$", String::new()),
+            ("", archived, " (266a55f0cf88)".to_owned()),
+            ("4f121aa-dirty", archived, " (4f121aa-dirty)".to_owned()),
+        ] {
+            assert_eq!(version_of(given, archived), format!("{version}{told}\n"));
+        }
+    }
 }

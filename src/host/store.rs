@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::sys::stat::{Mode, fchmod, lstat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, access, unlinkat};
 use thiserror::Error;
 
 use super::time_limit;
@@ -212,6 +212,49 @@ pub fn read(place: StorePlace, name: &str) -> Result<Option<String>, StoreError>
     within_limit(place, name, Action::Read, move |name| {
         read_unlimited(place, name)
     })
+}
+
+/// Whether there is an entry with this name, even one that cannot be read. In a folder that
+/// others can write, one of root's: what another user puts there says nothing.
+///
+/// # Errors
+/// Returns an error if that cannot be determined.
+pub fn is_there(place: StorePlace, name: &str) -> Result<bool, StoreError> {
+    within_limit(place, name, Action::Read, move |name| {
+        let path = Path::new(place.folder());
+        match Folder::open(path) {
+            Ok(folder) => return Ok(folder.has(name)?),
+            Err(TrustError::Open { error, .. }) if !is_no_folder(&error) => {
+                return Err(error.into());
+            }
+            Err(_) => {}
+        }
+        match lstat(&path.join(name)) {
+            Ok(found) => Ok(found.st_uid == 0),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+/// Whether there is no such folder, so that nothing is in it.
+fn is_no_folder(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
+/// Checks that a file could be written there, without doing so. It is no error if the folder
+/// does not exist: the first one that is written makes it.
+///
+/// # Errors
+/// What is wrong with the folder.
+pub fn check(place: StorePlace) -> Result<(), StoreCause> {
+    let work = move || match Folder::open(Path::new(place.folder())) {
+        Ok(_) => Ok(access(place.folder(), AccessFlags::W_OK)?),
+        Err(error) if error.is_absent() => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    time_limit::run(LIMIT, work).unwrap_or_else(|error| Err(error.into()))
 }
 
 /// Removes a file. It is no error if it does not exist.

@@ -94,23 +94,57 @@ fn whole_lines(text: &str) -> String {
     whole
 }
 
-/// An interface of a zone that another program configures too.
+/// Interfaces of zones that another program configures too.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("interface {link} is also configured by {program}{by}; {mend}")]
+#[error("{}", self.told())]
 pub struct OtherProgram {
-    link: String,
-    program: &'static str,
-    /// The file that says so.
+    links: Vec<String>,
+    program: NetworkProgram,
+    /// The file that says so; nothing if it takes what it is not told to leave.
     by: String,
-    mend: String,
 }
 
-/// Finds the programs that configure one of the links.
+impl OtherProgram {
+    fn told(&self) -> String {
+        let links = &self.links;
+        let mend = match self.program {
+            NetworkProgram::Ifupdown => "remove its auto and iface lines there".to_owned(),
+            NetworkProgram::Networkd => "write Unmanaged=yes under [Link] there".to_owned(),
+            NetworkProgram::NetworkManager => format!(
+                "write unmanaged-devices+=interface-name:{} under [keyfile] in /etc/NetworkManager/conf.d/camfw.conf, and reload it",
+                links.join(";interface-name:")
+            ),
+            NetworkProgram::Dhcpcd => format!(
+                "write denyinterfaces {} in /etc/dhcpcd.conf, and restart it",
+                links.join(" ")
+            ),
+        };
+        let program = match self.program {
+            NetworkProgram::Ifupdown => "ifupdown",
+            NetworkProgram::Networkd => "systemd-networkd",
+            NetworkProgram::NetworkManager => "NetworkManager",
+            NetworkProgram::Dhcpcd => "dhcpcd",
+        };
+        let what = match self.links.as_slice() {
+            [link] => format!("interface {link} is"),
+            links => format!("interfaces {} are", links.join(", ")),
+        };
+        let by = file_in_words(&self.by);
+        format!("{what} also configured by {program}{by}; {mend}")
+    }
+}
+
+fn file_in_words(file: &str) -> String {
+    let is_named = !file.is_empty();
+    is_named.then(|| format!(" ({file})")).unwrap_or_default()
+}
+
+/// Finds the programs that configure some of the links, each once for each of its files.
 pub fn other_programs<'l>(
     active: &[ActiveProgram],
     links: impl Iterator<Item = &'l str>,
 ) -> Vec<OtherProgram> {
-    let mut found = Vec::new();
+    let mut found: Vec<OtherProgram> = Vec::new();
     for link in links {
         for ActiveProgram { program, files } in active {
             let file = match program {
@@ -119,40 +153,16 @@ pub fn other_programs<'l>(
                 NetworkProgram::NetworkManager => by_network_manager(files, link).then_some(""),
                 NetworkProgram::Dhcpcd => by_dhcpcd(files, link).then_some(""),
             };
-            let Some(file) = file else { continue };
-            let (program, mend) = match program {
-                NetworkProgram::Ifupdown => (
-                    "ifupdown",
-                    "remove its auto and iface lines there".to_owned(),
-                ),
-                NetworkProgram::Networkd => (
-                    "systemd-networkd",
-                    "write Unmanaged=yes under [Link] there".to_owned(),
-                ),
-                NetworkProgram::NetworkManager => (
-                    "NetworkManager",
-                    format!(
-                        "write unmanaged-devices+=interface-name:{link} under [keyfile] in /etc/NetworkManager/conf.d/camfw.conf, and reload it"
-                    ),
-                ),
-                NetworkProgram::Dhcpcd => (
-                    "dhcpcd",
-                    format!("write denyinterfaces {link} in /etc/dhcpcd.conf, and restart it"),
-                ),
-            };
-            let by = match file {
-                "" => String::new(),
-                file => format!(" ({file})"),
-            };
-            let link = link.to_owned();
-            let other = OtherProgram {
-                link,
-                program,
-                by,
-                mend,
-            };
-            if !found.contains(&other) {
-                found.push(other);
+            let Some(by) = file else { continue };
+            let mut known = found.iter_mut();
+            match known.find(|known| known.program == *program && known.by == by) {
+                Some(known) if known.links.iter().any(|it| it == link) => {}
+                Some(known) => known.links.push(link.to_owned()),
+                None => found.push(OtherProgram {
+                    links: vec![link.to_owned()],
+                    program: *program,
+                    by: by.to_owned(),
+                }),
             }
         }
     }
@@ -335,10 +345,11 @@ mod tests {
             .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
         let active = ActiveProgram::new(program, files.collect());
         let found = other_programs(&[active], ["eth0", "eth1", "cameras"].into_iter());
-        found
-            .into_iter()
-            .map(|other| other.link + &other.by)
-            .collect()
+        let told = |other: OtherProgram| {
+            let by = file_in_words(&other.by);
+            other.links.into_iter().map(move |link| link + &by)
+        };
+        found.into_iter().flat_map(told).collect()
     }
 
     #[test]
@@ -369,6 +380,23 @@ mod tests {
         ] {
             assert!(by(left).is_empty(), "{left}");
         }
+    }
+
+    #[test]
+    fn interfaces_of_one_file_are_told_at_once() {
+        let told = |program, path: &str, text: &str| {
+            let active = ActiveProgram::new(program, vec![(path.into(), text.into())]);
+            let found = other_programs(&[active], ["eth0", "eth1", "lan0"].into_iter());
+            found.first().map(ToString::to_string).unwrap_or_default()
+        };
+        assert_eq!(
+            told(NetworkProgram::Networkd, "a", "[Match]\nName=eth*\n"),
+            "interfaces eth0, eth1 are also configured by systemd-networkd (a); write Unmanaged=yes under [Link] there"
+        );
+        assert_eq!(
+            told(NetworkProgram::Dhcpcd, "d", "denyinterfaces lan0"),
+            "interfaces eth0, eth1 are also configured by dhcpcd; write denyinterfaces eth0 eth1 in /etc/dhcpcd.conf, and restart it"
+        );
     }
 
     #[test]

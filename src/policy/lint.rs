@@ -82,11 +82,13 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
     warnings.extend(not_masqueraded(policy));
     warnings.extend(without_upstream(policy));
     let ways = ways_lint::ways_out(policy).into_iter();
+    let ways = ways.chain(ways_lint::without_forward(policy));
     warnings.extend(ways.map(|(origin, what)| Warning {
         origin,
         kind: WarningKind::Warning,
         what,
     }));
+    warnings.extend(hours_in_utc(policy));
     warnings.extend(policy.zones.iter().filter_map(bogons_left_out));
     let zones = policy.indexed_zones();
     warnings.extend(zones.filter_map(|(index, zone)| ports_without_host(policy, index, zone)));
@@ -326,6 +328,17 @@ fn ports_without_host(policy: &Policy, index: ZoneIndex, zone: &Zone) -> Option<
             "no camera has port {}, so whoever is there gets nothing",
             unused.join(" or ")
         ),
+    })
+}
+
+/// Notes at the first line with hours or days that they are not local ones.
+fn hours_in_utc(policy: &Policy) -> Option<Warning> {
+    let mut lines = policy.allows.iter();
+    let line = lines.find(|allow| allow.when.is_some())?;
+    policy.local_time.is_none().then(|| Warning {
+        origin: line.origin.clone(),
+        kind: WarningKind::Note,
+        what: "the times of when are UTC; for local ones write timezone = \"Europe/Berlin\" under [router], or \"Etc/UTC\" if they are meant".into(),
     })
 }
 

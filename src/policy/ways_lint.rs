@@ -1,6 +1,11 @@
 //! Warnings about several ways out: what is only good while one of them is in use.
 
-use super::{Endpoint, Forward, Origin, Policy, Zone, ZoneIndex};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Addresses, Endpoint, Forward, Origin, Policy, Role, Zone, ZoneIndex};
+use crate::netfilter::Protocol;
 
 /// Each with the line that it is about.
 pub(super) fn ways_out(policy: &Policy) -> Vec<(Origin, String)> {
@@ -39,6 +44,49 @@ pub(super) fn ways_out(policy: &Policy) -> Vec<(Origin, String)> {
     }
     for forward in policy.forwards.iter().filter(|it| !it.is_loopback()) {
         warnings.extend(of_standby(policy, &ways, forward));
+    }
+    warnings
+}
+
+/// Lines from one network outside to a host to which only another one's forward leads: without
+/// a forward of its own, such a line is for packets to the host's address itself.
+pub(super) fn without_forward(policy: &Policy) -> Vec<(Origin, String)> {
+    let mut warnings = Vec::new();
+    for allow in policy.allows.iter().filter(|allow| !allow.by_forward) {
+        let is_named = |forward: &&Forward| {
+            let host = IpNet::from(IpAddr::from(forward.address));
+            !forward.is_loopback()
+                && matches!(&allow.destinations, Addresses::Only(hosts) if hosts.contains(&host))
+                && !allow.ranges.contains(&host)
+                && allow.services.iter().any(|service| {
+                    let own = match forward.protocol {
+                        Protocol::Udp => &service.udp,
+                        _ => &service.tcp,
+                    };
+                    own.iter().any(|own| own.common(forward.to_ports).is_some())
+                })
+        };
+        let forwards: Vec<&Forward> = policy.forwards.iter().filter(is_named).collect();
+        for flow in &allow.flows {
+            let Endpoint::Zone(from) = flow.from else {
+                continue;
+            };
+            let zone = policy.zone(from);
+            let mut to = forwards
+                .iter()
+                .filter(|it| flow.to == Endpoint::Zone(it.to));
+            let is_own = |forward: &&Forward| forward.from == from;
+            if zone.role != Role::External || forwards.iter().any(is_own) {
+                continue;
+            }
+            warnings.extend(to.next().map(|forward| {
+                let what = format!(
+                    "no forward from {0} leads there, so this line lets in who asks {1} itself; add one, or leave {0} out",
+                    zone.name, forward.address
+                );
+                (allow.origin.clone(), what)
+            }));
+        }
     }
     warnings
 }

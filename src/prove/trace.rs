@@ -13,12 +13,13 @@ use super::networks::{self, InterfaceNetworks};
 use super::packet::{Interfaces, NO_INTERFACE, Packet};
 use super::program::{Program, interface_patterns};
 use super::space::Space;
+use super::verdict::Verdict;
 use super::witness::{self, Naming};
 use crate::family::{Families, IpFamily};
 use crate::json::{json_object, to_json};
 use crate::name::{CameraName, MacAddress};
 use crate::netfilter::Ruleset;
-use crate::policy::Policy;
+use crate::policy::{Policy, Role, Zone};
 use ipnet::IpNet;
 
 /// The interface that the router's own addresses are behind.
@@ -220,7 +221,55 @@ impl Tracer {
         let program = self.program(family, &space);
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
-        Ok(self.traced(described, &judged))
+        let mut traced = self.traced(described, &judged);
+        let own = self.to_own(described);
+        if let Some((own, assumed)) = own.filter(|_| traced.verdict != Verdict::Accept.to_string())
+        {
+            let (way, packet) = self.packet(&space, &own)?;
+            let verdict = self.judged(&program, &space, way, packet).verdict;
+            if verdict.to_string() != traced.verdict {
+                let known = traced.assumed.take().map(|known| known + "; ");
+                traced.assumed = Some(known.unwrap_or_default() + &assumed);
+            }
+        }
+        Ok(traced)
+    }
+
+    /// The packet as one to an address of the router that the policy does not know, if it may
+    /// be that: to an address outside, where zones have theirs by DHCP or by another program.
+    fn to_own(&self, described: &DescribedPacket) -> Option<(DescribedPacket, String)> {
+        if described.to.is_some() || described.own || described.elsewhere {
+            return None;
+        }
+        let destination = described.address(PacketAddress::Destination)?;
+        let source = described.address(PacketAddress::Source)?;
+        let at = self.place_of(destination)?;
+        let from = described
+            .from
+            .as_deref()
+            .or_else(|| self.place_of(source))?;
+        let zones = &self.policy.as_ref()?.zones;
+        let is =
+            |zone: &Zone, end: &str| zone.interface.as_str() == end || zone.name.as_str() == end;
+        let is_outside = |zone: &&Zone| zone.role == Role::External && is(zone, at);
+        zones.iter().find(is_outside)?;
+        let mut unknown = zones.iter().filter(|zone| zone.address_source.is_unknown());
+        unknown.clone().next()?;
+        let mut own = described.clone();
+        let flag = match unknown.any(|zone| is(zone, from)) {
+            true => {
+                own.to = Some(ROUTER.to_owned());
+                "--to router"
+            }
+            false => {
+                own.own = true;
+                "--own"
+            }
+        };
+        let assumed = format!(
+            "assumed: {destination} is not an address of the router that the file does not know; give {flag} if it is"
+        );
+        Some((own, assumed))
     }
 
     fn traced(&self, described: &DescribedPacket, judged: &Judgement<'_>) -> TracedPacket {

@@ -217,10 +217,15 @@ fn metric(
         None => false,
     };
     if !is_set {
-        return Err(source.refuse(
-            metric.span(),
-            "the zone has no IPv4 default route that camfw sets; give it a gateway, or remove the metric",
-        ));
+        let why = match written.role {
+            Role::External => {
+                "the zone has no IPv4 default route that camfw sets; give it a gateway, or remove the metric"
+            }
+            Role::Camera | Role::Private => {
+                "a metric is of external zones, whose default routes it orders; remove it"
+            }
+        };
+        return Err(source.refuse(metric.span(), why));
     }
     let number = u32::try_from(*metric.get_ref()).ok();
     number

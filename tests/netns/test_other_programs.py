@@ -85,9 +85,9 @@ class OtherPrograms(RouterTest):
         self.put("systemd/network/80-wired.network", WIRED)
         self.run_here("check", expect=0)  # Not enabled.
         (self.etc / "systemd/system/multi-user.target.wants/systemd-networkd.service").symlink_to("/dev/null")
-        self.assert_refused(*(
-            f"interface eth{card} is also configured by systemd-networkd (/etc/systemd/network/80-wired.network); "
-            "write Unmanaged=yes under [Link] there" for card in range(3)))
+        self.assert_refused(
+            "interfaces eth0, eth1, eth2 are also configured by systemd-networkd (/etc/systemd/network/80-wired.network); "
+            "write Unmanaged=yes under [Link] there")
         self.put("systemd/network/10-camfw.network", "[Match]\nName=eth*\n[Link]\nUnmanaged=yes\n")
         removes = "warning: systemd-networkd removes routes and rules that are not its own, and so camfw's; write ManageForeignRoutes=no"
         self.assertIn(removes, self.run_here("check", expect=0).said)
@@ -97,7 +97,8 @@ class OtherPrograms(RouterTest):
 
         self.install("NetworkManager")
         (self.etc / "systemd/system/multi-user.target.wants/NetworkManager.service").symlink_to("/dev/null")
-        self.assert_refused("interface eth2 is also configured by NetworkManager; write unmanaged-devices+=interface-name:eth2")
+        self.assert_refused("interfaces eth0, eth1, eth2 are also configured by NetworkManager; "
+                            "write unmanaged-devices+=interface-name:eth0;interface-name:eth1;interface-name:eth2 under")
         self.put("NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices=interface-name:eth*\n")
 
         # The control: the same box, where each leaves the interfaces alone.

@@ -118,6 +118,78 @@ class Store(RouterTest):
                 self.camfw("boot", expect=1)
                 self.assertEqual(self.forwarding(), "1")
 
+    def test_a_folder_that_others_can_write_holds_no_boot_up(self) -> None:
+        """What apply says of the next boot holds: nothing in the folder is believed, and the file is root's."""
+        text = self.program.config.read_text()
+        for mode, owner, why in (
+            (0o777, 0, "others than its owner can write folder /var/lib/camfw (mode 0777)"),
+            (0o1777, 0, "others than its owner can write folder /var/lib/camfw (mode 1777)"),
+            (0o700, NOBODY, f"folder /var/lib/camfw belongs to user {NOBODY}"),
+        ):
+            for first in ("apply", "boot"):
+                with self.subTest(mode=oct(mode), owner=owner, first=first):
+                    self.program.configure(text)
+                    folder = self.fresh(self.disk)
+                    folder.chmod(mode)
+                    os.chown(folder, owner, -1)
+                    said = self.camfw(first, expect=1).said
+                    self.assertIn("the next boot takes the file as it is then", said)
+                    self.program.forget(self.program.run_folder)
+                    said = self.camfw("boot", expect=1).said
+                    self.assertIn("Applied: ", said)
+                    self.assertIn(why, said)
+                    self.assertNotIn("confirmed", said)
+                    self.assertEqual(self.forwarding(), "1")
+                    checked = self.checked_as_the_boxs_file()
+                    self.assertIn(f"warning: the last good policy cannot be kept in /var/lib/camfw: {why}", checked)
+                    self.program.configure(text + "\n[router]\nkeep = false\n")
+                    self.program.forget(self.program.run_folder)
+                    self.assertNotIn("/var/lib", self.camfw("boot").said)
+                    self.assertNotIn("/var/lib", self.checked_as_the_boxs_file())
+
+    def checked_as_the_boxs_file(self) -> str:
+        """What check says of the file at its place in /etc, as root; it must be good."""
+        etc = self.scratch / "etc/camfw"
+        etc.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.program.config, etc / "camfw.toml")
+        for parent in (etc, etc.parent):
+            parent.chmod(0o755)
+        before = ["/bin/sh", "-c", f'/bin/mount --bind {self.scratch}/etc /etc && exec "$@"', "sh"]
+        return self.camfw("check", config=Path("/etc/camfw/camfw.toml"), before=before).stderr
+
+    def test_a_file_in_the_folders_place_holds_no_boot_up(self) -> None:
+        self.disk.touch()
+        for command in ("apply", "boot"):
+            said = self.camfw(command, expect=1).said
+            self.assertIn("the next boot takes the file as it is then", said)
+            self.program.forget(self.program.run_folder)
+        self.assertEqual(self.forwarding(), "1")
+
+    def test_in_a_folder_that_others_can_write_roots_record_of_a_trial_still_closes(self) -> None:
+        mark = self.fresh(self.disk) / "unconfirmed"
+        mark.touch(mode=0o600)
+        self.disk.chmod(0o777)
+        said = self.camfw("apply", expect=1).said
+        self.assertIn("a policy that was never confirmed is recorded there", said)
+        self.assertNotIn("as it is then", said)
+        self.program.forget(self.program.run_folder)
+        self.assertIn("the file was applied and never confirmed", self.camfw("boot", expect=3).said)
+        # Another user cannot close the box.
+        os.chown(mark, NOBODY, -1)
+        self.program.forget(self.program.run_folder)
+        self.camfw("boot", expect=1)
+        self.assertEqual(self.forwarding(), "1")
+
+    def test_a_disk_that_cannot_be_read_is_the_reason_that_is_told(self) -> None:
+        """Whether a policy waits there to be confirmed is not known, so the box stays closed."""
+        self.disk.symlink_to(self.disk.name)
+        said = self.camfw("apply", expect=1).said
+        self.assertIn("a boot that cannot read what is kept there stays sealed", said)
+        self.program.forget(self.program.run_folder)
+        said = self.camfw("boot", expect=3).said
+        self.assertIn("cannot tell whether the file was ever confirmed: cannot read /var/lib/camfw/unconfirmed", said)
+        self.assertNotIn("never confirmed", said)
+
     def test_a_link_to_another_folder(self) -> None:
         """As when stored files are on a disk of their own: the whole path is checked."""
         elsewhere = self.scratch / "elsewhere" / "camfw"

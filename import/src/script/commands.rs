@@ -24,6 +24,17 @@ pub enum ScriptedAddress {
     Dhcp,
 }
 
+/// A route, with the number of its line.
+#[derive(Clone, Debug)]
+pub struct ScriptedRoute {
+    pub line: usize,
+    pub to: Ipv4Net,
+    /// The router.
+    pub via: Option<Ipv4Addr>,
+    pub interface: Option<String>,
+    pub metric: Option<u32>,
+}
+
 /// A line that the configuration has nothing for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeftOut {
@@ -41,8 +52,7 @@ pub struct ScriptedBox {
     /// By table and name.
     pub chains: BTreeMap<(String, String), ScriptedChain>,
     pub addresses: Vec<(String, ScriptedAddress)>,
-    /// To where, by which router, by which interface.
-    pub routes: Vec<(usize, Ipv4Net, Option<Ipv4Addr>, Option<String>)>,
+    pub routes: Vec<ScriptedRoute>,
     pub left_out: Vec<LeftOut>,
     /// Whether it says that nothing is forwarded.
     pub forwards_nothing: bool,

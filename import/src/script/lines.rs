@@ -168,9 +168,14 @@ impl ConfigurationWriter<'_> {
             }
         }
         for zone in self.zones {
-            for (to, via) in &zone.routes {
-                let via = via.map_or_else(|| zone.name.clone(), |via| via.to_string());
+            for route in &zone.routes {
+                let via = route.via.map(|via| via.to_string());
+                let via = via.unwrap_or_else(|| zone.name.clone());
+                let to = route.to;
                 writeln!(out, "\n[[routes]]\nto  = \"{to}\"\nvia = \"{via}\"")?;
+                if let Some(metric) = route.metric {
+                    writeln!(out, "metric = {metric}")?;
+                }
             }
         }
         if !self.flows.egress_open {
@@ -207,6 +212,9 @@ impl ConfigurationWriter<'_> {
         }
         if let Some(gateway) = &zone.gateway {
             writeln!(out, "gateway   = \"{gateway}\"")?;
+        }
+        if let Some(metric) = zone.metric {
+            writeln!(out, "metric    = {metric}")?;
         }
         writeln!(out, "role      = \"{}\"", zone.role.word())?;
         let chain = found.chain("mangle", "FORWARD");

@@ -2,7 +2,7 @@
 
 use ipnet::Ipv4Net;
 
-use super::commands::{ScriptedAddress, ScriptedBox};
+use super::commands::{ScriptedAddress, ScriptedBox, ScriptedRoute};
 use super::shell::ScriptCommand;
 use super::written;
 
@@ -44,7 +44,7 @@ impl ScriptedBox {
         let [to, rest @ ..] = words else {
             return Err("ip route add takes a network".to_owned());
         };
-        let (mut via, mut interface) = (None, None);
+        let (mut via, mut interface, mut route_metric) = (None, None, None);
         let mut pairs = rest.chunks(2);
         for pair in &mut pairs {
             match pair {
@@ -56,7 +56,8 @@ impl ScriptedBox {
                     )
                 }
                 ["dev", name] => interface = Some((*name).to_owned()),
-                ["proto" | "scope" | "metric" | "src", _] => {}
+                ["metric", number] => route_metric = Some(metric(number)?),
+                ["proto" | "scope" | "src", _] => {}
                 _ => {
                     self.leave_out(
                         command,
@@ -70,12 +71,13 @@ impl ScriptedBox {
             "default" => Some(Ipv4Net::default()),
             other => written::network(other),
         };
-        self.routes.push((
-            command.line,
-            to.ok_or("it is no route to a network")?.trunc(),
+        self.routes.push(ScriptedRoute {
+            line: command.line,
+            to: to.ok_or("it is no route to a network")?.trunc(),
             via,
             interface,
-        ));
+            metric: route_metric,
+        });
         Ok(())
     }
 
@@ -99,23 +101,38 @@ impl ScriptedBox {
             text.parse()
                 .map_err(|_| format!("{text:?} is no router's address"))
         };
-        let (to, via, interface) = match words {
-            ["add", "default", "gw", via, rest @ ..] => (Ipv4Net::default(), Some(router(via)?), rest.last()),
+        let (to, via, rest) = match words {
+            ["add", "default", "gw", via, rest @ ..] => (Ipv4Net::default(), Some(router(via)?), rest),
             ["add", "-net", to, "netmask", mask, "gw", via, rest @ ..] => {
                 let to = written::network(&format!("{to}/{mask}"));
-                (to.ok_or("it is no route to a network")?, Some(router(via)?), rest.last())
+                (to.ok_or("it is no route to a network")?, Some(router(via)?), rest)
             }
             ["add", "-net", to, "gw", via, rest @ ..] => {
-                (written::network(to).ok_or("it is no route to a network")?, Some(router(via)?), rest.last())
+                (written::network(to).ok_or("it is no route to a network")?, Some(router(via)?), rest)
             }
             _ => return Err("route is read as: route add default gw ROUTER, route add -net NETWORK netmask MASK gw ROUTER".to_owned()),
         };
-        self.routes.push((
-            command.line,
-            to.trunc(),
+        let (mut interface, mut route_metric) = (None, None);
+        let mut rest = rest.iter();
+        while let Some(word) = rest.next() {
+            match *word {
+                "metric" => route_metric = Some(metric(rest.next().unwrap_or(&""))?),
+                "dev" => {}
+                name => interface = Some(name.to_owned()),
+            }
+        }
+        self.routes.push(ScriptedRoute {
+            line: command.line,
+            to: to.trunc(),
             via,
-            interface.map(|name| (*name).to_owned()),
-        ));
+            interface,
+            metric: route_metric,
+        });
         Ok(())
     }
+}
+
+fn metric(text: &str) -> Result<u32, String> {
+    let number = text.parse();
+    number.map_err(|_| format!("{text:?} is no metric of a route; write a number"))
 }

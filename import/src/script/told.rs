@@ -45,7 +45,7 @@ impl ScriptedFlows {
         let is_open = chain == "OUTPUT" && self.egress_open;
         match (&rule.target, &rule.unsure) {
             (RuleTarget::Accept, Some(why)) if rule.first == FirstPacket::Always && !is_open => {
-                self.leave_out(rule, format!("a line cannot have {why}"));
+                self.leave_out(rule, not_carried(why));
             }
             // What is part of a connection passes, also ICMP's errors and replies, which begin none.
             (RuleTarget::Accept, _) if rule.first == FirstPacket::Forwarded => {
@@ -67,9 +67,7 @@ impl ScriptedFlows {
             {
                 self.leave_out(
                     rule,
-                    format!(
-                        "a line cannot have {why}; all that it may drop is let through by none"
-                    ),
+                    not_carried(why) + "; all that it may drop is let through by none",
                 );
             }
             (RuleTarget::Log, _) => {
@@ -99,7 +97,11 @@ impl ScriptedFlows {
             }
             (RuleTarget::Chain(name), _) if found.chain("filter", name).is_some() => {
                 if let Some(why) = &rule.unsure {
-                    self.leave_out(rule, format!("a line cannot have {why}; all that {name} may drop is let through by none"));
+                    let why = not_carried(why);
+                    self.leave_out(
+                        rule,
+                        format!("{why}; all that {name} may drop is let through by none"),
+                    );
                 }
             }
             (RuleTarget::Chain(name) | RuleTarget::Unknown(name), _) => {
@@ -108,6 +110,18 @@ impl ScriptedFlows {
             _ => {}
         }
     }
+}
+
+/// Why a condition is not in a line, and what says the like there.
+fn not_carried(condition: &str) -> String {
+    let like = match condition {
+        "-m time" => "when = { from = \"08:00\", to = \"18:00\" }",
+        "-m limit" | "-m hashlimit" => "limit = \"5/minute\", which is of each source",
+        "-m connlimit" => "connections = 5, which is of each source",
+        "-m recent" => "block-after = { attempts = 3, within = \"60s\" }",
+        _ => return format!("a line cannot have {condition}"),
+    };
+    format!("{condition} is not carried over; a line can have {like}")
 }
 
 /// Whether a rule is about ICMP that begins no connection: errors, and what answers.

@@ -5,9 +5,12 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::ScriptError;
-use super::commands::{ScriptedAddress, ScriptedBox};
+use super::commands::{ScriptedAddress, ScriptedBox, ScriptedRoute};
 use super::rule::{InterfaceCondition, RuleTarget};
 use super::spans::Spans;
+
+/// The highest metric that a zone's default route can have in a configuration.
+const MOST_METRIC: u32 = 9999;
 
 /// A zone's role, which opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct ZoneHint {
     pub brought: Option<&'static str>,
     /// The next router, or `device`.
     pub gateway: Option<String>,
+    /// Of its default route.
+    pub metric: Option<u32>,
     /// The zone's name.
     pub name: Option<String>,
 }
@@ -54,7 +59,7 @@ impl ZoneHint {
     /// # Errors
     /// Returns what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let shape = "write it as eth1=camera,192.168.8.1/24: a role, the router's own address, the next router, a name";
+        let shape = "write it as eth1=camera,192.168.8.1/24: a role, the router's own address, the next router, its metric, a name";
         let (interface, parts) = text.split_once('=').ok_or(shape)?;
         if !is_interface(interface) {
             return Err(format!("{interface:?} is no interface; {shape}"));
@@ -75,6 +80,12 @@ impl ZoneHint {
                 _ => match (part.parse(), part.parse::<Ipv4Addr>()) {
                     (Ok(network), _) => hint.addresses.push(network),
                     (_, Ok(router)) => hint.gateway = Some(router.to_string()),
+                    _ if part.bytes().all(|byte| byte.is_ascii_digit()) => {
+                        let metric = part.parse().ok().filter(|metric| *metric <= MOST_METRIC);
+                        let what =
+                            || format!("{part} is no metric of a zone; write 0 to {MOST_METRIC}");
+                        hint.metric = Some(metric.ok_or_else(what)?);
+                    }
                     _ if is_zone_name(part) => hint.name = Some(part.to_owned()),
                     _ => return Err(format!("{part:?} is none of what a zone has; {shape}")),
                 },
@@ -98,8 +109,10 @@ pub struct ScriptedZone {
     pub addresses: Vec<Ipv4Net>,
     pub brought: Option<&'static str>,
     pub gateway: Option<String>,
-    /// Networks behind other routers there, and by which; `None`: by the interface.
-    pub routes: Vec<(Ipv4Net, Option<Ipv4Addr>)>,
+    /// Of its default route.
+    pub metric: Option<u32>,
+    /// Networks behind other routers there.
+    pub routes: Vec<ScriptedRoute>,
     /// Who may be there.
     pub hosts: Spans,
     /// Those of them whose new connections camfw lets in: the internet has no hosts with reserved addresses.
@@ -110,7 +123,7 @@ pub struct ScriptedZone {
 
 impl ScriptedZone {
     fn networks(&self) -> Spans {
-        let routed = self.routes.iter().map(|route| route.0);
+        let routed = self.routes.iter().map(|route| route.to);
         let networks = self.addresses.iter().map(Ipv4Net::trunc).chain(routed);
         networks.fold(Spans::default(), |all, network| {
             all.or(&Spans::network(network))
@@ -184,6 +197,7 @@ pub fn zones(
             addresses,
             brought,
             gateway: hint.gateway,
+            metric: hint.metric,
             routes: Vec::new(),
             hosts: Spans::default(),
             senders: Spans::default(),
@@ -210,17 +224,20 @@ fn role_by_rules(
             leaves && matches!(rule.target, RuleTarget::Masquerade | RuleTarget::Snat(_))
         })
     });
-    let default = found.routes.iter().any(|(_, to, via, by)| {
-        to.prefix_len() == 0
-            && (by.as_deref() == Some(interface)
-                || via.is_some_and(|via| addresses.iter().any(|network| network.contains(&via))))
+    let default = found.routes.iter().any(|route| {
+        route.to.prefix_len() == 0
+            && (route.interface.as_deref() == Some(interface)
+                || route
+                    .via
+                    .is_some_and(|via| addresses.iter().any(|network| network.contains(&via))))
     });
     (rewrites || default).then_some(ScriptedRole::External)
 }
 
 fn take_routes(found: &mut ScriptedBox, zones: &mut [ScriptedZone]) {
-    for (line, to, via, by) in std::mem::take(&mut found.routes) {
-        let zone = zones.iter_mut().find(|zone| match (via, &by) {
+    for route in std::mem::take(&mut found.routes) {
+        let (to, via) = (route.to, route.via);
+        let zone = zones.iter_mut().find(|zone| match (via, &route.interface) {
             (Some(via), _) => zone.addresses.iter().any(|network| network.contains(&via)),
             (None, Some(by)) => zone.interface == *by,
             (None, None) => false,
@@ -228,10 +245,15 @@ fn take_routes(found: &mut ScriptedBox, zones: &mut [ScriptedZone]) {
         let why = match (zone, to.prefix_len()) {
             (Some(zone), 0) if zone.role == ScriptedRole::External && via.is_some() => {
                 zone.gateway = zone.gateway.take().or(via.map(|via| via.to_string()));
-                continue;
+                let told = route.metric.is_none_or(|metric| metric <= MOST_METRIC);
+                zone.metric = zone.metric.or(route.metric.filter(|_| told));
+                if told {
+                    continue;
+                }
+                "the metric of a zone's default route is 9999 at most; write metric into the zone, the lowest for the way out that is preferred"
             }
             (Some(zone), 1..) if !zone.addresses.iter().any(|own| own.trunc() == to) => {
-                zone.routes.push((to, via));
+                zone.routes.push(route);
                 continue;
             }
             (Some(_), 1..) => continue,
@@ -239,7 +261,7 @@ fn take_routes(found: &mut ScriptedBox, zones: &mut [ScriptedZone]) {
             (None, _) => "no zone has its router",
         };
         found.left_out.push(super::commands::LeftOut {
-            line,
+            line: route.line,
             text: format!("route to {to}"),
             why: why.to_owned(),
         });

@@ -256,8 +256,15 @@ impl Place<'_> {
             ("a string", _) if self.key() == "limit" => {
                 format!("{got} and not a rate; write it with its time: \"{bare}/minute\"")
             }
-            ("a string", _) if self.key() == "within" => {
-                format!("{got} and not a time; write it with its unit: \"{bare}s\"")
+            ("a string", _) if ["within", "silent-after", "keep"].contains(&self.key()) => {
+                let time = match bare.parse::<u64>() {
+                    Ok(_) => format!("{bare}s"),
+                    Err(_) => "10 minutes".into(),
+                };
+                format!("{got} and not a time; write it with its unit: \"{time}\"")
+            }
+            ("a string", _) if self.is_hour(bare) => {
+                format!("{got} and not a time of day; write it as \"{bare:0>2}:00\"")
             }
             ("a string", _) => format!("{got} and not text; write it in double quotes: \"{bare}\""),
             ("i64" | "u64" | "u32" | "u16", _) if bare.parse::<i64>().is_ok() => {
@@ -321,6 +328,13 @@ impl Place<'_> {
             .rsplit(|letter| !name(letter))
             .next()
             .unwrap_or_default()
+    }
+
+    /// Whether this number at the place is an hour of a `when`.
+    fn is_hour(&self, number: &str) -> bool {
+        ["from", "to"].contains(&self.key())
+            && self.line().contains("when")
+            && number.parse::<u8>().is_ok_and(|hour| hour < 24)
     }
 
     /// What is written at the place, on one line and not long.
