@@ -460,7 +460,7 @@ fn the_exit_code_says_whether_all_came_over() -> Done {
 
 #[test]
 fn a_zone_that_is_none_is_refused() {
-    let shape = "write it as eth1=camera,192.168.8.1/24: a role, the router's own address, the next router, a name";
+    let shape = "write it as eth1=camera,192.168.8.1/24: a role, the router's own address, the next router, its metric, a name";
     for (text, why) in [
         ("eth1", shape.to_owned()),
         ("e th=dhcp", format!("\"e th\" is no interface; {shape}")),

@@ -135,8 +135,10 @@ impl OtherProgram {
 }
 
 fn file_in_words(file: &str) -> String {
-    let is_named = !file.is_empty();
-    is_named.then(|| format!(" ({file})")).unwrap_or_default()
+    match file {
+        "" => String::new(),
+        file => format!(" ({file})"),
+    }
 }
 
 /// Finds the programs that configure some of the links, each once for each of its files.
