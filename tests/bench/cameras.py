@@ -55,11 +55,10 @@ def policy(cameras: range) -> str:
     return text
 
 
-def packets(number: int) -> str:
-    """New connections from a camera: NTP, a source port each, for trafgen(8)."""
-    address, mac = camera(number)
+def packets(address: str, mac: str, router: str) -> str:
+    """New connections from a host: NTP, a source port each, for trafgen(8)."""
     return (
-        f"{{ eth(da=@ROUTER@, sa={mac}), ipv4(sa={address}, da=10.8.0.1), "
+        f"{{ eth(da=@ROUTER@, sa={mac}), ipv4(sa={address}, da={router}), "
         "udp(sp=dinc(1024, 61000), dp=123) }\n"
     )
 
@@ -87,7 +86,7 @@ def main() -> None:
     (folder / "many.toml").write_text(policy(range(CAMERAS)))
     (folder / "small.toml").write_text(policy(range(1)))
     for name, number in (("first", 0), ("last", CAMERAS - 1), ("small", 0)):
-        (folder / f"{name}.packets.in").write_text(packets(number))
+        (folder / f"{name}.packets.in").write_text(packets(*camera(number), "10.8.0.1"))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ usage: deny.py FOLDER           writes the policies and the packets
 
 from __future__ import annotations
 
-import json
 import random
-import statistics
 import sys
 from pathlib import Path
 
+import cameras
+
 SIZES = (1, 1_000, 10_000, 50_000)
-PACKETS = 50_000
 
 POLICY = """
 [zones.external]
@@ -60,38 +59,17 @@ def networks(size: int) -> list[str]:
     return sorted(found)
 
 
-def packets() -> str:
-    """New connections from who is not denied: NTP, a source port each, for trafgen(8)."""
-    return (
-        "{ eth(da=@ROUTER@, sa=02:00:00:00:00:01), ipv4(sa=192.168.0.1, da=192.168.0.2), "
-        "udp(sp=dinc(1024, 61000), dp=123) }\n"
-    )
-
-
-def rate(folder: Path, size: int, rounds: int) -> float:
-    """Packets a second, the median of the rounds. Each must have been a connection."""
-    counted = [int(line) for line in (folder / f"{size}.count").read_text().split()]
-    if min(counted) < PACKETS * 0.99:
-        sys.exit(f"{size} networks: only {min(counted)} of {PACKETS} packets opened a connection")
-    times = [
-        json.loads((folder / f"{size}.{number}.json").read_text())["results"][0]["median"]
-        for number in range(rounds)
-    ]
-    (folder / f"{size}.count").unlink()
-    return PACKETS / statistics.median(times)
-
-
 def main() -> None:
     folder = Path(sys.argv[1])
     if len(sys.argv) > 2:
-        rates = {size: rate(folder, size, int(sys.argv[2])) for size in SIZES}
+        rates = {size: cameras.rate(folder, str(size), int(sys.argv[2])) for size in SIZES}
         for size, value in rates.items():
             print(f"new connections beside {size:>6} networks {value:9.0f} a second  {value / rates[1]:5.2f} times those of one")
         return
     for size in SIZES:
         listed = ", ".join(f'"{network}"' for network in networks(size))
         (folder / f"{size}.toml").write_text(f"{POLICY}source = [{listed}]\n")
-    (folder / "packets.in").write_text(packets())
+    (folder / "packets.in").write_text(cameras.packets("192.168.0.1", "02:00:00:00:00:01", "192.168.0.2"))
 
 
 if __name__ == "__main__":
