@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import itertools
+import json
 import os
 import signal
 import socket
@@ -67,6 +68,14 @@ class Namespace:
     def ip(self, *arguments: str, batch: str | None = None) -> None:
         """`ip -n NAME ...`"""
         ip("-n", self.name, *arguments, batch=batch)
+
+    def links_send(self) -> bool:
+        """Whether no link has a carrier and yet no queue to send from: its state then
+        is not what its flag LOWER_UP says."""
+        links = json.loads(self.run(["ip", "-json", "link", "show"], check=True).stdout)
+        return all(
+            "LOWER_UP" not in link["flags"] or link["operstate"] in ("UP", "UNKNOWN") for link in links
+        )
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:

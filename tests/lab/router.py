@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import Iterable
 
 from lab.hosts import Host, Wiring
-from lab.namespace import Namespace, sweep
+from lab.namespace import LabError, Namespace, sweep
+from lab.probes import wait_until
 
 
 class Lab:
@@ -27,6 +28,7 @@ class Lab:
                 host.plug(self.router)
                 self.hosts[wiring.name] = host
             self._stack = stack.pop_all()
+        self._settled = False
 
     def __enter__(self) -> Lab:
         return self
@@ -42,6 +44,20 @@ class Lab:
         """The address at which `source` reaches `target`, which may be "router"."""
         return self.hosts[source].wiring.router if target == "router" else self.hosts[target].address
 
+    def settle(self) -> None:
+        """Waits, once, until every link that has a carrier also sends; call it when the
+        router's interfaces came up.
+
+        The kernel attaches a queue some time after the carrier is there (link_watch.c),
+        on a busy machine a good deal later, and drops in silence what is sent before.
+        """
+        if self._settled:
+            return
+        for namespace in (self.router, *(host.namespace for host in self.hosts.values())):
+            if not wait_until(namespace.links_send):
+                raise LabError(f"{namespace.name}: a link with a carrier does not come up")
+        self._settled = True
+
     def configure_router(self, *, ipv6: bool = False) -> None:
         """Sets the interfaces up with their addresses and turns forwarding on, as the
         program does, for cases that need a router without the program."""
@@ -53,6 +69,7 @@ class Lab:
                 f"address replace {wiring.router}/{wiring.prefix} dev {wiring.interface}",
             ]
         self.router.ip(batch="\n".join(lines))
+        self.settle()
         self.router.write_sysctl("net.ipv4.ip_forward", "1")
         if ipv6:
             self.configure_router6()

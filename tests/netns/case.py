@@ -45,9 +45,12 @@ class RouterTest(unittest.TestCase):
     # -- the program --
 
     def camfw(self, *arguments: str, expect: int = 0, **options: object) -> Result:
-        """Runs the program (see Program.run) and checks that its exit code is `expect`."""
+        """Runs the program (see Program.run) and checks that its exit code is `expect`.
+        After a boot or an apply, what the hosts send gets onto the wire."""
         result = self.program.run(*arguments, **options)  # type: ignore[arg-type]
         self.assertEqual(result.code, expect, f"camfw {' '.join(arguments)}: {result}")
+        if arguments[:1] in (("boot",), ("apply",)) and result.code == 0:
+            self.lab.settle()
         return result
 
     def change_config(self, old: str, new: str) -> None:
