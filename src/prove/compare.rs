@@ -207,10 +207,12 @@ pub(super) fn differing(
         }
     }
     for it in &mut found {
-        let to = usize::from(it.accepted);
-        let to = as_they_came(space, &programs[to], accepted[to].may);
-        let unclear = space.diagrams.and(to, names.unclear);
-        it.perhaps = space.diagrams.or(it.perhaps, unclear);
+        if !names.unclear.is_empty() {
+            let to = usize::from(it.accepted);
+            let to = as_they_came(space, &programs[to], accepted[to].may);
+            let unclear = space.diagrams.and(to, names.unclear);
+            it.perhaps = space.diagrams.or(it.perhaps, unclear);
+        }
         it.perhaps = space.diagrams.minus(it.perhaps, it.surely);
     }
     found

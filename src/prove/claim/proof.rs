@@ -275,17 +275,18 @@ impl<'a> Proof<'a> {
 
     /// Claims that `may` is empty; the packets in `must` break the claim for certain.
     pub(super) fn none(&mut self, way: HookPath, may: Set, must: Set) -> ClaimResult {
-        let wishes = self.wishes();
-        self.none_like(way, may, must, &wishes)
+        self.none_like(way, may, must, |_| Vec::new())
     }
 
-    /// Like `none`; the counterexample meets as many of the wishes as possible.
+    /// Like `none`; the counterexample meets as many of the wishes as possible, first of these
+    /// and then of the usual ones. They are made when there is one: with many zones that takes
+    /// longer than the claim.
     pub(super) fn none_like(
         &mut self,
         way: HookPath,
         may: Set,
         must: Set,
-        wishes: &[Set],
+        wishes: impl FnOnce(&mut Space) -> Vec<Set>,
     ) -> ClaimResult {
         let (broken, surely) = match must.is_empty() {
             true => (may, false),
@@ -294,6 +295,18 @@ impl<'a> Proof<'a> {
         if broken.is_empty() {
             return ClaimResult::Holds;
         }
+        let mut wishes = wishes(&mut self.space);
+        wishes.extend(self.wishes());
+        self.counterexample(way, broken, surely, &wishes)
+    }
+
+    fn counterexample(
+        &mut self,
+        way: HookPath,
+        broken: Set,
+        surely: bool,
+        wishes: &[Set],
+    ) -> ClaimResult {
         // The packet as it arrived; the recorded fields are filled in if it got through.
         let accepted = self.accepted[way as usize].may;
         let passed = self.space.diagrams.and(broken, accepted);

@@ -16,26 +16,29 @@ impl Proof<'_> {
     /// destination, since the kernel takes an error for RELATED only if it goes to the
     /// sender of the packet that it quotes.
     pub(super) fn related(&mut self) {
+        let ways = [HookPath::Forward, HookPath::Input];
+        let expected = ways.map(|way| self.intent().expected(way));
+        let errors = belongs::error_types(&mut self.space);
+        let related = self.space.states(&[State::Related]);
+        let established = self.space.states(&[State::Established]);
         for (index, zone) in self.policy.indexed_zones() {
+            // Narrowed to this zone first: what follows then is of its size.
             let here = self.intent().by(Field::In, Endpoint::Zone(index));
+            let related = self.space.diagrams.and(related, here);
+            let established = self.space.diagrams.and(established, here);
             let somebodys = self.intent().about_somebody_in(index);
-            let errors = self.intent().errors();
             let sources = self.intent().sources(index);
             // A host may have sent it, before NAT, to one of the destinations that a host
             // without an address may send to.
             let fields = [Field::Destination, Field::DestinationPort];
             let sources = self.space.forget(sources, &fields);
-            let errors = self.space.diagrams.and(errors, somebodys);
+            let spoofed = self.space.diagrams.minus(established, sources);
+            let errors = self.space.all(&[related, errors, somebodys]);
+            let strange = self.space.diagrams.minus(related, errors);
             let mut answer = ClaimResult::Holds;
-            for way in [HookPath::Forward, HookPath::Input] {
-                let expected = self.intent().expected(way);
-                let related = self.space.states(&[State::Related]);
-                let established = self.space.states(&[State::Established]);
-                let belongs = self.space.diagrams.or(errors, expected);
-                let strange = self.space.diagrams.minus(related, belongs);
-                let spoofed = self.space.diagrams.minus(established, sources);
+            for (way, expected) in ways.into_iter().zip(expected) {
+                let strange = self.space.diagrams.minus(strange, expected);
                 let strange = self.space.diagrams.or(strange, spoofed);
-                let strange = self.space.diagrams.and(strange, here);
                 if answer == ClaimResult::Holds {
                     let back = self.intent().by(Field::Out, Endpoint::Zone(index));
                     answer = self.no_stranger(way, strange, !back);
@@ -76,9 +79,7 @@ impl Proof<'_> {
         let own = self.space.diagrams.minus(own, others);
         let surely = self.noted[HookPath::Output as usize].must;
         let surely = self.space.diagrams.and(surely, own);
-        let mut wishes = belongs::example(&mut self.space);
-        wishes.extend(self.wishes());
-        let answer = self.none_like(HookPath::Output, surely, surely, &wishes);
+        let answer = self.none_like(HookPath::Output, surely, surely, belongs::example);
         self.claim(
             "the router sends errors and resets no faster than at a rate".into(),
             answer,
@@ -91,9 +92,10 @@ impl Proof<'_> {
         let accepted = self.noted[way as usize];
         let may = self.space.diagrams.and(accepted.may, strange);
         let must = self.space.diagrams.and(accepted.must, strange);
-        let mut wishes = belongs::example(&mut self.space);
-        wishes.push(wished);
-        wishes.extend(self.wishes());
-        self.none_like(way, may, must, &wishes)
+        self.none_like(way, may, must, |space| {
+            let mut wishes = belongs::example(space);
+            wishes.push(wished);
+            wishes
+        })
     }
 }
