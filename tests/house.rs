@@ -317,6 +317,7 @@ fn texts() -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let mut files = Vec::new();
     let mut folders = vec![
         root.join("src"),
+        root.join("diagrams/src"),
         root.join("import/src"),
         root.join("mail/src"),
     ];

@@ -3,7 +3,6 @@
 //! drops, and for what lies between it answers `Depends`.
 
 use super::compare::{as_they_came, differing, programs};
-use super::diagram::Set;
 use super::hook_path::HookPath;
 use super::judge::{Verdict, judge};
 use super::packet::{Field, Interfaces, NO_INTERFACE, Packet, State};
@@ -12,6 +11,7 @@ use super::reach::Reach;
 use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::read;
+use camfw_diagrams::Set;
 
 /// Pseudo-random numbers (xorshift, Marsaglia 2003).
 struct Random(u64);

@@ -10,7 +10,6 @@
 
 use ipnet::IpNet;
 
-use super::diagram::Set;
 use super::hook_path::HookPath;
 use super::intent::{Intent, networks_of};
 use super::packet::{Field, Packet, State, helper_code};
@@ -20,6 +19,7 @@ use crate::netfilter::{CtDirection, Protocol, TcpFlags};
 use crate::policy::{Addresses, Allow, Endpoint, Flow, Role, Zone, ZoneIndex};
 use crate::registry::icmp_error;
 use crate::registry::special_purpose::LINK_LOCAL;
+use camfw_diagrams::Set;
 
 /// For each direction of a connection, the field with the sender's address as it appears on
 /// the wire outside the router.

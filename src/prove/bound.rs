@@ -8,13 +8,13 @@
 
 use super::bounds::Bounds;
 use super::condition::{Clause, Test};
-use super::diagram::Set;
 use super::packet::Field;
 use super::program::{Program, Step};
 use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::{CountedTogether, Match, TableName, match_text};
 use crate::policy::{Policy, Zone};
+use camfw_diagrams::Set;
 
 /// The number of counts in a bound.
 const COUNTS: u32 = 4;

@@ -1,7 +1,7 @@
 //! A set of packets known by two bounds: the packets that surely are in it, and those that
 //! may be.
 
-use super::diagram::Set;
+use camfw_diagrams::Set;
 
 /// A lower and an upper bound of a set of packets.
 ///

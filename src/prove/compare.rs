@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::bounds::Bounds;
 use super::claim::Counterexample;
 use super::cover::cover;
-use super::diagram::Set;
 use super::doubt;
 use super::fate::{self, FateKind};
 use super::hook_path::HookPath;
@@ -18,6 +17,7 @@ use super::spoof::wishes;
 use super::witness::{self, Naming};
 use crate::family::IpFamily;
 use crate::netfilter::{Protocol, Ruleset};
+use camfw_diagrams::Set;
 
 /// How the fate of a packet differs in the second ruleset.
 #[derive(Debug, Clone, PartialEq, Eq)]

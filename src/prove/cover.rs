@@ -5,12 +5,12 @@
 
 use std::net::IpAddr;
 
-use super::diagram::Set;
 use super::packet::{Field, Packet, State};
 use super::space::Space;
 use super::witness;
 use crate::family::IpFamily;
 use crate::netfilter::TcpFlags;
+use camfw_diagrams::Set;
 
 /// A box: a set of packets that is the product of one value set per field.
 #[derive(Debug, Clone)]

@@ -12,12 +12,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{Clause, Test};
-use super::diagram::Set;
 use super::given::KnownBits;
 use super::packet::Field;
 use super::program::{Effect, Program, Step};
 use super::space::Space;
 use crate::netfilter::{Match, RecentCheck, Rule, TableName, Target, match_text, rule_text};
+use camfw_diagrams::Set;
 
 /// The most conditions that become a bit; all further ones stay in doubt. No two share a
 /// bit: one may hold where the other does not.

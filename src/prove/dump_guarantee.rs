@@ -12,7 +12,6 @@ use super::bounds::Bounds;
 use super::claim::{Claim, ClaimResult, Counterexample, promise_words};
 use super::compare::as_they_came;
 use super::condition::network_range;
-use super::diagram::Set;
 use super::hook_path::HookPath;
 use super::hosts::{LOOPBACK, like_hosts, never_forwarded};
 use super::intent::service_packets;
@@ -27,6 +26,7 @@ use super::witness::{self, Naming};
 use crate::family::IpFamily;
 use crate::netfilter::Ruleset;
 use crate::policy::{DumpEnd, DumpGuarantee, GuaranteeKind, Service};
+use camfw_diagrams::Set;
 
 /// Each guarantee with its result for one family's rules; None if it says nothing about
 /// the family, because an end of it has no address of that family.

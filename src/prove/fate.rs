@@ -5,13 +5,13 @@
 //! pass: their text, and which packets they change.
 
 use super::compare::as_they_came;
-use super::diagram::Set;
 use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, State};
 use super::program::{Effect, Program, ProgramTable, Step};
 use super::reach::Reach;
 use super::space::Space;
 use crate::netfilter::{Rule, TableName, Target, rule_text};
+use camfw_diagrams::Set;
 
 /// What a target changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Which addresses a packet may have, by what is known of the networks: what the kernel
 //! forwards under no rules, and what a packet that is shown should rather have.
 
-use super::diagram::Set;
 use super::hook_path::HookPath;
 use super::networks::{InterfaceNetworks, nearest};
 use super::packet::Field;
 use super::program::Program;
 use super::space::Space;
 use crate::family::IpFamily;
+use camfw_diagrams::Set;
 
 /// The interface that the router's own addresses are behind.
 pub(in crate::prove) const LOOPBACK: &str = "lo";

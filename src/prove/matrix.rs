@@ -6,7 +6,6 @@ use std::fmt::Write;
 
 use super::compare::as_they_came;
 use super::cover;
-use super::diagram::Set;
 use super::fate::{self, FateKind};
 use super::hook_path::HookPath;
 use super::intent;
@@ -20,6 +19,7 @@ use crate::family::IpFamily;
 use crate::json::{JsonText, json_object};
 use crate::netfilter::Ruleset;
 use crate::policy::Service;
+use camfw_diagrams::Set;
 
 /// The connections that a matrix covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

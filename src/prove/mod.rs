@@ -24,7 +24,6 @@ mod compare;
 mod condition;
 mod cover;
 mod described;
-mod diagram;
 mod doubt;
 mod dump_guarantee;
 mod fate;

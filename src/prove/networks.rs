@@ -15,13 +15,13 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::condition::address;
-use super::diagram::Set;
 use super::intent;
 use super::packet::Field;
 use super::space::Space;
 use crate::family::IpFamily;
 use crate::name::InterfaceName;
 use crate::policy::{Policy, Role};
+use camfw_diagrams::Set;
 
 /// A range of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

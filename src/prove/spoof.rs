@@ -7,7 +7,6 @@ use std::str::FromStr;
 use super::belongs;
 use super::bounds::Bounds;
 use super::claim::{ClaimResult, Counterexample};
-use super::diagram::Set;
 use super::dump_guarantee;
 use super::hook_path::HookPath;
 use super::hosts::{LOOPBACK, like_hosts, never_forwarded};
@@ -21,6 +20,7 @@ use super::witness::{self, Naming};
 use crate::error::InvalidValue;
 use crate::family::IpFamily;
 use crate::netfilter::{Ruleset, TableName};
+use camfw_diagrams::Set;
 
 /// A chain to check alone.
 pub type ChainPlace = (TableName, String);

@@ -8,11 +8,11 @@ use crate::netfilter::Ruleset;
 use crate::policy::{Policy, ZoneIndex};
 use crate::prove::claim;
 use crate::prove::condition::{address, network_range};
-use crate::prove::diagram::Set;
 use crate::prove::networks;
 use crate::prove::packet::{Field, Interfaces, NO_INTERFACE};
 use crate::prove::program::interface_patterns;
 use crate::prove::space::Space;
+use camfw_diagrams::Set;
 
 /// A zone, a camera, an interface or the router.
 pub(super) struct End {

@@ -11,7 +11,6 @@ use crate::netfilter::Ruleset;
 use crate::prove::bound;
 use crate::prove::bounds::Bounds;
 use crate::prove::condition::Clause;
-use crate::prove::diagram::Set;
 use crate::prove::fate;
 use crate::prove::hook_path::HookPath;
 use crate::prove::matrix::MatrixQuestion;
@@ -19,6 +18,7 @@ use crate::prove::packet::Field;
 use crate::prove::program::Program;
 use crate::prove::reach::Reach;
 use crate::prove::space::Space;
+use camfw_diagrams::Set;
 
 /// What gets through on one path.
 #[derive(Debug, Clone, Copy)]

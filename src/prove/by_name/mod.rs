@@ -10,7 +10,6 @@ mod layers;
 mod naming;
 mod text;
 
-use super::diagram::Set;
 use super::hook_path::HookPath;
 use super::intent::{Intent, KnownSets};
 use super::matrix::MatrixQuestion;
@@ -22,6 +21,7 @@ use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::Ruleset;
 use crate::policy::{Endpoint, Flow, Policy, Service, ZoneIndex};
+use camfw_diagrams::Set;
 use ends::End;
 use layers::{Layer, Layers};
 use naming::{BUT, Named, ServiceNames};

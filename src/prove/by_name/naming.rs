@@ -5,12 +5,12 @@ use crate::family::IpFamily;
 use crate::name::ServiceName;
 use crate::netfilter::Protocol;
 use crate::policy::Service;
-use crate::prove::diagram::Set;
 use crate::prove::intent;
 use crate::prove::packet::Field;
 use crate::prove::space::Space;
 use crate::prove::witness;
 use crate::registry::service;
+use camfw_diagrams::Set;
 
 /// A name, and what it stands for.
 pub(super) struct Named {

@@ -5,10 +5,10 @@ use super::{ClaimResult, Proof};
 use crate::family::IpFamily;
 use crate::policy::Endpoint;
 use crate::prove::bound;
-use crate::prove::diagram::Set;
 use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, State};
 use crate::registry::port;
+use camfw_diagrams::Set;
 
 impl Proof<'_> {
     /// Claims that no packet which makes a conntrack entry, or opens the connection of one

@@ -10,13 +10,13 @@ use crate::netfilter::Protocol;
 use crate::policy::{Addresses, Endpoint, Guarantee, GuaranteeKind, Service};
 use crate::prove::bound;
 use crate::prove::condition::address;
-use crate::prove::diagram::Set;
 use crate::prove::hook_path::HookPath;
 use crate::prove::intent::{self};
 use crate::prove::judge::Verdict;
 use crate::prove::packet::{Field, State};
 use crate::prove::witness::{self};
 use crate::registry::multicast::DISCOVERY;
+use camfw_diagrams::Set;
 
 /// What is guaranteed, in words.
 pub(in crate::prove) fn promise_words(

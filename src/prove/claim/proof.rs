@@ -10,7 +10,6 @@ use crate::policy::{Allow, Endpoint, Policy};
 use crate::prove::belongs;
 use crate::prove::bound;
 use crate::prove::bounds::Bounds;
-use crate::prove::diagram::{Diagrams, Set};
 use crate::prove::hook_path::HookPath;
 use crate::prove::intent::{Intent, KnownSets};
 use crate::prove::judge::judge;
@@ -19,6 +18,7 @@ use crate::prove::program::Program;
 use crate::prove::reach::Reach;
 use crate::prove::space::Space;
 use crate::prove::witness::{self, Naming};
+use camfw_diagrams::{Diagrams, Set};
 
 /// The fields that record a packet's original destination when a forward redirects it.
 const SENT_ON: [Field; 3] = [Field::Dnat, Field::OriginalDestination, Field::OriginalPort];

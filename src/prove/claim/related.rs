@@ -3,9 +3,9 @@
 use super::Proof;
 use crate::policy::Endpoint;
 use crate::prove::belongs;
-use crate::prove::diagram::Set;
 use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, State};
+use camfw_diagrams::Set;
 
 use super::ClaimResult;
 

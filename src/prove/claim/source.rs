@@ -5,10 +5,10 @@ use super::{ClaimResult, Proof};
 use crate::family::IpFamily;
 use crate::netfilter::TableName;
 use crate::policy::Forward;
-use crate::prove::diagram::Set;
 use crate::prove::fate;
 use crate::prove::hook_path::HookPath;
 use crate::prove::packet::State;
+use camfw_diagrams::Set;
 
 impl Proof<'_> {
     /// Claims that connections between hosts have the sources that the file gives them. A host

@@ -1,9 +1,9 @@
 //! A condition as clauses: one of its tests must hold, or none.
 
-use crate::prove::diagram::Set;
 use crate::prove::given::{KnownBits, Residual};
 use crate::prove::packet::{Field, Packet};
 use crate::prove::space::Space;
+use camfw_diagrams::Set;
 
 /// A test of one field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use crate::field::PortRange;
 use crate::netfilter::{Protocol, TcpFlags};
 use crate::policy::{Allow, Egress, Endpoint};
 use crate::prove::bounds::Bounds;
-use crate::prove::diagram::Set;
 use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, Interfaces, State};
 use crate::registry::{group, icmpv6};
+use camfw_diagrams::Set;
 
 impl<'a, 's> Intent<'a, 's> {
     pub(super) fn udp_between(&mut self, from: PortRange, to: PortRange) -> Set {

@@ -15,7 +15,6 @@ use ipnet::IpNet;
 
 use super::bounds::Bounds;
 use super::condition::network_range;
-use super::diagram::Set;
 use super::hook_path::HookPath;
 use super::packet::{Field, NO_INTERFACE, State};
 use super::space::Space;
@@ -26,6 +25,7 @@ use crate::policy::{
     Addresses, Allow, Endpoint, Flow, Policy, Remainder, Service, Zone, ZoneIndex,
 };
 use crate::registry::{group, icmpv6, port, protocol};
+use camfw_diagrams::Set;
 
 /// The meaning of a policy for one address family.
 pub struct Intent<'a, 's> {

@@ -13,8 +13,8 @@ use crate::policy::{
 };
 use crate::prove::bounds::Bounds;
 use crate::prove::condition::{address, network_range};
-use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, State};
+use camfw_diagrams::Set;
 
 /// A forward, or a proxy or another server that runs on the router.
 pub(super) struct Redirect {

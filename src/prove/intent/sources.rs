@@ -10,9 +10,9 @@ use crate::family::IpFamily;
 use crate::netfilter::Protocol;
 use crate::policy::{Camera, Endpoint, Flow, ProxyWay, Role, Zone, ZoneIndex};
 use crate::prove::condition::address;
-use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, State};
 use crate::registry::{icmpv6, special_purpose};
+use camfw_diagrams::Set;
 
 impl<'a, 's> Intent<'a, 's> {
     /// The packets whose source an endpoint can have when it opens a connection.

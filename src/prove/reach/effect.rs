@@ -3,10 +3,10 @@
 use crate::family::IpFamily;
 use crate::netfilter::Protocol;
 use crate::prove::bounds::Bounds;
-use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, Interfaces, State};
 use crate::prove::program::Effect;
 use crate::prove::space::Space;
+use camfw_diagrams::Set;
 
 /// What a chain does with a set of packets: those it accepts, those that return, and those
 /// that reach its end.

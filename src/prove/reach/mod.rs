@@ -12,13 +12,13 @@ mod nat;
 mod outcome;
 
 use super::bounds::Bounds;
-use super::diagram::Set;
 use super::hook_path::{HookPath, after_routing, before_routing};
 use super::packet::{Field, Interfaces, NO_INTERFACE, State};
 use super::program::{Effect, Program, ProgramChain, ProgramTable, Step};
 use super::space::Space;
 use crate::family::IpFamily;
 use crate::netfilter::{ChainPolicy, Protocol, TableName};
+use camfw_diagrams::Set;
 use effect::{Walked, applied, redirects_about_rewritten, routed};
 use outcome::{ChainOutcome, then, unknown};
 

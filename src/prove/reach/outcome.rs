@@ -1,8 +1,8 @@
 //! What becomes of the packets that go through a chain.
 
 use crate::prove::bounds::Bounds;
-use crate::prove::diagram::Set;
 use crate::prove::space::Space;
+use camfw_diagrams::Set;
 
 /// What a chain does with its packets: accepts, drops, or returns them. All others reach
 /// its end.

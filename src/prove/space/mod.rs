@@ -10,9 +10,9 @@ mod rewritten;
 use std::collections::BTreeMap;
 
 use super::bounds::Bounds;
-use super::diagram::{Diagrams, Set};
 use super::packet::{Field, Interfaces, Packet, State};
 use crate::family::IpFamily;
+use camfw_diagrams::{Diagrams, Set};
 pub(super) use hardware::HARDWARE_BITS;
 use hardware::Hardware;
 pub use own::OwnAddresses;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Space;
 use crate::family::IpFamily;
-use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, State};
+use camfw_diagrams::Set;
 
 /// The router's own addresses, as far as they are known.
 #[derive(Debug, Clone, Default)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Space;
-use crate::prove::diagram::Set;
 use crate::prove::packet::{Field, Packet};
+use camfw_diagrams::Set;
 
 impl Space {
     /// Whether a packet is in the set.

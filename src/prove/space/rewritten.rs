@@ -1,8 +1,8 @@
 //! Sets of packets with a field rewritten.
 
 use super::Space;
-use crate::prove::diagram::Set;
 use crate::prove::packet::Field;
+use camfw_diagrams::Set;
 
 impl Space {
     /// The set with these fields set to any value.

@@ -5,7 +5,7 @@
 //! (Brace, Rudell, Bryant 1990).
 //!
 //! Written by hand because memory and steps must be bounded. `judge`, a second
-//! implementation, checks the results packet by packet (see `agreement`).
+//! implementation, of camfw, checks the results packet by packet (see its `prove::agreement`).
 
 use std::ops::Not;
 
