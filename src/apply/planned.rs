@@ -91,6 +91,15 @@ impl PlannedPolicy {
     }
 }
 
+/// Whether the file is a good policy, and another one than this. The plan of one takes most of
+/// a look's memory and time, so that of the same text is not made a second time.
+pub(super) fn is_edited(config: &Path, kept: &PolicySnapshot) -> bool {
+    config_file::read(config, Purpose::Load).is_ok_and(|source| {
+        let snapshot = PolicySnapshot { source };
+        snapshot.hash() != kept.hash() && PlannedPolicy::new(snapshot).is_ok()
+    })
+}
+
 /// What is told of a file that cannot be read, or is refused, while its policy is in force.
 pub(super) fn unused(config: &Path, refusal: &Refusal) -> String {
     let what = match config_file::is_gone(config) {

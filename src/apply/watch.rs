@@ -12,7 +12,7 @@ use super::error::{CommandError, Failure, StepError};
 use super::exclusive::{Turn, exclusively, insist_on_root};
 use super::machine::Machine;
 use super::outcome::{Ending, Outcome};
-use super::planned::PlannedPolicy;
+use super::planned::{self, PlannedPolicy};
 use super::record::Record;
 use super::recover::recover;
 use super::seal_mark::Mark;
@@ -261,17 +261,15 @@ impl Look {
         let expired = names::expire();
         self.expired = expired.any;
         self.reports.extend(expired.unkept);
-        let file = PlannedPolicy::read(config);
         let policy = match record.policy() {
             Some(kept) => {
-                let edited = |file: &PlannedPolicy| file.snapshot.hash() != kept.hash();
-                if file.as_ref().is_ok_and(edited) {
+                if planned::is_edited(config, &kept) {
                     let line = "the file is not what is in force; camfw apply brings it in";
                     self.reports.push(line.into());
                 }
                 PlannedPolicy::new(kept)
             }
-            None => file,
+            None => PlannedPolicy::read(config),
         };
         match policy {
             Ok(mut policy) => {
