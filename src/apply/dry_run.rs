@@ -59,7 +59,7 @@ fn would_change(plan: &Plan, replace: bool) -> Result<(Vec<String>, Vec<String>)
     let reading = iptables::start_read(&machine.families);
     let restricting = differing(&machine.settings(plan));
     let network = netlink::read();
-    let found = reading.finish()?;
+    let found = reading.finish_expecting(|family| plan.rules.get(family))?;
     let (mut changes, network) = (restricting?, network?);
     insist_on_locked_ports(plan)?;
     bypass::check(&network, &plan.network)?;

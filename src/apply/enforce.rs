@@ -188,7 +188,7 @@ fn enforce_if(
         (network, _) => network,
     };
     let read = reading
-        .finish()
+        .finish_expecting(|family| plan.rules.get(family))
         .map_err(|error| Failure::Nothing(error.into()))?;
     let before = known.unwrap_or(read);
     let settings = settings.map_err(Failure::Nothing)?;
@@ -342,7 +342,7 @@ fn bring_up(
     if !first.is_empty() || missing == Missing::WaitFor {
         // Links that were just renamed, or that appeared since the start of a boot,
         // still need their settings, before they are set up.
-        enforced.wrote(&machine.settings(plan))?;
+        enforced.wrote(&machine.differing_settings(plan)?)?;
     }
     enforced.wrote(&plan.ipv6_on)?;
     netlink::carry_out(then)?;

@@ -13,7 +13,9 @@ use crate::family::{Families, IpFamily};
 use crate::host;
 use crate::host::clock::sleep;
 use crate::host::iptables::{self, Load, TableSnapshot, Tables};
-use crate::netfilter::{Difference, Ruleset, TableName, differences, interim_filter, interpret};
+use crate::netfilter::{
+    Counters, Difference, Ruleset, TableName, differences, interim_filter, interpret,
+};
 use crate::observe::accounting::Accounting;
 use crate::plan::Plan;
 use crate::plan::sysctl::{self, Setting};
@@ -62,6 +64,12 @@ impl Machine {
 
     pub(super) fn read(&self) -> Result<Vec<TableSnapshot>, StepError> {
         Ok(iptables::start_read(&self.families).finish()?)
+    }
+
+    /// The same, of a machine on which this plan is most likely in force.
+    pub(super) fn read_expecting(&self, plan: &Plan) -> Result<Vec<TableSnapshot>, StepError> {
+        let reading = iptables::start_read(&self.families);
+        Ok(reading.finish_expecting(|family| plan.rules.get(family))?)
     }
 
     /// Loads the tables that differ from the desired state and reads them back. Returns
@@ -118,7 +126,8 @@ impl Machine {
 
     /// What was counted, by the tables that were found.
     pub(super) fn counted(found: &[TableSnapshot]) -> Accounting {
-        Accounting::of(found.iter().map(|found| (&found.rules, &found.counters)))
+        let counters: Vec<Counters> = found.iter().map(TableSnapshot::counters).collect();
+        Accounting::of(found.iter().map(|found| &found.rules).zip(&counters))
     }
 
     /// Describes every difference between the tables and the plan.
@@ -193,7 +202,7 @@ fn load<'a>(tables: &'a Tables, wanted: &'a Ruleset, found: &TableSnapshot) -> O
         tables,
         ruleset: wanted,
         names,
-        counters: found.counters.carried(&found.rules, wanted),
+        counters: found.counters().carried(&found.rules, wanted),
         gone: BTreeSet::new(),
         hold: between,
     };

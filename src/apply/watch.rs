@@ -331,7 +331,7 @@ impl Look {
     ) -> Result<(), StepError> {
         let plan = &policy.plan;
         let machine = Machine::find()?;
-        let found = machine.read()?;
+        let found = machine.read_expecting(plan)?;
         let rules = machine.differences(&found, plan);
         let accounting = Machine::counted(&found);
         self.counted = Some(accounting.clone());

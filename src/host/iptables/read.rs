@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::process::{self, Running};
 use super::whole_tables::WholeTables;
 use super::{Tables, TablesError};
+use crate::family::IpFamily;
 use crate::netfilter::{Counters, Ruleset, agrees, parse};
 
 /// The time limit of iptables-save. That of nf_tables asks for each chain by itself, and a long
@@ -16,8 +17,15 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub struct TableSnapshot {
     /// The tables.
     pub rules: Ruleset,
-    /// Their counters; empty if the image has no iptables-save.
-    pub counters: Counters,
+    text: String,
+}
+
+impl TableSnapshot {
+    /// Their counters; 0 if the image has no iptables-save. An apply that loads nothing needs
+    /// none.
+    pub fn counters(&self) -> Counters {
+        Counters::parse(&self.text)
+    }
 }
 
 pub(super) enum PendingRead<'a> {
@@ -35,6 +43,7 @@ impl PendingRead<'_> {
             }
         };
         Ok(RawDump {
+            family: tables.family,
             program: tables.handle.cmd,
             text,
         })
@@ -44,6 +53,7 @@ impl PendingRead<'_> {
 /// The tables of one family as text, not yet parsed.
 #[derive(Debug)]
 pub struct RawDump {
+    family: IpFamily,
     program: &'static str,
     text: String,
 }
@@ -65,8 +75,20 @@ impl RawDump {
         })?;
         Ok(TableSnapshot {
             rules,
-            counters: Counters::parse(&self.text),
+            text: self.text,
         })
+    }
+
+    /// The same as [`RawDump::read`], for tables that are most likely these: to see that they
+    /// are takes a fraction of the time.
+    fn read_expecting(self, expected: &Ruleset) -> Result<TableSnapshot, TablesError> {
+        match self.agrees(expected) {
+            true => Ok(TableSnapshot {
+                rules: expected.clone(),
+                text: self.text,
+            }),
+            false => self.read(),
+        }
     }
 }
 
@@ -85,6 +107,23 @@ impl PendingReads<'_> {
     /// Returns the first error.
     pub fn finish(self) -> Result<Vec<TableSnapshot>, TablesError> {
         self.each().into_iter().collect()
+    }
+
+    /// The same as [`PendingReads::finish`], for tables that are most likely these.
+    ///
+    /// # Errors
+    /// Returns the first error.
+    pub fn finish_expecting<'e>(
+        self,
+        expected: impl Fn(IpFamily) -> &'e Ruleset,
+    ) -> Result<Vec<TableSnapshot>, TablesError> {
+        let dumps = self.dumps()?.into_iter();
+        dumps
+            .map(|dump| {
+                let expected = expected(dump.family);
+                dump.read_expecting(expected)
+            })
+            .collect()
     }
 
     /// The same as [`PendingReads::finish`], with what became of each family.
