@@ -12,7 +12,7 @@ use super::state::InForce;
 use super::{close, confirm, hosts, lease, needs, other_tables, planned, recorder, ways};
 use crate::error::with_causes;
 use crate::exit_code::ExitCode;
-use crate::host::iptables::TableSnapshot;
+use crate::host::iptables::{self, TableSnapshot};
 use crate::host::{self, clock, netlink};
 use crate::net::{self, NetworkError};
 use crate::netfilter::{Ruleset, differences};
@@ -306,31 +306,54 @@ fn look(
         let hash = policy.map(|policy| policy.snapshot.hash());
         !is_sealed && hash.as_ref() == Some(&tables.policy)
     });
-    let (drift, accounting) = match known {
+    // All else is read while iptables-save runs.
+    let to_read = match known {
+        Some(_) => &[],
+        None => machine.families.as_slice(),
+    };
+    let reading = iptables::start_read(to_read);
+    let current = match plan.is_some() || is_sealed {
+        true => Some(netlink::read()?),
+        false => None,
+    };
+    let network = plan.zip(current.as_ref());
+    let mut beside = match network {
+        Some((plan, current)) if !is_sealed => beside_tables(&machine, plan, current)?,
+        _ => Vec::new(),
+    };
+    let forwards = match network {
+        Some((plan, current)) if noted.is_forwarding() => {
+            as_it_forwards(noted.clone(), plan, current)?
+        }
+        _ => noted.clone(),
+    };
+    let (mut drift, accounting) = match known {
         Some(tables) => {
-            let rest = plan.map(|plan| beside_tables(&machine, plan)).transpose()?;
-            let mut drift = tables.differences;
-            drift.extend(rest.into_iter().flatten());
-            drift.extend(tables.others);
-            (drift, tables.accounting)
+            beside.extend(tables.others);
+            (tables.differences, tables.accounting)
         }
         None => {
-            let found = machine.read()?;
-            let drift = match plan {
-                plan if is_sealed => unsealed(noted, &found, plan)?,
-                Some(plan) => drift(&machine, &found, plan)?,
-                None => Vec::new(),
+            if plan.is_some() && !is_sealed {
+                beside.extend(other_tables::describe(&machine));
+            }
+            let sealed = Ruleset::sealed();
+            let found = reading.finish_expecting(|family| match plan {
+                Some(plan) if !is_sealed => plan.rules.get(family),
+                _ => &sealed,
+            })?;
+            let drift = match (plan, &current) {
+                (plan, Some(current)) if is_sealed => unsealed(noted, &found, current, plan)?,
+                (Some(plan), _) => machine.differences(&found, plan),
+                (None, _) => Vec::new(),
             };
             (drift, Machine::counted(&found))
         }
     };
-    let notes = plan.map(notes).transpose()?.unwrap_or_default();
-    let in_force = match plan {
-        _ if is_sealed && !drift.is_empty() => {
-            noted.unsealed_because("it was closed, and is not any more; camfw seal closes it")
-        }
-        Some(plan) if noted.is_forwarding() => as_it_forwards(noted.clone(), plan)?,
-        _ => noted.clone(),
+    drift.extend(beside);
+    let notes = network.map_or_else(Vec::new, |(plan, current)| notes(plan, current));
+    let in_force = match is_sealed && !drift.is_empty() {
+        true => noted.unsealed_because("it was closed, and is not any more; camfw seal closes it"),
+        false => forwards,
     };
     Ok(Seen {
         in_force,
@@ -344,12 +367,12 @@ fn look(
 fn unsealed(
     noted: &InForce,
     found: &[TableSnapshot],
+    current: &net::Current,
     plan: Option<&Plan>,
 ) -> Result<Vec<String>, StepError> {
-    let current = netlink::read()?;
     let wanted = plan.map(|plan| &plan.network);
     let mut descriptions: Vec<String> = Vec::new();
-    if !close::is_down_instead(noted, &current, wanted) {
+    if !close::is_down_instead(noted, current, wanted) {
         let sealed = Ruleset::sealed();
         let rules = found
             .iter()
@@ -358,15 +381,19 @@ fn unsealed(
     }
     let off = sysctl::forwarding_off(&host::sysctl::scopes);
     descriptions.extend(not_so(off)?);
-    let bypasses = net::bypasses(&current, wanted);
+    let bypasses = net::bypasses(current, wanted);
     let open = bypasses.iter().filter(|bypass| bypass.is_up);
     descriptions.extend(open.map(ToString::to_string));
     Ok(descriptions)
 }
 
 /// Corrects the recorded state according to whether, and between which zones, forwarding is on.
-fn as_it_forwards(noted: InForce, plan: &Plan) -> Result<InForce, StepError> {
-    let problems = net::diff(&netlink::read()?, &plan.network).problems;
+fn as_it_forwards(
+    noted: InForce,
+    plan: &Plan,
+    current: &net::Current,
+) -> Result<InForce, StepError> {
+    let problems = net::diff(current, &plan.network).problems;
     let missing = problems.iter().filter(|problem| problem.is_missing_link());
     let missing = missing.map(NetworkError::to_string).collect();
     let noted = noted.enforced(missing);
@@ -411,26 +438,19 @@ pub(super) fn bypasses(current: &net::Current, plan: &Plan) -> Vec<String> {
 }
 
 /// Describes what may carry such frames, or may be harmless.
-fn notes(plan: &Plan) -> Result<Vec<String>, StepError> {
-    let mut found = net::bypasses(&netlink::read()?, Some(&plan.network));
+fn notes(plan: &Plan, current: &net::Current) -> Vec<String> {
+    let mut found = net::bypasses(current, Some(&plan.network));
     found.retain(|bypass| !bypass.is_certain());
-    Ok(found.iter().map(ToString::to_string).collect())
+    found.iter().map(ToString::to_string).collect()
 }
 
-/// Describes every difference between the kernel and a plan.
-pub(super) fn drift(
+/// Describes every difference between the kernel and a plan, but that of tables, camfw's or
+/// others'.
+fn beside_tables(
     machine: &Machine,
-    found: &[TableSnapshot],
     plan: &Plan,
+    current: &net::Current,
 ) -> Result<Vec<String>, StepError> {
-    let mut descriptions = machine.differences(found, plan);
-    descriptions.extend(beside_tables(machine, plan)?);
-    descriptions.extend(other_tables::describe(machine));
-    Ok(descriptions)
-}
-
-/// The same of everything but tables, camfw's or others'.
-fn beside_tables(machine: &Machine, plan: &Plan) -> Result<Vec<String>, StepError> {
     let mut descriptions = Vec::new();
     let mut settings = machine.settings(plan);
     let after = plan.with_rules.iter().chain(&plan.room);
@@ -441,11 +461,10 @@ fn beside_tables(machine: &Machine, plan: &Plan) -> Result<Vec<String>, StepErro
     // If forwarding is off for `all`, do not report it for each interface.
     settings.retain(|setting| !(is_off && sysctl::is_forwarding_of_one(&setting.key)));
     descriptions.extend(not_so(settings)?);
-    let current = netlink::read()?;
-    let diff = net::diff(&current, &plan.network);
-    descriptions.extend(bypasses(&current, plan));
+    let diff = net::diff(current, &plan.network);
+    descriptions.extend(bypasses(current, plan));
     descriptions.extend(lease::refusals(plan));
-    descriptions.extend(net::unmanaged(&current, &plan.network));
+    descriptions.extend(net::unmanaged(current, &plan.network));
     descriptions.extend(
         diff.changes
             .iter()

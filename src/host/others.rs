@@ -2,9 +2,12 @@
 //! in nftables' own tables, and those of the other iptables variant.
 
 use std::collections::BTreeMap;
+use std::fs;
 
+use super::iptables::listed;
 use super::nfnetlink::{Netfilter, Request};
 use super::process;
+use crate::family::IpFamily;
 use crate::netfilter::{ChainPolicy, parse};
 
 /// A table that our iptables does not show.
@@ -40,19 +43,29 @@ pub fn find(iptables: &str) -> Vec<OtherTable> {
     let ours_is_nft = is_nft(iptables);
     let mut found = nftables(ours_is_nft);
     if ours_is_nft {
-        for (family, program) in [
-            ("ip", "iptables-legacy-save"),
-            ("ip6", "ip6tables-legacy-save"),
+        for (family, name, program) in [
+            (IpFamily::V4, "ip", "iptables-legacy-save"),
+            (IpFamily::V6, "ip6", "ip6tables-legacy-save"),
         ] {
-            found.extend(legacy(family, program));
+            // It prints the tables that the kernel lists, and no others.
+            if listed(family).has_tables() {
+                found.extend(legacy(name, program));
+            }
         }
     }
     found.retain(|table| table.rules > 0 || table.chains.iter().any(|chain| chain.contains(' ')));
     found
 }
 
-/// `iptables v1.8.9 (nf_tables)`
+/// Whether it writes to nf_tables. It is a link to one program for all its names; only one with
+/// another name has to be asked: `iptables v1.8.9 (nf_tables)`.
 fn is_nft(iptables: &str) -> bool {
+    let program = fs::canonicalize(iptables).ok();
+    match program.as_ref().and_then(|path| path.file_name()?.to_str()) {
+        Some("xtables-nft-multi") => return true,
+        Some("xtables-legacy-multi") => return false,
+        _ => {}
+    }
     let version = process::start(iptables, &["--version"], None, None)
         .and_then(|running| running.finish(process::SHORT));
     version.is_ok_and(|version| version.contains("nf_tables"))

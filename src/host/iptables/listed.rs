@@ -22,6 +22,11 @@ pub fn listed(family: IpFamily) -> Listed {
 }
 
 impl Listed {
+    /// Whether there is any legacy table.
+    pub fn has_tables(&self) -> bool {
+        !self.0[0].is_empty()
+    }
+
     /// Whether the kernel lists a feature.
     pub fn has(&self, feature: Feature) -> bool {
         let [names, matches, targets] = &self.0;
