@@ -2,8 +2,6 @@
 //! while there are any; closing the box shuts them down.
 
 use super::error::StepError;
-use super::planned::PlannedPolicy;
-use super::record::Record;
 use crate::host::netlink;
 use crate::net::{self, Bypass, Current, Wanted};
 
@@ -19,29 +17,31 @@ pub fn check(current: &Current, wanted: &Wanted) -> Result<(), StepError> {
 }
 
 /// Closes a sealed box on layer 2 too: sets the links down whose frames would bypass
-/// the tables. Checks the interfaces of the policy that was in force or, if none is
-/// stored, all devices.
-pub fn shut() -> Result<(), StepError> {
-    let wanted = Record::noted()
-        .policy()
-        .and_then(|kept| PlannedPolicy::new(kept).ok());
+/// the tables. Checks the interfaces of `wanted`, the policy that was in force, or, if none
+/// is stored, all devices. Returns the network as it is since.
+pub fn shut(wanted: Option<&Wanted>) -> Result<Current, StepError> {
     let find = |current: &Current| -> Vec<Bypass> {
-        let wanted = wanted.as_ref().map(|policy| &policy.plan.network);
         let mut found = net::bypasses(current, wanted);
         found.retain(|bypass| bypass.is_up);
         found
     };
     // If nftables does not answer, still shut down what can be found without it.
-    let without = find(&netlink::read_without_hooks()?);
-    shut_these(&without)?;
-    let found = find(&netlink::read()?);
+    let without_hooks = netlink::read_without_hooks()?;
+    let found = find(&without_hooks);
+    shut_these(&found)?;
+    let current = match found.is_empty() {
+        true => netlink::with_hooks(without_hooks)?,
+        false => netlink::read()?,
+    };
+    let found = find(&current);
     shut_these(&found)?;
     if found.is_empty() {
-        return Ok(());
+        return Ok(current);
     }
-    let left = find(&netlink::read()?);
+    let current = netlink::read()?;
+    let left = find(&current);
     if left.is_empty() {
-        Ok(())
+        Ok(current)
     } else {
         Err(StepError::Bypassed(left))
     }

@@ -95,8 +95,7 @@ pub(super) fn close() -> Result<ClosedTables, CloseError> {
     let mut problems: Vec<StepError> = Vec::new();
     problems.extend(stop_forwarding().err());
     let closed = process::in_all(LIMIT, || close_families(&mut problems));
-    problems.extend(bypass::shut().err());
-    problems.extend(set_ports_down().err());
+    close_layer_2(&mut problems);
     match problems.is_empty() {
         true => Ok(closed),
         false => Err(CloseError { problems }),
@@ -194,13 +193,21 @@ fn close_tables(families: Vec<Tables>, problems: &mut Vec<StepError>) -> ClosedT
     ClosedTables(families.filter(is_current).collect())
 }
 
-/// Sets the ports of camfw's own bridges down, so that they pass no frame to each other
-/// or to the router.
-fn set_ports_down() -> Result<(), StepError> {
-    let current = netlink::read_without_hooks()?;
-    let mut ports = own_ports(&current, noted_plan().as_ref().map(|plan| &plan.network));
-    ports.retain(|port| is_up(&current, port));
-    Ok(netlink::set_down(&ports)?)
+/// Sets the links down that carry frames past the tables, and the ports of camfw's own
+/// bridges, so that they pass no frame to each other or to the router.
+fn close_layer_2(problems: &mut Vec<StepError>) {
+    let noted = noted_plan();
+    let wanted = noted.as_ref().map(|plan| &plan.network);
+    let current = bypass::shut(wanted).or_else(|problem| {
+        problems.push(problem);
+        netlink::read_without_hooks()
+    });
+    let set_down = current.and_then(|current| {
+        let mut ports = own_ports(&current, wanted);
+        ports.retain(|port| is_up(&current, port));
+        netlink::set_down(&ports)
+    });
+    problems.extend(set_down.err().map(StepError::from));
 }
 
 /// Sets the links down of the previous policy and of the intended one; if the previous

@@ -111,7 +111,14 @@ pub enum NetlinkError {
 /// # Errors
 /// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn read() -> Result<Current, NetlinkError> {
-    let mut current = read_without_hooks()?;
+    with_hooks(read_without_hooks()?)
+}
+
+/// Adds the nftables hooks of devices to what was read without them.
+///
+/// # Errors
+/// Returns an error if nftables cannot be read.
+pub fn with_hooks(mut current: Current) -> Result<Current, NetlinkError> {
     for (name, hook) in hooks::read().map_err(NetlinkError::Nftables)? {
         let links = current.links.iter_mut();
         for link in links.filter(|link| name.is_for(&link.name)) {
