@@ -10,7 +10,9 @@ use std::time::Duration;
 use sysctl::{Ctl, CtlValue, Sysctl, SysctlError};
 use thiserror::Error;
 
+use super::netlink::{self, LinkSettings};
 use super::time_limit;
+use crate::error::with_causes;
 use crate::plan::sysctl::{Key, Need, Setting};
 
 /// The time limit for one setting. Forwarding is set under the lock of all network
@@ -19,6 +21,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// What each further setting of a list adds to the limit; a millisecond is long for one.
 const LIMIT_OF_ANOTHER: Duration = Duration::from_millis(10);
+
+/// Of how many settings of interfaces the values are read from a dump of the links: it takes
+/// as long as to read about ten.
+const WORTH_A_DUMP: usize = 16;
 
 /// Why a setting does not have the desired value.
 #[derive(Debug, Error)]
@@ -63,7 +69,9 @@ pub fn get(key: &Key) -> Result<Option<String>, SettingError> {
     Ok(values.pop().flatten())
 }
 
-/// The values of settings, in the same order.
+/// The values of settings, in the same order. Those of many interfaces are asked for over
+/// netlink, which waits for the lock of all network devices: [`set_all`], by which the box is
+/// closed, does not.
 ///
 /// # Errors
 /// Returns an error if one exists but cannot be read.
@@ -72,9 +80,32 @@ pub fn get_all(keys: Vec<Key>) -> Result<Vec<Option<String>>, SettingError> {
         key: key.clone(),
         error,
     };
-    let limit = limit(keys.len());
-    let (values, result) = in_turn(&Arc::new(keys), limit, value, late);
-    result.map(|()| values)
+    let settings = of_links(&keys);
+    let known: Vec<Option<String>> = keys.iter().map(|key| settings.value(key)).collect();
+    let unknown = keys.into_iter().zip(&known);
+    let unknown = unknown.filter_map(|(key, known)| known.is_none().then_some(key));
+    let unknown: Vec<Key> = unknown.collect();
+    let limit = limit(unknown.len());
+    let (values, result) = in_turn(&Arc::new(unknown), limit, value, late);
+    result?;
+    let mut read = values.into_iter();
+    let values = known.into_iter();
+    Ok(values
+        .map(|known| known.or_else(|| read.next().flatten()))
+        .collect())
+}
+
+/// The settings of links, if so many are asked for that one dump takes less time.
+fn of_links(keys: &[Key]) -> LinkSettings {
+    let many = keys.iter().filter(|key| LinkSettings::may_say(key)).count() >= WORTH_A_DUMP;
+    let settings = many.then(netlink::link_settings).transpose();
+    settings.map_or_else(
+        |error| {
+            log::debug!("reads each setting: {}", with_causes(&error));
+            LinkSettings::default()
+        },
+        Option::unwrap_or_default,
+    )
 }
 
 fn value(key: &Key) -> Result<Option<String>, SettingError> {

@@ -24,6 +24,8 @@ pub const LOWER: u16 = 5;
 pub const CONTROLLER: u16 = 10;
 pub const INFO: u16 = 18;
 pub const STATISTICS: u16 = 23;
+/// IFLA_AF_SPEC
+pub const OF_FAMILIES: u16 = 26;
 pub const PROMISCUITY: u16 = 30;
 pub const NAMESPACE: u16 = 37;
 pub const XDP: u16 = 43;

@@ -6,6 +6,7 @@ mod dhcp;
 mod frames;
 mod hooks;
 mod link;
+mod link_settings;
 mod read;
 mod routers;
 mod rules;
@@ -27,6 +28,7 @@ use super::time_limit;
 use crate::net::{Current, Lease, NetworkChange, RouterAnswer, SeenOnLinks};
 use crate::plan::kernel_options::{LinkKind, MULTIPLE_TABLES};
 
+pub use link_settings::LinkSettings;
 pub use wait::wait;
 
 /// The protocol number that marks what camfw created (rtm_protocol, IFA_PROTO,
@@ -137,6 +139,20 @@ pub fn with_hooks(mut current: Current) -> Result<Current, NetlinkError> {
 /// Returns an error if netlink cannot be opened, or if a dump fails.
 pub fn read_without_hooks() -> Result<Current, NetlinkError> {
     with_connection(read::all)
+}
+
+/// The settings of IPv4 and IPv6 of all links.
+///
+/// # Errors
+/// Returns an error if netlink cannot be opened, or if the dump fails.
+pub fn link_settings() -> Result<LinkSettings, NetlinkError> {
+    with_connection(|connection| {
+        let settings = link_settings::all(connection);
+        settings.map_err(|error| NetlinkError::Read {
+            what: "links",
+            error,
+        })
+    })
 }
 
 /// The hosts that the kernel knows, and the condition of the links.

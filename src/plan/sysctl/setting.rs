@@ -15,7 +15,7 @@ impl Key {
 
     /// The key for one interface, or for `all` or `default`. An interface name has no
     /// slash, but may have dots.
-    pub(super) fn of(family: &str, scope: &str, name: &str) -> Key {
+    pub(crate) fn of(family: &str, scope: &str, name: &str) -> Key {
         Key(["net", family, "conf", scope, name]
             .map(str::to_owned)
             .to_vec())
