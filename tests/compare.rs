@@ -196,6 +196,37 @@ fn what_is_taken_away_or_redirected_is_told() -> Done {
     Ok(())
 }
 
+/// What docs/auditing.md says that `compare` does not tell: what is the same for every packet's
+/// verdict, destination and source.
+#[test]
+fn how_a_refusal_is_told_and_ways_are_not_compared() -> Done {
+    let text = fs::read_to_string(case("limits").join("old.toml"))?;
+    let of_home = "address   = \"192.168.5.1/24\"\n";
+    let of_wan = "role      = \"external\"\n";
+    let route = "[[routes]]\nto = \"10.7.0.0/16\"\nvia = \"198.51.100.9\"\n";
+    let with = |after: &str, more: &str| text.replace(after, &format!("{after}{more}"));
+    let before = text.clone() + route;
+    for (one, other) in [
+        (
+            with(of_home, "on-deny = \"drop\"\n"),
+            with(of_home, "on-deny = \"reject\"\n"),
+        ),
+        (with(of_wan, "mss = 1200\n"), text.clone()),
+        (
+            before.replace(".9\"", ".8\""),
+            before.clone() + "metric = 50\n",
+        ),
+    ] {
+        assert_ne!(one, other);
+        assert_eq!(compared("ways", &one, &other)?, (0, SAME.to_owned()));
+    }
+    // The control: by the route of a private zone more sources come in.
+    let inside = text.clone() + "[[routes]]\nto = \"10.7.0.0/16\"\nvia = \"192.168.5.9\"\n";
+    let (code, said) = compared("ways", &text, &inside)?;
+    assert!(code == 1 && said.contains("10.7."), "{said}");
+    Ok(())
+}
+
 /// A line keeps what the kernel counts for it by its name when another is put
 /// above it, and when its limit changes.
 #[test]

@@ -8,7 +8,7 @@ use camfw::policy::{Answers, warnings};
 use camfw::prove;
 use camfw::source::Source;
 
-const EXAMPLES: usize = 6;
+const EXAMPLES: usize = 7;
 
 #[test]
 fn examples_hold() -> Result<(), Box<dyn Error>> {

@@ -60,7 +60,7 @@ pub use refusal_tag::{Recordable, RefusalReason, RefusalTag};
 pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, RedirectToRouter, Snat};
 pub use rule_label::{RuleLabel, RulePurpose};
 pub use service::Service;
-pub use unreachable::SENDS_BROADCASTS_ON;
+pub use unreachable::broadcast_settings;
 pub use watch::Watch;
 use zone::distinct;
 pub use zone::{Gateway, Zone, ZoneIndex};

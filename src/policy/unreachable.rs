@@ -11,9 +11,13 @@ use super::{Addresses, Allow, Endpoint, Flow, Policy, Remainder, Role, Zone, Zon
 use crate::net::NextHop;
 use crate::registry::protocol;
 
-/// The setting by which the kernel passes on what is sent to a broadcast address, where an
-/// interface has it, too.
-pub const SENDS_BROADCASTS_ON: &str = "net.ipv4.conf.all.bc_forwarding";
+/// The settings by which the kernel passes on what comes in by an interface and is sent to a
+/// broadcast address: it asks for both (`IN_DEV_BFORWARD`, include/linux/inetdevice.h).
+pub fn broadcast_settings(interface: &str) -> [String; 2] {
+    let of = |scope: &str| format!("net.ipv4.conf.{scope}.bc_forwarding");
+    // A dot in the name of an interface is a slash in the key of its setting.
+    [of("all"), of(&interface.replace('.', "/"))]
+}
 
 /// Why no packet can match a line.
 pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
@@ -145,21 +149,22 @@ fn never_arrives(policy: &Policy, flow: Flow, network: IpNet) -> Option<String> 
                 shown(network)
             ));
         }
-        if is_broadcast(policy, zone, network) {
+        if is_broadcast(policy, flow, zone, network) {
             return Some(format!(
                 "{} is a broadcast address of {}, which the router does not forward; have a program on the router send it, or give the addresses of hosts",
                 shown(network),
                 zone.name
             ));
         }
-    } else if network.network().is_multicast() || is_broadcast(policy, zone, network) {
+    } else if network.network().is_multicast() || is_broadcast(policy, flow, zone, network) {
         return None;
     }
     is_elsewhere(policy, zone, network)
 }
 
-/// Whether it is the limited broadcast address, or the first or last address of a network.
-fn is_broadcast(policy: &Policy, zone: &Zone, network: IpNet) -> bool {
+/// Whether it is the limited broadcast address, or the first or last address of a network
+/// that the kernel does not pass on to.
+fn is_broadcast(policy: &Policy, flow: Flow, zone: &Zone, network: IpNet) -> bool {
     let IpNet::V4(network) = network else {
         return false;
     };
@@ -167,9 +172,15 @@ fn is_broadcast(policy: &Policy, zone: &Zone, network: IpNet) -> bool {
     let ends = policy.networks_of(zone).into_iter().any(|own| {
         own.prefix_len() < 31 && (address == own.broadcast() || address == own.network())
     });
-    let sends_on = policy.sysctls.get(SENDS_BROADCASTS_ON);
-    let ends = ends && sends_on.is_none_or(|value| value != "1");
-    network.prefix_len() == 32 && (ends || address.is_broadcast())
+    let sends_on = || {
+        let Endpoint::Zone(from) = flow.from else {
+            return false;
+        };
+        let settings = broadcast_settings(policy.zone(from).interface.as_str());
+        let mut values = settings.iter().map(|key| policy.sysctls.get(key));
+        values.all(|value| value.is_some_and(|value| value != "0"))
+    };
+    network.prefix_len() == 32 && (address.is_broadcast() || ends && !sends_on())
 }
 
 /// Why addresses are not behind a zone.

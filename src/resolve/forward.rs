@@ -42,11 +42,17 @@ impl Resolver<'_> {
                 "the list names no port; name one, or remove the forward",
             ));
         }
+        if forward.to.get_ref() == "router" {
+            return Err(self.source.refuse(
+                forward.to.span(),
+                "a forward leads to a host; open the router's own port by [[allow]] with to = \"router\", and for what is sent to others write [[redirects]]",
+            ));
+        }
         let (to, address) = self.host(&forward.to, forward.address.as_ref())?;
         if from == to {
             return Err(self.source.refuse(
                 forward.to.span(),
-                "from and to are the same zone, whose hosts reach each other without the router; remove the forward",
+                "from and to are the same zone, whose hosts reach each other without the router; remove the forward, and for those who use the address that is known outside, write loopback in the forward from there",
             ));
         }
         let to_port = match &forward.to_port {
@@ -104,15 +110,18 @@ impl Resolver<'_> {
                 && other.ports.common(forward.ports).is_some()
         };
         if let Some(other) = nat.forwards.iter().find(taken) {
+            let (are, or) = match forward.ports.is_range() {
+                true => ("are", String::new()),
+                false => {
+                    let to = forward.to_ports.first();
+                    let or = format!(", or forward another port, with to-port = {to}");
+                    ("is", or)
+                }
+            };
             return Err(self.source.refuse(
                 at,
                 format_args!(
-                    "{word} {ports} {} forwarded already ({}); keep one of the two",
-                    if forward.ports.is_range() {
-                        "are"
-                    } else {
-                        "is"
-                    },
+                    "{word} {ports} {are} forwarded already, at every address of the router there ({}); keep one of the two{or}",
                     other.origin
                 ),
             ));

@@ -3,12 +3,14 @@
 //!
 //! Other groups pass by a multicast routing daemon, and stay.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use ipnet::IpNet;
 
 use super::Resolver;
 use super::allow::WrittenAllow;
 use crate::config::{Config, Spanned};
-use crate::policy::{Addresses, Allow, Endpoint, Flow, SENDS_BROADCASTS_ON, ZoneIndex};
+use crate::policy::{Addresses, Allow, Endpoint, Flow, ZoneIndex, broadcast_settings};
 use crate::registry::multicast::{DISCOVERY, Discovery, is_of_one_link};
 use crate::source::Refusal;
 
@@ -20,10 +22,11 @@ impl Resolver<'_> {
         config: &Config,
     ) -> Result<(), Refusal> {
         let target = |flow: &Flow| match (flow.from, flow.to) {
-            (Endpoint::Zone(_), Endpoint::Zone(to)) => Some(to),
+            (Endpoint::Zone(from), Endpoint::Zone(to)) => Some((from, to)),
             _ => None,
         };
-        let Some(to) = allow.flows.iter().find_map(target) else {
+        let across: Vec<_> = allow.flows.iter().filter_map(target).collect();
+        let Some((_, to)) = across.first().copied() else {
             return Ok(());
         };
         let udp = allow.services.iter().flat_map(|service| &service.udp);
@@ -38,10 +41,6 @@ impl Resolver<'_> {
         let Some(address) = line.address else {
             return Ok(());
         };
-        let sends_on = config
-            .sysctls
-            .iter()
-            .any(|(key, value)| key.get_ref() == SENDS_BROADCASTS_ON && value.get_ref().0 == "1");
         for network in networks {
             let group = network.network();
             if group.is_multicast() {
@@ -59,13 +58,25 @@ impl Resolver<'_> {
                         ),
                     ));
                 }
-            } else if !sends_on && self.is_broadcast(to, *network) {
+            } else if self.is_broadcast(to, *network) {
+                let mut from = across.iter().map(|(from, _)| *from);
+                let missing = match group == IpAddr::V4(Ipv4Addr::BROADCAST) {
+                    // Of one link whatever the settings.
+                    true => Some(None),
+                    false => from.find_map(|from| self.keeps_broadcasts(config, from)),
+                };
+                let Some(missing) = missing else { continue };
+                let zone = &self.zones[to.0].name;
                 return Err(self.source.refuse(
                     address.span(),
-                    format_args!(
-                        "{group} is a broadcast address of {}, and the router passes nothing on to it; give the addresses of hosts, or send from the router (for Wake-on-LAN, etherwake there)",
-                        self.zones[to.0].name
-                    ),
+                    match missing {
+                        Some(key) => format!(
+                            "{group} is a broadcast address of {zone}, and the kernel passes nothing on to it unless all and the interface that it comes in by say so; add {key:?} = 1 under [sysctls]"
+                        ),
+                        None => format!(
+                            "{group} is a broadcast address of {zone}, and the router passes nothing on to it; give the addresses of hosts, or send from the router (for Wake-on-LAN, etherwake there)"
+                        ),
+                    },
                 ));
             }
         }
@@ -80,6 +91,19 @@ impl Resolver<'_> {
                 "devices are found at udp {port} by asking {group}, a multicast group, which no router passes on; put who searches, such as a recorder, on the network of {zone}, or name the devices, by to = \"porch\" or by address"
             ),
         )
+    }
+
+    /// Whether the router keeps the broadcasts of a zone to itself, and the setting that is
+    /// missing where the file has the other one.
+    fn keeps_broadcasts(&self, config: &Config, from: ZoneIndex) -> Option<Option<String>> {
+        let settings = broadcast_settings(self.zones[from.0].interface.as_str());
+        let is_set = |wanted: &String| {
+            let mut all = config.sysctls.iter();
+            all.any(|(key, value)| key.get_ref() == wanted && value.get_ref().0 != "0")
+        };
+        let (set, missing): (Vec<_>, Vec<_>) = settings.into_iter().partition(is_set);
+        let one = missing.into_iter().next()?;
+        Some((!set.is_empty()).then_some(one))
     }
 
     /// Whether it is the broadcast address of a zone's network, or the limited one.

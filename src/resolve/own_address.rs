@@ -121,6 +121,11 @@ fn own_address(
     source: &Source,
 ) -> Result<IpNet, Refusal> {
     let refuse = |what: String| Err(source.refuse(span.clone(), what));
+    if ["dhcp6", "dhcpv6", "auto", "slaac"].contains(&text) {
+        return refuse(format!(
+            "{text:?} is not an address, and none comes by DHCPv6 or router advertisements; give the IPv6 address that the provider assigned, as 2001:db8:1::2/64, or \"dhcp\" for IPv4"
+        ));
+    }
     let Some(address) = address_and_prefix(text) else {
         let (of, example) = match mode {
             Ipv6Mode::Drop => ("IPv4 ", "192.168.8.1/24"),
@@ -289,6 +294,9 @@ fn gateway(
         return refuse(match networks.as_slice() {
             [] => format!(
                 "gateway {gateway} is in no network of the zone, which has no IPv6 address; give it one, or the gateway's link-local address"
+            ),
+            [one] if gateway.is_ipv4() && one.ends_with("/32") => format!(
+                "gateway {gateway} is not in the zone's network {one}, which is the router alone; write gateway = \"device\" for the other end of a point-to-point link, or the network's prefix length in address"
             ),
             _ => format!(
                 "gateway {gateway} is not in the zone's network {}; give one that is",

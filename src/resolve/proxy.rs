@@ -49,7 +49,7 @@ impl Resolver<'_> {
         {
             return Err(self.source.refuse(
                 proxy.service.span(),
-                "a proxy takes TCP connections; give a service that is TCP alone, such as http",
+                "a proxy takes TCP connections; give a service that is TCP alone, such as http, or write [[redirects]] for what the router itself answers, such as dns and ntp",
             ));
         }
         let proxied = |other: &&Proxy| {

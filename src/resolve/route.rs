@@ -123,9 +123,18 @@ fn route(
                     ));
                 }
                 None => {
+                    let peer = zones.iter().find(|zone| is_of_two(zone, gateway));
                     return Err(source.refuse(
                         via.span(),
-                        format_args!("{gateway} is in no zone's network; give a router that is"),
+                        match peer {
+                            Some(zone) => format!(
+                                "{gateway} is in no zone's network; for the other end of {name}, which has a single address here, write via = \"{name}\"",
+                                name = zone.name
+                            ),
+                            None => format!(
+                                "{gateway} is in no zone's network; give a router that is"
+                            ),
+                        },
                     ));
                 }
             }
@@ -188,6 +197,15 @@ fn route(
         metric,
         table,
     })
+}
+
+/// Whether a zone has single addresses of a family alone, as one of a point-to-point link.
+fn is_of_two(zone: &Zone, other: IpAddr) -> bool {
+    let mut own = zone
+        .own()
+        .filter(|own| own.addr().is_ipv4() == other.is_ipv4())
+        .peekable();
+    own.peek().is_some() && own.all(|own| own.prefix_len() == own.max_prefix_len())
 }
 
 fn destination(

@@ -83,6 +83,21 @@ class Given(RouterTest):
         self.assertFalse(probes.tcp(self.internet, PORCH.address, 443, wait=0.5))
         self.assertFalse(probes.tcp(self.camera, SERVER, 443, wait=0.5))
 
+    def test_the_file_gives_the_address_and_the_other_end_is_the_gateway(self) -> None:
+        for host, port in ((self.internet, 443), (self.router, 22)):
+            self.addCleanup(Listener(host, [port]).stop)
+        given = 'address   = "given"          # by pppd, which may come late or dial again\n'
+        self.assertIn(given, self.text)
+        self.program.configure(self.text.replace(given, f'address   = "{OWN}/32"\nmtu       = {MTU}\n'))
+        self.dial()
+        self.camfw("boot")
+        self.assertTrue(self.leads_out())
+        self.assertTrue(self.settled())
+        self.assertEqual(self.source_seen(), OWN)
+        self.assertFalse(probes.tcp(self.internet, OWN, 22, wait=0.5))
+        self.camfw("open")
+        self.assertTrue(probes.tcp(self.internet, OWN, 22), "control")
+
     def test_it_comes_late_gets_another_address_goes_and_comes_back(self) -> None:
         listeners = [Listener(host, [22, 443]) for host in (self.internet, self.router, self.camera, self.laptop)]
         for listener in listeners:

@@ -11,7 +11,7 @@ from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.policies import ZONES, allow
 
-GRE, ESP, VRRP = 47, 50, 112
+IGMP, GRE, ESP, VRRP = 2, 47, 50, 112
 PORT, SOURCE = 7000, 7001
 FROM_PORT = f"{{ udp = {PORT}, tcp = {PORT}, source-port = {SOURCE} }}"
 NUMBERS = itertools.count()
@@ -51,6 +51,15 @@ class Protocols(RouterTest):
             except OSError:
                 return False
             return probes.wait_until(lambda: probes.echoes(flow, min(wait, 1)), wait)
+
+    def test_igmp_comes_to_its_groups_from_where_a_line_says(self) -> None:
+        group = "224.0.0.1"
+        self.boot(ZONES, allow("camera", "router", '{ protocol = "igmp" }', 'address = "224.0.0.0/24"'))
+        self.assertTrue(self.arrives(self.camera, self.router, group, IGMP))
+        self.assertFalse(self.arrives(self.camera, self.router, example.CAMERA.router, IGMP, wait=0.5))
+        self.assertFalse(self.arrives(self.laptop, self.router, group, IGMP, wait=0.5))
+        self.camfw("open")
+        self.assertTrue(self.arrives(self.laptop, self.router, group, IGMP), "control")
 
     def test_what_the_lines_name_passes_and_nothing_else(self) -> None:
         listener = Listener(self.internet, tcp=[PORT], udp=[PORT])

@@ -211,6 +211,9 @@ impl Place<'_> {
                 "{name} is not a key here; leave addresses out with except, and sources with [[deny]]"
             );
         }
+        if let Some(instead) = ELSEWHERE.iter().find(|it| it.is_about(name, &known)) {
+            return format!("{name} is not a key here; {}", instead.write);
+        }
         if known.is_empty() {
             return format!("{name} is not a key here; remove it");
         }
@@ -344,6 +347,38 @@ impl Place<'_> {
         first.chars().take(60).collect()
     }
 }
+
+/// A key that people look for where it is not, and what there is.
+struct Elsewhere {
+    names: &'static [&'static str],
+    /// A key of the table that it is looked for in.
+    beside: &'static str,
+    write: &'static str,
+}
+
+impl Elsewhere {
+    fn is_about(&self, name: &str, known: &[&str]) -> bool {
+        self.names.contains(&name) && known.contains(&self.beside)
+    }
+}
+
+const ELSEWHERE: &[Elsewhere] = &[
+    Elsewhere {
+        names: &["isolated"],
+        beside: "not-isolated",
+        write: "all ports are isolated but those of not-isolated = [\"eth3\"]; list what reaches the others",
+    },
+    Elsewhere {
+        names: &["action", "target", "policy", "reject"],
+        beside: "address",
+        write: "a line says who, and the zone how they are told: on-deny = \"reject\" or \"drop\" under [zones.NAME]",
+    },
+    Elsewhere {
+        names: &["zone", "timezone", "tz", "utc"],
+        beside: "days",
+        write: "the times of all lines are those of timezone = \"Europe/Berlin\" under [router]",
+    },
+];
 
 /// The tables that a file has any number of.
 const LISTS_OF_TABLES: &[&str] = &[
