@@ -118,7 +118,7 @@ class Pppoe(unittest.TestCase):
         return (report["state"], report["holds"], report["drift"], report["missing"]) == ("applied", True, [], [])
 
     def assert_holds(self) -> None:
-        if not wait_until(self.holds):
+        if not wait_until(self.holds, PATIENCE * 3):
             self.fail(self.machine.command("camfw status")[1])
 
     def leads_out(self) -> bool:
@@ -197,4 +197,4 @@ class Pppoe(unittest.TestCase):
                 self.assertTrue(reach, f"{way}: {reach.detail}")
             self.assertGreater(arrived.count(expected=1), 0)
             self.said("for key in all eth0; do echo 0 >/proc/sys/net/ipv4/conf/$key/rp_filter; done")
-            self.assertTrue(self.answers_the_wire())
+            self.assertTrue(wait_until(self.answers_the_wire))

@@ -93,7 +93,7 @@ class Wireguard(unittest.TestCase):
         return (report["state"], report["holds"], report["drift"], report["missing"]) == ("applied", True, [], [])
 
     def assert_holds(self) -> None:
-        if not wait_until(self.holds):
+        if not wait_until(self.holds, PATIENCE * 3):
             self.fail(self.machine.command("camfw status")[1])
 
     def dial(self) -> None:
@@ -127,7 +127,7 @@ class Wireguard(unittest.TestCase):
         rows = self.recipe.rows
         self.assertLessEqual(set(OPEN), set(rows))
         # Before there is wg0: booted and whole, and the phone gets nowhere, by a tunnel or without.
-        self.assertTrue(wait_until(lambda: f"{INTERNET.router}/24" in self.said("ip -4 address show dev eth0")))
+        self.assertTrue(wait_until(lambda: f"{INTERNET.router}/24" in self.said("ip -4 address show dev eth0"), PATIENCE * 3))
         self.assert_holds()
         self.assertEqual(self.machine.command("test -e /sys/class/net/wg0")[0], 1)
         self.assert_nothing_from_the_phone()
@@ -136,7 +136,7 @@ class Wireguard(unittest.TestCase):
         self.assertEqual(self.phone.shaken(), 0)
         # It comes, and nobody but `watch`, which runs there, does anything about it.
         self.said("wg-quick up wg0")
-        self.assertTrue(wait_until(lambda: self.said("cat /proc/sys/net/ipv4/conf/wg0/rp_filter").strip() == "1"))
+        self.assertTrue(wait_until(lambda: self.said("cat /proc/sys/net/ipv4/conf/wg0/rp_filter").strip() == "1", PATIENCE * 3))
         self.assert_holds()
         self.assert_rows(rows)
         # It goes, with the rest as it was.
