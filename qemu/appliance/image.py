@@ -85,6 +85,11 @@ def own(*, mail: bool = False) -> Image:
     return Image(BUILD / "kernel/Image", archives)
 
 
+def tunnels() -> Image:
+    """The image on a kernel with PPP, with the programs of WireGuard and PPPoE (qemu/image/tunnels)."""
+    return Image(BUILD / "tunnels/Image", (BUILD / "root.cpio", BUILD / "tunnels.cpio"))
+
+
 def deployed(folder: Path) -> Image:
     """The image in a Yocto deploy folder: Image or Image-*.bin, and camfw-image
     as *.ext4 or *.cpio.gz.

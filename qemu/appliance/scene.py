@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lab import example, record, table
-from lab.hosts import INTERFACE, Host
+from lab.hosts import INTERFACE, Host, Wiring
 from lab.namespace import LabError, sweep
 from lab.probes import PATIENCE, Target, tcp
 from lab.record import Tried
@@ -34,10 +34,11 @@ ROUTER_PORTS = {"ftp": 21, "ssh": 22}
 class Scene:
     """A camera, a laptop and the internet, with every service on each of them.
 
-    A context manager; `scratch` is a folder of its own.
+    A context manager; `scratch` is a folder of its own. `wirings` are those hosts, that of
+    eth0 first.
     """
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, wirings: Sequence[Wiring] = example.WIRINGS) -> None:
         sweep()
         self.scratch = scratch
         self._boots = 0
@@ -45,7 +46,7 @@ class Scene:
             self.hosts: dict[str, Host] = {}
             self._cards: list[int] = []
             self._stations: dict[str, Station] = {}
-            for number, wiring in enumerate(example.WIRINGS):
+            for number, wiring in enumerate(wirings):
                 host = stack.enter_context(Host(wiring))
                 card = host.tap()
                 stack.callback(os.close, card)

@@ -13,6 +13,8 @@ Real kernel, real servers, real clients; nothing outside the namespaces it makes
     losses      the packets of a flow that did not arrive, exactly
     frames      Ethernet frames, made and read by hand
     wire        a host made of frames, at an emulated network card
+    dhcp        a DHCP server on a host's network
+    wireguard   the other end of a WireGuard tunnel
     traffic     hosts that send without pause, and spoofed packets
     table       who reached whom, beside what the policy says
     example     the addresses of the example configuration, and its policy

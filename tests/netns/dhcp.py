@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab import example, probes
+from lab import dhcp, example, probes
 from netns.case import RouterTest
 from netns.program import Result
 
@@ -26,11 +26,7 @@ class DhcpTest(RouterTest):
         self.scratch.chmod(0o755)
         self.internet.ip("address", "flush", "dev", "eth0")
         self.internet.ip("address", "add", f"{own}/24", "dev", "eth0")
-        process = self.internet.start([
-            str(shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")), "--keep-in-foreground", "--port=0", "--conf-file=/dev/null",
-            "--interface=eth0", "--no-ping", f"--dhcp-range={first},{last},255.255.255.0,2m",
-            f"--dhcp-option=3,{own}", f"--dhcp-leasefile={leases}", "--pid-file=", "--user=root", *more,
-        ])
+        process = dhcp.serve(self.internet, own, first, last, leases, *more)
         try:
             yield leases
         finally:

@@ -34,7 +34,8 @@ PORCH_MAC = "00:11:22:33:44:01"
 HOUSE = Wiring("laptop", "eth2", "192.168.5.10", 24, router="192.168.5.1",
                address6="fd00:5::10", router6="fd00:5::1")
 RECORDER = "192.168.5.20"
-# Of two recipes: a veth pair stands for the tunnel of a VPN, which another program brings.
+# Of two recipes: a veth pair stands for the tunnel of a VPN, which another program brings. tests/qemu/test_wireguard.py
+# has a real one.
 PHONE = Wiring("phone", "wg0", "10.8.0.2", 24, router="10.8.0.1",
                address6="fd00:a::2", router6="fd00:a::1")
 GUEST = Wiring("guest", "eth3", "192.168.7.10", 24, router="192.168.7.1",

@@ -1,7 +1,8 @@
 """Addresses that another program brings: an interface that comes late, gets and changes its
 address and goes, as that of PPPoE does.
 
-A line of tun devices stands for pppd's: the kernels on which this runs need not have PPP.
+A line of tun devices stands for pppd's: the kernels on which this runs need not have PPP. tests/qemu/test_pppoe.py
+has a real one.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import re
 import subprocess
 import tempfile
 import unittest
+from collections.abc import Sequence
 from pathlib import Path
 
 from qemu import ROOT
@@ -21,6 +22,7 @@ from appliance.machine import Machine
 from appliance.scene import Scene
 from appliance.watch import LET_THE_CAMERA_OUT, Arrived, Watch
 from lab import example, probes, record, table
+from lab.facts import Wiring
 
 BINARY_LIMIT = 2 * 1024 * 1024
 MEMORY_LIMIT_KIB = 4 * 1024
@@ -52,6 +54,11 @@ _stack = contextlib.ExitStack()
 
 
 def setUpModule() -> None:
+    set_up(example.WIRINGS)
+
+
+def set_up(wirings: Sequence[Wiring]) -> None:
+    """Make what is booted, and the hosts around it."""
     global binary, scene
     built = subprocess.run([ROOT / "qemu/build"], stdout=subprocess.PIPE, text=True, check=True)
     binary = Path(built.stdout.rsplit(" ", 1)[0])
@@ -59,7 +66,7 @@ def setUpModule() -> None:
     scratch = Path(_stack.enter_context(tempfile.TemporaryDirectory(prefix="camfw-appliance-")))
     # vsftpd's user is not root, and works below here.
     scratch.chmod(0o711)
-    scene = _stack.enter_context(Scene(scratch))
+    scene = _stack.enter_context(Scene(scratch, wirings))
 
 
 def tearDownModule() -> None:
