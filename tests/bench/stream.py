@@ -93,6 +93,8 @@ class Router:
         took = time.perf_counter() - start
         if not wait_until(lambda: forwarded(self.lab.router) - before >= PACKETS, 5):
             sys.exit(f"only {forwarded(self.lab.router) - before} of {PACKETS} packets were forwarded")
+        if forwarded(self.lab.router) - before > PACKETS:
+            sys.exit("more was forwarded than the stream's packets: is the flood let through?")
         return took
 
 
