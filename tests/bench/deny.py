@@ -69,7 +69,7 @@ def main() -> None:
     for size in SIZES:
         listed = ", ".join(f'"{network}"' for network in networks(size))
         (folder / f"{size}.toml").write_text(f"{POLICY}source = [{listed}]\n")
-    (folder / "packets.in").write_text(cameras.packets("192.168.0.1", "02:00:00:00:00:01", "192.168.0.2"))
+    (folder / "packets.in").write_text(cameras.packets("192.168.0.1", "02:00:00:00:00:01", "192.168.0.2", "eth0"))
 
 
 if __name__ == "__main__":

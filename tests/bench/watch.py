@@ -85,7 +85,12 @@ def look(machine: Machine, pid: str) -> dict[str, int]:
     """Memory in KiB, wakeups of all threads, and milliseconds of processor time, of all and of the thread that records."""
     memory = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+)", said(machine, f"cat /proc/{pid}/status")))
     switches = re.findall(r"(?m)^voluntary_ctxt_switches:\s+(\d+)", said(machine, f"cat /proc/{pid}/task/*/status"))
-    recorder = next(line for line in said(machine, f"cat /proc/{pid}/task/*/stat").splitlines() if "(packet-log)" in line)
+    threads = said(machine, f"cat /proc/{pid}/task/*/stat")
+    recorder = next((line for line in threads.splitlines() if "(packet-log)" in line), None)
+    if recorder is None or len(memory) < 2:
+        # Has it ended, or was the console misread? What is said here tells.
+        sys.exit(f"no thread of camfw watch, process {pid}, that records; its threads:\n{threads}\n" + said(
+            machine, "pidof camfw; ps | grep camfw; free; dmesg | tail -n 40; tail -n 40 /var/log/messages; camfw status"))
     return {**{name: int(value) for name, value in memory.items()},
             "voluntary_ctxt_switches": sum(map(int, switches)),
             "ticks": milliseconds(said(machine, f"cat /proc/{pid}/stat")), "recording": milliseconds(recorder)}
