@@ -14,7 +14,11 @@ use crate::source::{Source, SourceFile};
 /// The first line of a stored policy.
 const HEAD: &str = "camfw kept policy 1";
 
-/// The SHA-256 of a policy's files, in hexadecimal.
+/// How each file of a stored policy begins: those of the configuration, then the lists.
+const FILE: &str = "file";
+const LIST: &str = "list";
+
+/// The SHA-256 of a policy's files and lists, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyHash(String);
 
@@ -56,31 +60,49 @@ impl RulesHash {
 /// The configuration files of one policy.
 #[derive(Debug, Clone)]
 pub struct PolicySnapshot {
-    /// The main file and its drop-ins.
+    /// The main file, its drop-ins, and the lists that they name.
     pub source: Source,
 }
 
 impl PolicySnapshot {
-    /// The SHA-256 of the concatenated texts of the files, as `cat FILES | sha256sum`
-    /// prints it.
+    /// The SHA-256 of the concatenated texts of the files and then the lists, as
+    /// `cat FILES | sha256sum` prints it.
     pub fn hash(&self) -> PolicyHash {
         let mut digest = Sha256::new();
-        for file in self.source.files() {
+        for file in self.source.files().iter().chain(self.source.lists()) {
             digest.update(file.text.as_bytes());
         }
         PolicyHash(hexadecimal(&digest.finalize()))
     }
 
+    /// The lists in which alone this policy differs from another; none if files do, too.
+    pub(crate) fn lists_unlike(&self, other: &PolicySnapshot) -> Vec<&str> {
+        let (own, others) = (&self.source, &other.source);
+        let mut pairs = own.files().iter().zip(others.files());
+        let is_as_many = own.files().len() == others.files().len();
+        if !is_as_many || pairs.any(|(own, other)| own.text != other.text) {
+            return Vec::new();
+        }
+        let lists = own.lists().iter().filter(|list| {
+            let mut known = others.lists().iter();
+            !known.any(|known| known.name == list.name && known.text == list.text)
+        });
+        lists.map(|list| list.name.as_str()).collect()
+    }
+
     /// The stored form.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
-        for SourceFile { name, text: of, .. } in self.source.files() {
-            let _ = write!(
-                text,
-                "file {} {}\n{of}\n",
-                of.len(),
-                crate::source::one_line(name)
-            );
+        let (files, lists) = (self.source.files(), self.source.lists());
+        for (kind, files) in [(FILE, files), (LIST, lists)] {
+            for SourceFile { name, text: of, .. } in files {
+                let _ = write!(
+                    text,
+                    "{kind} {} {}\n{of}\n",
+                    of.len(),
+                    crate::source::one_line(name)
+                );
+            }
         }
         let digest = hexadecimal(&Sha256::digest(text.as_bytes()));
         format!("{HEAD}\n{digest}\n{text}")
@@ -95,13 +117,16 @@ impl PolicySnapshot {
         }
         let mut source: Option<Source> = None;
         while !rest.is_empty() {
-            let (head, after) = rest.strip_prefix("file ")?.split_once('\n')?;
+            let (head, after) = rest.split_once('\n')?;
+            let (kind, head) = head.split_once(' ')?;
             let (length, name) = head.split_once(' ')?;
             let length: usize = length.parse().ok()?;
             let text = after.get(..length)?;
-            source = Some(match source {
-                None => Source::new(name, text),
-                Some(source) => source.with(name, text),
+            source = Some(match (source, kind) {
+                (None, FILE) => Source::new(name, text),
+                (Some(source), FILE) if source.lists().is_empty() => source.with(name, text),
+                (Some(source), LIST) => source.with_list(name, text),
+                _ => return None,
             });
             rest = after.get(length..)?.strip_prefix('\n')?;
         }
@@ -123,9 +148,15 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back_and_what_is_torn_does_not() {
         let source = Source::new("/etc/camfw.toml", "a = 1\nfile 3 x\nü")
-            .with("/etc/camfw.d/with space.toml", "");
+            .with("/etc/camfw.d/with space.toml", "")
+            .with_list("/etc/a list.txt", "192.0.2.1\r\n");
         let text = PolicySnapshot { source }.to_text();
         let back = PolicySnapshot::from_text(&text);
+        let lists = back.iter().flat_map(|back| back.source.lists());
+        let lists: Vec<_> = lists
+            .map(|of| (of.name.as_str(), of.text.as_str()))
+            .collect();
+        assert_eq!(lists, [("/etc/a list.txt", "192.0.2.1\r\n")]);
         let back: Vec<_> = back.iter().flat_map(|back| back.source.files()).collect();
         let back: Vec<_> = back
             .iter()
@@ -145,6 +176,20 @@ mod tests {
             );
         }
         assert!(PolicySnapshot::from_text(&text.replace("a = 1", "a = 2")).is_none());
+    }
+
+    #[test]
+    fn a_list_is_part_of_the_policy() {
+        let kept = |text: &str, list: &str| PolicySnapshot {
+            source: Source::new("f", text)
+                .with_list("/l", "1\n")
+                .with_list("/m", list),
+        };
+        let before = kept("a", "2\n");
+        assert_ne!(kept("a", "3\n").hash(), before.hash());
+        assert_eq!(kept("a", "3\n").lists_unlike(&before), ["/m"]);
+        assert!(kept("b", "3\n").lists_unlike(&before).is_empty());
+        assert!(kept("a", "2\n").lists_unlike(&before).is_empty());
     }
 
     #[test]

@@ -7,14 +7,17 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The configuration: the main file and its drop-ins, in reading order. Byte offsets
-/// run through all of them, so that one number identifies one position.
+/// The configuration: the main file and its drop-ins, in reading order, and the lists of
+/// addresses that they name. Byte offsets run through all of them, so that one number
+/// identifies one position.
 #[derive(Debug, Clone)]
 pub struct Source {
     files: Vec<SourceFile>,
+    /// How many of the files are lists, which are the last.
+    lists: usize,
 }
 
-/// One file of the configuration.
+/// One file of the configuration, or one list.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     /// The path as the user gave it; every refusal begins with it.
@@ -47,7 +50,15 @@ impl FilePosition {
 impl Source {
     /// Creates a configuration from the main file's name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
-        Source { files: Vec::new() }.with(name, text)
+        let (files, lists) = (Vec::new(), 0);
+        Source { files, lists }.with(name, text)
+    }
+
+    /// Appends a list of addresses, under the path by which it is named. No drop-in may follow.
+    pub fn with_list(self, path: impl Into<String>, text: impl Into<String>) -> Source {
+        let lists = self.lists + 1;
+        let files = self.with(path, text).files;
+        Source { files, lists }
     }
 
     /// Appends a drop-in file.
@@ -65,9 +76,19 @@ impl Source {
         self
     }
 
-    /// All files; the first is the main one.
+    /// The files of the configuration; the first is the main one.
     pub fn files(&self) -> &[SourceFile] {
-        &self.files
+        self.split().0
+    }
+
+    /// The lists that these name, in the order in which they were added.
+    pub fn lists(&self) -> &[SourceFile] {
+        self.split().1
+    }
+
+    /// The files of the configuration, and the lists after them.
+    fn split(&self) -> (&[SourceFile], &[SourceFile]) {
+        self.files.split_at(self.files.len() - self.lists)
     }
 
     /// The name of the main file.
@@ -326,6 +347,19 @@ mod tests {
         assert_eq!(source.pointer(4), "b:1");
         assert_eq!(source.pointer(5), "c:1");
         assert_eq!(source.pointer(7), "c:2");
+    }
+
+    #[test]
+    fn lists_are_no_files_of_the_configuration_and_have_places() {
+        let source = Source::new("a", "x\ny")
+            .with("b", "")
+            .with_list("/l", "1\n2\n");
+        let names = |files: &[SourceFile]| -> Vec<String> {
+            files.iter().map(|file| file.name.clone()).collect()
+        };
+        assert_eq!(names(source.files()), ["a", "b"]);
+        assert_eq!(names(source.lists()), ["/l"]);
+        assert_eq!(source.pointer(source.lists()[0].start + 2), "/l:2");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(crate) use names::NameReport;
 pub(crate) use network_programs::network_program_errors;
 pub(crate) use open::open;
 pub(crate) use outcome::Ending;
-pub(crate) use planned::{plan_of, read_plan};
+pub(crate) use planned::{plan_of_text, read_plan};
 pub(crate) use record::not_in_force;
 pub(crate) use refresh::refresh;
 pub(crate) use report::report;

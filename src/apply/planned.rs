@@ -6,13 +6,14 @@ use std::path::Path;
 
 use super::record::Record;
 use super::{local_time, names, once_offered, unrecordable, ways};
+use crate::config::Config;
 use crate::host::clock;
 use crate::host::config_file::{self, Purpose};
 use crate::local_time::LocalTimes;
 use crate::plan::Plan;
 use crate::policy::Answers;
 use crate::snapshot::PolicySnapshot;
-use crate::source::{Refusal, Source};
+use crate::source::{Refusal, Refused, Source};
 
 /// A policy and its plan.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ impl PlannedPolicy {
 
     fn read_for(config: &Path, purpose: Purpose) -> Result<PlannedPolicy, Refusal> {
         let snapshot = PolicySnapshot {
-            source: config_file::read(config, purpose)?,
+            source: with_lists(config_file::read(config, purpose)?, purpose)?,
         };
         PlannedPolicy::at(snapshot, &|zone| local_time::in_force(zone, purpose))
     }
@@ -91,13 +92,48 @@ impl PlannedPolicy {
     }
 }
 
-/// Whether the file is a good policy, and another one than this. The plan of one takes most of
-/// a look's memory and time, so that of the same text is not made a second time.
-pub(super) fn is_edited(config: &Path, kept: &PolicySnapshot) -> bool {
-    config_file::read(config, Purpose::Load).is_ok_and(|source| {
-        let snapshot = PolicySnapshot { source };
-        snapshot.hash() != kept.hash() && PlannedPolicy::new(snapshot).is_ok()
-    })
+/// What is told of the file, or lists alone, if they are a good policy and another one than this.
+/// The plan of one takes most of a look's memory and time, so that of the same text is not made
+/// a second time.
+pub(super) fn edited_since(config: &Path, kept: &PolicySnapshot) -> Option<String> {
+    let purpose = Purpose::Load;
+    let read = config_file::read(config, purpose);
+    let source = read.and_then(|source| with_lists(source, purpose)).ok()?;
+    let snapshot = PolicySnapshot { source };
+    let is_other = snapshot.hash() != kept.hash() && PlannedPolicy::new(snapshot.clone()).is_ok();
+    is_other.then(|| edited(&snapshot, kept, "the file is not what is in force"))
+}
+
+/// The configuration with the lists that it names.
+fn with_lists(mut source: Source, purpose: Purpose) -> Result<Source, Refusal> {
+    // Most name none, and are not parsed for that.
+    if !source.files().iter().any(|file| file.text.contains("@/")) {
+        return Ok(source);
+    }
+    let config = Config::parse(&source)?;
+    let mut refused = Refused::default();
+    let mut left = config_file::MAX_LIST_BYTES;
+    for path in config.list_paths() {
+        let list = config_file::read_list(Path::new(path), purpose, left);
+        if let Some(text) = refused.note(list) {
+            left = left.saturating_sub(text.len() as u64);
+            source = source.with_list(path, text);
+        }
+    }
+    refused.or(source)
+}
+
+/// What is told where the files, or lists alone, are not what is in force. `files` says it of
+/// files.
+pub(super) fn edited(now: &PolicySnapshot, in_force: &PolicySnapshot, files: &str) -> String {
+    let lists = now.lists_unlike(in_force);
+    match lists.is_empty() {
+        true => format!("{files}; camfw apply brings it in"),
+        false => format!(
+            "edited since it was applied: {}; camfw apply brings it in",
+            lists.join(", ")
+        ),
+    }
 }
 
 /// What is told of a file that cannot be read, or is refused, while its policy is in force.
@@ -124,11 +160,16 @@ pub(crate) fn read_plan(config: &Path, purpose: Purpose) -> Result<Plan, Refusal
     }
 }
 
-/// Derives the plan of a configuration that nobody is asked about but this text.
+/// Derives the plan of a configuration that was read from somewhere else than a file, and of
+/// the lists that it names.
 ///
 /// # Errors
-/// Returns the first refusal, with its position in the file.
-pub(crate) fn plan_of(source: &Source, purpose: Purpose) -> Result<Plan, Refusal> {
+/// Returns the first refusal, with its position in the text.
+pub(crate) fn plan_of_text(name: &str, text: String, purpose: Purpose) -> Result<Plan, Refusal> {
+    plan_of(&with_lists(Source::new(name, text), purpose)?, purpose)
+}
+
+fn plan_of(source: &Source, purpose: Purpose) -> Result<Plan, Refusal> {
     crate::plan_at(source, &Answers::new(), &|zone| {
         local_time::computed(zone, purpose)
     })

@@ -32,8 +32,7 @@ use crate::source::Refusal;
 pub(crate) const MOST_DIFFERENCES: usize = 4;
 
 /// What is told of a file that is not what is in force.
-const EDITED: &str =
-    "the file was edited since it was applied, or another one was; camfw apply brings it in";
+const EDITED: &str = "the file was edited since it was applied, or another one was";
 
 /// Everything that `status` reports.
 #[derive(Debug)]
@@ -208,8 +207,10 @@ fn report(
         && let Some(before) = before_edit(record, policy.as_ref())
     {
         seen = Some(look(&in_force, Some(&before), None));
+        if let Some(file) = &policy {
+            drift.push(planned::edited(&file.snapshot, &before.snapshot, EDITED));
+        }
         policy = Some(before);
-        drift.push(EDITED.to_owned());
     }
     let policy = policy.as_ref();
     match seen {

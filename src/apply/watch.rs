@@ -263,10 +263,7 @@ impl Look {
         self.reports.extend(expired.unkept);
         let policy = match record.policy() {
             Some(kept) => {
-                if planned::is_edited(config, &kept) {
-                    let line = "the file is not what is in force; camfw apply brings it in";
-                    self.reports.push(line.into());
-                }
+                self.reports.extend(planned::edited_since(config, &kept));
                 PlannedPolicy::new(kept)
             }
             None => PlannedPolicy::read(config),

@@ -12,7 +12,6 @@ use crate::host::text_file;
 use crate::json::json_object;
 use crate::netfilter::Ruleset;
 use crate::prove::{self, HookPath, VerdictChange, VerdictOutcome};
-use crate::source::Source;
 
 pub(super) const COMMAND: Command = Command::new(
     "compare",
@@ -89,7 +88,7 @@ fn rules(path: &str) -> Result<ComparedRules, CliError> {
     // A regular file may have drop-ins beside it; a pipe has none.
     let plan = match text_file::is_regular(path) {
         true => apply::read_plan(Path::new(path), Purpose::Ask),
-        false => apply::plan_of(&Source::new(path, text), Purpose::Ask),
+        false => apply::plan_of_text(path, text, Purpose::Ask),
     }?;
     Ok(ComparedRules {
         rules: plan.rules.into_iter().collect(),

@@ -6,6 +6,7 @@
 
 mod document;
 mod in_words;
+mod list;
 mod merge;
 mod parse;
 mod rewrite;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub(crate) use list::list_path;
 pub use parse::VERSION;
 pub use rewrite::{ForwardEntry, MasqueradeEntry, ProxyEntry, RedirectEntry, SnatEntry};
 pub use spanned::Spanned;

@@ -1,7 +1,8 @@
-//! Reads the configuration file and its drop-ins.
+//! Reads the configuration file, its drop-ins, and the lists of addresses that they name.
 //!
-//! Owns which files are accepted: regular files of at most [`MAX_BYTES`], in UTF-8. To
-//! be loaded, a file must be one that only root or the caller can change or replace.
+//! Owns which files are accepted: regular files of at most [`MAX_BYTES`], in UTF-8, or
+//! [`MAX_LIST_BYTES`] of lists. To be loaded, a file must be one that only root or the
+//! caller can change or replace.
 //! The drop-ins of `camfw.toml` are the files `camfw.d/*.toml` beside it, sorted by
 //! name.
 
@@ -23,6 +24,10 @@ use crate::source::{Refusal, Source};
 
 /// The largest file that is read, in bytes; 1,000 cameras need a tenth of it.
 pub const MAX_BYTES: u64 = 1 << 20;
+
+/// The most bytes of all lists together: of 50,000 networks with comments there are two
+/// million, and with the configuration they are kept in one file.
+pub const MAX_LIST_BYTES: u64 = 8 << 20;
 
 /// The most drop-ins. Their numbers are part of the names of kernel counters.
 pub const MOST_DROP_INS: usize = 999;
@@ -55,6 +60,50 @@ pub fn read(path: &Path, purpose: Purpose) -> Result<Source, Refusal> {
     .unwrap_or_else(|error| Err(refuse(path, format!("cannot read it: {error}"))))
 }
 
+/// What is read, for its limit and for what is said of it.
+#[derive(Debug, Clone, Copy)]
+enum FileKind {
+    Configuration,
+    List {
+        /// How many bytes are left for it.
+        left: u64,
+    },
+}
+
+/// Reads a list, of which at most `left` bytes are taken.
+///
+/// # Errors
+/// Returns a one-line refusal with the list's path.
+pub fn read_list(path: &Path, purpose: Purpose, left: u64) -> Result<String, Refusal> {
+    let of = FileKind::List { left };
+    let owned = path.to_owned();
+    time_limit::run(LIMIT, move || {
+        let file = match purpose {
+            Purpose::Ask => {
+                let at = below_root(&owned);
+                open(&at).map_err(|error| cannot_open(&at, &error, of))?
+            }
+            Purpose::Load => {
+                let (beside, file) = split(&owned)?;
+                let opened = Folder::open(beside).and_then(|folder| folder.file(file));
+                opened.map_err(|error| distrust(&owned, error, of))?
+            }
+        };
+        text_of(&owned, file, of)
+    })
+    .unwrap_or_else(|error| Err(refuse(path, format!("cannot read it: {error}"))))
+}
+
+/// Where a list is for whoever only asks: below `$CAMFW_ROOT`, if that is set, as in an image
+/// that is being built.
+fn below_root(path: &Path) -> PathBuf {
+    let root = std::env::var_os("CAMFW_ROOT").filter(|root| !root.is_empty());
+    match (root, path.strip_prefix("/")) {
+        (Some(root), Ok(rest)) => Path::new(&root).join(rest),
+        _ => path.to_owned(),
+    }
+}
+
 /// Standard input has no drop-ins.
 fn from_stdin(purpose: Purpose) -> Result<Source, Refusal> {
     let path = Path::new(text_file::STDIN);
@@ -67,25 +116,33 @@ fn from_stdin(purpose: Purpose) -> Result<Source, Refusal> {
         .map_err(|error| refuse(path, format!("cannot read the standard input: {error}")))?;
     // Refuse instead of truncating: the missing part could say anything.
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(refuse(path, too_large(bytes.len() as u64)));
+        return Err(refuse(
+            path,
+            FileKind::Configuration.too_large(bytes.len() as u64),
+        ));
     }
     Ok(Source::new(text_file::STDIN, text(path, bytes)?))
 }
 
 fn ask(path: &Path) -> Result<Source, Refusal> {
-    let open = |path: &Path| {
-        // Without O_NONBLOCK, opening a pipe would block until there is a writer.
-        OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
-            .open(path)
-            .map_err(|error| cannot_open(path, &error))
+    let of = FileKind::Configuration;
+    let read = |path: &Path| {
+        let file = open(path).map_err(|error| cannot_open(path, &error, of))?;
+        text_of(path, file, of)
     };
-    let mut source = Source::new(name(path), text_of(path, open(path)?)?);
+    let mut source = Source::new(name(path), read(path)?);
     for path in names_in_folder_beside(path)? {
-        source = source.with(name(&path), text_of(&path, open(&path)?)?);
+        source = source.with(name(&path), read(&path)?);
     }
     Ok(source)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // Without O_NONBLOCK, opening a pipe would block until there is a writer.
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
+        .open(path)
 }
 
 fn names_in_folder_beside(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
@@ -104,14 +161,13 @@ fn names_in_folder_beside(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
 }
 
 fn load(path: &Path) -> Result<Source, Refusal> {
-    let distrust = |error: TrustError| match error {
-        TrustError::Open { path: at, error } if at == path => cannot_open(path, &error),
-        other => refuse(path, with_causes(&other)),
-    };
+    let of = FileKind::Configuration;
     let (beside, file) = split(path)?;
-    let folder = Folder::open(beside).map_err(distrust)?;
-    let opened = folder.file(file).map_err(distrust)?;
-    let mut source = Source::new(name(path), text_of(path, opened)?);
+    let folder = Folder::open(beside).map_err(|error| distrust(path, error, of))?;
+    let opened = folder
+        .file(file)
+        .map_err(|error| distrust(path, error, of))?;
+    let mut source = Source::new(name(path), text_of(path, opened, of)?);
     let Some(drop_ins_folder) = folder_of_drop_ins(path) else {
         return Ok(source);
     };
@@ -129,9 +185,16 @@ fn load(path: &Path) -> Result<Source, Refusal> {
         let file = folder
             .file(path.file_name().unwrap_or_default())
             .map_err(|error| refuse(&path, with_causes(&error)))?;
-        source = source.with(name(&path), text_of(&path, file)?);
+        source = source.with(name(&path), text_of(&path, file, of)?);
     }
     Ok(source)
+}
+
+fn distrust(path: &Path, error: TrustError, of: FileKind) -> Refusal {
+    match error {
+        TrustError::Open { path: at, error } if at == path => cannot_open(path, &error, of),
+        other => refuse(path, with_causes(&other)),
+    }
 }
 
 fn list(folder: &Folder) -> io::Result<Vec<OsString>> {
@@ -179,7 +242,7 @@ fn is_drop_in(name: &OsStr) -> bool {
 }
 
 /// Reads one file.
-fn text_of(path: &Path, file: File) -> Result<String, Refusal> {
+fn text_of(path: &Path, file: File, of: FileKind) -> Result<String, Refusal> {
     // Checks the open file, not the path, which could meanwhile name another one.
     let metadata = file
         .metadata()
@@ -188,20 +251,24 @@ fn text_of(path: &Path, file: File) -> Result<String, Refusal> {
         return Err(refuse(path, "it is a directory; give the file in it"));
     }
     if !metadata.is_file() {
-        return Err(refuse(
-            path,
-            "it is not a regular file; give one, or - to ask about the standard input",
-        ));
+        let what = match of {
+            FileKind::Configuration => {
+                "it is not a regular file; give one, or - to ask about the standard input"
+            }
+            FileKind::List { .. } => "it is not a regular file; give one",
+        };
+        return Err(refuse(path, what));
     }
-    if metadata.len() > MAX_BYTES {
-        return Err(refuse(path, too_large(metadata.len())));
+    let most = of.most();
+    if metadata.len() > most {
+        return Err(refuse(path, of.too_large(metadata.len())));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
+    file.take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| refuse(path, format!("cannot read it: {error}")))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(refuse(path, too_large(bytes.len() as u64)));
+    if bytes.len() as u64 > most {
+        return Err(refuse(path, of.too_large(bytes.len() as u64)));
     }
     text(path, bytes)
 }
@@ -234,9 +301,12 @@ fn refuse(path: &Path, what: impl std::fmt::Display) -> Refusal {
     Refusal::unread(&name(path), what)
 }
 
-fn cannot_open(path: &Path, error: &io::Error) -> Refusal {
-    let what = format!("cannot open it: {error}; give a file with --config");
-    refuse(path, what)
+fn cannot_open(path: &Path, error: &io::Error, of: FileKind) -> Refusal {
+    let instead = match of {
+        FileKind::Configuration => "give a file with --config",
+        FileKind::List { .. } => "put the list there, or remove @ and its path from the file",
+    };
+    refuse(path, format!("cannot open it: {error}; {instead}"))
 }
 
 /// A drop-in folder that exists but cannot be used: ignoring it would drop rules that
@@ -248,8 +318,21 @@ fn unusable(folder: &Path, error: &io::Error) -> Refusal {
     refuse(folder, what)
 }
 
-fn too_large(bytes: u64) -> String {
-    format!("it has {bytes} bytes or more, over the limit of {MAX_BYTES}; make it shorter")
+impl FileKind {
+    fn most(self) -> u64 {
+        match self {
+            FileKind::Configuration => MAX_BYTES,
+            FileKind::List { left } => left,
+        }
+    }
+
+    fn too_large(self, bytes: u64) -> String {
+        let (limit, of) = match self {
+            FileKind::Configuration => (MAX_BYTES, "limit of"),
+            FileKind::List { .. } => (MAX_LIST_BYTES, "limit of all lists together, which is"),
+        };
+        format!("it has {bytes} bytes or more, over the {of} {limit}; make it shorter")
+    }
 }
 
 #[cfg(test)]

@@ -54,9 +54,10 @@ impl Addresses {
                 [ipv4].into_iter().chain(ipv6).collect()
             }
         };
+        let others = merged(others.to_vec());
         let mut left = Vec::new();
         for network in own {
-            cut(network, others, &mut left);
+            cut(network, &others, &mut left);
         }
         Addresses::Only(left)
     }
@@ -76,20 +77,44 @@ impl Addresses {
     }
 }
 
-/// Adds what others leave of a network.
+/// Adds what others leave of a network. These are in their order and apart from each other, so
+/// that one that contains the network is the last before those inside it.
 fn cut(network: IpNet, others: &[IpNet], left: &mut Vec<IpNet>) {
-    if others.iter().any(|other| other.contains(&network)) {
+    let (before, from) = others.split_at(others.partition_point(|other| *other < network));
+    if before.last().is_some_and(|other| other.contains(&network)) || from.first() == Some(&network)
+    {
         return;
     }
-    let inside = others.iter().filter(|other| network.contains(*other));
-    let inside: Vec<IpNet> = inside.copied().collect();
+    let inside = from.partition_point(|other| network.contains(other));
+    let inside = from.get(..inside).unwrap_or_default();
     if inside.is_empty() {
         left.push(network);
         return;
     }
     for half in halves(network).into_iter().flatten() {
-        cut(half, &inside, left);
+        cut(half, inside, left);
     }
+}
+
+/// The fewest networks with the same addresses, in their order.
+pub(crate) fn merged(mut networks: Vec<IpNet>) -> Vec<IpNet> {
+    networks.sort_unstable();
+    let mut merged: Vec<IpNet> = Vec::with_capacity(networks.len());
+    for mut network in networks {
+        if merged.last().is_some_and(|last| last.contains(&network)) {
+            continue;
+        }
+        while let Some(last) = merged.last()
+            && last.prefix_len() == network.prefix_len()
+            && let Some(both) = last.supernet()
+            && both.contains(&network)
+        {
+            merged.pop();
+            network = both;
+        }
+        merged.push(network);
+    }
+    merged
 }
 
 /// The two halves of a network; none of a single address.
@@ -162,6 +187,21 @@ mod tests {
         Ok(())
     }
 
+    /// This took time by the product of both.
+    #[test]
+    fn many_are_taken_away_from_many() -> Result<(), std::net::AddrParseError> {
+        let hosts = |step: u32| {
+            let all = (0..30_000_u32).map(move |host| (0x0a00_0000 + host * step).to_be_bytes());
+            let all = all.map(|host| IpNet::from(IpAddr::from(host)));
+            all.collect::<Vec<_>>()
+        };
+        let own = Addresses::Only(hosts(2));
+        let left = own.without(&hosts(4), Ipv6Mode::Drop);
+        assert_eq!(left.count(), 15_000);
+        assert!(!left.holds("10.0.0.4".parse()?) && left.holds("10.0.0.2".parse()?));
+        Ok(())
+    }
+
     #[test]
     fn of_any_address_both_families_are_left_where_both_are_filtered()
     -> Result<(), ipnet::AddrParseError> {
@@ -170,6 +210,33 @@ mod tests {
         assert_eq!(left(&Addresses::Any, &others, Ipv6Mode::Drop)?, ipv4);
         let both = ["0.0.0.0/1", "192.0.0.0/3", "::/0"];
         assert_eq!(left(&Addresses::Any, &others, Ipv6Mode::Same)?, both);
+        Ok(())
+    }
+
+    #[test]
+    fn networks_within_others_and_halves_of_one_are_merged() -> Result<(), ipnet::AddrParseError> {
+        let written = [
+            "10.0.0.128/25",
+            "10.0.0.0/25",
+            "10.0.1.0/24",
+            "10.0.1.7/32",
+            "192.0.2.1/32",
+            "192.0.2.2/32",
+            "10.0.0.0/25",
+            "fd00::/64",
+        ];
+        let networks: Result<Vec<IpNet>, _> = written.iter().map(|it| it.parse()).collect();
+        let left = merged(networks?);
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            left,
+            ["10.0.0.0/23", "192.0.2.1/32", "192.0.2.2/32", "fd00::/64"]
+        );
+        let all: Result<Vec<IpNet>, _> = ["128.0.0.0/1", "0.0.0.0/1"]
+            .iter()
+            .map(|it| it.parse())
+            .collect();
+        assert_eq!(merged(all?), ["0.0.0.0/0".parse::<IpNet>()?]);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Allow lines: who may open which connections, from and to which addresses, how often and
 //! when.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -41,7 +42,7 @@ pub struct Allow {
     pub destinations: Addresses,
     /// Those of its destinations that are part of a range, or left of a network, and so name
     /// no host by itself.
-    pub ranges: Vec<IpNet>,
+    pub ranges: BTreeSet<IpNet>,
     /// What its sources are left of, if some are denied.
     pub sources_of: Option<Box<Remainder>>,
     /// What its destinations are left of, if some are left out or denied.

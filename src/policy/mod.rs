@@ -40,6 +40,7 @@ use crate::name::{CameraName, HostName, InterfaceName, MacAddress};
 use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
 use crate::registry::port;
 use crate::source::Refusal;
+pub(crate) use addresses::merged;
 pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow, Remainder};
 pub use bound::{Bound, LOOK};

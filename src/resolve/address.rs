@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
+use super::list::Lists;
 use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::own_address::require_ipv6_enabled;
 use super::{named, span_in};
@@ -14,9 +15,11 @@ use crate::policy::{Addresses, Answers, Zone, ZoneIndex};
 use crate::source::{Refusal, Source};
 
 /// Addresses and networks as written, without duplicates; None if none are given. A range
-/// becomes the networks that are exactly its addresses.
+/// becomes the networks that are exactly its addresses, and the path of a list those that are
+/// in it, where `lists` are given.
 pub fn networks(
     written: Option<&Spanned<Strings>>,
+    lists: Option<&Lists>,
     ipv6: Ipv6Mode,
     source: &Source,
 ) -> Result<Option<Vec<IpNet>>, Refusal> {
@@ -35,20 +38,40 @@ pub fn networks(
     for text in texts {
         let span = span_in(text, written.span());
         let refuse = |what: String| source.refuse(span.clone(), what);
-        let several = match range(text.get_ref()) {
-            Some(range) => range.map_err(refuse)?,
-            None => vec![network(text.get_ref()).map_err(refuse)?],
+        let list = lists.and_then(|it| it.named(text.get_ref(), span.clone(), source));
+        let own;
+        let several = match list {
+            Some(list) => &list?.networks,
+            None => {
+                own = one(text.get_ref()).map_err(refuse)?;
+                &own
+            }
         };
         for network in several {
             if network.addr().is_ipv6() {
                 require_ipv6_enabled(text.get_ref(), ipv6, span.clone(), source)?;
             }
-            if known.insert(network) {
-                networks.push(network);
+            if known.insert(*network) {
+                networks.push(*network);
             }
         }
     }
+    // None at all would stand for any.
+    if networks.is_empty() {
+        return Err(source.refuse(
+            written.span(),
+            "all that this lists is IPv6, all of which is dropped; set mode = \"same\" under [ipv6] to filter it as IPv4, or remove this",
+        ));
+    }
     Ok(Some(networks))
+}
+
+/// The networks of one text: of an address, a range or a network.
+pub(super) fn one(text: &str) -> Result<Vec<IpNet>, String> {
+    match range(text) {
+        Some(range) => range,
+        None => Ok(vec![network(text)?]),
+    }
 }
 
 /// The networks that are exactly the addresses of a range, `192.168.9.20-192.168.9.30`;
@@ -80,16 +103,35 @@ pub(super) fn range(text: &str) -> Option<Result<Vec<IpNet>, String>> {
 }
 
 /// The networks of those written as ranges, which name no host by itself.
-pub fn of_ranges(written: Option<&Spanned<Strings>>) -> Vec<IpNet> {
+pub fn of_ranges(
+    written: Option<&Spanned<Strings>>,
+    lists: &Lists,
+    source: &Source,
+) -> BTreeSet<IpNet> {
     let texts = written.into_iter().flat_map(|written| &written.get_ref().0);
-    let ranges = texts.filter_map(|text| range(text.get_ref())?.ok());
-    // A range of one address is that address.
-    ranges
-        .filter(|range| {
-            range.len() > 1 || range.iter().any(|it| it.prefix_len() < it.max_prefix_len())
-        })
-        .flatten()
-        .collect()
+    let mut all = BTreeSet::new();
+    for text in texts {
+        match lists.named(text.get_ref(), text.span(), source) {
+            Some(list) => all.extend(list.into_iter().flat_map(|list| &list.ranges)),
+            None => {
+                let range = range(text.get_ref()).and_then(Result::ok);
+                all.extend(
+                    range
+                        .filter(|range| names_no_host(range))
+                        .unwrap_or_default(),
+                );
+            }
+        }
+    }
+    all
+}
+
+/// Whether the networks of one text are more than an address. A range of one is that address.
+pub(super) fn names_no_host(networks: &[IpNet]) -> bool {
+    networks.len() > 1
+        || networks
+            .iter()
+            .any(|it| it.prefix_len() < it.max_prefix_len())
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -178,7 +178,7 @@ impl Resolver<'_> {
         self.source.refuse(
             line.start..line.start,
             format_args!(
-                "with this line, of {} sources and {} destinations, the allow lines make more than {MOST_RULES} rules; write networks and ranges of ports in place of lists",
+                "with this line, of {} sources and {} destinations, the allow lines make more than {MOST_RULES} rules; write networks and ranges of ports in place of lists, and leave many addresses out with [[deny]]",
                 allow.sources.count(),
                 allow.destinations.count()
             ),
@@ -244,7 +244,7 @@ impl Resolver<'_> {
             camera: camera.map(|camera| camera.name.clone()),
             sources,
             destinations,
-            ranges: address::of_ranges(line.address),
+            ranges: address::of_ranges(line.address, &self.lists, self.source),
             sources_of: None,
             destinations_of: None,
             hosts,

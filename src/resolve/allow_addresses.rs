@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use super::allow::{AllowEnd, WrittenAllow};
 use super::{Resolver, address};
-use crate::config::Spanned;
+use crate::config::{Spanned, Strings};
 use crate::name::HostName;
 use crate::policy::{Addresses, Camera, Endpoint, Flow, Role, ZoneIndex};
 use crate::source::Refusal;
@@ -19,7 +19,7 @@ impl Resolver<'_> {
         flows: &[Flow],
         camera: Option<&Camera>,
     ) -> Result<Addresses, Refusal> {
-        let written = address::networks(line.source, self.ipv6, self.source)?;
+        let written = self.networks(line.source)?;
         let span = line.source.map_or(0..0, Spanned::span);
         match (written, camera) {
             (None, None) => Ok(Addresses::Any),
@@ -43,7 +43,7 @@ impl Resolver<'_> {
         to: &AllowEnd<'_>,
         hosts: &[HostName],
     ) -> Result<Addresses, Refusal> {
-        let written = address::networks(line.address, self.ipv6, self.source)?;
+        let written = self.networks(line.address)?;
         let spans = [line.address, line.host].into_iter().flatten();
         let span = spans.map(Spanned::span).next().unwrap_or(0..0);
         if let Some(camera) = to.camera {
@@ -76,6 +76,14 @@ impl Resolver<'_> {
         ))
     }
 
+    /// The addresses of a key that may name lists; None if it is not written.
+    pub(super) fn networks(
+        &self,
+        written: Option<&Spanned<Strings>>,
+    ) -> Result<Option<Vec<IpNet>>, Refusal> {
+        address::networks(written, Some(&self.lists), self.ipv6, self.source)
+    }
+
     /// Refuses addresses that cannot be at this end because they are in another zone's
     /// network.
     pub(super) fn in_zone(
@@ -88,13 +96,13 @@ impl Resolver<'_> {
             return Ok(());
         };
         let zone = &self.zones[index.0];
-        let elsewhere = networks.iter().find(|network| {
-            self.zones.iter().enumerate().any(|(other, zone)| {
-                let own = zone.networks();
-                let inside = |own: &Ipv4Net| IpNet::V4(*own).contains(*network);
-                ZoneIndex(other) != index && own.iter().any(inside)
-            })
-        });
+        let others = self.zones.iter().enumerate();
+        let others = others.filter(|(other, _)| ZoneIndex(*other) != index);
+        let others = others.flat_map(|(_, other)| other.networks());
+        let others: Vec<IpNet> = others.map(IpNet::V4).collect();
+        let elsewhere = networks
+            .iter()
+            .find(|network| others.iter().any(|other| other.contains(*network)));
         match elsewhere {
             Some(network) => Err(self.source.refuse(
                 span,

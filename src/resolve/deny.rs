@@ -9,7 +9,7 @@ use std::ops::Range;
 use ipnet::IpNet;
 
 use super::allow::{MOST_RULES, WrittenAllow};
-use super::{Resolver, address, each_pair};
+use super::{Resolver, each_pair};
 use crate::config::{self, Config, Ipv6Mode, Spanned};
 use crate::policy::{
     self, Addresses, Allow, Egress, Endpoint, Flow, Guarantee, GuaranteeKind, Origin, Remainder,
@@ -107,8 +107,7 @@ impl Resolver<'_> {
             ));
         }
         let networks = |list: &Option<Spanned<config::Strings>>| {
-            let networks = address::networks(list.as_ref(), self.ipv6, self.source)?;
-            Ok(networks.unwrap_or_default())
+            Ok(self.networks(list.as_ref())?.unwrap_or_default())
         };
         let (sources, destinations) = (networks(source)?, networks(address)?);
         for (networks, written, end) in [(&sources, source, from), (&destinations, address, end)] {
@@ -217,8 +216,7 @@ impl Resolver<'_> {
                 "the line is to one address, of which nothing can be left out; remove except",
             ));
         }
-        let others = address::networks(Some(written), self.ipv6, self.source)?;
-        let others = others.unwrap_or_default();
+        let others = self.networks(Some(written))?.unwrap_or_default();
         for flow in &allow.flows {
             self.in_zone(flow.to, &others, written.span())?;
         }
@@ -273,11 +271,11 @@ fn to_others(allow: &mut Allow, others: &[IpNet], ipv6: Ipv6Mode) {
     let (destinations, of) = (&mut allow.destinations, &mut allow.destinations_of);
     take_away(destinations, of, others, ipv6);
     if let Addresses::Only(left) = destinations {
-        let as_before = |network: &&IpNet| match &before {
-            Addresses::Only(before) => before.contains(*network),
-            Addresses::Any => false,
+        let before: BTreeSet<IpNet> = match before {
+            Addresses::Only(before) => before.into_iter().collect(),
+            Addresses::Any => BTreeSet::new(),
         };
-        let pieces = left.iter().filter(|network| !as_before(network));
+        let pieces = left.iter().filter(|network| !before.contains(network));
         allow.ranges.extend(pieces);
     }
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::guarantee::SAME_ENDS;
+use super::list::Lists;
 use super::{Resolver, each_name};
 use crate::config::{Config, Spanned, Strings};
 use crate::nearest::instead;
@@ -33,6 +34,7 @@ pub(crate) fn dump_guarantees(
         source,
         answers: &answers,
         ipv6: Ipv6Mode::default(),
+        lists: Lists::default(),
         egress: Egress::default(),
         has_timezone: false,
         local_time: None,

@@ -1,6 +1,7 @@
 //! Resolves who reaches the host of a forward from inside by the address that is known
 //! outside, and makes their allow lines of the forward's own.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
@@ -164,7 +165,7 @@ impl Resolver<'_> {
                     sources_of: None,
                     destinations: Addresses::Only(vec![IpNet::from(IpAddr::V4(*host))]),
                     destinations_of: None,
-                    ranges: Vec::new(),
+                    ranges: BTreeSet::new(),
                     hosts: Vec::new(),
                     services: services.into(),
                     by_forward: true,

@@ -16,6 +16,7 @@ mod guarantee;
 mod interface;
 mod kernel_list_name;
 mod limit;
+mod list;
 mod log;
 mod loopback;
 mod mail;
@@ -42,6 +43,7 @@ use std::time::Duration;
 pub(crate) use dump_guarantee::dump_guarantees;
 use ipnet::Ipv4Net;
 use kernel_list_name::name_kernel_lists;
+use list::Lists;
 
 use crate::config::{Config, Spanned, Strings};
 use crate::field::PortSet;
@@ -72,6 +74,7 @@ pub fn resolve(
     let ipv6 = config.ipv6.as_ref().map(|ipv6| ipv6.get_ref().mode);
     let ipv6 = ipv6.unwrap_or_default();
     let mut refused = Refused::default();
+    let lists = Lists::new(ipv6, source, &mut refused);
     let zones = refused.note(zone::zones(config, ipv6, source));
     let has_zones = zones.is_some();
     let zone = router.and_then(|router| router.timezone.as_ref());
@@ -80,6 +83,7 @@ pub fn resolve(
         source,
         answers,
         ipv6,
+        lists,
         egress: router.map(|router| router.egress).unwrap_or_default(),
         has_timezone: zone.is_some(),
         local_time: local_time.flatten(),
@@ -242,6 +246,7 @@ pub(super) struct Resolver<'a> {
     pub source: &'a Source,
     pub answers: &'a Answers,
     pub ipv6: Ipv6Mode,
+    lists: Lists,
     pub egress: Egress,
     /// Whether the file names one, good or not.
     pub has_timezone: bool,

@@ -317,7 +317,7 @@ fn accept_bogons(
             "bogons are looked for on external zones alone, elsewhere only the zone's own network is let in; remove it",
         ));
     }
-    Ok(address::networks(list.as_ref(), ipv6, source)?.unwrap_or_default())
+    Ok(address::networks(list.as_ref(), None, ipv6, source)?.unwrap_or_default())
 }
 
 /// RFC 791: every link carries 68 bytes; 65535 is the largest packet.

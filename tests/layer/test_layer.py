@@ -334,7 +334,8 @@ class Kernel(unittest.TestCase):
                 with self.subTest(backend=backend, configuration=path.parent.name):
                     done = subprocess.run(
                         [PROGRAM, "--config", path, "show", "kernel", *flags],
-                        capture_output=True, text=True, check=False)
+                        capture_output=True, text=True, check=False,
+                        env={**os.environ, "CAMFW_ROOT": str(path.parent / "root")})
                     self.assertEqual(done.returncode, 0, done.stderr)
                     needed = set(re.findall(r"(?m)^(CONFIG_[A-Z0-9_]+)", done.stdout))
                     self.assertGreater(len(needed), 5)
@@ -409,6 +410,25 @@ class Image(unittest.TestCase):
                         data = recipe(CONF, overrides=machine, appends=(CONF_OF_THE_BOARD, *appends))
                         self.assertEqual(data.getVar("CAMFW_CONF"), wanted)
                         self.assertIn(f"file://{wanted};", data.getVar("SRC_URI"))
+
+    def test_a_list_that_the_configuration_names_is_checked_and_packaged(self) -> None:
+        denied = '[[deny]]\nfrom = "external"\nto = "any"\nsource = "@/etc/camfw/blocklist.txt"\n'
+        for listed, entry, code in (("blocklist.txt", "198.51.100.0/24", 0), ("", "", 2), ("blocklist.txt", "no address", 2)):
+            with self.subTest(listed=listed, entry=entry), tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+                source, work, image = (Path(scratch, name) for name in ("source", "work", "image"))
+                for folder in (source, work / "conf"):
+                    folder.mkdir(parents=True)
+                (source / "router.toml").write_text(EXAMPLE.read_text() + denied)
+                (source / "blocklist.txt").write_text(entry)
+                data = recipe(CONF, S=str(source), WORKDIR=str(work), D=str(image), sysconfdir="/etc",
+                              STAGING_DATADIR="/usr/share", CAMFW_CONF="router.toml", CAMFW_LISTS=listed)
+                self.assertEqual("file://blocklist.txt;" in data.getVar("SRC_URI"), bool(listed))
+                path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+                tasks = "set -e\n" + data.getVar("do_compile") + data.getVar("do_install")
+                done = subprocess.run(["sh", "-c", tasks], capture_output=True, text=True, check=False,
+                                      env={**os.environ, "PATH": path})
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertEqual((image / "etc/camfw/blocklist.txt").exists(), code == 0)
 
     def test_under_runqemu_it_is_wired_as_the_example(self) -> None:
         data = recipe(IMAGE, ROOT_HOME="/root")

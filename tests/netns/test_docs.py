@@ -41,6 +41,8 @@ PHONE = Wiring("phone", "wg0", "10.8.0.2", 24, router="10.8.0.1",
 GUEST = Wiring("guest", "eth3", "192.168.7.10", 24, router="192.168.7.1",
                address6="fd00:7::10", router6="fd00:7::1")
 SERVER = "203.0.113.7"
+# Where the recipes have lists of addresses.
+LISTS = "@/etc/camfw/"
 
 
 def commands(page: Path) -> list[tuple[int, str, str]]:
@@ -84,6 +86,8 @@ class Recipe:
     title: str
     text: str
     rows: tuple[Row, ...]
+    # The list of addresses that it names.
+    listed: str
 
 
 def recipes() -> list[Recipe]:
@@ -92,6 +96,7 @@ def recipes() -> list[Recipe]:
     for section in RECIPES.read_text().split("\n## ")[1:]:
         block = re.search(r"```toml\n(.*?)```", section, re.DOTALL)
         assert block is not None, section
+        listed = re.search(r"```text\n(.*?)```", section, re.DOTALL) if LISTS in block[1] else None
         rows = tuple(
             Row(source, target, protocol, int(port), passes != "no", passes == "router")
             for source, target, protocol, port, passes in re.findall(
@@ -100,7 +105,7 @@ def recipes() -> list[Recipe]:
         # No row is lost: a table has a line of heads and one of dashes.
         assert len(rows) == max(0, len(re.findall(r"^\|", section, re.MULTILINE)) - 2), section
         if rows:
-            found.append(Recipe(section.splitlines()[0], block[1], rows))
+            found.append(Recipe(section.splitlines()[0], block[1], rows, listed[1] if listed else ""))
     return found
 
 
@@ -191,7 +196,9 @@ class Docs(DhcpTest):
         folder = self.program.config.with_suffix(".d")
         folder.mkdir(exist_ok=True)
         for recipe in found:
-            (folder / "recipe.toml").write_text(recipe.text)
+            # The list where it touches nothing of the machine's.
+            (self.scratch / "blocklist.txt").write_text(recipe.listed)
+            (folder / "recipe.toml").write_text(recipe.text.replace(LISTS, f"@{self.scratch}/"))
             self.camfw("apply")
             with ThreadPoolExecutor(len(recipe.rows)) as pool:
                 for row, reach in zip(recipe.rows, pool.map(self.attempt, recipe.rows), strict=True):

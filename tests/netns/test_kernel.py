@@ -69,7 +69,8 @@ class Kernel(RouterTest):
         config = kernel_config()
         for golden in sorted((ROOT / "tests/golden").iterdir()):
             path = golden / "config.toml"
-            shown = self.camfw("show", "kernel", *(["--nft"] if self.backend == "nft" else []), config=path)
+            shown = self.camfw("show", "kernel", *(["--nft"] if self.backend == "nft" else []), config=path,
+                               before=("/usr/bin/env", f"CAMFW_ROOT={golden / 'root'}"))
             options = re.findall(r"^(CONFIG_\w+)=y$", shown.stdout, re.MULTILINE)
             self.assertIn("CONFIG_NETFILTER_XT_MATCH_CONNTRACK", options)
             for option in options:

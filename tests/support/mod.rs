@@ -112,7 +112,8 @@ pub fn local_time(zone: &str) -> Result<LocalTime, String> {
     LocalTime::new(zone, &data, 1_795_730_400, 1_793_491_200).ok_or(format!("no time of {zone}"))
 }
 
-/// The case's configuration: `config.toml`, and its drop-ins where it has some.
+/// The case's configuration: `config.toml`, its drop-ins where it has some, and the lists of
+/// addresses below `root`.
 pub fn case_source(case: &Path) -> Result<Source, Box<dyn Error>> {
     let text = fs::read_to_string(case.join("config.toml"))?;
     let mut source = Source::new("config.toml", text);
@@ -125,6 +126,14 @@ pub fn case_source(case: &Path) -> Result<Source, Box<dyn Error>> {
         for path in drop_ins {
             let name = path.strip_prefix(case)?.display().to_string();
             source = source.with(name, fs::read_to_string(&path)?);
+        }
+    }
+    let lists = case.join("root/etc/camfw");
+    if lists.is_dir() {
+        for entry in fs::read_dir(&lists)? {
+            let path = entry?.path();
+            let name = Path::new("/").join(path.strip_prefix(case.join("root"))?);
+            source = source.with_list(name.display().to_string(), fs::read_to_string(&path)?);
         }
     }
     Ok(source)

@@ -83,9 +83,9 @@ def vsftpd(conf: str, lines: str) -> str:
 
 def asked(config: Path, *command: str) -> tuple[int, str, str]:
     """camfw's exit code, and what it printed and complained of."""
-    # Time zones are those of the root file system, not of the machine that builds it.
-    zones = config.parent.parent.parent / "usr/share/zoneinfo"
+    # Time zones and lists of addresses are those of the root file system, not of the machine that builds it.
+    root = config.parent.parent.parent
     done = subprocess.run(
         ["camfw", "--config", str(config), *command], capture_output=True, text=True, check=False,
-        env={**os.environ, "TZDIR": str(zones)})
+        env={**os.environ, "TZDIR": str(root / "usr/share/zoneinfo"), "CAMFW_ROOT": str(root)})
     return done.returncode, done.stdout, done.stderr.strip()

@@ -16,6 +16,10 @@ DEPENDS = "${@'tzdata' if d.getVar('CAMFW_TZDATA') else ''} camfw-native"
 #   CAMFW_CONF = "our-router.toml"
 #   CAMFW_CONF_D = "cameras.toml guests.toml"
 #
+# Lists of addresses that it names ("@/etc/camfw/blocklist.txt"):
+#
+#   CAMFW_LISTS = "blocklist.txt"
+#
 # With timezone in it, the package of tzdata that has that zone:
 #
 #   CAMFW_TZDATA = "tzdata-europe"
@@ -25,21 +29,26 @@ DEPENDS = "${@'tzdata' if d.getVar('CAMFW_TZDATA') else ''} camfw-native"
 CAMFW_CONF_DEFAULT ?= "camera-router.toml"
 CAMFW_CONF ?= "${CAMFW_CONF_DEFAULT}"
 CAMFW_CONF_D ?= ""
+CAMFW_LISTS ?= ""
 CAMFW_TZDATA ?= ""
 
-SRC_URI = "${@' '.join('file://%s;subdir=${BP}' % name for name in d.expand('${CAMFW_CONF} ${CAMFW_CONF_D}').split())}"
+SRC_URI = "${@' '.join('file://%s;subdir=${BP}' % name for name in d.expand('${CAMFW_CONF} ${CAMFW_CONF_D} ${CAMFW_LISTS}').split())}"
 
 do_configure[noexec] = "1"
 
 # The same program reads it on the board. It takes no file that others may
-# write, which in a checkout is a question of the umask. Time zones are the
-# image's, and not those of the machine that builds it.
+# write, which in a checkout is a question of the umask. Time zones and lists are
+# the image's, and not those of the machine that builds it.
 do_compile() {
     install -m 0644 ${S}/${CAMFW_CONF} ${WORKDIR}/conf/camfw.toml
     for file in ${CAMFW_CONF_D}; do
         install -D -m 0644 ${S}/$file ${WORKDIR}/conf/camfw.d/$(basename $file)
     done
-    TZDIR=${STAGING_DATADIR}/zoneinfo camfw --config ${WORKDIR}/conf/camfw.toml check
+    for file in ${CAMFW_LISTS}; do
+        install -D -m 0644 ${S}/$file ${WORKDIR}/conf/root${sysconfdir}/camfw/$(basename $file)
+    done
+    TZDIR=${STAGING_DATADIR}/zoneinfo CAMFW_ROOT=${WORKDIR}/conf/root \
+        camfw --config ${WORKDIR}/conf/camfw.toml check
 }
 do_compile[cleandirs] = "${WORKDIR}/conf"
 
@@ -48,6 +57,10 @@ do_install() {
     for file in ${CAMFW_CONF_D}; do
         file=camfw.d/$(basename $file)
         install -D -m 0644 ${WORKDIR}/conf/$file ${D}${sysconfdir}/camfw/$file
+    done
+    for file in ${CAMFW_LISTS}; do
+        file=${sysconfdir}/camfw/$(basename $file)
+        install -D -m 0644 ${WORKDIR}/conf/root$file ${D}$file
     done
 }
 
