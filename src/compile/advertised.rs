@@ -61,7 +61,7 @@ impl Compiler<'_> {
                 table.rules_mut(&direction.chain()).insert(0, jump);
             }
             let rules = networks.into_iter().map(|network| {
-                let mut rule = Rule::new(Target::Drop).matching(purpose("another zone's"));
+                let mut rule = Rule::new(Target::Drop).matching(purpose("of another zone"));
                 rule.destination = Some(Negatable::is(network));
                 rule
             });
