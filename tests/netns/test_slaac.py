@@ -146,8 +146,13 @@ class BySlaac(RouterTest):
         out = ("trace", "--dst", SERVER, "--dport", "80", "--src")
         self.assertIn("ACCEPT", self.camfw(*out, LAPTOP).stdout)
         self.assertIn("DROP", self.camfw(*out, CAMERA).stdout)
-        ping = ("trace", "--from", "external", "--src", SERVER, "--dst", made, "--proto", "icmp")
-        self.assertIn("ACCEPT", self.camfw(*ping, "--to", "router").stdout)
+        ping = ("trace", "--from", "external", "--src", SERVER, "--dst", made, "--proto", "58", "--to", "router")
+        self.assertIn("ACCEPT", self.camfw(*ping).stdout)
+        # At a rate.
+        advertised = ("trace", "--from", "external", "--to", "router", "--src", "fe80::1", "--dst", "ff02::1", "--proto", "58",
+                      "--icmp-type", "134/0", "--state", "UNTRACKED", "--ttl")
+        self.assertIn("DEPENDS", self.camfw(*advertised, "255").stdout)
+        self.assertIn("DROP", self.camfw(*advertised, "254").stdout)
 
     def link_local(self, host: Namespace) -> str:
         shown = host.run(["ip", "-6", "address", "show", "dev", "eth0", "scope", "link"], check=True).stdout
