@@ -42,7 +42,7 @@ pub(super) fn end_past_bounds(plan: &Plan) -> Result<(), ClosedError> {
     }
     let current = netlink::read().map_err(io::Error::other)?;
     let own = current.links.iter().flat_map(|link| {
-        let held = link.addresses.iter().map(|held| held.value.addr());
+        let held = link.own().map(|own| own.addr());
         held.chain(link.link_local.iter().copied().map(Into::into))
     });
     let mut closed = ClosedConnections::new(&plan.policy, own);

@@ -21,10 +21,10 @@ use crate::family::IpFamily;
 use crate::field::PortSet;
 use crate::host::netlink::NetlinkError;
 use crate::host::{self, iptables, netlink};
-use crate::net::{self, NetworkError};
+use crate::net::{self, NetworkChange, NetworkError};
 use crate::netfilter::TableName;
 use crate::plan::Plan;
-use crate::plan::sysctl::{Setting, reserved_ports};
+use crate::plan::sysctl::{self, Setting, reserved_ports};
 use crate::prove;
 
 /// How to handle links that are missing but not optional, and other programs' rules.
@@ -53,9 +53,16 @@ pub(crate) enum Made {
     /// A table was loaded.
     Table(IpFamily, TableName),
     /// A link, address, route, rule or neighbour was changed.
-    Network(net::NetworkChange),
+    Network(NetworkChange),
     /// A DHCP client was started on this link.
     DhcpClient(String),
+}
+
+impl Made {
+    /// Whether an interface now takes router advertisements that it did not, or no more.
+    fn is_about_advertisements(&self, interface: &str) -> bool {
+        matches!(self, Made::Setting(setting) if sysctl::advertised::is_about(setting, interface))
+    }
 }
 
 impl fmt::Display for Made {
@@ -301,6 +308,49 @@ pub(super) fn insist_on_links(current: &net::Current, plan: &Plan) -> Result<(),
     })
 }
 
+/// Enables IPv6, and has the kernel ask for routers on links that take their advertisements
+/// from now on. On one that is up already, IPv6 begins anew for it, and so loses its routes:
+/// then true.
+fn ipv6_anew(
+    plan: &Plan,
+    then: &[NetworkChange],
+    enforced: &mut Enforced,
+) -> Result<bool, StepError> {
+    let before = enforced.made.len();
+    enforced.wrote(&plan.ipv6_on)?;
+    let mut anew = Vec::new();
+    for link in plan.network.links.iter().filter(|link| link.slaac) {
+        let name = link.name.as_str();
+        let is_new = enforced.made[before..]
+            .iter()
+            .any(|made| made.is_about_advertisements(name));
+        let comes_up = then
+            .iter()
+            .any(|it| matches!(it, NetworkChange::SetUp { name: up } if up == name));
+        if is_new && !comes_up {
+            anew.extend(sysctl::advertised::begins_again(name));
+        }
+    }
+    enforced.wrote(&anew)?;
+    Ok(!anew.is_empty())
+}
+
+/// What goes from links on which the kernel has just been told to take no advertisements.
+fn no_more_advertised(
+    plan: &Plan,
+    current: &net::Current,
+    enforced: &Enforced,
+) -> Vec<NetworkChange> {
+    let links = plan.network.links.iter().filter(|link| !link.slaac);
+    let links = links.filter(|link| {
+        let mut made = enforced.made.iter();
+        made.any(|made| made.is_about_advertisements(link.name.as_str()))
+    });
+    links
+        .flat_map(|link| net::advertised_on(current, link.name.as_str()))
+        .collect()
+}
+
 /// Sets up links, addresses, routes, rules and neighbours. Reports what is still
 /// missing after the wait; all the rest is set up.
 fn bring_up(
@@ -344,11 +394,20 @@ fn bring_up(
         // still need their settings, before they are set up.
         enforced.wrote(&machine.differing_settings(plan)?)?;
     }
-    enforced.wrote(&plan.ipv6_on)?;
-    netlink::carry_out(then)?;
-    enforced
-        .made
-        .extend(then.iter().cloned().map(Made::Network));
+    let again;
+    let then = match ipv6_anew(plan, then, enforced)? {
+        true => {
+            again = net::diff(&netlink::read()?, wanted).changes;
+            again.as_slice()
+        }
+        false => then,
+    };
+    let ended = no_more_advertised(plan, &current, enforced);
+    for changes in [ended.as_slice(), then] {
+        netlink::carry_out(changes)?;
+        let made = changes.iter().cloned().map(Made::Network);
+        enforced.made.extend(made);
+    }
     for link in wanted.links.iter().filter(|link| link.by_dhcp()) {
         if host::dhcp::start(link.name.as_str(), &plan.file)? {
             enforced.made.push(Made::DhcpClient(link.name.to_string()));

@@ -21,6 +21,11 @@ pub(super) fn of(presence: &Presence, names: &[NameReport]) -> Vec<String> {
         if zone.interface.lease == Some(false) {
             needs.push(format!("zone {name}: interface {interface} has no address"));
         }
+        if zone.interface.lease6 == Some(false) {
+            needs.push(format!(
+                "zone {name}: interface {interface} has no IPv6 address; no router has advertised one yet"
+            ));
+        }
         let others = zone.others.len() + zone.others_left_out;
         if others > 0 && zone.is_for_cameras() {
             let line =

@@ -16,7 +16,7 @@ use crate::field::PortSet;
 use crate::host::conntrack::{self, Entry};
 use crate::host::store::{self, StorePlace};
 use crate::host::sysctl;
-use crate::net::Current;
+use crate::net::{Current, Link};
 use crate::netfilter::{Protocol, TrackedConnection};
 use crate::plan::Plan;
 use crate::plan::sysctl::entries_in_table;
@@ -74,9 +74,9 @@ fn has_none() -> bool {
 
 fn revoked(plan: &Plan, current: Option<&Current>) -> io::Result<(usize, PortSet)> {
     let links = current.iter().flat_map(|current| &current.links);
-    let held = links.flat_map(|link| &link.addresses);
+    let held = links.flat_map(Link::own);
     let wanted = plan.network.links.iter().flat_map(|link| &link.addresses);
-    let own = held.map(|held| held.value.addr());
+    let own = held.map(|held| held.addr());
     let own = own.chain(wanted.map(|wanted| wanted.addr()));
     let judged = plan.of_open_connections.as_deref().unwrap_or(plan);
     let link_local = current.iter().flat_map(|current| &current.links);

@@ -131,7 +131,10 @@ pub(super) fn link(interface: &InterfacePresence) -> String {
     if interface.lease == Some(false) {
         text += ", no address";
     }
-    if let Some(address) = &interface.address {
+    if interface.lease6 == Some(false) {
+        text += ", no IPv6 address";
+    }
+    for address in interface.address.iter().chain(&interface.address6) {
         let _ = write!(text, ", {address}");
     }
     let errors = interface.receive_errors + interface.transmit_errors;

@@ -53,7 +53,7 @@ impl Compiler<'_> {
         } in listed
         {
             // It is not known which network the router will be in: it may be any of these.
-            if zone.address_source.is_unknown() && *private && self.family == IpFamily::V4 {
+            if zone.is_unknown(self.family == IpFamily::V6) && *private {
                 continue;
             }
             let rule = from(*network, Target::Jump(dropped.clone()));

@@ -217,7 +217,7 @@ impl Compiler<'_> {
                     .policy
                     .zones
                     .iter()
-                    .any(|zone| zone.address_source.is_unknown()) =>
+                    .any(|zone| zone.slaac || zone.address_source.is_unknown()) =>
             {
                 Vec::new()
             }

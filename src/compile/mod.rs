@@ -6,6 +6,7 @@
 //! sources that no host on the internet can have, then one jump per zone or pair of zones to
 //! a chain of its own. All other packets get the chain policy, DROP.
 
+mod advertised;
 mod bogon;
 mod bound;
 mod denied;
@@ -203,6 +204,7 @@ impl<'a> Compiler<'a> {
                 dhcp_client(&mut table, zone);
             }
         }
+        self.taken_advertisements(&mut table);
         self.picked_up_in_the_middle(&mut table);
         self.bogons(&mut table);
         self.sources_of_new_connections(&mut table);
@@ -227,6 +229,7 @@ impl<'a> Compiler<'a> {
         self.past_bounds(&mut table);
         self.not_allowed(&mut table);
         self.reject(&mut table);
+        self.astray(&mut table);
         table
     }
 
@@ -388,6 +391,7 @@ mod tests {
         chain(format_args!("{zone}_to_{zone}"));
         chain(format_args!("source-{zone}"));
         chain(format_args!("reserved-{zone}"));
+        chain(format_args!("astray-{zone}"));
         chain(format_args!("own-errors-{zone}"));
         chain(format_args!("bound-{zone}-10000s"));
         chain(format_args!("refused-{zone}-10000s"));

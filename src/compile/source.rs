@@ -66,6 +66,26 @@ impl Compiler<'_> {
             table.rules_mut(&Direction::Output.chain()).push(rule);
         }
         table
+            .rules_mut(&Direction::Output.chain())
+            .extend(self.with_itself());
+        table
+    }
+
+    /// Keeps the router's connections with itself apart where its address is not known:
+    /// whoever sends from that address, by another interface, is no part of them. A packet on
+    /// the loopback keeps its connection (nf_conntrack_in in
+    /// net/netfilter/nf_conntrack_core.c).
+    fn with_itself(&self) -> Option<Rule> {
+        let mut zones = self.policy.zones.iter();
+        let is_unknown = self.family == IpFamily::V6 && zones.any(|zone| zone.slaac);
+        is_unknown.then(|| {
+            let mut rule = Rule::new(Target::Conntrack {
+                helper: None,
+                zone: Some(self.policy.loopback_conntrack_zone()),
+            });
+            rule.out_interface = Some(Negatable::is(Interface::Loopback).into());
+            rule.matching(purpose("loopback"))
+        })
     }
 
     /// The same link-local address is another host on another link, and interfaces with one
@@ -318,12 +338,16 @@ fn on_its_link(zone: &Zone) -> Vec<Rule> {
     let own = zone.own().map(|own| IpNet::from(own.addr()));
     let own = own.filter(|own| matches!(own, IpNet::V6(_)));
     let reached = [LINK_LOCAL.into(), GROUPS.into()].into_iter().chain(own);
+    let link_local = from(LINK_LOCAL, Target::Return);
     let rules = reached.map(|reached| {
-        let mut rule = from(LINK_LOCAL, Target::Return).matching(purpose("link-local"));
+        let mut rule = link_local.clone().matching(purpose("link-local"));
         rule.destination = Some(Negatable::is(reached));
         rule
     });
-    rules.collect()
+    // Neighbours ask an address itself whether it is still there (RFC 4861, 7.3.3).
+    let own = link_local.clone().matching(Match::OwnAddress);
+    let own = own.matching(purpose("link-local"));
+    rules.chain(zone.slaac.then_some(own)).collect()
 }
 
 /// Accepts a camera's address with its own hardware address, and drops it with any other.

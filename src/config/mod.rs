@@ -104,7 +104,7 @@ pub struct ZoneTable {
     pub interface: Spanned<InterfaceValue>,
     /// The router's own address with the network's prefix length, `192.168.8.1/24`, or a
     /// list of them; IPv6 addresses may be in the list. `"dhcp"`, `"given"` or `"none"` stand
-    /// for those that are not the file's.
+    /// for those that are not the file's, and `"auto"` for IPv6 by router advertisement.
     pub address: Spanned<Strings>,
     /// In bytes.
     pub mtu: Option<Spanned<i64>>,

@@ -4,10 +4,12 @@
 //! change; `host::netlink` applies it. Links are identified by name, because the
 //! kernel's indexes change when a device is removed and added again.
 
+mod advertised;
 mod bypass;
 mod change;
 mod diff;
 mod lease;
+mod neighbour;
 mod other_program;
 mod problem;
 mod rename;
@@ -23,10 +25,12 @@ use ipnet::IpNet;
 
 use crate::name::{InterfaceName, MacAddress};
 
+pub use advertised::advertised_on;
 pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
 pub use change::NetworkChange;
 pub use diff::{Diff, diff, ignored_links};
 pub use lease::{Lease, LeaseError, UsedNetwork, lease};
+pub use neighbour::{ForwardingEntry, Neighbour};
 pub use other_program::{
     ActiveProgram, NetworkProgram, OtherProgram, is_in_source_directory, keeps_others_routes,
     matches_glob, other_programs, sourced,
@@ -190,6 +194,8 @@ pub struct WantedLink {
     pub optional: bool,
     /// The metric of the default route that a lease brings.
     pub metric: u32,
+    /// Whether its IPv6 address and default route come by router advertisement.
+    pub slaac: bool,
 }
 
 impl WantedLink {
@@ -286,46 +292,6 @@ impl fmt::Display for MarkRule {
     }
 }
 
-/// A permanent neighbour entry.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Neighbour {
-    /// The IP address.
-    pub address: IpAddr,
-    /// The hardware address.
-    pub mac: MacAddress,
-    /// The link it is on.
-    pub link: String,
-}
-
-impl fmt::Display for Neighbour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "neighbour {} is {} on {}",
-            self.address, self.mac, self.link
-        )
-    }
-}
-
-/// An entry of a bridge's forwarding database: which port a hardware address is on. A locked
-/// port drops the frames of every other source (Documentation/networking/bridge.rst).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ForwardingEntry {
-    /// The hardware address.
-    pub mac: MacAddress,
-    /// The port.
-    pub port: String,
-    /// The bridge.
-    pub bridge: String,
-}
-
-impl fmt::Display for ForwardingEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ForwardingEntry { mac, port, bridge } = self;
-        write!(f, "hardware address {mac} is on port {port} of {bridge}")
-    }
-}
-
 /// The network state of the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Current {
@@ -335,6 +301,9 @@ pub struct Current {
     /// directly on a link, of all tables; without those that the kernel created, such as
     /// from router advertisements.
     pub routes: Vec<Held<Route>>,
+    /// The IPv6 routes of the main table that the kernel created: to what is on a link, and
+    /// those from router advertisements.
+    pub kernel_routes: Vec<Route>,
     /// Rules that match only a mark.
     pub rules: Vec<Held<MarkRule>>,
     /// The source rules that camfw created.
@@ -471,6 +440,8 @@ pub struct Link {
     /// Its addresses, without those that the kernel assigned: link-local addresses and
     /// those from router advertisements.
     pub addresses: Vec<Held<IpNet>>,
+    /// Those that the kernel made from router advertisements.
+    pub advertised: Vec<IpNet>,
     /// The addresses at its other end, if it leads to one host: the kernel routes them there.
     pub peers: Vec<IpNet>,
     /// Its IPv6 link-local addresses, whoever assigned them.
@@ -478,6 +449,14 @@ pub struct Link {
     /// Those of `addresses` that are not used because another host on the link answered
     /// the kernel's duplicate address detection (RFC 4862, 5.4).
     pub duplicates: Vec<IpNet>,
+}
+
+impl Link {
+    /// Its addresses, whoever assigned them, without link-local ones.
+    pub fn own(&self) -> impl Iterator<Item = IpNet> {
+        let held = self.addresses.iter().map(|held| held.value);
+        held.chain(self.advertised.iter().copied())
+    }
 }
 
 /// The kinds of link that camfw distinguishes.

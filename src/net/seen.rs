@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::name::MacAddress;
 
@@ -33,6 +33,8 @@ pub struct LinkCondition {
     pub transmit_errors: u64,
     /// Its first IPv4 address, with the prefix length of its network.
     pub ipv4: Option<Ipv4Net>,
+    /// The same for IPv6, without link-local ones and those that it may not use yet.
+    pub ipv6: Option<Ipv6Net>,
 }
 
 /// A host in the kernel's neighbour cache.

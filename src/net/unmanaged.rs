@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Current, LOOPBACK, Neighbour, NextHop, Wanted, WantedLink};
+use super::advertised::advertised_routes;
+use super::{Current, LOOPBACK, Link, Neighbour, NextHop, Wanted, WantedLink};
 
 /// Describes addresses, routes, rules and neighbours that camfw does not manage. What a
 /// DHCP lease or another program brings to a link is expected, as far as the file lets it be;
@@ -92,6 +93,11 @@ impl Unmanaged<'_> {
         found.extend(taken.map(|peer| {
             format!("interface {name}: its other end has the address {peer}, which is in the network of another zone, and what is for it goes there; have the program that gives the address refuse it")
         }));
+        found.extend(
+            there
+                .into_iter()
+                .flat_map(|there| self.advertised(there, link)),
+        );
         let routes = self.current.routes.iter().filter(|held| {
             let by = matches!(&held.value.way, NextHop::Link { link, .. } if link == name);
             let asked = by && is_asked(&held.value.destination);
@@ -99,6 +105,28 @@ impl Unmanaged<'_> {
         });
         found.extend(routes.map(|held| format!("{} is not ours", held.value)));
         found
+    }
+
+    /// Networks that a router advertised and that belong to another zone: which ones come is
+    /// not known before.
+    fn advertised(&self, there: &Link, link: &WantedLink) -> Vec<String> {
+        let advertised = link.slaac.then(|| advertised_routes(self.current, there));
+        let advertised = advertised.into_iter().flatten();
+        let advertised = advertised.filter(|route| route.destination.prefix_len() > 0);
+        let overlapping = advertised.filter_map(|route| {
+            let network = route.destination;
+            let others = self.wanted.links.iter();
+            let mut others = others.filter(|other| other.name != link.name);
+            let theirs = others.find(|other| {
+                let mut own = other.addresses.iter();
+                own.any(|own| own.contains(&network.network()) || network.contains(&own.addr()))
+            })?;
+            Some(format!(
+                "interface {}: a router advertised {network}, which overlaps the network of zone {}; what is for that zone is not let out there: look at what the interface is plugged into, or give the zone another network",
+                link.name, theirs.zone
+            ))
+        });
+        overlapping.collect()
     }
 
     /// Addresses on the loopback belong to the router, and every zone that may reach
@@ -202,7 +230,7 @@ impl Unmanaged<'_> {
 mod tests {
     use super::*;
     use crate::name::InterfaceName;
-    use crate::net::{AddressSource, Device, Held, Link, MarkRule, OtherRoute, OtherRule, Route};
+    use crate::net::{AddressSource, Device, Held, MarkRule, OtherRoute, OtherRule, Route};
 
     type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -217,6 +245,7 @@ mod tests {
                 zone: "external".into(),
                 optional: false,
                 metric: 0,
+                slaac: false,
             }],
             routes: Vec::new(),
             rules: Vec::new(),
@@ -328,6 +357,50 @@ mod tests {
         assert_eq!(told.len(), 4, "{told:?}");
         assert!(told[0].contains("192.168.8.99/25 is not ours"));
         assert!(told[1].contains("its other end has the address 192.168.8.11/32"));
+        Ok(())
+    }
+
+    #[test]
+    fn an_advertised_network_is_told_where_it_takes_from_another_zone() -> Result {
+        let mut wanted = wanted()?;
+        wanted.ipv6 = true;
+        wanted.links[0].slaac = true;
+        wanted.links.push(WantedLink {
+            name: InterfaceName::try_from("eth1")?,
+            addresses: vec!["fd00:8::1/64".parse()?],
+            zone: "camera".into(),
+            slaac: false,
+            ..wanted.links[0].clone()
+        });
+        let mut current = Current {
+            links: vec![Link {
+                name: "eth0".into(),
+                advertised: vec!["fd00:1::7/64".parse()?],
+                ..Link::default()
+            }],
+            ..Current::default()
+        };
+        for (network, is_told) in [
+            ("::/0", false),
+            ("fd00:1::/64", false),
+            ("fd00:8::/64", true),
+            ("fd00:8::110/128", true),
+            ("fd00::/16", true),
+        ] {
+            current.kernel_routes = vec![Route {
+                destination: network.parse()?,
+                way: NextHop::Link {
+                    link: "eth0".into(),
+                    gateway: None,
+                },
+                metric: 256,
+                table: 254,
+            }];
+            let told = unmanaged(&current, &wanted);
+            assert_eq!(told.len(), usize::from(is_told), "{told:?}");
+            let names = |line: &String| line.contains(network) && line.contains("zone camera");
+            assert!(told.iter().all(names), "{told:?}");
+        }
         Ok(())
     }
 

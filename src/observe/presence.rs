@@ -121,6 +121,10 @@ pub(crate) struct InterfacePresence {
     pub(crate) lease: Option<bool>,
     /// That address, with the prefix length of its network.
     pub(crate) address: Option<String>,
+    /// Whether it has an IPv6 address, of a zone whose address comes by router advertisement.
+    pub(crate) lease6: Option<bool>,
+    /// That address, with the prefix length of its network.
+    pub(crate) address6: Option<String>,
 }
 
 json_object!(InterfacePresence {
@@ -132,7 +136,9 @@ json_object!(InterfacePresence {
     receive_errors,
     transmit_errors,
     lease,
-    address
+    address,
+    lease6,
+    address6
 });
 
 /// Whether a camera is there.

@@ -282,6 +282,9 @@ impl ReportPage<'_> {
         if link.lease == Some(false) {
             more.push("no address".to_owned());
         }
+        if link.lease6 == Some(false) {
+            more.push("no IPv6 address".to_owned());
+        }
         self.dim(&more.join(" \u{b7} "));
         let others = zone.others.len() + zone.others_left_out;
         if !zone.cameras.is_empty() || others > 0 {

@@ -22,6 +22,7 @@ pub fn wanted(policy: &Policy) -> Wanted {
         zone: zone.name.to_string(),
         optional: zone.optional,
         metric: zone.metric,
+        slaac: zone.slaac,
     };
     let default_routes = policy.zones.iter().flat_map(|zone| {
         let by = |destination: IpNet, gateway: Option<IpAddr>| Route {

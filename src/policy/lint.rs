@@ -90,6 +90,7 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
     }));
     warnings.extend(hours_in_utc(policy));
     warnings.extend(policy.zones.iter().filter_map(bogons_left_out));
+    warnings.extend(policy.zones.iter().filter_map(bogons6_left_out));
     let zones = policy.indexed_zones();
     warnings.extend(zones.filter_map(|(index, zone)| ports_without_host(policy, index, zone)));
     for zone in &policy.zones {
@@ -372,6 +373,18 @@ fn bogons_left_out(zone: &Zone) -> Option<Warning> {
         origin: zone.origin.clone(),
         kind: WarningKind::Note,
         what,
+    })
+}
+
+/// The same of IPv6.
+fn bogons6_left_out(zone: &Zone) -> Option<Warning> {
+    zone.slaac.then(|| Warning {
+        origin: zone.origin.clone(),
+        kind: WarningKind::Note,
+        what: format!(
+            "the IPv6 address of {} comes by router advertisement and may be a unique local one, so new connections from fc00::/7 and 64:ff9b:1::/48 are not taken for bogons there",
+            zone.name
+        ),
     })
 }
 

@@ -37,7 +37,7 @@ use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::local_time::LocalTime;
 use crate::name::{CameraName, HostName, InterfaceName, MacAddress};
-use crate::net::{MAIN_TABLE, MarkRule, NextHop, Route};
+use crate::net::{LOOPBACK, MAIN_TABLE, MarkRule, NextHop, Route};
 use crate::registry::port;
 use crate::source::Refusal;
 pub(crate) use addresses::merged;
@@ -246,7 +246,7 @@ impl Policy {
     pub fn has_default_route(&self, zone: &Zone, ipv6: bool) -> bool {
         let by_gateway = match ipv6 {
             false => zone.gateway.is_some(),
-            true => zone.gateway6.is_some(),
+            true => zone.has_gateway6(),
         };
         let routed = |route: &Route| {
             let by = matches!(&route.way, NextHop::Link { link, .. } if *link == zone.interface.as_str());
@@ -340,6 +340,18 @@ impl Policy {
             taken.push(number);
         }
         taken.pop().unwrap_or(1)
+    }
+
+    /// The same for connections of the router with itself, where others may have its address
+    /// as their source.
+    pub(crate) fn loopback_conntrack_zone(&self) -> u16 {
+        let zones = self.indexed_zones();
+        let taken: Vec<u16> = zones.map(|(index, _)| self.conntrack_zone(index)).collect();
+        let mut number = hash_of(LOOPBACK).max(1);
+        while taken.contains(&number) {
+            number = number.checked_add(1).unwrap_or(1);
+        }
+        number
     }
 
     /// The networks to which a packet from a zone is for several hosts at once, and so no

@@ -235,7 +235,7 @@ fn has_default(policy: &Policy, zone: &Zone, ipv4: bool) -> bool {
     });
     let gateway = match ipv4 {
         true => zone.gateway.is_some(),
-        false => zone.gateway6.is_some(),
+        false => zone.has_gateway6(),
     };
     routed || gateway
 }

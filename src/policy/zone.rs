@@ -30,6 +30,9 @@ pub struct Zone {
     pub address_source: AddressSource,
     /// The router's own IPv6 addresses in the zone; there may be none.
     pub addresses6: Vec<Ipv6Net>,
+    /// Whether the IPv6 address and default route come by router advertisement instead
+    /// (SLAAC), on an external zone.
+    pub slaac: bool,
     /// In bytes; None leaves it unchanged.
     pub mtu: Option<u32>,
     /// The largest segment of TCP connections across the zone; None leaves it alone.
@@ -75,6 +78,19 @@ impl Zone {
         self.address_source == AddressSource::Dhcp
     }
 
+    /// Whether the file does not say which addresses of this family the router has there.
+    pub fn is_unknown(&self, ipv6: bool) -> bool {
+        match ipv6 {
+            false => self.address_source.is_unknown(),
+            true => self.slaac,
+        }
+    }
+
+    /// Whether it is an IPv6 way out, whoever says who the next router is.
+    pub fn has_gateway6(&self) -> bool {
+        self.slaac || self.gateway6.is_some()
+    }
+
     /// Whether its interface only carries others, and nobody is there.
     pub fn is_carrier(&self) -> bool {
         self.address_source == AddressSource::Nobody
@@ -99,7 +115,7 @@ impl Zone {
     /// Whether the file has the router use IPv6 there, beyond what the kernel does on every
     /// link.
     pub fn has_ipv6(&self) -> bool {
-        !self.addresses6.is_empty() || self.gateway6.is_some()
+        !self.addresses6.is_empty() || self.has_gateway6()
     }
 }
 

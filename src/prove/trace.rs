@@ -253,7 +253,8 @@ impl Tracer {
             |zone: &Zone, end: &str| zone.interface.as_str() == end || zone.name.as_str() == end;
         let is_outside = |zone: &&Zone| zone.role == Role::External && is(zone, at);
         zones.iter().find(is_outside)?;
-        let mut unknown = zones.iter().filter(|zone| zone.address_source.is_unknown());
+        let ipv6 = destination.is_ipv6();
+        let mut unknown = zones.iter().filter(|zone| zone.is_unknown(ipv6));
         unknown.clone().next()?;
         let mut own = described.clone();
         let flag = match unknown.any(|zone| is(zone, from)) {

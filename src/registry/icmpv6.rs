@@ -1,9 +1,9 @@
 //! The ICMPv6 messages that IPv6 needs to work, and the ICMPv6 equivalents of ICMP types.
 //!
 //! From RFC 4890, 4.4.1: messages that must not be dropped on a link. Router advertisements
-//! (134) are left out, since the router has its addresses from the file; it sends them where
-//! it has hosts make theirs. Errors (types 1 to
-//! 4) pass only as part of a connection.
+//! (134) are left out, since the router has its addresses from the file; it takes them where
+//! the file says so, and sends them where it has hosts make theirs. Errors (types 1 to 4)
+//! pass only as part of a connection.
 
 use crate::field::IcmpType;
 

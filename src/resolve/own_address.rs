@@ -20,6 +20,8 @@ pub struct Own {
     pub ipv6: Vec<Ipv6Net>,
     /// Who sets the IPv4 address.
     pub set_by: AddressSource,
+    /// Whether the IPv6 address and default route come by router advertisement.
+    pub slaac: bool,
 }
 
 impl Own {
@@ -67,6 +69,16 @@ pub fn own_addresses(
             "given" if role == Role::Camera => {
                 return refuse("cameras are told from others by the zone's network, which another program would give; give the router's own, such as 192.168.8.1/24".into());
             }
+            "auto" if role != Role::External => {
+                return refuse("only a zone with role \"external\" takes its IPv6 address by router advertisement, since a host there could else make itself the router's way out; give the router's own, such as fd00:8::1/64".into());
+            }
+            "auto" => {
+                require_ipv6_enabled(text, mode, span.clone(), source)?;
+                if std::mem::replace(&mut own.slaac, true) {
+                    return refuse("\"auto\" is listed twice; keep one".into());
+                }
+                continue;
+            }
             "none" if role != Role::External => {
                 return refuse("nobody is on an interface that only carries others; write role = \"external\", or give the router's own address, such as 192.168.8.1/24".into());
             }
@@ -94,7 +106,16 @@ pub fn own_addresses(
         }
     }
     let refuse = |what| Err(source.refuse(written.span(), what));
-    match (own.set_by, own.ipv4.is_empty(), own.ipv6.is_empty()) {
+    if own.slaac && !own.ipv6.is_empty() {
+        return refuse(
+            "the IPv6 address comes by router advertisement (\"auto\") or is given here; keep one of the two",
+        );
+    }
+    match (
+        own.set_by,
+        own.ipv4.is_empty(),
+        own.ipv6.is_empty() && !own.slaac,
+    ) {
         (AddressSource::Nobody, _, false) | (AddressSource::Nobody, false, _) => {
             refuse("an interface with an address has more than \"none\"; keep one of the two")
         }
@@ -240,6 +261,9 @@ const TWO_GATEWAYS: &str = "the zone has a gateway of this family already; keep 
 fn no_gateway(text: &str, own: &Own) -> Option<&'static str> {
     let is_ipv6 = text.parse::<Ipv6Addr>().is_ok();
     match (own.set_by, text) {
+        _ if is_ipv6 && own.slaac => Some(
+            "with \"auto\" in address the IPv6 gateway comes by router advertisement too; remove it",
+        ),
         (AddressSource::Dhcp, _) if !is_ipv6 => {
             Some("with address = \"dhcp\" the gateway comes by DHCP too; remove it")
         }

@@ -178,7 +178,7 @@ fn route(
             let is_aside = is_one_of_several && metric == zone.metric + ASIDE;
             has_gateway(&zone) && (metric == zone.metric || is_aside)
         }
-        IpNet::V6(_) => zone.gateway6.is_some() && metric == default_metric(&destination),
+        IpNet::V6(_) => zone.has_gateway6() && metric == default_metric(&destination),
     };
     let is_direct = metric == default_metric(&destination) && zones.iter().any(is_zones);
     if table == MAIN_TABLE

@@ -8,7 +8,7 @@ use super::address;
 use super::bound;
 use super::interface::interface;
 use super::named;
-use super::own_address::{gateways, own_addresses};
+use super::own_address::{Own, gateways, own_addresses};
 use crate::config::{self, Config, Spanned};
 use crate::name::{InterfaceName, ZoneName};
 use crate::net::{AddressSource, Device, MOST_METRIC};
@@ -104,7 +104,7 @@ fn ways_out(
             "a default route of the same metric already; keep one, or give the one that stands by a higher metric",
         );
     }
-    if zone.gateway6.is_some() && other.gateway6.is_some() {
+    if zone.has_gateway6() && other.has_gateway6() {
         return refuse(gateway, "the default IPv6 gateway already; keep one");
     }
     Ok(())
@@ -158,7 +158,8 @@ fn zone(
     let (gateway, gateway6) = gateways.unwrap_or_default();
     let set_by = own.as_ref().map(|own| own.set_by).unwrap_or_default();
     let leased = (set_by == AddressSource::Dhcp).then_some(Gateway::Given);
-    let has_ipv6 = gateway6.is_some() || own.as_ref().is_some_and(|own| !own.ipv6.is_empty());
+    let has_own = |own: &Own| own.slaac || !own.ipv6.is_empty();
+    let has_ipv6 = gateway6.is_some() || own.as_ref().is_some_and(has_own);
     let least = if has_ipv6 { 1280 } else { 68 };
     let mtu = written.mtu.as_ref();
     let mtu = mtu.map(|mtu| checked_mtu(mtu, least, source)).transpose();
@@ -183,6 +184,7 @@ fn zone(
         device,
         addresses: own.ipv4,
         addresses6: own.ipv6,
+        slaac: own.slaac,
         address_source: set_by,
         mtu: mtu.flatten(),
         segments: segments.flatten(),

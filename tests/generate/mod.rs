@@ -207,7 +207,11 @@ impl Writer<'_, '_> {
                 own.push(format!("192.168.{number}.1/28"));
             }
             if self.same && !self.choices.once_in(4) {
-                own.push(format!("fd00:{number}::1/64"));
+                let slaac = options.dhcp && number == 0 && self.choices.once_in(3);
+                own.push(match slaac {
+                    true => "auto".to_owned(),
+                    false => format!("fd00:{number}::1/64"),
+                });
             }
             let own = self.strings(&own);
             self.line(&format!("address = {own}"));

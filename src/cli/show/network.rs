@@ -48,6 +48,7 @@ struct ShownLink {
     zone: String,
     /// Who sets its IPv4 addresses.
     addresses_by: &'static str,
+    ipv6_by_advertisement: bool,
     /// Those of the file.
     addresses: Vec<String>,
     hardware: Option<String>,
@@ -66,6 +67,7 @@ json_object!(ShownLink {
     name,
     zone,
     addresses_by,
+    ipv6_by_advertisement,
     addresses,
     hardware,
     device,
@@ -189,6 +191,7 @@ impl From<&WantedLink> for ShownLink {
                 AddressSource::Given => "another-program",
                 AddressSource::Nobody => "nobody",
             },
+            ipv6_by_advertisement: link.slaac,
             addresses: link.addresses.iter().map(ToString::to_string).collect(),
             hardware,
             device,
@@ -250,8 +253,10 @@ pub fn network(plan: &Plan) -> String {
             AddressSource::Nobody => Some("none"),
         };
         let written = link.addresses.iter().map(ToString::to_string);
+        let advertised = link.slaac.then_some("by router advertisement");
         let brought = brought.into_iter().map(str::to_owned);
-        let addresses: Vec<String> = brought.chain(written).collect();
+        let advertised = advertised.into_iter().map(str::to_owned);
+        let addresses: Vec<String> = brought.chain(written).chain(advertised).collect();
         let up = if link.is_set_up() { ", up" } else { "" };
         let how = match &link.device {
             Device::Named => String::new(),

@@ -8,7 +8,7 @@ use std::path::Path;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
 };
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
@@ -22,13 +22,17 @@ use super::link::{self, DumpedLink, LinkRequest, number, six_bytes};
 use super::seen::neighbour_address;
 use super::{LEASED, NetlinkError, OUR_ROUTES, OURS, frames, rules, unmanaged};
 use crate::host::nfnetlink::attribute;
-use crate::net::{Current, Held, Link, LinkType, Neighbour, NextHop, OtherRoute, Route};
+use crate::net::{
+    Current, Held, Link, LinkType, MAIN_TABLE, Neighbour, NextHop, OtherRoute, Route,
+};
 
 /// Reads everything.
 pub fn all(connection: &mut NetlinkConnection) -> Result<Current, NetlinkError> {
     let failed = |what| move |error| NetlinkError::Read { what, error };
     let (mut links, names) = links(connection).map_err(failed("links"))?;
     let messages = addresses(connection).map_err(failed("addresses"))?;
+    // Since Linux 5.18, that of the loopback among them.
+    let has_protocols = messages.iter().any(|message| protocol(message).is_some());
     for message in &messages {
         let link = names
             .get(&message.header.index)
@@ -38,6 +42,12 @@ pub fn all(connection: &mut NetlinkConnection) -> Result<Current, NetlinkError> 
         };
         if let Some(IpAddr::V6(own)) = own_address(message).filter(is_link_local) {
             link.link_local.push(own);
+        }
+        if is_advertised(message, has_protocols) {
+            let own = own_address(message);
+            let own = own.and_then(|own| IpNet::new(own, message.header.prefix_len).ok());
+            link.advertised.extend(own);
+            continue;
         }
         if let Some(address) = address(message) {
             if message.header.flags.contains(AddressHeaderFlags::Dadfailed) {
@@ -50,13 +60,15 @@ pub fn all(connection: &mut NetlinkConnection) -> Result<Current, NetlinkError> 
     let forwarding = frames::forwarding(connection).map_err(failed("forwarding entries"))?;
     frames::complete(connection, &forwarding, &mut links, &names)
         .map_err(failed("traffic control"))?;
-    let (routes, other_routes) = routes(connection, &names).map_err(failed("routes"))?;
+    let (routes, other_routes, kernel_routes) =
+        routes(connection, &names).map_err(failed("routes"))?;
     let rules = rules::all(connection).map_err(failed("rules"))?;
     let neighbours = neighbours(connection, &names);
     let proxied = unmanaged::proxied(connection, &names);
     Ok(Current {
         routes,
         other_routes,
+        kernel_routes,
         rules: rules.marks,
         source_rules: rules.sources,
         other_rules: rules.others,
@@ -172,24 +184,36 @@ fn device_path(name: &str) -> Option<String> {
 /// An address that the kernel did not assign by itself.
 fn address(message: &AddressMessage) -> Option<Held<IpNet>> {
     let own = own_address(message).filter(|own| !is_link_local(own))?;
-    let protocol = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            AddressAttribute::Protocol(number) => Some(*number),
-            _ => None,
-        });
-    if protocol == Some(AddressProtocol::RouterAnnouncement) {
-        return None;
-    }
     let value = IpNet::new(own, message.header.prefix_len).ok()?;
-    let ours = protocol == Some(AddressProtocol::Other(OURS));
+    let ours = protocol(message) == Some(AddressProtocol::Other(OURS));
     Some(Held { value, ours })
+}
+
+fn protocol(message: &AddressMessage) -> Option<AddressProtocol> {
+    let mut attributes = message.attributes.iter();
+    attributes.find_map(|attribute| match attribute {
+        AddressAttribute::Protocol(number) => Some(*number),
+        _ => None,
+    })
+}
+
+/// Whether the kernel made an address of a router advertisement. Where it does not say so,
+/// such an address has a flag that others rarely have (addrconf_prefix_rcv_add_addr in
+/// net/ipv6/addrconf.c).
+fn is_advertised(message: &AddressMessage, has_protocols: bool) -> bool {
+    if has_protocols {
+        return protocol(message) == Some(AddressProtocol::RouterAnnouncement);
+    }
+    let mut attributes = message.attributes.iter();
+    attributes.any(|attribute| match attribute {
+        AddressAttribute::Flags(flags) => flags.contains(AddressFlags::Managetempaddr),
+        _ => false,
+    })
 }
 
 /// Local is our own address; on a point-to-point link, Address is the peer's. IPv6 has
 /// Local only on such links (inet6_fill_ifaddr).
-fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+pub fn own_address(message: &AddressMessage) -> Option<IpAddr> {
     let (mut local, mut address) = (None, None);
     for attribute in &message.attributes {
         match attribute {
@@ -220,10 +244,10 @@ fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-type ReadRoutes = (Vec<Held<Route>>, Vec<OtherRoute>);
+type ReadRoutes = (Vec<Held<Route>>, Vec<OtherRoute>, Vec<Route>);
 
-/// Routes of the kinds that camfw creates, and others that the kernel did not create. A
-/// dump without a family covers all families of the kernel.
+/// Routes of the kinds that camfw creates, others that the kernel did not create, and IPv6
+/// ones that it did. A dump without a family covers all families of the kernel.
 fn routes(connection: &mut NetlinkConnection, names: &Names) -> io::Result<ReadRoutes> {
     let request = RouteMessageBuilder::<IpAddr>::new().build();
     let messages: Vec<RouteMessage> = connection.dump(libc::RTM_GETROUTE, &request)?;
@@ -241,7 +265,15 @@ fn routes(connection: &mut NetlinkConnection, names: &Names) -> io::Result<ReadR
             || value.way == NextHop::Unreachable && protocol == RouteProtocol::Other(LEASED);
         Some(Held { value, ours })
     });
-    Ok((held.collect(), others))
+    let held = held.collect();
+    let kernels = messages.iter().filter(|it| is_the_kernels(it));
+    let kernels = kernels.filter(|it| !it.header.flags.contains(RouteFlags::Cloned));
+    let kernels = kernels.filter_map(|message| parsed(message, names));
+    let kernels = kernels.filter(|route| {
+        let is_link_local = is_link_local(&route.destination.addr());
+        route.destination.addr().is_ipv6() && route.table == MAIN_TABLE && !is_link_local
+    });
+    Ok((held, others, kernels.collect()))
 }
 
 /// Whether the kernel created the route by itself. A cloned route stores the path MTU
@@ -256,6 +288,13 @@ pub fn is_the_kernels(message: &RouteMessage) -> bool {
 }
 
 fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
+    match is_the_kernels(message) {
+        true => None,
+        false => parsed(message, names),
+    }
+}
+
+fn parsed(message: &RouteMessage, names: &Names) -> Option<Route> {
     let RouteHeader {
         address_family,
         destination_prefix_length,
@@ -263,9 +302,6 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
         kind,
         ..
     } = message.header;
-    if is_the_kernels(message) {
-        return None;
-    }
     let mut destination = match address_family {
         AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

@@ -5,15 +5,15 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use ipnet::Ipv4Net;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use ipnet::{Ipv4Net, Ipv6Net};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 
 use super::connection::NetlinkConnection;
 use super::link::{self, DumpedLink, six_bytes};
-use super::read::{Names, addresses, dumped_links, dumped_neighbours};
+use super::read::{Names, addresses, dumped_links, dumped_neighbours, own_address};
 use crate::net::{LinkCondition, SeenHost, SeenOnLinks};
 
 /// The unit of the times in NDA_CACHEINFO: USER_HZ, 100 on every architecture but alpha and
@@ -30,8 +30,9 @@ pub fn all(connection: &mut NetlinkConnection) -> Result<SeenOnLinks, (&'static 
     for message in &links {
         let index = message.index;
         let mut condition = condition(message);
-        let own = addresses.iter().filter(|own| own.header.index == index);
-        condition.ipv4 = own.filter_map(ipv4).next();
+        let own = || addresses.iter().filter(|own| own.header.index == index);
+        condition.ipv4 = own().filter_map(ipv4).next();
+        condition.ipv6 = own().filter_map(ipv6).next();
         names.insert(index, condition.name.clone());
         conditions.push(condition);
     }
@@ -49,6 +50,19 @@ fn ipv4(message: &AddressMessage) -> Option<Ipv4Net> {
         _ => None,
     })?;
     Ipv4Net::new(own, message.header.prefix_len).ok()
+}
+
+/// One that duplicate address detection is done with (RFC 4862, 5.4).
+fn ipv6(message: &AddressMessage) -> Option<Ipv6Net> {
+    let unusable = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed;
+    let own = match own_address(message)? {
+        IpAddr::V6(own) if !own.is_unicast_link_local() && !own.is_loopback() => own,
+        _ => return None,
+    };
+    let is_usable = !message.header.flags.intersects(unusable);
+    Ipv6Net::new(own, message.header.prefix_len)
+        .ok()
+        .filter(|_| is_usable)
 }
 
 fn condition(message: &DumpedLink) -> LinkCondition {

@@ -16,6 +16,7 @@ fn zone(name: &str, device: Device) -> std::result::Result<WantedLink, Box<dyn s
         zone: "camera".into(),
         optional: false,
         metric: 0,
+        slaac: false,
     })
 }
 

@@ -28,6 +28,7 @@ fn wanted(name: &str, device: Device) -> std::result::Result<Wanted, Box<dyn std
             zone: "external".into(),
             optional: false,
             metric: 0,
+            slaac: false,
         }],
         routes: vec![Route {
             destination: "0.0.0.0/0".parse()?,
@@ -382,6 +383,7 @@ fn devices_swap_names() -> Result {
         zone: "camera".into(),
         optional: false,
         metric: 0,
+        slaac: false,
     });
     let current = Current {
         links: vec![

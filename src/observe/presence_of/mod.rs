@@ -98,6 +98,7 @@ fn interface(zone: &Zone, seen: &SeenOnLinks) -> InterfacePresence {
         return InterfacePresence {
             name,
             lease: brought.then_some(false),
+            lease6: zone.slaac.then_some(false),
             ..InterfacePresence::default()
         };
     };
@@ -111,6 +112,8 @@ fn interface(zone: &Zone, seen: &SeenOnLinks) -> InterfacePresence {
         transmit_errors: link.transmit_errors,
         lease: brought.then_some(link.ipv4.is_some()),
         address: link.ipv4.filter(|_| brought).map(|own| own.to_string()),
+        lease6: zone.slaac.then_some(link.ipv6.is_some()),
+        address6: link.ipv6.filter(|_| zone.slaac).map(|own| own.to_string()),
     }
 }
 

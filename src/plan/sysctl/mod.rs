@@ -3,6 +3,7 @@
 //! Owns the list; `host::sysctl` writes them. Their meanings are in the kernel's
 //! Documentation/networking/ip-sysctl.rst.
 
+pub(crate) mod advertised;
 mod bridged_frames;
 mod setting;
 
@@ -45,20 +46,22 @@ pub fn forwarding_on(policy: &Policy) -> Vec<Setting> {
     all.chain(each).collect()
 }
 
-/// Enables IPv6 where the policy has IPv6 addresses, whatever disabled it. This permits
-/// traffic, so it comes after the rules and before the addresses.
+/// Enables IPv6 where the policy has IPv6 addresses, whatever disabled it, and has the kernel
+/// take advertisements where these bring them. This permits traffic, so it comes after the
+/// rules and before the addresses.
 pub fn ipv6_on(policy: &Policy) -> Vec<Setting> {
     let zones = policy.zones.iter().filter(|zone| zone.has_ipv6());
-    zones
-        .map(|zone| Setting {
-            key: Key::of("ipv6", zone.interface.as_str(), "disable_ipv6"),
-            value: "0".to_owned(),
-            why: "the zone has an IPv6 address",
-            // The network step reports an interface that does not exist.
-            need: Need::IfPresent,
-            good: Good::Same,
-        })
-        .collect()
+    let on = zones.map(|zone| Setting {
+        key: Key::of("ipv6", zone.interface.as_str(), "disable_ipv6"),
+        value: "0".to_owned(),
+        why: "the zone has an IPv6 address",
+        // The network step reports an interface that does not exist.
+        need: Need::IfPresent,
+        good: Good::Same,
+    });
+    let mut settings: Vec<Setting> = advertised::take(policy).chain(on).collect();
+    replace(&mut settings, policy);
+    settings
 }
 
 /// Settings that must hold once the rules are loaded but may not exist before: they
@@ -372,6 +375,7 @@ pub fn wanted(policy: &Policy) -> Vec<Setting> {
         need: Need::IfPresent,
         good: Good::Same,
     }));
+    advertised::restrict(&mut settings, policy);
     settings.extend(bridged_frames::settings(policy));
     settings.extend(reserved_ports(policy));
     replace(&mut settings, policy);

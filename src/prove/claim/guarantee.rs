@@ -90,7 +90,8 @@ impl<'a> Proof<'a> {
                 let source = intent.opening_sources(promise.flow.from);
                 let new = self.space.states(&[State::New]);
                 let all = self.all(way);
-                let promised = self.space.all(&[of, source, ends, new, all]);
+                let astray = self.intent().astray(way);
+                let promised = self.space.all(&[of, source, ends, new, all, !astray]);
                 // An `always` guarantee may depend on a zone's bound, as it may on a limit.
                 let always = self.accepted[way as usize].must;
                 let always = bound::independent_of_counts(&mut self.space, always);

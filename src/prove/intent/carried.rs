@@ -1,6 +1,8 @@
 //! Packets that pass without an allow line of their own: loopback, DHCP, neighbour
 //! discovery, packets of the router, and packets of connections that exist.
 
+use ipnet::IpNet;
+
 use super::{DHCP_CLIENT, DHCP_SERVER, Intent};
 use crate::family::IpFamily;
 use crate::field::PortRange;
@@ -9,7 +11,7 @@ use crate::policy::{Allow, Egress, Endpoint};
 use crate::prove::bounds::Bounds;
 use crate::prove::hook_path::HookPath;
 use crate::prove::packet::{Field, Interfaces, State};
-use crate::registry::{group, icmpv6};
+use crate::registry::{group, icmpv6, special_purpose};
 use camfw_diagrams::Set;
 
 impl<'a, 's> Intent<'a, 's> {
@@ -95,20 +97,65 @@ impl<'a, 's> Intent<'a, 's> {
                 zones.push(here);
             }
         }
+        let zones = self.space.diagrams.union(&zones);
+        let of = self.of_advertisements();
+        self.space.diagrams.and(of, zones)
+    }
+
+    /// What comes in without an allow line.
+    pub fn without_a_line(&mut self, way: HookPath) -> [Set; 3] {
+        [self.leases(way), self.neighbours(way), self.advertised(way)]
+    }
+
+    /// The advertisements that give a zone its IPv6 address and default route.
+    pub(super) fn advertised(&mut self, way: HookPath) -> Set {
+        if self.space.family == IpFamily::V4 || way != HookPath::Input {
+            return Set::EMPTY;
+        }
+        let mut zones = Vec::new();
+        for (index, _) in self.policy.indexed_zones().filter(|(_, zone)| zone.slaac) {
+            let here = self.by(Field::In, Endpoint::Zone(index));
+            let sources = self.known_sources(index);
+            let misplaced = self.misplaced(index);
+            let sources = self.space.diagrams.minus(sources, misplaced);
+            zones.push(self.space.diagrams.and(here, sources));
+        }
         let sets = [
-            self.of(Protocol::Icmpv6),
-            self.space
-                .equal(Field::IcmpType, icmpv6::ROUTER_ADVERTISEMENT.into()),
-            // RFC 4861, 6.1.2.
-            self.space.equal(Field::Hops, 255),
+            self.of_advertisements(),
+            self.networks(Field::Source, &[special_purpose::LINK_LOCAL.into()]),
+            self.space.states(&[State::Untracked]),
             self.space.diagrams.union(&zones),
         ];
         self.space.all(&sets)
     }
 
-    /// What comes in without an allow line.
-    pub fn without_a_line(&mut self, way: HookPath) -> [Set; 2] {
-        [self.leases(way), self.neighbours(way)]
+    /// RFC 4861, 6.1.2.
+    fn of_advertisements(&mut self) -> Set {
+        let kind = icmpv6::ROUTER_ADVERTISEMENT.into();
+        let sets = [
+            self.of(Protocol::Icmpv6),
+            self.space.equal(Field::IcmpType, kind),
+            self.space.equal(Field::Hops, 255),
+        ];
+        self.space.all(&sets)
+    }
+
+    /// What is for one zone and would leave by another, where an advertisement can say so.
+    pub fn astray(&mut self, way: HookPath) -> Set {
+        let mut all = Set::EMPTY;
+        if self.space.family == IpFamily::V4 || way == HookPath::Input {
+            return all;
+        }
+        for (index, zone) in self.policy.indexed_zones().filter(|(_, zone)| zone.slaac) {
+            let others = self.policy.zones.iter();
+            let others = others.filter(|other| other.name != zone.name);
+            let others: Vec<IpNet> = others.flat_map(|other| self.networks_of(other)).collect();
+            let others = self.networks(Field::Destination, &others);
+            let by = self.by(Field::Out, Endpoint::Zone(index));
+            let astray = self.space.diagrams.and(others, by);
+            all = self.space.diagrams.or(all, astray);
+        }
+        all
     }
 
     /// What the router may send unless the file lists it (`egress = "listed"`).
@@ -185,6 +232,12 @@ impl<'a, 's> Intent<'a, 's> {
     /// and the router's packets to itself. A TCP segment that opens a connection is none of
     /// them, whatever conntrack takes it for, unless the router sends it.
     pub fn carried(&mut self, way: HookPath) -> Bounds {
+        let carried = self.carried_anywhere(way);
+        let astray = self.astray(way);
+        self.space.minus(carried, Bounds::exactly(astray))
+    }
+
+    fn carried_anywhere(&mut self, way: HookPath) -> Bounds {
         let loopback = self.loopback();
         let loopback = self.not_sent_on(loopback);
         let mut established = self.space.states(&[State::Established]);

@@ -131,8 +131,10 @@ impl<'a, 's> Intent<'a, 's> {
             opened = self.space.or(opened, again);
         }
         let leases = self.leases(way);
+        let advertised = self.advertised(way);
         let more = [
             leases,
+            advertised,
             self.neighbours(way),
             self.advertisements(way),
             self.egress(way),
@@ -141,10 +143,15 @@ impl<'a, 's> Intent<'a, 's> {
         let may = self.not_sent_on(more);
         let must = match way {
             // At a rate, so that they may pass and need not.
-            HookPath::Input => self.space.diagrams.minus(may, leases),
+            HookPath::Input => {
+                let limited = self.space.diagrams.or(leases, advertised);
+                self.space.diagrams.minus(may, limited)
+            }
             HookPath::Forward | HookPath::Output => may,
         };
-        self.space.or(opened, Bounds { may, must })
+        let all = self.space.or(opened, Bounds { may, must });
+        let astray = self.astray(way);
+        self.space.minus(all, Bounds::exactly(astray))
     }
 
     /// The packets of these allow lines on a flow: those that arrive as they are, and those

@@ -189,7 +189,11 @@ impl<'a, 's> Intent<'a, 's> {
         let mut reached: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
         reached.push(special_purpose::LINK_LOCAL.into());
         reached.push(special_purpose::GROUPS.into());
-        let reached = self.networks(Field::Destination, &reached);
+        let mut reached = self.networks(Field::Destination, &reached);
+        if zone.slaac {
+            let own = self.space.equal(Field::Local, 1);
+            reached = self.space.diagrams.or(reached, own);
+        }
         self.space.diagrams.minus(link, reached)
     }
 
@@ -249,14 +253,14 @@ impl<'a, 's> Intent<'a, 's> {
             IpFamily::V4 => special_purpose::IPV4,
             IpFamily::V6 => special_purpose::IPV6,
         };
-        let ipv4 = self.space.family == IpFamily::V4;
+        let ipv6 = self.space.family == IpFamily::V6;
         // Behind another router the zone's own network may be one of them.
         let own = self.networks_of(zone).into_iter();
         let own = own.filter(|own| listed.iter().any(|row| row.network.contains(own)));
         let accepted: Vec<IpNet> = own.chain(zone.accept_bogons.iter().copied()).collect();
         let dropped: Vec<IpNet> = listed
             .iter()
-            .filter(|row| !(zone.address_source.is_unknown() && row.private && ipv4))
+            .filter(|row| !(zone.is_unknown(ipv6) && row.private))
             .map(|row| row.network)
             .collect();
         let accepted = self.networks(Field::Source, &accepted);
