@@ -84,6 +84,12 @@ name!(
         if name.starts_with('-') {
             return Err("begins with -, as options do; begin it with a letter".into());
         }
+        let alias = name.split_once(':');
+        if let Some((device, _)) = alias.filter(|(it, _)| InterfaceName::try_from(*it).is_ok()) {
+            return Err(format!(
+                "is an alias, which is no interface; name {device}, and give all its addresses in a list: address = [\"…\", \"…\"]"
+            ));
+        }
         characters(name, "letters, digits and any of . _ - @", |c| {
             c.is_ascii_alphanumeric() || "._-@".contains(c)
         })

@@ -226,6 +226,22 @@ impl ResolvedHosts {
         }
     }
 
+    /// The name that resolves to an address, or did and may still be used for it.
+    pub(crate) fn name_of(&self, address: IpAddr) -> Option<&HostName> {
+        let has = |host: &ResolvedHost| {
+            let former = host.former.iter().map(|former| former.address);
+            host.current
+                .iter()
+                .copied()
+                .chain(former)
+                .any(|it| it == address)
+        };
+        self.0
+            .iter()
+            .find(|(_, host)| has(host))
+            .map(|(name, _)| name)
+    }
+
     /// The stored form, JSON.
     pub fn to_text(&self) -> String {
         to_json(self) + "\n"

@@ -3,8 +3,8 @@
 //!
 //! In a ```console block a line with `$ ` is a command, run here in a folder with examples/,
 //! examples/auditing/ and tests/docs/; the lines after it are all that it prints, `…` being
-//! anything. One with `# ` needs root and a network: `tests/netns/test_docs.py` runs those. The
-//! recipes' ```toml blocks are drop-ins of `six-cameras.toml`: `check` takes each.
+//! anything. One with `# ` needs root and a network: `tests/netns/test_docs.py` runs those. A
+//! ```sh block is for the reader's own box, and not run. The recipes' ```toml blocks are drop-ins of `six-cameras.toml`: `check` takes each.
 
 mod support;
 
@@ -221,6 +221,98 @@ fn what_is_shown_of_an_example_is_in_it() -> Checked {
             example.contains(table.trim()),
             "not in the example:\n{table}"
         );
+    }
+    Ok(())
+}
+
+/// Each key of the JSON that programs read is explained, also the inner ones.
+#[test]
+fn each_key_of_a_schema_is_described() -> Checked {
+    fn walk(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
+        let properties = value.get("properties").and_then(|it| it.as_object());
+        for (key, of) in properties.into_iter().flatten() {
+            if of.get("description").is_none() && of.get("$ref").is_none() {
+                found.push(format!("{at}/{key}"));
+            }
+        }
+        let children = value.as_object().into_iter().flatten();
+        for (key, of) in children {
+            walk(of, &format!("{at}/{key}"), found);
+        }
+        for of in value.as_array().into_iter().flatten() {
+            walk(of, at, found);
+        }
+    }
+    let mut found = Vec::new();
+    for name in ["status.schema.json"] {
+        let text = fs::read_to_string(root().join("docs").join(name))?;
+        walk(&serde_json::from_str(&text)?, name, &mut found);
+    }
+    assert!(found.is_empty(), "no description:\n{}", found.join("\n"));
+    let status = fs::read_to_string(root().join("docs/status.schema.json"))?;
+    let status: serde_json::Value = serde_json::from_str(&status)?;
+    let page = fs::read_to_string(root().join("docs/monitoring.md"))?;
+    for key in status["properties"].as_object().ok_or("no keys")?.keys() {
+        assert!(
+            page.contains(&format!("`{key}`")),
+            "monitoring.md has no {key}"
+        );
+    }
+    Ok(())
+}
+
+/// What a reader is to type stands in a block: ```console is run by a test, ```sh is not.
+/// The reference is a manual page too, and has its examples indented.
+#[test]
+fn commands_stand_in_a_block_that_says_whether_it_is_run() -> Checked {
+    let typed = [
+        "camfw ",
+        "camfw-import ",
+        "iptables-save ",
+        "journalctl ",
+        "systemctl ",
+    ];
+    let mut found = Vec::new();
+    for page in pages()? {
+        if [
+            "docs/configuration.md",
+            "docs/measurements.md",
+            "CONTRIBUTING.md",
+        ]
+        .iter()
+        .any(|it| page.ends_with(it))
+        {
+            continue;
+        }
+        let text = fs::read_to_string(&page)?;
+        let mut inside = false;
+        for (number, line) in text.lines().enumerate() {
+            if line.starts_with("```") {
+                inside = !inside;
+            }
+            let command = line.strip_prefix("    ").filter(|_| !inside);
+            // Not what is left open, and not a table of what commands look like.
+            let is_whole = !line.contains(['…', '[']);
+            if command.is_some_and(|it| is_whole && typed.iter().any(|word| it.starts_with(word))) {
+                found.push(format!("{}:{}: {line}", page.display(), number + 1));
+            }
+        }
+    }
+    assert!(found.is_empty(), "indented:\n{}", found.join("\n"));
+    Ok(())
+}
+
+/// Without these a Debian box has no rules after its next boot.
+#[test]
+fn getting_started_enables_what_the_package_does_not() -> Checked {
+    let said = fs::read_to_string(root().join("packaging/debian/camfw/postinst"))?;
+    let page = fs::read_to_string(root().join("docs/getting-started.md"))?;
+    for (before, until) in [("systemctl enable ", ".timer"), ("update-rc.d camfw ", ")")] {
+        let (_, names) = said.rsplit_once(before).ok_or(before)?;
+        let (names, end) = names.split_once(until).ok_or(before)?;
+        assert!(!end.is_empty());
+        let command = format!("{before}{names}");
+        assert!(page.contains(&command), "the page does not say: {command}");
     }
     Ok(())
 }

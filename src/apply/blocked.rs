@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::names;
 use super::planned::PlannedPolicy;
 use super::recorder::{self, NotRecord};
 use crate::error::with_causes;
@@ -119,7 +120,13 @@ impl BlockedReader {
                 .iter()
                 .map(|problem| with_causes(problem))
                 .collect(),
-            hosts: wanted::blocked(all, &self.policy, since, self.camera.as_deref()),
+            hosts: wanted::blocked(
+                all,
+                &self.policy,
+                &names::known(),
+                since,
+                self.camera.as_deref(),
+            ),
         }
     }
 }

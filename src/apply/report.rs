@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use super::names;
 use super::planned::PlannedPolicy;
 use super::recorder;
 use super::status::{self, Report};
 use crate::error::with_causes;
 use crate::family::{Families, IpFamily};
+use crate::field::plural;
 use crate::host::clock;
 use crate::netfilter::Ruleset;
 use crate::observe::wanted;
@@ -75,14 +77,17 @@ pub(super) fn report_again(
         *known = Some(ProvenFacts::new(hash, &planned.plan));
     }
     let (refusals, problems) = recorder::read();
-    let hosts = wanted::blocked(&refusals.all(), policy, 0, None);
+    let hosts = wanted::blocked(&refusals.all(), policy, &names::known(), 0, None);
     let mut notes: Vec<String> = problems.iter().map(|it| with_causes(it)).collect();
     notes.extend(status.notes.iter().cloned());
     let mut drift = status.drift.clone();
     // Where no policy is in force all of it differs.
     if status.in_force.policy().is_none() && drift.len() > status::MOST_DIFFERENCES {
         let more = drift.split_off(status::MOST_DIFFERENCES).len();
-        drift.push(format!("and {more} more differences: camfw status --all"));
+        let plural = plural(more as u64);
+        drift.push(format!(
+            "and {more} more difference{plural}: camfw status --all"
+        ));
     }
     drift.extend(status.overdue.clone());
     if status.recording == Some(false) {

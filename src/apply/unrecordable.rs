@@ -18,7 +18,7 @@ pub(super) fn remember() {
         return;
     }
     log::warn!(
-        "this kernel has no NFLOG (CONFIG_NETFILTER_XT_TARGET_NFLOG), so what is refused is not recorded, only logged and counted"
+        "this kernel has no NFLOG (CONFIG_NETFILTER_XT_TARGET_NFLOG), so what is refused is not recorded, only counted, and logged by the kernel at the rate of [log]"
     );
     if let Err(error) = store::write(StorePlace::Run, NAME, "NFLOG\n") {
         log::warn!("{}", with_causes(&error));

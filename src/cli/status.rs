@@ -5,6 +5,7 @@ use super::json::{JSON, print_json};
 use super::screen::Screen;
 use super::{CliError, Command, ExitCode, Flag, Given, hosts, print};
 use crate::apply::{self, MOST_DIFFERENCES, NameReport, Report};
+use crate::field::plural;
 use crate::observe::accounting::Accounting;
 use crate::observe::presence::{CameraPresence, CameraState};
 use crate::observe::ways;
@@ -271,8 +272,7 @@ fn counted(screen: &mut Screen, accounting: &Accounting) {
 
 /// A number of things, in words.
 pub(super) fn counted_word(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
+    format!("{count} {what}{}", plural(count))
 }
 
 /// A duration in its two largest units.

@@ -6,6 +6,9 @@
 //! for all of them together, which bounds what comes to the packet log. A full hashlimit
 //! table drops the match for new sources, so a rate per destination would let one host blind
 //! the record of all. Sources that may be made up share one rate, apart from the others.
+//!
+//! A kernel that cannot pass packets on logs them itself, by the same rules and at the rate of
+//! its other LOG rules. What those log anyway (sources that may be made up) it logs once.
 
 use super::tree::{self, Placed};
 use super::{Compiler, Direction, chain, host, interface};
@@ -23,6 +26,9 @@ const RATE: Rate = Rate::a_second(50);
 /// one address leaves the other half.
 const RATE_TOGETHER: Rate = Rate::a_second(100);
 
+/// The packets of a zone's unlisted hosts together that the kernel logs itself.
+const LOGGED_TOGETHER: Rate = Rate::a_second(1);
+
 /// The packets that are passed on at once: a scan of a few hundred ports is recorded whole.
 const BURST: u64 = 250;
 
@@ -36,26 +42,31 @@ impl Compiler<'_> {
             RefusalReason::Misplaced => true,
             _ => false,
         };
-        let records = self.policy.records(zone) || is_stray && self.policy.records_strays();
-        if !records {
+        let records = zone.record || is_stray && self.policy.records_strays();
+        // Other rules log these.
+        let is_logged = !self.policy.can_record && reason.has_unchecked_source();
+        if !records || is_logged {
             return None;
         }
         let tag = RefusalTag {
             zone: Some(zone.name.clone()),
             reason,
         };
-        let rule = Rule::new(Target::Nflog(tag.prefix()));
+        let rule = self.passed_on(&tag);
         let rule = match (reason, self.family) {
             (RefusalReason::Spoofed | RefusalReason::Bogon | RefusalReason::Misplaced, _)
-            | (RefusalReason::Unknown, IpFamily::V6) => rule.matching(of_all(RATE)),
+            | (RefusalReason::Unknown, IpFamily::V6) => rule.matching(self.of_all(RATE)),
             (RefusalReason::NotAllowed | RefusalReason::TooMany, IpFamily::V4)
                 if zone.known_only =>
             {
-                rule.matching(per_source("refused", zone.name.as_str()))
+                rule.matching(self.per_source("refused", zone.name.as_str()))
             }
             _ => rule
-                .matching(per_source("others", zone.name.as_str()))
-                .matching(of_all(RATE_TOGETHER)),
+                .matching(self.per_source("others", zone.name.as_str()))
+                .matching(match self.policy.can_record {
+                    true => self.of_all(RATE_TOGETHER),
+                    false => Match::Limit(LOGGED_TOGETHER),
+                }),
         };
         Some(rule)
     }
@@ -77,8 +88,8 @@ impl Compiler<'_> {
                 zone: None,
                 reason: RefusalReason::NotAllowed,
             };
-            let rule = Rule::new(Target::Nflog(tag.prefix()));
-            let rule = rule.matching(per_source("refused", "router"));
+            let rule = self.passed_on(&tag);
+            let rule = rule.matching(self.per_source("refused", "router"));
             table.rules_mut(&Direction::Output.chain()).push(rule);
         }
     }
@@ -138,7 +149,7 @@ impl Compiler<'_> {
             chain.rules.push(Rule::new(Target::Goto(unlisted.clone())));
         }
         let mut camera = others.clone();
-        camera.matches = vec![per_source("refused", zone.name.as_str())];
+        camera.matches = vec![self.per_source("refused", zone.name.as_str())];
         *table.rules_mut(&listed) = vec![camera];
         *table.rules_mut(&unlisted) = vec![others];
         Rule::new(Target::Jump(all))
@@ -158,7 +169,7 @@ impl Compiler<'_> {
         for mac in macs {
             let of_it = |target| Rule::new(target).matching(Match::Mac(Negatable::is(mac)));
             let passed_on = others.target.clone().map(of_it);
-            rules.extend(passed_on.map(|rule| rule.matching(of_all(RATE))));
+            rules.extend(passed_on.map(|rule| rule.matching(self.of_all(RATE))));
             rules.push(of_it(Target::Return));
         }
         if rules.is_empty() {
@@ -168,25 +179,40 @@ impl Compiler<'_> {
         *table.rules_mut(&all) = rules;
         Rule::new(Target::Jump(all))
     }
-}
 
-fn per_source(which: &str, whose: &str) -> Match {
-    Match::HashlimitPerSource {
-        rate: RATE.with_burst(BURST),
-        name: chain(format_args!("{which}-{whose}-{}", RATE.short())),
+    /// The rule that passes a packet on, or logs it where the kernel cannot do that.
+    fn passed_on(&self, tag: &RefusalTag) -> Rule {
+        Rule::new(match self.policy.can_record {
+            true => Target::Nflog(tag.prefix()),
+            false => Target::Log(tag.log_prefix()),
+        })
     }
-}
 
-/// The rate of all that comes to one rule.
-fn of_all(rate: Rate) -> Match {
-    Match::Limit(rate.with_burst(BURST))
+    fn per_source(&self, which: &str, whose: &str) -> Match {
+        let rate = match self.policy.can_record {
+            true => RATE.with_burst(BURST),
+            false => self.policy.log.rate,
+        };
+        Match::HashlimitPerSource {
+            rate,
+            name: chain(format_args!("{which}-{whose}-{}", rate.short())),
+        }
+    }
+
+    /// The rate of all that comes to one rule.
+    fn of_all(&self, rate: Rate) -> Match {
+        Match::Limit(match self.policy.can_record {
+            true => rate.with_burst(BURST),
+            false => self.policy.log.rate,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{ipv4, ipv6};
     use super::*;
-    use crate::netfilter::TableName;
+    use crate::netfilter::{TableName, restore_text};
     use crate::policy::Answers;
     use crate::source::Source;
 
@@ -213,6 +239,47 @@ mod tests {
                 assert!(recorded < answered, "{name}");
             }
         }
+        Ok(())
+    }
+
+    /// Where nothing can be recorded the kernel logs it, each source at a rate of its own.
+    #[test]
+    fn a_kernel_without_nflog_logs_what_is_refused() -> Result<(), Box<dyn std::error::Error>> {
+        let text = POLICY.replace("[log]\ndropped = true\n", "")
+            + "[[cameras]]\nname = \"porch\"\naddress = \"192.168.8.110\"\n\
+               [[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"ntp\"\n";
+        let mut policy = crate::policy(&Source::new("config.toml", &text), &Answers::new())?;
+        policy.can_record = false;
+        let filter = [TableName::Filter];
+        let v4 = restore_text(&ipv4(&policy), &filter);
+        let all = v4.clone() + &restore_text(&ipv6(&policy), &TableName::ALL);
+        assert!(!all.contains("NFLOG"));
+        let logged = |text: &str, chain: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| line.contains("-j LOG"));
+            let of = lines.filter(|line| line.starts_with(&format!("-A {chain} ")));
+            of.map(str::to_owned).collect()
+        };
+        let [camera] = &logged(&v4, "refused-camera_cameras")[..] else {
+            return Err("one rule for cameras".into());
+        };
+        for part in [
+            "--hashlimit-mode srcip",
+            "--log-prefix \"camera not-allowed \"",
+        ] {
+            assert!(camera.contains(part), "{camera}");
+        }
+        let others = logged(&v4, "refused-camera_others");
+        assert!(
+            others.len() == 1 && others[0].contains("-m limit --limit 1/sec"),
+            "{others:?}"
+        );
+        assert_eq!(
+            logged(&v4, "past-camera_cameras").len(),
+            1,
+            "past its bound"
+        );
+        // What other rules log is logged once.
+        assert!(!all.contains("camera spoofed "), "{all}");
         Ok(())
     }
 

@@ -138,6 +138,21 @@ impl Rate {
         Rate::new(count.parse().ok()?, Unit::by_name(unit)?)
     }
 
+    /// The rate that a text most likely means, as it is to be written: `20/hour` for
+    /// `20 per hour` or `20 new connections an hour`.
+    pub(crate) fn meant(text: &str) -> Option<String> {
+        let (count, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+        let unit = rest.rsplit([' ', '/']).find(|word| !word.is_empty())?;
+        let unit = match Unit::by_name(unit) {
+            Some(_) => unit,
+            None => unit.strip_suffix('s')?,
+        };
+        // `20 in 2 hours` is none of these.
+        let is_one = !rest.contains(|c: char| c.is_ascii_digit());
+        let meant = format!("{count}/{unit}");
+        (is_one && Rate::parse(&meant).is_some()).then_some(meant)
+    }
+
     /// At most seven characters, for use in a name: `6m`.
     pub fn short(self) -> String {
         let unit: String = self.unit.short().chars().take(1).collect();
@@ -203,6 +218,22 @@ mod tests {
             ("18446744073709551615d", None),
         ] {
             assert_eq!(duration(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_in_words_is_told_as_it_is_written() {
+        for (text, meant) in [
+            ("20 per hour", Some("20/hour")),
+            ("6 connections a minute", Some("6/minute")),
+            ("5 / seconds", Some("5/second")),
+            ("20 in 2 hours", None),
+            ("0 per hour", None),
+            ("often", None),
+            ("20", None),
+            ("20 ü", None),
+        ] {
+            assert_eq!(Rate::meant(text).as_deref(), meant, "{text}");
         }
     }
 

@@ -39,9 +39,9 @@ const KEPT: u32 = 1 << 20;
 /// How long to wait before a socket that could not be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// How long nothing is received after packets were handled, in times of what that took: no
-/// flood takes more of a processor than the fifth part. The kernel keeps what comes
-/// meanwhile, and says so where it is too much.
+/// How long nothing is received after packets were received and handled, in times of what
+/// that took, so that a flood takes about the fifth part of a processor; but no longer than
+/// a signal may wait. The kernel keeps what comes meanwhile, and says so where it is too much.
 const PAUSES: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -142,7 +142,9 @@ impl<H: FnMut(Event) -> Option<Duration>> Listener<H> {
     fn receive(&mut self, socket: &Netfilter) -> io::Result<()> {
         let mut wait = (self.handler)(Event::Opened);
         loop {
-            let event = match self.wait(Some(socket), wait) {
+            let came = self.wait(Some(socket), wait);
+            let begin = Instant::now();
+            let event = match came {
                 false => Event::Due,
                 true => match socket.unasked(u16::from(SUBSYSTEM) << 8) {
                     Ok(messages) => Event::Packets(messages.iter().map(packet).collect()),
@@ -151,7 +153,6 @@ impl<H: FnMut(Event) -> Option<Duration>> Listener<H> {
                 },
             };
             let came = matches!(event, Event::Packets(_));
-            let begin = Instant::now();
             wait = (self.handler)(event);
             if came {
                 let pause = begin.elapsed().saturating_mul(PAUSES);

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::Role;
+use crate::field::plural;
 use crate::json::{JsonText, ToJson, json_object};
 
 /// The most addresses of one device that are told.
@@ -15,8 +16,10 @@ pub(super) const MOST_ADDRESSES: usize = 4;
 /// The addresses of a device in words.
 pub(crate) fn in_words(addresses: &[IpAddr], more: usize) -> String {
     let mut words: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    if more > 0 {
-        words.push(format!("and {more} more addresses"));
+    match more {
+        0 => {}
+        1 => words.push("and 1 more address".to_owned()),
+        more => words.push(format!("and {more} more addresses")),
     }
     words.join(" ")
 }
@@ -61,8 +64,7 @@ impl Presence {
         let unit = units.find(|(seconds, _)| after.is_multiple_of(*seconds));
         let (seconds, unit) = unit.unwrap_or((1, "second"));
         let count = after / seconds;
-        let plural = if count == 1 { "" } else { "s" };
-        format!("{count} {unit}{plural}")
+        format!("{count} {unit}{}", plural(count))
     }
 }
 

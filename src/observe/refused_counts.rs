@@ -1,6 +1,7 @@
 //! How much was refused of each camera and of all, as far as it is recorded.
 
 use super::refusals::{Refusals, RefusedAttempt};
+use crate::field::plural;
 use crate::json::json_object;
 use crate::policy::{Camera, Policy};
 use crate::registry::port;
@@ -77,7 +78,7 @@ pub(crate) fn newly_tried(policy: &Policy, refusals: &Refusals, now: u64) -> Opt
     let more = counts.len().saturating_sub(MOST_NAMED);
     counts.truncate(MOST_NAMED);
     if more > 0 {
-        counts.push(format!("{more} more cameras"));
+        counts.push(format!("{more} more camera{}", plural(more as u64)));
     }
     let how = match asks {
         true => "; [[redirects]] has the router answer DNS and NTP for others",

@@ -1,7 +1,7 @@
 //! What refused attempts mean by a policy: by names, with what the file says about them and
 //! the line that would allow them.
 //!
-//! Works from the policy and the record alone. All that it tells of packets are numbers,
+//! Works from the policy, the record and what names of the file resolved to. All that it tells of packets are numbers,
 //! addresses and names of the file.
 
 use std::cmp::Reverse;
@@ -12,11 +12,12 @@ use super::presence::MOST_ADDRESSES;
 use super::refusals::RefusedAttempt;
 use crate::field::PortRange;
 use crate::json::json_object;
-use crate::name::{CameraName, MacAddress, ZoneName};
+use crate::name::{CameraName, HostName, MacAddress, ZoneName};
 use crate::policy::{
     Allow, Camera, Endpoint, Flow, Policy, RefusalReason, RefusalTag, Service, ZoneIndex, never,
 };
 use crate::registry::{protocol, service};
+use crate::resolved_hosts::ResolvedHosts;
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -57,7 +58,8 @@ json_object!(BlockedHost {
 pub(crate) struct Tried {
     /// Its destination.
     pub(crate) to: IpAddr,
-    /// The destination's name: a camera, a zone, or the router.
+    /// The destination's name: a camera, a zone, or the router; of what the router tried, the
+    /// name of the file that it resolved.
     pub(crate) name: Option<String>,
     /// The number of the protocol.
     pub(crate) protocol: u8,
@@ -144,6 +146,7 @@ type Whose<'a> = (Option<&'a ZoneName>, Option<&'a CameraName>, RefusedSender);
 pub(crate) fn blocked(
     refusals: &[RefusedAttempt],
     policy: &Policy,
+    resolved: &ResolvedHosts,
     since: u64,
     camera: Option<&str>,
 ) -> Vec<BlockedHost> {
@@ -159,7 +162,9 @@ pub(crate) fn blocked(
     // A host's stand one after the other, and so does what it tried from many addresses.
     all.sort_unstable_by_key(|(whose, refused)| (*whose, what(refused)));
     let hosts = all.chunk_by(|(one, _), (other, _)| one == other);
-    let mut hosts: Vec<BlockedHost> = hosts.filter_map(|its| host(policy, its)).collect();
+    let mut hosts: Vec<BlockedHost> = hosts
+        .filter_map(|its| host(policy, resolved, its))
+        .collect();
     let place = |zone: &Option<String>| {
         let mut zones = policy.zones.iter();
         zones.position(|it| Some(it.name.as_str()) == zone.as_deref())
@@ -176,7 +181,11 @@ fn what(refused: &RefusedAttempt) -> (IpAddr, u8, u16, RefusalReason) {
 }
 
 /// One host of the attempts of one.
-fn host(policy: &Policy, its: &[(Whose<'_>, &RefusedAttempt)]) -> Option<BlockedHost> {
+fn host(
+    policy: &Policy,
+    resolved: &ResolvedHosts,
+    its: &[(Whose<'_>, &RefusedAttempt)],
+) -> Option<BlockedHost> {
     let ((zone, name, _), _) = *its.first()?;
     let newest = |some: &[(Whose<'_>, &RefusedAttempt)]| {
         let refused = some.iter().map(|(_, refused)| *refused);
@@ -201,7 +210,7 @@ fn host(policy: &Policy, its: &[(Whose<'_>, &RefusedAttempt)]) -> Option<Blocked
         let all = || same.iter().map(|(_, refused)| refused);
         refused.count = all().fold(0, |sum, it| sum.saturating_add(it.count));
         refused.first = all().map(|it| it.first).min()?;
-        Some(tried(policy, &refused, camera))
+        Some(tried(policy, resolved, &refused, camera))
     });
     let mut all_tried: Vec<Tried> = same.collect();
     all_tried.sort_by_key(|tried| Reverse(tried.last));
@@ -216,9 +225,17 @@ fn host(policy: &Policy, its: &[(Whose<'_>, &RefusedAttempt)]) -> Option<Blocked
     })
 }
 
-fn tried(policy: &Policy, refused: &RefusedAttempt, camera: Option<&Camera>) -> Tried {
+fn tried(
+    policy: &Policy,
+    resolved: &ResolvedHosts,
+    refused: &RefusedAttempt,
+    camera: Option<&Camera>,
+) -> Tried {
     let attempt = &refused.attempt;
     let flow = flow(policy, refused);
+    // The name that the router asked for; what other hosts ask for is not looked at.
+    let is_own = attempt.tag.zone.is_none();
+    let asked = resolved.name_of(attempt.destination).filter(|_| is_own);
     let denied = |flow| {
         policy.guarantees.iter().any(|it| {
             it.is_denial
@@ -248,13 +265,16 @@ fn tried(policy: &Policy, refused: &RefusedAttempt, camera: Option<&Camera>) -> 
     // No line lets through what is denied.
     let hint = match (attempt.tag.reason, line, flow) {
         (RefusalReason::NotAllowed, None, Some(flow)) if !denied(flow) => {
-            allow_line(policy, refused, flow, camera)
+            allow_line(policy, refused, flow, camera, asked)
         }
         _ => None,
     };
     Tried {
         to: attempt.destination,
-        name: flow.map(|flow| name_of(policy, flow.to, attempt.destination).0),
+        name: match asked {
+            Some(asked) => Some(asked.to_string()),
+            None => flow.map(|flow| name_of(policy, flow.to, attempt.destination).0),
+        },
         protocol: attempt.protocol,
         port: attempt.port,
         service: port_in_words(attempt.protocol, attempt.port),
@@ -356,6 +376,7 @@ fn allow_line(
     refused: &RefusedAttempt,
     flow: Flow,
     camera: Option<&Camera>,
+    asked: Option<&HostName>,
 ) -> Option<String> {
     if let Flow {
         from: Endpoint::Zone(from),
@@ -387,9 +408,10 @@ fn allow_line(
         (Endpoint::Zone(zone), None) => policy.zone(zone).name.to_string(),
     };
     let (to, is_exact) = name_of(policy, flow.to, attempt.destination);
-    let address = match is_exact {
-        true => String::new(),
-        false => format!("\naddress = \"{}\"", attempt.destination),
+    let address = match (is_exact, asked) {
+        (true, _) => String::new(),
+        (false, Some(asked)) => format!("\nhost = \"{asked}\""),
+        (false, None) => format!("\naddress = \"{}\"", attempt.destination),
     };
     Some(format!(
         "from = \"{from}\"\nto = \"{to}\"\nservice = {service}{address}"
@@ -397,98 +419,4 @@ fn allow_line(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::error::Error;
-
-    use super::*;
-    use crate::observe::attempt::{Attempt, an_attempt};
-    use crate::policy::Answers;
-    use crate::source::Source;
-
-    #[test]
-    fn what_has_one_hardware_address_is_one_host() -> Result<(), Box<dyn Error>> {
-        let text = "[ipv6]\nmode = \"same\"\n[zones.camera]\nrole = \"camera\"\ninterface = \"eth1\"\naddress = [\"192.168.8.1/24\", \"fd00:8::1/64\"]\n\
-             [[cameras]]\nname = \"porch\"\naddress = \"192.168.8.110\"\n";
-        let policy = crate::policy(&Source::new("camfw.toml", text), &Answers::new())?;
-        let refused = |reason, source: IpAddr, device, last| {
-            let attempt = an_attempt(reason, [0; 4], 0xcb00_7107)?;
-            Some(RefusedAttempt {
-                attempt: Attempt { source, ..attempt },
-                hardware: Some(MacAddress::from([2, 0, 0, 0, 0, device])),
-                count: 2,
-                first: last - 1,
-                last,
-            })
-        };
-        let ipv6 = |last: u16| IpAddr::from([0xfd00, 8, 0, 0, 0, 0, 0, last]);
-        let porch = IpAddr::from([192, 168, 8, 110]);
-        let mut all = Vec::new();
-        for number in 1..=100_u8 {
-            all.extend(refused(
-                "not-allowed",
-                ipv6(number.into()),
-                7,
-                number.into(),
-            ));
-            all.extend(refused("not-allowed", [192, 168, 8, number].into(), 7, 1));
-            // From beyond a router, whose hardware address all have.
-            all.extend(refused("not-allowed", [10, 0, 0, number].into(), 9, 1));
-        }
-        all.extend(refused("not-allowed", porch, 7, 5));
-        all.extend(refused("spoofed", porch, 8, 5));
-        all.extend((1..100).filter_map(|it| refused("spoofed", ipv6(it), 8, 6)));
-        let mut hosts = blocked(&all, &policy, 0, None);
-        let of_router = |host: &BlockedHost| host.hardware.as_deref() == Some("02:00:00:00:00:09");
-        assert_eq!(hosts.iter().filter(|host| of_router(host)).count(), 100);
-        hosts.retain(|host| !of_router(host));
-        let [camera, device, spoofer] = &hosts[..] else {
-            return Err(format!("{hosts:?}").into());
-        };
-        assert_eq!(camera.camera.as_deref(), Some("porch"));
-        assert_eq!(
-            (camera.addresses.as_slice(), camera.more_addresses),
-            (&[porch][..], 0)
-        );
-        // The address of a camera is told, however many others there are.
-        assert_eq!((spoofer.address, spoofer.more_addresses), (porch, 96));
-        assert_eq!(device.address, IpAddr::from([192, 168, 8, 1]), "IPv4 first");
-        assert_eq!(device.more_addresses, 196);
-        assert_eq!(device.addresses.len(), MOST_ADDRESSES);
-        let [tried] = &device.tried[..] else {
-            return Err(format!("{device:?}").into());
-        };
-        assert_eq!((tried.count, tried.first, tried.last), (400, 0, 100));
-        Ok(())
-    }
-
-    #[test]
-    fn what_is_denied_is_called_so_and_no_line_is_offered() -> Result<(), Box<dyn Error>> {
-        let text = "[zones.camera]\nrole = \"private\"\ninterface = \"eth1\"\naddress = \"192.168.8.1/24\"\n\
-             [zones.office]\nrole = \"private\"\ninterface = \"eth2\"\naddress = \"192.168.5.1/24\"\n\
-             [[deny]]\nfrom = \"any\"\nto = \"office\"\naddress = \"192.168.5.64/26\"\n";
-        let policy = crate::policy(&Source::new("camfw.toml", text), &Answers::new())?;
-        let tried = |last: u8, protocol| {
-            let to = u32::from_be_bytes([192, 168, 5, last]);
-            let attempt = an_attempt("not-allowed", [192, 168, 8, 7], to)?;
-            let refused = RefusedAttempt {
-                attempt: Attempt {
-                    protocol,
-                    ..attempt
-                },
-                hardware: None,
-                count: 1,
-                first: 1,
-                last: 1,
-            };
-            let hosts = blocked(&[refused], &policy, 0, None);
-            let tried = hosts.into_iter().flat_map(|host| host.tried).next()?;
-            Some((tried.reason, tried.service, tried.allow.unwrap_or_default()))
-        };
-        let (reason, _, line) = tried(70, UDP).ok_or("nothing")?;
-        assert_eq!((reason, line.as_str()), ("denied", ""));
-        let (reason, service, line) = tried(7, 50).ok_or("nothing")?;
-        assert_eq!((reason, service.as_str()), ("not allowed", "protocol esp"));
-        assert!(line.contains("service = { protocol = \"esp\" }"), "{line}");
-        Ok(())
-    }
-}
+mod tests;

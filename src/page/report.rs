@@ -6,7 +6,7 @@
 use super::chart::chart;
 use super::matrix_svg::{KINDS, kind};
 use super::style::STYLE;
-use super::when::{ago, grouped, utc};
+use super::when::{ago, counted, grouped, utc};
 use crate::markup::Markup;
 use crate::observe::accounting::Accounting;
 use crate::observe::mail_queue::MailQueue;
@@ -396,12 +396,18 @@ impl ReportPage<'_> {
         }
         self.page.raw("<h2>What is proven</h2>");
         let (holding, broken): (Vec<_>, Vec<_>) = claims.iter().partition(|(holds, _)| *holds);
-        for (class, all, says) in [("no", broken, "do not hold"), ("ok", holding, "hold")] {
+        for (class, all, says, of_one) in [
+            ("no", broken, "do not hold", "1 claim does not hold"),
+            ("ok", holding, "hold", "1 claim holds"),
+        ] {
             if all.is_empty() {
                 continue;
             }
             self.page.raw("<details><summary>");
-            self.page.text(&format!("{} claims {says}", all.len()));
+            match all.len() {
+                1 => self.page.text(of_one),
+                count => self.page.text(&format!("{count} claims {says}")),
+            }
             self.page.raw("</summary><ul>");
             self.list(&all, ITEMS, |report, (_, what)| {
                 report.page.element("li", &[("class", &class)], &cut(what));
@@ -434,7 +440,10 @@ impl ReportPage<'_> {
             }
             self.page.raw("</pre>");
             if shown < lines.len() {
-                self.dim(&format!("and {} more lines", lines.len() - shown));
+                self.dim(&format!(
+                    "and {}",
+                    counted((lines.len() - shown) as u64, "more line")
+                ));
             }
             self.page.raw("</div>");
         }

@@ -1,7 +1,7 @@
 //! Cameras and other hosts on the page: what each did, and what it tried.
 
 use super::report::{ITEMS, ReportPage, TRIED, cut};
-use super::when::{ago, grouped};
+use super::when::{ago, counted, grouped};
 use crate::observe::presence::{CameraPresence, CameraState, in_words};
 use crate::observe::wanted::{BlockedHost, Tried};
 
@@ -55,10 +55,10 @@ impl ReportPage<'_> {
             .collect();
         self.page.raw("<h4>did</h4><ul class=\"rows\">");
         if let Some(packets) = camera.packets {
-            self.counted("sent", &format!("{} packets", grouped(packets)));
+            self.counted("sent", &counted(packets, "packet"));
         }
         self.list(&did, TRIED, |report, (what, count)| {
-            report.counted(what, &format!("{} connections", grouped(*count)));
+            report.counted(what, &counted(*count, "connection"));
         });
         self.page.raw("</ul>");
         let tried = facts

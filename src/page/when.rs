@@ -1,5 +1,6 @@
 //! Times and numbers as people read them.
 
+use crate::field::plural;
 pub(crate) use crate::field::{date, utc};
 
 /// How long ago, in its largest unit.
@@ -11,6 +12,11 @@ pub(crate) fn ago(then: u64, now: u64) -> String {
         (0, hours, _) => format!("{hours} h ago"),
         (days, ..) => format!("{days} d ago"),
     }
+}
+
+/// A number with its thousands apart, and what is counted.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), plural(number))
 }
 
 /// A number with its thousands apart.
@@ -37,5 +43,7 @@ mod tests {
         assert_eq!(ago(100, 50), "just now");
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(grouped(12), "12");
+        assert_eq!(counted(1, "packet"), "1 packet");
+        assert_eq!(counted(1000, "packet"), "1\u{202f}000 packets");
     }
 }

@@ -152,11 +152,6 @@ impl Policy {
         &self.zones[index.0]
     }
 
-    /// Whether what a zone's hosts try and may not is recorded.
-    pub fn records(&self, zone: &Zone) -> bool {
-        self.can_record && zone.record
-    }
-
     /// Whether packets with a source that a zone cannot have are recorded in every zone: they
     /// tell that a listed camera is on another zone's wire.
     pub fn records_strays(&self) -> bool {
@@ -167,7 +162,7 @@ impl Policy {
     /// Whether what the router itself tries and may not is recorded: where it may send only
     /// what lines allow.
     pub fn records_router(&self) -> bool {
-        self.can_record && self.egress == Egress::Listed
+        self.egress == Egress::Listed
     }
 
     /// Whether anything that is refused is recorded.

@@ -116,9 +116,18 @@ impl FromStr for RefusalTag {
 
 impl RefusalTag {
     /// The tag as the kernel takes it.
-    #[allow(clippy::expect_used)]
     pub fn prefix(&self) -> LogPrefix {
-        LogPrefix::try_from(self.to_string().as_str()).expect("made of short plain words")
+        RefusalTag::short(&self.to_string())
+    }
+
+    /// The same before the fields of a packet that the kernel logs, which begin at once.
+    pub fn log_prefix(&self) -> LogPrefix {
+        RefusalTag::short(&format!("{self} "))
+    }
+
+    #[allow(clippy::expect_used)]
+    fn short(text: &str) -> LogPrefix {
+        LogPrefix::try_from(text).expect("made of short plain words")
     }
 }
 
@@ -134,6 +143,7 @@ mod tests {
             for reason in RefusalReason::ALL {
                 let zone = zone.clone();
                 let tag = RefusalTag { zone, reason };
+                assert_eq!(tag.log_prefix().as_str().trim_end(), tag.prefix().as_str());
                 assert_eq!(tag.prefix().as_str().parse(), Ok(tag));
             }
         }

@@ -292,11 +292,19 @@ impl Resolver<'_> {
         let cameras = self.camera_places.keys().map(String::as_str);
         let cameras = cameras.filter(|_| also.contains(&A_CAMERA));
         let name = written.get_ref();
-        let all = zones.clone().chain(also.iter().copied());
-        let names = all.clone().filter(|word| *word != A_CAMERA).chain(cameras);
+        let words = also.iter().copied().filter(|word| *word != A_CAMERA);
+        let names = zones.clone().chain(words.clone()).chain(cameras.clone());
         let what = did_you_mean(name, names).unwrap_or_else(|| {
-            let all: Vec<&str> = all.collect();
-            format!("use one of {}", all.join(", "))
+            let mut all: Vec<&str> = zones.collect();
+            all.sort_unstable();
+            all.extend(words);
+            let mut what = format!("use one of {}", all.join(", "));
+            // Enough to show which names are meant.
+            for (place, camera) in cameras.take(3).enumerate() {
+                let before = if place == 0 { ", or a camera: " } else { ", " };
+                what = what + before + camera;
+            }
+            what
         });
         Err(self.source.refuse(
             written.span(),
@@ -309,8 +317,11 @@ impl Resolver<'_> {
             self.source.refuse(
                 written.span(),
                 format_args!(
-                    "{:?} is not a rate; write it as \"6/minute\": 1 to {} per second, minute, hour or day",
+                    "{:?} is not a rate; write it as {:?}: 1 to {} per second, minute, hour or day",
                     written.get_ref(),
+                    Rate::meant(written.get_ref())
+                        .as_deref()
+                        .unwrap_or("6/minute"),
                     Rate::COUNT_MAX
                 ),
             )

@@ -443,7 +443,11 @@ class Blocked(RouterTest):
         self.assertNotIn("NFLOG", again.said, "once")
         rules = [rule.rule for family in ("iptables", "ip6tables") for rule in self.tables.rules(family)]
         self.assertFalse([rule for rule in rules if "NFLOG" in rule])
-        self.assertTrue([rule for rule in rules if "-j LOG" in rule], "as without it")
+        logged = [rule for rule in rules if "-j LOG" in rule]
+        self.assertTrue(logged, "as without it")
+        # What would be recorded is logged, each source at a rate of its own.
+        own = [rule for rule in logged if '--log-prefix "camera not-allowed "' in rule]
+        self.assertTrue([rule for rule in own if "--hashlimit-mode srcip" in rule], logged)
         self.assertIn(said, self.camfw("status").stdout)
         self.assertIn(said, self.camfw("blocked", expect=1).stdout)
         self.send("udp", PORCH, ABROAD[0], 443)
@@ -452,6 +456,10 @@ class Blocked(RouterTest):
             drops = json.loads(self.camfw("status", "--json").stdout)["accounting"]["drops"]
             return any(drop["packets"] > 0 for drop in drops if drop["reason"] == "not allowed")
         self.assertTrue(wait_until(counted), "it is dropped and counted all the same")
+
+        def reached() -> bool:
+            return any(rule.packets > 0 for rule in self.tables.rules("iptables") if '"camera not-allowed "' in rule.rule)
+        self.assertTrue(wait_until(reached), "it is logged")
         # Where the kernel has it, a boot records again.
         self.program.forget(self.program.run_folder)
         self.camfw("boot")
@@ -472,6 +480,19 @@ class Blocked(RouterTest):
         self.assertEqual(self.hosts("--since", "1h", expect=1), {})
         self.assertEqual(set(self.hosts("--since", "3h", expect=1)), {"porch"})
         self.camfw("blocked", "--since", "soon", expect=2)
+
+    def test_what_comes_too_often_and_what_nobody_can_be(self) -> None:
+        policy = POLICY.replace(EXTERNAL, EXTERNAL + "record = true\n", 1)
+        self.boot(policy + allow("camera", "router", "http", 'limit = "1/day"'))
+        bogon = "10.9.9.9"
+        self.internet.ip("address", "add", f"{bogon}/32", "dev", INTERFACE)
+        with self.watching():
+            self.send("tcp", PORCH, example.CAMERA.router, 80)
+            self.assertNotIn("porch", self.hosts(), "the first is let through")
+            self.send("tcp", PORCH, example.CAMERA.router, 80)
+            self.assert_shown("porch", example.CAMERA.router, "too often", 80)
+            self.send("udp", bogon, example.INTERNET.router, 53, self.internet)
+            self.assert_shown(bogon, example.INTERNET.router, "bogon", 53)
 
     def test_the_routers_own_attempts(self) -> None:
         self.boot(POLICY, '[router]\negress = "listed"\n')

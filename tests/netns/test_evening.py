@@ -209,6 +209,21 @@ class Evening(RouterTest):
         self.assertEqual({name for name in states if metrics[last_seen % name]}, set(here))
         self.assertEqual((metrics["camfw_holds"], metrics["camfw_drift"], metrics['camfw_state{state="applied"}']), (1, 0, 1))
 
+        def samples(name: str, *labels: str) -> list[int]:
+            return [value for sample, value in metrics.items()
+                    if sample.partition("{")[0] == name and all(label in sample for label in labels)]
+
+        self.assertGreaterEqual(sum(samples("camfw_allowed_connections_total", 'service="ping"')), 1)
+        # At least a packet of each address abroad and of the laptop's, by what stopped it.
+        self.assertGreaterEqual(sum(samples("camfw_dropped_packets_total", 'reason="not allowed"', 'chain="FORWARD"')), len(ABROAD))
+        self.assertGreaterEqual(sum(samples("camfw_dropped_packets_total", 'reason="spoofed source"')), 1)
+        self.assertEqual(samples("camfw_link_up", 'zone="camera"', 'interface="br-cam"'), [1])
+        (entries,), (limit,) = samples("camfw_conntrack_entries"), samples("camfw_conntrack_entries_limit")
+        self.assertTrue(0 < entries <= limit, (entries, limit))
+        self.assertEqual((metrics["camfw_recording"], metrics["camfw_refused_entries_given_up_total"]), (1, 0))
+        # Nothing comes by DHCP here.
+        self.assertEqual(samples("camfw_lease"), [])
+
         self.the_matrix_tells(before, set(states))
         self.the_page_tells(status["needs"], attempts)
 

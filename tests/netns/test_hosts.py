@@ -97,6 +97,8 @@ class Hosts(RouterTest):
             self.assertEqual(self.states(), {"porch": "seen", "yard": "never-seen", "shed": "never-seen"})
             (interface,) = (zone["interface"] for zone in self.hosts()["zones"] if zone["name"] == "camera")
             self.assertEqual((interface["name"], interface["up"], interface["link"]), ("eth1", True, True))
+            # What veth tells of itself, in Mbit/s.
+            self.assertEqual((interface["speed"], interface["receive_errors"], interface["transmit_errors"]), (10000, 0, 0))
             # A plain device that nobody listed, as a table that the file takes.
             self.camera.ip(batch=f"""
                 address flush dev {INTERFACE} scope global

@@ -84,6 +84,8 @@ echo "== install"; dpkg -i /run/camfw.deb; state
 test -x /usr/sbin/camfw
 echo '# mine' >/etc/camfw/camfw.toml
 echo "== again"; dpkg -i /run/camfw.deb; state
+echo "== enable"; sh -c "$ENABLE"; state; ls /etc/rcS.d | grep camfw; ls -d /etc/systemd/system/*.wants/camfw*
+systemctl disable camfw camfw-watch camfw-refresh.timer; update-rc.d camfw disable
 echo "== remove"; dpkg -r camfw; state
 test ! -e /usr/sbin/camfw
 cat /etc/camfw/camfw.toml /var/lib/camfw/last-good
@@ -229,6 +231,20 @@ class Package(Debian):
         told = subprocess.run(["systemd-analyze", "verify", "--man=no", bad], capture_output=True, text=True, check=False)
         self.assertIn("ProtectSystems", told.stderr)
 
+    def test_each_hardening_directive_is_there_or_says_why_not(self) -> None:
+        units = {unit: (self.root / "lib/systemd/system" / unit).read_text() for unit in UNITS if unit.endswith(".service")}
+        # Its reasons are the other's.
+        units["camfw-refresh.service"] += units["camfw-watch.service"]
+        for unit, text in units.items():
+            rated = subprocess.run(
+                ["systemd-analyze", "security", "--offline=yes", "--json=short", f"--root={self.verify_root()}",
+                 f"/lib/systemd/system/{unit}"], capture_output=True, text=True, check=False)
+            exposed = {it["json_field"].partition("_")[0] for it in json.loads(rated.stdout) if it["set"] is False}
+            self.assertTrue(exposed, rated.stdout)
+            names = {"UserOrDynamicUser": "User", "RootDirectoryOrRootImage": "RootDirectory"}
+            unsaid = {name for name in exposed if f"{names.get(name, name)}=" not in text}
+            self.assertEqual(unsaid, set(), unit)
+
     def test_lintian_finds_nothing(self) -> None:
         self.lintian()
 
@@ -236,9 +252,17 @@ class Package(Debian):
         self.change_nothing()
 
     def test_installing_and_removing_leave_the_rules_and_say_what_next(self) -> None:
-        parts = self.in_a_root(INSTALL_AND_REMOVE, self.amd64)
-        self.assertEqual(list(parts), ["before", "install", "again", "remove", "purge"])
+        # What is said to enable it is what enables it, with either init.
+        said = (self.root / "DEBIAN/postinst").read_text()
+        enable = re.findall(r"(systemctl enable (?:camfw\S* )+|update-rc.d camfw enable)", said)
+        self.assertEqual(len(enable), 2, said)
+        parts = self.in_a_root(INSTALL_AND_REMOVE.replace("$ENABLE", "; ".join(enable)), self.amd64)
+        self.assertEqual(list(parts), ["before", "install", "again", "enable", "remove", "purge"])
         states = {name: re.findall(r"(?m)^(?:rules|boot): .*$", text) for name, text in parts.items()}
+        self.assertEqual(states.pop("enable"), ["rules: 1", "boot: 1 3"], parts)
+        for link in ("sysinit.target.wants/camfw.service", "multi-user.target.wants/camfw-watch.service",
+                     "timers.target.wants/camfw-refresh.timer"):
+            self.assertIn(link, parts["enable"])
         for name, state in states.items():
             self.assertEqual(state, ["rules: 1", "boot: 0 0"], (name, parts))
         self.assertIn("nothing is changed", parts["install"])

@@ -42,7 +42,7 @@ LISTED = (("porch", PORCH, example.CAMERA.mac), ("yard", YARD, YARD_MAC), ("shed
 
 ABROAD = [f"203.0.113.{last}" for last in (7, 8, 9)]
 MANY = [f"198.51.100.{last}" for last in range(1, 251)]
-# The kernel passes on 50 packets a second of a source, and 150 at once.
+# The kernel passes on 50 packets a second of a source, and 250 at once.
 PAUSE = 0.03
 
 PASSWORD = "swordfish"
