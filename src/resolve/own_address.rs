@@ -144,7 +144,7 @@ fn own_address(
     let refuse = |what: String| Err(source.refuse(span.clone(), what));
     if ["dhcp6", "dhcpv6", "auto", "slaac"].contains(&text) {
         return refuse(format!(
-            "{text:?} is not an address, and none comes by DHCPv6 or router advertisements; give the IPv6 address that the provider assigned, as 2001:db8:1::2/64, or \"dhcp\" for IPv4"
+            "{text:?} is not an address, and none comes by DHCPv6; write \"auto\" for one by router advertisement, \"dhcp\" for IPv4, or the address that the provider assigned, such as 2001:db8:1::2/64"
         ));
     }
     let Some(address) = address_and_prefix(text) else {
