@@ -79,6 +79,34 @@ class Hosts(RouterTest):
         ):
             self.assertIn(said, self.camfw("hosts", *flags, expect=2).said)
 
+    def test_two_devices_that_take_turns_at_one_address_are_told(self) -> None:
+        # Of a camera without a hardware address in the file: which one answers is all that tells them apart.
+        self.boot(self.policy)
+        one, other = "02:00:00:00:00:71", "02:00:00:00:00:72"
+        with self.watching():
+            for mac in (one, other, one):
+                self.assertNotIn("two-devices", self.kinds(), mac)
+                self.camera.ip(batch=f"""
+                    address flush dev {INTERFACE} scope global
+                    link set {INTERFACE} address {mac}
+                    address add {SHED}/24 dev {INTERFACE}
+                """)
+                self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+                self.assertTrue(wait_until(lambda: mac in self.answering()), f"{mac} answers")
+            self.assertTrue(wait_until(lambda: "two-devices" in self.kinds()), self.program.run("hosts").stdout)
+            (problem,) = (it for it in self.hosts()["problems"] if it["kind"] == "two-devices")
+            self.assertEqual(problem["camera"], "shed")
+            text = f"{SHED} of camera shed is used by {one} and {other}; unplug one, or give it another address"
+            self.assertIn(text, self.program.run("status").stdout)
+
+    def kinds(self) -> set[str]:
+        return {problem["kind"] for problem in self.hosts()["problems"]}
+
+    def answering(self) -> str:
+        """The line of the camera shed in what watch has compared: with the hardware address that answered last."""
+        record = (self.program.run_folder / "camfw/seen").read_text()
+        return next(line for line in record.splitlines() if line.startswith("shed ")).split()[3]
+
     def test_who_is_there(self) -> None:
         self.boot(self.policy)
         leases = self.program.var / "misc/dnsmasq.leases"
