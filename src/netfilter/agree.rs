@@ -12,6 +12,7 @@ use super::{Rule, Ruleset, Table, TableName};
 pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
     let tables = TableName::ALL.map(|name| (name, ruleset.table(name)));
     let mut wanted = WantedText::default();
+    let mut begun = None;
     let mut seen: Vec<TableName> = Vec::new();
     for line in text.lines() {
         if line.is_empty() || line.starts_with('#') {
@@ -22,21 +23,24 @@ pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
             else {
                 return false;
             };
-            seen.push(*name);
+            begun = Some(*name);
             wanted = WantedText::of(table);
         } else if line == "COMMIT" {
             if !wanted.is_met() {
                 return false;
             }
+            // A table whose text was cut off has no end.
+            seen.extend(begun.take());
         } else if !wanted.takes(line) {
             return false;
         }
     }
     let missing = |name: TableName| !seen.contains(&name);
     let untouched = |table: &Table, name| *table == Table::untouched(name);
-    ruleset
-        .tables()
-        .all(|(name, table)| !missing(name) || untouched(table, name))
+    begun.is_none()
+        && ruleset
+            .tables()
+            .all(|(name, table)| !missing(name) || untouched(table, name))
 }
 
 /// The lines of one table that are still expected.
@@ -116,6 +120,7 @@ mod tests {
             (":x - [0:0]\n", ":x - [0:0]\n:y - [0:0]\n"),
             (":FORWARD DROP [0:0]\n", ""),
             ("*filter", "*raw"),
+            ("COMMIT\n", ""),
             (
                 "COMMIT\n",
                 "COMMIT\n*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n",
