@@ -323,6 +323,12 @@ fn a_dump_that_is_two_or_cut_off_is_refused() -> Done {
         ),
         (
             format!(
+                "# Table `nat' contains incompatible base-chains, use 'nft' tool to list them.\n{none}"
+            ),
+            "line 1: iptables-save could not print all of this table",
+        ),
+        (
+            format!(
                 "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n{none}"
             ),
             "line 1: the box has rules of iptables-legacy too, which are not in this dump",

@@ -260,6 +260,7 @@ pub(crate) fn live_rules() -> Result<Families<Ruleset>, StepError> {
     let machine = Machine::find()?;
     let mut rules = Families::default();
     for (tables, found) in machine.families.iter().zip(machine.read()?) {
+        found.insist_on_whole(tables)?;
         *rules.get_mut(tables.family()) = interpret(found.rules);
     }
     Ok(rules)

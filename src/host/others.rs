@@ -1,14 +1,15 @@
 //! Rules that see the same packets but that the image's iptables does not show: those
-//! in nftables' own tables, and those of the other iptables variant.
+//! in nftables' own tables, in chains that nft hooked into the tables of iptables, and those
+//! of the other iptables variant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::iptables::listed;
 use super::nfnetlink::{Netfilter, Request};
 use super::process;
 use crate::family::IpFamily;
-use crate::netfilter::{ChainPolicy, parse};
+use crate::netfilter::{ChainPolicy, TableName, parse};
 
 /// A table that our iptables does not show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +33,7 @@ const CHAIN_NAME: u16 = 3;
 const CHAIN_HOOK: u16 = 4;
 const CHAIN_POLICY: u16 = 5;
 const RULE_TABLE: u16 = 1;
-
-/// The tables of iptables-nft, which are ours if that is the image's iptables.
-const OURS: [&str; 5] = ["raw", "mangle", "filter", "nat", "security"];
+const RULE_CHAIN: u16 = 2;
 
 /// The tables that see packets in addition to those of `iptables`, a path, and that act
 /// on them. Without nftables in the kernel, or iptables-legacy-save in the image, the
@@ -83,6 +82,12 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
     let dump = |kind| Netfilter::open().and_then(|mut netfilter| netfilter.dump(request(kind)));
     let chains = dump(GET_CHAIN).unwrap_or_default();
     let rules = dump(GET_RULE).unwrap_or_default();
+    let ours = |family: &str, table: &str| {
+        let mut all = TableName::ALL.into_iter();
+        let is_ours = ours_is_nft && matches!(family, "ip" | "ip6");
+        all.find(|known| is_ours && known.as_str() == table)
+    };
+    let mut hidden: BTreeSet<(u8, String, String)> = BTreeSet::new();
     let mut tables: BTreeMap<(u8, String), OtherTable> = BTreeMap::new();
     for chain in chains
         .iter()
@@ -92,8 +97,12 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
             continue;
         };
         let name = text(chain.attribute(CHAIN_TABLE));
-        if ours_is_nft && matches!(family, "ip" | "ip6") && OURS.contains(&name.as_str()) {
-            continue;
+        let hooked = text(chain.attribute(CHAIN_NAME));
+        if let Some(table) = ours(family, &name) {
+            if table.builtin_chains().contains(&hooked.as_str()) {
+                continue;
+            }
+            hidden.insert((chain.family, name.clone(), hooked.clone()));
         }
         let table = tables
             .entry((chain.family, name.clone()))
@@ -104,13 +113,18 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
                 rules: 0,
             });
         let drops = chain.attribute(CHAIN_POLICY) == Some(&[0; 4]);
-        let chain = text(chain.attribute(CHAIN_NAME));
         table
             .chains
-            .push(if drops { chain + " DROP" } else { chain });
+            .push(if drops { hooked + " DROP" } else { hooked });
     }
     for rule in &rules {
-        if let Some(table) = tables.get_mut(&(rule.family, text(rule.attribute(RULE_TABLE)))) {
+        let name = text(rule.attribute(RULE_TABLE));
+        // Of a table of iptables those of its own chains are shown.
+        let is_shown = family_name(rule.family).is_some_and(|family| ours(family, &name).is_some())
+            && !hidden.contains(&(rule.family, name.clone(), text(rule.attribute(RULE_CHAIN))));
+        if let Some(table) = tables.get_mut(&(rule.family, name))
+            && !is_shown
+        {
             table.rules += 1;
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::parse::hides;
 use super::render::{policy_word, rule_text};
 use super::{Rule, Ruleset, Table, TableName};
 
@@ -15,6 +16,10 @@ pub fn agrees(ruleset: &Ruleset, text: &str) -> bool {
     let mut begun = None;
     let mut seen: Vec<TableName> = Vec::new();
     for line in text.lines() {
+        // It does not print all that is there.
+        if hides(line).is_some() {
+            return false;
+        }
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -121,6 +126,7 @@ mod tests {
             (":FORWARD DROP [0:0]\n", ""),
             ("*filter", "*raw"),
             ("COMMIT\n", ""),
+            ("# dump", "# Table `nat' is incompatible, use 'nft' tool."),
             (
                 "COMMIT\n",
                 "COMMIT\n*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n",

@@ -207,6 +207,46 @@ class Others(RouterTest):
         self.router.run(["nft", "delete", "table", "inet", "mine"], check=True)
         self.camfw("status")
 
+    def test_chains_that_nft_hooked_into_tables_of_iptables_are_told(self) -> None:
+        # iptables-save shows none of them, and says so in a comment alone.
+        for table, kind, hook in (("nat", "nat", "prerouting"), ("security", "filter", "input"), ("raw", "filter", "prerouting")):
+            with self.subTest(table):
+                nft = f"""table ip {table} {{
+                    chain here {{
+                        type {kind} hook {hook} priority -90; policy accept;
+                        tcp dport 80 counter accept
+                    }}
+                }}
+                """
+                self.router.run(["nft", "-f", "-"], input=nft, check=True)
+                told = self.camfw("status", expect=1).stdout
+                self.assertIn(f"nftables: table ip {table} sees the same packets: 1 rule, chains here;", told)
+                self.router.run(["nft", "flush", "chain", "ip", table, "here"], check=True)
+                self.router.run(["nft", "delete", "chain", "ip", table, "here"], check=True)
+                self.camfw("status")
+
+    def test_rules_that_iptables_cannot_show_are_told(self) -> None:
+        # Of a table with one iptables-nft-save prints nothing: it was taken for one that nobody touched.
+        nft = """table ip nat {
+            chain PREROUTING {
+                type nat hook prerouting priority dstnat; policy accept;
+                fib daddr type local tcp dport 80 redirect to :22
+            }
+        }
+        """
+        self.router.run(["nft", "-f", "-"], input=nft, check=True)
+        told = self.camfw("status", expect=1).stdout
+        if self.backend == "nft":
+            self.assertIn("table nat: chain PREROUTING is missing", told)
+            proof = self.camfw("prove", "--live", expect=2).said
+            self.assertIn("iptables-save could not print all of this table", proof)
+            self.camfw("apply")
+            self.assertNotIn("redirect", self.router.run(["nft", "list", "table", "ip", "nat"], check=True).stdout)
+            self.camfw("status")
+            self.camfw("prove", "--live")
+        else:
+            self.assertIn("nftables: table ip nat sees the same packets: 1 rule, chains PREROUTING;", told)
+
     def test_watch_tells_them_too_and_looks_once(self) -> None:
         self.theirs.run("iptables", "-A", "INPUT", "-p", "icmp", "-j", "DROP")
         self.program.configure(

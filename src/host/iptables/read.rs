@@ -6,7 +6,7 @@ use super::super::process::{self, Running};
 use super::whole_tables::WholeTables;
 use super::{Tables, TablesError};
 use crate::family::IpFamily;
-use crate::netfilter::{Counters, Ruleset, agrees, parse};
+use crate::netfilter::{Counters, Ruleset, agrees, parse, read};
 
 /// The time limit of iptables-save. That of nf_tables asks for each chain by itself, and a long
 /// `[[deny]]` has ten thousands of them.
@@ -25,6 +25,19 @@ impl TableSnapshot {
     /// none.
     pub fn counters(&self) -> Counters {
         Counters::parse(&self.text)
+    }
+
+    /// Checks that iptables-save left nothing out. Comparing tells that too, but a proof would
+    /// take what is not there for nothing.
+    ///
+    /// # Errors
+    /// Returns an error that names the table.
+    pub fn insist_on_whole(&self, tables: &Tables) -> Result<(), TablesError> {
+        let whole = read(&self.text).map(drop);
+        whole.map_err(|error| TablesError::Dump {
+            program: tables.handle.cmd,
+            error,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! still be reported, compared and shown.
 
 mod family;
+mod hidden;
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -17,6 +18,7 @@ use crate::netfilter::{
 };
 
 pub use family::family_of_dump;
+pub(super) use hidden::{Hidden, hides};
 
 /// A line that iptables-save would not print.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -64,6 +66,10 @@ fn scan(text: &str) -> Result<Ruleset, ParseError> {
     for (number, line) in logical_lines(text) {
         let error = |problem| ParseError::new(number, problem, line);
         let line = line.trim();
+        if let Some((name, Hidden::Table)) = hides(line) {
+            // Not what it is where nobody touched it.
+            ruleset.set(name, Table::default());
+        }
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -165,17 +171,8 @@ pub fn read(text: &str) -> Result<Ruleset, ParseError> {
             }
             seen.push(line);
         }
-        // xtables_save_main in iptables/xtables-save.c
-        if line.starts_with("# Table `") && line.contains("is incompatible") {
-            return error(
-                "iptables-save could not print this table, so what it does is not known; look at it with nft",
-            );
-        }
-        // nft_check_xt_legacy in iptables/nft.c: on stderr, which people save along.
-        if line.starts_with("# Warning: ") && line.contains("-legacy tables present") {
-            return error(
-                "the box has rules of iptables-legacy too, which are not in this dump; prove iptables-legacy-save's as well, and take this line out",
-            );
+        if let Some(why) = hidden::refused(line) {
+            return error(why);
         }
     }
     scan(text).map(interpret)
