@@ -152,7 +152,9 @@ impl Accounting {
             (_, Some(RuleLabel { line, purpose }))
                 if lets_through && table == TableName::Filter =>
             {
-                let index = *places.allow.entry(comment.to_owned()).or_insert_with(|| {
+                // The chains of one line, each of other services, have the same comments.
+                let key = (comment.to_owned(), services.map(str::to_owned));
+                let index = *places.allow.entry(key).or_insert_with(|| {
                     self.allow.push(AllowLine {
                         line,
                         what: services.map_or_else(|| purpose.to_string(), str::to_owned),
@@ -216,7 +218,7 @@ impl Accounting {
 /// The index of each entry in its list.
 #[derive(Default)]
 struct Places {
-    allow: BTreeMap<String, usize>,
+    allow: BTreeMap<(String, Option<String>), usize>,
     cameras: BTreeMap<String, usize>,
     drops: BTreeMap<(String, String), usize>,
 }
@@ -282,6 +284,20 @@ mod tests {
             .map(|drop| (drop.reason.as_str(), drop.packets))
             .collect();
         assert_eq!(drops, [("not allowed", 0), ("too many connections", 4)]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_limits_of_a_line_count_each_of_their_services() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let text = "*filter\n:FORWARD DROP [0:0]\n:x - [0:0]\n:count-1 - [0:0]\n:count-2 - [0:0]\n-A x -p tcp -m comment --comment \"c.toml:18 tcp 82:90\" -j count-1\n-A x -p tcp -m comment --comment \"c.toml:18 loopback tcp 80\" -j count-2\n[3:30] -A count-1 -m comment --comment \"c.toml:18 within the limit\" -j ACCEPT\n[4:40] -A count-2 -m comment --comment \"c.toml:18 within the limit\" -j ACCEPT\nCOMMIT\n";
+        let (ruleset, counters) = (parse(text)?, Counters::parse(text));
+        let found = Accounting::of([(&ruleset, &counters)].into_iter());
+        let lines = found.allow.iter();
+        let lines: Vec<_> = lines
+            .map(|line| (line.what.as_str(), line.new_connections))
+            .collect();
+        assert_eq!(lines, [("tcp 82:90", 3), ("loopback tcp 80", 4)]);
         Ok(())
     }
 
