@@ -78,7 +78,8 @@ class InACopy(unittest.TestCase):
         self.run_in(self.clone, "git", "grep", "-F", VERSION, "--", "Cargo.toml", "import/Cargo.toml", "mail/Cargo.toml", "README.md",
                     "docs/getting-started.md", "docs/versioning.md", "meta-camfw/conf/distro", expect=1)
         manifest = tomllib.loads((self.clone / "Cargo.lock").read_text())["package"]
-        self.assertEqual({it["version"] for it in manifest if it["name"].startswith("camfw")}, {"99.0.1"})
+        programs = {"camfw", "camfw-mail", "camfw-import"}
+        self.assertEqual({it["version"] for it in manifest if it["name"] in programs}, {"99.0.1"})
         self.assertTrue((self.clone / "meta-camfw/recipes-fw/camfw/camfw_99.0.1.bb").is_file())
         self.assertFalse(list(self.clone.glob(f"meta-camfw/recipes-fw/*/*_{VERSION}.bb")))
         self.assertRegex((self.clone / "CHANGELOG.md").read_text(), r"(?m)^## 99\.0\.1 \(\d{4}-\d\d-\d\d\)$")
