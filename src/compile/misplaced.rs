@@ -2,13 +2,13 @@
 //!
 //! Table raw checks addresses, and a camera that was plugged in elsewhere takes one that the
 //! zone there may have. So its hardware address is checked too: in filter and after
-//! ESTABLISHED, since no match asks for several hardware addresses at once, and a running
-//! stream must cost the same however many cameras there are. Before RELATED, by which a
-//! helper lets connections be opened.
+//! ESTABLISHED, so that a running stream costs the same however many cameras there are.
+//! Before RELATED, by which a helper lets connections be opened.
 
+use super::hardware::{self, OfAddress};
 use super::{Compiler, Direction, chain, entering, interface};
 use crate::family::IpFamily;
-use crate::netfilter::{Match, Negatable, Rule, Table, Target};
+use crate::netfilter::{Rule, Table, Target};
 use crate::policy::{RefusalReason, ZoneIndex};
 
 impl Compiler<'_> {
@@ -20,10 +20,8 @@ impl Compiler<'_> {
         let misplaced = chain("misplaced");
         for (home, theirs) in self.policy.indexed_zones() {
             let macs = self.policy.cameras_of(home).filter_map(|it| it.mac);
-            let of_cameras = macs.map(|mac| {
-                Rule::new(Target::Jump(misplaced.clone())).matching(Match::Mac(Negatable::is(mac)))
-            });
-            let of_cameras: Vec<Rule> = of_cameras.collect();
+            let refused = Rule::new(Target::Jump(misplaced.clone()));
+            let of_cameras: Vec<OfAddress> = macs.map(|mac| (mac, vec![refused.clone()])).collect();
             let zones = self.policy.indexed_zones();
             let others = zones.filter(|(index, _)| *index != home && !self.is_closed_to(*index));
             let cameras = chain(format_args!("cameras-{}", theirs.name));
@@ -33,7 +31,7 @@ impl Compiler<'_> {
                 continue;
             }
             table.rules_mut(&direction.chain()).extend(jumps);
-            *table.rules_mut(&cameras) = of_cameras;
+            hardware::place(table, &cameras, of_cameras, &[]);
             // The same for the cameras of each zone.
             let refused = table.rules_mut(&misplaced);
             if refused.is_empty() {

@@ -10,6 +10,7 @@ mod advertised;
 mod bogon;
 mod bound;
 mod denied;
+mod hardware;
 mod helper;
 mod icmpv6;
 mod line;
@@ -396,6 +397,7 @@ mod tests {
         chain(format_args!("bound-{zone}-10000s"));
         chain(format_args!("refused-{zone}-10000s"));
         chain(format_args!("refused-{zone}-cameras"));
+        chain(format_args!("hardware-{zone}.99999"));
         // As many similar lines as fit into 1 MiB.
         let label = "0123456789_35000";
         chain(format_args!("line-{label}-10000h"));

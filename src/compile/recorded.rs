@@ -10,12 +10,13 @@
 //! A kernel that cannot pass packets on logs them itself, by the same rules and at the rate of
 //! its other LOG rules. What those log anyway (sources that may be made up) it logs once.
 
+use super::hardware::{self, OfAddress};
 use super::tree::{self, Placed};
 use super::{Compiler, Direction, chain, host, interface};
 use crate::family::IpFamily;
 use crate::field::Rate;
 use crate::name::ChainName;
-use crate::netfilter::{Match, Negatable, Rule, Table, Target};
+use crate::netfilter::{Match, Rule, Table, Target};
 use crate::policy::{RefusalReason, RefusalTag, ZoneIndex};
 
 /// The packets that are passed on of each source. The name of the kernel's table has the
@@ -165,18 +166,15 @@ impl Compiler<'_> {
         others: Rule,
     ) -> Rule {
         let macs = self.policy.cameras_of(index).filter_map(|it| it.mac);
-        let mut rules = Vec::new();
-        for mac in macs {
-            let of_it = |target| Rule::new(target).matching(Match::Mac(Negatable::is(mac)));
-            let passed_on = others.target.clone().map(of_it);
-            rules.extend(passed_on.map(|rule| rule.matching(self.of_all(RATE))));
-            rules.push(of_it(Target::Return));
-        }
-        if rules.is_empty() {
+        let passed_on = others.target.clone().map(Rule::new);
+        let passed_on = passed_on.map(|rule| rule.matching(self.of_all(RATE)));
+        let mut rules: Vec<Rule> = passed_on.into_iter().collect();
+        rules.push(Rule::new(Target::Return));
+        let of_cameras: Vec<OfAddress> = macs.map(|mac| (mac, rules.clone())).collect();
+        if of_cameras.is_empty() {
             return others;
         }
-        rules.push(others);
-        *table.rules_mut(&all) = rules;
+        hardware::place(table, &all, of_cameras, &[others]);
         Rule::new(Target::Jump(all))
     }
 

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::hardware;
 use super::service_match::{port_groups, several};
 use super::tree::{self, ChainNames, Placed};
 use super::{
@@ -198,9 +199,10 @@ impl Compiler<'_> {
             // unused one, that of a camera without a hardware address in the file, or that
             // of a server for which a proxy answers.
             let macs = with_mac.iter().filter_map(|camera| camera.mac);
-            table.rules_mut(checks).extend(macs.map(|mac| {
-                Rule::new(Target::Jump(spoofed.clone())).matching(Match::Mac(Negatable::is(mac)))
-            }));
+            let refused = Rule::new(Target::Jump(spoofed.clone()));
+            let of_cameras = macs.map(|mac| (mac, vec![refused.clone()]));
+            let root = chain(format_args!("hardware-{}", zone.name));
+            hardware::place_within(table, checks, &root, of_cameras.collect());
         }
         place(table, &without);
         for network in self.networks_of(zone) {

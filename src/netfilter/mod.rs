@@ -26,8 +26,8 @@ pub use count::{Count, Counters};
 pub use diff::{Difference, differences};
 pub use extension::{
     AddressRanges, Answer, Connection, CountedTogether, CtDirection, CtStates, MULTIPORT_MAX,
-    MarkBits, Match, Multiport, NFLOG_GROUP, PortSide, RecentCheck, SYN, SegmentSize, Target,
-    TcpFlags, TupleAddress,
+    MacBits, MarkBits, Match, Multiport, NFLOG_GROUP, PortSide, RecentCheck, SYN, SegmentSize,
+    Target, TcpFlags, TupleAddress,
 };
 pub(crate) use features::{Feature, features, sample};
 pub(crate) use interim::interim_filter;

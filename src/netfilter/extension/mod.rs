@@ -9,6 +9,7 @@
 //! verbatim, as [`Match::Other`] or [`Target::Other`].
 
 mod addrtype;
+mod bpf;
 mod comment;
 mod connlimit;
 mod conntrack;
@@ -39,6 +40,7 @@ use crate::family::IpFamily;
 use crate::field::{IcmpType, PortRange, Rate, TimeWindow};
 use crate::name::{ChainName, Comment, LogPrefix, MacAddress, ServiceName};
 use crate::netfilter::Negatable;
+pub use bpf::MacBits;
 pub use connlimit::CountedTogether;
 pub use conntrack::{Connection, CtDirection, CtStates, TupleAddress};
 pub use iprange::AddressRanges;
@@ -95,6 +97,8 @@ pub enum Match {
     Fragment(Negatable<()>),
     /// `-m mac --mac-source`
     Mac(Negatable<MacAddress>),
+    /// `-m bpf`: bits of the source hardware address
+    MacBits(MacBits),
     /// `-m mark --mark`
     Mark(Negatable<MarkBits>),
     /// `-m addrtype --dst-type LOCAL --limit-iface-in`: packets to one of this host's
@@ -195,6 +199,7 @@ pub(super) struct Extension<T: 'static> {
 /// Every match extension that camfw knows.
 const MATCHES: &[&Extension<Match>] = &[
     &addrtype::ADDRTYPE,
+    &bpf::BPF,
     &comment::COMMENT,
     &connlimit::CONNLIMIT,
     &conntrack::CONNTRACK,
@@ -260,6 +265,7 @@ impl Match {
             Match::ExpectedBy(_) => &helper::HELPER,
             Match::Addresses(_) => &iprange::IPRANGE,
             Match::Mac(_) => &mac::MAC,
+            Match::MacBits(_) => &bpf::BPF,
             Match::Mark(_) => &mark::MARK_MATCH,
             Match::OwnAddress | Match::AnyOwnAddress => &addrtype::ADDRTYPE,
             Match::HopLimit(_) => &hl::HL,
@@ -300,6 +306,7 @@ impl Match {
             Match::Mac(Negatable { negated, value }) => {
                 format!(" {}--mac-source {value}", not(*negated))
             }
+            Match::MacBits(bits) => bpf::print(*bits),
             Match::Mark(bits) => mark::print(*bits),
             Match::OwnAddress => addrtype::OPTIONS.into(),
             Match::AnyOwnAddress => addrtype::ON_ANY_INTERFACE.into(),

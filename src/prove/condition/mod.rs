@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::family::IpFamily;
 use crate::field::{IcmpType, PortRange};
 use crate::netfilter::{
-    AddressRanges, Connection, CtStates, Interface, Match, Multiport, Negatable, PortSide,
+    AddressRanges, Connection, CtStates, Interface, MacBits, Match, Multiport, Negatable, PortSide,
     Protocol, Rule, TableName,
 };
 use crate::prove::bounds::Bounds;
@@ -37,6 +37,8 @@ pub struct Condition {
     header: bool,
     /// Whether it has a negated match on a hardware address.
     hardware: bool,
+    /// The bits of the hardware address that it looks at.
+    mac_bits: Option<MacBits>,
     /// Whether conntrack reassembles fragments before any rule sees them.
     tracks: bool,
 }
@@ -70,6 +72,11 @@ impl Condition {
         let fragment = self.header && packet.get(Field::Fragment) == Some(1);
         if fragment || self.hardware && packet.get(Field::Mac) == Some(0) {
             holds = None;
+        }
+        match self.mac_bits.map(|bits| bits_hold(bits, packet)) {
+            Some(Some(false)) => return Some(false),
+            Some(None) => holds = None,
+            Some(Some(true)) | None => {}
         }
         for clause in &self.clauses {
             if fragment && clause.is_in_header() {
@@ -106,6 +113,10 @@ impl Condition {
                 self.hardware,
                 "-m mac ! --mac-source, of what came in by a tunnel, which has no hardware address",
             ),
+            (
+                self.mac_bits.is_some(),
+                "-m bpf, of hardware addresses that no rule names, and of a tunnel, which has none",
+            ),
         ];
         let parts = parts.into_iter().filter(|(is, _)| *is);
         parts.map(|(_, what)| what.to_owned()).collect()
@@ -113,7 +124,8 @@ impl Condition {
 
     /// Whether the condition tests this field.
     pub fn asks_for(&self, field: Field) -> bool {
-        self.clauses.iter().any(|clause| clause.asks_for(field))
+        let bits = field == Field::Mac && self.mac_bits.is_some();
+        bits || self.clauses.iter().any(|clause| clause.asks_for(field))
     }
 
     /// The address tests that must hold.
@@ -140,6 +152,10 @@ impl Condition {
         if self.hardware {
             let unknown = space.equal(Field::Mac, 0);
             set.must = space.diagrams.minus(set.must, unknown);
+        }
+        if let Some(bits) = self.mac_bits {
+            let has = mac_bits_set(space, bits);
+            set = space.and(set, has);
         }
         if !self.doubts.is_empty() {
             set.must = Bounds::NONE.must;
@@ -370,6 +386,8 @@ impl Condition {
                 // known hardware address are in doubt.
                 self.hardware |= *negated;
             }
+            Match::MacBits(bits) if self.mac_bits.is_none() => self.mac_bits = Some(*bits),
+            Match::MacBits(_) => self.doubt(crate::netfilter::match_text(extension)),
             Match::Mark(Negatable { negated, value }) => {
                 let (mask, value) = (u128::from(value.mask), u128::from(value.value));
                 match value & !mask {
@@ -431,6 +449,27 @@ impl Condition {
             ports.map(|range| port_test(*field, *range))
         });
         self.add(negated, tests.collect());
+    }
+}
+
+/// What lies where the hardware address of a packet without one would be is unknown.
+fn bits_hold(bits: MacBits, packet: &Packet) -> Option<bool> {
+    let address = packet.get(Field::Mac).filter(|address| *address != 0)?;
+    let comes_in = packet.get(Field::In)? > super::packet::Interfaces::LOOPBACK;
+    comes_in.then(|| bits.are_in(address))
+}
+
+/// The packets whose hardware address has these bits: surely, if rules name it.
+fn mac_bits_set(space: &mut Space, bits: MacBits) -> Bounds {
+    let (having, lacking) = space.named_hardware(|address| bits.are_in(address));
+    let (having, lacking) = (
+        space.one_of(Field::Mac, &having),
+        space.one_of(Field::Mac, &lacking),
+    );
+    let own = space.range(Field::In, NO_INTERFACE, super::packet::Interfaces::LOOPBACK);
+    Bounds {
+        may: space.diagrams.or(!lacking, own),
+        must: space.diagrams.minus(having, own),
     }
 }
 

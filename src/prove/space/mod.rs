@@ -286,6 +286,13 @@ impl Space {
         (addresses(inside), addresses(outside), has(Hardware::OTHERS))
     }
 
+    /// The named hardware addresses for which this holds, and those for which it does not.
+    /// 0 stands for none.
+    pub fn named_hardware(&self, holds: impl Fn(u128) -> bool) -> (Vec<u128>, Vec<u128>) {
+        let named = self.hardware.codes.keys().copied();
+        named.filter(|it| *it != 0).partition(|it| holds(*it))
+    }
+
     /// The packets whose field is one of these values.
     pub fn one_of(&mut self, field: Field, values: &[u128]) -> Set {
         self.in_ranges(field, values.iter().map(|value| (*value, *value)))

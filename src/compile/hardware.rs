@@ -1,0 +1,123 @@
+//! Arranges rules for many hardware addresses as a tree of chains by their last bits: a packet
+//! then meets a few comparisons for every two bits in which the addresses differ, and not all
+//! addresses one after another.
+//!
+//! Bits only choose the chain, in which whole addresses are compared: what has no hardware
+//! address, or another one, matches nothing there.
+
+use std::collections::BTreeMap;
+
+use super::chain;
+use crate::name::{ChainName, MacAddress};
+use crate::netfilter::{MacBits, Match, Negatable, Rule, Table, Target};
+
+/// Up to this many addresses are compared one after another, which needs no kernel with
+/// `-m bpf`. Less would be faster by nothing that can be measured, and have more chains.
+const FEW: usize = 16;
+
+/// The most levels, far below what nf_tables takes of gotos within each other
+/// (NFT_JUMP_STACK_SIZE): enough for 65,000 addresses that differ in all of these bits.
+const LEVELS: usize = 6;
+
+/// A hardware address and the rules for packets that have it. They end with one that matches
+/// all of these.
+pub(super) type OfAddress = (MacAddress, Vec<Rule>);
+
+/// Makes a chain anew: the rules of each address, and then those for all other packets. Chains
+/// that this needs besides are named after it.
+pub(super) fn place(table: &mut Table, root: &ChainName, of: Vec<OfAddress>, others: &[Rule]) {
+    table.rules_mut(root).clear();
+    let mut tree = Tree {
+        table,
+        root,
+        others,
+        chains: 0,
+    };
+    tree.place(root, of, LEVELS);
+}
+
+/// Adds the rules of each address to a chain that has more rules after them: all other packets,
+/// and those that the rules return, go on there.
+pub(super) fn place_within(
+    table: &mut Table,
+    at: &ChainName,
+    root: &ChainName,
+    of: Vec<OfAddress>,
+) {
+    if of.len() <= FEW {
+        table.rules_mut(at).extend(compared(of));
+        return;
+    }
+    let jump = Rule::new(Target::Jump(root.clone()));
+    table.rules_mut(at).push(jump);
+    place(table, root, of, &[]);
+}
+
+struct Tree<'a> {
+    table: &'a mut Table,
+    root: &'a ChainName,
+    others: &'a [Rule],
+    chains: usize,
+}
+
+impl Tree<'_> {
+    fn place(&mut self, at: &ChainName, of: Vec<OfAddress>, levels: usize) {
+        let split = match levels.checked_sub(1) {
+            Some(left) if of.len() > FEW => differing(&of).map(|bits| (bits, left)),
+            _ => None,
+        };
+        let Some((bits, left)) = split else {
+            let rules = compared(of).chain(self.others.iter().cloned());
+            self.table.rules_mut(at).extend(rules);
+            return;
+        };
+        let mut groups: BTreeMap<u8, Vec<OfAddress>> = BTreeMap::new();
+        for (mac, rules) in of {
+            let value = mac.bytes()[usize::from(bits.byte)] & bits.mask;
+            groups.entry(value).or_default().push((mac, rules));
+        }
+        let last = groups.keys().next_back().copied();
+        for (value, group) in groups {
+            self.chains += 1;
+            let to = chain(format_args!("{}.{}", self.root, self.chains));
+            let mut rule = Rule::new(Target::Goto(to.clone()));
+            // All others go with the last: in its chain they match nothing.
+            if Some(value) != last {
+                rule = rule.matching(Match::MacBits(MacBits { value, ..bits }));
+            }
+            self.table.rules_mut(at).push(rule);
+            self.table.rules_mut(&to).clear();
+            self.place(&to, group, left);
+        }
+    }
+}
+
+fn compared(of: Vec<OfAddress>) -> impl Iterator<Item = Rule> {
+    of.into_iter().flat_map(|(mac, rules)| {
+        let of_it = Match::Mac(Negatable::is(mac));
+        rules.into_iter().map(move |mut rule| {
+            rule.matches.insert(0, of_it.clone());
+            rule
+        })
+    })
+}
+
+/// The last two bits of a pair's place in which the addresses differ.
+fn differing(of: &[OfAddress]) -> Option<MacBits> {
+    let places = (0..6).rev().flat_map(|byte| {
+        let masks = [0b11, 0b1100, 0b11_0000, 0b1100_0000];
+        masks.map(|mask| MacBits {
+            byte,
+            mask,
+            value: 0,
+        })
+    });
+    let differ = |bits: &MacBits| {
+        let mut values = of
+            .iter()
+            .map(|(mac, _)| mac.bytes()[usize::from(bits.byte)] & bits.mask);
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    };
+    places.into_iter().find(differ)
+}
