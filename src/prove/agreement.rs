@@ -227,7 +227,7 @@ fn sets_and_the_judge_agree() -> Result<(), crate::netfilter::ParseError> {
         let mut space = Space::new(IpFamily::V4, Interfaces::new(&interface_patterns(&ruleset)));
         // What bits an address has that no rule names, only the judge knows.
         space.one_of(Field::Mac, &MACS[1..]);
-        let program = Program::new(&ruleset, &space);
+        let program = Program::new(&ruleset, &mut space);
         for way in [HookPath::Input, HookPath::Forward] {
             let mut reach = Reach::new(&program);
             let all = reach.everything(&mut space, way);
@@ -328,7 +328,7 @@ fn what_surely_differs_does_for_the_judge() -> Result<(), crate::netfilter::Pars
         patterns.extend(interface_patterns(&after));
         let mut space = Space::new(IpFamily::V4, Interfaces::new(&patterns));
         space.one_of(Field::Mac, &MACS[1..]);
-        let programs = programs(&before, &after, &space);
+        let programs = programs(&before, &after, &mut space);
         for way in [HookPath::Input, HookPath::Forward] {
             let all = Reach::new(&programs[0]).everything(&mut space, way);
             let all = as_they_came(&mut space, &programs[0], all);

@@ -71,7 +71,7 @@ const LINES: usize = 24;
 /// The packets that two rulesets treat differently.
 pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Comparison {
     let mut space = space(before, after, family);
-    let mut programs = programs(before, after, &space);
+    let mut programs = programs(before, after, &mut space);
     space.forwarding_counts = programs[0].asked.hops;
     let alike = doubt::share(&mut space, &mut programs);
     let mut comparison = Comparison::default();
@@ -122,7 +122,7 @@ pub fn compare(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Compariso
 /// Whether some packet certainly gets another verdict.
 pub fn differ(before: &Ruleset, after: &Ruleset, family: IpFamily) -> bool {
     let mut space = space(before, after, family);
-    let programs = programs(before, after, &space);
+    let programs = programs(before, after, &mut space);
     space.forwarding_counts = programs[0].asked.hops;
     HookPath::ALL.into_iter().any(|way| {
         let differing = differing(&mut space, &programs, way, true);
@@ -139,7 +139,7 @@ fn space(before: &Ruleset, after: &Ruleset, family: IpFamily) -> Space {
 pub(super) fn programs<'a>(
     before: &'a Ruleset,
     after: &'a Ruleset,
-    space: &Space,
+    space: &mut Space,
 ) -> [Program<'a>; 2] {
     let mut programs = [Program::new(before, space), Program::new(after, space)];
     let [first, second] = &mut programs;

@@ -36,8 +36,8 @@ impl<'a> FlowJudge<'a> {
     ) -> FlowJudge<'a> {
         let families = Families::from_fn(|family| {
             let rules = rules.get(family);
-            let space = claim::space(policy, &[rules], family);
-            let program = Program::new(rules, &space);
+            let mut space = claim::space(policy, &[rules], family);
+            let program = Program::new(rules, &mut space);
             (space, program)
         });
         FlowJudge {

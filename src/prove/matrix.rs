@@ -91,7 +91,7 @@ pub fn matrix(
     let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
     patterns.extend(behind.iter().map(|it| it.interface.clone()));
     let mut space = Space::new(family, Interfaces::new(&patterns));
-    let program = Program::new(ruleset, &space);
+    let program = Program::new(ruleset, &mut space);
     space.forwarding_counts = program.asked.hops;
     let mut reach = Reach::new(&program);
 

@@ -147,7 +147,7 @@ pub fn findings(
     let mut patterns: BTreeSet<String> = interface_patterns(ruleset);
     patterns.extend(behind.iter().map(|it| it.interface.clone()));
     let mut space = Space::new(family, Interfaces::new(&patterns));
-    let mut program = Program::new(ruleset, &space);
+    let mut program = Program::new(ruleset, &mut space);
     if let Some((table, name)) = chain {
         program.enter(*table, name);
     }
@@ -382,8 +382,8 @@ fn counted(
     family: IpFamily,
     of: impl Fn(&Step<'_>) -> Vec<String>,
 ) -> BTreeMap<String, usize> {
-    let space = Space::new(family, Interfaces::new(&interface_patterns(ruleset)));
-    let program = Program::new(ruleset, &space);
+    let mut space = Space::new(family, Interfaces::new(&interface_patterns(ruleset)));
+    let program = Program::new(ruleset, &mut space);
     let mut counted = BTreeMap::new();
     for what in program.steps().flat_map(of) {
         *counted.entry(what).or_default() += 1;

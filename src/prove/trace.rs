@@ -128,7 +128,7 @@ impl Tracer {
     }
 
     /// The rules, for a packet within its zone's bound.
-    fn program(&self, family: IpFamily, space: &Space) -> Program<'_> {
+    fn program(&self, family: IpFamily, space: &mut Space) -> Program<'_> {
         let mut program = Program::new(self.rules.get(family), space);
         if let Some(policy) = &self.policy {
             bound::ask_by_bits(&mut program, policy, family);
@@ -218,7 +218,7 @@ impl Tracer {
         let family = described.family();
         let mut space = self.space(family, [described]);
         let (way, packet) = self.packet(&space, described)?;
-        let program = self.program(family, &space);
+        let program = self.program(family, &mut space);
         space.forwarding_counts = program.asked.hops;
         let judged = self.judged(&program, &space, way, packet);
         let mut traced = self.traced(described, &judged);
@@ -342,7 +342,7 @@ impl Tracer {
     ) -> Result<String, (usize, PacketError)> {
         let families = Families::from_fn(|family| {
             let mut space = self.space(family, packets);
-            let program = self.program(family, &space);
+            let program = self.program(family, &mut space);
             space.forwarding_counts = program.asked.hops;
             (space, program)
         });

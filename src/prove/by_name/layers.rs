@@ -70,7 +70,11 @@ const TOLD: [Field; 10] = [
 ];
 
 /// The rules, with a policy's bounds as bits.
-pub(super) fn program<'a>(ruleset: &'a Ruleset, space: &Space, of: MatrixEnds<'_>) -> Program<'a> {
+pub(super) fn program<'a>(
+    ruleset: &'a Ruleset,
+    space: &mut Space,
+    of: MatrixEnds<'_>,
+) -> Program<'a> {
     let mut program = Program::new(ruleset, space);
     if let MatrixEnds::Policy(policy) = of {
         bound::ask_by_bits(&mut program, policy, space.family);

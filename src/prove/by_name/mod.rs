@@ -96,7 +96,7 @@ pub fn named_matrix(
     about: &MatrixQuestion,
 ) -> Option<NamedMatrix> {
     let mut space = ends::space(ruleset, family, of);
-    let program = layers::program(ruleset, &space, of);
+    let program = layers::program(ruleset, &mut space, of);
     space.forwarding_counts = program.asked.hops;
     let layers = Layers::new(&mut space, &program, ruleset, of, about);
     let ends = ends::ends(&mut space, of);

@@ -49,7 +49,7 @@ impl<'a> Proof<'a> {
     ) -> Proof<'a> {
         let mut space = space(policy, &[ruleset], family);
         space.diagrams = Diagrams::new(most);
-        let mut program = Program::new(ruleset, &space);
+        let mut program = Program::new(ruleset, &mut space);
         bound::ask_by_bits(&mut program, policy, family);
         let mut reach = Reach::new(&program);
         let mut accepted = HookPath::ALL.map(|way| reach.accepted(&mut space, way));

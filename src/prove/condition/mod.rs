@@ -6,6 +6,7 @@
 //! function (net/netfilter/xt_*.c, ip_tables.c).
 
 mod clause;
+mod mac_bits;
 
 use ipnet::IpNet;
 
@@ -73,7 +74,7 @@ impl Condition {
         if fragment || self.hardware && packet.get(Field::Mac) == Some(0) {
             holds = None;
         }
-        match self.mac_bits.map(|bits| bits_hold(bits, packet)) {
+        match self.mac_bits.map(|bits| mac_bits::hold(bits, packet)) {
             Some(Some(false)) => return Some(false),
             Some(None) => holds = None,
             Some(Some(true)) | None => {}
@@ -128,6 +129,20 @@ impl Condition {
         bits || self.clauses.iter().any(|clause| clause.asks_for(field))
     }
 
+    /// Whether it looks at bits of the hardware address.
+    pub fn looks_at_mac_bits(&self) -> bool {
+        self.mac_bits.is_some()
+    }
+
+    /// The hardware addresses that it names.
+    pub fn hardware_addresses(&self) -> impl Iterator<Item = u128> {
+        let tests = self.clauses.iter().flat_map(Clause::tests);
+        tests.filter_map(|test| match test {
+            Test::Range(Field::Mac, address, _) => Some(address),
+            _ => None,
+        })
+    }
+
     /// The address tests that must hold.
     pub fn addresses(&self) -> impl Iterator<Item = Test> {
         let plain = self.clauses.iter().filter(|clause| !clause.negated);
@@ -154,7 +169,7 @@ impl Condition {
             set.must = space.diagrams.minus(set.must, unknown);
         }
         if let Some(bits) = self.mac_bits {
-            let has = mac_bits_set(space, bits);
+            let has = mac_bits::set(space, bits);
             set = space.and(set, has);
         }
         if !self.doubts.is_empty() {
@@ -449,27 +464,6 @@ impl Condition {
             ports.map(|range| port_test(*field, *range))
         });
         self.add(negated, tests.collect());
-    }
-}
-
-/// What lies where the hardware address of a packet without one would be is unknown.
-fn bits_hold(bits: MacBits, packet: &Packet) -> Option<bool> {
-    let address = packet.get(Field::Mac).filter(|address| *address != 0)?;
-    let comes_in = packet.get(Field::In)? > super::packet::Interfaces::LOOPBACK;
-    comes_in.then(|| bits.are_in(address))
-}
-
-/// The packets whose hardware address has these bits: surely, if rules name it.
-fn mac_bits_set(space: &mut Space, bits: MacBits) -> Bounds {
-    let (having, lacking) = space.named_hardware(|address| bits.are_in(address));
-    let (having, lacking) = (
-        space.one_of(Field::Mac, &having),
-        space.one_of(Field::Mac, &lacking),
-    );
-    let own = space.range(Field::In, NO_INTERFACE, super::packet::Interfaces::LOOPBACK);
-    Bounds {
-        may: space.diagrams.or(!lacking, own),
-        must: space.diagrams.minus(having, own),
     }
 }
 

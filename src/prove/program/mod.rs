@@ -125,7 +125,7 @@ pub fn interface_patterns(ruleset: &Ruleset) -> BTreeSet<String> {
 
 impl<'a> Program<'a> {
     /// Prepares a ruleset.
-    pub fn new(ruleset: &'a Ruleset, space: &Space) -> Program<'a> {
+    pub fn new(ruleset: &'a Ruleset, space: &mut Space) -> Program<'a> {
         let nat = ruleset
             .tables()
             .filter(|(name, _)| *name == TableName::Nat)
@@ -146,6 +146,13 @@ impl<'a> Program<'a> {
             let drops = |chain: &ProgramChain<'_>| chain.policy == Some(ChainPolicy::Drop);
             table.name == TableName::Nat && table.chains.iter().any(drops)
         });
+        let steps = || tables.iter().flat_map(ProgramTable::steps);
+        if steps().any(|step| step.condition.looks_at_mac_bits()) {
+            // Of an address that no set has told apart so far, it is in doubt which bits it has.
+            for address in steps().flat_map(|step| step.condition.hardware_addresses()) {
+                space.name_hardware(address);
+            }
+        }
         let asks_for = |tables: &[ProgramTable<'a>], field| {
             let mut steps = tables.iter().flat_map(ProgramTable::steps);
             steps.any(|step| step.condition.asks_for(field))

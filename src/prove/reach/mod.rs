@@ -352,12 +352,6 @@ impl<'p, 'a> Reach<'p, 'a> {
         if self.goes_on(&step.effect) {
             return ChainOutcome::NONE;
         }
-        // First, since what a match on bits of the hardware address surely matches are the
-        // addresses that were named so far: those of the chain that it leads to have to be.
-        let called = match &step.effect {
-            Effect::Jump(to) | Effect::Goto(to) => self.ends(space, table, *to, depth + 1),
-            _ => ChainOutcome::NONE,
-        };
         let matched = step.condition.set(space, &chain.given);
         match &step.effect {
             Effect::Accept => ChainOutcome {
@@ -372,7 +366,8 @@ impl<'p, 'a> Reach<'p, 'a> {
                 back: matched,
                 ..ChainOutcome::NONE
             },
-            Effect::Jump(_) | Effect::Goto(_) => {
+            Effect::Jump(to) | Effect::Goto(to) => {
+                let called = self.ends(space, table, *to, depth + 1);
                 let accept = space.and(matched, called.accept);
                 let drop = space.and(matched, called.drop);
                 let back = match step.effect {

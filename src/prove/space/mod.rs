@@ -286,6 +286,11 @@ impl Space {
         (addresses(inside), addresses(outside), has(Hardware::OTHERS))
     }
 
+    /// Tells a hardware address apart from those that no rule names.
+    pub fn name_hardware(&mut self, address: u128) {
+        self.hardware_code(address, address);
+    }
+
     /// The named hardware addresses for which this holds, and those for which it does not.
     /// 0 stands for none.
     pub fn named_hardware(&self, holds: impl Fn(u128) -> bool) -> (Vec<u128>, Vec<u128>) {
