@@ -316,6 +316,11 @@ fn changes_of_the_same_policy_for_ipv6_are_found() -> Result<(), Box<dyn Error>>
 }
 
 #[test]
+fn changes_of_a_tree_of_hardware_addresses_are_found() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("many-cameras", IpFamily::V4, 50)
+}
+
+#[test]
 fn changes_of_cameras_of_two_zones_are_found() -> Result<(), Box<dyn Error>> {
     every_change_is_found("cameras-of-two-zones", IpFamily::V4, 50)
 }

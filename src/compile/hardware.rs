@@ -121,3 +121,92 @@ fn differing(of: &[OfAddress]) -> Option<MacBits> {
     };
     places.into_iter().find(differ)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::netfilter::TableName;
+
+    fn addresses(of: impl IntoIterator<Item = u32>) -> Vec<OfAddress> {
+        let of = of.into_iter().map(|number| {
+            let [_, a, b, c] = number.to_be_bytes();
+            let mac = MacAddress::from([2, 0, 0, a, b, c]);
+            (mac, vec![Rule::new(Target::Drop)])
+        });
+        of.collect()
+    }
+
+    fn placed(of: Vec<OfAddress>) -> (Table, ChainName) {
+        let mut table = Table::untouched(TableName::Filter);
+        let root = chain("root");
+        let others = [Rule::new(Target::Return)];
+        place(&mut table, &root, of, &others);
+        (table, root)
+    }
+
+    /// What becomes of a packet, and how many rules it meets.
+    fn met(table: &Table, chain: &ChainName, mac: MacAddress) -> (Option<Target>, usize) {
+        let found = table.chains.iter().find(|it| it.name == *chain);
+        let rules = found.map_or(&[][..], |it| &it.rules);
+        for (place, rule) in rules.iter().enumerate() {
+            let holds = rule.matches.iter().all(|it| match it {
+                Match::Mac(Negatable { value, .. }) => *value == mac,
+                Match::MacBits(bits) => bits.are_in(mac.number()),
+                _ => false,
+            });
+            match &rule.target {
+                Some(Target::Goto(to)) if holds => {
+                    let (target, more) = met(table, to, mac);
+                    return (target, place + 1 + more);
+                }
+                target if holds => return (target.clone(), place + 1),
+                _ => {}
+            }
+        }
+        (None, rules.len())
+    }
+
+    fn assert_finds(of: Vec<OfAddress>, most: usize) {
+        let macs: Vec<MacAddress> = of.iter().map(|(mac, _)| *mac).collect();
+        let known: BTreeSet<[u8; 6]> = macs.iter().map(|mac| *mac.bytes()).collect();
+        let (table, root) = placed(of);
+        for mac in macs {
+            let (target, rules) = met(&table, &root, mac);
+            assert_eq!(target, Some(Target::Drop), "{mac}");
+            assert!(rules <= most, "{mac} meets {rules} rules");
+            for bit in 0..48 {
+                let mut other = *mac.bytes();
+                other[bit / 8] ^= 1 << (bit % 8);
+                if !known.contains(&other) {
+                    let (target, rules) = met(&table, &root, MacAddress::from(other));
+                    assert_eq!(target, Some(Target::Return), "{other:?}");
+                    assert!(rules <= most, "{other:?} meets {rules} rules");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_address_meets_its_rules_and_every_other_those_of_others() {
+        assert_finds(addresses([]), 0);
+        assert_finds(addresses(0..16), 17);
+        assert_finds(addresses(0..17), 21);
+        assert_finds(addresses(0..1000), 29);
+        // Nothing but the bits in which they differ is looked at.
+        assert_finds(addresses((0..1000).map(|number| number << 12 | 0xabc)), 29);
+        assert_finds(addresses((0..100).map(|number| number * 4)), 25);
+    }
+
+    #[test]
+    fn a_few_are_compared_where_more_rules_follow() {
+        let mut table = Table::untouched(TableName::Filter);
+        let (at, root) = (chain("at"), chain("root"));
+        place_within(&mut table, &at, &root, addresses(0..16));
+        assert_eq!(table.rules_mut(&at).len(), 16);
+        table.rules_mut(&at).clear();
+        place_within(&mut table, &at, &root, addresses(0..17));
+        assert_eq!(*table.rules_mut(&at), [Rule::new(Target::Jump(root))]);
+    }
+}

@@ -24,7 +24,7 @@ INTERNET, INTERNET6 = example.INTERNET.address, example.INTERNET.address6
 HOUSE, HOUSE6 = example.LAPTOP.router, example.LAPTOP.router6
 PASSES = (
     allow("private", "external", "http") + allow("private", "camera", "http") + allow("private", "router", "ssh")
-    + allow("private", "router", "dhcp") + allow("external", "router", "{ tcp = [8443] }")
+    + allow("private", "router", "dhcp") + allow("camera", "router", "ping") + allow("external", "router", "{ tcp = [8443] }")
 )
 TARGETS = (
     (INTERNET, 80), (INTERNET6, 80), (example.CAMERA.address, 80), (example.CAMERA.address6, 80), (HOUSE, 22), (HOUSE6, 22),
@@ -90,6 +90,33 @@ class Misplaced(RouterTest):
             self.assert_drops(self.laptop, to, port)
         self.be(self.laptop, HOUSE_MAC, TAKEN, TAKEN6)
         self.assertEqual(self.reached(), house, "the house goes on")
+
+    def test_so_does_each_of_many(self) -> None:
+        """Whose hardware addresses are a tree of chains, by their last bits; and each neighbour of one in all bits but
+        one is the house's."""
+        macs = [f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}" for number in range(0, 40 * 37, 37)]
+        cameras = "".join(camera(f"c{place}", f"192.168.8.{100 + place}", mac) for place, mac in enumerate(macs))
+        self.boot(zones() + PASSES + cameras)
+        self.assertIn("-m bpf --bytecode", self.tables.snapshot())
+        for place in (0, 1, 17, 39):
+            self.be(self.laptop, macs[place], TAKEN, TAKEN6)
+            for to in (INTERNET, INTERNET6):
+                self.assert_drops(self.laptop, to, 80)
+            number = int(macs[place].replace(":", ""), 16)
+            others = (f"{number ^ 1 << bit:012x}" for bit in (0, 3, 6, 9, 20))
+            for other in (":".join(it[at:at + 2] for at in range(0, 12, 2)) for it in others):
+                self.assertNotIn(other, macs)
+                self.be(self.laptop, other, TAKEN, via=(HOUSE,))
+                self.assertTrue(probes.tcp(self.laptop, INTERNET, 80), other)
+        # On their own wire none has an address that is not its own, and whoever is not listed has any.
+        spoofed = self.tables.packets("raw", "spoofed-camera", "DROP")
+        self.be(self.camera, macs[39], "192.168.8.77", via=(example.CAMERA.router,))
+        self.assertFalse(probes.ping(self.camera, example.CAMERA.router, 0.4))
+        self.assertGreater(self.tables.packets("raw", "spoofed-camera", "DROP"), spoofed)
+        self.be(self.camera, OTHER_MAC, "192.168.8.77", via=(example.CAMERA.router,))
+        spoofed = self.tables.packets("raw", "spoofed-camera", "DROP")
+        self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
+        self.assertEqual(self.tables.packets("raw", "spoofed-camera", "DROP"), spoofed)
 
     def test_what_is_open_goes_on(self) -> None:
         self.boot(POLICY)

@@ -58,6 +58,7 @@ RDEPENDS:${PN}:class-target = "\
     iptables-module-ipt-icmp \
     iptables-module-ipt-reject \
     iptables-module-xt-addrtype \
+    iptables-module-xt-bpf \
     iptables-module-xt-comment \
     iptables-module-xt-connlimit \
     iptables-module-xt-conntrack \
