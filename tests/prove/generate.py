@@ -13,6 +13,8 @@ from prove.packets import FLAGS, Packet
 
 PORTS = (1, 22, 53, 79, 80, 81, 443, 1023, 1024, 8080, 50000, 65535)
 MACS = ("02:00:00:00:aa:01", "02:00:00:00:aa:02", "02:00:00:00:ab:01")
+# Where the link's header begins for a BPF program, and the source address in it.
+SOURCE_MAC = 0xffe00000 + 6
 SOURCES = tuple(f"10.{net}.0.{host}" for net in range(3) for host in (10, 11, 14, 25)) + (
     "10.1.7.1", "172.16.5.9", "8.8.8.8",
 )
@@ -25,6 +27,11 @@ STATES = (
 ENDS = ("ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst")
 # The errors of ICMP with some of their codes (RFC 792).
 ERRORS = ((3, 0), (3, 1), (3, 3), (3, 4), (4, 0), (5, 1), (11, 0), (11, 1), (12, 0))
+
+
+def mac_bits(byte: int, mask: int, value: int) -> str:
+    """A match on bits of the source hardware address."""
+    return f'-m bpf --bytecode "5,48 0 0 {SOURCE_MAC + byte},84 0 0 {mask},21 0 1 {value},6 0 0 65535,6 0 0 0"'
 
 
 class Rules:
@@ -149,6 +156,10 @@ class Rules:
             words.append(f"-m iprange {self._not()}--{side}-range {random.choice(RANGES)}")
         if self._hook != "POSTROUTING" and random.random() < 0.1:
             words.append(f"-m mac {self._not()}--mac-source {random.choice(MACS)}")
+        if self._hook != "POSTROUTING" and random.random() < 0.1:
+            byte, mask = random.choice((4, 5)), random.choice((1, 3, 0xf0))
+            value = random.choice(MACS).split(":")[byte]
+            words.append(mac_bits(byte, mask, int(value, 16) & mask))
         if random.random() < 0.2:
             words.append(f"-m mark {self._not()}--mark {random.choice(('0x1', '0x2/0x3', '0x10', '0x0', '0x10/0xf0'))}")
         if not self.tracking and random.random() < 0.1:
