@@ -110,8 +110,11 @@ pub fn policy(source: &Source, answers: &Answers) -> Result<Policy, Refusal> {
     resolve::resolve(&Config::parse(source)?, answers, &without_zones, source)
 }
 
-/// No time zones are known here.
+/// No time zones are known here but UTC.
 fn without_zones(name: &str) -> Result<LocalTime, String> {
+    if name == local_time::UTC {
+        return Ok(LocalTime::utc(local_time::BUILT));
+    }
     Err(format!(
         "the data of time zone {name:?} are not given; leave timezone out"
     ))

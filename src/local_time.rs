@@ -21,6 +21,9 @@ pub const BUILT: u64 = {
 };
 const RELEASED: u64 = 1_793_491_200;
 
+/// The zone of hours for which the file names none; it needs no data.
+pub const UTC: &str = "UTC";
+
 /// The seasons that begin within this time are known, so that hours hold for longer than a
 /// year on a box that nobody looks after.
 const AHEAD: u64 = 400 * DAY;
@@ -90,6 +93,19 @@ impl LocalTime {
             zone: zone.to_owned(),
             seasons,
         })
+    }
+
+    /// That of UTC. What is before `built` is left out.
+    pub fn utc(built: u64) -> LocalTime {
+        let all = Season {
+            from: built,
+            until: END,
+            ahead: 0,
+        };
+        LocalTime {
+            zone: UTC.to_owned(),
+            seasons: vec![all],
+        }
     }
 
     /// Until when it is known.

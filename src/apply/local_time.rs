@@ -8,13 +8,16 @@
 use crate::host::config_file::Purpose;
 use crate::host::store::{self, StoreError, StorePlace};
 use crate::host::{clock, zone_data};
-use crate::local_time::{BUILT, LocalTime};
+use crate::local_time::{BUILT, LocalTime, UTC};
 use crate::policy::Policy;
 
 const NAME: &str = "local-time";
 
 /// By the system's database, at this time.
 pub(super) fn computed(zone: &str, purpose: Purpose) -> Result<LocalTime, String> {
+    if zone == UTC {
+        return Ok(LocalTime::utc(BUILT));
+    }
     let data = zone_data::read(zone, purpose)?;
     LocalTime::new(zone, &data, clock::now(), BUILT).ok_or_else(|| {
         format!("the data of time zone {zone:?} do not tell its time; install tzdata anew")

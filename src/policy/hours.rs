@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::Policy;
 use crate::field::{LAST_DATE, TimeWindow, utc};
+use crate::local_time::UTC;
 
 /// The most lines that are told of; others have the same hours, or are seen in the rules.
 const MOST: usize = 20;
@@ -11,7 +12,7 @@ const MOST: usize = 20;
 /// What local time is now, and what the hours of lines are in UTC now and after the coming
 /// change; nothing if they are in UTC.
 pub(crate) fn told_hours(policy: &Policy, now: u64) -> Vec<String> {
-    let Some(local) = &policy.local_time else {
+    let Some(local) = policy.local_time.as_ref().filter(|it| it.zone != UTC) else {
         return Vec::new();
     };
     let mut told = vec![local.in_words(now)];

@@ -9,6 +9,7 @@ use std::fmt;
 use super::{Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Service, Zone, ZoneIndex};
 use super::{unreachable, ways_lint};
 use crate::field::{PortRange, PortSet};
+use crate::local_time::UTC;
 use crate::name::{CameraName, InterfaceName};
 use crate::net::Device;
 use crate::netfilter::Protocol;
@@ -336,7 +337,8 @@ fn ports_without_host(policy: &Policy, index: ZoneIndex, zone: &Zone) -> Option<
 fn hours_in_utc(policy: &Policy) -> Option<Warning> {
     let mut lines = policy.allows.iter();
     let line = lines.find(|allow| allow.when.is_some())?;
-    policy.local_time.is_none().then(|| Warning {
+    let local = policy.local_time.as_ref()?;
+    (local.zone == UTC).then(|| Warning {
         origin: line.origin.clone(),
         kind: WarningKind::Note,
         what: "the times of when are UTC; for local ones write timezone = \"Europe/Berlin\" under [router], or \"Etc/UTC\" if they are meant".into(),

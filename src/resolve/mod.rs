@@ -48,7 +48,7 @@ use list::Lists;
 use crate::config::{Config, Spanned, Strings};
 use crate::field::PortSet;
 use crate::field::Rate;
-use crate::local_time::{LocalTime, LocalTimes};
+use crate::local_time::{LocalTime, LocalTimes, UTC};
 use crate::name::{HostName, NameError, ServiceName};
 use crate::nearest::did_you_mean;
 use crate::net::{MarkRule, NextHop, Route};
@@ -86,7 +86,7 @@ pub fn resolve(
         lists,
         egress: router.map(|router| router.egress).unwrap_or_default(),
         has_timezone: zone.is_some(),
-        local_time: local_time.flatten(),
+        local_time,
         cameras: Vec::new(),
         camera_places: BTreeMap::new(),
         zones: zones.unwrap_or_default(),
@@ -182,6 +182,7 @@ pub fn resolve(
             });
         }
     }
+    let has_hours = allows.iter().any(|allow| allow.when.is_some());
     let mut hosts: Vec<HostName> = Vec::new();
     for host in allows.iter().flat_map(|allow| &allow.hosts) {
         if !hosts.contains(host) {
@@ -201,7 +202,7 @@ pub fn resolve(
         services: resolver.services.into_values().collect(),
         guarantees,
         zones: resolver.zones,
-        local_time: resolver.local_time,
+        local_time: resolver.local_time.filter(|it| has_hours || it.zone != UTC),
         allows,
         masquerades: nat.masquerades,
         unmasqueraded: nat.unmasqueraded,

@@ -1,27 +1,27 @@
 //! Resolves the zone in whose local time hours are written.
 
 use crate::config::Spanned;
-use crate::local_time::{LocalTime, LocalTimes};
+use crate::local_time::{LocalTime, LocalTimes, UTC};
 use crate::source::{Refusal, Source};
 
 /// The longest name; those that there are have half of it.
 const LONGEST: usize = 64;
 
+/// The time of the zone that the file names, or UTC.
 pub(super) fn local_time(
     written: Option<&Spanned<String>>,
     known: LocalTimes<'_>,
     source: &Source,
-) -> Result<Option<LocalTime>, Refusal> {
+) -> Result<LocalTime, Refusal> {
     let Some(written) = written else {
-        return Ok(None);
+        return known(UTC).map_err(|error| source.refuse(0..0, error));
     };
     let name = written.get_ref();
     if !is_name(name) {
         let what = format!("{name:?} is not a time zone's name; write it as \"Europe/Berlin\"");
         return Err(source.refuse(written.span(), what));
     }
-    let found = known(name).map_err(|error| source.refuse(written.span(), error));
-    found.map(Some)
+    known(name).map_err(|error| source.refuse(written.span(), error))
 }
 
 /// Whether it is one as the zone database has them, none of which leads out of its folder.
