@@ -58,7 +58,7 @@ pub(crate) use names::has_dns;
 pub use origin::Origin;
 pub use page::Page;
 pub use refusal_tag::{Recordable, RefusalReason, RefusalTag};
-pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, RedirectToRouter, Snat};
+pub use rewrite::{Forward, ForwardedPorts, Masquerade, Proxy, ProxyWay, RedirectToRouter, Snat};
 pub use rule_label::{RuleLabel, RulePurpose};
 pub use service::Service;
 pub use unreachable::broadcast_settings;
