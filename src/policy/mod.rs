@@ -27,7 +27,7 @@ mod ways_lint;
 mod zone;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -103,6 +103,8 @@ pub struct Policy {
     pub hosts: Vec<HostName>,
     /// How long connections may be opened to an address after a name last resolved to it.
     pub names_keep: Duration,
+    /// Whom the router's server asks for what it does not know; none if the file does not say.
+    pub name_servers: Vec<IpAddr>,
     /// How dropped packets are logged.
     pub log: Log,
     /// In the order of the file.
