@@ -296,6 +296,11 @@ fn changes_of_what_comes_from_inside_to_an_unknown_address_are_found() -> Result
 }
 
 #[test]
+fn changes_of_public_addresses_are_found() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("public-addresses", IpFamily::V4, 50)
+}
+
+#[test]
 fn changes_of_what_is_denied_are_found() -> Result<(), Box<dyn Error>> {
     every_change_is_found("except-and-deny", IpFamily::V4, 50)
 }

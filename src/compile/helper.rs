@@ -173,19 +173,23 @@ impl Compiler<'_> {
         let leads_here = |forward: &&Forward| {
             flow.from == Endpoint::Zone(forward.from)
                 && flow.to == Endpoint::Zone(forward.to)
-                && forward.protocol == Protocol::Tcp
+                && forward
+                    .ports
+                    .is_none_or(|ports| ports.protocol == Protocol::Tcp)
                 && !forward.is_loopback()
                 && allow.destinations.holds(forward.address.into())
         };
         // The control ports behind the forward, as they are before it.
         let control_ports = |forward: &Forward| -> Vec<PortRange> {
             let helped = allow.services.iter().filter(|service| service.helper);
-            let behind = helped
-                .flat_map(|service| &service.tcp)
-                .filter_map(|own| own.common(forward.to_ports));
-            match forward.keeps_ports() {
+            let behind = helped.flat_map(|service| &service.tcp);
+            let Some(ports) = forward.ports else {
+                return behind.copied().collect();
+            };
+            let behind = behind.filter_map(|own| own.common(ports.to));
+            match ports.at == ports.to {
                 true => behind.collect(),
-                false => behind.map(|_| forward.ports).take(1).collect(),
+                false => behind.map(|_| ports.at).take(1).collect(),
             }
         };
         if self.family == IpFamily::V6 {

@@ -51,6 +51,15 @@ impl Compiler<'_> {
         for (number, redirect) in policy.redirects.iter().enumerate() {
             self.to_router(&mut table, number, redirect);
         }
+        // Before what is for all of its zone.
+        for forward in &policy.forwards {
+            if let Some(own) = forward.seen_as() {
+                let mut rule = from(host(forward.address), Target::Snat(own.into()));
+                rule.out_interface = interface(&policy.zone(forward.at).interface);
+                let rule = with_comment(rule, &forward.origin, "forward");
+                table.rules_mut(&chain("POSTROUTING")).push(rule);
+            }
+        }
         for masquerade in &policy.masquerades {
             let rewrite = (Target::Masquerade, "masquerade", &masquerade.origin);
             self.source_nat(&mut table, masquerade.from, masquerade.to, rewrite);
@@ -122,10 +131,11 @@ impl Compiler<'_> {
     /// they are not known.
     pub(super) fn forwarded_from(&self, forward: &Forward) -> Vec<Option<IpNet>> {
         let zone = self.policy.zone(forward.at);
-        let own = zone.addresses.iter().map(|own| Some(host(own.addr())));
+        let own = zone.addresses.iter().map(|own| own.addr());
+        let own = own.filter(|own| forward.own.is_none_or(|only| only == *own));
         match zone.address_source.is_unknown() {
             true => vec![None],
-            false => own.collect(),
+            false => own.map(|own| Some(host(own))).collect(),
         }
     }
 
@@ -163,11 +173,12 @@ impl Compiler<'_> {
     fn turned_back(&self, table: &mut Table, forward: &Forward) {
         let zone = self.policy.zone(forward.from);
         for network in self.networks_of(zone) {
-            let mut rule = from(network, Target::Masquerade).of(forward.protocol);
+            let mut rule = from(network, Target::Masquerade);
             rule.destination = Some(Negatable::is(host(forward.address)));
             rule.out_interface = interface(&zone.interface);
-            let ports = with_ports(rule, forward.protocol, forward.to_ports);
-            let rule = ports.matching(Match::Conntrack(Negatable::is(CtStates::DNAT)));
+            let ports = forward.ports.map(|ports| (ports.protocol, ports.to));
+            let rule =
+                with_ports(rule, ports).matching(Match::Conntrack(Negatable::is(CtStates::DNAT)));
             let rule = with_comment(rule, &forward.origin, "loopback");
             table.rules_mut(&chain("POSTROUTING")).push(rule);
         }
@@ -175,16 +186,15 @@ impl Compiler<'_> {
 
     fn forward(&self, forward: &Forward) -> Vec<Rule> {
         let zone = self.policy.zone(forward.from);
-        let port = (!forward.keeps_ports()).then_some(forward.to_ports.first());
+        let ports = forward.ports.map(|ports| (ports.protocol, ports.at));
         self.forwarded_from(forward)
             .into_iter()
             .map(|own| {
-                let target = Target::Dnat(forward.address.into(), port);
-                let mut rule = entering(zone, target).of(forward.protocol);
+                let target = Target::Dnat(forward.address.into(), forward.other_port());
+                let mut rule = entering(zone, target);
                 rule.destination = own.map(Negatable::is);
-                let rule = with_ports(rule, forward.protocol, forward.ports);
                 with_comment(
-                    rule,
+                    with_ports(rule, ports),
                     &forward.origin,
                     match forward.is_loopback() {
                         true => "loopback",
@@ -254,8 +264,11 @@ impl Compiler<'_> {
     }
 }
 
-fn with_ports(rule: Rule, protocol: Protocol, ports: PortRange) -> Rule {
-    rule.matching(match protocol {
+fn with_ports(rule: Rule, ports: Option<(Protocol, PortRange)>) -> Rule {
+    let Some((protocol, ports)) = ports else {
+        return rule;
+    };
+    rule.of(protocol).matching(match protocol {
         Protocol::Udp => Match::Udp {
             sport: None,
             dport: Some(Negatable::is(ports)),

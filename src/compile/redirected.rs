@@ -11,35 +11,20 @@ use super::{Compiler, host};
 use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
-use crate::policy::{Allow, Endpoint, Flow, Forward, Proxy, ProxyWay, Service};
+use crate::policy::{Allow, Endpoint, Flow, Forward, ForwardedPorts, Proxy, ProxyWay, Service};
 
 /// Ports that packets may reach only through a forward or a proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Redirected {
     tcp: Vec<PortRange>,
     udp: Vec<PortRange>,
+    /// All of the host, whatever the protocol.
+    whole: bool,
     /// Whether this family rewrites anything.
     comes: bool,
 }
 
 impl Redirected {
-    /// All ports of services: of a line that lets in only what came by a forward.
-    fn all_of(services: &[Service], family: IpFamily) -> Redirected {
-        let mut all = Redirected {
-            comes: family == IpFamily::V4,
-            ..Redirected::default()
-        };
-        for service in services {
-            for (protocol, ports) in [(Protocol::Tcp, &service.tcp), (Protocol::Udp, &service.udp)]
-            {
-                for ports in ports {
-                    all.add(protocol, *ports);
-                }
-            }
-        }
-        all
-    }
-
     fn add(&mut self, protocol: Protocol, ports: PortRange) {
         let known = match protocol {
             Protocol::Udp => &mut self.udp,
@@ -51,6 +36,9 @@ impl Redirected {
 
     /// The services without these ports; services that become empty are left out.
     pub(super) fn left_of(&self, services: &[Service]) -> Vec<Service> {
+        if self.whole {
+            return Vec::new();
+        }
         let services = services.iter().map(|service| Service {
             tcp: without(&service.tcp, &self.tcp),
             udp: without(&service.udp, &self.udp),
@@ -61,8 +49,10 @@ impl Redirected {
 
     /// The services with only these ports.
     pub(super) fn part_of(&self, services: &[Service]) -> Vec<Service> {
-        if !self.comes {
-            return Vec::new();
+        match (self.comes, self.whole) {
+            (false, _) => return Vec::new(),
+            (true, true) => return services.to_vec(),
+            (true, false) => {}
         }
         let part = |ranges: &[PortRange], ports: &[PortRange]| -> Vec<PortRange> {
             let mut part = Vec::new();
@@ -119,7 +109,10 @@ impl Compiler<'_> {
         let mut groups: Vec<(Vec<Option<IpNet>>, Redirected)> = Vec::new();
         for destination in self.prefixes(&allow.destinations) {
             let redirected = match (destination, flow.to) {
-                _ if allow.by_forward => Redirected::all_of(&allow.services, self.family),
+                _ if allow.by_forward => Redirected {
+                    whole: true,
+                    ..self.nothing_redirected()
+                },
                 (Some(destination), Endpoint::Zone(_)) if !allow.ranges.contains(&destination) => {
                     self.forwarded_to(flow, destination)
                 }
@@ -134,11 +127,15 @@ impl Compiler<'_> {
         groups
     }
 
-    fn forwarded_to(&self, flow: Flow, destination: IpNet) -> Redirected {
-        let mut redirected = Redirected {
+    fn nothing_redirected(&self) -> Redirected {
+        Redirected {
             comes: self.family == IpFamily::V4,
             ..Redirected::default()
-        };
+        }
+    }
+
+    fn forwarded_to(&self, flow: Flow, destination: IpNet) -> Redirected {
+        let mut redirected = self.nothing_redirected();
         let here = |forward: &&Forward| {
             flow.from == Endpoint::Zone(forward.from)
                 && flow.to == Endpoint::Zone(forward.to)
@@ -147,21 +144,24 @@ impl Compiler<'_> {
         };
         let forwards = || self.policy.forwards.iter().filter(here);
         for forward in forwards() {
-            let others = forwards().filter(|other| other.protocol == forward.protocol);
-            let open = others.filter(|other| other.direct);
-            let open: Vec<PortRange> = open.map(|other| other.to_ports).collect();
-            for ports in without(&[forward.to_ports], &open) {
-                redirected.add(forward.protocol, ports);
+            let Some(ForwardedPorts { protocol, to, .. }) = forward.ports else {
+                // All forwards to its host are as direct as it is.
+                redirected.whole = !forward.direct;
+                continue;
+            };
+            let open = forwards().filter(|other| other.direct);
+            let open = open.filter_map(|other| other.ports);
+            let open = open.filter(|other| other.protocol == protocol);
+            let open: Vec<PortRange> = open.map(|other| other.to).collect();
+            for ports in without(&[to], &open) {
+                redirected.add(protocol, ports);
             }
         }
         redirected
     }
 
     fn proxied_to(&self, flow: Flow) -> Redirected {
-        let mut redirected = Redirected {
-            comes: self.family == IpFamily::V4,
-            ..Redirected::default()
-        };
+        let mut redirected = self.nothing_redirected();
         let here = |proxy: &&Proxy| flow.from == Endpoint::Zone(proxy.from);
         let port_of = |proxy: &Proxy| match proxy.way {
             ProxyWay::Here(port) => Some(port),

@@ -428,6 +428,8 @@ pub struct NamesTable {
     /// How long connections may be opened to an address after a name last resolved to it,
     /// `"1 hour"`.
     pub keep: Option<Spanned<String>>,
+    /// The addresses of the servers that the router's own asks for what it does not know.
+    pub servers: Option<Spanned<Strings>>,
 }
 
 /// What to do about rules that differ from the policy.

@@ -35,9 +35,11 @@ pub struct SnatEntry {
 pub struct ForwardEntry {
     /// The zone whose connections to the router's own address are redirected.
     pub from: Spanned<String>,
+    /// Only those to this one of its addresses there.
+    pub at: Option<Spanned<String>>,
     /// These TCP ports
     pub tcp: Option<Spanned<PortList>>,
-    /// or these UDP ports of the router.
+    /// or these UDP ports of the router; without both, all of the address in `at`.
     pub udp: Option<Spanned<PortList>>,
     /// The camera, or the zone of the host, to redirect to.
     pub to: Spanned<String>,

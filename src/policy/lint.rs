@@ -5,8 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
-use super::{Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Service, Zone, ZoneIndex};
+use ipnet::IpNet;
+
+use super::{
+    Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Service, Zone, ZoneIndex,
+};
 use super::{unreachable, ways_lint};
 use crate::field::{PortRange, PortSet};
 use crate::local_time::UTC;
@@ -290,7 +295,16 @@ fn not_masqueraded(policy: &Policy) -> Vec<Warning> {
             let private = networks.iter().any(|own| own.network().is_private());
             let mut rewritten = policy.masquerades.iter().map(|it| (it.from, it.to));
             let mut fixed = policy.snats.iter().map(|it| (it.from, it.to));
-            let known = rewritten.any(|pair| pair == (from, to))
+            let has_own = |host: &IpNet| {
+                let mut forwards = policy.forwards.iter().filter(|it| it.at == to);
+                forwards.any(|it| {
+                    it.seen_as().is_some() && IpNet::from(IpAddr::V4(it.address)) == *host
+                })
+            };
+            let alone =
+                matches!(&allow.sources, Addresses::Only(hosts) if hosts.iter().all(has_own));
+            let known = alone
+                || rewritten.any(|pair| pair == (from, to))
                 || fixed.any(|pair| pair == (from, to))
                 || policy.unmasqueraded.contains(&(from, to))
                 || told.contains(&(from, to));

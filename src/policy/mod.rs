@@ -27,7 +27,7 @@ mod ways_lint;
 mod zone;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -58,7 +58,7 @@ pub(crate) use names::has_dns;
 pub use origin::Origin;
 pub use page::Page;
 pub use refusal_tag::{Recordable, RefusalReason, RefusalTag};
-pub use rewrite::{Forward, Masquerade, Proxy, ProxyWay, RedirectToRouter, Snat};
+pub use rewrite::{Forward, ForwardedPorts, Masquerade, Proxy, ProxyWay, RedirectToRouter, Snat};
 pub use rule_label::{RuleLabel, RulePurpose};
 pub use service::Service;
 pub use unreachable::broadcast_settings;
@@ -103,6 +103,8 @@ pub struct Policy {
     pub hosts: Vec<HostName>,
     /// How long connections may be opened to an address after a name last resolved to it.
     pub names_keep: Duration,
+    /// Whom the router's server asks for what it does not know; none if the file does not say.
+    pub name_servers: Vec<IpAddr>,
     /// How dropped packets are logged.
     pub log: Log,
     /// In the order of the file.

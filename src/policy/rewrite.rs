@@ -34,9 +34,9 @@ pub struct Snat {
     pub origin: Origin,
 }
 
-/// Redirects connections from ports of the router to a host. An allow line that names the
-/// host then allows only redirected connections on that port, unless the forward is
-/// `direct`; one with a network allows what it says.
+/// Redirects connections from ports of the router, or from one of its addresses, to a host.
+/// An allow line that names the host then allows only redirected connections on these ports,
+/// unless the forward is `direct`; one with a network allows what it says.
 #[derive(Debug, Clone)]
 pub struct Forward {
     /// The zone that the connections come from.
@@ -44,26 +44,58 @@ pub struct Forward {
     /// The zone whose addresses of the router they are opened to: the same, or another one
     /// for those who reach the host from inside by the address that is known outside.
     pub at: ZoneIndex,
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// The ports on the router.
-    pub ports: PortRange,
+    /// The one of these addresses that it is for; None means all of them.
+    pub own: Option<Ipv4Addr>,
+    /// None means the whole of that address, whatever the protocol (1:1 NAT).
+    pub ports: Option<ForwardedPorts>,
     /// The zone of the host.
     pub to: ZoneIndex,
     /// The host.
     pub address: Ipv4Addr,
-    /// The ports on the host: the same ones, each to its own, or one other in place of one.
-    pub to_ports: PortRange,
     /// Whether the host's ports can also be reached directly.
     pub direct: bool,
     /// The position in the file.
     pub origin: Origin,
 }
 
+/// The ports of a forward.
+#[derive(Debug, Clone, Copy)]
+pub struct ForwardedPorts {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Those on the router.
+    pub at: PortRange,
+    /// Those on the host: the same ones, each to its own, or one other in place of one.
+    pub to: PortRange,
+}
+
 impl Forward {
-    /// Whether each port stays as it is.
-    pub fn keeps_ports(&self) -> bool {
-        self.ports == self.to_ports
+    /// The port on the host, where it is another one.
+    pub fn other_port(&self) -> Option<u16> {
+        let ports = self.ports.filter(|ports| ports.at != ports.to);
+        ports.map(|ports| ports.to.first())
+    }
+
+    /// Whether it takes connections to any of these ports.
+    pub fn takes(&self, protocol: Protocol, ports: PortRange) -> bool {
+        self.ports
+            .is_none_or(|own| own.protocol == protocol && own.at.common(ports).is_some())
+    }
+
+    /// Whether both take the same connections, if these are to the same zone's addresses.
+    pub fn overlaps(&self, other: &Forward) -> bool {
+        let of_one = self.own.zip(other.own);
+        of_one.is_none_or(|(own, other)| own == other)
+            && self
+                .ports
+                .is_none_or(|ports| other.takes(ports.protocol, ports.at))
+    }
+
+    /// The address that the host is seen with from outside when it opens connections: the one
+    /// that is all its own.
+    pub fn seen_as(&self) -> Option<Ipv4Addr> {
+        let whole = self.ports.is_none() && !self.is_loopback();
+        self.own.filter(|_| whole)
     }
 
     /// Whether it is for a zone inside, whose connections go to the address that is known

@@ -59,11 +59,13 @@ pub(super) fn without_forward(policy: &Policy) -> Vec<(Origin, String)> {
                 && matches!(&allow.destinations, Addresses::Only(hosts) if hosts.contains(&host))
                 && !allow.ranges.contains(&host)
                 && allow.services.iter().any(|service| {
-                    let own = match forward.protocol {
-                        Protocol::Udp => &service.udp,
-                        _ => &service.tcp,
-                    };
-                    own.iter().any(|own| own.common(forward.to_ports).is_some())
+                    forward.ports.is_none_or(|ports| {
+                        let own = match ports.protocol {
+                            Protocol::Udp => &service.udp,
+                            _ => &service.tcp,
+                        };
+                        own.iter().any(|own| own.common(ports.to).is_some())
+                    })
                 })
         };
         let forwards: Vec<&Forward> = policy.forwards.iter().filter(is_named).collect();

@@ -1,17 +1,18 @@
 //! Resolves port forwards, and checks them against the allow lines.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
+use super::address::ipv4;
 use super::rewrite::{Nat, between, opens_all, opens_any};
 use super::{Resolver, span_in};
 use crate::config;
 use crate::config::Spanned;
 use crate::field::PortRange;
 use crate::netfilter::Protocol;
-use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, Origin};
+use crate::policy::{Addresses, Allow, Endpoint, Flow, Forward, ForwardedPorts, Origin, ZoneIndex};
 use crate::source::Refusal;
 
 impl Resolver<'_> {
@@ -25,9 +26,17 @@ impl Resolver<'_> {
         let forward = written.get_ref();
         let from = self.find_zone(&forward.from, &[])?;
         self.own_is_known(from, &forward.from)?;
-        let (protocol, list) = match (&forward.tcp, &forward.udp) {
-            (Some(ports), None) => (Protocol::Tcp, ports),
-            (None, Some(ports)) => (Protocol::Udp, ports),
+        let own = match &forward.at {
+            Some(at) => Some(self.one_of_its_own(from, at)?),
+            None => None,
+        };
+        let of = match (&forward.tcp, &forward.udp, &forward.at) {
+            (Some(ports), None, _) => Some((Protocol::Tcp, ports)),
+            (None, Some(ports), _) => Some((Protocol::Udp, ports)),
+            (None, None, Some(at)) => {
+                self.can_be_given_away(from, own, at)?;
+                None
+            }
             _ => {
                 return Err(self.source.refuse(
                     written.span(),
@@ -35,8 +44,11 @@ impl Resolver<'_> {
                 ));
             }
         };
-        let all = self.port_ranges(list)?;
-        if all.is_empty() {
+        let all = match of {
+            Some((_, list)) => self.port_ranges(list)?,
+            None => Vec::new(),
+        };
+        if let (Some((_, list)), true) = (of, all.is_empty()) {
             return Err(self.source.refuse(
                 list.span(),
                 "the list names no port; name one, or remove the forward",
@@ -59,82 +71,225 @@ impl Resolver<'_> {
             Some(port) => Some(PortRange::port(self.port(port)?)),
             None => None,
         };
-        if let (Some(port), true) = (&forward.to_port, all.len() > 1 || all[0].is_range()) {
+        let is_one = matches!(all.as_slice(), [one] if !one.is_range());
+        if let (Some(port), false) = (&forward.to_port, is_one) {
             return Err(self.source.refuse(
                 port.span(),
                 "several ports lead to the same ports of the host; remove to-port, or write a forward for each port",
             ));
         }
+        let one = Forward {
+            from,
+            at: from,
+            own,
+            ports: None,
+            to,
+            address,
+            direct: forward.direct,
+            origin: Origin::new(self.source, written.span().start),
+        };
+        let Some((protocol, list)) = of else {
+            let at = forward.at.as_ref().map_or(written.span(), Spanned::span);
+            self.check_shared(&one, at.clone(), nat)?;
+            self.check_whole(&one, written.span(), at, allows)?;
+            nat.forwards.push(one);
+            return Ok(());
+        };
         for (ports, at) in all.into_iter().zip(&list.get_ref().0) {
-            let one = Forward {
-                from,
-                at: from,
+            let ports = ForwardedPorts {
                 protocol,
-                ports,
-                to,
-                address,
-                to_ports: to_port.unwrap_or(ports),
-                direct: forward.direct,
-                origin: Origin::new(self.source, written.span().start),
+                at: ports,
+                to: to_port.unwrap_or(ports),
             };
-            self.check_forward(&one, written.span(), span_in(at, list.span()), nat, allows)?;
+            let one = Forward {
+                ports: Some(ports),
+                ..one.clone()
+            };
+            let at = span_in(at, list.span());
+            self.check_shared(&one, at.clone(), nat)?;
+            self.check_ports(&one, ports, written.span(), at, allows)?;
             nat.forwards.push(one);
         }
         Ok(())
     }
 
-    /// Refuses a forward of ports that lead elsewhere already, or to where no line lets
-    /// them.
-    fn check_forward(
+    /// The address in a forward's `at`, which must be the router's in that zone.
+    fn one_of_its_own(&self, zone: ZoneIndex, at: &Spanned<String>) -> Result<Ipv4Addr, Refusal> {
+        let own = ipv4(at, self.source)?;
+        let zone = &self.zones[zone.0];
+        if zone.addresses.iter().any(|known| known.addr() == own) {
+            return Ok(own);
+        }
+        let what = match zone.address_source.is_unknown() {
+            true => "which come by DHCP or from another program; remove at, or write them there",
+            false => {
+                "so nothing for it gets here; add it to the addresses there, or give one of them"
+            }
+        };
+        Err(self.source.refuse(
+            at.span(),
+            format_args!(
+                "{own} is not among the router's addresses in zone {}, {what}",
+                zone.name
+            ),
+        ))
+    }
+
+    /// Refuses to give the address away by which the router itself is known.
+    fn can_be_given_away(
         &self,
-        forward: &Forward,
-        whole: Range<usize>,
-        at: Range<usize>,
-        nat: &Nat,
-        allows: &[Allow],
+        zone: ZoneIndex,
+        own: Option<Ipv4Addr>,
+        at: &Spanned<String>,
     ) -> Result<(), Refusal> {
-        let Forward {
-            from,
-            protocol,
-            to,
-            address,
-            ..
-        } = *forward;
-        let word = match protocol {
-            Protocol::Udp => "udp",
-            _ => "tcp",
-        };
-        let (ports, to_ports) = (told(forward.ports), told(forward.to_ports));
-        let taken = |other: &&Forward| {
-            (other.from, other.at, other.protocol) == (from, from, protocol)
-                && other.ports.common(forward.ports).is_some()
-        };
-        if let Some(other) = nat.forwards.iter().find(taken) {
-            let (are, or) = match forward.ports.is_range() {
-                true => ("are", String::new()),
-                false => {
-                    let to = forward.to_ports.first();
-                    let or = format!(", or forward another port, with to-port = {to}");
-                    ("is", or)
+        // The kernel takes the first one for what the router itself sends, and masquerades.
+        let first = self.zones[zone.0].addresses.first().map(Ipv4Net::addr);
+        if own != first {
+            return Ok(());
+        }
+        Err(self.source.refuse(
+            at.span(),
+            format_args!(
+                "without tcp and udp all of {} goes to the host, and it is the router's own, the first of zone {}; write tcp or udp, or give one of its further addresses",
+                at.get_ref(),
+                self.zones[zone.0].name
+            ),
+        ))
+    }
+
+    /// Refuses a forward of what leads elsewhere already, or to a host that has an address of
+    /// its own and is to be reached another way.
+    fn check_shared(&self, forward: &Forward, at: Range<usize>, nat: &Nat) -> Result<(), Refusal> {
+        let here = |other: &&Forward| (other.from, other.at) == (forward.from, forward.from);
+        let others = || nat.forwards.iter().filter(here);
+        if let Some(other) = others().find(|other| forward.overlaps(other)) {
+            let (what, or) = match forward.ports {
+                None => ("part of the address is".to_owned(), String::new()),
+                Some(ports) => {
+                    let (are, or) = match ports.at.is_range() {
+                        true => ("are", String::new()),
+                        false => {
+                            let to = ports.to.first();
+                            let or = format!(", or forward another port, with to-port = {to}");
+                            ("is", or)
+                        }
+                    };
+                    (format!("{} {} {are}", word(ports), told(ports.at)), or)
                 }
+            };
+            let (place, split) = match (other.own, self.zones[forward.from.0].addresses.len()) {
+                (Some(own), _) => (own.to_string(), ""),
+                (None, 2..) => (
+                    EVERY_ADDRESS.to_owned(),
+                    ", or give each its address, with at",
+                ),
+                (None, _) => (EVERY_ADDRESS.to_owned(), ""),
             };
             return Err(self.source.refuse(
                 at,
                 format_args!(
-                    "{word} {ports} {are} forwarded already, at every address of the router there ({}); keep one of the two{or}",
+                    "{what} forwarded already, at {place} ({}); keep one of the two{or}{split}",
                     other.origin
                 ),
             ));
         }
+        let mut same = others().filter(|other| other.address == forward.address);
+        let of_its_own = same.find(|other| match (forward.ports, other.ports) {
+            (None, None) => true,
+            (Some(_), Some(_)) => false,
+            _ => forward.direct != other.direct,
+        });
+        let Some(other) = of_its_own else {
+            return Ok(());
+        };
+        let why = match (forward.ports, other.ports) {
+            (None, None) => {
+                "has an address of its own already, by which it is seen outside; keep one of the two, or forward ports of the other address, with tcp or udp"
+            }
+            _ => {
+                "has all of an address forwarded to it, so that its ports are direct or none is; give both the same direct"
+            }
+        };
+        Err(self.source.refuse(
+            at,
+            format_args!("{} {why} ({})", forward.address, other.origin),
+        ))
+    }
+
+    /// Refuses an address of its own for a host where the router itself answers, or that no
+    /// line lets anybody reach.
+    fn check_whole(
+        &self,
+        forward: &Forward,
+        whole: Range<usize>,
+        at: Range<usize>,
+        allows: &[Allow],
+    ) -> Result<(), Refusal> {
+        let (from, to, address) = (forward.from, forward.to, forward.address);
         let to_router = Flow {
             from: Endpoint::Zone(from),
             to: Endpoint::Router,
         };
-        if let Some(own) = opens_any(allows, to_router, protocol, forward.ports) {
+        let mut own = allows
+            .iter()
+            .filter(|allow| allow.flows.contains(&to_router));
+        // Without an address a line is for those that are left.
+        let named = own.find(|allow| {
+            allow.destinations != Addresses::Any
+                && forward
+                    .own
+                    .is_some_and(|own| allow.destinations.holds(own.into()))
+        });
+        if let Some(line) = named {
             return Err(self.source.refuse(
                 at,
                 format_args!(
-                    "the router itself answers on {word} {ports} ({}); forward another port, or remove that line",
+                    "the router itself answers there ({}); take the address out of that line, or forward ports, with tcp or udp",
+                    line.origin
+                ),
+            ));
+        }
+        let there = between(from, to);
+        let mut lines = allows.iter().filter(|allow| allow.flows.contains(&there));
+        if lines.any(|allow| allow.destinations.holds(address.into())) {
+            return Ok(());
+        }
+        let (from, to) = (&self.zones[from.0].name, &self.zones[to.0].name);
+        Err(self.source.refuse(
+            whole,
+            format_args!(
+                "no allow line lets {from} reach {address}, so the forward leads nowhere; add [[allow]] from = \"{from}\", to = \"{to}\", address = \"{address}\", service = \"https\""
+            ),
+        ))
+    }
+
+    /// Refuses a forward of ports that the router itself answers, or to where no line lets
+    /// them.
+    fn check_ports(
+        &self,
+        forward: &Forward,
+        forwarded: ForwardedPorts,
+        whole: Range<usize>,
+        at: Range<usize>,
+        allows: &[Allow],
+    ) -> Result<(), Refusal> {
+        let (from, to, address) = (forward.from, forward.to, forward.address);
+        let protocol = forwarded.protocol;
+        let word = word(forwarded);
+        let (ports, to_ports) = (told(forwarded.at), told(forwarded.to));
+        let to_router = Flow {
+            from: Endpoint::Zone(from),
+            to: Endpoint::Router,
+        };
+        if let Some(own) = opens_any(allows, to_router, protocol, forwarded.at, forward.own) {
+            let or = match forward.own {
+                Some(_) => ", or name the router's other addresses in it",
+                None => "",
+            };
+            return Err(self.source.refuse(
+                at,
+                format_args!(
+                    "the router itself answers on {word} {ports} ({}); forward another port, or remove that line{or}",
                     own.origin
                 ),
             ));
@@ -158,7 +313,7 @@ impl Resolver<'_> {
                 ),
             ));
         }
-        if !opens_all(allows, there, protocol, forward.to_ports, Some(address)) {
+        if !opens_all(allows, there, protocol, forwarded.to, Some(address)) {
             return Err(self.source.refuse(
                 whole,
                 format_args!(
@@ -166,11 +321,20 @@ impl Resolver<'_> {
                     self.zones[from.0].name,
                     self.zones[from.0].name,
                     self.zones[to.0].name,
-                    as_written(forward.to_ports),
+                    as_written(forwarded.to),
                 ),
             ));
         }
         Ok(())
+    }
+}
+
+const EVERY_ADDRESS: &str = "every address of the router there";
+
+fn word(ports: ForwardedPorts) -> &'static str {
+    match ports.protocol {
+        Protocol::Udp => "udp",
+        _ => "tcp",
     }
 }
 

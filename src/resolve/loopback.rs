@@ -104,10 +104,9 @@ impl Resolver<'_> {
         other.is_loopback()
             && other.from == forward.from
             && other.at != forward.at
-            && other.protocol == forward.protocol
             && unknown(other.at)
             && unknown(forward.at)
-            && other.ports.common(forward.ports).is_some()
+            && other.overlaps(forward)
     }
 
     /// A line that opens the same port of the router's address outside to this zone.
@@ -118,11 +117,14 @@ impl Resolver<'_> {
         };
         let mut own = allows.iter().filter(|allow| allow.flows.contains(&flow));
         own.find(|allow| {
-            let mut there = self.zones[forward.at.0].addresses.iter();
+            let there = self.zones[forward.at.0].addresses.iter();
+            let there = there.map(|own| own.addr());
+            let mut there = there.filter(|own| forward.own.is_none_or(|only| only == *own));
             // Without an address it is for that in the zone itself.
             let named = allow.destinations != Addresses::Any
-                && there.any(|own| allow.destinations.holds(IpAddr::V4(own.addr())));
-            named && !part(&allow.services, &[(forward.protocol, forward.ports)]).is_empty()
+                && there.any(|own| allow.destinations.holds(IpAddr::V4(own)));
+            let ports = forward.ports.map(|ports| (ports.protocol, ports.at));
+            named && !part(&allow.services, &[ports]).is_empty()
         })
     }
 
@@ -153,7 +155,8 @@ impl Resolver<'_> {
                     let here = (forward.from, forward.to, forward.address);
                     forward.is_loopback() && here == (*zone, *to, *host) && leads(forward, allow)
                 });
-                let ports = forwards.map(|forward| (forward.protocol, forward.to_ports));
+                let ports = forwards.map(|forward| forward.ports);
+                let ports = ports.map(|ports| ports.map(|ports| (ports.protocol, ports.to)));
                 let services = part(&allow.services, &ports.collect::<Vec<_>>());
                 if services.is_empty() {
                     continue;
@@ -199,10 +202,14 @@ fn leads(forward: &Forward, allow: &Allow) -> bool {
     allow.flows.contains(&outside) && there
 }
 
-/// What services have of these ports.
-fn part(services: &[Service], ports: &[(Protocol, PortRange)]) -> Vec<Service> {
+/// What services have of these ports; None among them means all of everything.
+fn part(services: &[Service], ports: &[Option<(Protocol, PortRange)>]) -> Vec<Service> {
+    if ports.contains(&None) {
+        return services.to_vec();
+    }
     let common = |protocol: Protocol, own: &[PortRange]| -> Vec<PortRange> {
-        let asked = ports.iter().filter(|(of, _)| *of == protocol);
+        let asked = ports.iter().flatten();
+        let asked = asked.filter(|(of, _)| *of == protocol);
         let common = asked.flat_map(|(_, asked)| own.iter().filter_map(|own| own.common(*asked)));
         let mut common: Vec<PortRange> = common.collect();
         common.dedup();

@@ -22,6 +22,7 @@ mod loopback;
 mod mail;
 mod mark;
 mod mistyped_address;
+mod name_server;
 mod names;
 mod not_forwarded;
 mod own_address;
@@ -134,6 +135,12 @@ pub fn resolve(
         }
         _ => None,
     };
+    let servers = config.names.as_ref();
+    let servers = servers.and_then(|names| names.get_ref().servers.as_ref());
+    let name_servers = match &allows {
+        Some(allows) => refused.note(resolver.name_servers(servers, allows)),
+        None => None,
+    };
     let page = match &allows {
         Some(allows) => refused.note(resolver.page(config.page.as_ref(), allows)),
         None => None,
@@ -216,6 +223,7 @@ pub fn resolve(
         ipv6,
         hosts,
         names_keep,
+        name_servers: name_servers.unwrap_or_default(),
         mail,
     })
 }

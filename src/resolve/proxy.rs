@@ -77,8 +77,7 @@ impl Resolver<'_> {
             other.from == from
                 && other.is_loopback()
                 && outside.address_source.is_unknown()
-                && other.protocol == Protocol::Tcp
-                && ports.any(|own| own.common(other.ports).is_some())
+                && ports.any(|own| other.takes(Protocol::Tcp, *own))
         };
         if let Some(other) = nat.forwards.iter().find(forwarded) {
             return Err(self.source.refuse(

@@ -93,7 +93,10 @@ fn own((protocol, ports): (Protocol, &[PortRange])) -> OfProtocol {
 /// Nothing, and the ports that a forward takes.
 fn forwarded_ports(forward: &Forward) -> [OfProtocol; 2] {
     [Protocol::Tcp, Protocol::Udp].map(|protocol| {
-        let own = (protocol == forward.protocol).then_some(forward.ports);
+        let own = match forward.ports {
+            Some(ports) => (protocol == ports.protocol).then_some(ports.at),
+            None => PortRange::new(1, u16::MAX),
+        };
         (protocol, own.into_iter().collect())
     })
 }

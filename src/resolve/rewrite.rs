@@ -337,14 +337,15 @@ fn opened(
     })
 }
 
-/// The first line that lets a flow open any of these ports.
+/// The first line that lets a flow open any of these ports, on this address if one is given.
 pub(super) fn opens_any(
     allows: &[Allow],
     flow: Flow,
     protocol: Protocol,
     asked: PortRange,
+    address: Option<Ipv4Addr>,
 ) -> Option<&Allow> {
-    let mut opened = opened(allows, flow, protocol, None);
+    let mut opened = opened(allows, flow, protocol, address);
     let first = opened.find(|(_, ports)| ports.common(asked).is_some());
     first.map(|(allow, _)| allow)
 }

@@ -27,6 +27,15 @@ pub(super) fn name_lines(text: &mut String, policy: &Policy) -> Result<(), Nothi
     if forwarded.is_empty() && local.is_empty() {
         return Ok(());
     }
+    if !policy.name_servers.is_empty() {
+        let _ = writeln!(
+            text,
+            "\n# these are asked, and nobody of whom /etc/resolv.conf says\nno-resolv"
+        );
+    }
+    for server in &policy.name_servers {
+        let _ = writeln!(text, "server={server}");
+    }
     if !policy.cameras.is_empty() {
         let _ = writeln!(
             text,
@@ -193,6 +202,22 @@ mod tests {
             let said = told(&[HOME, CAMERA, LIFTED, OUT, less])?;
             assert_eq!(local(&said), Some("eth1"), "{less}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn the_servers_of_the_file_are_asked_alone() -> Result<(), Box<dyn Error>> {
+        let names = "[names]\nservers = [\"9.9.9.9\", \"192.168.5.2\"]\n";
+        let said = told(&[HOME, names])?;
+        assert!(
+            said.contains("\nno-resolv\nserver=9.9.9.9\nserver=192.168.5.2\n"),
+            "{said}"
+        );
+        let without = told(&[HOME])?;
+        assert!(!without.contains("server=") && !without.contains("no-resolv"));
+        // Where nobody asks for names nobody else is asked for them.
+        let dhcp = HOME.replace("\"dhcp\", \"dns\"", "\"dhcp\"");
+        assert!(!told(&[&dhcp, names])?.contains("server="));
         Ok(())
     }
 

@@ -7,11 +7,11 @@ import shutil
 
 from lab import example, probes
 from lab.dns import AAAA, NO_ERROR, NO_SUCH_NAME, REFUSED, Answer, NameServer, ask
-from netns.case import RouterTest, both_backends
+from netns.case import both_backends
+from netns.dns import DnsmasqTest
 from netns.policies import ZONES, allow, camera
 from netns.test_ipv6_same import ROUTER, zones
 
-DNSMASQ = str(shutil.which("dnsmasq", path="/usr/sbin:/usr/bin"))
 FOREIGN = "8.8.8.8"
 ADDRESS = "192.0.2.7"
 GATE = "192.168.8.111"
@@ -24,7 +24,7 @@ OUTSIDE = allow("camera", "external", "dns") + '[[exceptions]]\nfrom = "camera"\
 
 
 @both_backends
-class LocalNames(RouterTest):
+class LocalNames(DnsmasqTest):
     """dnsmasq on the router, which asks the name server on the internet host."""
 
     def setUp(self) -> None:
@@ -33,17 +33,7 @@ class LocalNames(RouterTest):
         self.addCleanup(self.upstream.stop)
 
     def serve(self) -> None:
-        config = self.scratch / "dnsmasq.conf"
-        config.write_text(self.camfw("show", "dnsmasq").stdout)
-        tried = self.router.run([DNSMASQ, "--test", f"--conf-file={config}"])
-        self.assertEqual(tried.returncode, 0, tried.stdout + tried.stderr)
-        process = self.router.start([
-            DNSMASQ, "--keep-in-foreground", f"--conf-file={config}", "--no-ping", "--no-resolv", "--no-hosts",
-            f"--server={example.INTERNET.address}", "--dhcp-leasefile=/dev/null", "--leasefile-ro", "--pid-file=",
-            "--user=root",
-        ])
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
+        self.start_dnsmasq("--no-resolv", f"--server={example.INTERNET.address}")
 
     def assert_asked_outside(self, part: str, asked: bool) -> None:
         names = [name for name in self.upstream.asked() if part in name]

@@ -185,7 +185,12 @@ impl ServiceNames {
             for named in self.each(space, opened, &[]) {
                 let set = space.diagrams.and(set, named.set);
                 let ports = values(space, set, Field::OriginalPort);
-                told.push((Named { set, ..named }, ranges_text(&ports)));
+                let ports = match ports.as_slice() {
+                    // Of a protocol without ports.
+                    [(0, 0xffff)] => "all".to_owned(),
+                    ports => ranges_text(ports),
+                };
+                told.push((Named { set, ..named }, ports));
             }
         }
         told

@@ -1,5 +1,5 @@
-//! The claim that sources are rewritten where the file says so, where what a forward turns back
-//! depends on it.
+//! The claim that sources are rewritten where the file says so, where a forward depends on it:
+//! what it turns back, or the host that an address is all its own.
 
 use super::{ClaimResult, Proof};
 use crate::family::IpFamily;
@@ -16,7 +16,8 @@ impl Proof<'_> {
     /// address that this one never asked.
     pub(super) fn sources_as_written(&mut self) {
         let mut forwards = self.policy.forwards.iter();
-        if self.space.family == IpFamily::V6 || !forwards.any(Forward::turns_back) {
+        let depends = |forward: &Forward| forward.turns_back() || forward.seen_as().is_some();
+        if self.space.family == IpFamily::V6 || !forwards.any(depends) {
             return;
         }
         let way = HookPath::Forward;

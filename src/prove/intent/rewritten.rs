@@ -80,18 +80,19 @@ impl<'a, 's> Intent<'a, 's> {
         let here = |it: &&Forward| it.from == from && rewrites;
         for forward in policy.forwards.iter().filter(here) {
             let own = self.forwarded_at(forward, Field::OriginalDestination);
-            let ports = self.ports(Field::OriginalPort, forward.ports);
-            // Of a range each port leads to its own.
-            let same = match forward.keeps_ports() {
-                true => self.space.twins_equal(Field::DestinationPort),
-                false => Set::FULL,
+            let ports = match forward.ports {
+                Some(ports) => self.ports(Field::OriginalPort, ports.at),
+                None => Set::FULL,
+            };
+            // Of a range, and of a whole address, each port leads to its own.
+            let same = match forward.other_port() {
+                None => self.space.twins_equal(Field::DestinationPort),
+                Some(_) => Set::FULL,
             };
             let came = self.space.all(&[own, ports, same]);
-            let host = IpNet::from(IpAddr::V4(forward.address));
             let parts = [
-                self.ports(Field::DestinationPort, forward.to_ports),
-                self.of(forward.protocol),
-                self.networks(Field::Destination, &[host]),
+                self.ports_behind(forward),
+                self.host(Field::Destination, forward.address),
             ];
             all.push(Redirect {
                 to: SentTo::Host(Endpoint::Zone(forward.to), forward.address),
@@ -178,6 +179,9 @@ impl<'a, 's> Intent<'a, 's> {
     fn forwarded_at(&mut self, forward: &Forward, field: Field) -> Set {
         let policy = self.policy;
         let zone = policy.zone(forward.at);
+        if let Some(own) = forward.own {
+            return self.host(field, own);
+        }
         let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
         match (zone.address_source.is_unknown(), forward.is_loopback()) {
             (false, _) => self.networks(field, &own),
@@ -192,6 +196,25 @@ impl<'a, 's> Intent<'a, 's> {
                 self.space.diagrams.minus(local, known)
             }
         }
+    }
+
+    /// The packets to the ports on the host of a forward.
+    fn ports_behind(&mut self, forward: &Forward) -> Set {
+        self.of_ports(forward.ports.map(|ports| (ports.protocol, ports.to)))
+    }
+
+    /// The packets to ports of a protocol, or all.
+    fn of_ports(&mut self, ports: Option<(Protocol, PortRange)>) -> Set {
+        let Some((protocol, ports)) = ports else {
+            return Set::FULL;
+        };
+        let ports = self.ports(Field::DestinationPort, ports);
+        let of = self.of(protocol);
+        self.space.diagrams.and(ports, of)
+    }
+
+    fn host(&mut self, field: Field, host: Ipv4Addr) -> Set {
+        self.networks(field, &[IpNet::from(IpAddr::V4(host))])
     }
 
     /// The packets to the ports of a redirect.
@@ -248,9 +271,9 @@ impl<'a, 's> Intent<'a, 's> {
         }
         for forward in &self.policy.forwards {
             let own = self.forwarded_at(forward, Field::Destination);
+            let ports = forward.ports.map(|ports| (ports.protocol, ports.at));
             let parts = [
-                self.ports(Field::DestinationPort, forward.ports),
-                self.of(forward.protocol),
+                self.of_ports(ports),
                 own,
                 self.by(Field::In, Endpoint::Zone(forward.from)),
             ];
@@ -289,6 +312,14 @@ impl<'a, 's> Intent<'a, 's> {
     pub fn rewritten_sources(&mut self) -> Vec<(String, Set)> {
         let policy = self.policy;
         let mut all: Vec<(Target, Set)> = Vec::new();
+        for forward in &policy.forwards {
+            if let Some(own) = forward.seen_as() {
+                let source = self.host(Field::Source, forward.address);
+                let out = self.by(Field::Out, Endpoint::Zone(forward.at));
+                let leaving = self.space.diagrams.and(source, out);
+                all.push((Target::Snat(own.into()), leaving));
+            }
+        }
         let masquerades = policy.masquerades.iter();
         let masquerades = masquerades.map(|it| (it.from, it.to, Target::Masquerade));
         let snats = policy.snats.iter();
@@ -298,11 +329,9 @@ impl<'a, 's> Intent<'a, 's> {
             all.push((target, leaving));
         }
         for forward in policy.forwards.iter().filter(|it| it.turns_back()) {
-            let host = IpNet::from(IpAddr::V4(forward.address));
             let parts = [
-                self.ports(Field::DestinationPort, forward.to_ports),
-                self.of(forward.protocol),
-                self.networks(Field::Destination, &[host]),
+                self.ports_behind(forward),
+                self.host(Field::Destination, forward.address),
                 self.space.equal(Field::Dnat, 1),
                 self.leaving(forward.from, forward.to),
             ];
