@@ -59,6 +59,8 @@ class BySlaac(RouterTest):
     def setUp(self) -> None:
         super().setUp()
         self.internet.ip("address", "add", f"{SERVER}/128", "dev", "lo")
+        # Where a neighbour says that it is no router, the kernel takes the default route by it away (ndisc_recv_na).
+        self.internet.write_sysctl("net.ipv6.conf.all.forwarding", "1")
         for host in (self.internet, self.camera, self.laptop, self.router):
             listener = Listener(host, (22, 80), family=socket.AF_INET6)
             self.addCleanup(listener.stop)
