@@ -10,7 +10,7 @@ use super::apply_file::enforce_with_names;
 use super::enforce::{Missing, enforce};
 use super::error::CommandError;
 use super::exclusive::{Turn, exclusively};
-use super::last_good;
+use super::last_good::{self, Earlier};
 use super::outcome::{Ending, Outcome};
 use super::planned::PlannedPolicy;
 use super::record::{self, Record};
@@ -38,18 +38,27 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark
         };
         InForce::pending(hash.clone(), trial)
     };
+    let earlier = Earlier::read();
     let unconfirmed = match last_good::note_unconfirmed(&policy) {
         Ok(problem) => problem,
         Err(error) => return refused(CommandError::CannotKeepTrial(error)),
     };
     let before = Record::read();
+    // An earlier trial goes on: its own waiters may have taken it for replaced.
     let give_up = || {
-        last_good::forget_unconfirmed();
-        before.put_back()
+        earlier.put_back();
+        let noted = before.put_back();
+        if let Some(trial) = before.in_force.trial() {
+            let left = trial.seconds_left(clock::uptime()).max(1);
+            if let Err(error) = waiter::start_both(&trial.token, left, &good) {
+                log::error!("nobody waits for the earlier trial any more: {error}");
+            }
+        }
+        noted
     };
     let intended = pending();
     if let Err(error) = record::write(&intended) {
-        last_good::forget_unconfirmed();
+        earlier.put_back();
         return refused(CommandError::CannotKeepDeadline(error));
     }
     if let Err(error) = waiter::start_both(&token, seconds, &good) {

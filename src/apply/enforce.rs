@@ -408,6 +408,12 @@ fn bring_up(
         let made = changes.iter().cloned().map(Made::Network);
         enforced.made.extend(made);
     }
+    let surplus = net::advertised_too_much(&current, wanted);
+    if !surplus.is_empty() {
+        let count = surplus.len();
+        log::warn!("routers advertise more networks than a link has: {count} routes taken away");
+        netlink::carry_out(&surplus)?;
+    }
     for link in wanted.links.iter().filter(|link| link.by_dhcp()) {
         if host::dhcp::start(link.name.as_str(), &plan.file)? {
             enforced.made.push(Made::DhcpClient(link.name.to_string()));

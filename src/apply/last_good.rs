@@ -91,8 +91,30 @@ pub(super) fn note_unconfirmed(policy: &PlannedPolicy) -> Result<Option<String>,
     Ok(noted.err().map(|error| problem(what, &error)))
 }
 
+/// What was recorded as unconfirmed before another policy was.
+pub(super) struct Earlier(Vec<(StorePlace, String)>);
+
+impl Earlier {
+    /// Reads it.
+    pub(super) fn read() -> Earlier {
+        let places = StorePlace::NEWEST_FIRST.into_iter();
+        let kept = places.filter_map(|place| Some((place, store::read(place, UNCONFIRMED).ok()??)));
+        Earlier(kept.collect())
+    }
+
+    /// Records it again, because the other policy is not in force.
+    pub(super) fn put_back(&self) {
+        forget_unconfirmed();
+        for (place, text) in &self.0 {
+            if let Err(error) = store::write(*place, UNCONFIRMED, text) {
+                log::warn!("{}", with_causes(&error));
+            }
+        }
+    }
+}
+
 /// Clears the unconfirmed policy, because it is not in force.
-pub(super) fn forget_unconfirmed() {
+fn forget_unconfirmed() {
     for place in StorePlace::NEWEST_FIRST {
         if let Err(error) = store::remove(place, UNCONFIRMED) {
             log::warn!("{}", with_causes(&error));

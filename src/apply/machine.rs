@@ -136,6 +136,11 @@ impl Machine {
         for (tables, found) in self.families.iter().zip(found) {
             let family = tables.family();
             let lines = differences(plan.rules.get(family), &found.rules);
+            let matters = |name: &&TableName| lines.iter().any(|line| line.table == **name);
+            descriptions.extend(found.dormant.iter().filter(matters).map(|name| {
+                let name = name.as_str();
+                format!("{family}: table {name} is dormant: none of its rules is in force")
+            }));
             descriptions.extend(lines.iter().map(|line| format!("{family}: {line}")));
         }
         descriptions

@@ -64,6 +64,7 @@ pub(crate) use metrics::metrics;
 pub(crate) use names::NameReport;
 pub(crate) use network_programs::network_program_errors;
 pub(crate) use open::open;
+pub(crate) use other_tables::beside_live_rules;
 pub(crate) use outcome::Ending;
 pub(crate) use planned::{plan_of_text, read_plan};
 pub(crate) use record::not_in_force;

@@ -1,7 +1,8 @@
 //! Rules of other programs that see the same packets, in words.
 
+use super::error::StepError;
 use super::machine::Machine;
-use crate::host::others;
+use crate::host::others::{self, OtherTable};
 
 /// Describes rules of other programs that see the same packets.
 pub(super) fn describe(machine: &Machine) -> Vec<String> {
@@ -11,16 +12,30 @@ pub(super) fn describe(machine: &Machine) -> Vec<String> {
         .map_or("iptables", |ipv4| ipv4.program());
     let tables = others::find(program).into_iter();
     let descriptions = tables.map(|table| {
-        format!(
-            "{}: table {} sees the same packets: {}, chains {}; remove it, or what loads it",
-            table.of,
-            table.name,
-            match table.rules {
-                1 => "1 rule".to_owned(),
-                rules => format!("{rules} rules"),
-            },
-            table.chains.join(", ")
-        )
+        let OtherTable {
+            of, name, chains, ..
+        } = &table;
+        let chains = chains.join(", ");
+        let rules = match table.rules {
+            1 => "1 rule".to_owned(),
+            rules => format!("{rules} rules"),
+        };
+        match table.is_shared {
+            true => format!(
+                "{of}: table {name} has what iptables does not show as it is: {rules}, chains {chains}; look at it with nft list table {name}, and delete it there"
+            ),
+            false => format!(
+                "{of}: table {name} sees the same packets: {rules}, chains {chains}; remove it, or what loads it"
+            ),
+        }
     });
     descriptions.collect()
+}
+
+/// The same for whoever asks about the rules that the kernel holds.
+///
+/// # Errors
+/// Returns an error if iptables is not found.
+pub(crate) fn beside_live_rules() -> Result<Vec<String>, StepError> {
+    Ok(describe(&Machine::find()?))
 }

@@ -106,15 +106,19 @@ fn of_policy(given: &Given) -> Result<Option<Proven>, CliError> {
     let plan = plan(given)?;
     let claims = prove::claims(&plan.policy, &plan.rules);
     let claims: Vec<ProvenClaim> = claims.into_iter().map(ProvenClaim::from).collect();
+    let beside = match given.has(&LIVE) {
+        true => apply::beside_live_rules().map_err(CliError::LiveRules)?,
+        false => Vec::new(),
+    };
     let overdue = apply::overdue();
     if let Some(why) = &overdue {
         complain(&format!("OVERDUE: {why}"));
     }
     Ok(Some(Proven {
-        holds: overdue.is_none() && claims.iter().all(ProvenClaim::holds),
+        holds: overdue.is_none() && beside.is_empty() && claims.iter().all(ProvenClaim::holds),
         claims,
         judged_both_ways: JudgedBothWays::all(plan.rules.iter()),
-        notes: Vec::new(),
+        notes: beside,
     }))
 }
 

@@ -15,9 +15,10 @@ use crate::policy::Zone;
 use crate::registry::icmpv6::ROUTER_ADVERTISEMENT;
 use crate::registry::special_purpose::LINK_LOCAL;
 
-/// How many advertisements a second are taken: whoever is on the link can send them, and the
-/// kernel works on each.
-const TAKEN: Option<Rate> = Rate::new(10, Unit::Second);
+/// How many advertisements are taken: whoever is on the link can send them, and the kernel makes a
+/// route of each of up to 45 prefixes in one, for as long as it says. A router sends one in
+/// three seconds at the most, and its next one says the same (RFC 4861, 6.2.1).
+const TAKEN: Option<Rate> = Rate::new(10, Unit::Minute);
 
 impl Compiler<'_> {
     /// The zones whose addresses of this family come by advertisement.

@@ -81,7 +81,11 @@ pub fn read_list(path: &Path, purpose: Purpose, left: u64) -> Result<String, Ref
         let file = match purpose {
             Purpose::Ask => {
                 let at = below_root(&owned);
-                open(&at).map_err(|error| cannot_open(&at, &error, of))?
+                let cannot = |error| cannot_open(&at, &error, of);
+                // Looked at before it is opened: who wrote the path may be anybody, and some
+                // devices begin to work, as a watchdog does.
+                is_regular(&owned, &fs::metadata(&at).map_err(cannot)?, of)?;
+                open(&at).map_err(cannot)?
             }
             Purpose::Load => {
                 let (beside, file) = split(&owned)?;
@@ -247,18 +251,7 @@ fn text_of(path: &Path, file: File, of: FileKind) -> Result<String, Refusal> {
     let metadata = file
         .metadata()
         .map_err(|error| refuse(path, format!("cannot look at it: {error}")))?;
-    if metadata.is_dir() {
-        return Err(refuse(path, "it is a directory; give the file in it"));
-    }
-    if !metadata.is_file() {
-        let what = match of {
-            FileKind::Configuration => {
-                "it is not a regular file; give one, or - to ask about the standard input"
-            }
-            FileKind::List { .. } => "it is not a regular file; give one",
-        };
-        return Err(refuse(path, what));
-    }
+    is_regular(path, &metadata, of)?;
     let most = of.most();
     if metadata.len() > most {
         return Err(refuse(path, of.too_large(metadata.len())));
@@ -271,6 +264,22 @@ fn text_of(path: &Path, file: File, of: FileKind) -> Result<String, Refusal> {
         return Err(refuse(path, of.too_large(bytes.len() as u64)));
     }
     text(path, bytes)
+}
+
+fn is_regular(path: &Path, metadata: &fs::Metadata, of: FileKind) -> Result<(), Refusal> {
+    if metadata.is_dir() {
+        return Err(refuse(path, "it is a directory; give the file in it"));
+    }
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let what = match of {
+        FileKind::Configuration => {
+            "it is not a regular file; give one, or - to ask about the standard input"
+        }
+        FileKind::List { .. } => "it is not a regular file; give one",
+    };
+    Err(refuse(path, what))
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Refusal> {

@@ -1,12 +1,14 @@
 //! Rules that see the same packets but that the image's iptables does not show: those
-//! in nftables' own tables, in chains that nft hooked into the tables of iptables, and those
-//! of the other iptables variant.
+//! in nftables' own tables, those that nft put into the tables of iptables, and those of the
+//! other iptables variant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use netlink_packet_core::NlasIterator;
+
 use super::iptables::listed;
-use super::nfnetlink::{Netfilter, Request};
+use super::nfnetlink::{Message, Netfilter, Request, attribute};
 use super::process;
 use crate::family::IpFamily;
 use crate::netfilter::{ChainPolicy, TableName, parse};
@@ -22,6 +24,8 @@ pub struct OtherTable {
     pub chains: Vec<String>,
     /// The number of rules in it.
     pub rules: usize,
+    /// Whether it is a table of iptables, and the rules are nft's in chains that iptables shows.
+    pub is_shared: bool,
 }
 
 /// NFNL_SUBSYS_NFTABLES and its messages (linux/netfilter/nf_tables.h).
@@ -34,6 +38,10 @@ const CHAIN_HOOK: u16 = 4;
 const CHAIN_POLICY: u16 = 5;
 const RULE_TABLE: u16 = 1;
 const RULE_CHAIN: u16 = 2;
+const RULE_EXPRESSIONS: u16 = 4;
+const EXPRESSION_NAME: u16 = 1;
+const EXPRESSION_DATA: u16 = 2;
+const PAYLOAD_SOURCE_REGISTER: u16 = 5;
 
 /// The tables that see packets in addition to those of `iptables`, a path, and that act
 /// on them. Without nftables in the kernel, or iptables-legacy-save in the image, the
@@ -58,7 +66,7 @@ pub fn find(iptables: &str) -> Vec<OtherTable> {
 
 /// Whether it writes to nf_tables. It is a link to one program for all its names; only one with
 /// another name has to be asked: `iptables v1.8.9 (nf_tables)`.
-fn is_nft(iptables: &str) -> bool {
+pub(super) fn is_nft(iptables: &str) -> bool {
     let program = fs::canonicalize(iptables).ok();
     match program.as_ref().and_then(|path| path.file_name()?.to_str()) {
         Some("xtables-nft-multi") => return true,
@@ -111,24 +119,66 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
                 name: format!("{family} {name}"),
                 chains: Vec::new(),
                 rules: 0,
+                is_shared: false,
             });
         let drops = chain.attribute(CHAIN_POLICY) == Some(&[0; 4]);
         table
             .chains
             .push(if drops { hooked + " DROP" } else { hooked });
     }
+    let mut shared: BTreeMap<(u8, String), OtherTable> = BTreeMap::new();
     for rule in &rules {
         let name = text(rule.attribute(RULE_TABLE));
+        let chain = text(rule.attribute(RULE_CHAIN));
         // Of a table of iptables those of its own chains are shown.
-        let is_shown = family_name(rule.family).is_some_and(|family| ours(family, &name).is_some())
-            && !hidden.contains(&(rule.family, name.clone(), text(rule.attribute(RULE_CHAIN))));
-        if let Some(table) = tables.get_mut(&(rule.family, name))
-            && !is_shown
-        {
-            table.rules += 1;
+        let of_iptables = family_name(rule.family).filter(|family| ours(family, &name).is_some());
+        match of_iptables {
+            Some(family) if !hidden.contains(&(rule.family, name.clone(), chain.clone())) => {
+                if is_of_iptables(rule) {
+                    continue;
+                }
+                let table = shared.entry((rule.family, name.clone()));
+                let table = table.or_insert_with(|| OtherTable {
+                    of: "nftables",
+                    name: format!("{family} {name}"),
+                    chains: Vec::new(),
+                    rules: 0,
+                    is_shared: true,
+                });
+                table.rules += 1;
+                if !table.chains.contains(&chain) {
+                    table.chains.push(chain);
+                }
+            }
+            _ => {
+                if let Some(table) = tables.get_mut(&(rule.family, name)) {
+                    table.rules += 1;
+                }
+            }
         }
     }
-    tables.into_values().collect()
+    tables.into_values().chain(shared.into_values()).collect()
+}
+
+/// Whether iptables wrote a rule, and so shows it whole: each of its rules counts (add_counters in
+/// iptables/nft.c), none asks a set or a map, and none writes into packets by itself. Of others
+/// iptables-nft-save leaves such parts out without a word.
+fn is_of_iptables(rule: &Message) -> bool {
+    let mut counts = false;
+    let expressions = NlasIterator::new(rule.attribute(RULE_EXPRESSIONS).unwrap_or_default());
+    for expression in expressions.filter_map(Result::ok) {
+        let expression = expression.value();
+        let data = attribute(expression, EXPRESSION_DATA).unwrap_or_default();
+        match attribute(expression, EXPRESSION_NAME) {
+            Some(b"counter\0") => counts = true,
+            Some(b"lookup\0") => return false,
+            Some(b"payload\0") if attribute(data, PAYLOAD_SOURCE_REGISTER).is_some() => {
+                return false;
+            }
+            _ => {}
+        }
+    }
+    counts
 }
 
 /// The name of an NFPROTO_* family that sees IP packets, or the ARP that they need.
@@ -172,6 +222,7 @@ fn legacy(family: &str, program: &str) -> Vec<OtherTable> {
             })
             .collect(),
         rules: table.chains.iter().map(|chain| chain.rules.len()).sum(),
+        is_shared: false,
     });
     tables.collect()
 }

@@ -3,7 +3,10 @@
 
 use ipnet::IpNet;
 
-use super::{Current, Link, NetworkChange, NextHop, Route};
+use super::{Current, Link, NetworkChange, NextHop, Route, Wanted};
+
+/// How many networks more than those that addresses were made of a link may be said to have.
+const MOST: usize = 64;
 
 /// Takes it away from a link on which no more of it is taken: it would stay until its
 /// lifetime ends, for weeks perhaps.
@@ -21,6 +24,30 @@ pub fn advertised_on(current: &Current, name: &str) -> Vec<NetworkChange> {
     addresses
         .chain(routes.map(NetworkChange::RemoveRoute))
         .collect()
+}
+
+/// What is too much of it on links that go on taking it: whoever is there can advertise any number
+/// of networks that last for ever, and each takes memory of the kernel's. The networks of addresses
+/// that were made stay, and the default route.
+pub fn advertised_too_much(current: &Current, wanted: &Wanted) -> Vec<NetworkChange> {
+    let mut surplus = Vec::new();
+    for link in wanted.links.iter().filter(|link| link.slaac) {
+        let mut links = current.links.iter();
+        let Some(link) = links.find(|there| there.name == link.name.as_str()) else {
+            continue;
+        };
+        let routes = advertised_routes(current, link).filter(|route| {
+            let network = route.destination;
+            let mut made = link.advertised.iter();
+            network.prefix_len() > 0 && !made.any(|made| network.contains(&made.addr()))
+        });
+        let routes: Vec<&Route> = routes.collect();
+        if routes.len() > MOST {
+            surplus.extend(routes.into_iter().cloned());
+        }
+    }
+    let surplus = surplus.into_iter().map(NetworkChange::RemoveRoute);
+    surplus.collect()
 }
 
 /// The routes of the kernel's by a link that follow from none of its other addresses.

@@ -25,7 +25,7 @@ use ipnet::IpNet;
 
 use crate::name::{InterfaceName, MacAddress};
 
-pub use advertised::advertised_on;
+pub use advertised::{advertised_on, advertised_too_much};
 pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
 pub use change::NetworkChange;
 pub use diff::{Diff, diff, ignored_links};

@@ -10,6 +10,9 @@ use ipnet::IpNet;
 use super::advertised::advertised_routes;
 use super::{Current, LOOPBACK, Link, Neighbour, NextHop, Wanted, WantedLink};
 
+/// The most networks of other zones' that are told of one link.
+const MOST_OVERLAPPING: usize = 4;
+
 /// Describes addresses, routes, rules and neighbours that camfw does not manage. What a
 /// DHCP lease or another program brings to a link is expected, as far as the file lets it be;
 /// IPv6 is left to others unless the file defines it.
@@ -126,7 +129,16 @@ impl Unmanaged<'_> {
                 link.name, theirs.zone
             ))
         });
-        overlapping.collect()
+        let mut told: Vec<String> = overlapping.collect();
+        // Whoever advertises can do so thousands of times.
+        if let Some(more @ 1..) = told.len().checked_sub(MOST_OVERLAPPING) {
+            told.truncate(MOST_OVERLAPPING);
+            told.push(format!(
+                "interface {}: routers advertised more networks that overlap other zones': {more}",
+                link.name
+            ));
+        }
+        told
     }
 
     /// Addresses on the loopback belong to the router, and every zone that may reach

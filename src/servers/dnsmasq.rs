@@ -10,6 +10,16 @@ use super::lease_range::lease_ranges;
 use crate::policy::{Policy, Role, Zone, ZoneIndex};
 use crate::registry::port;
 
+/// What a host must not call itself, as dnsmasq tells whoever asks by what name a host took its
+/// lease: browsers and systems look for these by themselves, and do what they find there.
+const NOT_TAKEN: &str = "
+# names that no host can give itself: programs trust who has them
+dhcp-name-match=set:camfw.taken,wpad
+dhcp-name-match=set:camfw.taken,isatap
+dhcp-name-match=set:camfw.taken,localhost
+dhcp-ignore-names=tag:camfw.taken
+";
+
 /// The lines for dnsmasq.conf.
 ///
 /// # Errors
@@ -39,6 +49,9 @@ pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
     let mut text = format!(
         "# for dnsmasq.conf: {what}\nbind-dynamic\nexcept-interface=lo\ndhcp-authoritative\n"
     );
+    if answers {
+        text += NOT_TAKEN;
+    }
     name_lines(&mut text, policy)?;
     for (index, zone) in served {
         let _ = writeln!(

@@ -256,6 +256,48 @@ class Confirm(ConfirmTest):
         self.assert_new()
         self.assertEqual(self.watchdogs(), [])
 
+    def test_a_second_one_that_is_refused_leaves_the_first_as_it_was(self) -> None:
+        # Longer than the waiters need to see what the second one wrote.
+        path = tools(self.scratch / "slow", self.backend)
+        wrap(path, "iptables-save", 'sleep 1.5; real "$@"', self.backend)
+        text = self.program.config.read_text()
+
+        def second() -> None:
+            self.program.configure(text.replace('"eth2"', '"eth9"'))
+            self.camfw("apply", "--confirm", LONG, path=path, expect=2)
+            self.program.configure(text)
+            self.assertEqual(self.report()["state"], "pending")
+            self.assert_new()
+
+        with self.subTest("it is taken back"):
+            self.camfw("apply", "--confirm", LONG)
+            second()
+            self.assertTrue(wait_until(lambda: len(self.watchdogs()) == 2))
+            self.reach_the_deadline()
+            self.wait_for_old()
+        with self.subTest("it is not what a reboot takes"):
+            self.camfw("apply", "--confirm", LONG)
+            second()
+            self.power_cut()
+            self.assertIn("never confirmed", self.camfw("boot", expect=1).stderr)
+            self.assert_old()
+        with self.subTest("it can be confirmed"):
+            self.camfw("apply", "--confirm", LONG)
+            second()
+            self.camfw("confirm")
+            self.assert_new()
+            self.assertTrue(wait_until(lambda: not self.watchdogs()))
+        with self.subTest("what was taken back before is not what a reboot takes"):
+            self.program.configure(text.replace(HTTPS, 'service = "http"'))
+            self.camfw("apply", "--confirm", "1")
+            self.assertTrue(wait_until(lambda: self.report()["state"] == "last-good"))
+            self.program.configure(self.program.config.read_text().replace('"eth2"', '"eth9"'))
+            self.camfw("apply", "--confirm", LONG, expect=2)
+            self.program.configure(text.replace(HTTPS, 'service = "http"'))
+            self.power_cut()
+            self.assertIn("never confirmed", self.camfw("boot", expect=1).stderr)
+            self.assert_new()
+
     def test_a_seal_in_between_stays(self) -> None:
         self.camfw("apply", "--confirm", "3")
         self.camfw("seal")

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab import example, probes
+from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
-from netns.policies import ZONES
+from netns.policies import PING, ZONES
 from netns.program import tools, wrap
 from netns.test_deny import HOST, IN, LISTED, NETWORK, OUT, PORT, UNLISTED, long_list
 
@@ -218,6 +219,41 @@ class Lists(RouterTest):
         self.camfw("apply")
         self.camfw("status")
         self.assert_denied(FIRST, SECOND)
+
+    def test_who_only_asks_opens_no_device(self) -> None:
+        # A file from somebody else may name any path, and to open a watchdog starts it. A pipe shows it:
+        # its writer goes on once somebody has opened it.
+        os.mkfifo(self.list, 0o644)
+        writer = subprocess.Popen(["sh", "-c", f"exec 3>{self.list}"])
+        self.addCleanup(writer.wait)
+        self.addCleanup(writer.kill)
+        for command in (("check",), ("show", "rules")):
+            self.assertIn("it is not a regular file; give one", self.camfw(*command, expect=2).stderr)
+        self.assertIsNone(writer.poll())
+        os.close(os.open(self.list, os.O_RDONLY | os.O_NONBLOCK))
+        self.assertEqual(writer.wait(5), 0, "control")
+
+    def test_a_timer_that_goes_by_status_confirms_nothing(self) -> None:
+        # As the recipe has it: an apply would make a trial permanent, also one that was taken back.
+        edited = f"edited since it was applied: {self.list};"
+        self.restore()
+        self.camfw("apply")
+        self.write(f"{FIRST}\n{SECOND}\n")
+        said = self.camfw("status", expect=1).stdout
+        self.assertTrue(said.startswith("APPLIED") and edited in said, said)
+        self.camfw("apply")
+        text = self.program.config.read_text()
+        self.program.configure(text + PING)
+        self.camfw("apply", "--confirm", "3")
+        self.write(f"{FIRST}\n")
+        said = self.camfw("status", expect=1).stdout
+        self.assertTrue(said.startswith("PENDING"), said)
+        self.assertTrue(wait_until(lambda: self.program.run("status").stdout.startswith("LAST GOOD")))
+        self.assertNotIn(edited, self.camfw("status", expect=1).stdout)
+        self.camfw("apply")
+        self.program.configure(text)
+        self.write(f"{FIRST}\n{SECOND}\n")
+        self.assertNotIn(edited, self.camfw("status", expect=1).stdout)
 
     def test_whoever_asks_is_told_of_the_list(self) -> None:
         self.restore()

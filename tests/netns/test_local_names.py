@@ -44,14 +44,14 @@ class LocalNames(DnsmasqTest):
         self.assertEqual(ask(self.laptop, example.LAPTOP.router, name), Answer(NO_ERROR, ADDRESS))
         self.assert_asked_outside(name, True)
 
-    def leased(self) -> str:
+    def leased(self, *more: str) -> str:
         """The camera's address by DHCP."""
         said = self.scratch / "lease"
         script = self.scratch / "script"
         script.write_text(f"#!/bin/sh\n[ \"$1\" = bound ] && echo \"$ip $dns\" >{said}\nexit 0\n")
         script.chmod(0o755)
         self.camera.run([str(shutil.which("busybox")), "udhcpc", "-f", "-q", "-n", "-i", "eth0", "-s", str(script),
-                         "-t", "8", "-T", "1"])
+                         "-t", "8", "-T", "1", *more])
         return said.read_text().strip() if said.exists() else ""
 
     def test_a_name_is_no_way_out_of_a_camera(self) -> None:
@@ -77,6 +77,15 @@ class LocalNames(DnsmasqTest):
             self.assert_asked_outside(local, False)
         # Where nothing is forwarded leases are given as elsewhere.
         self.assertEqual(self.leased(), f"{example.CAMERA.address} {own}")
+
+    def test_a_host_takes_no_name_that_programs_trust(self) -> None:
+        self.boot(ZONES, camera("gate", GATE), HOUSE, ASK)
+        self.serve()
+        for name, is_told in (("nas", True), ("wpad", False), ("isatap", False), ("localhost", False), ("gate", False)):
+            with self.subTest(name):
+                address = self.leased("-x", f"hostname:{name}").split()[0]
+                answer = ask(self.laptop, example.LAPTOP.router, name)
+                self.assertEqual(answer.address == address, is_told, answer)
 
     def test_a_line_outside_has_them_forwarded(self) -> None:
         self.boot(ZONES, CAMERAS, HOUSE, ASK, REDIRECT, OUTSIDE)

@@ -59,6 +59,8 @@ class BySlaac(RouterTest):
     def setUp(self) -> None:
         super().setUp()
         self.internet.ip("address", "add", f"{SERVER}/128", "dev", "lo")
+        # Where a neighbour says that it is no router, the kernel takes the default route by it away (ndisc_recv_na).
+        self.internet.write_sysctl("net.ipv6.conf.all.forwarding", "1")
         for host in (self.internet, self.camera, self.laptop, self.router):
             listener = Listener(host, (22, 80), family=socket.AF_INET6)
             self.addCleanup(listener.stop)
@@ -121,14 +123,18 @@ class BySlaac(RouterTest):
                 server.kill()
                 server.wait()
                 # The router takes it back.
-                self.send(advertisement(lifetime=0))
-                self.assertTrue(wait_until(lambda: self.default() == ""))
+                self.assertTrue(wait_until(self.taken_back, 15), "no more than a few a minute are taken")
                 self.change_config(AUTO, 'address = "192.168.0.2/24"')
                 self.camfw("apply")
                 self.assertEqual((self.made(), self.default()), ("", ""))
                 self.assertNotIn("fd00::/64", self.ip6("route"))
                 self.assertEqual(self.router.read_sysctl("net.ipv6.conf.eth0.accept_ra"), "0")
                 self.status()
+
+    def taken_back(self) -> bool:
+        """Whether the router's last advertisement has taken the default route away."""
+        self.send(advertisement(lifetime=0))
+        return self.default() == ""
 
     def assert_reach(self, made: str) -> None:
         """Who reaches whom."""
@@ -237,6 +243,27 @@ class BySlaac(RouterTest):
             probes.tcp(self.laptop, CAMERA, 80, 2)
             self.assertGreater(leaked.count(expected=1), 0)
 
+    def test_who_advertises_many_networks_uses_up_little(self) -> None:
+        self.boot(ZONES, POLICY)
+        self.advertise()
+        made = self.converge()
+        for first in range(0, 44 * 300, 44):
+            self.send(many_networks(first, 44))
+        # At a rate, which the router's own advertisements had some of.
+        self.assertLess(len(self.ip6("route").splitlines()), 44 * 20)
+        self.assertTrue(wait_until(lambda: len(self.ip6("route").splitlines()) > 80), "control")
+        told = [line for line in self.status(1).stdout.splitlines() if "overlap" in line]
+        self.assertEqual(len(told), 5, told)
+        self.assertRegex(told[-1], "interface eth0: routers advertised more networks that overlap other zones': [0-9]+$")
+        said = self.camfw("apply").said
+        self.assertRegex(said, "routers advertise more networks than a link has: [0-9]+ routes taken away")
+        left = self.ip6("route")
+        self.assertNotIn("fd00:8::1:", left)
+        self.assertIn("fd00::/64", left)
+        self.assertEqual(self.made(), made)
+        self.assertTrue(probes.tcp(self.laptop, SERVER, 80))
+        self.status()
+
     def test_a_source_that_is_the_routers_own_is_no_part_of_its_connections_with_itself(self) -> None:
         self.boot(ZONES, POLICY)
         self.advertise()
@@ -282,6 +309,15 @@ def datagram(source: str, sport: int, target: str, dport: int, data: bytes) -> b
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return struct.pack("!IHBB", 6 << 28, length, socket.IPPROTO_UDP, 64) + ends + header + struct.pack("!H", ~total & 0xFFFF) + data
+
+
+def many_networks(first: int, count: int) -> bytes:
+    """An advertisement of networks of one host each in the camera zone's, which never end."""
+    message = advertisement()
+    for number in range(first, first + count):
+        network = socket.inet_pton(socket.AF_INET6, f"fd00:8::1:{number:x}")
+        message += struct.pack("!BBBBIII", 3, 4, 128, 0x80, 0xFFFFFFFF, 0xFFFFFFFF, 0) + network
+    return message
 
 
 def advertisement(prefix: str = "", length: int = 64, lifetime: int = 1800) -> bytes:

@@ -247,6 +247,75 @@ class Others(RouterTest):
         else:
             self.assertIn("nftables: table ip nat sees the same packets: 1 rule, chains PREROUTING;", told)
 
+    def test_a_table_that_nft_made_dormant_is_not_in_force(self) -> None:
+        # iptables-nft-save prints it as ever, and no packet meets its rules.
+        spoofed = ("-I", "203.0.113.9")
+        self.router.write_sysctl("net.ipv4.conf.all.rp_filter", "0")
+        for table, opens in (("filter", ()), ("raw", spoofed)):
+            for command in ("apply", "seal", "boot"):
+                with self.subTest(table=table, command=command):
+                    for family in ("ip", "ip6"):
+                        self.router.run(["nft", "add", "table", family, table, "{ flags dormant; }"], check=True)
+                    if self.backend == "nft":
+                        told = self.camfw("status", expect=1).stdout
+                        self.assertIn(f"IPv4: table {table} is dormant: none of its rules is in force", told)
+                        self.assertIn(f"IPv6: table {table} is dormant: none of its rules is in force", told)
+                        self.assertIn("does not hold: ", self.camfw("prove", "--live", expect=1).stdout)
+                        if not opens:
+                            self.assertTrue(probes.ping(self.camera, example.LAPTOP.address), "control")
+                    self.camfw(command)
+                    self.camfw("status", expect=3 if command == "seal" else 0)
+                    self.assertFalse(probes.ping(self.camera, example.LAPTOP.address, 0.5))
+                    self.assertNotIn("dormant", self.router.run(["nft", "list", "table", "ip", "filter"]).stdout
+                                     if self.backend == "nft" else "")
+                    self.camfw("apply")
+                    self.camfw("prove", "--live")
+
+    def test_rules_that_iptables_shows_as_others_are_told(self) -> None:
+        # Of a set, a map and what writes into a packet iptables-nft-save prints nothing, and the rest of the rule.
+        if self.backend != "nft":
+            return
+        vmap = f"ip saddr vmap {{ {example.CAMERA.address} : accept }}"
+        for rule, passes in (
+            (f"insert rule ip filter FORWARD {vmap}", True),
+            (f"insert rule ip filter FORWARD counter {vmap}", True),
+            ("insert rule ip filter FORWARD counter ip daddr set 192.168.8.111", False),
+        ):
+            with self.subTest(rule):
+                done = self.router.run(["nft", "-f", "-"], input=rule)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(bool(probes.ping(self.camera, example.LAPTOP.address, 2 if passes else 0.5)), passes)
+                told = "nftables: table ip filter has what iptables does not show as it is: 1 rule, chains FORWARD;"
+                self.assertIn(told, self.camfw("status", expect=1).stdout)
+                proof = self.camfw("prove", "--live", expect=1)
+                self.assertIn(told, proof.stdout)
+                self.router.run(["nft", "flush", "chain", "ip", "filter", "FORWARD"], check=True)
+                self.camfw("apply")
+                self.camfw("status")
+                self.camfw("prove", "--live")
+
+    def test_a_chain_without_a_name_goes_with_its_rule(self) -> None:
+        if self.backend != "nft":
+            return
+        self.router.run(["nft", "-f", "-"], input="insert rule ip filter FORWARD jump { accept; }", check=True)
+        self.assertTrue(probes.ping(self.camera, example.LAPTOP.address), "control")
+        self.camfw("status", expect=1)
+        self.camfw("apply")
+        self.assertFalse(probes.ping(self.camera, example.LAPTOP.address, 0.5))
+        self.camfw("status")
+
+    def test_a_proof_is_not_of_what_other_tables_do(self) -> None:
+        self.camfw("prove", "--live")
+        self.router.run(["nft", "-f", "-"], input="""table inet mine {
+            chain late { type filter hook postrouting priority 300; ip daddr 192.168.8.110 ip daddr set 192.168.8.111; }
+        }""", check=True)
+        proof = self.camfw("prove", "--live", expect=1).stdout
+        self.assertIn("nftables: table inet mine sees the same packets: 1 rule, chains late;", proof)
+        self.assertNotIn("does not hold", proof)
+        proven = json.loads(self.camfw("prove", "--live", "--json", expect=1).stdout)
+        self.assertFalse(proven["holds"])
+        self.assertIn("table inet mine", proven["notes"][0])
+
     def test_watch_tells_them_too_and_looks_once(self) -> None:
         self.theirs.run("iptables", "-A", "INPUT", "-p", "icmp", "-j", "DROP")
         self.program.configure(

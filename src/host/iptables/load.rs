@@ -113,10 +113,12 @@ impl Load<'_> {
                 .filter(|(name, _)| self.names.contains(name));
             tables
                 .flat_map(|(name, table)| {
-                    let user = table
-                        .chains
-                        .iter()
-                        .filter(move |chain| !name.builtin_chains().contains(&chain.name.as_str()));
+                    let user = table.chains.iter().filter(move |chain| {
+                        let chain = chain.name.as_str();
+                        // nft's chain without a name goes with the rule that jumps to it, and by
+                        // itself cannot be deleted (nft_trans_chain_bind in nf_tables_api.c).
+                        !name.builtin_chains().contains(&chain) && !chain.starts_with("__chain")
+                    });
                     user.map(move |chain| (name, chain.name.clone()))
                 })
                 .collect()

@@ -5,6 +5,7 @@
 //! table atomically, and iptables-save, which reads all tables. If the image has
 //! neither, the crate's own calls produce and read the same tables.
 
+mod dormant;
 mod listed;
 mod load;
 mod read;
@@ -161,6 +162,7 @@ impl Tables {
         let (ruleset, tables) = (load.ruleset, load.names.as_slice());
         match &self.restore {
             Some(restore) => {
+                dormant::wake(self, restore, tables)?;
                 let wanted = restore_text_counted(ruleset, tables, &load.counters);
                 let mut text = in_place(wanted, &load.gone);
                 if let Some(hold) = &load.hold {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::super::process::{self, Running};
+use super::dormant::dormant;
 use super::whole_tables::WholeTables;
 use super::{Tables, TablesError};
 use crate::family::IpFamily;
-use crate::netfilter::{Counters, Ruleset, agrees, parse, read};
+use crate::netfilter::{Counters, Ruleset, Table, TableName, agrees, parse, read};
 
 /// The time limit of iptables-save. That of nf_tables asks for each chain by itself, and a long
 /// `[[deny]]` has ten thousands of them.
@@ -17,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub struct TableSnapshot {
     /// The tables.
     pub rules: Ruleset,
+    /// Those that are dormant, of whose rules none is in force: they are untouched in `rules`.
+    pub dormant: Vec<TableName>,
     text: String,
 }
 
@@ -58,6 +61,7 @@ impl PendingRead<'_> {
         Ok(RawDump {
             family: tables.family,
             program: tables.handle.cmd,
+            dormant: dormant(tables)?,
             text,
         })
     }
@@ -68,13 +72,14 @@ impl PendingRead<'_> {
 pub struct RawDump {
     family: IpFamily,
     program: &'static str,
+    dormant: Vec<TableName>,
     text: String,
 }
 
 impl RawDump {
-    /// Whether the text is exactly that of the ruleset.
+    /// Whether the text is exactly that of the ruleset, and all of it is in force.
     pub fn agrees(&self, ruleset: &Ruleset) -> bool {
-        agrees(ruleset, &self.text)
+        self.dormant.is_empty() && agrees(ruleset, &self.text)
     }
 
     /// Parses the text.
@@ -82,12 +87,16 @@ impl RawDump {
     /// # Errors
     /// Returns an error if it is not valid iptables-save output.
     pub fn read(self) -> Result<TableSnapshot, TablesError> {
-        let rules = parse(&self.text).map_err(|error| TablesError::Dump {
+        let mut rules = parse(&self.text).map_err(|error| TablesError::Dump {
             program: self.program,
             error,
         })?;
+        for name in &self.dormant {
+            rules.set(*name, Table::untouched(*name));
+        }
         Ok(TableSnapshot {
             rules,
+            dormant: self.dormant,
             text: self.text,
         })
     }
@@ -98,6 +107,7 @@ impl RawDump {
         match self.agrees(expected) {
             true => Ok(TableSnapshot {
                 rules: expected.clone(),
+                dormant: Vec::new(),
                 text: self.text,
             }),
             false => self.read(),
