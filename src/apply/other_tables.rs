@@ -2,7 +2,7 @@
 
 use super::error::StepError;
 use super::machine::Machine;
-use crate::host::others::{self, OtherTable};
+use crate::host::others::{self, OtherTable, OtherTables};
 
 /// Describes rules of other programs that see the same packets.
 pub(super) fn describe(machine: &Machine) -> Vec<String> {
@@ -10,8 +10,8 @@ pub(super) fn describe(machine: &Machine) -> Vec<String> {
         .families
         .first()
         .map_or("iptables", |ipv4| ipv4.program());
-    let tables = others::find(program).into_iter();
-    let descriptions = tables.map(|table| {
+    let OtherTables { tables, unread } = others::find(program);
+    let descriptions = tables.into_iter().map(|table| {
         let OtherTable {
             of, name, chains, ..
         } = &table;
@@ -29,7 +29,10 @@ pub(super) fn describe(machine: &Machine) -> Vec<String> {
             ),
         }
     });
-    descriptions.collect()
+    let unread = unread.into_iter().map(|what| {
+        format!("tables that may see the same packets cannot be read: {what}; look at them with nft list ruleset and iptables-legacy-save")
+    });
+    descriptions.chain(unread).collect()
 }
 
 /// The same for whoever asks about the rules that the kernel holds.

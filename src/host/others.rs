@@ -3,9 +3,10 @@
 //! other iptables variant.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::{fs, io};
 
 use netlink_packet_core::NlasIterator;
+use nix::libc;
 
 use super::iptables::listed;
 use super::nfnetlink::{Message, Netfilter, Request, attribute};
@@ -43,12 +44,25 @@ const EXPRESSION_NAME: u16 = 1;
 const EXPRESSION_DATA: u16 = 2;
 const PAYLOAD_SOURCE_REGISTER: u16 = 5;
 
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct OtherTables {
+    /// The tables that act on packets.
+    pub tables: Vec<OtherTable>,
+    /// What could not be read, and why.
+    pub unread: Vec<String>,
+}
+
 /// The tables that see packets in addition to those of `iptables`, a path, and that act
 /// on them. Without nftables in the kernel, or iptables-legacy-save in the image, the
 /// respective tables are not found.
-pub fn find(iptables: &str) -> Vec<OtherTable> {
+pub fn find(iptables: &str) -> OtherTables {
     let ours_is_nft = is_nft(iptables);
-    let mut found = nftables(ours_is_nft);
+    let mut unread = Vec::new();
+    let mut found = nftables(ours_is_nft).unwrap_or_else(|error| {
+        unread.push(format!("nftables: {error}"));
+        Vec::new()
+    });
     if ours_is_nft {
         for (family, name, program) in [
             (IpFamily::V4, "ip", "iptables-legacy-save"),
@@ -56,12 +70,18 @@ pub fn find(iptables: &str) -> Vec<OtherTable> {
         ] {
             // It prints the tables that the kernel lists, and no others.
             if listed(family).has_tables() {
-                found.extend(legacy(name, program));
+                match legacy(name, program) {
+                    Ok(tables) => found.extend(tables),
+                    Err(error) => unread.push(format!("{program}: {error}")),
+                }
             }
         }
     }
     found.retain(|table| table.rules > 0 || table.chains.iter().any(|chain| chain.contains(' ')));
-    found
+    OtherTables {
+        tables: found,
+        unread,
+    }
 }
 
 /// Whether it writes to nf_tables. It is a link to one program for all its names; only one with
@@ -78,7 +98,7 @@ pub(super) fn is_nft(iptables: &str) -> bool {
     version.is_ok_and(|version| version.contains("nf_tables"))
 }
 
-fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
+fn nftables(ours_is_nft: bool) -> io::Result<Vec<OtherTable>> {
     let request = |kind| Request {
         subsystem: NFTABLES,
         kind,
@@ -86,10 +106,12 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
         resource: 0,
         attributes: &[],
     };
-    // A kernel without nf_tables refuses the request; then there are no tables.
-    let dump = |kind| Netfilter::open().and_then(|mut netfilter| netfilter.dump(request(kind)));
-    let chains = dump(GET_CHAIN).unwrap_or_default();
-    let rules = dump(GET_RULE).unwrap_or_default();
+    let dump = |kind| match Netfilter::open().and_then(|mut it| it.dump(request(kind))) {
+        Err(error) if is_without_nf_tables(&error) => Ok(Vec::new()),
+        dumped => dumped,
+    };
+    let chains = dump(GET_CHAIN)?;
+    let rules = dump(GET_RULE)?;
     let ours = |family: &str, table: &str| {
         let mut all = TableName::ALL.into_iter();
         let is_ours = ours_is_nft && matches!(family, "ip" | "ip6");
@@ -157,7 +179,17 @@ fn nftables(ours_is_nft: bool) -> Vec<OtherTable> {
             }
         }
     }
-    tables.into_values().chain(shared.into_values()).collect()
+    Ok(tables.into_values().chain(shared.into_values()).collect())
+}
+
+/// Whether the kernel has no nf_tables (nfnetlink_rcv_msg in net/netfilter/nfnetlink.c), or no
+/// nfnetlink; then there are no tables.
+fn is_without_nf_tables(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    matches!(
+        code,
+        Some(libc::EINVAL | libc::EOPNOTSUPP | libc::EPROTONOSUPPORT)
+    )
 }
 
 /// Whether iptables wrote a rule, and so shows it whole: each of its rules counts (add_counters in
@@ -201,15 +233,14 @@ fn text(value: Option<&[u8]>) -> String {
         .to_owned()
 }
 
-fn legacy(family: &str, program: &str) -> Vec<OtherTable> {
+fn legacy(family: &str, program: &str) -> Result<Vec<OtherTable>, String> {
     let Some(path) = process::find(program) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let dump = process::start(&path.to_string_lossy(), &[], None, None)
-        .and_then(|running| running.finish(process::SHORT));
-    let Some(ruleset) = dump.ok().and_then(|dump| parse(&dump).ok()) else {
-        return Vec::new();
-    };
+        .and_then(|running| running.finish(process::SHORT))
+        .map_err(|error| error.to_string())?;
+    let ruleset = parse(&dump).map_err(|error| error.to_string())?;
     let tables = ruleset.tables().map(|(name, table)| OtherTable {
         of: "iptables-legacy",
         name: format!("{family} {}", name.as_str()),
@@ -224,5 +255,5 @@ fn legacy(family: &str, program: &str) -> Vec<OtherTable> {
         rules: table.chains.iter().map(|chain| chain.rules.len()).sum(),
         is_shared: false,
     });
-    tables.collect()
+    Ok(tables.collect())
 }

@@ -329,3 +329,19 @@ class Others(RouterTest):
             self.assertTrue(wait_until(lambda: "sees the same packets" in self.program.logged()))
             self.assertIn("camfw_drift", (self.program.run_folder / "camfw-metrics/camfw.prom").read_text())
             self.assertEqual(len(asked.read_text().splitlines()), 1)
+
+
+class UnreadNft(RouterTest):
+    """A program that is to show the other variant's tables, and cannot."""
+
+    backend = "nft"
+
+    def test_what_cannot_be_read_is_told_and_not_taken_for_nothing(self) -> None:
+        name = "iptables-legacy-save"
+        wrap(self.program.tools, name, 'echo "$name: broken" >&2; exit 1', self.backend)
+        self.camfw("boot")
+        self.camfw("status")
+        Tables(self.router, "legacy").run("iptables", "-A", "INPUT", "-p", "icmp", "-j", "DROP")
+        told = self.camfw("status", expect=1).stdout
+        self.assertIn(f"tables that may see the same packets cannot be read: {name}: ", told)
+        self.camfw("prove", "--live", expect=1)
