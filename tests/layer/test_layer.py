@@ -96,11 +96,12 @@ class Parse(unittest.TestCase):
     def test_what_a_recipe_installs_is_in_its_package(self) -> None:
         """do_package fails else, which needs OE-Core to be seen."""
         # Of bitbake.conf's own FILES, those that are used here.
-        own = ("${sbindir}/", "${sysconfdir}/", "${libexecdir}/")
+        own = ("${sbindir}/", "${sysconfdir}/", "${libexecdir}/", "${mandir}/")
         for path in metadata("bb"):
-            data = recipe(path, DISTRO_FEATURES="camfw", CAMFW_IPTABLES="legacy")
+            data = recipe(path, overrides="class-target", DISTRO_FEATURES="camfw", CAMFW_IPTABLES="legacy")
             install = data.getVar("do_install", False) or ""
-            files = (*own, *(data.getVar(f"FILES:{data.getVar('PN')}") or "").split())
+            packages = [data.getVar("PN"), *(data.getVar("PACKAGE_BEFORE_PN") or "").split()]
+            files = (*own, *(file for name in packages for file in (data.getVar(f"FILES:{name}") or "").split()))
             with self.subTest(path.name):
                 for place in re.findall(r"\$\{D\}(\$\{\w+\}/\S+)", install):
                     # The folder that one in FILES is in comes along.
@@ -221,12 +222,46 @@ class Recipe(unittest.TestCase):
         # So has what Cargo.toml names, or cargo does not read it; what it builds of that is no matter.
         for path in targets():
             self.assertTrue(any(Path(path).is_relative_to(name) for name in files), path)
-        # What the crate includes as text has to come along.
-        for path in (ROOT / "src").rglob("*.rs"):
+        # What the crate includes as text has to come along, and what its manual is made of.
+        for path in (*(ROOT / "src").rglob("*.rs"), ROOT / "packaging/manual.rs"):
             for included in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', path.read_text()):
                 there = (path.parent / included).resolve().relative_to(ROOT)
                 self.assertTrue(any(there.is_relative_to(name) for name in files), f"{path}: {included}")
                 self.assertIn(str(there).partition("/")[0], {"src", "compat", "docs", "examples"}, "packaging/source")
+
+    def test_the_manual_and_the_completion_are_made_natively_and_packaged_apart(self) -> None:
+        """By do_install of both, with the program that writes them as it is built here."""
+        places = {
+            "UNPACKDIR": str(CAMFW.parent / "files"), "CARGO_TARGET_SUBDIR": "triple/release", "DISTRO_FEATURES": "",
+            "READELF": "true", "sbindir": "/usr/sbin", "sysconfdir": "/etc", "localstatedir": "/var", "datadir": "/usr/share",
+            "mandir": "/usr/share/man", "systemd_system_unitdir": "/usr/lib/systemd/system"}
+        writer = PROGRAM.parent / "examples/manual"
+        with tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+            built = Path(scratch, "build/target/triple/release")
+            (built / "examples").mkdir(parents=True)
+            (built / "camfw").touch()
+            (built / "examples/manual").symlink_to(writer)
+            images = {}
+            for kind in ("native", "target"):
+                data = recipe(CAMFW, overrides=f"class-{kind}", B=f"{scratch}/build", D=f"{scratch}/{kind}",
+                              STAGING_DATADIR_NATIVE=f"{scratch}/native/usr/share", **places)
+                data.setVar("S", str(ROOT))
+                subprocess.run(["sh", "-euc", data.getVar("do_install")], check=True)
+                images[kind] = {path.relative_to(f"{scratch}/{kind}") for path in Path(scratch, kind).rglob("*") if path.is_file()}
+                # The target's program is built as before, and the native one waits for none.
+                self.assertEqual("--example manual" in (data.getVar("CARGO_BUILD_FLAGS") or ""), kind == "native")
+                self.assertEqual("camfw-native" in (data.getVar("DEPENDS") or "").split(), kind == "target")
+            subprocess.run([writer, f"{scratch}/written"], check=True)
+            pages = {Path(f"usr/share/man/man{path.suffix[1:]}", path.name) for path in Path(scratch, "written").glob("*.[58]")}
+            self.assertGreater(len(pages), 25)
+            completion = Path("usr/share/bash-completion/completions/camfw")
+            self.assertEqual({path for path in images["target"] if path.is_relative_to("usr/share")}, {*pages, completion})
+            self.assertEqual(Path(scratch, "target", completion).read_text(), Path(scratch, "written/camfw.bash").read_text())
+        self.assertIn("camfw-bash-completion", data.getVar("PACKAGE_BEFORE_PN").split())
+        self.assertTrue(completion.is_relative_to(data.getVar("FILES:camfw-bash-completion").removeprefix("/")))
+        # An image without bash is built without it, too.
+        self.assertFalse([name for name in ("DEPENDS", "RDEPENDS:camfw-bash-completion", "RRECOMMENDS:camfw-bash-completion")
+                          if "bash-completion" in (data.getVar(name) or "").split()])
 
     def test_the_licence_is_the_one_that_is_there(self) -> None:
         sums = re.findall(r"file://LICENSE;md5=(\w+)", self.data.getVar("LIC_FILES_CHKSUM"))
