@@ -11,6 +11,7 @@ import sys
 import tempfile
 import textwrap
 import tomllib
+import types
 import unittest
 from pathlib import Path
 
@@ -210,6 +211,24 @@ class Recipe(unittest.TestCase):
         for name in ("Cargo.toml", "Cargo.lock", "LICENSE", "src/main.rs", "qemu/overlay/etc/init.d/camfw", *targets()):
             self.assertIn(f"camfw-{self.data.getVar('PV')}/{name}\n", names)
 
+    def test_whoever_has_no_tarball_is_told_what_to_do(self) -> None:
+        """Before the fetch fails by an address that leads nowhere."""
+        with tempfile.TemporaryDirectory(prefix="camfw-layer-") as downloads:
+            def told(**more: str) -> list[str]:
+                data = recipe(CAMFW, overrides="class-target:libc-musl", DL_DIR=downloads, **more)
+                self.assertIn("camfw_where_from", data.getVarFlag("do_fetch", "prefuncs").split())
+                said: list[str] = []
+                names = {"bb": types.SimpleNamespace(warn=said.append), "os": os, "d": data}
+                exec("def function():\n" + data.getVar("camfw_where_from", False) + "\nfunction()", names)  # noqa: S102
+                return said
+
+            [line] = told()
+            for word in ("camfw-", ".tar.gz", "DL_DIR", "packaging/source", "CAMFW_RELEASES", "meta-checkout"):
+                self.assertIn(word, line)
+            self.assertEqual(told(CAMFW_RELEASES="https://mirror.example/camfw"), [])
+            Path(downloads, f"camfw-{self.data.getVar('PV')}.tar.gz").touch()
+            self.assertEqual(told(), [])
+
     def test_a_checkout_takes_the_place_of_the_release(self) -> None:
         self.data = recipe(CAMFW, appends=(CHECKOUT,), overrides="class-target:libc-musl")
         self.assertNotIn(".tar.", self.data.getVar("SRC_URI"))
@@ -258,7 +277,7 @@ class Recipe(unittest.TestCase):
             self.assertEqual({path for path in images["target"] if path.is_relative_to("usr/share")}, {*pages, completion})
             self.assertEqual(Path(scratch, "target", completion).read_text(), Path(scratch, "written/camfw.bash").read_text())
         self.assertIn("camfw-bash-completion", data.getVar("PACKAGE_BEFORE_PN").split())
-        self.assertTrue(completion.is_relative_to(data.getVar("FILES:camfw-bash-completion").removeprefix("/")))
+        self.assertEqual([f"/{completion.parents[1]}"], data.getVar("FILES:camfw-bash-completion").split())
         # An image without bash is built without it, too.
         self.assertFalse([name for name in ("DEPENDS", "RDEPENDS:camfw-bash-completion", "RRECOMMENDS:camfw-bash-completion")
                           if "bash-completion" in (data.getVar(name) or "").split()])
