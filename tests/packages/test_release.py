@@ -148,6 +148,16 @@ case $* in *--override-filename*) echo {} | tee "$name.json" "import/$name.json"
         self.assertIn("README.md: ", self.run_in(self.clone, "packaging/version", "99.0.1", expect=2).stderr)
         self.assertEqual(self.git("status", "--porcelain"), "")
         self.assertIn("has no section", self.run_in(self.clone, "packaging/release", expect=2).stderr)
+        changes = self.clone / "CHANGELOG.md"
+        released = f"## {VERSION} (2020-01-02)\n- Released.\n"
+        changes.write_text(f"# Changes\n\n## Unreleased\n\n- Later.\n\n{released}")
+        self.commit("changes without a version")
+        self.assertIn("lists changes as unreleased", self.run_in(self.clone, "packaging/release", expect=2).stderr)
+        # The control: a heading alone is none, and what is missed next is the recipe's commit, which this copy has not.
+        changes.write_text(f"# Changes\n\n## Unreleased\n\n{released}")
+        self.commit("all changes have one")
+        said = self.run_in(self.clone, "packaging/release", expect=1).stderr
+        self.assertRegex(said, "^packaging/source: this clone has no commit [0-9a-f]{40}; fetch the whole history, or name another\n$")
 
 
 if __name__ == "__main__":
