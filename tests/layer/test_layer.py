@@ -282,6 +282,15 @@ class Recipe(unittest.TestCase):
         self.assertFalse([name for name in ("DEPENDS", "RDEPENDS:camfw-bash-completion", "RRECOMMENDS:camfw-bash-completion")
                           if "bash-completion" in (data.getVar(name) or "").split()])
 
+    def test_the_relays_page_names_the_programs_where_the_recipe_has_them(self) -> None:
+        [mail] = LAYER.glob("recipes-fw/camfw-mail/camfw-mail_*.bb")
+        installed = recipe(mail, libexecdir="/usr/libexec", sysconfdir="/etc").getVar("do_install")
+        named = (ROOT / "mail/camfw-mail.8").read_text().replace("\\-", "-")
+        for path in ("/usr/libexec/camfw-mail-prepare", "/etc/camfw-mail"):
+            self.assertIn(path, named)
+            self.assertRegex(installed, rf"\}}{path}\n")
+        self.assertNotIn("/usr/share/doc", named)
+
     def test_the_licence_is_the_one_that_is_there(self) -> None:
         sums = re.findall(r"file://LICENSE;md5=(\w+)", self.data.getVar("LIC_FILES_CHKSUM"))
         real = subprocess.run(["md5sum", ROOT / "LICENSE"], capture_output=True, text=True, check=True).stdout.split()[0]

@@ -301,7 +301,9 @@ class MailPackage(Debian):
         crates = set(re.findall(r"(?m)^  (\S+) \d\S*: ", licences))
         self.assertLessEqual({"mail-builder", "sha2", "nix"}, crates)
         self.assertNotIn("rtnetlink", crates)
-        for text in ((self.root / "etc/init.d/camfw-mail").read_text(), self.unit()):
+        page = gzip.decompress((self.root / "usr/share/man/man8/camfw-mail.8.gz").read_bytes()).decode().replace("\\-", "-")
+        self.assertTrue(page.endswith(".BR msmtp (1),\n.I /usr/share/doc/camfw-mail/mail.md\n"), page)
+        for text in ((self.root / "etc/init.d/camfw-mail").read_text(), self.unit(), page):
             self.assertIn("/usr/lib/camfw/mail-prepare", text)
             self.assertNotIn("libexec", text)
         self.lintian()
