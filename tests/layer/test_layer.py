@@ -11,6 +11,7 @@ import sys
 import tempfile
 import textwrap
 import tomllib
+import types
 import unittest
 from pathlib import Path
 
@@ -96,11 +97,12 @@ class Parse(unittest.TestCase):
     def test_what_a_recipe_installs_is_in_its_package(self) -> None:
         """do_package fails else, which needs OE-Core to be seen."""
         # Of bitbake.conf's own FILES, those that are used here.
-        own = ("${sbindir}/", "${sysconfdir}/", "${libexecdir}/")
+        own = ("${sbindir}/", "${sysconfdir}/", "${libexecdir}/", "${mandir}/")
         for path in metadata("bb"):
-            data = recipe(path, DISTRO_FEATURES="camfw", CAMFW_IPTABLES="legacy")
+            data = recipe(path, overrides="class-target", DISTRO_FEATURES="camfw", CAMFW_IPTABLES="legacy")
             install = data.getVar("do_install", False) or ""
-            files = (*own, *(data.getVar(f"FILES:{data.getVar('PN')}") or "").split())
+            packages = [data.getVar("PN"), *(data.getVar("PACKAGE_BEFORE_PN") or "").split()]
+            files = (*own, *(file for name in packages for file in (data.getVar(f"FILES:{name}") or "").split()))
             with self.subTest(path.name):
                 for place in re.findall(r"\$\{D\}(\$\{\w+\}/\S+)", install):
                     # The folder that one in FILES is in comes along.
@@ -209,6 +211,24 @@ class Recipe(unittest.TestCase):
         for name in ("Cargo.toml", "Cargo.lock", "LICENSE", "src/main.rs", "qemu/overlay/etc/init.d/camfw", *targets()):
             self.assertIn(f"camfw-{self.data.getVar('PV')}/{name}\n", names)
 
+    def test_whoever_has_no_tarball_is_told_what_to_do(self) -> None:
+        """Before the fetch fails by an address that leads nowhere."""
+        with tempfile.TemporaryDirectory(prefix="camfw-layer-") as downloads:
+            def told(**more: str) -> list[str]:
+                data = recipe(CAMFW, overrides="class-target:libc-musl", DL_DIR=downloads, **more)
+                self.assertIn("camfw_where_from", data.getVarFlag("do_fetch", "prefuncs").split())
+                said: list[str] = []
+                names = {"bb": types.SimpleNamespace(warn=said.append), "os": os, "d": data}
+                exec("def function():\n" + data.getVar("camfw_where_from", False) + "\nfunction()", names)  # noqa: S102
+                return said
+
+            [line] = told()
+            for word in ("camfw-", ".tar.gz", "DL_DIR", "packaging/source", "CAMFW_RELEASES", "meta-checkout"):
+                self.assertIn(word, line)
+            self.assertEqual(told(CAMFW_RELEASES="https://mirror.example/camfw"), [])
+            Path(downloads, f"camfw-{self.data.getVar('PV')}.tar.gz").touch()
+            self.assertEqual(told(), [])
+
     def test_a_checkout_takes_the_place_of_the_release(self) -> None:
         self.data = recipe(CAMFW, appends=(CHECKOUT,), overrides="class-target:libc-musl")
         self.assertNotIn(".tar.", self.data.getVar("SRC_URI"))
@@ -221,12 +241,55 @@ class Recipe(unittest.TestCase):
         # So has what Cargo.toml names, or cargo does not read it; what it builds of that is no matter.
         for path in targets():
             self.assertTrue(any(Path(path).is_relative_to(name) for name in files), path)
-        # What the crate includes as text has to come along.
-        for path in (ROOT / "src").rglob("*.rs"):
+        # What the crate includes as text has to come along, and what its manual is made of.
+        for path in (*(ROOT / "src").rglob("*.rs"), ROOT / "packaging/manual.rs"):
             for included in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', path.read_text()):
                 there = (path.parent / included).resolve().relative_to(ROOT)
                 self.assertTrue(any(there.is_relative_to(name) for name in files), f"{path}: {included}")
                 self.assertIn(str(there).partition("/")[0], {"src", "compat", "docs", "examples"}, "packaging/source")
+
+    def test_the_manual_and_the_completion_are_made_natively_and_packaged_apart(self) -> None:
+        """By do_install of both, with the program that writes them as it is built here."""
+        places = {
+            "UNPACKDIR": str(CAMFW.parent / "files"), "CARGO_TARGET_SUBDIR": "triple/release", "DISTRO_FEATURES": "",
+            "READELF": "true", "sbindir": "/usr/sbin", "sysconfdir": "/etc", "localstatedir": "/var", "datadir": "/usr/share",
+            "mandir": "/usr/share/man", "systemd_system_unitdir": "/usr/lib/systemd/system"}
+        writer = PROGRAM.parent / "examples/manual"
+        with tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+            built = Path(scratch, "build/target/triple/release")
+            (built / "examples").mkdir(parents=True)
+            (built / "camfw").touch()
+            (built / "examples/manual").symlink_to(writer)
+            images = {}
+            for kind in ("native", "target"):
+                data = recipe(CAMFW, overrides=f"class-{kind}", B=f"{scratch}/build", D=f"{scratch}/{kind}",
+                              STAGING_DATADIR_NATIVE=f"{scratch}/native/usr/share", **places)
+                data.setVar("S", str(ROOT))
+                subprocess.run(["sh", "-euc", data.getVar("do_install")], check=True)
+                images[kind] = {path.relative_to(f"{scratch}/{kind}") for path in Path(scratch, kind).rglob("*") if path.is_file()}
+                # The target's program is built as before, and the native one waits for none.
+                self.assertEqual("--example manual" in (data.getVar("CARGO_BUILD_FLAGS") or ""), kind == "native")
+                self.assertEqual("camfw-native" in (data.getVar("DEPENDS") or "").split(), kind == "target")
+            subprocess.run([writer, f"{scratch}/written"], check=True)
+            pages = {Path(f"usr/share/man/man{path.suffix[1:]}", path.name) for path in Path(scratch, "written").glob("*.[58]")}
+            self.assertGreater(len(pages), 25)
+            completion = Path("usr/share/bash-completion/completions/camfw")
+            self.assertEqual({path for path in images["target"] if path.is_relative_to("usr/share")}, {*pages, completion})
+            self.assertEqual(Path(scratch, "target", completion).read_text(), Path(scratch, "written/camfw.bash").read_text())
+        self.assertIn("camfw-bash-completion", data.getVar("PACKAGE_BEFORE_PN").split())
+        self.assertEqual([f"/{completion.parents[1]}"], data.getVar("FILES:camfw-bash-completion").split())
+        # An image without bash is built without it, too.
+        self.assertFalse([name for name in ("DEPENDS", "RDEPENDS:camfw-bash-completion", "RRECOMMENDS:camfw-bash-completion")
+                          if "bash-completion" in (data.getVar(name) or "").split()])
+
+    def test_the_relays_page_names_the_programs_where_the_recipe_has_them(self) -> None:
+        [mail] = LAYER.glob("recipes-fw/camfw-mail/camfw-mail_*.bb")
+        installed = recipe(mail, libexecdir="/usr/libexec", sysconfdir="/etc").getVar("do_install")
+        named = (ROOT / "mail/camfw-mail.8").read_text().replace("\\-", "-")
+        for path in ("/usr/libexec/camfw-mail-prepare", "/etc/camfw-mail"):
+            self.assertIn(path, named)
+            self.assertRegex(installed, rf"\}}{path}\n")
+        self.assertNotIn("/usr/share/doc", named)
 
     def test_the_licence_is_the_one_that_is_there(self) -> None:
         sums = re.findall(r"file://LICENSE;md5=(\w+)", self.data.getVar("LIC_FILES_CHKSUM"))

@@ -189,7 +189,8 @@ class Package(Debian):
         files = ["/usr/sbin/camfw", "/usr/lib/camfw/camfw-page", "/etc/init.d/camfw", "/etc/default/camfw", "/etc/camfw/camfw.d/",
                  "/usr/share/man/man8/camfw.8.gz", "/usr/share/man/man8/camfw-apply.8.gz",
                  "/usr/share/man/man5/camfw.toml.5.gz", "/usr/share/bash-completion/completions/camfw",
-                 "/usr/share/doc/camfw/copyright", "/usr/share/doc/camfw/docs/getting-started.md", "/usr/share/doc/camfw/examples/six-cameras.toml",
+                 "/usr/share/doc/camfw/copyright", "/usr/share/doc/camfw/docs/getting-started.md",
+                 "/usr/share/doc/camfw/docs/camfw.schema.json", "/usr/share/doc/camfw/examples/six-cameras.toml",
                  "/usr/share/doc/camfw/examples/alerts.yml", "/usr/share/doc/camfw/examples/auditing/article.rules",
                  *(f"/lib/systemd/system/{unit}" for unit in UNITS)]
         for file in files:
@@ -300,7 +301,9 @@ class MailPackage(Debian):
         crates = set(re.findall(r"(?m)^  (\S+) \d\S*: ", licences))
         self.assertLessEqual({"mail-builder", "sha2", "nix"}, crates)
         self.assertNotIn("rtnetlink", crates)
-        for text in ((self.root / "etc/init.d/camfw-mail").read_text(), self.unit()):
+        page = gzip.decompress((self.root / "usr/share/man/man8/camfw-mail.8.gz").read_bytes()).decode().replace("\\-", "-")
+        self.assertTrue(page.endswith(".BR msmtp (1),\n.I /usr/share/doc/camfw-mail/mail.md\n"), page)
+        for text in ((self.root / "etc/init.d/camfw-mail").read_text(), self.unit(), page):
             self.assertIn("/usr/lib/camfw/mail-prepare", text)
             self.assertNotIn("libexec", text)
         self.lintian()

@@ -101,17 +101,30 @@ class InACopy(unittest.TestCase):
                 self.assertIn("camfw_99.0.1-1_arm64.deb: packaging/build", self.release(expect=2).stderr)
         for machine in ("x86_64", "aarch64"):
             (self.clone / f"build/release/camfw-99.0.1-linux-{machine}.tar.gz").write_text(machine)
-        self.release()
+        image = self.clone.parent / "camfw-image.spdx.json"
+        self.assertIn(f"there is no {image}", self.release("--image-sbom", str(image), expect=2).stderr)
+        self.assertIn("there is no name", self.release("--image-sbom", expect=2).stderr)
+        image.write_text('{"@graph": []}')
+        self.release("--image-sbom", str(image))
         folder = self.clone / "build/release/99.0.1"
+        self.assertEqual((folder / "camfw-image-99.0.1.spdx.json").read_text(), image.read_text())
+        self.check_sums(folder, "camfw-image-99.0.1.spdx.json")
+        # Without it nothing of the former one is left.
+        self.release()
+        self.assertFalse((folder / "camfw-image-99.0.1.spdx.json").exists())
+        self.check_sums(folder, "camfw-99.0.1.tar.gz", "camfw_99.0.1-1_arm64.deb", "camfw-import_99.0.1-1_amd64.deb", "camfw-99.0.1-linux-x86_64.tar.gz",
+                              "camfw-99.0.1-aarch64.cdx.json", "camfw-import-99.0.1-aarch64.cdx.json", "camfw-mail-99.0.1-x86_64.cdx.json",
+                              "camfw-99.0.1-book.tar.gz", "NOTES.md")
+        self.assertEqual((folder / "NOTES.md").read_text(), "### Commands\n- New: this test.\n")
+
+    def check_sums(self, folder: Path, *names: str) -> None:
+        """Each file of a release has its sum, and these are there."""
         self.run_in(folder, "sha256sum", "--check", "--strict", "SHA256SUMS")
         listed = {line.split()[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
         self.assertEqual(listed | {"SHA256SUMS"}, {path.name for path in folder.iterdir()})
-        self.assertLessEqual({"camfw-99.0.1.tar.gz", "camfw_99.0.1-1_arm64.deb", "camfw-import_99.0.1-1_amd64.deb", "camfw-99.0.1-linux-x86_64.tar.gz",
-                              "camfw-99.0.1-aarch64.cdx.json", "camfw-import-99.0.1-aarch64.cdx.json", "camfw-mail-99.0.1-x86_64.cdx.json",
-                              "camfw-99.0.1-book.tar.gz", "NOTES.md"}, listed)
-        self.assertEqual((folder / "NOTES.md").read_text(), "### Commands\n- New: this test.\n")
+        self.assertLessEqual(set(names), listed)
 
-    def release(self, expect: int = 0) -> subprocess.CompletedProcess:
+    def release(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess:
         tools = self.clone.parent / "tools"
         tools.mkdir(exist_ok=True)
         (tools / "mdbook").write_text("""#!/bin/sh
@@ -124,7 +137,7 @@ case $* in *--override-filename*) echo {} | tee "$name.json" "import/$name.json"
         for tool in tools.iterdir():
             tool.chmod(0o755)
         return self.run_in(self.clone, "env", f"PATH={tools}:/usr/bin:/bin", "packaging/release", "--binaries-made",
-                           expect=expect)
+                           *arguments, expect=expect)
 
     def test_what_is_not_as_expected_is_refused_and_nothing_is_changed(self) -> None:
         for version, why in (("0.0.1", "is not later than"), ("next", "is no version; write it as 0.2.0")):
@@ -135,6 +148,16 @@ case $* in *--override-filename*) echo {} | tee "$name.json" "import/$name.json"
         self.assertIn("README.md: ", self.run_in(self.clone, "packaging/version", "99.0.1", expect=2).stderr)
         self.assertEqual(self.git("status", "--porcelain"), "")
         self.assertIn("has no section", self.run_in(self.clone, "packaging/release", expect=2).stderr)
+        changes = self.clone / "CHANGELOG.md"
+        released = f"## {VERSION} (2020-01-02)\n- Released.\n"
+        changes.write_text(f"# Changes\n\n## Unreleased\n\n- Later.\n\n{released}")
+        self.commit("changes without a version")
+        self.assertIn("lists changes as unreleased", self.run_in(self.clone, "packaging/release", expect=2).stderr)
+        # The control: a heading alone is none, and what is missed next is the recipe's commit, which this copy has not.
+        changes.write_text(f"# Changes\n\n## Unreleased\n\n{released}")
+        self.commit("all changes have one")
+        said = self.run_in(self.clone, "packaging/release", expect=1).stderr
+        self.assertRegex(said, "^packaging/source: this clone has no commit [0-9a-f]{40}; fetch the whole history, or name another\n$")
 
 
 if __name__ == "__main__":

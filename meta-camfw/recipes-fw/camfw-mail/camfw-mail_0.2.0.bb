@@ -26,6 +26,7 @@ do_install() {
     install -D -m 0755 ${S}/mail/init/camfw-mail ${D}${sysconfdir}/init.d/camfw-mail
     install -D -m 0755 ${S}/mail/init/camfw-mail-prepare ${D}${libexecdir}/camfw-mail-prepare
     install -D -m 0644 ${S}/mail/init/camfw-mail.service ${D}${systemd_system_unitdir}/camfw-mail.service
+    install -D -m 0644 ${S}/mail/camfw-mail.8 ${D}${mandir}/man8/camfw-mail.8
     # Its password lies there.
     install -d -m 0750 -g camfw-mail ${D}${sysconfdir}/camfw-mail
 }

@@ -6,6 +6,10 @@ DESCRIPTION = "Reads one file that says who may talk to whom. At boot, before an
 SECTION = "net"
 CVE_PRODUCT = "camfw"
 
+# The manual pages and the completion for bash are made of the program's own definitions, by an
+# example that has to run here: the native recipe makes them, the target's packages have them.
+DEPENDS:append:class-target = " camfw-native"
+
 require camfw-program.inc
 
 SRC_URI += "\
@@ -38,13 +42,30 @@ do_install() {
     fi
 }
 
+CARGO_BUILD_FLAGS:append:class-native = " --bins --example manual"
+
+do_install:append:class-native() {
+    ${B}/target/${CARGO_TARGET_SUBDIR}/examples/manual ${D}${datadir}/camfw-manual
+}
+
+do_install:append:class-target() {
+    for page in ${STAGING_DATADIR_NATIVE}/camfw-manual/*.[58]; do
+        install -D -m 0644 $page ${D}${mandir}/man${page##*.}/${page##*/}
+    done
+    install -D -m 0644 ${STAGING_DATADIR_NATIVE}/camfw-manual/camfw.bash ${D}${datadir}/bash-completion/completions/camfw
+}
+
 do_install:append:libc-glibc() {
     bbwarn "camfw: with glibc it is linked dynamically: at boot it needs the loader and the \
 libraries of the root file system, and what replaces those takes the firewall along. \
 Of the sizes and times in the README none holds. TCLIBC = \"musl\" gives the static binary."
 }
 
+# Not by bash-completion.bbclass: what it depends on would have every image's build make bash, and
+# this completion needs nothing else of that package than to be found by it.
+PACKAGE_BEFORE_PN += "${PN}-bash-completion"
 FILES:${PN} += "${localstatedir}/lib/camfw ${systemd_system_unitdir} ${nonarch_libdir}/sysctl.d"
+FILES:${PN}-bash-completion += "${datadir}/bash-completion"
 
 # Another package may bring the configuration in place of camfw-conf.
 VIRTUAL-RUNTIME_camfw-conf ?= "camfw-conf"
@@ -79,6 +100,7 @@ RDEPENDS:${PN}:class-target = "\
     iptables-module-xt-time \
     iptables-module-xt-udp \
 "
+RSUGGESTS:${PN}-bash-completion = "bash-completion"
 
 # What reads a configuration while a package of it and an image are built.
 BBCLASSEXTEND = "native"
