@@ -70,7 +70,7 @@ class Vlan(unittest.TestCase):
         boot.wait_for_exit(cls.machine, 0)
         cls.machine.wait_for_kernel(boot.SERVICES, boot.BOOT_SECONDS)
         # In the place of a time server it sends back what it is sent.
-        cls.machine.command(f"(socat UDP4-RECVFROM:{NTP},fork EXEC:cat >/dev/null 2>&1 &)")
+        cls.machine.command(f"(socat UDP4-RECVFROM:{NTP},fork EXEC:/bin/cat >/dev/null 2>&1 &)")
 
     def said(self, command: str) -> str:
         code, said = self.machine.command(command)
@@ -109,6 +109,8 @@ class Vlan(unittest.TestCase):
 
     def test_the_recipe_is_carried_out(self) -> None:
         self.assertTrue(wait_until(lambda: INTERNET.router in self.said("ip -4 address show dev eth0"), PATIENCE * 3))
+        ready = wait_until(lambda: bool(probes.udp(self.hosts["porch"], PORCH.router, NTP, wait=1)))
+        self.assertTrue(ready, "what stands for a time server is there")
         self.assert_rows(RECIPE.rows)
         self.assertEqual(self.answered(VLAN, PATIENCE), VLAN)
         self.assertIsNone(self.answered(None), "without a tag")
