@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::names;
 use super::sighted::SightingRecord;
 use crate::error::with_causes;
 use crate::host::clock;
@@ -200,6 +201,7 @@ impl Recorder {
         let listed = Arc::clone(&self.listed.lock().unwrap_or_else(PoisonError::into_inner));
         refusals.list(&listed);
         let (now, uptime) = (clock::now(), clock::uptime());
+        let mut resolved = None;
         for packet in packets {
             let Some(attempt) = Attempt::new(&packet.prefix, &packet.packet) else {
                 continue;
@@ -219,10 +221,15 @@ impl Recorder {
                 Telling::LastForNow => "; more in this minute is recorded and not logged",
                 _ => "",
             };
-            lines.push(format!(
-                "refused: {from} to {} {what}: {reason}{more}",
-                attempt.destination
-            ));
+            let mut to = attempt.destination.to_string();
+            // The name that the router asked for; what other hosts ask for is not looked at.
+            if attempt.tag.zone.is_none() {
+                let resolved = resolved.get_or_insert_with(names::known);
+                if let Some(name) = resolved.name_of(attempt.destination) {
+                    to += &format!(" ({name})");
+                }
+            }
+            lines.push(format!("refused: {from} to {to} {what}: {reason}{more}"));
         }
         lines
     }

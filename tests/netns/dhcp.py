@@ -24,7 +24,7 @@ class DhcpTest(RouterTest):
         leases = self.scratch / "leases"
         leases.touch(mode=0o666)
         self.scratch.chmod(0o755)
-        self.internet.ip("address", "flush", "dev", "eth0")
+        self.internet.ip("-4", "address", "flush", "dev", "eth0")
         self.internet.ip("address", "add", f"{own}/24", "dev", "eth0")
         process = dhcp.serve(self.internet, own, first, last, leases, *more)
         try:

@@ -84,6 +84,18 @@ class Cameras(RouterTest):
         self.assertFalse(probes.tcp(self.camera, ROUTER, 21, wait=0.5))
         self.assertTrue(probes.ping(self.camera, ROUTER), "what the zone may, its neighbour may")
 
+    def test_a_hardware_address_is_the_same_however_it_is_written(self) -> None:
+        mac = example.CAMERA.mac
+        digits = mac.replace(":", "")
+        self.control((PORCH, OTHER_MAC))
+        for written in (mac.replace(":", "-"), ".".join(digits[at:at + 4] for at in (0, 4, 8)), mac.upper().replace(":", "-")):
+            with self.subTest(written):
+                self.boot(ZONES, PING, camera("porch", PORCH, written, 'to = "router", service = { tcp = [21] }'))
+                self.be(PORCH, mac)
+                self.assertTrue(probes.tcp(self.camera, ROUTER, 21))
+                self.assert_dropped("spoofed-camera", PORCH, OTHER_MAC)
+                self.assert_dropped("spoofed-camera", NEIGHBOUR, mac)
+
     def test_a_line_to_a_camera_leads_to_no_other(self) -> None:
         self.open_router()
         self.camera.ip("address", "add", f"{NEIGHBOUR}/24", "dev", "eth0")

@@ -10,38 +10,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from lab import probes
 from lab.hosts import Host, Wiring
-from lab.namespace import Namespace
-from lab.probes import Reach
-from lab.services import Listener
 from netns.case import both_backends
-from netns.dhcp import DhcpTest
 from netns.program import ROOT
+from netns.recipes import ELSEWHERE, RECIPES, SERVER, Party, RecipeTest, recipes
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-RECIPES = ROOT / "docs/recipes.md"
-# The file that the pages are about, and what hangs on it.
-FILE = ROOT / "examples/six-cameras.toml"
-INTERNET = Wiring("internet", "eth0", "192.168.0.1", 24, router="192.168.0.2",
-                  address6="fd00:0::1", router6="fd00:0::2")
-PORCH = Wiring("camera", "eth1", "192.168.8.11", 24, router="192.168.8.1",
-               address6="fd00:8::11", router6="fd00:8::1")
-PORCH_MAC = "00:11:22:33:44:01"
-HOUSE = Wiring("laptop", "eth2", "192.168.5.10", 24, router="192.168.5.1",
-               address6="fd00:5::10", router6="fd00:5::1")
-RECORDER = "192.168.5.20"
 # Of two recipes: a veth pair stands for the tunnel of a VPN, which another program brings. tests/qemu/test_wireguard.py
 # has a real one.
 PHONE = Wiring("phone", "wg0", "10.8.0.2", 24, router="10.8.0.1",
                address6="fd00:a::2", router6="fd00:a::1")
 GUEST = Wiring("guest", "eth3", "192.168.7.10", 24, router="192.168.7.1",
                address6="fd00:7::10", router6="fd00:7::1")
-SERVER = "203.0.113.7"
 # What the pages say that the router was leased.
 LEASED = "192.168.0.60"
 # Where the recipes have lists of addresses.
@@ -78,63 +61,13 @@ def matches(told: str, printed: str) -> bool:
     return re.fullmatch(pattern + re.escape(told[end:]), printed.strip(), re.DOTALL) is not None
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of a recipe's table."""
-
-    source: str
-    target: str
-    protocol: str
-    port: int
-    passes: bool
-    # Whether the router takes it in the place of its target.
-    redirected: bool = False
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe: its drop-in, and who then opens what."""
-
-    title: str
-    text: str
-    rows: tuple[Row, ...]
-    # The list of addresses that it names.
-    listed: str
-
-
-def recipes() -> list[Recipe]:
-    """Those with a table."""
-    found = []
-    for section in RECIPES.read_text().split("\n## ")[1:]:
-        block = re.search(r"```toml\n(.*?)```", section, re.DOTALL)
-        assert block is not None, section
-        listed = re.search(r"```text\n(.*?)```", section, re.DOTALL) if LISTS in block[1] else None
-        rows = tuple(
-            Row(source, target, protocol, int(port), passes != "no", passes == "router")
-            for source, target, protocol, port, passes in re.findall(
-                r"^\| (\w+) \| (\w+) \| (tcp|udp) (\d+) \| (yes|no|router) \|$", section, re.MULTILINE)
-        )
-        # No row is lost: a table has a line of heads and one of dashes.
-        assert len(rows) == max(0, len(re.findall(r"^\|", section, re.MULTILINE)) - 2), section
-        if rows:
-            found.append(Recipe(section.splitlines()[0], block[1], rows, listed[1] if listed else ""))
-    return found
-
-
 @both_backends
-class Docs(DhcpTest):
-    """A router with the page's file; the porch's camera, the house with the recorder, the internet."""
-
-    wirings = (INTERNET, PORCH, HOUSE)
+class Docs(RecipeTest):
+    """The pages' commands, and those recipes that need no other hosts."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.listeners: dict[str, Listener] = {}
-        self.more: dict[str, Namespace] = {}
-        self.camera.ip("link", "set", "eth0", "address", PORCH_MAC)
-        self.laptop.ip("address", "add", f"{RECORDER}/24", "dev", "eth0")
-        self.program.configure(FILE.read_text())
-        self.internet.ip("address", "add", f"{SERVER}/32", "dev", "lo")
+        self.drop_in("")
         self.boot_with_a_lease()
 
     def recorded(self) -> bool:
@@ -161,76 +94,48 @@ class Docs(DhcpTest):
                     tried += 1
         self.assertGreaterEqual(tried, 6)
 
-    def attempt(self, row: Row) -> Reach:
-        """Tries a row's connection."""
-        sources: dict[str, Namespace] = {
-            "porch": self.camera, "house": self.laptop, "recorder": self.laptop,
-            "internet": self.internet, "router": self.router, **self.more,
-        }
-        routers = {"porch": PORCH.router, "house": HOUSE.router, "recorder": HOUSE.router, "internet": self.leased(),
-                   "phone": PHONE.router, "guest": GUEST.router}
-        targets = {"porch": PORCH.address, "house": HOUSE.address, "recorder": RECORDER, "internet": SERVER,
-                   "phone": PHONE.address, "guest": GUEST.address,
-                   "router": routers.get(row.source, ""), "outside": self.leased()}
-        wait = probes.PATIENCE if row.passes else 2.0
-        source, target = sources[row.source], targets[row.target]
-        arrived_at = self.listeners["router" if row.redirected or row.target == "outside" else row.target]
-        if row.protocol == "tcp":
-            reach = probes.tcp(source, target, row.port, wait)
-            # The kernel connects before the listener takes the connection.
-            there = not row.redirected or probes.wait_until(lambda: arrived_at.accepted[row.port] > 0)
-            return reach if there else Reach(False, "connected to another host")
-        return probes.udp(source, target, row.port, arrived_at.received, wait)
-
     def plug_more(self) -> None:
         """The hosts that two recipes bring."""
         for wiring in (PHONE, GUEST):
             host = Host(wiring)
             self.addCleanup(host.namespace.delete)
             host.plug(self.router)
-            self.more[wiring.name] = host.namespace
+            self.parties[wiring.name] = Party(host.namespace, wiring.address, wiring.router)
         self.router.ip("link", "set", PHONE.interface, "up")
         self.router.ip("address", "add", f"{PHONE.router}/{PHONE.prefix}", "dev", PHONE.interface)
 
     def test_each_recipe_lets_pass_what_its_table_says(self) -> None:
-        # The house's traffic is the recorder's where the row says so.
-        self.laptop.ip("route", "add", f"{PORCH.address}/32", "via", HOUSE.router, "src", RECORDER)
         self.plug_more()
-        found = recipes()
+        found = [recipe for recipe in recipes() if recipe.title not in ELSEWHERE]
         self.assertGreaterEqual(len(found), 9)
         rows = [row for recipe in found for row in recipe.rows]
-        tcp = {row.port for row in rows if row.protocol == "tcp"}
-        udp = {row.port for row in rows if row.protocol == "udp"}
-        hosts = {"router": self.router, "porch": self.camera, "house": self.laptop, "internet": self.internet,
-                 **self.more}
-        for name, host in hosts.items():
-            self.listeners[name] = Listener(host, sorted(tcp), sorted(udp))
-            self.addCleanup(self.listeners[name].stop)
-        self.listeners["recorder"] = self.listeners["house"]
-        folder = self.program.config.with_suffix(".d")
-        folder.mkdir(exist_ok=True)
+        self.listen(rows)
         for recipe in found:
             # The list where it touches nothing of the machine's.
-            (self.scratch / "blocklist.txt").write_text(recipe.listed)
-            (folder / "recipe.toml").write_text(recipe.text.replace(LISTS, f"@{self.scratch}/"))
+            dropin = recipe.block()
+            if LISTS in dropin:
+                (self.scratch / "blocklist.txt").write_text(recipe.block("text"))
+            self.drop_in(dropin.replace(LISTS, f"@{self.scratch}/"))
             self.camfw("apply")
-            with ThreadPoolExecutor(len(recipe.rows)) as pool:
-                for row, reach in zip(recipe.rows, pool.map(self.attempt, recipe.rows), strict=True):
-                    with self.subTest(recipe=recipe.title, row=row):
-                        self.assertEqual(bool(reach), row.passes, reach.detail)
-        # The control: without a firewall each of them gets there.
+            self.assert_rows(recipe.rows, recipe.title)
+        # The control: without a firewall each of them gets there. The last recipe has neither of the two zones; a
+        # route comes with an address that is new.
         self.camfw("open")
-        # The last recipe has neither of the two zones; a route comes with an address that is new.
         for wiring in (PHONE, GUEST):
             self.router.ip("link", "set", wiring.interface, "up")
             self.router.ip("address", "flush", "dev", wiring.interface)
             self.router.ip("address", "add", f"{wiring.router}/{wiring.prefix}", "dev", wiring.interface)
-        # Each interface's forwarding follows a change of it; the last recipe had turned off two.
-        self.router.write_sysctl("net.ipv4.ip_forward", "0")
-        self.router.write_sysctl("net.ipv4.ip_forward", "1")
-        refused = [row for row in rows if not row.passes]
-        with ThreadPoolExecutor(len(refused)) as pool:
-            opened = [Row(row.source, row.target, row.protocol, row.port, True) for row in refused]
-            for row, reach in zip(opened, pool.map(self.attempt, opened), strict=True):
-                with self.subTest("without a firewall", row=row):
-                    self.assertTrue(reach, reach.detail)
+        self.without_a_firewall()
+        self.assert_pass(rows)
+
+    def test_every_recipe_is_carried_out(self) -> None:
+        titles = {recipe.title for recipe in recipes()}
+        self.assertEqual(set(ELSEWHERE) - titles, set(), "no such recipe")
+        for title, test in ELSEWHERE.items():
+            with self.subTest(title):
+                self.assertIn(f'"{title}"', (ROOT / "tests" / test).read_text())
+        # The wishes of the page's list lead to them.
+        links = re.findall(r"\]\(#([\w-]+)\)", RECIPES.read_text().split("\n## ")[0])
+        named = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+        self.assertGreaterEqual(len(links), 10)
+        self.assertEqual(set(links) - named, set())

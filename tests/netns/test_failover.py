@@ -16,6 +16,7 @@ import socket
 
 from lab import example, probes
 from lab.capture import Capture
+from lab.dialup import Line
 from lab.hosts import Wiring
 from lab.namespace import Namespace
 from lab.probes import wait_until
@@ -23,6 +24,7 @@ from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.policies import CAMERA, PING, PRIVATE, allow
 from netns.program import ROOT
+from netns.recipes import FILE, recipe
 from netns.schema import differences
 
 LTE = Wiring("lte", "eth5", "192.168.100.1", 24, router="192.168.100.2",
@@ -230,14 +232,12 @@ class Failover(Ways):
             self.takes("wan")
 
     def test_the_recipe_is_carried_out(self) -> None:
-        page = (ROOT / "docs/recipes.md").read_text()
-        recipe = page.split("## Two ways out")[1].split("```toml\n")[1].split("```")[0]
-        file = (ROOT / "examples/six-cameras.toml").read_text()
+        file = FILE.read_text()
         self.assertEqual(file.count('address   = "dhcp"'), 1)
         self.program.configure(file.replace('address   = "dhcp"', "\n".join(fixed(WAN))))
         folder = self.program.config.with_suffix(".d")
         folder.mkdir()
-        (folder / "lte.toml").write_text(recipe)
+        (folder / "lte.toml").write_text(recipe("Two ways out").block())
         self.camfw("apply")
         self.laptop.ip("route", "replace", "default", "via", "192.168.5.1")
         self.takes("wan")
@@ -245,6 +245,80 @@ class Failover(Ways):
         self.takes("lte")
         self.assertFalse(probes.tcp(self.camera, SERVER, PORT, wait=0.5))
         self.assertFalse(probes.tcp(self.lte, LTE.router, 22, wait=0.5))
+
+
+# As a line's ends are given: pppd makes the interface, and its other end takes everything.
+PPP_OWN, PPP_FAR = "100.64.1.2", "100.64.0.1"
+DIALED = ('[zones.lte]\ninterface = "ppp0"\naddress = "given"\ngateway = "device"\nmetric = 100\nrole = "external"\n'
+          f'[zones.modem]\ninterface = "{LTE.interface}"\naddress = "none"\nrole = "external"\n')
+
+
+@both_backends
+class ByDevice(Ways):
+    """The standby is a modem's PPP: its default route leads to the device, and has no router that could be asked. A
+    line of tun devices stands for pppd's."""
+
+    def dial(self) -> Line:
+        line = Line(self.router, self.lte)
+        self.addCleanup(line.hang_up)
+        line.address(PPP_OWN, PPP_FAR)
+        # Its other end knows the ways inside, as nobody on the internet does.
+        for inside in (f"{example.CAMERA.address}/32", f"{example.LAPTOP.address}/32"):
+            self.lte.ip("route", "replace", inside, "dev", line.interface)
+        return line
+
+    def defaults(self) -> str:
+        return self.router.run(["ip", "-4", "route", "show", "default"], check=True).stdout
+
+    def test_the_device_is_taken_while_the_router_does_not_answer(self) -> None:
+        self.boot(zone("wan", WAN, *fixed(WAN)), DIALED, LINES, MASQUERADE)
+        with self.program.watching():
+            self.takes("wan")
+            self.assertFalse("ppp0" in self.defaults())
+            line = self.dial()
+            self.assertTrue(wait_until(lambda: "default dev ppp0" in self.defaults()), self.defaults())
+            # It stands by, and answers who comes in by it.
+            self.takes("wan")
+            self.assertTrue(wait_until(lambda: bool(probes.ping(self.lte, PPP_OWN, 2.0, "-I", CALLER))))
+            self.assertEqual([way["in_use"] for way in self.ways().values()], [True, False])
+            self.internet.ip("address", "flush", "dev", "eth0")
+            self.hears("way out lte is in use, since wan is not alive: its router 192.168.0.1 does not answer")
+            with Capture(self.lte, f"tcp dst port {PORT}", "ppp0") as arrived:
+                self.takes("lte")
+                self.assertGreater(arrived.count(expected=1), 0)
+            self.assertIn(f" IP {PPP_OWN}.", arrived.packets[0])
+            self.assert_closed_to_the_line()
+            self.camfw("apply")
+            self.assertEqual([way["in_use"] for way in self.ways().values()], [False, True])
+            self.takes("lte")
+            # The line is hung up while it is used: none is alive, until it is there again.
+            line.hang_up()
+            self.hears("no way out is alive")
+            self.assertEqual(self.taken(), "")
+            line = self.dial()
+            self.takes("lte", probes.PATIENCE * 2)
+            self.internet.ip("address", "add", f"{WAN.address}/{WAN.prefix}", "dev", "eth0")
+            self.hears("way out wan is in use again")
+            self.takes("wan")
+            self.assert_closed_to_the_line()
+            # The kernel does the same by itself where only the carrier goes.
+        self.internet.ip("link", "set", "eth0", "down")
+        self.takes("lte")
+        self.internet.ip("link", "set", "eth0", "up")
+        self.takes("wan")
+        self.camfw("prove", "--live")
+        # The control: without a firewall each of what did not pass does.
+        self.camfw("open")
+        self.open_router()
+        self.router.write_sysctl("net.ipv4.conf.ppp0.rp_filter", "0")
+        for target in (example.LAPTOP.address, example.CAMERA.address):
+            self.assertTrue(probes.tcp(self.lte, target, PORT), target)
+
+    def assert_closed_to_the_line(self) -> None:
+        """What no line of the file allows, by the modem's line."""
+        for target, port in ((example.LAPTOP.address, PORT), (example.CAMERA.address, PORT), (PPP_OWN, 22)):
+            self.assertFalse(probes.tcp(self.lte, target, port, wait=0.5), target)
+        self.assertFalse(probes.tcp(self.camera, SERVER, PORT, wait=0.5))
 
 
 @both_backends

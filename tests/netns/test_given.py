@@ -17,7 +17,7 @@ from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.policies import allow
 from netns.program import ROOT
-from netns.test_docs import HOUSE, INTERNET, PORCH, PORCH_MAC, SERVER
+from netns.recipes import HOUSE, INTERNET, PORCH, PORCH_MAC, SERVER, base, recipe
 
 EXAMPLE = ROOT / "examples/behind-pppoe.toml"
 # Whoever is on the wire that carries PPPoE, beside the provider's end of it.
@@ -202,14 +202,11 @@ class Given(RouterTest):
         self.assertRegex(said.splitlines()[-1], "^ACCEPT")
 
     def test_the_recipe_is_carried_out(self) -> None:
-        page = (ROOT / "docs/recipes.md").read_text()
-        recipe = page.split("## The internet comes by PPPoE")[1].split("```toml\n")[1].split("```")[0]
-        file = (ROOT / "examples/six-cameras.toml").read_text()
-        own = file[file.index("[zones.external]"):file.index("[zones.camera]")]
-        self.program.configure(file.replace(own, ""))
+        dropin = recipe("The internet comes by PPPoE").block()
+        self.program.configure(base(dropin))
         folder = self.program.config.with_suffix(".d")
         folder.mkdir()
-        (folder / "pppoe.toml").write_text(recipe)
+        (folder / "pppoe.toml").write_text(dropin)
         self.camfw("apply")
         self.dial()
         self.camfw("apply")

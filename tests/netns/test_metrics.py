@@ -6,15 +6,20 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import re
+import shutil
 import subprocess
 import threading
+import time
 import urllib.parse
 from typing import Any
 
 from lab import probes
 from lab.probes import wait_until
+from netns.case import both_backends
+from netns.dhcp import DhcpTest
 from netns.network import NetworkTest
-from netns.policies import PING, ZONES, camera
+from netns.policies import PING, ZONES, allow, camera
 from netns.program import ROOT
 
 ALERTS = ROOT / "examples/alerts.yml"
@@ -117,3 +122,59 @@ class Metrics(NetworkTest):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
+
+
+@both_backends
+class LeaseMetrics(DhcpTest):
+    """The router's own lease, from a server on the internet's host, and a camera's, from dnsmasq on the router."""
+
+    def metric(self, name: str) -> str:
+        """The value of the only sample of this name; nothing without one."""
+        # Whether the box holds is another question.
+        found = re.findall(rf"(?m)^{re.escape(name)}[ {{].* (\d+)$", self.program.run("metrics").stdout)
+        self.assertLessEqual(len(found), 1, found)
+        return found[0] if found else ""
+
+    def test_the_routers_own(self) -> None:
+        external = 'camfw_lease{zone="external",interface="eth0"}'
+        with self.dhcp_server("192.168.0.1", "192.168.0.50", "192.168.0.60"):
+            self.boot_with_dhcp()
+            self.assertTrue(probes.wait_until(lambda: self.leased() != ""))
+            self.assertIn(f"{external} 1\n", self.camfw("metrics").stdout)
+        # What DHCP brought is gone.
+        self.end_dhcp()
+        self.router.ip("-4", "address", "flush", "dev", "eth0")
+        self.assertIn(f"{external} 0\n", self.program.run("metrics").stdout)
+
+    def test_of_a_fixed_address_there_is_none(self) -> None:
+        self.camfw("boot")
+        self.assertEqual(self.metric("camfw_lease"), "")
+
+    def test_a_cameras(self) -> None:
+        name = "camfw_camera_lease_expiry_timestamp_seconds"
+        mac = self.lab.hosts["camera"].wiring.mac
+        self.program.configure(ZONES + camera("porch", "192.168.8.110", mac) + allow("camera", "router", "dhcp"))
+        self.camfw("boot")
+        leases = self.program.var / "misc/dnsmasq.leases"
+        leases.parent.mkdir()
+        config = self.scratch / "dnsmasq.conf"
+        config.write_text(self.camfw("show", "dnsmasq").stdout)
+        server = self.router.start([
+            str(shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")), "--keep-in-foreground", f"--conf-file={config}",
+            "--no-ping", "--no-resolv", "--no-hosts", f"--dhcp-leasefile={leases}", "--pid-file=", "--user=root"])
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        self.assertEqual(self.metric(name), "", "before it asked")
+        started = int(time.time())
+        self.camera.run([str(shutil.which("busybox")), "udhcpc", "-f", "-q", "-n", "-i", "eth0", "-s", "/bin/true",
+                         "-t", "8", "-T", "1"], check=True)
+        self.assertTrue(probes.wait_until(lambda: mac in leases.read_text()), leases.read_text())
+        until = int(leases.read_text().split()[0])
+        self.assertEqual(self.metric(name), str(until))
+        self.assertIn(f'{name}{{camera="porch",zone="camera"}} {until}\n', self.program.run("metrics").stdout)
+        self.assertGreater(until, started + 60)
+        # One that has ended is none.
+        server.kill()
+        server.wait()
+        leases.write_text(leases.read_text().replace(str(until), str(started - 1)))
+        self.assertEqual(self.metric(name), "")

@@ -247,3 +247,27 @@ class Names(RouterTest):
         result = self.camfw("refresh", expect=1)
         self.assertIn("it has 69 addresses, over the limit of 64; its last addresses are used", result.said)
         self.assertTrue(self.reaches(FIRST))
+
+    def test_a_refused_attempt_of_the_routers_is_logged_with_the_name_that_it_asked_for(self) -> None:
+        self.add('[router]\negress = "listed"')
+        self.serve(FIRST)
+        self.add('[[allow]]', 'from = "router"', 'to = "external"', 'service = "dns"',
+                 f'address = "{example.INTERNET.address}"')
+        self.camfw("boot")
+        self.camfw("apply")
+        said = ""
+
+        def logged(to: str) -> str:
+            """The line of the log about this destination."""
+            nonlocal said
+            probes.tcp(self.router, to, 443, 0.2)
+            said += self.program.logged() + "\n"
+            found = [line for line in said.splitlines() if "refused: the router" in line and f" to {to} " in line]
+            return found[0].partition("refused: ")[2] if found else ""
+
+        with self.program.watching():
+            for to, named in ((FIRST, f" ({NAME})"), (SECOND, "")):
+                self.assertTrue(probes.wait_until(lambda to=to: logged(to) != ""), f"{to}: {said}")  # type: ignore[misc]
+                self.assertEqual(logged(to), f"the router ({example.INTERNET.router}) to {to}{named} https: not allowed")
+            # And in the record.
+            self.assertTrue(probes.wait_until(lambda: f"{FIRST} ({NAME}) https" in self.program.run("blocked").stdout))

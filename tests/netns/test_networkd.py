@@ -16,11 +16,10 @@ from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import both_backends
 from netns.dhcp import DhcpTest
-from netns.program import ROOT
-from netns.test_docs import FILE, HOUSE, INTERNET, PORCH, PORCH_MAC, SERVER
+from netns.recipes import HOUSE, INTERNET, PORCH, PORCH_MAC, SERVER, base, recipe
 
 NETWORKD = "/lib/systemd/systemd-networkd"
-SECTION = (ROOT / "docs/recipes.md").read_text().partition("## The internet's address comes by systemd-networkd")[2].partition("\n## ")[0]
+SECTION = recipe("The internet's address comes by systemd-networkd").section
 
 
 def block(kind: str, path: str = "") -> str:
@@ -40,9 +39,7 @@ class Networkd(DhcpTest):
         super().setUp()
         self.camera.ip("link", "set", "eth0", "address", PORCH_MAC)
         self.internet.ip("address", "add", f"{SERVER}/32", "dev", "lo")
-        file = FILE.read_text()
-        own = file[file.index("[zones.external]"):file.index("[zones.camera]")]
-        self.program.configure(file.replace(own, ""))
+        self.program.configure(base(block("toml")))
         folder = self.program.config.with_suffix(".d")
         folder.mkdir()
         (folder / "networkd.toml").write_text(block("toml"))

@@ -66,6 +66,17 @@ class Time(RouterTest):
         self.assertTrue(self.reaches(f'when = {{ days = "{on(6)}-{on(1)}" }}'))
         self.assertFalse(self.reaches(f'when = {{ days = "{on(1, 2, 3, 4, 5, 6)}" }}', 0.5))
 
+    def test_days_as_a_list(self) -> None:
+        away_from_midnight()
+
+        def listed(*ahead: int) -> str:
+            names = ", ".join(f'"{name}"' for name in on(*ahead).split(","))
+            return f"when = {{ days = [{names}] }}"
+
+        self.assertTrue(self.reaches(listed(3, 0)))
+        self.assertTrue(self.reaches(f'when = {{ days = ["{on(2)}", "{on(6)}-{on(1)}"] }}'), "a range among them")
+        self.assertFalse(self.reaches(listed(1, 2, 3, 4, 5, 6), 0.5))
+
     def test_part_of_some_days(self) -> None:
         away_from_midnight()
         now = datetime.now(UTC)

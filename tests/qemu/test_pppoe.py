@@ -25,7 +25,7 @@ from lab.hosts import INTERFACE
 from lab.namespace import Namespace
 from lab.probes import PATIENCE, Reach, wait_until
 from lab.traffic import Stream
-from netns.test_docs import HOUSE, INTERNET, PORCH, PORCH_MAC, RECIPES, SERVER
+from netns.recipes import HOUSE, INTERNET, PORCH, PORCH_MAC, SERVER, recipe
 from netns.test_given import EXAMPLE, NEXT, OWN, PROVIDER
 
 TITLE = "The internet comes by PPPoE"
@@ -87,8 +87,7 @@ class Pppoe(unittest.TestCase):
             boot.scene.hosts[name].namespace for name in ("internet", "camera", "laptop"))
         cls.camera.ip("link", "set", INTERFACE, "address", PORCH_MAC)
         cls.internet.ip("address", "add", f"{SERVER}/32", "dev", "lo")
-        section = RECIPES.read_text().split(f"\n## {TITLE}\n")[1].split("\n## ")[0]
-        [peer] = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+        peer = recipe(TITLE).block("text")
         [user] = re.findall(r'^user "(.*)"$', peer, re.MULTILINE)
         files = boot.files(EXAMPLE.read_text()) | {
             "etc/ppp": cpio.folder(), "etc/ppp/peers": cpio.folder(), "etc/ppp/peers/provider": cpio.file(peer),

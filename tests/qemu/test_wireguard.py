@@ -21,7 +21,8 @@ from lab.hosts import INTERFACE, Host
 from lab.namespace import Namespace
 from lab.probes import PATIENCE, Reach, wait_until
 from lab.services import Listener
-from netns.test_docs import FILE, HOUSE, INTERNET, PHONE, PORCH, PORCH_MAC, RECIPES, RECORDER, SERVER, Row, recipes
+from netns.recipes import FILE, HOUSE, INTERNET, PORCH, PORCH_MAC, RECORDER, SERVER, Row, recipe
+from netns.test_docs import PHONE
 
 TITLE = "The phone comes home by a VPN"
 # The phone's own network, as a provider's.
@@ -66,14 +67,13 @@ class Wireguard(unittest.TestCase):
         cls.hosts: dict[str, Namespace] = {
             "internet": internet, "porch": camera, "house": laptop, "recorder": laptop, "phone": away.namespace}
         cls.router_key, cls.phone_key = wireguard.Key(), wireguard.Key()
-        section = RECIPES.read_text().split(f"\n## {TITLE}\n")[1].split("\n## ")[0]
-        [settings] = re.findall(r"```ini\n(.*?)```", section, re.DOTALL)
+        cls.recipe = recipe(TITLE)
+        settings = cls.recipe.block("ini")
         for name, key in (("PrivateKey", cls.router_key.private), ("PublicKey", cls.phone_key.public)):
             settings, count = re.subn(rf"(?m)^({name} *= ).*$", rf"\g<1>{key}", settings)
             assert count == 1, settings
-        [cls.recipe] = [it for it in recipes() if it.title == TITLE]
         files = boot.files(FILE.read_text()) | {
-            "etc/camfw/camfw.d": cpio.folder(), "etc/camfw/camfw.d/vpn.toml": cpio.file(cls.recipe.text),
+            "etc/camfw/camfw.d": cpio.folder(), "etc/camfw/camfw.d/vpn.toml": cpio.file(cls.recipe.block()),
             "etc/wireguard": cpio.folder(0o700), "etc/wireguard/wg0.conf": cpio.file(settings, 0o600)}
         cls.machine = boot.scene.boot(image.tunnels(), files)
         cls.addClassCleanup(cls.machine.kill)
