@@ -10,13 +10,17 @@
 //! A kernel that cannot pass packets on logs them itself, by the same rules and at the rate of
 //! its other LOG rules. What those log anyway (sources that may be made up) it logs once.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::tree::{self, Placed};
-use super::{Compiler, Direction, chain, host, interface};
+use super::{Compiler, Direction, chain, interface};
 use crate::family::IpFamily;
 use crate::field::Rate;
 use crate::name::ChainName;
 use crate::netfilter::{Match, Negatable, Rule, Table, Target};
-use crate::policy::{RefusalReason, RefusalTag, ZoneIndex};
+use crate::policy::{Camera, RefusalReason, RefusalTag, ZoneIndex};
 
 /// The packets that are passed on of each source. The name of the kernel's table has the
 /// rate: it finds a table by its name alone and then keeps its old settings.
@@ -37,8 +41,7 @@ impl Compiler<'_> {
     pub(super) fn recorded(&self, index: ZoneIndex, reason: RefusalReason) -> Option<Rule> {
         let zone = self.policy.zone(index);
         let is_stray = match reason {
-            // Cameras are listed by IPv4 addresses.
-            RefusalReason::Spoofed => self.family == IpFamily::V4,
+            RefusalReason::Spoofed => self.family == IpFamily::V4 || self.policy.lists_ipv6(),
             RefusalReason::Misplaced => true,
             _ => false,
         };
@@ -134,7 +137,7 @@ impl Compiler<'_> {
         }
         let first = table.chains.len();
         let placed = cameras().map(|camera| Placed {
-            source: Some(host(camera.address)),
+            source: Some(IpNet::from(IpAddr::V4(camera.address))),
             destination: None,
             rule: Rule::new(Target::Goto(listed.clone())),
         });
@@ -155,8 +158,8 @@ impl Compiler<'_> {
         Rule::new(Target::Jump(all))
     }
 
-    /// The same by hardware address: no camera is listed by its IPv6 addresses, of which it
-    /// has as many as it likes.
+    /// The same for IPv6, where a camera has as many addresses as it likes: by hardware
+    /// address, and by the file's addresses where it has none.
     pub(super) fn listed_by_hardware(
         &self,
         table: &mut Table,
@@ -164,13 +167,27 @@ impl Compiler<'_> {
         index: ZoneIndex,
         others: Rule,
     ) -> Rule {
-        let macs = self.policy.cameras_of(index).filter_map(|it| it.mac);
+        let its = |camera: &Camera| -> Vec<Rule> {
+            match camera.mac {
+                Some(mac) => vec![Rule::untargeted().matching(Match::Mac(Negatable::is(mac)))],
+                None => camera
+                    .addresses_of(self.family)
+                    .map(|own| Rule {
+                        source: Some(Negatable::is(own.into())),
+                        ..Rule::untargeted()
+                    })
+                    .collect(),
+            }
+        };
         let mut rules = Vec::new();
-        for mac in macs {
-            let of_it = |target| Rule::new(target).matching(Match::Mac(Negatable::is(mac)));
-            let passed_on = others.target.clone().map(of_it);
+        for of_it in self.policy.cameras_of(index).flat_map(its) {
+            let with = |target| Rule {
+                target: Some(target),
+                ..of_it.clone()
+            };
+            let passed_on = others.target.clone().map(with);
             rules.extend(passed_on.map(|rule| rule.matching(self.of_all(RATE))));
-            rules.push(of_it(Target::Return));
+            rules.push(with(Target::Return));
         }
         if rules.is_empty() {
             return others;
