@@ -221,6 +221,42 @@ fn trace_says_whose_packet_it_assumed() -> Done {
     Ok(())
 }
 
+/// A camera's name stands for its address of the family that the packet has.
+#[test]
+fn trace_takes_a_cameras_name_for_its_ipv6_address() -> Done {
+    let scratch = Scratch::new("assumed6")?;
+    let config =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cameras-ipv6/config.toml");
+    let trace = format!("trace --config {}", config.display());
+    let passes = [
+        "--src porch --dst fd00:8::1 --dport ftp",
+        "--src fd00:8::110 --dst fd00:8::1 --dport ftp",
+        "--src porch --dst 192.168.8.1 --dport ftp",
+        "--from home --src fd00:5::10 --dst stairs --dport rtsp",
+    ];
+    for packet in passes {
+        let (_, said) = scratch.camfw(&format!("{trace} {packet}"))?;
+        // The porch's line is within limits, which the packet does not tell.
+        let lets = [
+            "DEPENDS by filter bound-yard",
+            "ACCEPT by filter home_to_hall",
+        ];
+        assert!(lets.iter().any(|it| said.contains(it)), "{packet}: {said}");
+        let is_assumed =
+            said.starts_with("assumed: it is camera porch itself, --mac 00:11:22:33:44:55");
+        assert_eq!(
+            is_assumed,
+            !packet.starts_with("--from"),
+            "{packet}: {said}"
+        );
+    }
+    let (_, said) = scratch.camfw(&format!("{trace} {} --mac 00:11:22:33:44:56", passes[0]))?;
+    assert!(said.contains("DROP by raw spoofed-yard"), "{said}");
+    let (_, matrix) = scratch.camfw(&format!("show matrix --config {}", config.display()))?;
+    assert!(matrix.contains("hall (others)"), "{matrix}");
+    Ok(())
+}
+
 /// Each value of a packet is read before any rule is looked at.
 #[test]
 fn values_of_a_packet_are_refused_by_their_flag() -> Done {

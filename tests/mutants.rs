@@ -334,3 +334,10 @@ fn changes_of_cameras_of_two_zones_are_found() -> Result<(), Box<dyn Error>> {
 fn changes_of_cameras_of_two_zones_are_found_for_ipv6() -> Result<(), Box<dyn Error>> {
     every_change_is_found("cameras-of-two-zones", IpFamily::V6, 50)
 }
+
+/// A camera's address with another hardware address, and its hardware address with another
+/// address, where the cameras alone may send and where anybody may.
+#[test]
+fn changes_of_cameras_with_ipv6_addresses_are_found() -> Result<(), Box<dyn Error>> {
+    every_change_is_found("cameras-ipv6", IpFamily::V6, 50)
+}

@@ -86,6 +86,9 @@ fn to_text(presence: &Presence, all: bool, only: Option<&str>) -> String {
             let (name, address) = (&camera.name, camera.address);
             let seen = seen(camera, presence);
             let _ = writeln!(text, "  {name:<16} {address:<15} {seen}");
+            for address in &camera.addresses6 {
+                let _ = writeln!(text, "  {:<16} {address}", "");
+            }
             for problem in presence.problems_of(name) {
                 let _ = writeln!(text, "    WRONG: {}", problem.text);
             }

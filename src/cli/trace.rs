@@ -1,7 +1,7 @@
 //! `camfw trace`: follows one packet through the rules.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::dump::{LIVE, NETWORKS, RULES, dump, networks, plan};
 use super::json::{JSON, print_json};
@@ -141,13 +141,18 @@ struct PacketNames {
 }
 
 impl PacketNames {
-    /// An address, or that of a camera by its name.
-    fn address(&self, given: &Given, flag: &Flag) -> Result<Option<IpAddr>, UsageError> {
+    /// An address, or that of a camera by its name, of this family if it has one.
+    fn address(
+        &self,
+        given: &Given,
+        flag: &Flag,
+        family: IpFamily,
+    ) -> Result<Option<IpAddr>, UsageError> {
         let written = given.file(flag);
         let mut cameras = self.cameras.iter();
         let camera = cameras.find(|camera| written.as_deref() == Some(camera.name.as_str()));
         Ok(match camera {
-            Some(camera) => Some(camera.address.into()),
+            Some(camera) => camera.addresses_of(family).chain(camera.addresses()).next(),
             None => given.value(flag)?.map(|Address(address)| address),
         })
     }
@@ -197,6 +202,12 @@ impl PacketNames {
 /// The packet that the flags describe.
 fn packet(given: &Given, named: &PacketNames) -> Result<DescribedPacket, UsageError> {
     let mut addresses = Vec::new();
+    let mut ends = [SRC, DST].into_iter().filter_map(|end| given.file(&end));
+    let is_ipv6 = |end: String| end.parse::<Ipv6Addr>().is_ok();
+    let family = match ends.any(is_ipv6) {
+        true => IpFamily::V6,
+        false => IpFamily::V4,
+    };
     for (which, flag) in [
         (PacketAddress::Source, SRC),
         (PacketAddress::Destination, DST),
@@ -205,7 +216,7 @@ fn packet(given: &Given, named: &PacketNames) -> Result<DescribedPacket, UsageEr
         (PacketAddress::ReplySource, CTREPLSRC),
         (PacketAddress::ReplyDestination, CTREPLDST),
     ] {
-        let address = named.address(given, &flag)?;
+        let address = named.address(given, &flag, family)?;
         addresses.extend(address.map(|address| (which, address)));
     }
     let protocol = given.value(&PROTO)?;

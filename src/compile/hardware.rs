@@ -23,10 +23,16 @@ const LEVELS: usize = 6;
 /// all of these.
 pub(super) type OfAddress = (MacAddress, Vec<Rule>);
 
-/// Makes a chain anew: the rules of each address, and then those for all other packets. Chains
-/// that this needs besides are named after it.
-pub(super) fn place(table: &mut Table, root: &ChainName, of: Vec<OfAddress>, others: &[Rule]) {
-    table.rules_mut(root).clear();
+/// Makes a chain anew: these rules first, then those of each address, and then those for all
+/// other packets. Chains that this needs besides are named after it.
+pub(super) fn place(
+    table: &mut Table,
+    root: &ChainName,
+    first: Vec<Rule>,
+    of: Vec<OfAddress>,
+    others: &[Rule],
+) {
+    *table.rules_mut(root) = first;
     let mut tree = Tree {
         table,
         root,
@@ -50,7 +56,7 @@ pub(super) fn place_within(
     }
     let jump = Rule::new(Target::Jump(root.clone()));
     table.rules_mut(at).push(jump);
-    place(table, root, of, &[]);
+    place(table, root, Vec::new(), of, &[]);
 }
 
 struct Tree<'a> {
@@ -142,7 +148,7 @@ mod tests {
         let mut table = Table::untouched(TableName::Filter);
         let root = chain("root");
         let others = [Rule::new(Target::Return)];
-        place(&mut table, &root, of, &others);
+        place(&mut table, &root, Vec::new(), of, &others);
         (table, root)
     }
 

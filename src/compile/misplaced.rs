@@ -31,7 +31,7 @@ impl Compiler<'_> {
                 continue;
             }
             table.rules_mut(&direction.chain()).extend(jumps);
-            hardware::place(table, &cameras, of_cameras, &[]);
+            hardware::place(table, &cameras, Vec::new(), of_cameras, &[]);
             // The same for the cameras of each zone.
             let refused = table.rules_mut(&misplaced);
             if refused.is_empty() {

@@ -10,13 +10,17 @@
 //! A kernel that cannot pass packets on logs them itself, by the same rules and at the rate of
 //! its other LOG rules. What those log anyway (sources that may be made up) it logs once.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::hardware::{self, OfAddress};
 use super::tree::{self, Placed};
-use super::{Compiler, Direction, chain, host, interface};
+use super::{Compiler, Direction, chain, interface};
 use crate::family::IpFamily;
 use crate::field::Rate;
 use crate::name::ChainName;
-use crate::netfilter::{Match, Rule, Table, Target};
+use crate::netfilter::{Match, Negatable, Rule, Table, Target};
 use crate::policy::{RefusalReason, RefusalTag, ZoneIndex};
 
 /// The packets that are passed on of each source. The name of the kernel's table has the
@@ -38,8 +42,7 @@ impl Compiler<'_> {
     pub(super) fn recorded(&self, index: ZoneIndex, reason: RefusalReason) -> Option<Rule> {
         let zone = self.policy.zone(index);
         let is_stray = match reason {
-            // Cameras are listed by IPv4 addresses.
-            RefusalReason::Spoofed => self.family == IpFamily::V4,
+            RefusalReason::Spoofed => self.family == IpFamily::V4 || self.policy.lists_ipv6(),
             RefusalReason::Misplaced => true,
             _ => false,
         };
@@ -135,7 +138,7 @@ impl Compiler<'_> {
         }
         let first = table.chains.len();
         let placed = cameras().map(|camera| Placed {
-            source: Some(host(camera.address)),
+            source: Some(IpNet::from(IpAddr::V4(camera.address))),
             destination: None,
             rule: Rule::new(Target::Goto(listed.clone())),
         });
@@ -156,8 +159,8 @@ impl Compiler<'_> {
         Rule::new(Target::Jump(all))
     }
 
-    /// The same by hardware address: no camera is listed by its IPv6 addresses, of which it
-    /// has as many as it likes.
+    /// The same for IPv6, where a camera has as many addresses as it likes: by hardware
+    /// address, and by the file's addresses where it has none.
     pub(super) fn listed_by_hardware(
         &self,
         table: &mut Table,
@@ -165,16 +168,28 @@ impl Compiler<'_> {
         index: ZoneIndex,
         others: Rule,
     ) -> Rule {
-        let macs = self.policy.cameras_of(index).filter_map(|it| it.mac);
         let passed_on = others.target.clone().map(Rule::new);
         let passed_on = passed_on.map(|rule| rule.matching(self.of_all(RATE)));
         let mut rules: Vec<Rule> = passed_on.into_iter().collect();
         rules.push(Rule::new(Target::Return));
-        let of_cameras: Vec<OfAddress> = macs.map(|mac| (mac, rules.clone())).collect();
-        if of_cameras.is_empty() {
+        let cameras = || self.policy.cameras_of(index);
+        let of_macs: Vec<OfAddress> = cameras()
+            .filter_map(|it| Some((it.mac?, rules.clone())))
+            .collect();
+        let without = cameras().filter(|it| it.mac.is_none());
+        let addresses = without.flat_map(|it| it.addresses_of(self.family));
+        let by_address = addresses.flat_map(|own| {
+            let source = Some(Negatable::is(own.into()));
+            rules
+                .iter()
+                .cloned()
+                .map(move |rule| Rule { source, ..rule })
+        });
+        let by_address: Vec<Rule> = by_address.collect();
+        if of_macs.is_empty() && by_address.is_empty() {
             return others;
         }
-        hardware::place(table, &all, of_cameras, &[others]);
+        hardware::place(table, &all, by_address, of_macs, &[others]);
         Rule::new(Target::Jump(all))
     }
 

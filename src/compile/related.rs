@@ -251,9 +251,10 @@ impl Compiler<'_> {
             }
         }
         for camera in self.policy.cameras_of(index) {
-            let at = super::host(camera.address);
-            if any || networks.iter().any(|network| network.contains(&at)) {
-                hosts.insert(at);
+            for at in camera.addresses().map(IpNet::from) {
+                if any || networks.iter().any(|network| network.contains(&at)) {
+                    hosts.insert(at);
+                }
             }
         }
         hosts

@@ -12,7 +12,7 @@ use super::hardware;
 use super::service_match::{port_groups, several};
 use super::tree::{self, ChainNames, Placed};
 use super::{
-    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, host, interface, purpose,
+    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, interface, purpose,
     zone_comment,
 };
 use crate::family::IpFamily;
@@ -39,7 +39,9 @@ impl Compiler<'_> {
             table
                 .rules_mut(&prerouting)
                 .push(entering(zone, Target::Jump(checks.clone())).matching(zone_comment(zone)));
-            let link = self.link_of_its_own(index).filter(|_| !zone.known_only);
+            let link = self
+                .link_of_its_own(index)
+                .filter(|_| !zone.known_only || self.lists_by_family(index));
             table.rules_mut(&checks).extend(
                 link.map(|target| from(LINK_LOCAL, target).matching(purpose("link-local"))),
             );
@@ -150,9 +152,14 @@ impl Compiler<'_> {
         zone: &Zone,
         checks: &ChainName,
     ) {
+        let cameras: Vec<&Camera> = self.policy.listed(index, self.family).collect();
         if zone.known_only && self.family == IpFamily::V6 {
-            // Cameras are not listed by IPv6 address, and any host can have a link-local
-            // one.
+            if !cameras.is_empty() {
+                self.listed_by_ipv6(table, names, zone, checks, &cameras);
+                let refusal = self.refusal(index, RefusalReason::Spoofed, None);
+                let spoofed = chain(format_args!("spoofed-{}", zone.name));
+                table.rules_mut(&spoofed).extend(refusal);
+            }
             let refusal = self.refusal(index, RefusalReason::Unknown, None);
             let refusal = refusal.into_iter().map(|rule| match rule.target {
                 Some(Target::Nflog(_)) => {
@@ -177,10 +184,6 @@ impl Compiler<'_> {
             }
         }
         table.rules_mut(checks).extend(self.without_address(index));
-        let cameras: Vec<&Camera> = match self.family {
-            IpFamily::V4 => self.policy.cameras_of(index).collect(),
-            IpFamily::V6 => Vec::new(),
-        };
         let spoofed = chain(format_args!("spoofed-{}", zone.name));
         let bound = cameras.iter().any(|camera| camera.mac.is_some());
         let (with_mac, without): (Vec<&Camera>, Vec<&Camera>) =
@@ -188,7 +191,7 @@ impl Compiler<'_> {
         let mut place = |table: &mut Table, cameras: &[&Camera]| {
             let own = cameras.iter();
             let own: Vec<Placed> = own
-                .flat_map(|camera| camera_checks(camera, &spoofed))
+                .flat_map(|camera| self.camera_checks(camera, &spoofed))
                 .collect();
             tree::place(table, names, checks, own);
         };
@@ -224,6 +227,70 @@ impl Compiler<'_> {
         } else {
             table.rules_mut(checks).extend(refusal);
         }
+    }
+
+    /// Whether the file lists cameras of a zone by addresses of this family.
+    fn lists_by_family(&self, index: ZoneIndex) -> bool {
+        self.policy.listed(index, self.family).next().is_some()
+    }
+
+    /// Lets listed cameras alone in by IPv6, each by its addresses and hardware address. Any
+    /// host can make a link-local address, so these pass by hardware address too, for what
+    /// the neighbours on a link tell each other.
+    fn listed_by_ipv6(
+        &self,
+        table: &mut Table,
+        names: &mut ChainNames,
+        zone: &Zone,
+        checks: &ChainName,
+        cameras: &[&Camera],
+    ) {
+        let neighbours = chain(format_args!("neighbours-{}", zone.name));
+        let mut on_link = on_its_link(zone);
+        on_link.push(asks_for_an_address());
+        for rule in &mut on_link {
+            rule.target = Some(Target::Jump(neighbours.clone()));
+            rule.protocol = Some(Negatable::is(Protocol::Icmpv6));
+        }
+        table.rules_mut(checks).extend(on_link);
+        let macs = cameras.iter().filter_map(|camera| camera.mac);
+        let macs = macs.map(|mac| {
+            Rule::new(Target::Accept)
+                .matching(Match::Mac(Negatable::is(mac)))
+                .matching(purpose("link-local"))
+        });
+        table.rules_mut(&neighbours).extend(macs);
+        let spoofed = chain(format_args!("spoofed-{}", zone.name));
+        let own = cameras.iter();
+        let own = own.flat_map(|camera| self.camera_checks(camera, &spoofed));
+        tree::place(table, names, checks, own.collect());
+    }
+
+    /// Accepts a camera's addresses with its own hardware address, and drops them with any
+    /// other.
+    fn camera_checks(&self, camera: &Camera, spoofed: &ChainName) -> Vec<Placed> {
+        // RETURN would only leave a chain of the tree.
+        let mut passes = Rule::new(Target::Accept);
+        passes
+            .matches
+            .extend(camera.mac.map(|mac| Match::Mac(Negatable::is(mac))));
+        let comment = camera
+            .origin
+            .comment(RulePurpose::Camera(camera.name.to_string()));
+        passes.matches.extend(comment.map(Match::Comment));
+        let mut rules = vec![passes];
+        if camera.mac.is_some() {
+            rules.push(Rule::new(Target::Jump(spoofed.clone())));
+        }
+        let mut placed = Vec::new();
+        for own in camera.addresses_of(self.family) {
+            placed.extend(rules.iter().map(|rule| Placed {
+                source: Some(own.into()),
+                destination: None,
+                rule: rule.clone(),
+            }));
+        }
+        placed
     }
 
     /// Packets that hosts send before they have an address.
@@ -350,27 +417,4 @@ fn on_its_link(zone: &Zone) -> Vec<Rule> {
     let own = link_local.clone().matching(Match::OwnAddress);
     let own = own.matching(purpose("link-local"));
     rules.chain(zone.slaac.then_some(own)).collect()
-}
-
-/// Accepts a camera's address with its own hardware address, and drops it with any other.
-fn camera_checks(camera: &Camera, spoofed: &ChainName) -> Vec<Placed> {
-    let placed = |rule| Placed {
-        source: Some(host(camera.address)),
-        destination: None,
-        rule,
-    };
-    // RETURN would only leave a chain of the tree.
-    let mut passes = Rule::new(Target::Accept);
-    passes
-        .matches
-        .extend(camera.mac.map(|mac| Match::Mac(Negatable::is(mac))));
-    let comment = camera
-        .origin
-        .comment(RulePurpose::Camera(camera.name.to_string()));
-    passes.matches.extend(comment.map(Match::Comment));
-    let mut checks = vec![placed(passes)];
-    if camera.mac.is_some() {
-        checks.push(placed(Rule::new(Target::Jump(spoofed.clone()))));
-    }
-    checks
 }

@@ -174,8 +174,8 @@ pub struct InterfaceTable {
 pub struct CameraEntry {
     /// The camera's name.
     pub name: Spanned<String>,
-    /// Its address, in a zone's network.
-    pub address: Spanned<String>,
+    /// Its address, in a zone's network; in a list its IPv6 addresses may stand beside it.
+    pub address: Spanned<Strings>,
     /// Its hardware address; if given, no other host on its network can use its address.
     pub mac: Option<Spanned<String>>,
     /// The port of its zone's bridge that it is on; its hardware address passes no other.

@@ -17,7 +17,7 @@ use crate::policy::Policy;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedCamera {
     pub(crate) zone: ZoneName,
-    pub(crate) address: IpAddr,
+    pub(crate) addresses: Vec<IpAddr>,
     pub(crate) mac: Option<MacAddress>,
     pub(crate) name: CameraName,
 }
@@ -41,7 +41,7 @@ impl ListedHosts {
     pub(crate) fn of(policy: &Policy) -> ListedHosts {
         let cameras = policy.cameras.iter().map(|camera| ListedCamera {
             zone: policy.zone(camera.zone).name.clone(),
-            address: camera.address.into(),
+            addresses: camera.addresses().collect(),
             mac: camera.mac,
             name: camera.name.clone(),
         });
@@ -57,7 +57,10 @@ impl ListedHosts {
     /// The listed camera that sent a packet. One whose source may be made up is nobody's.
     pub(crate) fn camera(&self, attempt: &Attempt) -> Option<&ListedCamera> {
         let mut cameras = self.cameras.iter();
-        cameras.find(|camera| attempt.is_from(&camera.zone, camera.address))
+        cameras.find(|camera| {
+            let mut own = camera.addresses.iter();
+            own.any(|own| attempt.is_from(&camera.zone, *own))
+        })
     }
 
     /// Whose a packet is.
@@ -84,7 +87,7 @@ impl ListedHosts {
     pub(super) fn has(&self, zone: &ZoneName, sender: RefusedSender) -> bool {
         self.cameras.iter().any(|camera| {
             let is_it = match sender {
-                RefusedSender::Address(address) => camera.address == address,
+                RefusedSender::Address(address) => camera.addresses.contains(&address),
                 RefusedSender::Hardware(hardware) => camera.mac == Some(hardware),
             };
             is_it && camera.zone == *zone

@@ -174,6 +174,8 @@ pub(crate) struct CameraPresence {
     pub(crate) name: String,
     /// Its address in the file.
     pub(crate) address: Ipv4Addr,
+    /// Its IPv6 addresses in the file.
+    pub(crate) addresses6: Vec<IpAddr>,
     /// Its hardware address in the file.
     pub(crate) mac: Option<String>,
     /// The hardware address that answers for it, if the file has none.
@@ -192,6 +194,7 @@ pub(crate) struct CameraPresence {
 json_object!(CameraPresence {
     name,
     address,
+    addresses6,
     mac,
     hardware,
     state,
@@ -199,6 +202,13 @@ json_object!(CameraPresence {
     packets,
     lease_until
 });
+
+impl CameraPresence {
+    /// Whether this is one of its addresses in the file.
+    pub(crate) fn has(&self, address: &IpAddr) -> bool {
+        *address == self.address || self.addresses6.contains(address)
+    }
+}
 
 /// A host that nobody listed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -259,7 +259,7 @@ mod tests {
     fn porch() -> Result<Arc<ListedHosts>, Box<dyn std::error::Error>> {
         let camera = ListedCamera {
             zone: "camera".try_into()?,
-            address: IpAddr::from([192, 168, 8, 110]),
+            addresses: vec![IpAddr::from([192, 168, 8, 110])],
             mac: None,
             name: "porch".try_into()?,
         };

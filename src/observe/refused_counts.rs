@@ -92,7 +92,8 @@ pub(crate) fn newly_tried(policy: &Policy, refusals: &Refusals, now: u64) -> Opt
 
 fn is_of(policy: &Policy, camera: &Camera, refused: &RefusedAttempt) -> bool {
     let zone = &policy.zone(camera.zone).name;
-    refused.attempt.is_from(zone, camera.address.into())
+    let mut own = camera.addresses();
+    own.any(|own| refused.attempt.is_from(zone, own))
 }
 
 /// Counts a record by the cameras of a policy.

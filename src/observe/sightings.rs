@@ -87,6 +87,7 @@ impl Sightings {
             for host in on_its_wire.filter(|host| is_of(camera, host)) {
                 let then = now.saturating_sub(host.seconds);
                 sighting.last = sighting.last.max(Some(then));
+                // The cache keeps IPv6 addresses long, perhaps of a device before.
                 if host.address == camera.address {
                     sighting.answers(host.mac, now);
                 }
@@ -162,7 +163,7 @@ impl Sighting {
 pub(super) fn is_of(camera: &Camera, host: &SeenHost) -> bool {
     match camera.mac {
         Some(mac) => host.mac == mac,
-        None => host.address == camera.address,
+        None => camera.has(host.address),
     }
 }
 

@@ -198,7 +198,7 @@ fn host(
         .collect();
     sources.sort_unstable();
     sources.dedup_by_key(|(source, _)| *source);
-    let is_a_cameras = |source| policy.cameras.iter().any(|it| it.address == source);
+    let is_a_cameras = |source| policy.cameras.iter().any(|it| it.has(source));
     sources.sort_by_cached_key(|(source, last)| {
         (!is_a_cameras(*source), source.is_ipv6(), *last, *source)
     });
@@ -363,7 +363,7 @@ fn name_of(policy: &Policy, end: Endpoint, address: IpAddr) -> (String, bool) {
         return ("router".to_owned(), true);
     };
     let mut cameras = policy.cameras_of(index);
-    match cameras.find(|camera| address == camera.address) {
+    match cameras.find(|camera| camera.has(address)) {
         Some(camera) => (camera.name.to_string(), true),
         None => (policy.zone(index).name.to_string(), false),
     }

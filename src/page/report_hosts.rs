@@ -41,6 +41,7 @@ impl ReportPage<'_> {
         self.page.element("h3", &[], &camera.name);
         let hardware = camera.mac.as_deref().or(camera.hardware.as_deref());
         let mut about = vec![camera.address.to_string()];
+        about.extend(camera.addresses6.iter().map(ToString::to_string));
         about.extend(hardware.map(str::to_owned));
         about.push(zone.to_owned());
         self.dim(&about.join(" \u{b7} "));
@@ -161,7 +162,7 @@ impl ReportPage<'_> {
             let about = [&addresses, hardware, &host.zone].into_iter().flatten();
             let mut about: Vec<String> = about.cloned().collect();
             let zones = presence.zones.iter().flat_map(|zone| &zone.cameras);
-            let of = zones.filter(|camera| host.addresses.contains(&camera.address.into()));
+            let of = zones.filter(|camera| host.addresses.iter().any(|own| camera.has(own)));
             about.extend(of.map(|camera| format!("has the address of camera {}", camera.name)));
             report.dim(&about.join(" \u{b7} "));
             report.all_tried(&host.tried.iter().collect::<Vec<_>>());

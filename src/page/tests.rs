@@ -37,6 +37,7 @@ fn presence(cameras: usize) -> Presence {
         address: Ipv4Addr::from(0xc0a8_0800 + number as u32),
         mac: None,
         hardware: Some("00:11:22:33:44:55".to_owned()),
+        addresses6: Vec::new(),
         state: CameraState::Seen,
         last_seen: Some(1_795_676_000),
         packets: Some(1_234_567),

@@ -48,11 +48,15 @@ pub fn wanted(policy: &Policy) -> Wanted {
             .map(|gateway| by(Ipv6Net::default().into(), Some(gateway.into())));
         ipv4.into_iter().chain(ipv6)
     });
-    let neighbours = policy.cameras.iter().filter_map(|camera| {
-        Some(Neighbour {
-            address: camera.address.into(),
-            mac: camera.mac?,
-            link: policy.zone(camera.zone).interface.to_string(),
+    let neighbours = policy.cameras.iter().flat_map(|camera| {
+        let bound = camera.mac.map(|mac| (camera, mac));
+        let bound = bound.into_iter();
+        bound.flat_map(|(camera, mac)| {
+            camera.addresses().map(move |address| Neighbour {
+                address,
+                mac,
+                link: policy.zone(camera.zone).interface.to_string(),
+            })
         })
     });
     let forwarding = policy.cameras.iter().filter_map(|camera| {

@@ -7,6 +7,7 @@
 mod addresses;
 mod allow;
 mod bound;
+mod camera;
 mod closed;
 mod dump_guarantee;
 mod guarantee;
@@ -36,7 +37,7 @@ pub use crate::config::{Egress, Ipv6Mode, OnDeny, Role};
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::local_time::LocalTime;
-use crate::name::{CameraName, HostName, InterfaceName, MacAddress};
+use crate::name::{HostName, MacAddress};
 use crate::net::{LOOPBACK, MAIN_TABLE, MarkRule, NextHop, Route};
 use crate::registry::port;
 use crate::source::Refusal;
@@ -45,6 +46,7 @@ pub use addresses::{Addresses, Answers};
 pub use allow::{Allow, BlockAfter, Endpoint, Flow, Remainder};
 pub use bound::{Bound, LOOK};
 pub(crate) use bound::{table_size, told as told_bounds};
+pub use camera::Camera;
 pub(crate) use closed::ClosedConnections;
 pub use closed::{RESET_STAYS, RESET_STAYS_KEY};
 pub use dump_guarantee::{DumpEnd, DumpGuarantee};
@@ -130,24 +132,6 @@ pub struct Policy {
     pub mail: Result<Option<Mail>, Refusal>,
 }
 
-/// A camera that the file names.
-#[derive(Debug, Clone)]
-pub struct Camera {
-    /// The name.
-    pub name: CameraName,
-    /// Its address, in its zone's network.
-    pub address: Ipv4Addr,
-    /// Its hardware address.
-    pub mac: Option<MacAddress>,
-    /// The port of its zone's bridge by which alone its hardware address comes in; then
-    /// every camera of the zone has one.
-    pub port: Option<InterfaceName>,
-    /// The zone that it is in.
-    pub zone: ZoneIndex,
-    /// The position in the file.
-    pub origin: Origin,
-}
-
 impl Policy {
     /// The zone with this index; only the resolver makes indices.
     pub fn zone(&self, index: ZoneIndex) -> &Zone {
@@ -180,13 +164,6 @@ impl Policy {
     /// The log prefixes of a zone.
     pub fn prefixes_of(&self, index: ZoneIndex) -> &ZonePrefixes {
         &self.log.prefixes.zones[index.0]
-    }
-
-    /// The cameras of a zone, in the order of the file.
-    pub fn cameras_of(&self, zone: ZoneIndex) -> impl Iterator<Item = &Camera> {
-        self.cameras
-            .iter()
-            .filter(move |camera| camera.zone == zone)
     }
 
     /// The IPv4 networks whose addresses a zone's hosts can have: its own networks, and

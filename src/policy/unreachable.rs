@@ -3,8 +3,6 @@
 //! Owns what the router never forwards, and which addresses cannot be where a line expects
 //! them. Refuses nothing.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
 use super::{Addresses, Allow, Endpoint, Flow, Policy, Remainder, Role, Zone, ZoneIndex};
@@ -116,7 +114,7 @@ fn may_send(policy: &Policy, allow: &Allow, from: ZoneIndex, zone: &Zone) -> boo
         let mut near = own.iter().map(|own| IpNet::V4(*own));
         let known = || {
             let mut cameras = policy.cameras_of(from);
-            cameras.any(|camera| source.contains(&IpAddr::V4(camera.address)))
+            cameras.any(|camera| camera.addresses().any(|own| source.contains(&own)))
         };
         source.addr().is_ipv6()
             || near.any(|own| overlap(own, *source)) && (!zone.known_only || known())

@@ -174,7 +174,7 @@ impl Intent<'_, '_> {
             }
         }
         let cameras = self.policy.cameras_of(index);
-        let cameras = cameras.map(|camera| IpNet::from(std::net::IpAddr::V4(camera.address)));
+        let cameras = cameras.flat_map(|camera| camera.addresses().map(IpNet::from));
         named.extend(
             cameras.filter(|camera| anybody || wide.iter().any(|wide| wide.contains(camera))),
         );

@@ -300,7 +300,7 @@ impl Tracer {
     fn assumed(&self, described: &DescribedPacket) -> Option<(&CameraName, MacAddress)> {
         let source = described.address(PacketAddress::Source)?;
         let mut cameras = self.policy.as_ref()?.cameras.iter();
-        let camera = cameras.find(|camera| IpAddr::V4(camera.address) == source)?;
+        let camera = cameras.find(|camera| camera.has(source))?;
         let mac = camera.mac.filter(|_| described.mac.is_none())?;
         Some((&camera.name, mac))
     }

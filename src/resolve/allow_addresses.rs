@@ -23,10 +23,10 @@ impl Resolver<'_> {
         let span = line.source.map_or(0..0, Spanned::span);
         match (written, camera) {
             (None, None) => Ok(Addresses::Any),
-            (None, Some(camera)) => Ok(Addresses::one(camera.address)),
+            (None, Some(camera)) => Ok(camera.as_end()),
             (Some(_), Some(camera)) => Err(self.source.refuse(
                 span,
-                format_args!("camera {} has one address; remove source", camera.name),
+                format_args!("camera {} has {}; remove source", camera.name, of(camera)),
             )),
             (Some(networks), None) => {
                 if let [Flow { from, .. }] = flows {
@@ -48,12 +48,13 @@ impl Resolver<'_> {
         let span = spans.map(Spanned::span).next().unwrap_or(0..0);
         if let Some(camera) = to.camera {
             return match written.is_none() && hosts.is_empty() {
-                true => Ok(Addresses::one(camera.address)),
+                true => Ok(camera.as_end()),
                 false => Err(self.source.refuse(
                     span,
                     format_args!(
-                        "camera {} has one address; remove address and host",
-                        camera.name
+                        "camera {} has {}; remove address and host",
+                        camera.name,
+                        of(camera)
                     ),
                 )),
             };
@@ -117,5 +118,13 @@ impl Resolver<'_> {
             )),
             None => Ok(()),
         }
+    }
+}
+
+/// How many addresses a camera has, in words.
+fn of(camera: &Camera) -> &'static str {
+    match camera.addresses6.is_empty() {
+        true => "one address",
+        false => "addresses of its own",
     }
 }

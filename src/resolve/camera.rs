@@ -1,40 +1,44 @@
 //! Resolves cameras, and checks them against the zones.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use super::address::{ipv4, zone_of};
 use super::interface::no_port_of;
-use super::named;
-use crate::config::{self, Config};
+use super::own_address::require_ipv6_enabled;
+use super::{named, span_in};
+use crate::config::{self, Config, Ipv6Mode, Spanned};
 use crate::name::{CameraName, InterfaceName, MacAddress};
 use crate::net::Device;
 use crate::policy::{Camera, Origin, Zone, ZoneIndex};
 use crate::source::{Refusal, Refused, Source};
 
 /// The cameras that the file names.
-pub fn cameras(config: &Config, zones: &[Zone], source: &Source) -> Result<Vec<Camera>, Refusal> {
+pub fn cameras(
+    config: &Config,
+    zones: &[Zone],
+    ipv6: Ipv6Mode,
+    source: &Source,
+) -> Result<Vec<Camera>, Refusal> {
     let mut cameras: Vec<Camera> = Vec::new();
     let mut names: Vec<Range<usize>> = Vec::new();
     // Indexed by name, address and hardware address, since there may be thousands.
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     let mut refused = Refused::default();
     for written in &config.cameras {
-        let Some(camera) = refused.note(camera(written, zones, source)) else {
+        let Some(camera) = refused.note(camera(written, zones, ipv6, source)) else {
             continue;
         };
         let mac = written.mac.as_ref().zip(camera.mac);
-        let own = [
-            ("name", camera.name.to_string(), written.name.span()),
-            (
-                "address",
-                camera.address.to_string(),
-                written.address.span(),
-            ),
-        ];
+        let name = ("name", camera.name.to_string(), written.name.span());
+        let addresses = written.address.get_ref().0.iter().filter_map(|text| {
+            let address: IpAddr = text.get_ref().parse().ok()?;
+            let span = span_in(text, written.address.span());
+            Some(("address", address.to_string(), span))
+        });
         let mac = mac.map(|(written, mac)| ("hardware address", mac.to_string(), written.span()));
-        for (what, value, span) in own.into_iter().chain(mac) {
+        for (what, value, span) in std::iter::once(name).chain(addresses).chain(mac) {
             if let Some(other) = taken.insert(value, cameras.len()) {
                 let other: &Camera = &cameras[other];
                 let twice = source.refuse(
@@ -99,6 +103,7 @@ fn all_have_ports(
 fn camera(
     written: &config::CameraEntry,
     zones: &[Zone],
+    ipv6: Ipv6Mode,
     source: &Source,
 ) -> Result<Camera, Refusal> {
     let mut refused = Refused::default();
@@ -107,19 +112,20 @@ fn camera(
     let mac = written.mac.as_ref();
     let mac = mac.map(|mac| named::<MacAddress>(mac.get_ref(), mac.span(), source));
     let mac = refused.note(mac.transpose());
-    let place = refused.note(place(written, zones, source));
-    let port = place.map(|(_, zone)| port(written, &zones[zone.0], source));
+    let place = refused.note(place(written, zones, ipv6, source));
+    let zone = place.as_ref().map(|place| &zones[place.zone.0]);
+    let port = zone.map(|zone| port(written, zone, source));
     let port = port.and_then(|port| refused.note(port));
-    let (Some(name), Some(mac), Some((address, zone)), Some(port)) = (name, mac, place, port)
-    else {
+    let (Some(name), Some(mac), Some(place), Some(port)) = (name, mac, place, port) else {
         return refused.or(()).and(Err(Refusal::consequence()));
     };
     Ok(Camera {
         name,
-        address,
+        address: place.address,
+        addresses6: place.addresses6,
         mac,
         port,
-        zone,
+        zone: place.zone,
         origin: Origin::new(source, written.name.span().start),
     })
 }
@@ -153,32 +159,153 @@ fn port(
     }
 }
 
-/// A camera's address, and the zone that it is in.
+/// A camera's addresses, and the zone that they are in.
+struct CameraPlace {
+    address: Ipv4Addr,
+    addresses6: Vec<Ipv6Addr>,
+    zone: ZoneIndex,
+}
+
 fn place(
     written: &config::CameraEntry,
     zones: &[Zone],
+    mode: Ipv6Mode,
     source: &Source,
-) -> Result<(Ipv4Addr, ZoneIndex), Refusal> {
-    let address = ipv4(&written.address, source)?;
-    let refuse = |what: String| Err(source.refuse(written.address.span(), what));
+) -> Result<CameraPlace, Refusal> {
+    let texts = written.address.get_ref().0.as_slice();
+    let refuse = |what: &str| Err(source.refuse(written.address.span(), what));
+    let (mut ipv4, mut ipv6): (Option<(Ipv4Addr, ZoneIndex)>, Vec<&Spanned<String>>) =
+        (None, Vec::new());
+    for text in texts {
+        // Alone it is one that is meant to be IPv4.
+        if text.get_ref().contains(':') && (texts.len() > 1 || mode == Ipv6Mode::Same) {
+            ipv6.push(text);
+            continue;
+        }
+        let text = Spanned::new(
+            span_in(text, written.address.span()),
+            text.get_ref().clone(),
+        );
+        let address = self::ipv4(&text, source)?;
+        if ipv4.is_some() {
+            return Err(source.refuse(
+                text.span(),
+                format_args!("a camera has one IPv4 address, and IPv6 addresses beside it; remove {address} or the other"),
+            ));
+        }
+        ipv4 = Some((
+            address,
+            zone_of_host(address.into(), zones, text.span(), source)?,
+        ));
+    }
+    let Some((address, zone)) = ipv4 else {
+        return refuse(match texts {
+            [] => "the list has no address; give the camera's, such as 192.168.8.110",
+            _ => {
+                "the camera has no IPv4 address; give it too, as in [\"192.168.8.110\", \"fd00:8::110\"]"
+            }
+        });
+    };
+    let mut addresses6 = Vec::new();
+    for text in ipv6 {
+        let span = span_in(text, written.address.span());
+        let address = address6(
+            text.get_ref(),
+            &zones[zone.0],
+            zones,
+            mode,
+            span.clone(),
+            source,
+        )?;
+        if addresses6.contains(&address) {
+            return Err(source.refuse(span, format_args!("{address} is listed twice; keep one")));
+        }
+        addresses6.push(address);
+    }
+    if !addresses6.is_empty() && zones[zone.0].known_only && written.mac.is_none() {
+        return refuse(
+            "with known-only, who sends by IPv6 is told by hardware address, since neighbours find each other by addresses that any host can make; add mac, which camfw hosts --toml prints, or remove the IPv6 address",
+        );
+    }
+    Ok(CameraPlace {
+        address,
+        addresses6,
+        zone,
+    })
+}
+
+/// A camera's IPv6 address, in the zone that its IPv4 address is in.
+fn address6(
+    text: &str,
+    zone: &Zone,
+    zones: &[Zone],
+    mode: Ipv6Mode,
+    span: Range<usize>,
+    source: &Source,
+) -> Result<Ipv6Addr, Refusal> {
+    require_ipv6_enabled(text, mode, span.clone(), source)?;
+    let refuse = |what: String| Err(source.refuse(span.clone(), what));
+    let Ok(address) = text.parse::<Ipv6Addr>() else {
+        return refuse(format!(
+            "{text:?} is not an IPv6 address; write it alone, without a prefix or a range, as in fd00:8::110"
+        ));
+    };
+    if address.is_unicast_link_local() {
+        return refuse(format!(
+            "{address} is link-local, which every host has, and is let in for neighbours without being listed; give the camera's address in a network of the zone"
+        ));
+    }
+    if address.is_multicast() {
+        return refuse(format!(
+            "{address} is a group's, from which nothing comes; give the camera's own address"
+        ));
+    }
+    if zone.addresses6.is_empty() {
+        return refuse(format!(
+            "zone {} has no IPv6 network; add the router's address there, such as fd00:8::1/64, to the zone's address, or remove {address}",
+            zone.name
+        ));
+    }
+    let home = zone_of_host(address.into(), zones, span.clone(), source)?;
+    let other = &zones[home.0].name;
+    if *other != zone.name {
+        return refuse(format!(
+            "{address} is in zone {other}, and the camera's IPv4 address in {}; give addresses in one zone",
+            zone.name
+        ));
+    }
+    Ok(address)
+}
+
+/// The zone with a network in which this may be a host's address.
+fn zone_of_host(
+    address: IpAddr,
+    zones: &[Zone],
+    span: Range<usize>,
+    source: &Source,
+) -> Result<ZoneIndex, Refusal> {
+    let refuse = |what: String| Err(source.refuse(span, what));
     if zones
         .iter()
-        .any(|zone| zone.addresses.iter().any(|own| own.addr() == address))
+        .any(|zone| zone.own().any(|own| own.addr() == address))
     {
         return refuse(format!(
             "{address} is the router's own address; give the camera's"
         ));
     }
-    let Some((zone, network)) = zone_of(address.into(), zones) else {
+    let Some((zone, network)) = zone_of(address, zones) else {
         return refuse(format!(
             "{address} is in no zone's network; give the camera's address in one"
         ));
     };
-    if network.prefix_len() < 31 && (address == network.network() || address == network.broadcast())
-    {
+    // Of both families a network of two addresses has hosts alone (RFC 3021, RFC 6164). The
+    // first address of a larger one is its routers' (RFC 4291, 2.6.1) or its own.
+    let is_none =
+        address == network.network() || address.is_ipv4() && address == network.broadcast();
+    if network.max_prefix_len() - network.prefix_len() > 1 && is_none {
         return refuse(format!(
             "{address} is not a host's address in {network}; give the camera's"
         ));
     }
-    Ok((address, zone))
+    Ok(zone)
 }

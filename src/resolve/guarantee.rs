@@ -37,7 +37,7 @@ impl Resolver<'_> {
         services: &Spanned<Services>,
     ) -> Result<Exception, Refusal> {
         let (from, sources) = match self.find_camera(written.get_ref()) {
-            Some(camera) => (camera.zone, Addresses::one(camera.address)),
+            Some(camera) => (camera.zone, camera.as_end()),
             None => (self.find_zone(written, &[A_CAMERA])?, Addresses::Any),
         };
         let to = self.find_zone(to, &[])?;
@@ -174,8 +174,7 @@ impl Resolver<'_> {
 
     fn ends_of(&self, written: &Spanned<String>) -> Result<Vec<(Endpoint, Addresses)>, Refusal> {
         if let Some(camera) = self.find_camera(written.get_ref()) {
-            let address = Addresses::one(camera.address);
-            return Ok(vec![(Endpoint::Zone(camera.zone), address)]);
+            return Ok(vec![(Endpoint::Zone(camera.zone), camera.as_end())]);
         }
         let zones = match written.get_ref().as_str() {
             "router" => return Ok(vec![(Endpoint::Router, Addresses::Any)]),

@@ -95,7 +95,7 @@ pub fn resolve(
         refused_names: BTreeSet::new(),
     };
     if has_zones {
-        match refused.note(camera::cameras(config, &resolver.zones, source)) {
+        match refused.note(camera::cameras(config, &resolver.zones, ipv6, source)) {
             Some(cameras) => resolver.cameras = cameras,
             None => resolver.refuse_names(config.cameras.iter().map(|it| it.name.get_ref())),
         }

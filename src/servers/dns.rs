@@ -43,8 +43,11 @@ pub(super) fn name_lines(text: &mut String, policy: &Policy) -> Result<(), Nothi
         );
     }
     for camera in &policy.cameras {
-        let (name, address) = (&camera.name, camera.address);
-        let _ = writeln!(text, "host-record={name},{address}\nlocal=/{name}/");
+        let name = &camera.name;
+        for address in camera.addresses() {
+            let _ = writeln!(text, "host-record={name},{address}");
+        }
+        let _ = writeln!(text, "local=/{name}/");
     }
     if local.is_empty() {
         return Ok(());
@@ -172,6 +175,17 @@ mod tests {
         // Where nobody asks for names there are none.
         let dhcp = HOME.replace("\"dhcp\", \"dns\"", "\"dhcp\"");
         assert!(!told(&[&dhcp])?.contains("host-record"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_cameras_name_has_all_of_its_addresses() -> Result<(), Box<dyn Error>> {
+        let hall = "[zones.hall]\ninterface = \"eth4\"\nrole = \"camera\"\n\
+            address = [\"192.168.7.1/24\", \"fd00:7::1/64\"]\n[ipv6]\nmode = \"same\"\n\
+            [[cameras]]\nname = \"door\"\naddress = [\"192.168.7.11\", \"fd00:7::11\", \"fd00:7::12\"]\n";
+        let said = told(&[HOME, hall])?;
+        let records = "host-record=door,192.168.7.11\nhost-record=door,fd00:7::11\nhost-record=door,fd00:7::12\nlocal=/door/\n";
+        assert!(said.contains(records), "{said}");
         Ok(())
     }
 

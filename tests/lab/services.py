@@ -154,13 +154,13 @@ class SshServer(Server):
 
 
 class HttpServer(Server):
-    """A web server whose `/` is the text `page`."""
+    """A web server whose `/` is the text `page`, at all IPv4 addresses, or those of both families at `::`."""
 
-    def __init__(self, namespace: Namespace, folder: Path, page: str, port: int = 80) -> None:
+    def __init__(self, namespace: Namespace, folder: Path, page: str, port: int = 80, bind: str = "0.0.0.0") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.html").write_text(page)
         super().__init__(
-            namespace, [sys.executable, "-m", "http.server", "--directory", folder, str(port)], port
+            namespace, [sys.executable, "-m", "http.server", "--bind", bind, "--directory", folder, str(port)], port
         )
 
 

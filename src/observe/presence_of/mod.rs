@@ -16,6 +16,7 @@ use super::presence::{
 use super::refusals::RefusedAttempt;
 use super::sightings::Sightings;
 use crate::config::Role;
+use crate::family::IpFamily;
 use crate::name::MacAddress;
 use crate::net::{NextHop, SeenOnLinks};
 use crate::policy::{Addresses, Camera, Endpoint, Gateway, Policy, ProxyWay, Zone, ZoneIndex};
@@ -128,6 +129,7 @@ fn camera(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> CameraPres
     CameraPresence {
         name: camera.name.to_string(),
         address: camera.address,
+        addresses6: camera.addresses_of(IpFamily::V6).collect(),
         mac: camera.mac.map(|mac| mac.to_string()),
         hardware: answers.map(|it| it.mac.to_string()),
         state: match (last_seen, packets) {
@@ -139,7 +141,7 @@ fn camera(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> CameraPres
         last_seen,
         packets,
         lease_until: leases
-            .find(|lease| lease.address == camera.address)
+            .find(|lease| camera.has(lease.address))
             .map(|lease| lease.until),
     }
 }
@@ -186,9 +188,11 @@ fn confirmed(policy: &Policy, facts: &HostFacts<'_>, camera: &Camera) -> Option<
     });
     let confirmed = neighbours.map(|host| now.saturating_sub(host.seconds));
     // Rules have checked that these are its own.
-    let address = camera.address.into();
-    let refused = facts.refused.iter();
-    let refused = refused.filter(|refused| refused.attempt.is_from(&zone.name, address));
+    let is_its = |refused: &&RefusedAttempt| {
+        let mut own = camera.addresses();
+        own.any(|own| refused.attempt.is_from(&zone.name, own))
+    };
+    let refused = facts.refused.iter().filter(is_its);
     let refused = refused.map(|refused| refused.last.min(now));
     confirmed.chain(refused).max()
 }
@@ -240,7 +244,7 @@ fn problems(
     facts: &HostFacts<'_>,
 ) -> Vec<HostProblem> {
     let is_mac = |it: &Evidence| camera.mac.is_some() && it.mac == camera.mac;
-    let is_address = |it: &Evidence| it.address == camera.address;
+    let is_address = |it: &Evidence| camera.has(it.address);
     let is_here = |it: &Evidence| it.zone == camera.zone;
     // What is older than the camera's own packets is over, but for the time between two
     // looks, in which nobody knows what came first.
@@ -293,19 +297,24 @@ fn problems(
     }
 
     let other_address = those(&|it| {
-        let is_one = it.address.is_ipv4() && !it.address.is_unspecified();
+        let is_one = match it.address {
+            IpAddr::V4(_) => true,
+            IpAddr::V6(own) => !own.is_unicast_link_local() && !camera.addresses6.is_empty(),
+        };
+        let is_one = is_one && !it.address.is_unspecified();
         is_here(it) && goes_on(it) && is_mac(it) && is_one && !is_address(it)
     });
     let its = match one(other_address.iter().map(|it| it.address)) {
         Some(other) => other.to_string(),
         None => "other addresses".to_owned(),
     };
+    let is_ipv6 = other_address.iter().all(|it| it.address.is_ipv6());
+    let mut files = camera.addresses().filter(|own| own.is_ipv6() == is_ipv6);
+    let files = files.next().unwrap_or(IpAddr::V4(address));
     note(
         HostProblemKind::OtherAddress,
         &other_address,
-        format!(
-            "camera {name} uses {its} and not {address}; set its address, or correct the file's"
-        ),
+        format!("camera {name} uses {its} and not {files}; set its address, or correct the file's"),
     );
 
     let others = those(&|it| {
@@ -316,13 +325,15 @@ fn problems(
         None => "others".to_owned(),
     };
     let newest = others.iter().filter_map(|it| it.last).max();
+    let used = others.iter().max_by_key(|it| it.last);
+    let used = used.map_or(IpAddr::V4(address), |it| it.address);
     if let Some(mac) = camera.mac {
         if lately(newest) && lately(last) {
             note(
                 HostProblemKind::TwoDevices,
                 &others,
                 format!(
-                    "{address} of camera {name} ({mac}) is used by {device} as well; unplug it, or give it another address"
+                    "{used} of camera {name} ({mac}) is used by {device} as well; unplug it, or give it another address"
                 ),
             );
         } else if newest.is_some() && newest > last {
@@ -330,7 +341,7 @@ fn problems(
                 HostProblemKind::OtherDevice,
                 &others,
                 format!(
-                    "{address} of camera {name} is used by {device} and not by {mac}; unplug it, or correct the camera's mac in the file"
+                    "{used} of camera {name} is used by {device} and not by {mac}; unplug it, or correct the camera's mac in the file"
                 ),
             );
         }
@@ -420,13 +431,12 @@ fn others(
     // What uses a camera's address is told of with the camera.
     let is_a_cameras = |it: &Evidence| {
         let mut cameras = policy.cameras.iter();
-        cameras.any(|camera| {
-            it.address == camera.address && (camera.zone == index || camera.mac.is_none())
-        })
+        cameras
+            .any(|camera| camera.has(it.address) && (camera.zone == index || camera.mac.is_none()))
     };
     let unnamed = policy.cameras_of(index).filter(|it| it.mac.is_none());
     for camera in unnamed {
-        let own = here().filter(|it| it.address == camera.address);
+        let own = here().filter(|it| camera.has(it.address));
         macs.extend(own.filter_map(|it| it.mac));
     }
     // IPv4 first, and then the latest: a host has as many IPv6 addresses as it likes.

@@ -119,15 +119,15 @@ fn of_policy(space: &mut Space, policy: &Policy) -> Vec<End> {
             let others = space.diagrams.minus(all, cameras);
             space.diagrams.and(by, others)
         };
-        // A camera has no IPv6 address by which rules could tell it.
-        let cameras = policy.cameras_of(index);
-        let cameras: Vec<_> = match space.family {
-            IpFamily::V4 => cameras.collect(),
-            IpFamily::V6 => Vec::new(),
-        };
-        let addresses = cameras.iter().map(|camera| address(camera.address.into()));
-        let addresses: Vec<u128> = addresses.collect();
-        let to = side(space, Field::Out, Field::Destination, &addresses);
+        // Without an address of this family rules do not tell it from others.
+        let cameras: Vec<_> = policy.listed(index, space.family).collect();
+        let addresses = cameras.iter().map(|camera| {
+            let own = camera.addresses_of(space.family);
+            own.map(address).collect()
+        });
+        let addresses: Vec<Vec<u128>> = addresses.collect();
+        let all: Vec<u128> = addresses.concat();
+        let to = side(space, Field::Out, Field::Destination, &all);
         let zone_end = |name, is_camera, from, to| End {
             name,
             is_camera,
@@ -140,19 +140,19 @@ fn of_policy(space: &mut Space, policy: &Policy) -> Vec<End> {
             true => zone.name.to_string(),
             false => format!("{} (others)", zone.name),
         };
-        let from = side(space, Field::In, Field::Source, &addresses);
+        let from = side(space, Field::In, Field::Source, &all);
         ends.push(zone_end(name, false, from, space.diagrams.minus(to, own)));
-        for (camera, address) in cameras.iter().zip(&addresses) {
+        for (camera, addresses) in cameras.iter().zip(&addresses) {
             let from = [
                 space.equal(Field::In, place),
-                space.equal(Field::Source, *address),
+                space.one_of(Field::Source, addresses),
                 match camera.mac {
                     Some(mac) => space.equal(Field::Mac, mac.number()),
                     None => Set::FULL,
                 },
             ];
             let from = space.all(&from);
-            let to = space.equal(Field::Destination, *address);
+            let to = space.one_of(Field::Destination, addresses);
             let out = space.equal(Field::Out, place);
             let to = space.diagrams.and(to, out);
             ends.push(zone_end(camera.name.to_string(), true, from, to));

@@ -104,7 +104,7 @@ pub fn naming(policy: &Policy) -> Naming {
         zones: zones
             .map(|zone| (zone.interface.to_string(), zone.name.to_string()))
             .collect(),
-        cameras: cameras.map(|it| u32::from(it.address).into()).collect(),
+        cameras: cameras.flat_map(|it| it.addresses().map(address)).collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may send from each zone: hosts in its networks, its cameras, and hosts that have no
 //! address yet.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use ipnet::IpNet;
 
@@ -124,14 +124,8 @@ impl<'a, 's> Intent<'a, 's> {
             return !self.space.diagrams.union(&[spoofed, elsewhere, nobody]);
         }
         let ipv4 = self.space.family == IpFamily::V4;
-        if zone.known_only && !ipv4 {
-            // Cameras are not listed by IPv6 address.
-            return Set::EMPTY;
-        }
-        let cameras: Vec<&Camera> = match ipv4 {
-            true => self.policy.cameras_of(index).collect(),
-            false => Vec::new(),
-        };
+        let cameras = self.policy.listed(index, self.space.family);
+        let cameras: Vec<&Camera> = cameras.collect();
         let mut networks: Vec<IpNet> = Vec::new();
         if !zone.known_only {
             networks.extend(self.networks_of(zone));
@@ -141,12 +135,17 @@ impl<'a, 's> Intent<'a, 's> {
         let mut bound = Vec::new();
         let mut taken = [Vec::new(), Vec::new()];
         for camera in cameras {
-            networks.push(IpNet::from(IpAddr::V4(camera.address)));
-            if let Some(mac) = camera.mac {
-                let (address, mac) = (u128::from(u32::from(camera.address)), mac.number());
+            let own = camera.addresses_of(self.space.family);
+            let own: Vec<IpNet> = own.map(IpNet::from).collect();
+            networks.extend(&own);
+            let Some(mac) = camera.mac.map(|mac| mac.number()) else {
+                continue;
+            };
+            taken[1].push(mac);
+            for own in own {
+                let address = address(own.addr());
                 bound.push((address, address, self.space.equal(Field::Mac, mac)));
                 taken[0].push(address);
-                taken[1].push(mac);
             }
         }
         let inside = self.networks(Field::Source, &networks);
@@ -155,15 +154,21 @@ impl<'a, 's> Intent<'a, 's> {
         let macs = self.space.one_of(Field::Mac, &taken[1]);
         let others = self.space.all(&[inside, !addresses, !macs]);
         let mut inside = self.space.diagrams.or(bound, others);
-        if !ipv4 {
-            // No other host has the router's own address.
+        if !ipv4 && !zone.known_only {
+            // No other host has the router's own address; a camera may claim it, too.
             let own: Vec<IpNet> = zone.own().map(|own| IpNet::from(own.addr())).collect();
             let own = self.networks(Field::Source, &own);
             let claims = self.claims_of_an_address();
-            let spoofed = self.space.diagrams.minus(own, claims);
-            inside = self.space.diagrams.minus(inside, spoofed);
+            let claims = self.space.diagrams.and(own, claims);
+            inside = self.space.diagrams.minus(inside, own);
+            inside = self.space.diagrams.or(inside, claims);
         }
-        let unnumbered = self.without_address(index);
+        let mut unnumbered = self.without_address(index);
+        if zone.known_only && !ipv4 {
+            // The cameras alone, and what a link cannot do without.
+            let of = self.of(Protocol::Icmpv6);
+            unnumbered = self.space.all(&[unnumbered, of, macs]);
+        }
         self.space.diagrams.or(inside, unnumbered)
     }
 
