@@ -38,9 +38,11 @@ SERVER = "203.0.113.7"
 ELSEWHERE = {
     "Only by day": "netns/test_recipes.py",
     "The house has IPv6": "netns/test_recipes.py",
+    "Cameras have IPv6 addresses": "netns/test_recipes.py",
     "The internet's IPv6 comes by router advertisement": "netns/test_recipes.py",
     "The internet comes by PPPoE": "netns/test_given.py",
     "Two ways out": "netns/test_failover.py",
+    "Several public addresses": "netns/test_public_addresses.py",
     "The internet's address comes by systemd-networkd": "netns/test_networkd.py",
     "Cameras on a VLAN": "qemu/test_vlan.py",
     "Cameras that cannot reach each other": "netns/test_recipes.py",

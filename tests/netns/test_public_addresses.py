@@ -11,6 +11,7 @@ from lab.services import HttpServer, Listener
 from netns.case import both_backends
 from netns.policies import EXTERNAL, PRIVATE, allow
 from netns.program import ROOT
+from netns.recipes import recipe
 from netns.test_loopback import HOME, LAPTOP, OFFICE, RECORDER, WithRecorder
 
 OWN, FIRST, SECOND, WHOLE = example.INTERNET.router, "192.168.0.6", "192.168.0.7", "192.168.0.8"
@@ -154,13 +155,11 @@ loopback = ["private", "office"]
         self.assertEqual(self.seen(self.internet, self.recorder, OUTSIDE, 8000), OWN)
 
     def test_the_recipe_is_carried_out(self) -> None:
-        page = (ROOT / "docs/recipes.md").read_text()
-        recipe = page.split("## Several public addresses")[1].split("```toml\n")[1].split("```")[0]
         tables = (ROOT / "examples/six-cameras.toml").read_text().split("\n\n")
         self.program.configure("\n\n".join(table for table in tables if not table.startswith("[zones.external]")))
         folder = self.program.config.with_suffix(".d")
         folder.mkdir()
-        (folder / "addresses.toml").write_text(recipe)
+        (folder / "addresses.toml").write_text(recipe("Several public addresses").block())
         outside, own, recorder, server = "198.51.100.1", "198.51.100.2", "198.51.100.6", "198.51.100.7"
         self.internet.ip("address", "add", f"{outside}/24", "dev", "eth0")
         self.laptop.ip("address", "add", "192.168.5.21/24", "dev", "switch")

@@ -18,7 +18,7 @@ from lab.namespace import Namespace
 from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import both_backends
-from netns.recipes import HOUSE, INTERNET, PORCH, RECORDER, Party, RecipeTest, recipe
+from netns.recipes import HOUSE, INTERNET, PORCH, PORCH_MAC, RECORDER, Party, RecipeTest, recipe
 from netns.test_timezone import data
 
 DNSMASQ = str(shutil.which("dnsmasq", path="/usr/sbin:/usr/bin"))
@@ -157,6 +157,60 @@ class HouseBySix(BySix):
         self.without_a_firewall()
         self.give_the_cameras_ipv6()
         self.assert_pass(rows)
+
+
+@both_backends
+class CameraBySix(BySix):
+    """The drive's camera is the one on the cameras' wire, and the recorder the house's host by another address."""
+
+    mac, address, recorder = "00:11:22:33:44:07", "fd00:8::17", "fd00:5::20"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.wear(self.mac, self.address)
+        self.laptop.ip("address", "add", f"{self.recorder}/64", "dev", INTERFACE, "nodad")
+
+    def wear(self, mac: str, address: str) -> None:
+        """Gives the camera this hardware address, and no other address than this one."""
+        self.camera.ip("address", "flush", "dev", INTERFACE, "scope", "global")
+        self.camera.ip("link", "set", INTERFACE, "address", mac)
+        self.camera.ip("address", "add", f"{address}/64", "dev", INTERFACE, "nodad")
+        self.camera.ip("-6", "route", "replace", "default", "via", PORCH.router6)
+
+    def be(self, name: str) -> None:
+        """Which of its addresses the house's host has towards the camera."""
+        own = {"recorder": self.recorder, "house": HOUSE.address6}[name]
+        self.laptop.ip("-6", "route", "replace", f"{self.address}/128", "via", HOUSE.router6, "src", own)
+
+    def test_a_camera_has_an_ipv6_address(self) -> None:
+        wanted = recipe("Cameras have IPv6 addresses")
+        self.drop_in(wanted.block())
+        self.boot_with_a_lease()
+        self.parties = {
+            "drive": Party(self.camera, self.address, PORCH.router6),
+            "house": Party(self.laptop, HOUSE.address6, HOUSE.router6),
+            "recorder": Party(self.laptop, self.recorder, HOUSE.router6),
+        }
+        self.listen(wanted.rows, socket.AF_INET6)
+        of_house = [row for row in wanted.rows if row.source == "house"]
+        others = [row for row in wanted.rows if row.source != "house"]
+        self.be("recorder")
+        self.assert_rows(others, wanted.title)
+        self.be("house")
+        self.assert_rows(of_house, wanted.title)
+        self.camfw("status")
+        # Another device with that address is not heard.
+        self.be("recorder")
+        [fetches] = [row for row in wanted.rows if row.passes]
+        self.wear(PORCH_MAC, self.address)
+        self.assertFalse(probes.tcp(self.laptop, self.address, fetches.port, SHORT))
+        # The control.
+        self.wear(self.mac, self.address)
+        self.without_a_firewall()
+        self.router.write_sysctl("net.ipv6.conf.all.forwarding", "1")
+        self.assert_pass(others)
+        self.be("house")
+        self.assert_pass(of_house)
 
 
 @both_backends
