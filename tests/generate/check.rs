@@ -48,6 +48,8 @@ const OPTIONS: &[&str] = &[
     "--timestart",
     "--timestop",
     "--weekdays",
+    "--datestart",
+    "--bytecode",
     "--contiguous",
     "--limit",
     "--limit-burst",

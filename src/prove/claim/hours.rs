@@ -9,8 +9,12 @@ use std::collections::BTreeMap;
 use super::{ClaimResult, Proof};
 use crate::field::{DAY, TimeWindow, utc};
 use crate::local_time::{LocalTime, Season};
-use crate::netfilter::{Match, rule_text};
+use crate::netfilter::{Match, Target, rule_text};
 use crate::policy::{RuleLabel, RulePurpose};
+use crate::prove::program::{Effect, ProgramTable};
+
+/// The most jumps within each other that are followed.
+const LEVELS: usize = 16;
 
 /// Both the hours of a line and the times of a rule are the same a week later.
 const WEEK: i64 = 7 * DAY as i64;
@@ -27,9 +31,18 @@ impl Proof<'_> {
             hours.push(allow.when);
         }
         let mut answer = ClaimResult::Holds;
-        let tables = self.program.tables().iter();
-        let steps = tables.flat_map(|table| &table.chains);
-        for step in steps.flat_map(|chain| &chain.steps) {
+        let chains = self.program.tables().iter().flat_map(|table| {
+            let places = table.chains.iter().enumerate();
+            places.map(move |(place, chain)| (table, place, chain))
+        });
+        let steps = chains.flat_map(|(table, place, chain)| {
+            chain.steps.iter().map(move |step| (table, place, step))
+        });
+        for (table, place, step) in steps {
+            // A helper looks into connections, whenever they were let through.
+            if let Some(Target::Conntrack { .. }) = step.rule.target {
+                continue;
+            }
             let label = step.rule.comment().and_then(|it| it.as_str().parse().ok());
             let Some(RuleLabel {
                 line,
@@ -50,7 +63,9 @@ impl Proof<'_> {
             if hours.is_empty() {
                 continue;
             }
-            if let Some(at) = outside(&times, &hours, local) {
+            if let Some(at) = outside(&times, &hours, local)
+                && !is_for_expected(table, place, LEVELS)
+            {
                 let rule = rule_text(step.rule);
                 answer = ClaimResult::BrokenBy(format!("{rule} at {}", utc(at.unsigned_abs())));
                 break;
@@ -64,6 +79,29 @@ impl Proof<'_> {
             answer,
         );
     }
+}
+
+/// Whether a chain is reached by nothing but what a helper expects: it belongs to a connection
+/// that is open, which may go on when the hours are over.
+fn is_for_expected(table: &ProgramTable<'_>, place: usize, levels: usize) -> bool {
+    let Some(levels) = levels.checked_sub(1) else {
+        return false;
+    };
+    let mut reached = false;
+    for (from, chain) in table.chains.iter().enumerate() {
+        for step in &chain.steps {
+            if !matches!(step.effect, Effect::Jump(to) | Effect::Goto(to) if to == place) {
+                continue;
+            }
+            reached = true;
+            let mut matches = step.rule.matches.iter();
+            let expected = matches.any(|it| matches!(it, Match::ExpectedBy(_)));
+            if !expected && !is_for_expected(table, from, levels) {
+                return false;
+            }
+        }
+    }
+    reached
 }
 
 /// A time at which a rule with these times matches and no line with these hours has them.
@@ -132,10 +170,18 @@ mod tests {
     const WHEN: &str = r#"when = { from = "22:00", to = "06:00", days = "fri" }"#;
 
     fn plan(zone: &str, when: &str) -> Result<crate::plan::Plan, Box<dyn Error>> {
+        plan_for("ssh", zone, when)
+    }
+
+    fn plan_for(
+        service: &str,
+        zone: &str,
+        when: &str,
+    ) -> Result<crate::plan::Plan, Box<dyn Error>> {
         let text = format!(
             "[router]\ntimezone = \"{zone}\"\n\
              [zones.home]\nrole = \"private\"\ninterface = \"eth1\"\naddress = \"192.168.5.1/24\"\n\
-             [[allow]]\nfrom = \"home\"\nto = \"router\"\nservice = \"ssh\"\n{when}\n"
+             [[allow]]\nfrom = \"home\"\nto = \"router\"\nservice = \"{service}\"\n{when}\n"
         );
         let times = |zone: &str| {
             let file = format!("{}/tests/zoneinfo/{zone}", env!("CARGO_MANIFEST_DIR"));
@@ -148,6 +194,13 @@ mod tests {
             &Answers::new(),
             &times,
         )?)
+    }
+
+    #[test]
+    fn a_helper_looks_into_connections_at_all_hours() -> Result<(), Box<dyn Error>> {
+        let plan = plan_for("ftp", "Europe/Berlin", WHEN)?;
+        assert_eq!(broken(&plan.policy, &plan.rules), None);
+        Ok(())
     }
 
     #[test]
