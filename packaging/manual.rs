@@ -85,10 +85,20 @@ fn page_of_the_file() -> String {
         ".TH CAMFW.TOML 5 \"\" \"camfw {version}\"\n.SH NAME\ncamfw.toml \\- \
          the configuration of camfw\n.SH DESCRIPTION\n"
     );
-    let (mut in_example, mut in_table) = (false, false);
+    let (mut in_example, mut in_table, mut is_fenced) = (false, false, false);
     // What is marked may go over the end of a line.
     let mut paragraph = String::new();
     for line in REFERENCE.lines().skip_while(|line| line.starts_with("# ")) {
+        if line.starts_with("```") {
+            text += &marked_up(&std::mem::take(&mut paragraph));
+            is_fenced = !is_fenced;
+            text += if is_fenced { ".PP\n.nf\n" } else { ".fi\n" };
+            continue;
+        }
+        if is_fenced {
+            let _ = writeln!(text, "{}", escaped(line));
+            continue;
+        }
         let is_example = line.starts_with("    ") && paragraph.is_empty();
         let is_row = line.starts_with('|');
         let item = line.strip_prefix("- ");
