@@ -84,14 +84,21 @@ pub fn find(iptables: &str) -> OtherTables {
     }
 }
 
+/// The same by the name of the program that it is a link to; None for another name.
+pub(super) fn is_nft_by_name(iptables: &str) -> Option<bool> {
+    let program = fs::canonicalize(iptables).ok()?;
+    match program.file_name()?.to_str()? {
+        "xtables-nft-multi" => Some(true),
+        "xtables-legacy-multi" => Some(false),
+        _ => None,
+    }
+}
+
 /// Whether it writes to nf_tables. It is a link to one program for all its names; only one with
 /// another name has to be asked: `iptables v1.8.9 (nf_tables)`.
 pub(super) fn is_nft(iptables: &str) -> bool {
-    let program = fs::canonicalize(iptables).ok();
-    match program.as_ref().and_then(|path| path.file_name()?.to_str()) {
-        Some("xtables-nft-multi") => return true,
-        Some("xtables-legacy-multi") => return false,
-        _ => {}
+    if let Some(is_nft) = is_nft_by_name(iptables) {
+        return is_nft;
     }
     let version = process::start(iptables, &["--version"], None, None)
         .and_then(|running| running.finish(process::SHORT));

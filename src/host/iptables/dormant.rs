@@ -5,7 +5,7 @@
 use std::io;
 
 use super::super::nfnetlink::{Netfilter, Request};
-use super::super::others::is_nft;
+use super::super::others::{is_nft, is_nft_by_name};
 use super::super::process;
 use super::{Tables, TablesError, lock_file};
 use crate::family::IpFamily;
@@ -23,6 +23,10 @@ const DORMANT: u8 = 1;
 /// The dormant tables of a family; none of iptables-legacy, which has tables of its own.
 pub(super) fn dormant(tables: &Tables) -> Result<Vec<TableName>, TablesError> {
     let program = tables.handle.cmd;
+    // Without a question to the kernel, whose answer the closing of a box might wait for.
+    if is_nft_by_name(program) == Some(false) {
+        return Ok(Vec::new());
+    }
     match asked(tables.family) {
         Ok(names) if names.is_empty() || !is_nft(program) => Ok(Vec::new()),
         Ok(names) => Ok(names),
