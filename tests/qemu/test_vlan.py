@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from qemu import recipe_scene
 from qemu import test_boot as boot
 
 from appliance import cpio, image
 from appliance.machine import Machine, mac
-from lab import dhcp, frames, probes
+from lab import frames, probes
 from lab.hosts import INTERFACE
 from lab.namespace import Namespace
 from lab.probes import PATIENCE, WAIT_SECONDS, Reach, wait_until
@@ -41,13 +42,7 @@ class Vlan(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         internet, wire, laptop = (boot.scene.hosts[name].namespace for name in ("internet", "camera", "laptop"))
-        laptop.ip("address", "add", f"{RECORDER}/24", "dev", INTERFACE)
-        # What the house opens to the camera is the recorder's.
-        laptop.ip("route", "add", f"{PORCH.address}/32", "via", HOUSE.router, "src", RECORDER)
-        internet.ip("address", "add", f"{SERVER}/32", "dev", "lo")
-        server = dhcp.serve(internet, INTERNET.address, INTERNET.router, INTERNET.router, boot.scene.scratch / "leases")
-        cls.addClassCleanup(server.wait)
-        cls.addClassCleanup(server.kill)
+        recipe_scene.prepare(cls, internet, laptop)
         # The camera is behind the switch, and its wire is the trunk.
         wire.ip("address", "flush", "dev", INTERFACE)
         cls.wire = wire

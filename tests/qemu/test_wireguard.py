@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from qemu import ROOT
+from qemu import recipe_scene
 from qemu import test_boot as boot
 
 from appliance import cpio, image
 from appliance.machine import Machine
-from lab import dhcp, probes, wireguard
+from lab import probes, wireguard
 from lab.facts import Wiring
 from lab.hosts import INTERFACE, Host
 from lab.namespace import Namespace
@@ -50,13 +51,7 @@ class Wireguard(unittest.TestCase):
     def setUpClass(cls) -> None:
         internet, camera, laptop = (boot.scene.hosts[name].namespace for name in ("internet", "camera", "laptop"))
         camera.ip("link", "set", INTERFACE, "address", PORCH_MAC)
-        laptop.ip("address", "add", f"{RECORDER}/24", "dev", INTERFACE)
-        # What the house opens to the camera is the recorder's.
-        laptop.ip("route", "add", f"{PORCH.address}/32", "via", HOUSE.router, "src", RECORDER)
-        internet.ip("address", "add", f"{SERVER}/32", "dev", "lo")
-        server = dhcp.serve(internet, INTERNET.address, INTERNET.router, INTERNET.router, boot.scene.scratch / "leases")
-        cls.addClassCleanup(server.wait)
-        cls.addClassCleanup(server.kill)
+        recipe_scene.prepare(cls, internet, laptop)
         away = Host(AWAY)
         cls.addClassCleanup(away.namespace.delete)
         away.plug(internet)
