@@ -14,6 +14,7 @@ pub(crate) mod names;
 pub(crate) mod netlink;
 pub(crate) mod netlink_message;
 pub(crate) mod network_programs;
+mod nf_tables;
 pub(crate) mod nfnetlink;
 pub(crate) mod others;
 pub(crate) mod output;

@@ -9,6 +9,7 @@ use netlink_packet_core::NlasIterator;
 use nix::libc;
 
 use super::iptables::listed;
+use super::nf_tables::{CHAIN_HOOK, CHAIN_TABLE, GET_CHAIN, GET_RULE, NFTABLES, RULE_TABLE};
 use super::nfnetlink::{Message, Netfilter, Request, attribute};
 use super::process;
 use crate::family::IpFamily;
@@ -29,15 +30,9 @@ pub struct OtherTable {
     pub is_shared: bool,
 }
 
-/// NFNL_SUBSYS_NFTABLES and its messages (linux/netfilter/nf_tables.h).
-const NFTABLES: u8 = 10;
-const GET_CHAIN: u8 = 4;
-const GET_RULE: u8 = 7;
-const CHAIN_TABLE: u16 = 1;
+/// Attributes of its messages (linux/netfilter/nf_tables.h).
 const CHAIN_NAME: u16 = 3;
-const CHAIN_HOOK: u16 = 4;
 const CHAIN_POLICY: u16 = 5;
-const RULE_TABLE: u16 = 1;
 const RULE_CHAIN: u16 = 2;
 const RULE_EXPRESSIONS: u16 = 4;
 const EXPRESSION_NAME: u16 = 1;

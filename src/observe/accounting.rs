@@ -268,17 +268,21 @@ mod tests {
     use crate::policy::Answers;
     use crate::source::Source;
 
+    /// The lines, with the new connections of each.
+    fn allowed(found: &Accounting) -> Vec<(&str, u64)> {
+        let lines = found.allow.iter();
+        lines
+            .map(|line| (line.what.as_str(), line.new_connections))
+            .collect()
+    }
+
     #[test]
     fn a_line_that_leads_to_a_bound_is_counted_where_it_does()
     -> Result<(), Box<dyn std::error::Error>> {
         let text = "*filter\n:INPUT DROP [0:0]\n:x - [0:0]\n:block-1 - [0:0]\n:bounded - [0:0]\n:bound-camera - [0:0]\n[7:70] -A x -p tcp -m comment --comment \"c.toml:24 ftp\" -j bound-camera\n[5:50] -A x -p udp -m comment --comment \"c.toml:30 ntp\" -j block-1\n[4:40] -A block-1 -m comment --comment \"c.toml:30 not too often\" -j bounded\n[3:30] -A bounded -i eth1 -j bound-camera\n[1:10] -A bounded -m comment --comment free -j ACCEPT\n[6:60] -A bound-camera -m connlimit --connlimit-upto 9 --connlimit-mask 0 --connlimit-saddr -m comment --comment \"within the bound\" -j ACCEPT\n[4:40] -A bound-camera -m comment --comment \"too many connections\" -j DROP\nCOMMIT\n";
         let (ruleset, counters) = (parse(text)?, Counters::parse(text));
         let found = Accounting::of([(&ruleset, &counters)].into_iter());
-        let lines = found.allow.iter();
-        let lines: Vec<_> = lines
-            .map(|line| (line.what.as_str(), line.new_connections))
-            .collect();
-        assert_eq!(lines, [("ftp", 7), ("ntp", 4)]);
+        assert_eq!(allowed(&found), [("ftp", 7), ("ntp", 4)]);
         let drops = found.drops.iter();
         let drops: Vec<_> = drops
             .map(|drop| (drop.reason.as_str(), drop.packets))
@@ -293,11 +297,7 @@ mod tests {
         let text = "*filter\n:FORWARD DROP [0:0]\n:x - [0:0]\n:count-1 - [0:0]\n:count-2 - [0:0]\n-A x -p tcp -m comment --comment \"c.toml:18 tcp 82:90\" -j count-1\n-A x -p tcp -m comment --comment \"c.toml:18 loopback tcp 80\" -j count-2\n[3:30] -A count-1 -m comment --comment \"c.toml:18 within the limit\" -j ACCEPT\n[4:40] -A count-2 -m comment --comment \"c.toml:18 within the limit\" -j ACCEPT\nCOMMIT\n";
         let (ruleset, counters) = (parse(text)?, Counters::parse(text));
         let found = Accounting::of([(&ruleset, &counters)].into_iter());
-        let lines = found.allow.iter();
-        let lines: Vec<_> = lines
-            .map(|line| (line.what.as_str(), line.new_connections))
-            .collect();
-        assert_eq!(lines, [("tcp 82:90", 3), ("loopback tcp 80", 4)]);
+        assert_eq!(allowed(&found), [("tcp 82:90", 3), ("loopback tcp 80", 4)]);
         Ok(())
     }
 

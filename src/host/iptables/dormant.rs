@@ -4,6 +4,7 @@
 
 use std::io;
 
+use super::super::nf_tables::{GET_TABLE, NFTABLES};
 use super::super::nfnetlink::{Netfilter, Request};
 use super::super::others::{is_nft, is_nft_by_name};
 use super::super::process;
@@ -11,9 +12,7 @@ use super::{Tables, TablesError, lock_file};
 use crate::family::IpFamily;
 use crate::netfilter::{Ruleset, TableName, restore_text};
 
-/// NFNL_SUBSYS_NFTABLES, its message, and its attributes (linux/netfilter/nf_tables.h).
-const NFTABLES: u8 = 10;
-const GET_TABLE: u8 = 1;
+/// Attributes of its answer (linux/netfilter/nf_tables.h).
 const TABLE_NAME: u16 = 1;
 const TABLE_FLAGS: u16 = 2;
 
@@ -27,17 +26,16 @@ pub(super) fn dormant(tables: &Tables) -> Result<Vec<TableName>, TablesError> {
     if is_nft_by_name(program) == Some(false) {
         return Ok(Vec::new());
     }
-    match asked(tables.family) {
-        Ok(names) if names.is_empty() || !is_nft(program) => Ok(Vec::new()),
-        Ok(names) => Ok(names),
-        // A kernel without nf_tables refuses the request.
-        Err(_) if !is_nft(program) => Ok(Vec::new()),
-        Err(error) => Err(TablesError::Call {
-            program,
-            table: TableName::Filter.as_str(),
-            message: format!("cannot ask whether it is dormant: {error}"),
-        }),
+    let names = asked(tables.family);
+    // A kernel without nf_tables refuses the request.
+    if names.as_ref().is_ok_and(Vec::is_empty) || !is_nft(program) {
+        return Ok(Vec::new());
     }
+    names.map_err(|error| TablesError::Call {
+        program,
+        table: TableName::Filter.as_str(),
+        message: format!("cannot ask whether it is dormant: {error}"),
+    })
 }
 
 fn asked(family: IpFamily) -> io::Result<Vec<TableName>> {

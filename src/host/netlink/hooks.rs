@@ -8,20 +8,14 @@ use std::io;
 use netlink_packet_core::NlasIterator;
 use nix::libc;
 
+use crate::host::nf_tables::{CHAIN_HOOK, CHAIN_TABLE, GET_CHAIN, GET_RULE, NFTABLES, RULE_TABLE};
 use crate::host::nfnetlink::{Message, Netfilter, Request, attribute};
 use crate::net::FrameHook;
 
-/// NFNL_SUBSYS_NFTABLES and its messages and attributes
-/// (linux/netfilter/nf_tables.h).
-const NFTABLES: u8 = 10;
-const GET_CHAIN: u8 = 4;
-const GET_RULE: u8 = 7;
+/// Messages of nf_tables and their attributes (linux/netfilter/nf_tables.h).
 const GET_FLOWTABLE: u8 = 23;
-const CHAIN_TABLE: u16 = 1;
-const CHAIN_HOOK: u16 = 4;
 const HOOK_DEVICE: u16 = 3;
 const HOOK_DEVICES: u16 = 4;
-const RULE_TABLE: u16 = 1;
 const RULE_EXPRESSIONS: u16 = 4;
 const EXPRESSION_NAME: u16 = 1;
 const FLOWTABLE_TABLE: u16 = 1;
