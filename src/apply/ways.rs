@@ -16,7 +16,7 @@ use crate::host::post::Post;
 use crate::host::store::{self, StoreError, StorePlace};
 use crate::host::{clock, conntrack, netlink};
 use crate::json::{JsonError, JsonMembers, json_object, to_json};
-use crate::net::{Current, RouterAnswer, Wanted, WayWatch};
+use crate::net::{Current, RouterAnswer, Wanted, WayState, WayWatch};
 use crate::observe::presence::Presence;
 use crate::observe::ways::WayReport;
 use crate::plan::Plan;
@@ -196,7 +196,7 @@ impl WaysWatch {
         let routers: Vec<_> = routers.collect();
         let answers = netlink::ask_routers(&routers)?;
         let now = clock::uptime();
-        let mut aside = Vec::new();
+        let mut states = Vec::new();
         for (way, trouble) in network.ways.iter().zip(troubles) {
             let mut asked = routers.iter().zip(&answers);
             let asked = asked.find(|((link, _), _)| *link == way.link);
@@ -206,18 +206,19 @@ impl WaysWatch {
             });
             let before = known.as_ref().and_then(|known| known.aside(&way.zone));
             let why = before.map(|before| before.why.as_str());
-            if let Some(why) = self
-                .watch
-                .judge(&way.zone, router, why, trouble, answer, now)
-            {
-                aside.push(WayAside {
-                    zone: way.zone.clone(),
-                    why,
-                    since: before.map_or_else(clock::now, |before| before.since),
-                });
-            }
+            let watch = &mut self.watch;
+            states.push(watch.judge(&way.zone, router, why, trouble, answer, now));
         }
-        Ok(aside)
+        WayState::take_first_holding(&mut states);
+        let aside = network.ways.iter().zip(&states).filter_map(|(way, state)| {
+            let before = known.as_ref().and_then(|known| known.aside(&way.zone));
+            Some(WayAside {
+                zone: way.zone.clone(),
+                why: state.why()?.to_owned(),
+                since: before.map_or_else(clock::now, |before| before.since),
+            })
+        });
+        Ok(aside.collect())
     }
 
     /// Ends the connections whose source was translated to an address of a way that was left:

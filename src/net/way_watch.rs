@@ -5,13 +5,45 @@ use std::net::IpAddr;
 
 use super::{RouterAnswer, WayTrouble};
 
-/// How many seconds a way is alive again before it is used: a line that flaps changes the way
-/// at most twice in this time.
+/// How many seconds a way is alive again before another that is alive is left for it: a line
+/// that flaps changes the way at most twice in this time.
 const HOLD: f64 = 30.0;
 
 /// The kernel asks three times, a second apart (mcast_solicit and retrans_time_ms of
 /// net.ipv4.neigh): a router that has not answered by then did not.
 const ASKED_FOR: f64 = 3.5;
+
+/// What a look found of a way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayState {
+    Alive,
+    /// Alive again, and not yet for as long as it must hold; with why it was set aside.
+    Holding(String),
+    /// With why.
+    Dead(String),
+}
+
+impl WayState {
+    /// Why the way is set aside; None if it may be used.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            WayState::Alive => None,
+            WayState::Holding(why) | WayState::Dead(why) => Some(why),
+        }
+    }
+
+    /// Where no way is alive, there is none to be left: the first of those that are holding is
+    /// used at once. `states` are in the order of preference.
+    pub fn take_first_holding(states: &mut [WayState]) {
+        if states.contains(&WayState::Alive) {
+            return;
+        }
+        let mut states = states.iter_mut();
+        if let Some(first) = states.find(|state| matches!(state, WayState::Holding(_))) {
+            *first = WayState::Alive;
+        }
+    }
+}
 
 /// What is remembered of ways from one look to the next.
 #[derive(Debug, Default)]
@@ -23,7 +55,7 @@ pub struct WayWatch {
 }
 
 impl WayWatch {
-    /// Why the way is aside from now on; None if it may be used. `before` is why it was.
+    /// What becomes of a way. `before` is why it was set aside until now, if it was.
     pub fn judge(
         &mut self,
         zone: &str,
@@ -32,7 +64,7 @@ impl WayWatch {
         trouble: Option<WayTrouble>,
         answer: RouterAnswer,
         now: f64,
-    ) -> Option<String> {
+    ) -> WayState {
         let asked = match answer {
             RouterAnswer::Asked => *self.asked_since.entry(zone.to_owned()).or_insert(now),
             _ => {
@@ -48,18 +80,20 @@ impl WayWatch {
         let silent = router.filter(|_| self.silent.contains(zone));
         if let Some(trouble) = trouble.or(silent.map(WayTrouble::NoAnswer)) {
             self.alive_since.remove(zone);
-            return Some(trouble.to_string());
+            return WayState::Dead(trouble.to_string());
         }
         let Some(before) = before else {
             self.alive_since.remove(zone);
-            return None;
+            return WayState::Alive;
         };
         if answer == RouterAnswer::Answers {
             self.alive_since.entry(zone.to_owned()).or_insert(now);
         }
-        let since = self.alive_since.get(zone);
-        let has_held = since.is_some_and(|since| now - since >= HOLD);
-        (!has_held).then(|| before.to_owned())
+        match self.alive_since.get(zone) {
+            None => WayState::Dead(before.to_owned()),
+            Some(since) if now - since >= HOLD => WayState::Alive,
+            Some(_) => WayState::Holding(before.to_owned()),
+        }
     }
 }
 
@@ -74,7 +108,10 @@ mod tests {
     #[test]
     fn a_router_is_dead_once_the_kernel_has_asked_in_vain() {
         let mut watch = WayWatch::default();
-        let mut judge = |answer, now| watch.judge("wan", ROUTER, None, None, answer, now);
+        let mut judge = |answer, now| {
+            let state = watch.judge("wan", ROUTER, None, None, answer, now);
+            state.why().map(str::to_owned)
+        };
         assert_eq!(judge(Unknown, 0.0), None);
         assert_eq!(judge(Asked, 1.0), None);
         assert_eq!(judge(Asked, 2.0), None);
@@ -93,8 +130,8 @@ mod tests {
         let mut watch = WayWatch::default();
         let dead = "its interface has no carrier";
         let mut judge = |trouble, answer, now| {
-            let why = watch.judge("wan", ROUTER, Some(dead), trouble, answer, now);
-            why.is_some()
+            let state = watch.judge("wan", ROUTER, Some(dead), trouble, answer, now);
+            state != WayState::Alive
         };
         assert!(judge(Some(WayTrouble::NoCarrier), Answers, 0.0));
         // The carrier is back, and it is not known who is there.
@@ -108,5 +145,31 @@ mod tests {
         assert!(!judge(None, Answers, 161.5));
         // Whoever asks again gets the same.
         assert!(!judge(None, Answers, 161.6));
+    }
+
+    #[test]
+    fn what_is_holding_is_used_at_once_where_nothing_is_alive() {
+        use WayState::{Alive, Dead, Holding};
+        let dead = || Dead(SILENT.to_owned());
+        let holding = || Holding(SILENT.to_owned());
+        let taken = |mut states: Vec<WayState>| {
+            WayState::take_first_holding(&mut states);
+            states
+        };
+        let first = taken(vec![dead(), holding(), holding()]);
+        assert_eq!(first, [dead(), Alive, holding()]);
+        // The way in use is alive, however little it is preferred: nothing flaps.
+        let kept = taken(vec![holding(), Alive]);
+        assert_eq!(kept, [holding(), Alive]);
+        assert_eq!(taken(vec![dead(), dead()]), [dead(), dead()]);
+    }
+
+    #[test]
+    fn a_way_whose_router_was_not_heard_is_not_holding() {
+        let mut watch = WayWatch::default();
+        let mut judge = |answer| watch.judge("wan", ROUTER, Some(SILENT), None, answer, 0.0);
+        assert_eq!(judge(Unknown), WayState::Dead(SILENT.to_owned()));
+        assert_eq!(judge(Answers), WayState::Holding(SILENT.to_owned()));
+        assert_eq!(judge(Unknown), WayState::Holding(SILENT.to_owned()));
     }
 }

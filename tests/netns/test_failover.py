@@ -226,10 +226,11 @@ class Failover(Ways):
                 self.assertEqual(self.taken(), "lte")
             self.hears("")
             self.assertEqual(self.heard.count("is in use"), 1, self.heard)
-            # The other one dies too: what is left is tried in the order of the file.
+            # The other one dies too: nothing that is alive is left for the first, so that it need not hold.
             self.lte.ip("link", "set", "eth0", "down")
-            self.hears("no way out is alive")
+            self.hears("way out wan is in use, since lte is not alive: its interface has no carrier")
             self.takes("wan")
+            self.assertEqual([way["in_use"] for way in self.ways().values()], [True, False])
 
     def test_the_recipe_is_carried_out(self) -> None:
         file = FILE.read_text()
@@ -291,12 +292,12 @@ class ByDevice(Ways):
             self.camfw("apply")
             self.assertEqual([way["in_use"] for way in self.ways().values()], [False, True])
             self.takes("lte")
-            # The line is hung up while it is used: none is alive, until it is there again.
+            # The line is hung up while it is used: none is alive, until it is there again, and is used at once.
             line.hang_up()
             self.hears("no way out is alive")
             self.assertEqual(self.taken(), "")
             line = self.dial()
-            self.takes("lte", probes.PATIENCE * 2)
+            self.takes("lte")
             self.internet.ip("address", "add", f"{WAN.address}/{WAN.prefix}", "dev", "eth0")
             self.hears("way out wan is in use again")
             self.takes("wan")
