@@ -209,6 +209,11 @@ const GLOBAL: &[(&str, &str, &str)] = &[
         "1",
         "no log lines for broken ICMP errors",
     ),
+    (
+        "udp_early_demux",
+        "0",
+        "rp_filter sees what is for the router's own connected UDP sockets",
+    ),
 ];
 
 /// Settings per interface. The kernel takes the higher of `all` and the interface's own
