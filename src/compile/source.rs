@@ -102,12 +102,19 @@ impl Compiler<'_> {
     }
 
     /// Drops packets with a zone's sources that arrive by an interface that the file does
-    /// not name: they would pass as part of the zone's connections. For IPv4 rp_filter does
-    /// this.
+    /// not name, and all that arrive by one that only carries others: they would pass as part
+    /// of connections. A bridge hands its port what is for a group of IEEE 802.1Q's table 8-1,
+    /// whatever protocol it is of (br_handle_frame in net/bridge/br_input.c). For IPv4
+    /// rp_filter does this.
     fn by_no_other_interface(&self) -> Vec<Rule> {
         let mut loopback = Rule::new(Target::Return).matching(purpose("loopback"));
         loopback.in_interface = Some(Negatable::is(Interface::Loopback).into());
         let mut rules = vec![loopback];
+        for carrier in self.policy.carriers() {
+            let mut rule = Rule::new(Target::Drop).matching(purpose("spoofed source"));
+            rule.in_interface = interface(carrier);
+            rules.push(rule);
+        }
         for zone in &self.policy.zones {
             for network in self.networks_of(zone) {
                 let mut rule = from(network, Target::Drop).matching(purpose("spoofed source"));

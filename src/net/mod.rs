@@ -92,6 +92,17 @@ pub enum Device {
     },
 }
 
+impl Device {
+    /// The links that it is made on.
+    pub fn lower(&self) -> &[InterfaceName] {
+        match self {
+            Device::Vlan { parent, .. } => std::slice::from_ref(parent),
+            Device::Bridge { ports, .. } => ports,
+            _ => &[],
+        }
+    }
+}
+
 /// Who sets the IPv4 addresses of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AddressSource {
@@ -164,12 +175,7 @@ impl Wanted {
     /// VLANs and bridges are on.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.links.iter().flat_map(|link| {
-            let lower = match &link.device {
-                Device::Vlan { parent, .. } => std::slice::from_ref(parent),
-                Device::Bridge { ports, .. } => ports.as_slice(),
-                _ => &[],
-            };
-            let names = lower.iter().chain([&link.name]);
+            let names = link.device.lower().iter().chain([&link.name]);
             names.map(InterfaceName::as_str)
         })
     }

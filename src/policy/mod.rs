@@ -27,7 +27,7 @@ mod watch;
 mod ways_lint;
 mod zone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub use crate::config::{Egress, Ipv6Mode, OnDeny, Role};
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::local_time::LocalTime;
-use crate::name::{HostName, MacAddress};
+use crate::name::{HostName, InterfaceName, MacAddress};
 use crate::net::{LOOPBACK, MAIN_TABLE, MarkRule, NextHop, Route};
 use crate::registry::port;
 use crate::source::Refusal;
@@ -299,6 +299,20 @@ impl Policy {
             return None;
         }
         self.cameras_of(index).map(|camera| camera.mac).collect()
+    }
+
+    /// The interfaces by which nobody sends: those that only carry the interfaces of zones, such as
+    /// a bridge's ports and a VLAN's trunk, and those of zones where nobody is.
+    pub fn carriers(&self) -> BTreeSet<&InterfaceName> {
+        let lower = self.zones.iter().flat_map(|zone| zone.device.lower());
+        let mut carriers: BTreeSet<_> = lower.collect();
+        for zone in &self.zones {
+            match zone.is_carrier() && !zone.has_ipv6() {
+                true => carriers.insert(&zone.interface),
+                false => carriers.remove(&zone.interface),
+            };
+        }
+        carriers
     }
 
     /// The number of the conntrack zone for link-local connections in a zone: never 0,

@@ -16,6 +16,8 @@ from netns.policies import allow
 SERVER, SERVER6 = "9.9.9.9", "2001:db8:99::9"
 PORT = 123
 IPV6 = 0x86DD
+# The groups of LLDP, 802.1X and STP: what is for the first two a bridge hands to its port.
+GROUPS = ("01:80:c2:00:00:0e", "01:80:c2:00:00:03", "01:80:c2:00:00:00")
 YARD = Wiring("yard", "eth3", "192.168.8.111", 24, router="192.168.8.1", address6="fd00:8::111", router6="fd00:8::1")
 SHORT = 1.0
 
@@ -110,6 +112,55 @@ role = "private"
     def mac_of(self, interface: str) -> str:
         shown = self.router.run(["ip", "-br", "link", "show", interface], check=True).stdout
         return shown.split()[2]
+
+
+@both_backends
+class Port(Carried):
+    """A port of a bridge."""
+
+    carrier = """
+[zones.camera]
+interface = { bridge = ["eth1", "eth3"], name = "br-cam" }
+address = ["192.168.8.1/24", "fd00:8::1/64"]
+role = "camera"
+"""
+
+    def test_what_a_bridge_hands_to_its_port_is_part_of_nothing(self) -> None:
+        for server, own, _ in ENDS:
+            for group in (*GROUPS, self.mac_of("br-cam")):
+                with self.subTest(own=own, group=group):
+                    self.assertEqual(self.hears(self.router, server, own, group), [])
+        # The control: it gets to the router's own socket.
+        self.camfw("open")
+        self.assertEqual(self.hears(self.router, SERVER6, example.INTERNET.router6, GROUPS[0]), [b"forged"])
+
+    def test_rules_without_it_are_found(self) -> None:
+        self.camfw("prove", "--live")
+        rule = ("PREROUTING", "-i", "eth1", "-m", "comment", "--comment", "spoofed source", "-j", "DROP")
+        self.tables.run("ip6tables", "-t", "raw", "-D", *rule)
+        said = self.camfw("prove", "--live", expect=1).said
+        self.assertIn("does not hold: IPv6: only what the file allows, and what belongs to it, gets through to the router", said)
+
+
+@both_backends
+class Nobody(Carried):
+    """The wire of a modem, which only carries PPP."""
+
+    carrier = """
+[zones.modem]
+interface = "eth1"
+address = "none"
+role = "external"
+"""
+
+    def test_what_comes_from_where_nobody_is_is_part_of_nothing(self) -> None:
+        for server, router, laptop in ENDS:
+            for host, own in ((self.router, router), (self.laptop, laptop)):
+                with self.subTest(own=own):
+                    self.assertEqual(self.hears(host, server, own, self.mac_of("eth1")), [])
+        self.camfw("open")
+        self.router.write_sysctl("net.ipv6.conf.all.forwarding", "1")
+        self.assertEqual(self.hears(self.laptop, SERVER6, example.LAPTOP.address6, self.mac_of("eth1")), [b"forged"], "control")
 
 
 @both_backends

@@ -69,13 +69,8 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
         }
     }
     for link in &ready {
-        let lower = match &link.device {
-            Device::Vlan { parent, .. } => std::slice::from_ref(parent),
-            Device::Bridge { ports, .. } => ports.as_slice(),
-            _ => &[],
-        };
         let own = [&link.name].into_iter().filter(|_| link.is_set_up());
-        for name in lower.iter().chain(own) {
+        for name in link.device.lower().iter().chain(own) {
             let change = up(name.as_str());
             // It is set down for it.
             let becomes_port = |change: &NetworkChange| matches!(change, NetworkChange::Enslave { port, .. } if port == name.as_str());

@@ -116,6 +116,9 @@ pub fn space(policy: &Policy, rulesets: &[&Ruleset], family: IpFamily) -> Space 
         patterns.extend(interface_patterns(ruleset));
     }
     patterns.extend(policy.zones.iter().map(|zone| zone.interface.to_string()));
+    if family == IpFamily::V6 {
+        patterns.extend(policy.carriers().into_iter().map(ToString::to_string));
+    }
     let mut space = Space::new(family, Interfaces::new(&patterns));
     let mut known = OwnAddresses::default();
     for zone in &policy.zones {

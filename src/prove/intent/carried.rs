@@ -298,8 +298,9 @@ impl<'a, 's> Intent<'a, 's> {
         }
     }
 
-    /// Packets with a source in a zone's network that arrive by another interface. For IPv4
-    /// it is rp_filter, not a rule, that drops them.
+    /// Packets with a source in a zone's network that arrive by another interface, and all that
+    /// arrive by one that only carries others. For IPv4 it is rp_filter, not a rule, that drops
+    /// them.
     pub(super) fn by_another_interface(&mut self) -> Set {
         let loopback = self.space.equal(Field::In, Interfaces::LOOPBACK);
         let mut all = Set::EMPTY;
@@ -309,6 +310,11 @@ impl<'a, 's> Intent<'a, 's> {
             let sources = self.networks(Field::Source, &networks);
             let elsewhere = self.space.all(&[sources, !here, !loopback]);
             all = self.space.diagrams.or(all, elsewhere);
+        }
+        for carrier in self.policy.carriers() {
+            let places = self.space.interfaces.matching(carrier.as_str());
+            let here = self.space.one_of(Field::In, &places);
+            all = self.space.diagrams.or(all, here);
         }
         all
     }
