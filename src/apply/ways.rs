@@ -31,7 +31,7 @@ const VERSION: u64 = 1;
 #[derive(Debug, Clone, PartialEq)]
 struct WaysFile {
     version: u64,
-    /// The zone of the way in use; None if none is alive.
+    /// The zone of the way in use; where none is alive, of the one that was last.
     in_use: Option<String>,
     since: u64,
     aside: Vec<WayAside>,
@@ -92,6 +92,12 @@ impl WaysFile {
     fn aside(&self, zone: &str) -> Option<&WayAside> {
         self.aside.iter().find(|way| way.zone == zone)
     }
+
+    /// Whether the routes of others come before a way's. Where none is alive there is none that
+    /// it could be left for: it stays, and what is open by it goes on once it is back.
+    fn is_left(&self, zone: &str) -> bool {
+        self.aside(zone).is_some() && self.in_use.as_deref() != Some(zone)
+    }
 }
 
 /// Puts the routes of ways that are set aside behind the others.
@@ -100,7 +106,7 @@ pub(super) fn set_aside(network: &mut Wanted) {
         return;
     }
     let known = WaysFile::read();
-    network.set_aside(|zone| known.as_ref().is_some_and(|it| it.aside(zone).is_some()));
+    network.set_aside(|zone| known.as_ref().is_some_and(|it| it.is_left(zone)));
 }
 
 /// Why ways out could not be looked after.
@@ -118,6 +124,8 @@ pub(super) enum WaysError {
 #[derive(Default)]
 pub(super) struct WaysWatch {
     watch: WayWatch,
+    /// The zones whose ways are not alive, as of the last look.
+    dead: BTreeSet<String>,
     /// The zones whose ways were left, and whose connections are still to be ended.
     left: Vec<String>,
 }
@@ -131,10 +139,7 @@ impl WaysWatch {
         }
         let seen = netlink::read_without_hooks().and_then(|current| self.look(network, &current));
         // The next look tells an error.
-        seen.is_ok_and(|aside| {
-            let mut ways = network.ways.iter();
-            ways.any(|way| way.is_aside != aside.iter().any(|it| it.zone == way.zone))
-        })
+        seen.is_ok_and(|aside| zones(&aside) != self.dead)
     }
 
     /// Decides which ways are set aside, and has the plan be so.
@@ -144,6 +149,7 @@ impl WaysWatch {
             return Ok(());
         }
         let aside = self.look(network, &netlink::read_without_hooks()?)?;
+        self.dead = zones(&aside);
         let kept = WaysFile::read();
         let is_kept = kept.is_some();
         // Nothing is known yet of a way that nobody looked at: it is alive.
@@ -153,9 +159,9 @@ impl WaysWatch {
             since: clock::now(),
             aside: Vec::new(),
         });
-        network.set_aside(|zone| aside.iter().any(|way| way.zone == zone));
-        let in_use = network.ways.iter().find(|way| !way.is_aside);
-        let in_use = in_use.map(|way| way.zone.clone());
+        let alive = network.ways.iter().map(|way| &way.zone);
+        let mut alive = alive.filter(|zone| !self.dead.contains(*zone));
+        let in_use = alive.next().or(before.in_use.as_ref()).cloned();
         let after = WaysFile {
             version: VERSION,
             since: match before.in_use == in_use {
@@ -165,15 +171,19 @@ impl WaysWatch {
             in_use,
             aside,
         };
+        network.set_aside(|zone| after.is_left(zone));
         if is_kept && before == after {
             return Ok(());
         }
         after.write()?;
-        for line in told(&before, &after) {
-            log::warn!("watch: {line}");
+        let now = clock::uptime();
+        for line in told(&before, &after, network.ways.len()) {
+            if self.watch.is_news(&line, now) {
+                log::warn!("watch: {line}");
+            }
         }
         let dead = after.aside.iter().map(|way| &way.zone);
-        let dead = dead.filter(|zone| before.aside(zone).is_none());
+        let dead = dead.filter(|zone| before.aside(zone).is_none() && after.is_left(zone));
         let unused = before.in_use.iter();
         let unused = unused.filter(|_| before.in_use != after.in_use);
         let left: BTreeSet<&String> = dead.chain(unused).collect();
@@ -256,8 +266,12 @@ impl WaysWatch {
     }
 }
 
-/// The changes, a line each.
-fn told(before: &WaysFile, after: &WaysFile) -> Vec<String> {
+fn zones(aside: &[WayAside]) -> BTreeSet<String> {
+    aside.iter().map(|way| way.zone.clone()).collect()
+}
+
+/// The changes, a line each. There are so many ways.
+fn told(before: &WaysFile, after: &WaysFile, ways: usize) -> Vec<String> {
     let why = |zone: &String| {
         let way = after.aside(zone);
         way.map(|way| format!("{zone} is not alive: {}", way.why))
@@ -267,8 +281,15 @@ fn told(before: &WaysFile, after: &WaysFile) -> Vec<String> {
         return vec![match (&after.in_use, cause) {
             (Some(zone), Some(cause)) => format!("way out {zone} is in use, since {cause}"),
             (Some(zone), None) => format!("way out {zone} is in use again"),
-            (None, cause) => format!("no way out is alive: {}", cause.unwrap_or_default()),
+            (None, _) => "no way out is in use".to_owned(),
         }];
+    }
+    if after.aside.len() == ways && before.aside.len() < ways {
+        let cause = after.in_use.as_ref().and_then(why);
+        return vec![format!(
+            "no way out is alive: {}",
+            cause.unwrap_or_default()
+        )];
     }
     let died = after
         .aside
@@ -299,9 +320,10 @@ pub(super) fn report(plan: &Plan, presence: &Presence) -> Vec<WayReport> {
         zones.any(|it| it.name == zone && it.interface.up && it.interface.link)
     };
     let mut ways = network.ways.iter();
-    let in_use = ways.find(|way| !way.is_aside && has_carrier(&way.zone));
+    let aside = |zone: &str| known.as_ref().and_then(|known| known.aside(zone));
+    let in_use = ways.find(|way| aside(&way.zone).is_none() && has_carrier(&way.zone));
     let ways = network.ways.iter().map(|way| {
-        let aside = known.as_ref().and_then(|known| known.aside(&way.zone));
+        let aside = aside(&way.zone);
         let is_in_use = in_use.is_some_and(|it| it.zone == way.zone);
         let used = known
             .as_ref()

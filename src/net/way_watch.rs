@@ -52,6 +52,8 @@ pub struct WayWatch {
     asked_since: BTreeMap<String, f64>,
     /// The zones whose routers did not answer, and have not since.
     silent: BTreeSet<String>,
+    /// When each line was told.
+    told: BTreeMap<String, f64>,
 }
 
 impl WayWatch {
@@ -94,6 +96,17 @@ impl WayWatch {
             Some(since) if now - since >= HOLD => WayState::Alive,
             Some(_) => WayState::Holding(before.to_owned()),
         }
+    }
+
+    /// Whether a line is to be told: of lines that flap, each at most once in the time that a
+    /// way must hold.
+    pub fn is_news(&mut self, line: &str, now: f64) -> bool {
+        self.told.retain(|_, at| now - *at < HOLD);
+        let is_news = !self.told.contains_key(line);
+        if is_news {
+            self.told.insert(line.to_owned(), now);
+        }
+        is_news
     }
 }
 
@@ -162,6 +175,16 @@ mod tests {
         let kept = taken(vec![holding(), Alive]);
         assert_eq!(kept, [holding(), Alive]);
         assert_eq!(taken(vec![dead(), dead()]), [dead(), dead()]);
+    }
+
+    #[test]
+    fn of_a_line_that_flaps_the_same_is_told_at_intervals() {
+        let mut watch = WayWatch::default();
+        let mut is_news = |line, now| watch.is_news(line, now);
+        assert!(is_news("dead", 0.0) && is_news("alive", 1.0));
+        assert!(!is_news("dead", 2.0) && !is_news("alive", 3.0));
+        assert!(!is_news("dead", 29.9) && is_news("dead", 30.0));
+        assert!(!is_news("alive", 30.9) && is_news("alive", 31.0));
     }
 
     #[test]

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import time
 
 from lab import example, probes
 from lab.capture import Capture
@@ -231,6 +232,37 @@ class Failover(Ways):
             # Its router may not have answered by then: "again" in place of why.
             self.hears("way out wan is in use")
             self.takes("wan")
+
+    def test_where_no_way_is_alive_the_last_one_is_not_left(self) -> None:
+        self.boot(WAYS, LINES, MASQUERADE)
+        self.lte.ip("link", "set", "eth0", "down")
+        with self.program.watching(), self.laptop.socket() as flow:
+            self.hears("way out lte is not alive: its interface has no carrier")
+            flow.settimeout(probes.PATIENCE)
+            flow.connect((SERVER, PORT))
+            for _ in range(3):
+                self.assertTrue(probes.echoes(flow))
+                self.internet.ip("link", "set", "eth0", "down")
+                self.hears("no way out is alive: wan is not alive: its interface has no carrier")
+                # So that watch sees each of them.
+                time.sleep(1.0)
+                self.assertFalse(any(way["in_use"] or way["alive"] for way in self.ways().values()))
+                self.internet.ip("link", "set", "eth0", "up")
+                self.hears("way out wan is alive again")
+                time.sleep(1.0)
+            # There was none to leave it for: what is open goes on, and what flaps is told once.
+            self.assertTrue(probes.echoes(flow))
+            self.assertTrue(wait_until(lambda: [way["in_use"] for way in self.ways().values()] == [True, False]))
+            self.hears("")
+            self.assertLess(self.heard.count("no way out is alive"), 3, self.heard)
+            for word in ("connections ended", "eth0, metric 10000"):
+                self.assertNotIn(word, self.heard)
+            # As soon as there is one it is left, whether it was dead before or not.
+            self.internet.ip("link", "set", "eth0", "down")
+            time.sleep(1.0)
+            self.lte.ip("link", "set", "eth0", "up")
+            self.hears("way out lte is in use, since wan is not alive", "connections ended by way out wan")
+            self.takes("lte")
 
     def test_the_recipe_is_carried_out(self) -> None:
         file = FILE.read_text()
