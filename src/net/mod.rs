@@ -352,6 +352,8 @@ pub struct OtherRoute {
     pub destination: IpNet,
     /// Its type, in the words of ip-route(8).
     pub kind: &'static str,
+    /// The encapsulation that sends its packets on before the firewall.
+    pub passes_by: Option<&'static str>,
     /// The links that it leads through; empty if it leads nowhere.
     pub links: Vec<String>,
     /// The routing table.

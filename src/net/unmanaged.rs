@@ -176,17 +176,19 @@ impl Unmanaged<'_> {
                 let is_reported = self.names(link) && !self.is_expected(&route.destination, link);
                 link == LOOPBACK || is_reported
             });
-            self.says(is_ipv4) && (here || !by_links)
+            route.passes_by.is_some() || self.says(is_ipv4) && (here || !by_links)
         });
         descriptions.extend(others.map(|route| {
             let by = match route.links.as_slice() {
                 [] => String::new(),
                 links => format!(" on {}", links.join(", ")),
             };
-            format!(
-                "{} route {}{by}, table {} is not ours",
-                route.kind, route.destination, route.table
-            )
+            let (kind, to, table) = (route.kind, route.destination, route.table);
+            let encap = route.passes_by.map(|encap| {
+                format!(": encap {encap} sends its packets on past the firewall; remove it: ip route del {to} table {table}")
+            });
+            let encap = encap.unwrap_or_default();
+            format!("{kind} route {to}{by}, table {table} is not ours{encap}")
         }));
         descriptions
     }
@@ -341,6 +343,7 @@ mod tests {
                     destination: destination.parse()?,
                     kind: "unicast",
                     links: vec![link.to_owned()],
+                    passes_by: None,
                     table: 254,
                 })
             };
@@ -427,6 +430,7 @@ mod tests {
                 destination: destination.parse()?,
                 kind,
                 links: links.iter().map(|link| (*link).to_owned()).collect(),
+                passes_by: None,
                 table: 254,
             })
         };

@@ -181,6 +181,19 @@ class BypassLegacy(NetworkTest):
                 self.tc("filter", "del", "dev", "eth1", hook, "prio", "9")
                 self.assert_nothing_told()
 
+    def test_a_route_that_sends_packets_on_before_the_firewall(self) -> None:
+        # By an interface that the file does not name, in the family that it does not speak of, and as the kernel's own.
+        self.router.ip(batch="link add other9 type ifb\nlink set other9 up")
+        route = ("fd00:99::1/128", "encap", "seg6local", "action", "End", "dev", "other9")
+        for more in ((), ("proto", "kernel")):
+            with self.subTest(more=more):
+                self.router.ip("-6", "route", "add", *route, *more)
+                told = self.camfw("status", expect=1).stdout
+                self.assertIn("unicast route fd00:99::1/128 on other9, table 254 is not ours: encap seg6local sends its packets on "
+                              "past the firewall; remove it: ip route del fd00:99::1/128 table 254", told)
+                self.router.ip("route", "del", "fd00:99::1/128", "table", "254")
+                self.camfw("status")
+
     def nft(self, text: str) -> None:
         self.router.run(["nft", "-f", "-"], input=text, check=True)
 

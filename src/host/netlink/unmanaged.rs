@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourMessage};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
+use netlink_packet_route::route::{
+    RouteAttribute, RouteLwEnCapType, RouteMessage, RouteProtocol, RouteType,
+};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use nix::libc;
 
@@ -28,7 +30,8 @@ const KERNELS_RULES: [(u32, u32); 3] = [
     (32_767, DEFAULT_TABLE),
 ];
 
-/// A route that the kernel did not create.
+/// A route that the kernel did not create, or that sends packets on before the firewall, whoever
+/// it says that it is of.
 pub fn route(message: &RouteMessage, names: &Names) -> Option<OtherRoute> {
     let header = &message.header;
     let is_ours = header.protocol == OUR_ROUTES || header.protocol == RouteProtocol::Other(LEASED);
@@ -36,7 +39,8 @@ pub fn route(message: &RouteMessage, names: &Names) -> Option<OtherRoute> {
     let unsaid = header.protocol == RouteProtocol::Unspec
         && matches!(header.kind, RouteType::Local | RouteType::Anycast)
         && header.address_family == AddressFamily::Inet6;
-    if is_ours || unsaid || is_the_kernels(message) {
+    let passes = passes_by(&message.attributes);
+    if passes.is_none() && (is_ours || unsaid || is_the_kernels(message)) {
         return None;
     }
     let mut destination = match header.address_family {
@@ -60,6 +64,7 @@ pub fn route(message: &RouteMessage, names: &Names) -> Option<OtherRoute> {
     }
     Some(OtherRoute {
         destination: IpNet::new(destination, header.destination_prefix_length).ok()?,
+        passes_by: passes,
         kind: match header.kind {
             RouteType::Unicast if several => "multipath",
             RouteType::Unicast => "unicast",
@@ -74,6 +79,17 @@ pub fn route(message: &RouteMessage, names: &Names) -> Option<OtherRoute> {
         },
         links,
         table,
+    })
+}
+
+/// What sends on the packets of a route as they are routed, before the hooks of the firewall
+/// (seg6_local_input in net/ipv6/seg6_local.c, bpf_input in net/core/lwt_bpf.c).
+fn passes_by(attributes: &[RouteAttribute]) -> Option<&'static str> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::EncapType(RouteLwEnCapType::Seg6Local) => Some("seg6local"),
+        RouteAttribute::EncapType(RouteLwEnCapType::Bpf) => Some("bpf"),
+        RouteAttribute::MultiPath(hops) => hops.iter().find_map(|hop| passes_by(&hop.attributes)),
+        _ => None,
     })
 }
 
