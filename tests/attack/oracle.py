@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from attack.dissect import Address, Frame, Packet, read_frame
 from attack.forge import ACK, FIN, ICMP, RST, SYN, TCP, UDP
-from attack.policy import ROUTER, Line, Policy, Zone
+from attack.policy import ROUTER, Forward, Line, Policy, Zone
 
 End = tuple[Address, int]
 NOWHERE: frozenset[str] = frozenset()
@@ -116,8 +116,9 @@ class Oracle:
             return False
         if zone.role == "external":
             return self.policy.zone_of(source) is zone
-        broadcast = isinstance(source, IPv4Address) and any(
-            source == network.broadcast_address for network in zone.networks if network.version == 4)
+        # Of a network behind another router the kernel does not know the broadcast addresses.
+        near = [network for network in zone.networks if any(own in network for own in zone.addresses)]
+        broadcast = isinstance(source, IPv4Address) and any(source == network.broadcast_address for network in near)
         return zone.holds(source) and not broadcast
 
     def _is_misplaced(self, zone: Zone, frame: Frame) -> bool:
@@ -169,34 +170,38 @@ class Oracle:
             return NOWHERE
         if zone.role == "external" and not source.is_global and not zone.holds(source) and not source.is_link_local:
             return NOWHERE
+        for forward in self.policy.forwards:
+            if forward.takes(zone.name, target, packet.protocol, packet.ports[1]):
+                port = packet.ports[1] if forward.to_port is None else forward.to_port
+                return self._allowed(zone, frame, packet, forward.target, port, by=forward)
         if target in zone.addresses or (isinstance(target, IPv6Address) and target.is_link_local):
-            for forward in self.policy.forwards:
-                if forward.source == zone.name and (forward.protocol, forward.port) == (packet.protocol, packet.ports[1]):
-                    return self._allowed(zone, frame, packet, forward.target, forward.to_port, forwarded=True)
             return self._allowed(zone, frame, packet, None, packet.ports[1])
         if target in self._own or target.is_multicast or target.is_loopback:
             return NOWHERE
         return self._allowed(zone, frame, packet, target, packet.ports[1])
 
     def _allowed(
-        self, zone: Zone, frame: Frame, packet: Packet, target: Address | None, port: int, *, forwarded: bool = False
+        self, zone: Zone, frame: Frame, packet: Packet, target: Address | None, port: int, *, by: Forward | None = None
     ) -> frozenset[str]:
         """Where an allow line lets it go; `target` is None for the router itself. A line
         that names the host of a forward lets in to its port what came by the forward."""
-        here = (zone.name, packet.protocol, target, port)
-        to_here = [one for one in self.policy.forwards if (one.source, one.protocol, one.target, one.to_port) == here]
-        by_forward_alone = bool(to_here) and not forwarded and not any(one.direct for one in to_here)
+        to_here = [one for one in self.policy.forwards if one.leads_to(zone.name, target, packet.protocol, port)]
+        # A second echo with the identifier of one that came by a forward gets another, which conntrack takes for DNAT (docs/security.md).
+        by_forward_alone = bool(to_here) and by is None and not packet.icmp and not any(one.direct for one in to_here)
+        # Who comes by a loopback is let in by the line that lets in who comes from outside, whoever that is.
+        looped = by is not None and by.source != by.outside
+        source = by.outside if by is not None else zone.name
         if target is None:
             name, places = ROUTER, frozenset({ROUTER})
         else:
             target_zone = self.policy.zone_of(target)
-            if target_zone is None or target_zone is zone:
+            if target_zone is None or (target_zone is zone and not looped):
                 return NOWHERE
             name, places = target_zone.name, frozenset(target_zone.wires)
-        for line in self._lines(zone.name, name):
+        for line in self._lines(source, name):
             if line.mac not in (None, frame.source) and isinstance(packet.source, IPv4Address):
                 continue
-            if line.sources is not None and not any(packet.source in network for network in line.sources):
+            if line.sources is not None and not looped and not any(packet.source in network for network in line.sources):
                 continue
             if target is not None and line.targets is not None:
                 holding = [one for one in line.targets if target in one]

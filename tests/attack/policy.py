@@ -69,12 +69,24 @@ class Line:
 
 @dataclass(frozen=True)
 class Forward:
+    """From one zone; of one port, or of all that comes to an address of its own."""
+
     source: str
-    protocol: int
-    port: int
+    # The zone whose lines let it in: its `from`, also for a zone of its `loopback`.
+    outside: str
+    at: tuple[Address, ...]
+    ports: tuple[int, int] | None
     target: Address
-    to_port: int
+    to_port: int | None
     direct: bool
+
+    def takes(self, zone: str, target: Address, protocol: int, port: int) -> bool:
+        return self.source == zone and target in self.at and self.ports in (None, (protocol, port))
+
+    def leads_to(self, zone: str, target: Address | None, protocol: int, port: int) -> bool:
+        """Whether it is one from outside to there."""
+        here = self.ports is None or (self.ports[0], self.to_port) == (protocol, port)
+        return self.source == self.outside == zone and self.target == target and here
 
 
 class Policy:
@@ -145,10 +157,17 @@ class Policy:
 
     def _forwards(self) -> Iterator[Forward]:
         for table in self._file.get("forwards", []):
-            protocol, key = (TCP, "tcp") if "tcp" in table else (UDP, "udp")
+            outside, ports = table["from"], None
+            for protocol, key in ((TCP, "tcp"), (UDP, "udp")):
+                if key in table:
+                    ports = protocol, table[key]
+            at = tuple(one for one in self.zones[outside].addresses if one.version == 4)
+            if "at" in table:
+                at = (ip_interface(table["at"]).ip,)
             address = ip_interface(table["address"]).ip if "address" in table else self.cameras[table["to"]].address
-            to_port, direct = table.get("to-port", table[key]), table.get("direct", False)
-            yield Forward(table["from"], protocol, table[key], address, to_port, direct)
+            to_port = table.get("to-port", ports and ports[1])
+            for source in (outside, *table.get("loopback", [])):
+                yield Forward(source, outside, at, ports, address, to_port, table.get("direct", False))
 
 
 def _zone(name: str, table: Table, file: Table) -> Zone:

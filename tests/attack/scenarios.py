@@ -165,6 +165,23 @@ NAT = Scenario(
      Flow("far", "camera", UDP, 5004, at=("192.168.0.2", 5004)), Flow("camera", "far", UDP, 123)),
 )
 
+PUBLIC = Scenario(
+    "public",
+    _zone("external", "external", '"eth0"', '["192.168.0.2/24", "192.168.0.6/24", "192.168.0.7/24", "192.168.0.8/24"]', '"192.168.0.1"')
+    + _zone("camera", "camera", '"eth1"', '"192.168.8.1/24"') + _zone("private", "private", '"eth2"', '"192.168.5.200/24"')
+    + _allow("any", "router", '"ping"') + _allow("private", "external", '["http", "dns"]')
+    + _allow("external", "camera", "{ tcp = [443] }", 'address = ["192.168.8.110", "192.168.8.111"]\nsource = "9.9.9.9"\n')
+    + _allow("external", "private", '["http", "ping"]', 'address = "192.168.5.11"\n')
+    + '[[masquerade]]\nfrom = "private"\nto = "external"\n'
+    + '[[forwards]]\nfrom = "external"\nat = "192.168.0.6"\ntcp = 443\nto = "camera"\naddress = "192.168.8.110"\nloopback = ["private"]\n'
+    + '[[forwards]]\nfrom = "external"\nat = "192.168.0.7"\ntcp = 443\nto = "camera"\naddress = "192.168.8.111"\n'
+    + '[[forwards]]\nfrom = "external"\nat = "192.168.0.8"\nto = "private"\naddress = "192.168.5.11"\nloopback = ["private"]\n',
+    _HOSTS,
+    (*_PINGS, Flow("laptop", "far", TCP, 80), Flow("laptop2", "far", UDP, 53), Flow("far", "camera", TCP, 443, at=("192.168.0.6", 443)),
+     Flow("far", "camera2", TCP, 443, at=("192.168.0.7", 443)), Flow("far", "laptop2", TCP, 80, at=("192.168.0.8", 80)),
+     Flow("laptop", "camera", TCP, 443, at=("192.168.0.6", 443))),
+)
+
 HELPER = Scenario(
     "helper",
     _zone("external", "external", '"eth0"', '"192.168.0.2/24"', '"192.168.0.1"')
@@ -177,7 +194,7 @@ HELPER = Scenario(
 )
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (CAMERA_ROUTER, RECORDER, LISTED, SAME, BRIDGE, NAT, HELPER)}
+    scenario.name: scenario for scenario in (CAMERA_ROUTER, RECORDER, LISTED, SAME, BRIDGE, NAT, PUBLIC, HELPER)}
 
 
 def named(names: Iterable[str]) -> list[Scenario]:

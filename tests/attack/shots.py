@@ -107,7 +107,9 @@ class Side:
         """Protocols and ports that some line of the policy names, and others."""
         named = {(protocol, ports[0]) for line in self.stage.policy.lines
                  for protocol, ranges in line.ports.items() for ports in ranges}
-        named |= {(forward.protocol, port) for forward in self.stage.policy.forwards for port in (forward.port, forward.to_port)}
+        for forward in self.stage.policy.forwards:
+            if forward.ports is not None and forward.to_port is not None:
+                named |= {forward.ports, (forward.ports[0], forward.to_port)}
         others = {(TCP, port) for port in (21, 22, 23, 80, 443, 445, 8080, 50050, 0, 65535)}
         others |= {(UDP, port) for port in (53, 67, 68, 69, 123, 137, 161, 500, 546, 547, 1900, 3702, 5353, 5355)}
         return sorted(named | others)

@@ -57,5 +57,8 @@ class Attack(unittest.TestCase):
     def test_rewritten_addresses(self) -> None:
         self.assert_nothing_forbidden_arrives(scenarios.NAT)
 
+    def test_several_public_addresses(self) -> None:
+        self.assert_nothing_forbidden_arrives(scenarios.PUBLIC)
+
     def test_ftp_helper(self) -> None:
         self.assert_nothing_forbidden_arrives(scenarios.HELPER)
