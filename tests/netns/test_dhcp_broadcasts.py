@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import time
 
 from lab import example, probes
 from lab.hosts import INTERFACE
@@ -128,21 +127,51 @@ class DhcpServer(RouterTest):
                     answer.sendto(b"answer", (to, port))
                 except PermissionError:
                     return False
-                try:
-                    return bool(wait_until(lambda: bool(self.received(heard)), 1))
-                except BlockingIOError:
-                    return False
+                return bool(wait_until(lambda: bool(self.received(heard)), 1))
             self.assertFalse(gets_there(68))
             self.boot(EXTERNAL, KNOWN_ONLY, PRIVATE, PORCH, DHCP, LISTED)
             self.assertTrue(gets_there(68), "the control")
             self.assertFalse(gets_there(69))
             self.assertFalse(gets_there(68, ADDRESS))
 
+    def test_answers_of_dhcpv6_pass_to_link_local_addresses(self) -> None:
+        networks = PRIVATE.replace('"192.168.5.200/24"', '["192.168.5.200/24", "fd00:5::1/64"]')
+        parts = (EXTERNAL, CAMERA, networks, LISTED, '[ipv6]\nmode = "same"\n')
+        show = ["ip", "-6", "-br", "address", "show", "dev", INTERFACE, "scope", "link"]
+
+        def own() -> str:
+            words = self.laptop.run(show, check=True).stdout.split()
+            return words[2].split("/")[0] if len(words) > 2 else ""
+        self.boot(*parts)
+        self.assertTrue(wait_until(lambda: own() != ""))
+        heard = self.laptop.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self.addCleanup(heard.close)
+        heard.bind(("::", 546))
+        heard.setblocking(False)
+        with self.router.entered():
+            link = socket.if_nametoindex("eth2")
+        with self.router.socket(socket.AF_INET6, socket.SOCK_DGRAM) as answer:
+            answer.bind(("::", 547))
+
+            def gets_there(port: int) -> bool:
+                try:
+                    answer.sendto(b"answer", (own(), port, 0, link))
+                except PermissionError:
+                    return False
+                return bool(wait_until(lambda: bool(self.received(heard)), 2))
+            self.assertFalse(gets_there(546))
+            self.boot(*parts, allow("private", "router", "dhcpv6"))
+            self.assertTrue(wait_until(lambda: gets_there(546)), "the control")
+            self.assertFalse(gets_there(547))
+
     def received(self, heard: socket.socket) -> bytes:
         try:
             return heard.recv(100)
         except BlockingIOError:
             return b""
+
+    def is_recording(self) -> bool:
+        return bool(json.loads(self.program.run("blocked", "--json").stdout)["recording"])
 
     def told(self, command: str) -> str:
         return self.program.run(command).stdout
@@ -151,13 +180,11 @@ class DhcpServer(RouterTest):
         for zone in (KNOWN_ONLY, CAMERA):
             with self.subTest(zone=zone):
                 self.boot(EXTERNAL, zone, PRIVATE, PORCH, DHCP, WATCH, '[ipv6]\nmode = "same"\n')
-                recording = lambda: bool(json.loads(self.program.run("blocked", "--json").stdout)["recording"])  # noqa: E731
-                with self.program.watching(recording):
+                with self.program.watching(self.is_recording):
                     self.router.run(["python3", "-c", SEND], check=True)
                     # What a host sends is recorded, after it.
                     probes.tcp(self.camera, example.CAMERA.router, 4321, 0.2)
                     self.assertTrue(wait_until(lambda: "4321" in self.told("blocked")), "the control")
-                    time.sleep(0.1)
                     own = self.router.run(["ip", "-br", "address", "show", "dev", "eth1"], check=True).stdout
                     for address in (word.split("/")[0] for word in own.split()[2:]):
                         for command in ("blocked", "hosts"):
