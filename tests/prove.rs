@@ -615,6 +615,70 @@ fn a_port_that_was_once_offered_stays_closed() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// What a DHCP server on the router answers passes where the router may send what is listed
+/// alone: by these ports, to these addresses and into these zones, and no other packet.
+#[test]
+fn answers_to_who_has_no_address_pass_and_nothing_beside_them() -> Result<(), Box<dyn Error>> {
+    let text = fs::read_to_string(root().join("tests/golden/leases-listed/config.toml"))?;
+    let plan = camfw::plan(&Source::new("config.toml", text), &Answers::new())?;
+    assert_eq!(broken_claim(&plan), None);
+    for (family, zones, parts) in [
+        (
+            IpFamily::V4,
+            2,
+            ["-d 255.255.255.255/32 ", "--sport 67 ", " --dport 68"],
+        ),
+        (
+            IpFamily::V6,
+            1,
+            ["-d fe80::/10 ", "--sport 547 ", " --dport 546"],
+        ),
+    ] {
+        let ours = restore_text(plan.rules.get(family), &TableName::ALL);
+        let is_answer = |line: &&str| line.starts_with("-A OUTPUT") && line.contains(parts[1]);
+        let answers: Vec<&str> = ours.lines().filter(is_answer).collect();
+        assert_eq!(answers.len(), zones, "{ours}");
+        for answer in answers {
+            let by = answer.find("-o ").and_then(|at| answer.get(at..at + 8));
+            let by = by.ok_or("no interface")?;
+            let mut changed: Vec<String> = [by]
+                .into_iter()
+                .chain(parts)
+                .map(|part| answer.replacen(part, "", 1))
+                .collect();
+            assert!(changed.iter().all(|it| it != answer), "{answer}");
+            changed.push(String::new());
+            for other in changed {
+                let mut rules = plan.rules.clone();
+                *rules.get_mut(family) = read(&ours.replacen(answer, &other, 1))?;
+                let broken = prove::broken(&plan.policy, &rules);
+                assert!(broken.is_some(), "{answer}: {other}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// They are no connections that the router opens, unless a guarantee is about them.
+#[test]
+fn answers_to_who_has_no_address_break_no_guarantee_of_all() -> Result<(), Box<dyn Error>> {
+    let zones =
+        "[zones.camera]\ninterface = \"eth1\"\naddress = \"192.168.8.1/24\"\nrole = \"camera\"\n";
+    let lines = "[router]\negress = \"listed\"\n[[allow]]\nfrom = \"camera\"\nto = \"router\"\nservice = \"dhcp\"\n";
+    for (service, broken) in [
+        ("", false),
+        (", service = \"http\"", false),
+        (", service = { udp = 68 }", true),
+    ] {
+        let never = format!("never = {{ from = \"router\", to = \"camera\"{service} }}");
+        let text = format!("{zones}{lines}[[guarantees]]\n{never}\n");
+        let plan = camfw::plan(&Source::new("camfw.toml", text), &Answers::new())?;
+        let found = broken_claim(&plan);
+        assert_eq!(found.is_some(), broken, "{service}: {found:?}");
+    }
+    Ok(())
+}
+
 /// A second rule counts anew, so that a zone could open twice what its bound says.
 #[test]
 fn a_bound_that_stands_twice_is_no_bound() -> Result<(), Box<dyn Error>> {

@@ -102,6 +102,11 @@ fn no_more_than(dump: &str, config: &str) -> Done {
         let did_not = certain || change.to_string().contains("    was DROP by ");
         let first = change.packets.split(',').next().unwrap_or_default();
         let of_loopback = ["in by lo", "out by lo"].contains(&first);
+        // What the router's DHCP server answers whom a line lets ask.
+        let answers = ", to 255.255.255.255, udp, port 68, source port 67, NEW";
+        if change.packets.starts_with("out by ") && change.packets.ends_with(answers) {
+            continue;
+        }
         if change.outcome == VerdictOutcome::LetThrough && begins && did_not && !of_loopback {
             return Err(change.to_string().into());
         }
@@ -140,6 +145,12 @@ fn a_gateway_with_cameras_comes_over() -> Done {
 #[test]
 fn what_no_line_can_say_opens_nothing() -> Done {
     holds("odd", 23)
+}
+
+#[test]
+fn addresses_that_are_forwarded_come_over() -> Done {
+    // What has no address of its own on the way out.
+    holds("public", 1)
 }
 
 #[test]
@@ -345,6 +356,86 @@ fn what_other_tables_keep_back_is_not_opened() -> Done {
 }
 
 /// Whatever a text is, it is imported or refused: cut off at any place, and with anything within.
+/// An address without ports is a host's where it is that both ways.
+#[test]
+fn an_address_is_a_hosts_both_ways_or_not_at_all() -> Done {
+    let external = "eth0=external,203.0.113.2/24,203.0.113.6/24,203.0.113.7/24";
+    let zones: Vec<ZoneHint> = [external, "eth1=private,192.168.5.1/24"]
+        .iter()
+        .map(|zone| ZoneHint::parse(zone))
+        .collect::<Result<_, _>>()?;
+    let passes = "iptables -P INPUT DROP; iptables -P FORWARD DROP\n\
+                  iptables -A FORWARD -i eth0 -d 192.168.5.9 -p tcp --dport 80 -j ACCEPT\n\
+                  iptables -A FORWARD -i eth1 -o eth0 -j ACCEPT\n";
+    let whole = "iptables -t nat -A PREROUTING -i eth0 -d 203.0.113.6 -j DNAT --to-destination 192.168.5.9\n";
+    let leaves =
+        "iptables -t nat -A POSTROUTING -s 192.168.5.9 -o eth0 -j SNAT --to-source 203.0.113.6\n";
+    let masked = "iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE\n";
+    let other = leaves.replace(".6", ".7");
+    let some = leaves.replace("-o eth0", "-o eth0 -p tcp");
+    let anywhere = leaves.replace("-o eth0 ", "");
+    let own = whole.replace("113.6", "113.2");
+    let all = whole.replace("-d 203.0.113.6 ", "");
+    let ports = "iptables -t nat -A PREROUTING -i eth0 -d 203.0.113.6,203.0.113.7 -p tcp --dport 80 -j DNAT --to-destination 192.168.5.9\n";
+    let both_ways =
+        "no rule of POSTROUTING has all that leaves from 192.168.5.9 by eth0 leave with";
+    let some_of_it = "it is about some of zone";
+    for (script, forwards, why) in [
+        ([whole, leaves, masked].concat(), 1, vec![]),
+        (
+            [whole, masked, leaves].concat(),
+            0,
+            vec![both_ways, some_of_it],
+        ),
+        ([whole, masked].concat(), 0, vec![both_ways]),
+        ([whole, &other].concat(), 0, vec![both_ways, some_of_it]),
+        (
+            [whole, &some].concat(),
+            0,
+            vec![both_ways, "whatever service it is"],
+        ),
+        (
+            [whole, &anywhere].concat(),
+            0,
+            vec![both_ways, "-o INTERFACE"],
+        ),
+        ([leaves, masked].concat(), 0, vec![some_of_it]),
+        (
+            [own.as_str(), masked].concat(),
+            0,
+            vec!["the first address of zone eth0"],
+        ),
+        (
+            [all.as_str(), masked].concat(),
+            0,
+            vec!["give the rule -d ADDRESS"],
+        ),
+        ([ports, masked].concat(), 2, vec![]),
+        (
+            [ports, whole, leaves, masked].concat(),
+            2,
+            vec!["takes some of it before", some_of_it],
+        ),
+    ] {
+        let made = import(&[passes, script.as_str()].concat(), &zones)?;
+        let (text, left_out) = (made.text, made.left_out);
+        let found = text.matches("[[forwards]]").count();
+        assert_eq!(found, forwards, "{script}{text}");
+        assert_eq!(
+            text.matches("\nat   = ").count(),
+            forwards,
+            "{script}{text}"
+        );
+        assert_eq!(left_out.len(), why.len(), "{script}{text}");
+        for why in why {
+            assert!(text.contains(why), "{script}{why}: {text}");
+        }
+        camfw::plan(&Source::new("config.toml", text.clone()), &Answers::new())
+            .map_err(|refusal| format!("{script}{text}{refusal}"))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn no_text_ends_the_program() -> Done {
     let zone = ZoneHint::parse("eth0=external,192.168.0.2/24")?;
@@ -581,6 +672,17 @@ impl Dice {
             };
             text += &format!("-A PREROUTING{rule} -j {target}\n");
         }
+        // One public address of several, with ports or without.
+        let some = self.one(&["", "", " -p tcp --dport 80"]);
+        let at = self.below(2) > 0;
+        if at {
+            let rule = format!("-A PREROUTING -i eth0 -d 192.168.0.3{some}");
+            text += &format!("{rule} -j DNAT --to-destination 192.168.5.9\n");
+            text += self.one(&[
+                "",
+                "-A POSTROUTING -s 192.168.5.9 -o eth0 -j SNAT --to-source 192.168.0.3\n",
+            ]);
+        }
         text += self.one(&[
             "",
             "-A POSTROUTING -o eth0 -j MASQUERADE\n",
@@ -596,6 +698,9 @@ impl Dice {
             text += &format!(":{chain} {} [0:0]\n", self.one(&["DROP", "DROP", "ACCEPT"]));
         }
         text += ":OWN - [0:0]\n";
+        if at {
+            text += "-A FORWARD -i eth0 -d 192.168.5.9 -p tcp --dport 80 -j ACCEPT\n";
+        }
         for _ in 0..14 {
             let chain = self.one(&[
                 "INPUT", "INPUT", "FORWARD", "FORWARD", "FORWARD", "OUTPUT", "OWN",
@@ -622,7 +727,7 @@ fn no_random_rules_come_over_as_more_than_they_are() -> Done {
             .unwrap_or(default)
     };
     let zones = [
-        "eth0=external,192.168.0.2/24,192.168.0.1",
+        "eth0=external,192.168.0.2/24,192.168.0.3/24,192.168.0.1",
         "eth1=camera,192.168.8.1/24",
         "eth2=private,192.168.5.200/24",
     ];
@@ -630,16 +735,17 @@ fn no_random_rules_come_over_as_more_than_they_are() -> Done {
         .iter()
         .map(|zone| ZoneHint::parse(zone))
         .collect::<Result<_, _>>()?;
-    let mut lines = 0;
+    let (mut lines, mut at) = (0, 0);
     for seed in 0..number("CASES", 12) {
         let seed = number("SEED", 1000) + seed;
         let dump = Dice(seed).dump();
         let imported = import(&dump, &zones).map_err(|error| format!("{seed}: {error}\n{dump}"))?;
         lines += imported.text.matches("[[allow]]").count();
+        at += imported.text.matches("\nat   = ").count();
         no_more_than(&with_answers(&dump), &imported.text)
             .map_err(|why| format!("{seed}: {why}\n{dump}\n{}", imported.text))?;
     }
-    assert!(lines > 12, "{lines} lines");
+    assert!(lines > 12 && at > 0, "{lines} lines, {at} at one address");
     Ok(())
 }
 

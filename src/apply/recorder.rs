@@ -10,9 +10,11 @@ use super::names;
 use super::sighted::SightingRecord;
 use crate::error::with_causes;
 use crate::host::clock;
+use crate::host::netlink;
 use crate::host::packet_log::{self, Event, LoggedPacket};
 use crate::host::post::Post;
 use crate::host::store::{self, StoreError, StorePlace};
+use crate::name::MacAddress;
 use crate::netfilter::NFLOG_GROUP;
 use crate::observe::attempt::{Attempt, sender};
 use crate::observe::listed_hosts::ListedHosts;
@@ -193,6 +195,17 @@ impl Recorder {
 
     /// Returns what is to be logged.
     fn record(&mut self, packets: &[LoggedPacket]) -> Vec<String> {
+        let attempts = packets.iter().filter_map(|packet| {
+            let attempt = Attempt::new(&packet.prefix, &packet.packet)?;
+            Some((attempt, sender(&packet.hardware, &packet.packet)))
+        });
+        let attempts: Vec<(Attempt, Option<MacAddress>)> = attempts.collect();
+        let mut unclear = attempts.iter();
+        let own = match unclear.any(|(attempt, hardware)| attempt.may_be_the_routers(*hardware)) {
+            // Nobody waits for the record meanwhile. If it fails, they are recorded.
+            true => netlink::own().unwrap_or_default(),
+            false => Vec::new(),
+        };
         let mut lines = Vec::new();
         let mut refusals = self.refusals.lock();
         let Some(refusals) = &mut *refusals else {
@@ -202,11 +215,10 @@ impl Recorder {
         refusals.list(&listed);
         let (now, uptime) = (clock::now(), clock::uptime());
         let mut resolved = None;
-        for packet in packets {
-            let Some(attempt) = Attempt::new(&packet.prefix, &packet.packet) else {
+        for (attempt, hardware) in attempts {
+            if attempt.may_be_the_routers(hardware) && attempt.is_sent_to_all_by(&own) {
                 continue;
-            };
-            let hardware = sender(&packet.hardware);
+            }
             let telling = refusals.add(&attempt, hardware, now);
             self.in_run.due.get_or_insert(uptime + TO_RUN);
             self.on_disk.due.get_or_insert(uptime + TO_DISK);

@@ -10,6 +10,7 @@ mod advertised;
 mod bogon;
 mod bound;
 mod denied;
+mod dhcp;
 mod hardware;
 mod helper;
 mod icmpv6;
@@ -31,16 +32,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::family::IpFamily;
-use crate::field::{PortRange, Rate, Unit};
 use crate::name::{ChainName, Comment, InterfaceName, LogPrefix};
 use crate::netfilter::{
-    ChainPolicy, CtStates, Interface, Match, Negatable, Protocol, Rule, Ruleset, Table, TableName,
-    Target,
+    ChainPolicy, CtStates, Interface, Match, Negatable, Rule, Ruleset, Table, TableName, Target,
 };
 use crate::policy::{
     self, Egress, Endpoint, Flow, Ipv6Mode, RefusalReason, RulePurpose, Zone, ZoneIndex,
 };
-use crate::registry::port;
 use tree::ChainNames;
 
 /// The IPv4 rules of a policy.
@@ -200,11 +198,7 @@ impl<'a> Compiler<'a> {
             icmpv6::neighbours(&mut table);
             icmpv6::advertisements(policy, &mut table);
         }
-        if self.family == IpFamily::V4 {
-            for zone in policy.zones.iter().filter(|zone| zone.by_dhcp()) {
-                dhcp_client(&mut table, zone);
-            }
-        }
+        self.dhcp(&mut table);
         self.taken_advertisements(&mut table);
         self.picked_up_in_the_middle(&mut table);
         self.bogons(&mut table);
@@ -296,35 +290,6 @@ impl<'a> Compiler<'a> {
         }
         rules
     }
-}
-
-const DHCP_SERVER: PortRange = PortRange::port(port::DHCP_SERVER);
-const DHCP_CLIENT: PortRange = PortRange::port(port::DHCP_CLIENT);
-
-/// How many packets a second a DHCP client accepts that belong to no known connection:
-/// whoever sends them, from any address, makes an entry of each in the conntrack table.
-const LEASES: Option<Rate> = Rate::new(10, Unit::Second);
-
-/// Accepts what a DHCP client on the router sends, and the answers: these may be broadcast,
-/// and then conntrack does not assign them to the request.
-fn dhcp_client(table: &mut Table, zone: &Zone) {
-    let between = |source, destination, limit: Option<Rate>| {
-        let mut rule = Rule::new(Target::Accept)
-            .of(Protocol::Udp)
-            .matching(Match::Udp {
-                sport: Some(Negatable::is(source)),
-                dport: Some(Negatable::is(destination)),
-            })
-            .matching(Match::Conntrack(Negatable::is(CtStates::NEW)));
-        rule.matches.extend(limit.map(Match::Limit));
-        rule.matching(zone_comment(zone))
-    };
-    let mut answer = between(DHCP_SERVER, DHCP_CLIENT, LEASES);
-    answer.in_interface = interface(&zone.interface);
-    table.rules_mut(&Direction::Input.chain()).push(answer);
-    let mut question = between(DHCP_CLIENT, DHCP_SERVER, None);
-    question.out_interface = interface(&zone.interface);
-    table.rules_mut(&Direction::Output.chain()).push(question);
 }
 
 /// Every flow that an allow line has, once, in the order of the file.

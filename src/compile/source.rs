@@ -8,13 +8,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::dhcp::{DHCP_CLIENT, DHCP_SERVER};
 use super::hardware;
 use super::service_match::{port_groups, several};
 use super::tree::{self, ChainNames, Placed};
-use super::{
-    Compiler, DHCP_CLIENT, DHCP_SERVER, Direction, chain, entering, from, interface, purpose,
-    zone_comment,
-};
+use super::{Compiler, Direction, chain, entering, from, interface, purpose, zone_comment};
 use crate::family::IpFamily;
 use crate::field::IcmpType;
 use crate::name::ChainName;

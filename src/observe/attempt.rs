@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 use crate::name::{MacAddress, ZoneName};
 use crate::policy::RefusalTag;
 
@@ -44,6 +46,25 @@ impl Attempt {
             && !self.tag.reason.has_unchecked_source()
     }
 
+    /// Whether the router itself may have sent it: what it sends to a group or by broadcast the
+    /// kernel hands to it as well, as if it had come in there, without a header of the link
+    /// (dev_loopback_xmit in net/core/dev.c).
+    pub(crate) fn may_be_the_routers(&self, hardware: Option<MacAddress>) -> bool {
+        hardware.is_none() && self.tag.zone.is_some()
+    }
+
+    /// Whether it is from one of these addresses to a group or by broadcast.
+    pub(crate) fn is_sent_to_all_by(&self, own: &[IpNet]) -> bool {
+        let to_all = match self.destination {
+            IpAddr::V4(address) => {
+                let mut ends = own.iter().map(IpNet::broadcast);
+                address.is_multicast() || address.is_broadcast() || ends.any(|end| end == address)
+            }
+            IpAddr::V6(address) => address.is_multicast(),
+        };
+        to_all && own.iter().any(|own| own.addr() == self.source)
+    }
+
     /// Reads a packet that begins with its IP header. None if it is no IP packet, or if no
     /// rule of camfw's passed it on.
     pub(crate) fn new(prefix: &str, packet: &[u8]) -> Option<Attempt> {
@@ -69,9 +90,12 @@ impl Attempt {
 }
 
 /// The hardware address of a packet's sender; None if it has none of Ethernet's.
-pub(crate) fn sender(hardware: &[u8]) -> Option<MacAddress> {
+pub(crate) fn sender(hardware: &[u8], packet: &[u8]) -> Option<MacAddress> {
+    // Of what has no link's header older kernels told the bytes of IP's (nfnetlink_log.c did
+    // not ask for the header's length).
+    let is_of_ip = packet.get(6..12) == Some(hardware);
     let bytes: [u8; 6] = hardware.try_into().ok()?;
-    Some(MacAddress::from(bytes))
+    Some(MacAddress::from(bytes)).filter(|_| !is_of_ip)
 }
 
 /// Source, destination, protocol and, unless the packet is a later fragment, what follows.
@@ -195,5 +219,28 @@ mod tests {
         assert_eq!(read(vec![0x45, 0, 0]), None);
         assert_eq!(read(Vec::new()), None);
         assert_eq!(Attempt::new("other", &ipv4_packet(6, [0, 0], &[])), None);
+    }
+
+    #[test]
+    fn what_the_router_sends_to_all_is_its_own() -> Result<(), Box<dyn std::error::Error>> {
+        let packet = ipv4_packet(17, [0x40, 0], &[0, 67, 0, 68]);
+        let of_ip = sender(&packet[6..12], &packet);
+        let device = sender(&[2, 0, 0, 0, 0, 1], &packet);
+        assert_eq!((of_ip, device.is_some()), (None, true));
+        let mut attempt = Attempt::new(PREFIX, &packet).ok_or("an attempt")?;
+        assert!(attempt.may_be_the_routers(of_ip) && !attempt.may_be_the_routers(device));
+        let own: IpNet = "192.168.8.110/24".parse()?;
+        let other: IpNet = "192.168.8.1/24".parse()?;
+        for (to, is_to_all) in [
+            ("203.0.113.7", false),
+            ("255.255.255.255", true),
+            ("192.168.8.255", true),
+            ("224.0.0.251", true),
+        ] {
+            attempt.destination = to.parse()?;
+            assert_eq!(attempt.is_sent_to_all_by(&[other, own]), is_to_all, "{to}");
+            assert!(!attempt.is_sent_to_all_by(&[other]), "{to}");
+        }
+        Ok(())
     }
 }

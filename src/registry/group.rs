@@ -7,8 +7,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::{IpNet, Ipv4Net};
+
 use super::multicast::DISCOVERY;
-use super::port::{DHCP_CLIENT, DHCP_SERVER, NTP};
+use super::port::{DHCP_CLIENT, DHCP_SERVER, DHCPV6_SERVER, NTP};
+use super::special_purpose::LINK_LOCAL;
+use crate::family::IpFamily;
+
+/// DHCPv6's port of clients (RFC 8415, 7.2).
+const DHCPV6_CLIENT: u16 = 546;
 
 /// A UDP service that is asked by multicast or broadcast.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +38,12 @@ pub(crate) fn services() -> impl Iterator<Item = GroupService> {
     };
     // RFC 8415, 7.1 and 7.2
     let dhcpv6 = GroupService {
-        port: 547,
+        port: DHCPV6_SERVER,
         groups: vec![
             Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2).into(),
             Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3).into(),
         ],
-        answers_to: Some(546),
+        answers_to: Some(DHCPV6_CLIENT),
     };
     let discovery = DISCOVERY.iter().map(|it| GroupService {
         port: it.port,
@@ -44,6 +51,34 @@ pub(crate) fn services() -> impl Iterator<Item = GroupService> {
         answers_to: None,
     });
     [dhcp, dhcpv6].into_iter().chain(discovery)
+}
+
+/// How a DHCP server answers a host that has no address which it could be asked from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeaseAnswer {
+    /// The server's port.
+    pub(crate) from: u16,
+    /// The client's port.
+    pub(crate) to: u16,
+    /// The destinations.
+    pub(crate) at: IpNet,
+}
+
+/// How it answers by IPv4 (RFC 2131, 4.1: by broadcast) and by IPv6 (RFC 8415, 18.3: to
+/// the link-local address of who asked a group).
+pub(crate) fn lease_answer(family: IpFamily) -> LeaseAnswer {
+    match family {
+        IpFamily::V4 => LeaseAnswer {
+            from: DHCP_SERVER,
+            to: DHCP_CLIENT,
+            at: IpNet::V4(Ipv4Net::from(Ipv4Addr::BROADCAST)),
+        },
+        IpFamily::V6 => LeaseAnswer {
+            from: DHCPV6_SERVER,
+            to: DHCPV6_CLIENT,
+            at: IpNet::V6(LINK_LOCAL),
+        },
+    }
 }
 
 /// Datagrams that a server sends to hosts that did not ask it directly: from this port, to

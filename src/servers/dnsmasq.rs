@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::NothingToServe;
 use super::dns::{answers_dns, name_lines};
 use super::lease_range::lease_ranges;
-use crate::policy::{Policy, Role, Zone, ZoneIndex};
+use crate::policy::{Egress, Policy, Role, Zone, ZoneIndex};
 use crate::registry::port;
 
 /// What a host must not call itself, as dnsmasq tells whoever asks by what name a host took its
@@ -131,6 +131,14 @@ fn lease_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone
     if policy.offers_udp(index, port::NTP).next().is_some() {
         let _ = writeln!(text, "dhcp-option=tag:{name},option:ntp-server,{own}");
     }
+    let is_bound = policy.cameras_of(index).any(|camera| camera.mac.is_some());
+    if is_bound || policy.egress == Egress::Listed {
+        // To answer an address that the host has not yet, dnsmasq would write its neighbour
+        // entry (SIOCSARP), which is camfw's where it is permanent; and with
+        // `egress = "listed"` broadcasts alone need no line. By the name of the interface: it
+        // does not ask for the tags of ranges here (do_options in rfc2131.c).
+        let _ = writeln!(text, "dhcp-broadcast=tag:{}", zone.interface);
+    }
     for camera in policy.cameras_of(index) {
         match camera.mac {
             Some(mac) => {
@@ -217,6 +225,18 @@ mod tests {
         assert!(said.contains("interface=eth2\n"), "{said}");
         assert!(!said.contains("port=0\n"), "{said}");
         assert_eq!(ranges(&said), [""; 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn bound_cameras_are_answered_by_broadcast() -> Result<(), Box<dyn Error>> {
+        let both = [allow("home", DHCP), allow("camera", DHCP)].concat();
+        let said = lines("192.168.5.1/24", &both)?;
+        assert!(said.contains("\ndhcp-broadcast=tag:eth1\n"), "{said}");
+        assert!(!said.contains("dhcp-broadcast=tag:eth2"), "{said}");
+        let listed = "[router]\negress = \"listed\"\n";
+        let said = lines("192.168.5.1/24", &(both + listed))?;
+        assert!(said.contains("\ndhcp-broadcast=tag:eth2\n"), "{said}");
         Ok(())
     }
 

@@ -99,6 +99,8 @@ class Import(unittest.TestCase):
 def answers() -> str:
     """What camfw lets through by itself, which begins no connection of anybody: answers, and the loopback."""
     own = "-A INPUT -i lo -j ACCEPT\n-A OUTPUT -o lo -j ACCEPT\n"
+    # Of the router's DHCP server, to who has no address.
+    own += "-A OUTPUT -d 255.255.255.255/32 -p udp -m udp --sport 67 --dport 68 -m conntrack --ctstate NEW -j ACCEPT\n"
     return own + "".join(f"-A {chain} {ANSWERS}\n" for chain in ("INPUT", "FORWARD", "OUTPUT"))
 
 

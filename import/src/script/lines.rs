@@ -70,7 +70,8 @@ fn cameras(
         hosts.extend(single(&flow.destinations).filter(|_| is_camera(flow.to)));
     }
     for rewrite in rewrites {
-        if let ScriptedRewrite::Forward { to, address, .. } = rewrite
+        if let ScriptedRewrite::Forward { to, address, .. }
+        | ScriptedRewrite::ForwardAddress { to, address, .. } = rewrite
             && is_camera(FlowEnd::Zone(*to))
         {
             hosts.insert(*address);
@@ -392,6 +393,7 @@ impl ConfigurationWriter<'_> {
             }
             ScriptedRewrite::Forward {
                 from,
+                at,
                 to,
                 tcp,
                 ports,
@@ -400,19 +402,26 @@ impl ConfigurationWriter<'_> {
             } => {
                 let protocol = if *tcp { "tcp" } else { "udp" };
                 let ports = service::ports_in_toml(ports).unwrap_or_default();
-                writeln!(
-                    out,
-                    "\n[[forwards]]\nfrom = \"{}\"\n{protocol}  = {ports}",
-                    name(from)
-                )?;
-                match self.cameras.get(address) {
-                    Some(camera) => writeln!(out, "to   = \"{camera}\"")?,
-                    None => writeln!(out, "to   = \"{}\"\naddress = \"{address}\"", name(to))?,
+                writeln!(out, "\n[[forwards]]\nfrom = \"{}\"", name(from))?;
+                if let Some(at) = at {
+                    writeln!(out, "at   = \"{at}\"")?;
                 }
+                writeln!(out, "{protocol}  = {ports}")?;
+                self.forwarded_to(out, *to, address)?;
                 match to_port {
                     Some(port) => writeln!(out, "to-port = {port}"),
                     None => Ok(()),
                 }
+            }
+            ScriptedRewrite::ForwardAddress {
+                from,
+                at,
+                to,
+                address,
+            } => {
+                let from = name(from);
+                writeln!(out, "\n[[forwards]]\nfrom = \"{from}\"\nat   = \"{at}\"")?;
+                self.forwarded_to(out, *to, address)
             }
             ScriptedRewrite::Redirect { from, service } => {
                 let packets = PacketBox {
@@ -425,6 +434,16 @@ impl ConfigurationWriter<'_> {
                     "\n[[redirects]]\nfrom    = \"{}\"\nto      = \"router\"\nservice = {service}",
                     name(from)
                 )
+            }
+        }
+    }
+
+    fn forwarded_to(&self, out: &mut String, to: usize, address: &Ipv4Addr) -> fmt::Result {
+        match self.cameras.get(address) {
+            Some(camera) => writeln!(out, "to   = \"{camera}\""),
+            None => {
+                let to = &self.zones[to].name;
+                writeln!(out, "to   = \"{to}\"\naddress = \"{address}\"")
             }
         }
     }

@@ -10,6 +10,7 @@
 mod commands;
 mod dump;
 mod flows;
+mod forward;
 mod lines;
 mod network;
 mod rewriting;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::commands::{LeftOut, ScriptedBox};
 use super::flows::{FlowEnd, ScriptedFlow, ScriptedFlows, before};
+use super::forward::{forward, is_of_an_address};
 use super::rule::{FirstPacket, InterfaceCondition, RuleTarget, ScriptRule};
 use super::spans::{PacketBox, ServiceSpans, Spans};
 use super::zones::{ScriptedRole, ScriptedZone};
@@ -23,11 +24,20 @@ pub enum ScriptedRewrite {
     },
     Forward {
         from: usize,
+        /// The one of the router's addresses that it is for, if it is not for all of them.
+        at: Option<Ipv4Addr>,
         to: usize,
         tcp: bool,
         ports: Spans,
         address: Ipv4Addr,
         to_port: Option<u16>,
+    },
+    /// All that comes to one address of the router goes to a host, and what the host opens has it as its source.
+    ForwardAddress {
+        from: usize,
+        at: Ipv4Addr,
+        to: usize,
+        address: Ipv4Addr,
     },
     Redirect {
         from: usize,
@@ -35,7 +45,7 @@ pub enum ScriptedRewrite {
     },
 }
 
-fn is_about(condition: &Option<InterfaceCondition>, zone: &ScriptedZone) -> bool {
+pub fn is_about(condition: &Option<InterfaceCondition>, zone: &ScriptedZone) -> bool {
     condition
         .as_ref()
         .is_none_or(|it| it.matches(&zone.interface))
@@ -78,10 +88,14 @@ pub fn rewrites(
     zones: &[ScriptedZone],
     flows: &mut ScriptedFlows,
 ) -> Vec<ScriptedRewrite> {
-    let mut all = Vec::new();
+    let (mut targets, mut sources) = (Vec::new(), Vec::new());
     let mut earlier: Vec<&ScriptRule> = Vec::new();
-    for ((table, name), chain) in &found.chains {
-        for rule in chain.rules.iter().filter(|_| table == "nat") {
+    // PREROUTING first: an address of its own is said there, with what POSTROUTING has for it.
+    let nat = || found.chains.iter().filter(|((table, _), _)| table == "nat");
+    let first = nat().filter(|((_, name), _)| name == "PREROUTING");
+    let then = nat().filter(|((_, name), _)| name != "PREROUTING");
+    for ((_, name), chain) in first.chain(then) {
+        for rule in &chain.rules {
             let made = match (name.as_str(), rule.first) {
                 (_, FirstPacket::Never) => Ok(Vec::new()),
                 _ if rule.host.is_some() => {
@@ -90,19 +104,26 @@ pub fn rewrites(
                 ("PREROUTING", _) if drops_before(found, zones, rule) => {
                     Err("tables raw or mangle drop some of it before; what it rewrites is let through by no line".to_owned())
                 }
-                ("PREROUTING", _) => prerouting(rule, &earlier, zones, &flows.flows),
+                ("PREROUTING", _) => prerouting(found, rule, &earlier, zones, &flows.flows),
+                ("POSTROUTING", _) if is_of_an_address(rule, zones, &targets) => Ok(Vec::new()),
                 ("POSTROUTING", _) => postrouting(rule, zones, &flows.flows),
                 _ => Err("table nat is read for PREROUTING and POSTROUTING".to_owned()),
             };
-            if name == "PREROUTING" {
-                earlier.push(rule);
-            }
+            let all = match name == "PREROUTING" {
+                true => {
+                    earlier.push(rule);
+                    &mut targets
+                }
+                false => &mut sources,
+            };
             match made {
-                Ok(made) => all.extend(
-                    made.into_iter()
-                        .filter(|it| !all.contains(it))
-                        .collect::<Vec<_>>(),
-                ),
+                Ok(made) => {
+                    for it in made {
+                        if !all.contains(&it) {
+                            all.push(it);
+                        }
+                    }
+                }
                 Err(why) => {
                     flows.left_out.insert(LeftOut {
                         line: rule.line,
@@ -113,7 +134,8 @@ pub fn rewrites(
             }
         }
     }
-    all
+    sources.extend(targets);
+    sources
 }
 
 /// Whether something of what a rule rewrites does not get as far.
@@ -126,6 +148,7 @@ fn drops_before(found: &ScriptedBox, zones: &[ScriptedZone], rule: &ScriptRule) 
 }
 
 fn prerouting(
+    found: &ScriptedBox,
     rule: &ScriptRule,
     earlier: &[&ScriptRule],
     zones: &[ScriptedZone],
@@ -157,7 +180,7 @@ fn prerouting(
             if let Some(before) = earlier.iter().copied().find(|before| overlaps(before)) {
                 return Err(format!("line {} takes some of it before", before.line));
             }
-            forward(rule, from, zones, flows, (*to, *port)).map(|it| vec![it])
+            forward(found, rule, from, zones, flows, (*to, *port))
         }
         RuleTarget::Redirect(port) => redirect(rule, *port, earlier, zones, flows),
         RuleTarget::Accept | RuleTarget::Return => {
@@ -165,88 +188,6 @@ fn prerouting(
         }
         _ => Err("what it rewrites is not known here, and let through by no line".to_owned()),
     }
-}
-
-fn forward(
-    rule: &ScriptRule,
-    from: usize,
-    zones: &[ScriptedZone],
-    flows: &[ScriptedFlow],
-    (address, port): (Ipv4Addr, Option<(u16, u16)>),
-) -> Result<ScriptedRewrite, String> {
-    let packets = &rule.packets;
-    let zone = &zones[from];
-    let for_own = match zone.own.is_empty() {
-        true => packets.destinations == Spans::all(),
-        false => packets.destinations == Spans::all() || packets.destinations == zone.own,
-    };
-    if !for_own || packets.sources != Spans::all() || packets.source_ports != Spans::ports() {
-        return Err("a forward is of all that comes to the router's address there; its conditions are the allow line's; what it rewrites is let through by no line".to_owned());
-    }
-    let service = &packets.service;
-    let (tcp, ports) = match (
-        service.tcp.is_empty(),
-        service.udp.is_empty(),
-        service.other.is_empty() && service.icmp.is_empty(),
-    ) {
-        (false, true, true) => (true, &service.tcp),
-        (true, false, true) => (false, &service.udp),
-        _ => return Err("a forward is of TCP or of UDP, with its ports".to_owned()),
-    };
-    let host = Spans::host(address);
-    let to = zones
-        .iter()
-        .position(|zone| zone.role != ScriptedRole::External && zone.hosts.covers(&host));
-    let to = to
-        .filter(|to| *to != from)
-        .ok_or_else(|| format!("{address} is in no zone inside"))?;
-    let single = ports.single().and_then(|port| u16::try_from(port).ok());
-    let (arrives, to_port) = match (port, single) {
-        (None, _) => (ports.clone(), None),
-        (Some((first, last)), Some(port)) if first == last => (
-            Spans::one(first.into(), first.into()),
-            (first != port).then_some(first),
-        ),
-        (Some((first, last)), _) if *ports == Spans::one(first.into(), last.into()) => {
-            (ports.clone(), None)
-        }
-        _ => {
-            return Err(
-                "several ports lead to the same ports of the host; write a forward for each"
-                    .to_owned(),
-            );
-        }
-    };
-    let passes = |flow: &&ScriptedFlow| {
-        (flow.from, flow.to) == (FlowEnd::Zone(from), FlowEnd::Zone(to))
-            && flow.host.is_none()
-            && flow
-                .destinations
-                .as_ref()
-                .is_none_or(|them| them.covers(&host))
-            && flow.packets.source_ports == Spans::ports()
-    };
-    let passing = flows
-        .iter()
-        .filter(passes)
-        .fold(Spans::default(), |all, flow| {
-            all.or(if tcp {
-                &flow.packets.service.tcp
-            } else {
-                &flow.packets.service.udp
-            })
-        });
-    if !passing.covers(&arrives) {
-        return Err(format!("no rule of FORWARD lets it through to {address}"));
-    }
-    Ok(ScriptedRewrite::Forward {
-        from,
-        to,
-        tcp,
-        ports: ports.clone(),
-        address,
-        to_port,
-    })
 }
 
 fn redirect(

@@ -20,6 +20,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use netlink_packet_route::route::RouteProtocol;
 use thiserror::Error;
 
@@ -163,6 +164,24 @@ pub fn seen() -> Result<SeenOnLinks, NetlinkError> {
     with_connection(|connection| {
         let seen = seen::all(connection);
         seen.map_err(|(what, error)| NetlinkError::Read { what, error })
+    })
+}
+
+/// The router's own addresses, with the prefix lengths of their networks.
+///
+/// # Errors
+/// Returns an error if netlink cannot be opened, or if the dump fails.
+pub fn own() -> Result<Vec<IpNet>, NetlinkError> {
+    with_connection(|connection| {
+        let messages = read::addresses(connection).map_err(|error| NetlinkError::Read {
+            what: "addresses",
+            error,
+        })?;
+        let own = messages.iter().filter_map(|message| {
+            let own = read::own_address(message)?;
+            IpNet::new(own, message.header.prefix_len).ok()
+        });
+        Ok(own.collect())
     })
 }
 

@@ -76,6 +76,9 @@ impl<'a> Proof<'a> {
                 }
                 if promise.is_denial {
                     lifted.extend(intent.without_a_line(way));
+                } else if promise.services.is_none() {
+                    // The router opens nothing by these: a host has asked, by a line of the file.
+                    lifted.push(intent.lease_answers(way));
                 }
                 let lifted = intent.space.diagrams.union(&lifted);
                 let opening = self.opening(way);

@@ -57,6 +57,29 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.and(leases, new)
     }
 
+    /// What a DHCP server on the router answers hosts without an address, in state NEW, where
+    /// the router may not send everything.
+    pub fn lease_answers(&mut self, way: HookPath) -> Set {
+        if way != HookPath::Output || self.policy.egress == Egress::Open {
+            return Set::EMPTY;
+        }
+        let answer = group::lease_answer(self.space.family);
+        let mut zones = Vec::new();
+        for (index, _) in self.policy.indexed_zones() {
+            if self.policy.offers_udp(index, answer.from).next().is_some() {
+                zones.push(self.by(Field::Out, Endpoint::Zone(index)));
+            }
+        }
+        let (from, to) = (PortRange::port(answer.from), PortRange::port(answer.to));
+        let sets = [
+            self.space.diagrams.union(&zones),
+            self.udp_between(from, to),
+            self.networks(Field::Destination, &[answer.at]),
+            self.space.states(&[State::New]),
+        ];
+        self.space.all(&sets)
+    }
+
     /// The ICMPv6 messages that a link needs to work, from sources that can send them.
     pub fn neighbours(&mut self, way: HookPath) -> Set {
         if self.space.family == IpFamily::V4 || way == HookPath::Forward {
@@ -102,9 +125,15 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.diagrams.and(of, zones)
     }
 
-    /// What comes in without an allow line.
-    pub fn without_a_line(&mut self, way: HookPath) -> [Set; 3] {
-        [self.leases(way), self.neighbours(way), self.advertised(way)]
+    /// What passes without an allow line.
+    pub fn without_a_line(&mut self, way: HookPath) -> [Set; 5] {
+        [
+            self.leases(way),
+            self.lease_answers(way),
+            self.neighbours(way),
+            self.advertised(way),
+            self.advertisements(way),
+        ]
     }
 
     /// The advertisements that give a zone its IPv6 address and default route.

@@ -135,6 +135,7 @@ impl<'a, 's> Intent<'a, 's> {
         let more = [
             leases,
             advertised,
+            self.lease_answers(way),
             self.neighbours(way),
             self.advertisements(way),
             self.egress(way),
