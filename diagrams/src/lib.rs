@@ -356,11 +356,13 @@ impl Diagrams {
         if let Some(known) = moves.get(set) {
             return known;
         }
-        let (low, high) = self.split(set, top);
-        let low = self.moved_with(low, to, moves);
-        let high = self.moved_with(high, to, moves);
+        let halves = self.split(set, top);
+        let low = self.moved_with(halves.0, to, moves);
+        let high = self.moved_with(halves.1, to, moves);
         let result = match to(top) {
             None => self.or(low, high),
+            // Nothing that moves is below it, which is so of most sets.
+            Some(variable) if variable == top && (low, high) == halves => set,
             Some(variable) => self.make(variable, low, high),
         };
         moves.insert(set, result);
