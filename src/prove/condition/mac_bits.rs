@@ -16,10 +16,6 @@ pub(super) fn hold(bits: MacBits, packet: &Packet) -> Option<bool> {
 /// The packets whose hardware address has these bits: surely, if rules name it.
 pub(super) fn set(space: &mut Space, bits: MacBits) -> Bounds {
     let (having, lacking) = space.named_hardware(|address| bits.are_in(address));
-    let (having, lacking) = (
-        space.one_of(Field::Mac, &having),
-        space.one_of(Field::Mac, &lacking),
-    );
     let own = space.range(Field::In, NO_INTERFACE, Interfaces::LOOPBACK);
     Bounds {
         may: space.diagrams.or(!lacking, own),

@@ -192,10 +192,8 @@ impl Space {
             return Set::EMPTY;
         }
         let last = last.min(self.highest(field));
-        let differing = first ^ last;
-        if differing & differing.wrapping_add(1) == 0 && first & differing == 0 {
-            // All values that begin with the same bits.
-            return self.masked_within(set, field, !differing, first);
+        if let Some(same) = same_bits(first, last) {
+            return self.masked_within(set, field, same, first);
         }
         let range = self.between(field, first, last);
         self.diagrams.and(set, range)
@@ -291,13 +289,6 @@ impl Space {
         self.hardware_code(address, address);
     }
 
-    /// The named hardware addresses for which this holds, and those for which it does not.
-    /// 0 stands for none.
-    pub fn named_hardware(&self, holds: impl Fn(u128) -> bool) -> (Vec<u128>, Vec<u128>) {
-        let named = self.hardware.codes.keys().copied();
-        named.filter(|it| *it != 0).partition(|it| holds(*it))
-    }
-
     /// The packets whose field is one of these values.
     pub fn one_of(&mut self, field: Field, values: &[u128]) -> Set {
         self.in_ranges(field, values.iter().map(|value| (*value, *value)))
@@ -329,10 +320,15 @@ impl Space {
         }
         let highest = self.highest(field);
         parts.retain(|(first, last, _)| first <= last && *first <= highest);
+        self.by_number(field, parts)
+    }
+
+    /// Like `by_value`, of valid ranges; a hardware address is its code.
+    fn by_number(&mut self, field: Field, mut parts: Vec<(u128, u128, Set)>) -> Set {
         parts.sort_unstable();
         // A host has as many parts as it has lines.
         parts.dedup();
-        self.by_value_below(field, (0, highest), &parts)
+        self.by_value_below(field, (0, self.highest(field)), &parts)
     }
 
     /// Like `by_value`, for the values that begin with the same bits.
@@ -342,26 +338,38 @@ impl Space {
         (first, last): (u128, u128),
         parts: &[(u128, u128, Set)],
     ) -> Set {
-        let covers = |part: &&(u128, u128, Set)| part.0 <= first && part.1 >= last;
-        if parts.iter().all(|part| covers(&part)) {
+        match parts {
+            [] => return Set::EMPTY,
+            [(begin, end, set)] => {
+                let (begin, end) = (first.max(*begin), last.min(*end));
+                if let Some(same) = same_bits(begin, end) {
+                    return self.masked_within(*set, field, (last - first) & same, begin);
+                }
+            }
+            _ => {}
+        }
+        let covers = |part: &(u128, u128, Set)| part.0 <= first && part.1 >= last;
+        if parts.iter().all(covers) {
             let sets: Vec<Set> = parts.iter().map(|(_, _, set)| *set).collect();
             return self.diagrams.union(&sets);
         }
-        if parts
-            .iter()
-            .find(covers)
-            .is_some_and(|it| it.2 == Set::FULL)
-        {
+        // Sorted by their starts, so those that cover all values come first.
+        let mut starting = parts.iter().take_while(|(begin, ..)| *begin <= first);
+        if starting.any(|part| covers(part) && part.2 == Set::FULL) {
             return Set::FULL;
         }
         let middle = first + (last - first) / 2;
-        // Sorted by their starts, so those of the lower half come first; some of these may
-        // extend into the upper half.
-        let below = parts.partition_point(|(begin, ..)| *begin <= middle);
-        let low = self.by_value_below(field, (first, middle), &parts[..below]);
-        let reaching = parts.iter().filter(|(_, end, _)| *end > middle);
-        let upper: Vec<(u128, u128, Set)> = reaching.copied().collect();
-        let high = self.by_value_below(field, (middle + 1, last), &upper);
+        let (lower, upper) = parts.split_at(parts.partition_point(|it| it.0 <= middle));
+        let low = self.by_value_below(field, (first, middle), lower);
+        let is_reaching = |(_, end, _): &&(u128, u128, Set)| *end > middle;
+        let reaching: Vec<_> = lower.iter().filter(is_reaching).copied().collect();
+        let high = match reaching.is_empty() {
+            true => self.by_value_below(field, (middle + 1, last), upper),
+            false => {
+                let both = [reaching.as_slice(), upper].concat();
+                self.by_value_below(field, (middle + 1, last), &both)
+            }
+        };
         let (start, stride, bits) = self.layout[field as usize];
         let bit = bits - (last - first).count_ones();
         self.diagrams.make(start + bit * stride, low, high)
@@ -398,4 +406,12 @@ impl Space {
     pub fn minus(&mut self, a: Bounds, b: Bounds) -> Bounds {
         self.and(a, b.complement())
     }
+}
+
+/// The bits that all values from `first` to `last` have in common, if these are all values
+/// that begin with the same bits.
+fn same_bits(first: u128, last: u128) -> Option<u128> {
+    let differing = first ^ last;
+    let is_all = differing & differing.wrapping_add(1) == 0 && first & differing == 0;
+    is_all.then_some(!differing)
 }
