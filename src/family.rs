@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
+
 /// An IP address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IpFamily {
@@ -14,6 +16,14 @@ pub enum IpFamily {
 impl IpFamily {
     /// Both families, IPv4 first.
     pub const ALL: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
+
+    /// Whether a network is of this family.
+    pub fn has(self, network: &IpNet) -> bool {
+        match network {
+            IpNet::V4(_) => self == IpFamily::V4,
+            IpNet::V6(_) => self == IpFamily::V6,
+        }
+    }
 }
 
 impl fmt::Display for IpFamily {

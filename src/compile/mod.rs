@@ -26,6 +26,7 @@ mod source;
 mod tree;
 mod unasked;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -115,14 +116,21 @@ struct Compiler<'a> {
     family: IpFamily,
     /// The names of filter's tree chains.
     names: ChainNames,
+    /// The networks of each zone's hosts, of this family, by the zone's interface.
+    networks: BTreeMap<&'a str, Vec<IpNet>>,
 }
 
 impl<'a> Compiler<'a> {
     fn new(policy: &'a policy::Policy, family: IpFamily, bits: u8) -> Compiler<'a> {
+        let mut networks = policy.networks_by_interface();
+        for networks in networks.values_mut() {
+            networks.retain(|network| family.has(network));
+        }
         Compiler {
             policy,
             family,
             names: ChainNames::new(bits),
+            networks,
         }
     }
 
@@ -142,24 +150,13 @@ impl<'a> Compiler<'a> {
 
     /// The networks whose addresses a zone's hosts can have.
     fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
-        match self.family {
-            IpFamily::V4 => {
-                let networks = self.policy.networks_of(zone).into_iter();
-                networks.map(IpNet::V4).collect()
-            }
-            IpFamily::V6 => {
-                let networks = self.policy.networks6_of(zone).into_iter();
-                networks.map(IpNet::V6).collect()
-            }
-        }
+        let networks = self.networks.get(zone.interface.as_str());
+        networks.cloned().unwrap_or_default()
     }
 
     /// Whether an address or network is of the family being compiled.
     fn is_ours(&self, network: &IpNet) -> bool {
-        matches!(
-            (self.family, network),
-            (IpFamily::V4, IpNet::V4(_)) | (IpFamily::V6, IpNet::V6(_))
-        )
+        self.family.has(network)
     }
 
     fn filter(&mut self) -> Table {

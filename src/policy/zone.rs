@@ -1,5 +1,6 @@
 //! Zones: a network on one interface, with the router's own addresses in it.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -119,13 +120,10 @@ impl Zone {
     }
 }
 
-/// The values without duplicates, in the order of their first occurrence.
-pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut all: Vec<T> = Vec::new();
-    for value in values {
-        if !all.contains(&value) {
-            all.push(value);
-        }
-    }
-    all
+/// The networks without duplicates, in the order of their first occurrence.
+pub(super) fn distinct<N: Copy + Into<IpNet>>(networks: impl Iterator<Item = N>) -> Vec<N> {
+    let mut known: BTreeSet<IpNet> = BTreeSet::new();
+    networks
+        .filter(|network| known.insert((*network).into()))
+        .collect()
 }

@@ -11,7 +11,7 @@
 use ipnet::IpNet;
 
 use super::hook_path::HookPath;
-use super::intent::{Intent, networks_of};
+use super::intent::Intent;
 use super::packet::{Field, Packet, State, helper_code};
 use super::space::Space;
 use crate::family::IpFamily;
@@ -127,13 +127,11 @@ impl Intent<'_, '_> {
         let inside = if self.policy.has_default_route(zone, ipv6) {
             let others = self.policy.zones.iter();
             let others = others.filter(|other| other.name != zone.name);
-            let mut others: Vec<IpNet> = others
-                .flat_map(|other| networks_of(self.policy, other))
-                .collect();
+            let mut others: Vec<IpNet> = others.flat_map(|other| self.networks_of(other)).collect();
             others.push(LINK_LOCAL.into());
             !self.networks(field, &others)
         } else {
-            let networks = networks_of(self.policy, zone);
+            let networks = self.networks_of(zone);
             self.networks(field, &networks)
         };
         self.space.diagrams.minus(inside, own)
@@ -209,7 +207,7 @@ impl Intent<'_, '_> {
             let to = match self.policy.has_default_route(zone, ipv6) {
                 true => self.reached(zone, Field::Destination),
                 false => {
-                    let networks = networks_of(self.policy, zone);
+                    let networks = self.networks_of(zone);
                     self.networks(Field::Destination, &networks)
                 }
             };

@@ -129,7 +129,7 @@ pub fn named_matrix(
 fn arrives(space: &mut Space, program: &Program<'_>, of: MatrixEnds<'_>) -> Set {
     let set = match of {
         MatrixEnds::Policy(policy) => {
-            let mut known = KnownSets::default();
+            let mut known = KnownSets::new(policy);
             let zones: Vec<ZoneIndex> = policy.indexed_zones().map(|(index, _)| index).collect();
             let mut sets = Vec::new();
             for zone in zones {

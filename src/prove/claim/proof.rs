@@ -25,7 +25,7 @@ const SENT_ON: [Field; 3] = [Field::Dnat, Field::OriginalDestination, Field::Ori
 
 pub(super) struct Proof<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) known: KnownSets,
+    pub(super) known: KnownSets<'a>,
     pub(super) space: Space,
     pub(super) program: Program<'a>,
     pub(super) naming: Naming,
@@ -71,7 +71,7 @@ impl<'a> Proof<'a> {
         space.diagrams.keep(&mut results.collect::<Vec<_>>());
         Proof {
             policy,
-            known: KnownSets::default(),
+            known: KnownSets::new(policy),
             space,
             program,
             naming: naming(policy),

@@ -32,16 +32,28 @@ pub struct Intent<'a, 's> {
     pub(super) policy: &'a Policy,
     /// The space of its packets.
     pub space: &'s mut Space,
-    known: &'s mut KnownSets,
+    known: &'s mut KnownSets<'a>,
 }
 
-/// Results that are needed repeatedly: the sources of zones, the cameras that belong to
-/// others, and the packets of services.
-#[derive(Default)]
-pub struct KnownSets {
+/// Results of one policy that are needed repeatedly: the networks and the sources of zones,
+/// the cameras that belong to others, and the packets of services.
+pub struct KnownSets<'a> {
+    networks: BTreeMap<&'a str, Vec<IpNet>>,
     sources: BTreeMap<ZoneIndex, Set>,
     misplaced: BTreeMap<ZoneIndex, Set>,
     services: Vec<(bool, Vec<Service>, Set)>,
+}
+
+impl<'a> KnownSets<'a> {
+    /// Only what the policy itself says.
+    pub fn new(policy: &'a Policy) -> KnownSets<'a> {
+        KnownSets {
+            networks: policy.networks_by_interface(),
+            sources: BTreeMap::new(),
+            misplaced: BTreeMap::new(),
+            services: Vec::new(),
+        }
+    }
 }
 
 /// The path that a flow takes; None within the router. Within a zone it is what a forward
@@ -76,7 +88,7 @@ impl<'a, 's> Intent<'a, 's> {
     pub fn new(
         policy: &'a Policy,
         space: &'s mut Space,
-        known: &'s mut KnownSets,
+        known: &'s mut KnownSets<'a>,
     ) -> Intent<'a, 's> {
         Intent {
             policy,
@@ -355,8 +367,10 @@ impl<'a, 's> Intent<'a, 's> {
         self.space.range(field, place, place)
     }
 
-    fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
-        networks_of(self.policy, zone)
+    /// The networks, of both families, that a zone's hosts are in.
+    pub(super) fn networks_of(&self, zone: &Zone) -> Vec<IpNet> {
+        let networks = self.known.networks.get(zone.interface.as_str());
+        networks.cloned().unwrap_or_default()
     }
 }
 
