@@ -99,6 +99,15 @@ impl Intent<'_, '_> {
     /// The packets about connections that have an end in the zone that the packets come
     /// from.
     pub(super) fn about_somebody_in(&mut self, index: ZoneIndex) -> Set {
+        if let Some(set) = self.known.about_somebody.get(&index) {
+            return *set;
+        }
+        let set = self.about_somebody_anew(index);
+        self.known.about_somebody.insert(index, set);
+        set
+    }
+
+    fn about_somebody_anew(&mut self, index: ZoneIndex) -> Set {
         let zone = self.policy.zone(index);
         let mut sets = Vec::new();
         for (direction, sender) in SENDERS {
@@ -189,6 +198,15 @@ impl Intent<'_, '_> {
     /// ICMP errors and TCP resets that the router itself sends back to where the packet
     /// that they answer came from.
     pub(super) fn own_errors(&mut self) -> Set {
+        if let Some(set) = self.known.own_errors {
+            return set;
+        }
+        let set = self.own_errors_anew();
+        self.known.own_errors = Some(set);
+        set
+    }
+
+    fn own_errors_anew(&mut self) -> Set {
         let errors = error_types(self.space);
         let TcpFlags { mask, set } = TcpFlags::RESET;
         let reset = [

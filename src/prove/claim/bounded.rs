@@ -17,28 +17,31 @@ impl Proof<'_> {
     /// that have no address yet, which share one conntrack entry.
     pub(super) fn bounded(&mut self) {
         self.leases_limited();
+        let new = self.space.states(&[State::New]);
+        let again = self.intent().opening_again();
+        let opened = [HookPath::Input, HookPath::Forward].map(|way| {
+            let leases = self.intent().leases(way);
+            let opened = self.space.diagrams.minus(new, leases);
+            let expected = self.intent().expected(way);
+            (way, self.space.diagrams.or(opened, expected))
+        });
+        let exceeded = bound::exceeded(&mut self.space);
+        // Its connection is in the table, so that this cannot excuse it.
+        let again = self.space.diagrams.and(again, exceeded);
+        let past_it = bound::past(&mut self.space);
+        let nobody = match self.space.family {
+            IpFamily::V4 => self.space.equal(Field::Source, 0),
+            IpFamily::V6 => Set::EMPTY,
+        };
         for (index, zone) in self.policy.indexed_zones() {
             if zone.bound.is_none() {
                 continue;
             }
             let here = self.intent().by(Field::In, Endpoint::Zone(index));
-            let past_it = bound::past(&mut self.space);
+            let again = self.space.diagrams.and(again, here);
             let mut answer = ClaimResult::Holds;
-            for way in [HookPath::Input, HookPath::Forward] {
-                let new = self.space.states(&[State::New]);
-                let leases = self.intent().leases(way);
-                let opened = self.space.diagrams.minus(new, leases);
-                let expected = self.intent().expected(way);
-                let opened = self.space.diagrams.or(opened, expected);
-                let nobody = match self.space.family {
-                    IpFamily::V4 => self.space.equal(Field::Source, 0),
-                    IpFamily::V6 => Set::EMPTY,
-                };
+            for (way, opened) in opened {
                 let past = self.space.all(&[opened, here, !nobody, past_it]);
-                // Its connection is in the table, so that this cannot excuse it.
-                let again = self.intent().opening_again();
-                let exceeded = bound::exceeded(&mut self.space);
-                let again = self.space.all(&[again, here, exceeded]);
                 let past = self.space.diagrams.or(past, again);
                 let past = self
                     .space

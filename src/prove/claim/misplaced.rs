@@ -11,6 +11,13 @@ impl Proof<'_> {
     /// connection, or that is let through beside one. A connection that is open goes on, and
     /// the link's neighbours find each other.
     pub(super) fn misplaced(&mut self) {
+        let related = self.space.states(&[State::Related]);
+        let opening = [HookPath::Forward, HookPath::Input].map(|way| {
+            let opening = self.opening(way);
+            let opening = self.space.diagrams.or(opening, related);
+            let neighbours = self.intent().neighbours(way);
+            (way, self.space.diagrams.minus(opening, neighbours))
+        });
         for (index, zone) in self.policy.indexed_zones() {
             let of_others = self.intent().misplaced(index);
             if of_others.is_empty() {
@@ -18,13 +25,8 @@ impl Proof<'_> {
             }
             let here = self.intent().by(Field::In, Endpoint::Zone(index));
             let mut answer = ClaimResult::Holds;
-            for way in [HookPath::Forward, HookPath::Input] {
-                let opening = self.opening(way);
-                let related = self.space.states(&[State::Related]);
-                let opening = self.space.diagrams.or(opening, related);
-                let neighbours = self.intent().neighbours(way);
-                let misplaced = [here, of_others, opening, !neighbours];
-                let misplaced = self.space.all(&misplaced);
+            for (way, opening) in opening {
+                let misplaced = self.space.all(&[here, of_others, opening]);
                 let accepted = self.noted[way as usize];
                 let may = self.space.diagrams.and(accepted.may, misplaced);
                 let must = self.space.diagrams.and(accepted.must, misplaced);

@@ -14,6 +14,15 @@ use crate::prove::packet::{Field, Interfaces, State};
 use crate::registry::{group, icmpv6, special_purpose};
 use camfw_diagrams::Set;
 
+/// Packets from zones by what is known of their sources.
+#[derive(Clone, Copy)]
+pub(super) struct Unfit {
+    /// Their zone cannot have them.
+    spoofed: Set,
+    /// It depends on what the packet does not show.
+    unsure: Set,
+}
+
 impl<'a, 's> Intent<'a, 's> {
     pub(super) fn udp_between(&mut self, from: PortRange, to: PortRange) -> Set {
         let sets = [
@@ -94,14 +103,15 @@ impl<'a, 's> Intent<'a, 's> {
         }
         let mut neighbours = self.space.diagrams.union(&kinds);
         if way == HookPath::Input {
+            let mut spoofed = Vec::new();
             for (index, _) in self.policy.indexed_zones() {
                 let here = self.by(Field::In, Endpoint::Zone(index));
                 let sources = self.known_sources(index);
-                let spoofed = self.space.diagrams.minus(here, sources);
-                neighbours = self.space.diagrams.minus(neighbours, spoofed);
+                spoofed.push(self.space.diagrams.minus(here, sources));
             }
-            let by_another = self.by_another_interface();
-            neighbours = self.space.diagrams.minus(neighbours, by_another);
+            spoofed.push(self.by_another_interface());
+            let spoofed = self.space.diagrams.union(&spoofed);
+            neighbours = self.space.diagrams.minus(neighbours, spoofed);
         }
         neighbours
     }
@@ -269,13 +279,9 @@ impl<'a, 's> Intent<'a, 's> {
     fn carried_anywhere(&mut self, way: HookPath) -> Bounds {
         let loopback = self.loopback();
         let loopback = self.not_sent_on(loopback);
-        let mut established = self.space.states(&[State::Established]);
-        if way != HookPath::Output {
-            let again = self.opening_again();
-            established = self.space.diagrams.minus(established, again);
-        }
         let expected = self.expected(way);
         if way == HookPath::Output {
+            let established = self.space.states(&[State::Established]);
             let surely = self
                 .space
                 .diagrams
@@ -287,44 +293,70 @@ impl<'a, 's> Intent<'a, 's> {
                 must: surely,
             };
         }
+        let incoming = self.incoming();
+        let expected = self.fitting(expected);
+        let carried = self.space.or(incoming, expected);
+        match way {
+            HookPath::Input => self.space.or(carried, Bounds::exactly(loopback)),
+            _ => carried,
+        }
+    }
+
+    /// The packets of connections and the errors about them that come in, wherever they go.
+    fn incoming(&mut self) -> Bounds {
+        if let Some(incoming) = self.known.incoming {
+            return incoming;
+        }
+        let established = self.space.states(&[State::Established]);
+        let again = self.opening_again();
+        let established = self.space.diagrams.minus(established, again);
         let errors = self.errors();
-        let part = self.space.diagrams.union(&[established, expected, errors]);
+        let part = self.space.diagrams.or(established, errors);
+        let incoming = self.fitting(part);
+        self.known.incoming = Some(incoming);
+        incoming
+    }
+
+    /// Those of a set that have a source that their zone can have, or perhaps can.
+    fn fitting(&mut self, set: Set) -> Bounds {
+        let Unfit { spoofed, unsure } = self.unfit();
+        let must = self.space.all(&[set, !spoofed, !unsure]);
+        let perhaps = self.space.diagrams.and(set, unsure);
+        let may = self.space.diagrams.or(perhaps, must);
+        Bounds { may, must }
+    }
+
+    /// What comes in with a source that it cannot have, or perhaps cannot.
+    fn unfit(&mut self) -> Unfit {
+        if let Some(unfit) = self.known.unfit {
+            return unfit;
+        }
         let related = self.space.states(&[State::Related]);
-        let (mut spoofed, mut unsure) = (Set::EMPTY, Set::EMPTY);
+        let none = self.space.equal(Field::Source, 0);
+        let (mut spoofed, mut unsure) = (Vec::new(), Vec::new());
         for (index, _) in self.policy.indexed_zones() {
             let here = self.by(Field::In, Endpoint::Zone(index));
             let sources = self.sources(index);
-            let other = self.space.diagrams.minus(here, sources);
-            spoofed = self.space.diagrams.or(spoofed, other);
+            spoofed.push(self.space.diagrams.minus(here, sources));
             let misplaced = self.misplaced(index);
-            let misplaced = self.space.all(&[misplaced, related, here]);
-            spoofed = self.space.diagrams.or(spoofed, misplaced);
+            spoofed.push(self.space.all(&[misplaced, related, here]));
             // The destination before NAT is not known, and whether a host may be without an
             // address depends on it.
             let fields = [Field::Destination, Field::DestinationPort];
             let wherever = self.space.forget(sources, &fields);
             let other = self.space.diagrams.minus(wherever, sources);
-            let other = self.space.diagrams.and(other, here);
-            let none = self.space.equal(Field::Source, 0);
-            let none = self.space.diagrams.and(none, here);
             let other = self.space.diagrams.or(other, none);
-            unsure = self.space.diagrams.or(unsure, other);
+            unsure.push(self.space.diagrams.and(other, here));
         }
         if self.space.family == IpFamily::V6 {
-            let by_another = self.by_another_interface();
-            spoofed = self.space.diagrams.or(spoofed, by_another);
+            spoofed.push(self.by_another_interface());
         }
-        let surely = self.space.all(&[part, !spoofed, !unsure]);
-        let perhaps = self.space.diagrams.and(part, unsure);
-        let perhaps = self.space.diagrams.or(perhaps, surely);
-        let loopback = match way {
-            HookPath::Input => loopback,
-            _ => Set::EMPTY,
+        let unfit = Unfit {
+            spoofed: self.space.diagrams.union(&spoofed),
+            unsure: self.space.diagrams.union(&unsure),
         };
-        Bounds {
-            may: self.space.diagrams.or(perhaps, loopback),
-            must: self.space.diagrams.or(surely, loopback),
-        }
+        self.known.unfit = Some(unfit);
+        unfit
     }
 
     /// Packets with a source in a zone's network that arrive by another interface, and all that
@@ -332,20 +364,18 @@ impl<'a, 's> Intent<'a, 's> {
     /// them.
     pub(super) fn by_another_interface(&mut self) -> Set {
         let loopback = self.space.equal(Field::In, Interfaces::LOOPBACK);
-        let mut all = Set::EMPTY;
+        let mut all = Vec::new();
         for (index, zone) in self.policy.indexed_zones() {
             let here = self.by(Field::In, Endpoint::Zone(index));
             let networks = self.networks_of(zone);
             let sources = self.networks(Field::Source, &networks);
-            let elsewhere = self.space.all(&[sources, !here, !loopback]);
-            all = self.space.diagrams.or(all, elsewhere);
+            all.push(self.space.all(&[sources, !here, !loopback]));
         }
         for carrier in self.policy.carriers() {
             let places = self.space.interfaces.matching(carrier.as_str());
-            let here = self.space.one_of(Field::In, &places);
-            all = self.space.diagrams.or(all, here);
+            all.push(self.space.one_of(Field::In, &places));
         }
-        all
+        self.space.diagrams.union(&all)
     }
 
     /// The router's packets to itself.

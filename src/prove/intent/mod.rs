@@ -26,22 +26,27 @@ use crate::policy::{
 };
 use crate::registry::{group, icmpv6, port, protocol};
 use camfw_diagrams::Set;
+use carried::Unfit;
 
 /// The meaning of a policy for one address family.
 pub struct Intent<'a, 's> {
     pub(super) policy: &'a Policy,
     /// The space of its packets.
     pub space: &'s mut Space,
-    known: &'s mut KnownSets<'a>,
+    pub(super) known: &'s mut KnownSets<'a>,
 }
 
 /// Results of one policy that are needed repeatedly: the networks and the sources of zones,
-/// the cameras that belong to others, and the packets of services.
+/// the cameras that belong to others, the packets of services, what belongs to connections.
 pub struct KnownSets<'a> {
     networks: BTreeMap<&'a str, Vec<IpNet>>,
     sources: BTreeMap<ZoneIndex, Set>,
     misplaced: BTreeMap<ZoneIndex, Set>,
     services: Vec<(bool, Vec<Service>, Set)>,
+    pub(super) about_somebody: BTreeMap<ZoneIndex, Set>,
+    pub(super) own_errors: Option<Set>,
+    unfit: Option<Unfit>,
+    incoming: Option<Bounds>,
 }
 
 impl<'a> KnownSets<'a> {
@@ -52,6 +57,10 @@ impl<'a> KnownSets<'a> {
             sources: BTreeMap::new(),
             misplaced: BTreeMap::new(),
             services: Vec::new(),
+            about_somebody: BTreeMap::new(),
+            own_errors: None,
+            unfit: None,
+            incoming: None,
         }
     }
 }
