@@ -1,10 +1,11 @@
 //! Resolves routes, and checks them against the zones.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::address::{ipv4, zone_of};
+use super::address::ipv4;
 use super::mark::table_number;
 use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
 use super::own_address::require_ipv6_enabled;
@@ -22,12 +23,13 @@ pub fn routes(
 ) -> Result<Vec<Route>, Refusal> {
     let mut routes: Vec<Route> = Vec::new();
     let mut refused = Refused::default();
+    let networks = ZoneNetworks::of(zones);
+    let mut taken: BTreeSet<(IpNet, u32, u32)> = BTreeSet::new();
     for written in &config.routes {
-        let Some(route) = refused.note(route(written, zones, mode, source)) else {
+        let Some(route) = refused.note(route(written, zones, &networks, mode, source)) else {
             continue;
         };
-        let slot = |route: &Route| (route.destination, route.metric, route.table);
-        if routes.iter().any(|other| slot(other) == slot(&route)) {
+        if !taken.insert((route.destination, route.metric, route.table)) {
             let twice = source.refuse(
                 written.span(),
                 "there is a route to the same destination with the same metric already; remove one or give it another metric",
@@ -66,6 +68,7 @@ pub fn routes(
 fn route(
     written: &Spanned<config::RouteEntry>,
     zones: &[Zone],
+    networks: &ZoneNetworks,
     mode: Ipv6Mode,
     source: &Source,
 ) -> Result<Route, Refusal> {
@@ -108,8 +111,8 @@ fn route(
         },
         (Some(via), _, false) => {
             let gateway = next_router(via, &destination, source)?;
-            let zone = zone_of(gateway, zones).map(|(ZoneIndex(index), _)| &zones[index]);
-            match zone {
+            let mut near = networks.overlapping(gateway.into());
+            match near.next().map(|ZoneIndex(index)| &zones[index]) {
                 Some(zone) if zone.own().all(|own| own.addr() != gateway) => NextHop::Link {
                     link: zone.interface.to_string(),
                     gateway: Some(gateway),
@@ -157,14 +160,15 @@ fn route(
         NextHop::Link { link, .. } => zones.iter().find(|zone| zone.interface.as_str() == link),
         NextHop::Blackhole | NextHop::Unreachable => None,
     };
-    let overlaps = |own: IpNet| destination.contains(&own.network()) || own.contains(&destination);
+    let beside = || networks.overlapping(destination);
     if let Some(by) = by
         && by.role != Role::External
         && destination.prefix_len() > 0
-        && let Some(zone) = zones
-            .iter()
-            .find(|zone| zone.interface != by.interface && zone.own().any(overlaps))
+        && let Some(ZoneIndex(first)) = beside()
+            .filter(|ZoneIndex(index)| zones[*index].interface != by.interface)
+            .min()
     {
+        let zone = &zones[first];
         return Err(source.refuse(
             to.span(),
             format_args!("{destination} overlaps the network of zone {}, whose sources it would let in elsewhere; make the route narrower", zone.name),
@@ -172,15 +176,16 @@ fn route(
     }
     let is_zones = |zone: &Zone| zone.own().any(|own| own.trunc() == destination);
     let has_gateway = |zone: &&Zone| zone.gateway.is_some();
-    let is_one_of_several = zones.iter().filter(has_gateway).count() > 1;
+    let is_one_of_several = || zones.iter().filter(has_gateway).count() > 1;
     let is_default = |zone: &Zone| match destination {
         IpNet::V4(_) => {
-            let is_aside = is_one_of_several && metric == zone.metric + ASIDE;
+            let is_aside = metric == zone.metric + ASIDE && is_one_of_several();
             has_gateway(&zone) && (metric == zone.metric || is_aside)
         }
         IpNet::V6(_) => zone.has_gateway6() && metric == default_metric(&destination),
     };
-    let is_direct = metric == default_metric(&destination) && zones.iter().any(is_zones);
+    let is_direct = metric == default_metric(&destination)
+        && beside().any(|ZoneIndex(index)| is_zones(&zones[index]));
     if table == MAIN_TABLE
         && (is_direct || (destination.prefix_len() == 0 && zones.iter().any(is_default)))
     {
@@ -197,6 +202,36 @@ fn route(
         metric,
         table,
     })
+}
+
+/// The networks of zones, in their order. No two zones have an address in common.
+struct ZoneNetworks(Vec<(IpNet, ZoneIndex)>);
+
+impl ZoneNetworks {
+    fn of(zones: &[Zone]) -> ZoneNetworks {
+        let mut networks: Vec<(IpNet, ZoneIndex)> = Vec::new();
+        for (index, zone) in zones.iter().enumerate() {
+            for own in zone.own().map(|own| own.trunc()) {
+                let place = networks.partition_point(|(known, _)| *known < own);
+                networks.insert(place, (own, ZoneIndex(index)));
+            }
+        }
+        // One within another is of the same zone.
+        networks.dedup_by(|(inner, _), (outer, _)| outer.contains(&*inner));
+        ZoneNetworks(networks)
+    }
+
+    /// The zones with networks that have addresses of this one.
+    fn overlapping(&self, network: IpNet) -> impl Iterator<Item = ZoneIndex> {
+        let (before, from) = self
+            .0
+            .split_at(self.0.partition_point(|(own, _)| *own < network));
+        let around = before.last().filter(|(own, _)| own.contains(&network));
+        let inside = from
+            .iter()
+            .take_while(move |(own, _)| network.contains(own));
+        around.into_iter().chain(inside).map(|(_, zone)| *zone)
+    }
 }
 
 /// Whether a zone has single addresses of a family alone, as one of a point-to-point link.
@@ -255,5 +290,76 @@ fn next_router(
         (IpNet::V6(_), Err(_)) => refuse(format!(
             "{text:?} is not an IPv6 address; write it as fd00:8::110"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::policy::Answers;
+
+    #[test]
+    fn the_zones_around_a_network_and_in_it_are_found() -> Result<(), Box<dyn Error>> {
+        // The second has one network within another, and addresses of both families.
+        let text = r#"
+[ipv6]
+mode = "same"
+[zones.a]
+interface = "eth0"
+address = ["10.0.0.1/24", "fd00:1::1/64"]
+role = "private"
+[zones.b]
+interface = "eth1"
+address = ["10.1.0.1/16", "10.1.2.1/24", "10.0.1.1/24"]
+role = "private"
+[zones.c]
+interface = "eth2"
+address = ["10.0.2.1/31", "fd00::1/64"]
+role = "private"
+"#;
+        let source = Source::new("camfw.toml", text);
+        let policy = crate::policy(&source, &Answers::new())?;
+        let networks = ZoneNetworks::of(&policy.zones);
+        for asked in [
+            "0.0.0.0/0",
+            "::/0",
+            "10.0.0.0/15",
+            "10.0.0.0/23",
+            "10.0.0.0/24",
+            "10.0.0.7/32",
+            "10.0.2.0/32",
+            "10.0.2.2/32",
+            "10.0.3.0/24",
+            "10.1.2.0/24",
+            "10.1.2.9/32",
+            "10.1.3.9/32",
+            "10.2.0.0/16",
+            "9.0.0.0/8",
+            "11.0.0.0/8",
+            "fd00::/16",
+            "fd00:1::5/128",
+            "fd00:2::/64",
+        ] {
+            let asked: IpNet = asked.parse()?;
+            let near = |own: IpNet| asked.contains(&own) || own.contains(&asked);
+            let near = |zone: &&Zone| zone.own().any(|own| near(own.trunc()));
+            let expected: Vec<&str> = policy
+                .zones
+                .iter()
+                .filter(near)
+                .map(|it| it.name.as_str())
+                .collect();
+            let mut found: Vec<ZoneIndex> = networks.overlapping(asked).collect();
+            found.sort_unstable();
+            found.dedup();
+            let found: Vec<&str> = found
+                .iter()
+                .map(|it| policy.zone(*it).name.as_str())
+                .collect();
+            assert_eq!(found, expected, "{asked}");
+        }
+        Ok(())
     }
 }

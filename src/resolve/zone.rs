@@ -110,9 +110,9 @@ fn ways_out(
     Ok(())
 }
 
-fn pairs(a: &Zone, b: &Zone) -> Vec<(IpNet, IpNet)> {
+fn pairs(a: &Zone, b: &Zone) -> impl Iterator<Item = (IpNet, IpNet)> {
     let with = |a: IpNet| b.own().map(move |b| (a.trunc(), b.trunc()));
-    a.own().flat_map(with).collect()
+    a.own().flat_map(with)
 }
 
 /// An interface that both zones would use. Several VLANs may share a link, which may be a
