@@ -53,6 +53,21 @@ impl Compiler<'_> {
         }
     }
 
+    /// The same for many lines, of which only the first looks for the chain.
+    pub(super) fn accepting_as_known(
+        &self,
+        table: &mut Table,
+        known: &mut Vec<(Endpoint, Target)>,
+        from: Endpoint,
+    ) -> Target {
+        if let Some((_, target)) = known.iter().find(|(end, _)| *end == from) {
+            return target.clone();
+        }
+        let target = self.accepting(table, from);
+        known.push((from, target.clone()));
+        target
+    }
+
     /// The same for a rule that serves all flows of a line.
     pub(super) fn accepting_from_any(&self, table: &mut Table, allow: &Allow) -> Target {
         let ends = allow.flows.iter().map(|flow| flow.from);

@@ -33,6 +33,7 @@ impl Compiler<'_> {
         &self,
         table: &mut Table,
         names: &mut ChainNames,
+        accepting: &mut Vec<(Endpoint, Target)>,
         flow: Flow,
         allow: &Allow,
     ) -> Vec<Placed> {
@@ -42,7 +43,7 @@ impl Compiler<'_> {
         }
         let target = match self.counting_chain(table, allow) {
             Some(chain) => Target::Jump(chain),
-            None => self.accepting(table, flow.from),
+            None => self.accepting_as_known(table, accepting, flow.from),
         };
         let mut placed = Vec::new();
         for way in self.ways(flow, allow) {

@@ -257,8 +257,9 @@ impl<'a> Compiler<'a> {
         let mut lines = Vec::new();
         let mut names = std::mem::take(&mut self.names);
         let others = self.denied_first(table, &mut names, flow, &allowed);
+        let mut accepting = Vec::new();
         for allow in policy.allows_of(flow) {
-            lines.extend(self.line(table, &mut names, flow, allow));
+            lines.extend(self.line(table, &mut names, &mut accepting, flow, allow));
         }
         tree::place(table, &mut names, &others, lines);
         self.names = names;

@@ -339,6 +339,7 @@ impl Compiler<'_> {
     fn expected(&mut self, table: &mut Table) {
         let mut placed: Vec<(Direction, Placed)> = Vec::new();
         let mut names = std::mem::take(&mut self.names);
+        let mut accepting = Vec::new();
         for (flow, allow, way) in self.helped_flows() {
             let Some(direction) = hook(flow, way) else {
                 continue;
@@ -354,7 +355,7 @@ impl Compiler<'_> {
                     [server, client]
                 }
             };
-            let mut rule = Rule::new(self.accepting(table, from));
+            let mut rule = Rule::new(self.accepting_as_known(table, &mut accepting, from));
             rule.matches.extend(super::line::comment(allow, "ftp data"));
             let by = |end: Endpoint| match end {
                 Endpoint::Zone(zone) => interface(&self.policy.zone(zone).interface),

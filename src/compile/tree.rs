@@ -122,16 +122,12 @@ impl Axis {
 
 /// Appends rules to a chain, those for any address first.
 pub fn place(table: &mut Table, names: &mut ChainNames, chain: &ChainName, rules: Vec<Placed>) {
-    along(table, names, chain, rules, Axis::Source);
+    let place = table.place_of(chain);
+    along(table, names, place, rules, Axis::Source);
 }
 
-fn along(
-    table: &mut Table,
-    names: &mut ChainNames,
-    chain: &ChainName,
-    rules: Vec<Placed>,
-    axis: Axis,
-) {
+/// Appends to the chain at this place of the table.
+fn along(table: &mut Table, names: &mut ChainNames, chain: usize, rules: Vec<Placed>, axis: Axis) {
     let mut any = Vec::new();
     let mut groups: Groups = BTreeMap::new();
     for mut placed in rules {
@@ -146,7 +142,7 @@ fn along(
         Axis::Source => along(table, names, chain, any, Axis::Destination),
         Axis::Destination => {
             let rules = any.into_iter().map(|placed| placed.rule);
-            table.rules_mut(chain).extend(rules);
+            table.chains[chain].rules.extend(rules);
         }
     }
     dispatch(table, names, chain, groups, axis);
@@ -155,13 +151,7 @@ fn along(
 /// Rules, grouped by the prefix that they are for.
 type Groups = BTreeMap<IpNet, Vec<Placed>>;
 
-fn dispatch(
-    table: &mut Table,
-    names: &mut ChainNames,
-    chain: &ChainName,
-    groups: Groups,
-    axis: Axis,
-) {
+fn dispatch(table: &mut Table, names: &mut ChainNames, chain: usize, groups: Groups, axis: Axis) {
     if groups.len() <= FEW {
         for (prefix, rules) in groups {
             leaf(table, names, chain, prefix, rules, axis);
@@ -189,8 +179,9 @@ fn dispatch(
         let to = names.next(axis, child);
         let mut jump = Rule::new(Target::Jump(to.clone()));
         axis.put(&mut jump, child);
-        table.rules_mut(chain).push(jump);
-        dispatch(table, names, &to, groups, axis);
+        table.chains[chain].rules.push(jump);
+        let below = table.place_of(&to);
+        dispatch(table, names, below, groups, axis);
     }
 }
 
@@ -199,7 +190,7 @@ fn dispatch(
 fn leaf(
     table: &mut Table,
     names: &mut ChainNames,
-    chain: &ChainName,
+    chain: usize,
     prefix: IpNet,
     rules: Vec<Placed>,
     axis: Axis,
@@ -208,12 +199,13 @@ fn leaf(
         let to = names.next(axis, prefix);
         let mut jump = Rule::new(Target::Jump(to.clone()));
         axis.put(&mut jump, prefix);
-        table.rules_mut(chain).push(jump);
+        table.chains[chain].rules.push(jump);
+        let below = table.place_of(&to);
         match axis {
-            Axis::Source => along(table, names, &to, rules, Axis::Destination),
+            Axis::Source => along(table, names, below, rules, Axis::Destination),
             Axis::Destination => {
                 let rules = rules.into_iter().map(|placed| placed.rule);
-                table.rules_mut(&to).extend(rules);
+                table.chains[below].rules.extend(rules);
             }
         }
         return;
@@ -228,7 +220,7 @@ fn leaf(
             Axis::Destination.put(&mut rule, destination);
         }
         axis.put(&mut rule, prefix);
-        table.rules_mut(chain).push(rule);
+        table.chains[chain].rules.push(rule);
     }
 }
 

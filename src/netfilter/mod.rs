@@ -301,19 +301,23 @@ impl Table {
 
     /// The rules of a chain, which is created if necessary.
     pub fn rules_mut(&mut self, name: &ChainName) -> &mut Vec<Rule> {
+        let place = self.place_of(name);
+        &mut self.chains[place].rules
+    }
+
+    /// The place of a chain in `chains`, which is created if necessary; for who adds many rules
+    /// to it.
+    pub(crate) fn place_of(&mut self, name: &ChainName) -> usize {
         // The chain that is being filled is usually the last.
-        let index = match self.chains.iter().rposition(|chain| chain.name == *name) {
-            Some(index) => index,
-            None => {
-                self.chains.push(Chain {
-                    name: name.clone(),
-                    policy: None,
-                    rules: Vec::new(),
-                });
-                self.chains.len() - 1
-            }
-        };
-        &mut self.chains[index].rules
+        let place = self.chains.iter().rposition(|chain| chain.name == *name);
+        place.unwrap_or_else(|| {
+            self.chains.push(Chain {
+                name: name.clone(),
+                policy: None,
+                rules: Vec::new(),
+            });
+            self.chains.len() - 1
+        })
     }
 }
 
