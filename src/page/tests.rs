@@ -9,6 +9,7 @@ use crate::observe::presence::{
     UnlistedHost, ZonePresence,
 };
 use crate::observe::wanted::{BlockedHost, Tried};
+use crate::prove::NamedMatrix;
 
 /// What a host would have the page say.
 const HOSTILE: &str =
@@ -98,7 +99,7 @@ fn each_thing_is_said_once() {
             blocked: &[],
             days: &[],
             accounting: &Accounting::default(),
-            matrix: None,
+            matrices: &[],
             claims: &[],
             mail: None,
             ways: &[],
@@ -123,6 +124,50 @@ fn each_thing_is_said_once() {
 
 fn page(cameras: usize, lines: usize) -> String {
     let blocked = |number: usize| BlockedHost {
+#[test]
+fn each_family_has_its_table() {
+    let presence = presence(0);
+    let matrix = |title: &str| {
+        Some(NamedMatrix {
+            title: title.to_owned(),
+            rows: Vec::new(),
+            columns: Vec::new(),
+            cells: Vec::new(),
+            of_policy: true,
+        })
+    };
+    let said = |matrices: &[Option<NamedMatrix>]| {
+        report(&PageFacts {
+            now: 1_795_676_731,
+            state: "APPLIED",
+            why: None,
+            since: None,
+            holds: true,
+            in_force: true,
+            policy: None,
+            drift: &[],
+            needs: &[],
+            notes: &[],
+            presence: &presence,
+            blocked: &[],
+            days: &[],
+            accounting: &Accounting::default(),
+            matrices,
+            claims: &[],
+            mail: None,
+            ways: &[],
+            files: &[],
+        })
+    };
+    let one = said(&[matrix("any connection")]);
+    assert!(one.contains("Who may reach whom") && !one.contains("any connection"));
+    let both = said(&[matrix("IPv4, any"), matrix("IPv6, any")]);
+    assert!(both.contains("<h3>IPv4, any</h3>") && both.contains("<h3>IPv6, any</h3>"));
+    assert_eq!(both.matches("<thead>").count(), 2);
+    let lost = said(&[matrix("IPv4, any"), None]);
+    assert!(lost.contains("takes too much memory"), "it is told");
+}
+
         zone: Some("camera".to_owned()),
         camera: number
             .is_multiple_of(2)
@@ -162,7 +207,7 @@ fn page(cameras: usize, lines: usize) -> String {
         blocked: &blocked,
         days: &[(20_782, u64::MAX), (20_783, 12)],
         accounting: &accounting,
-        matrix: None,
+        matrices: &[],
         claims: &claims,
         mail: None,
         ways: &[],
