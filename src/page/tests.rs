@@ -59,12 +59,14 @@ fn presence(cameras: usize) -> Presence {
                 ..InterfacePresence::default()
             },
             cameras: (1..=cameras).map(camera).collect(),
+            named: Vec::new(),
             others: vec![UnlistedHost {
                 hardware: None,
                 addresses: vec![IpAddr::from([192, 168, 8, 77])],
                 more_addresses: 0,
                 last_seen: None,
                 calls_itself: Some(HOSTILE.to_owned()),
+                line: None,
             }],
             others_left_out: 12,
         }],
@@ -122,8 +124,6 @@ fn each_thing_is_said_once() {
     }
 }
 
-fn page(cameras: usize, lines: usize) -> String {
-    let blocked = |number: usize| BlockedHost {
 #[test]
 fn each_family_has_its_table() {
     let presence = presence(0);
@@ -168,6 +168,8 @@ fn each_family_has_its_table() {
     assert!(lost.contains("takes too much memory"), "it is told");
 }
 
+fn page(cameras: usize, lines: usize) -> String {
+    let blocked = |number: usize| BlockedHost {
         zone: Some("camera".to_owned()),
         camera: number
             .is_multiple_of(2)
@@ -176,6 +178,7 @@ fn each_family_has_its_table() {
         addresses: vec![IpAddr::from([192, 168, 8, 9])],
         more_addresses: 0,
         hardware: Some(HOSTILE.to_owned()),
+        hardware_of: Some(HOSTILE.to_owned()),
         tried: (1..=20).map(tried).collect(),
     };
     let blocked: Vec<BlockedHost> = (1..=cameras).map(blocked).collect();
