@@ -221,6 +221,28 @@ fn trace_says_whose_packet_it_assumed() -> Done {
     Ok(())
 }
 
+/// What hosts of one wire send each other no rule sees: that none lets it pass says nothing.
+#[test]
+fn trace_says_what_is_on_one_wire() -> Done {
+    let scratch = Scratch::new("one-wire")?;
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cameras/config.toml");
+    let trace = format!("trace --config {}", config.display());
+    let (_, said) = scratch.camfw(&format!(
+        "{trace} --src porch --dst 192.168.8.111 --dport 80"
+    ))?;
+    let told = "on one wire: 192.168.8.110 and 192.168.8.111 are in zone yard (eth1): the switch carries it, and no rule sees it; assumed: it is camera porch";
+    assert!(said.starts_with(told) && said.contains("DROP by"), "{said}");
+    for packet in [
+        "--src 192.168.8.111 --dst 192.168.8.1 --dport 21",
+        "--src 192.168.8.111 --dst 8.8.4.4 --dport 80",
+        "--src 8.8.8.8 --dst 8.8.4.4 --from external --to external --dport 80",
+    ] {
+        let (_, said) = scratch.camfw(&format!("{trace} {packet}"))?;
+        assert!(!said.contains("one wire"), "{packet}: {said}");
+    }
+    Ok(())
+}
+
 /// A camera's name stands for its address of the family that the packet has.
 #[test]
 fn trace_takes_a_cameras_name_for_its_ipv6_address() -> Done {

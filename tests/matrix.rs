@@ -413,6 +413,67 @@ fn what_is_left_out_is_told_where_it_is_less() -> Done {
     scratch.write("rules", &format!("{nat}{}", drops(smtp)))?;
     let (_, text) = scratch.camfw("show matrix --rules rules --networks networks")?;
     let at = |word: &str| text.find(word).ok_or_else(|| format!("{word}: {text}"));
-    assert!(at("8443>https,")? < at("everything")?, "{text}");
+    assert!(at("8443>https*,")? < at("everything")?, "{text}");
+    Ok(())
+}
+
+/// Two hosts of all of a zone are reached from outside, and a line has IPv6 alone.
+const TWO_FAMILIES: &str = "\
+[ipv6]\nmode = \"same\"\n\
+[zones.net]\ninterface = \"eth0\"\naddress = [\"203.0.113.6/24\", \"2001:db8::6/64\"]\ngateway = \"203.0.113.1\"\nrole = \"external\"\n\
+[zones.cam]\ninterface = \"eth1\"\naddress = [\"192.168.8.1/24\", \"fd00:8::1/64\"]\nrole = \"camera\"\n\
+[zones.home]\ninterface = \"eth2\"\naddress = [\"192.168.5.1/24\", \"fd00:5::1/64\"]\nrole = \"private\"\n\
+[[cameras]]\nname = \"porch\"\naddress = [\"192.168.8.11\", \"fd00:8::11\"]\n\
+[[allow]]\nfrom = \"home\"\nto = \"porch\"\nservice = \"rtsp\"\n\
+[[allow]]\nfrom = \"home\"\nto = \"porch\"\nservice = \"http\"\nsource = \"fd00:5::50\"\n\
+[[allow]]\nfrom = \"net\"\nto = \"home\"\nservice = \"https\"\naddress = \"192.168.5.20\"\n\
+[[forwards]]\nfrom = \"net\"\ntcp = 443\nto = \"home\"\naddress = \"192.168.5.20\"\n\
+[[allow]]\nfrom = \"net\"\nto = \"porch\"\nservice = \"http\"\n\
+[[forwards]]\nfrom = \"net\"\ntcp = 8080\nto = \"porch\"\nto-port = 80\n";
+
+/// Where lines let something through by IPv6 nobody takes the matrix of IPv4 for all of it.
+#[test]
+fn each_family_has_its_matrix() -> Done {
+    let scratch = Scratch::new("families")?;
+    scratch.write("site.toml", TWO_FAMILIES)?;
+    let of = |arguments: &str| -> Result<String, Box<dyn Error>> {
+        let (code, said) = scratch.camfw(&format!("show matrix -c site.toml {arguments}"))?;
+        assert_eq!(code, 0, "{said}");
+        Ok(said)
+    };
+    for exact in ["", "--exact --dport 80"] {
+        let text = of(exact)?;
+        let (v4, v6) = text.split_once("\nIPv6, ").ok_or(text.as_str())?;
+        assert!(v4.starts_with("IPv4, "), "{text}");
+        if exact.is_empty() {
+            assert!(
+                widest(&text) <= 80 && v6.contains("http*") && !v4.contains("http*"),
+                "{text}"
+            );
+        }
+        let each = [of(&format!("{exact} -4"))?, of(&format!("{exact} -6"))?];
+        assert_eq!(each.join("\n"), text);
+        let mut both = as_documented(&of(&format!("{exact} --json"))?, "matrix")?;
+        let v6 = both.as_object_mut().and_then(|it| it.remove("ipv6"));
+        let v4 = of(&format!("{exact} --json --ipv4"))?;
+        let alone = of(&format!("{exact} --json --ipv6"))?;
+        assert_eq!(both, as_documented(&v4, "matrix")?);
+        assert_eq!(v6, Some(as_documented(&alone, "matrix")?));
+    }
+    let svg = of("--svg")?;
+    nothing_overlaps(&svg)?;
+    assert!(svg.contains("IPv4, any") && svg.contains("IPv6, any") && svg.contains("http*"));
+    Ok(())
+}
+
+/// What leads to one host of a zone does not look as if all of it were reached.
+#[test]
+fn what_is_sent_on_to_one_host_is_marked() -> Done {
+    let scratch = Scratch::new("one-host")?;
+    scratch.write("site.toml", TWO_FAMILIES)?;
+    let (_, text) = scratch.camfw("show matrix -c site.toml -4")?;
+    assert!(text.contains("443>https*"), "{text}");
+    // All of the camera's addresses.
+    assert!(text.contains("8080>http "), "{text}");
     Ok(())
 }

@@ -167,12 +167,12 @@ fn the_matrix_of_the_example() -> Result<(), Box<dyn Error>> {
     let about = prove::MatrixQuestion {
         protocol: Some(6),
         port: Some(80),
-        service: None,
+        ..prove::MatrixQuestion::default()
     };
     let matrix = prove::matrix(&plan.rules.v4, IpFamily::V4, &behind, &about);
     let matrix = matrix.ok_or("no room")?;
     expect("matrix.txt", &matrix.text())?;
-    expect("matrix.json", &matrix.json())
+    expect("matrix.json", &matrix.json(None))
 }
 
 /// What iptables-save of 1.4 to 1.8 writes, legacy and nft, with counters and
@@ -472,7 +472,7 @@ fn a_forward_is_in_the_matrix() -> Result<(), Box<dyn Error>> {
         let about = prove::MatrixQuestion {
             protocol: Some(6),
             port,
-            service: None,
+            ..prove::MatrixQuestion::default()
         };
         let matrix = prove::matrix(&plan.rules.v4, IpFamily::V4, &behind, &about);
         Ok(matrix.ok_or("no room")?)
@@ -488,7 +488,7 @@ fn a_forward_is_in_the_matrix() -> Result<(), Box<dyn Error>> {
     let forwarded = of(Some(8443))?;
     assert!(reaches(&forwarded, "192.168.5.20"), "{}", forwarded.text());
     assert!(!reaches(&forwarded, "192.168.5.21"), "{}", forwarded.text());
-    for shown in [forwarded.text(), forwarded.json()] {
+    for shown in [forwarded.text(), forwarded.json(None)] {
         assert!(
             shown.contains("to 198.51.100.2, tcp, port 8443")
                 && shown.contains("DNAT --to-destination 192.168.5.20:443"),

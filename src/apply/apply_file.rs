@@ -58,9 +58,9 @@ pub(super) fn enforce_with_names(
 ) -> Result<Enforced, Failure> {
     let mut enforced = enforce(&policy.plan, missing, mark)?;
     if !policy.plan.policy.hosts.is_empty() {
-        enforced
-            .undone
-            .extend(names::ask(&policy.plan.policy).unkept);
+        let asked = names::ask(&policy.plan.policy);
+        enforced.undone.extend(asked.unkept);
+        enforced.unresolved = asked.unresolved;
         // Host names affect rules only: if the rules are the same, they are in force
         // already.
         if let Ok(answered) = PlannedPolicy::new(policy.snapshot.clone())

@@ -80,6 +80,7 @@ pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark
             };
             Ending::from(outcome)
                 .with_removed_rules(enforced.removed_rules)
+                .with_unresolved(enforced.unresolved)
                 .undone(enforced.undone)
                 .undone(unconfirmed)
                 .noting(mark.settle(&trial))

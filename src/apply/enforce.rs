@@ -87,6 +87,8 @@ pub(super) struct Enforced {
     pub(super) removed_rules: Vec<String>,
     /// Descriptions of required work that was not done.
     pub(super) undone: Vec<String>,
+    /// Why names of hosts have no answer, where they were asked for.
+    pub(super) unresolved: Vec<String>,
 }
 
 impl Enforced {

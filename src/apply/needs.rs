@@ -50,7 +50,12 @@ pub(super) fn of(presence: &Presence, names: &[NameReport]) -> Vec<String> {
         ));
     }
     let unresolved = names.iter().filter(|name| name.addresses.is_empty());
-    needs.extend(unresolved.map(|name| format!("{} did not resolve yet", name.name)));
+    needs.extend(unresolved.map(|name| {
+        format!(
+            "{} did not resolve yet; camfw refresh asks again, and says why",
+            name.name
+        )
+    }));
     needs.extend(presence.unread.iter().cloned());
     needs
 }

@@ -69,6 +69,8 @@ pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     /// Descriptions of other programs' chains and rules that were removed.
     removed_rules: Vec<String>,
+    /// Why names of hosts have no answer.
+    unresolved: Vec<String>,
     undone: Vec<String>,
 }
 
@@ -77,6 +79,7 @@ impl From<Outcome> for Ending {
         Ending {
             outcome,
             removed_rules: Vec::new(),
+            unresolved: Vec::new(),
             undone: Vec::new(),
         }
     }
@@ -94,6 +97,17 @@ impl Ending {
     pub(super) fn with_removed_rules(mut self, removed_rules: Vec<String>) -> Ending {
         self.removed_rules.extend(removed_rules);
         self
+    }
+
+    /// Adds why names of hosts have no answer: nothing that was to be done is left undone by it.
+    pub(super) fn with_unresolved(mut self, unresolved: Vec<String>) -> Ending {
+        self.unresolved.extend(unresolved);
+        self
+    }
+
+    /// Why names of hosts have no answer.
+    pub(crate) fn unresolved(&self) -> &[String] {
+        &self.unresolved
     }
 
     /// Describes each change that was made, or would be.
@@ -136,6 +150,7 @@ impl Ending {
         };
         Ending::from(outcome)
             .with_removed_rules(enforced.removed_rules)
+            .with_unresolved(enforced.unresolved)
             .undone(enforced.undone)
             .settled(policy, &state, mark)
     }
@@ -187,6 +202,10 @@ impl fmt::Display for Ending {
                 _ => "taken away",
             };
             write!(f, "; {would}: {}", self.removed_rules.join("; "))?;
+        }
+        if !self.unresolved.is_empty() {
+            let why = self.unresolved.join("; ");
+            write!(f, "; {why}; camfw refresh asks again")?;
         }
         match self.undone.is_empty() {
             true => Ok(()),

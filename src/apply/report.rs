@@ -7,7 +7,7 @@ use super::planned::PlannedPolicy;
 use super::recorder;
 use super::status::{self, Report};
 use crate::error::with_causes;
-use crate::family::{Families, IpFamily};
+use crate::family::Families;
 use crate::field::plural;
 use crate::host::clock;
 use crate::netfilter::Ruleset;
@@ -22,19 +22,26 @@ use crate::source::Refusal;
 pub(super) struct ProvenFacts {
     policy: PolicyHash,
     rules: Families<Ruleset>,
-    matrix: Option<NamedMatrix>,
+    matrices: Vec<Option<NamedMatrix>>,
     claims: Vec<(bool, String)>,
 }
 
 impl ProvenFacts {
     fn new(policy: PolicyHash, plan: &Plan) -> ProvenFacts {
         let ends = MatrixEnds::Policy(&plan.policy);
-        let about = MatrixQuestion::default();
+        let families = plan.policy.families();
+        let about = MatrixQuestion {
+            names_family: families.len() > 1,
+            ..MatrixQuestion::default()
+        };
+        let matrices = families
+            .iter()
+            .map(|family| prove::named_matrix(plan.rules.get(*family), *family, ends, &about));
         let claims = prove::claims(&plan.policy, &plan.rules).into_iter();
         ProvenFacts {
             policy,
             rules: plan.rules.clone(),
-            matrix: prove::named_matrix(&plan.rules.v4, IpFamily::V4, ends, &about),
+            matrices: matrices.collect(),
             claims: claims
                 .map(|claim| {
                     let text = claim.to_string();
@@ -119,7 +126,7 @@ pub(super) fn report_again(
         blocked: &hosts,
         days: refusals.days(),
         accounting: &status.accounting,
-        matrix: proven.and_then(|it| it.matrix.as_ref()),
+        matrices: proven.map_or(&[], |it| it.matrices.as_slice()),
         claims: proven.map_or(&[], |it| it.claims.as_slice()),
         mail: status.mail_queue.as_ref(),
         files: &files,

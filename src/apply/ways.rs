@@ -16,7 +16,7 @@ use crate::host::post::Post;
 use crate::host::store::{self, StoreError, StorePlace};
 use crate::host::{clock, conntrack, netlink};
 use crate::json::{JsonError, JsonMembers, json_object, to_json};
-use crate::net::{Current, RouterAnswer, Wanted, WayState, WayWatch};
+use crate::net::{Current, HOLD, RouterAnswer, Wanted, WayState, WayWatch};
 use crate::observe::presence::Presence;
 use crate::observe::ways::WayReport;
 use crate::plan::Plan;
@@ -50,9 +50,27 @@ struct WayAside {
     zone: String,
     why: String,
     since: u64,
+    /// Since when it is alive again, and not yet for as long as it must hold.
+    holds_since: Option<u64>,
 }
 
-json_object!(WayAside { zone, why, since });
+json_object!(WayAside {
+    zone,
+    why,
+    since,
+    holds_since
+});
+
+impl WayAside {
+    /// Why it is not in use: what it died of is mended while it holds.
+    fn told(&self, holds_since: Option<u64>) -> String {
+        let Some(since) = holds_since else {
+            return self.why.clone();
+        };
+        let seconds = clock::now().saturating_sub(since);
+        format!("alive again for {seconds} s; used after {HOLD} s")
+    }
+}
 
 impl WaysFile {
     fn parse(text: &str) -> Result<WaysFile, JsonError> {
@@ -64,6 +82,7 @@ impl WaysFile {
                 zone: way.needed("zone")?,
                 why: way.needed("why")?,
                 since: way.needed("since")?,
+                holds_since: way.given("holds_since")?,
             });
             way.end()?;
         }
@@ -97,6 +116,15 @@ impl WaysFile {
     /// it could be left for: it stays, and what is open by it goes on once it is back.
     fn is_left(&self, zone: &str) -> bool {
         self.aside(zone).is_some() && self.in_use.as_deref() != Some(zone)
+    }
+
+    /// Keeps what a look found of the same ways, which changes no route. Should that fail,
+    /// `status` is behind, and whoever settles the ways tells the error.
+    fn keep_same(mut self, aside: &[WayAside]) {
+        if self.aside != aside && zones(&self.aside) == zones(aside) {
+            self.aside = aside.to_vec();
+            let _ = self.write();
+        }
     }
 }
 
@@ -220,15 +248,24 @@ impl WaysWatch {
             states.push(watch.judge(&way.zone, router, why, trouble, answer, now));
         }
         WayState::take_first_holding(&mut states);
+        let wall = clock::now();
         let aside = network.ways.iter().zip(&states).filter_map(|(way, state)| {
             let before = known.as_ref().and_then(|known| known.aside(&way.zone));
             Some(WayAside {
                 zone: way.zone.clone(),
                 why: state.why()?.to_owned(),
                 since: before.map_or_else(clock::now, |before| before.since),
+                holds_since: match state {
+                    WayState::Holding(_) => before.and_then(|it| it.holds_since).or(Some(wall)),
+                    WayState::Alive | WayState::Dead(_) => None,
+                },
             })
         });
-        Ok(aside.collect())
+        let aside: Vec<WayAside> = aside.collect();
+        if let Some(known) = known {
+            known.keep_same(&aside);
+        }
+        Ok(aside)
     }
 
     /// Ends the connections whose source was translated to an address of a way that was left:
@@ -324,6 +361,8 @@ pub(super) fn report(plan: &Plan, presence: &Presence) -> Vec<WayReport> {
     let in_use = ways.find(|way| aside(&way.zone).is_none() && has_carrier(&way.zone));
     let ways = network.ways.iter().map(|way| {
         let aside = aside(&way.zone);
+        // Without `watch` nobody sees whether it still is.
+        let holds_since = aside.and_then(|way| way.holds_since).filter(|_| watched);
         let is_in_use = in_use.is_some_and(|it| it.zone == way.zone);
         let used = known
             .as_ref()
@@ -335,7 +374,8 @@ pub(super) fn report(plan: &Plan, presence: &Presence) -> Vec<WayReport> {
             in_use: is_in_use,
             alive: aside.is_none() && has_carrier(&way.zone),
             since: aside.map(|way| way.since).or(used.map(|known| known.since)),
-            why: aside.map(|way| way.why.clone()),
+            why: aside.map(|way| way.told(holds_since)),
+            holds_since,
             watched,
         }
     });

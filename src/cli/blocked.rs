@@ -12,7 +12,11 @@ use crate::observe::presence::in_words;
 use crate::observe::wanted::{BlockedHost, Tried};
 use crate::policy::Recordable;
 
-const CAMERA: Flag = Flag::valued("camera", "NAME", "of this camera alone");
+const CAMERA: Flag = Flag::valued(
+    "camera",
+    "NAME",
+    "of this camera alone, by its addresses or its mac",
+);
 const SINCE: Flag = Flag::valued("since", "AGO", "tried since then: 90s, 30m, 2h or 7d ago");
 const FOLLOW: Flag = Flag::switch("follow", "go on with what is refused from now on");
 
@@ -99,6 +103,8 @@ fn to_text(blocked: &Blocked, recordable: Recordable) -> String {
 
 fn named(host: &BlockedHost) -> String {
     let hardware = host.hardware.as_deref().unwrap_or("no hardware address");
+    let owner = host.hardware_of.as_deref();
+    let hardware = &owner.map_or(hardware.to_owned(), |it| format!("{hardware} of {it}"));
     match (&host.zone, &host.camera) {
         (None, _) => format!("the router, from {}", host.address),
         (Some(zone), Some(camera)) => format!("{camera} ({}, {hardware}, {zone})", host.address),

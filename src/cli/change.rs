@@ -16,10 +16,11 @@ struct ToldEnding<'a> {
     exit_code: u8,
     changes: Vec<String>,
     removed_rules: &'a [String],
+    unresolved: &'a [String],
     undone: &'a [String],
 }
 
-json_object!(ToldEnding<'_> { outcome, exit_code, changes, removed_rules, undone });
+json_object!(ToldEnding<'_> { outcome, exit_code, changes, removed_rules, unresolved, undone });
 
 /// Runs the command.
 pub(super) fn carry_out(given: &Given, command: impl FnOnce() -> Ending) -> ExitCode {
@@ -71,6 +72,7 @@ fn tell_program(ending: &Ending) {
         exit_code: ending.exit_code() as u8,
         changes: ending.changes(),
         removed_rules: ending.removed_rules(),
+        unresolved: ending.unresolved(),
         undone: ending.left_undone(),
     });
 }

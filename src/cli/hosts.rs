@@ -28,11 +28,11 @@ pub(super) const COMMAND: Command = Command::new(
 )
 .about(
     "For each zone the link of its interface; each listed camera, and when it was there;
-hosts that nobody listed, of zones that are not for cameras how many; and what is wrong:
-a camera on another zone's wire, another address or hardware address than the file's,
-two devices with one address. Nothing is sent: it is what the kernel, dnsmasq's leases
-and `camfw watch` know. --json has every host. Exit 1 if something is wrong, could not be
-read, or no policy is in force.",
+who has an address that a line names; hosts that nobody listed, of zones that are not
+for cameras how many; and what is wrong: a camera on another zone's wire, another
+address or hardware address than the file's, two devices with one address. Nothing is
+sent: it is what the kernel, dnsmasq's leases and `camfw watch` know. --json has every
+host. Exit 1 if something is wrong, could not be read, or no policy is in force.",
 )
 .flags(&[ALL, ZONE, TOML, JSON]);
 
@@ -92,6 +92,10 @@ fn to_text(presence: &Presence, all: bool, only: Option<&str>) -> String {
             for problem in presence.problems_of(name) {
                 let _ = writeln!(text, "    WRONG: {}", problem.text);
             }
+        }
+        for host in &zone.named {
+            let about = unlisted(host, presence.now);
+            let _ = writeln!(text, "  named            {about}");
         }
         let count = (zone.others.len() + zone.others_left_out) as u64;
         // In a house each phone is one.
@@ -179,6 +183,9 @@ fn unlisted(host: &UnlistedHost, now: u64) -> String {
     if let Some(name) = &host.calls_itself {
         let _ = write!(text, ", calls itself {name}");
     }
+    if let Some(line) = &host.line {
+        let _ = write!(text, ": {line}");
+    }
     text
 }
 
@@ -217,6 +224,14 @@ mod tests {
             role,
             interface: InterfacePresence::default(),
             cameras: Vec::new(),
+            named: vec![UnlistedHost {
+                hardware: Some("02:00:00:00:00:07".to_owned()),
+                addresses: ["192.0.2.7".parse().ok()].into_iter().flatten().collect(),
+                more_addresses: 0,
+                last_seen: None,
+                calls_itself: None,
+                line: Some("camfw.toml:36".to_owned()),
+            }],
             others: ["192.0.2.1", "192.0.2.2"]
                 .into_iter()
                 .filter_map(|address| address.parse().ok())
@@ -226,6 +241,7 @@ mod tests {
                     more_addresses: 0,
                     last_seen: None,
                     calls_itself: None,
+                    line: None,
                 })
                 .collect(),
             others_left_out: 0,
@@ -235,8 +251,8 @@ mod tests {
             watching: true,
             ..Presence::default()
         };
-        let yard = "yard (role camera) on : not there\n";
-        let house = "house (role private) on : not there\n";
+        let yard = "yard (role camera) on : not there\n  named            192.0.2.7, 02:00:00:00:00:07, has a lease: camfw.toml:36\n";
+        let house = "house (role private) on : not there\n  named            192.0.2.7, 02:00:00:00:00:07, has a lease: camfw.toml:36\n";
         let each = "  not listed       192.0.2.1, has a lease\n  not listed       192.0.2.2, has a lease\n";
         let counted = "  not listed       2 hosts; camfw hosts --zone house\n";
         assert_eq!(
@@ -251,6 +267,6 @@ mod tests {
             to_text(&presence, false, Some("house")),
             [house, each].concat()
         );
-        assert_eq!(to_json(&presence).matches("\"hardware\"").count(), 4);
+        assert_eq!(to_json(&presence).matches("\"hardware\"").count(), 6);
     }
 }

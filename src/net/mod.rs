@@ -42,7 +42,7 @@ pub use way_out::{
     ASIDE, MOST_METRIC, RouterAnswer, SourceRule, WAY_TABLES, WayOut, WayTrouble,
     unreachable_behind,
 };
-pub use way_watch::{WayState, WayWatch};
+pub use way_watch::{HOLD, WayState, WayWatch};
 
 /// The name of the loopback, the same in every namespace.
 pub const LOOPBACK: &str = "lo";

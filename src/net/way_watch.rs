@@ -7,7 +7,7 @@ use super::{RouterAnswer, WayTrouble};
 
 /// How many seconds a way is alive again before another that is alive is left for it: a line
 /// that flaps changes the way at most twice in this time.
-const HOLD: f64 = 30.0;
+pub const HOLD: f64 = 30.0;
 
 /// The kernel asks three times, a second apart (mcast_solicit and retrans_time_ms of
 /// net.ipv4.neigh): a router that has not answered by then did not.

@@ -79,6 +79,8 @@ pub(crate) struct ZonePresence {
     pub(crate) interface: InterfacePresence,
     /// In the order of the file.
     pub(crate) cameras: Vec<CameraPresence>,
+    /// Who has an address that a line names, the latest first.
+    pub(crate) named: Vec<UnlistedHost>,
     /// Hosts that nobody listed, the latest first.
     pub(crate) others: Vec<UnlistedHost>,
     /// How many more of them there are.
@@ -90,6 +92,7 @@ json_object!(ZonePresence {
     role,
     interface,
     cameras,
+    named,
     others,
     others_left_out
 });
@@ -210,7 +213,7 @@ impl CameraPresence {
     }
 }
 
-/// A host that nobody listed.
+/// A host that is no listed camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnlistedHost {
     /// Its hardware address.
@@ -223,6 +226,8 @@ pub(crate) struct UnlistedHost {
     pub(crate) last_seen: Option<u64>,
     /// What it calls itself to dnsmasq, other characters than those of names as `?`.
     pub(crate) calls_itself: Option<String>,
+    /// The first line of the file that names one of its addresses.
+    pub(crate) line: Option<String>,
 }
 
 json_object!(UnlistedHost {
@@ -230,7 +235,8 @@ json_object!(UnlistedHost {
     addresses,
     more_addresses,
     last_seen,
-    calls_itself
+    calls_itself,
+    line
 });
 
 /// What is wrong.

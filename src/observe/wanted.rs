@@ -39,6 +39,8 @@ pub(crate) struct BlockedHost {
     pub(crate) more_addresses: usize,
     /// Its hardware address, when last seen.
     pub(crate) hardware: Option<String>,
+    /// The camera whose hardware address that is in the file, where it is not `camera`.
+    pub(crate) hardware_of: Option<String>,
     /// What it tried, the latest first.
     pub(crate) tried: Vec<Tried>,
 }
@@ -50,6 +52,7 @@ json_object!(BlockedHost {
     addresses,
     more_addresses,
     hardware,
+    hardware_of,
     tried
 });
 
@@ -142,7 +145,8 @@ pub(crate) fn port_in_words(protocol: u8, port: u16) -> String {
 /// Of whom a packet is: of a zone or the router; of a listed camera; of an address or device.
 type Whose<'a> = (Option<&'a ZoneName>, Option<&'a CameraName>, RefusedSender);
 
-/// What was refused since a time, by host. `camera` is one camera's name; None means every host.
+/// What was refused since a time, by host. `camera` is one camera's name, which is told of by its
+/// addresses and by its hardware address; None means every host.
 pub(crate) fn blocked(
     refusals: &[RefusedAttempt],
     policy: &Policy,
@@ -151,10 +155,14 @@ pub(crate) fn blocked(
     camera: Option<&str>,
 ) -> Vec<BlockedHost> {
     let listed = ListedHosts::of(policy);
+    let mut cameras = policy.cameras.iter();
+    let mac = cameras.find(|it| Some(it.name.as_str()) == camera);
+    let mac = mac.and_then(|it| it.mac);
     let mut all: Vec<(Whose<'_>, &RefusedAttempt)> = Vec::new();
     for refused in refusals.iter().filter(|refused| refused.last >= since) {
         let name = listed.camera(&refused.attempt).map(|camera| &camera.name);
-        if camera.is_none() || name.map(CameraName::as_str) == camera {
+        let is_its = name.map(CameraName::as_str) == camera;
+        if camera.is_none() || is_its || mac.is_some() && refused.hardware == mac {
             let zone = refused.attempt.tag.zone.as_ref();
             all.push(((zone, name, listed.sender(refused)), refused));
         }
@@ -214,13 +222,18 @@ fn host(
     });
     let mut all_tried: Vec<Tried> = same.collect();
     all_tried.sort_by_key(|tried| Reverse(tried.last));
+    let hardware = newest(its)?.hardware;
+    let mut cameras = policy.cameras.iter();
+    let owner = cameras.find(|it| it.mac.is_some() && it.mac == hardware);
+    let owner = owner.filter(|it| Some(&it.name) != name);
     Some(BlockedHost {
         zone: zone.map(ToString::to_string),
         camera: name.map(ToString::to_string),
         address: *addresses.first()?,
         more_addresses: sources.len() - addresses.len(),
         addresses,
-        hardware: newest(its)?.hardware.map(|hardware| hardware.to_string()),
+        hardware: hardware.map(|hardware| hardware.to_string()),
+        hardware_of: owner.map(|it| it.name.to_string()),
         tried: all_tried,
     })
 }

@@ -17,8 +17,10 @@ pub(crate) struct WayReport {
     pub(crate) alive: bool,
     /// Since when it is in use, or not alive; in seconds since 1970.
     pub(crate) since: Option<u64>,
-    /// Why it is not alive.
+    /// Why it is not alive, or not used yet.
     pub(crate) why: Option<String>,
+    /// Since when it is alive again, while it has to hold before it is used.
+    pub(crate) holds_since: Option<u64>,
     /// Whether `watch` runs, and looks after it.
     pub(crate) watched: bool,
 }
@@ -31,16 +33,18 @@ json_object!(WayReport {
     alive,
     since,
     why,
+    holds_since,
     watched
 });
 
 impl WayReport {
     /// What it does, in words.
     pub(crate) fn state(&self) -> &'static str {
-        match (self.in_use, self.alive) {
-            (true, _) => "in use",
-            (false, true) => "stands by",
-            (false, false) => "not alive",
+        match (self.in_use, self.alive, self.holds_since) {
+            (true, ..) => "in use",
+            (false, true, _) => "stands by",
+            (false, false, Some(_)) => "alive again",
+            (false, false, None) => "not alive",
         }
     }
 }
@@ -63,7 +67,10 @@ pub(crate) fn needs(ways: &[WayReport]) -> Vec<String> {
 pub(crate) fn in_words(ways: &[WayReport], since: impl Fn(u64) -> String) -> Option<String> {
     let words = ways.iter().map(|way| {
         let state = way.state();
-        let since = way.since.map(|it| format!(" {}", since(it)));
+        let since = way
+            .holds_since
+            .or(way.since)
+            .map(|it| format!(" {}", since(it)));
         format!("{} {state}{}", way.zone, since.unwrap_or_default())
     });
     let words: Vec<String> = words.collect();

@@ -126,34 +126,27 @@ impl Grid {
     }
 }
 
-/// The matrix as an SVG image.
-pub fn matrix_svg(matrix: &NamedMatrix) -> String {
-    let grid = Grid::new(matrix);
-    let title = format!("{}: what the row may open to the column", matrix.title);
-    let sheet = (grid.width() + 2 * MARGIN).max(width(&title) * 4 / 3 + 2 * MARGIN);
-    let sheet = sheet.max(640);
-    let mut body = Markup::default();
-    put(&mut body, "t", MARGIN, MARGIN + LINE, &title);
-    let mut y = MARGIN + TITLE + grid.head;
-    columns(&mut body, &grid, matrix, y);
-    for (row, (lines, cells)) in matrix.rows.iter().zip(grid.cells.iter().zip(&matrix.cells)) {
-        let most = lines.iter().map(Vec::len).max().unwrap_or_default().max(1);
-        let high = most * LINE + PAD;
-        put(&mut body, "h", MARGIN, y + LINE, &row.name);
-        let mut x = MARGIN + grid.left;
-        for ((lines, cell), wide) in lines.iter().zip(cells).zip(&grid.widths) {
-            rect(&mut body, KINDS[kind(cell)].0, (x, y), (*wide, high));
-            for (at, line) in lines.iter().enumerate() {
-                let line = if line == "." { "\u{b7}" } else { line };
-                put(&mut body, "", x + PAD, y + LINE * (at + 1), line);
-            }
-            x += wide;
-        }
-        y += high;
+/// Matrices as an SVG image, one below the other.
+pub fn matrix_svg(matrices: &[NamedMatrix]) -> String {
+    let mut sheet = 640;
+    let mut titles = Vec::new();
+    let mut grids = Vec::new();
+    for matrix in matrices {
+        let title = format!("{}: what the row may open to the column", matrix.title);
+        let grid = Grid::new(matrix);
+        let wide = grid.width().max(width(&title) * 4 / 3);
+        sheet = sheet.max(wide + 2 * MARGIN);
+        titles.push(title);
+        grids.push(grid);
     }
-    y = legend(&mut body, &grid, matrix, (sheet, y + LINE));
+    let mut body = Markup::default();
+    let mut high = 0;
+    for ((matrix, grid), title) in matrices.iter().zip(&grids).zip(&titles) {
+        put(&mut body, "t", MARGIN, high + MARGIN + LINE, title);
+        high = one(&mut body, grid, matrix, (sheet, high + MARGIN + TITLE));
+    }
+    let title = titles.join("; ");
     let mut svg = Markup::default();
-    let high = y + MARGIN;
     svg.open(
         "svg",
         &[
@@ -172,6 +165,33 @@ pub fn matrix_svg(matrix: &NamedMatrix) -> String {
     svg.close("svg");
     svg.raw("\n");
     svg.finish()
+}
+
+/// One matrix from here down, and where it ends.
+fn one(
+    body: &mut Markup,
+    grid: &Grid,
+    matrix: &NamedMatrix,
+    (sheet, top): (usize, usize),
+) -> usize {
+    let mut y = top + grid.head;
+    columns(body, grid, matrix, y);
+    for (row, (lines, cells)) in matrix.rows.iter().zip(grid.cells.iter().zip(&matrix.cells)) {
+        let most = lines.iter().map(Vec::len).max().unwrap_or_default().max(1);
+        let high = most * LINE + PAD;
+        put(body, "h", MARGIN, y + LINE, &row.name);
+        let mut x = MARGIN + grid.left;
+        for ((lines, cell), wide) in lines.iter().zip(cells).zip(&grid.widths) {
+            rect(body, KINDS[kind(cell)].0, (x, y), (*wide, high));
+            for (at, line) in lines.iter().enumerate() {
+                let line = if line == "." { "\u{b7}" } else { line };
+                put(body, "", x + PAD, y + LINE * (at + 1), line);
+            }
+            x += wide;
+        }
+        y += high;
+    }
+    legend(body, grid, matrix, (sheet, y + LINE)) + MARGIN
 }
 
 /// The names above the columns, upright where there is room and turned where there is none.

@@ -38,7 +38,8 @@ pub(crate) struct PageFacts<'a> {
     /// Refused packets of each day since 1970 that has some.
     pub(crate) days: &'a [(u64, u64)],
     pub(crate) accounting: &'a Accounting,
-    pub(crate) matrix: Option<&'a NamedMatrix>,
+    /// Who reaches whom, by each family; None where that takes too much memory.
+    pub(crate) matrices: &'a [Option<NamedMatrix>],
     /// Whether each claim holds, and what it says.
     pub(crate) claims: &'a [(bool, String)],
     /// How the mail of uploads does, if `camfw-mail` runs.
@@ -77,7 +78,7 @@ pub(crate) fn report(facts: &PageFacts<'_>) -> String {
     report.refused();
     report.cameras();
     report.others();
-    report.matrix();
+    report.matrices();
     report.allowed();
     report.proven();
     report.files();
@@ -320,11 +321,24 @@ impl ReportPage<'_> {
         self.page.raw("</div>");
     }
 
-    fn matrix(&mut self) {
-        let Some(matrix) = self.facts.matrix else {
+    fn matrices(&mut self) {
+        let matrices = self.facts.matrices;
+        if matrices.is_empty() {
             return;
-        };
+        }
         self.page.raw("<h2>Who may reach whom</h2>");
+        for matrix in matrices {
+            match matrix {
+                Some(matrix) => self.matrix(matrix, matrices.len() > 1),
+                None => self.dim("It takes too much memory: camfw show matrix --dport SERVICE"),
+            }
+        }
+    }
+
+    fn matrix(&mut self, matrix: &NamedMatrix, has_head: bool) {
+        if has_head {
+            self.page.element("h3", &[], &matrix.title);
+        }
         const MOST: usize = 64;
         if matrix.rows.len() > MOST || matrix.columns.len() > MOST || !self.has_room() {
             self.dim("It is too large for this page: camfw show matrix prints it.");

@@ -164,6 +164,8 @@ impl ReportPage<'_> {
             let zones = presence.zones.iter().flat_map(|zone| &zone.cameras);
             let of = zones.filter(|camera| host.addresses.iter().any(|own| camera.has(own)));
             about.extend(of.map(|camera| format!("has the address of camera {}", camera.name)));
+            let owner = host.hardware_of.iter();
+            about.extend(owner.map(|it| format!("has the hardware address of camera {it}")));
             report.dim(&about.join(" \u{b7} "));
             report.all_tried(&host.tried.iter().collect::<Vec<_>>());
             report.page.raw("</li>");

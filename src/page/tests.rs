@@ -9,6 +9,7 @@ use crate::observe::presence::{
     UnlistedHost, ZonePresence,
 };
 use crate::observe::wanted::{BlockedHost, Tried};
+use crate::prove::NamedMatrix;
 
 /// What a host would have the page say.
 const HOSTILE: &str =
@@ -58,12 +59,14 @@ fn presence(cameras: usize) -> Presence {
                 ..InterfacePresence::default()
             },
             cameras: (1..=cameras).map(camera).collect(),
+            named: Vec::new(),
             others: vec![UnlistedHost {
                 hardware: None,
                 addresses: vec![IpAddr::from([192, 168, 8, 77])],
                 more_addresses: 0,
                 last_seen: None,
                 calls_itself: Some(HOSTILE.to_owned()),
+                line: None,
             }],
             others_left_out: 12,
         }],
@@ -98,7 +101,7 @@ fn each_thing_is_said_once() {
             blocked: &[],
             days: &[],
             accounting: &Accounting::default(),
-            matrix: None,
+            matrices: &[],
             claims: &[],
             mail: None,
             ways: &[],
@@ -121,6 +124,50 @@ fn each_thing_is_said_once() {
     }
 }
 
+#[test]
+fn each_family_has_its_table() {
+    let presence = presence(0);
+    let matrix = |title: &str| {
+        Some(NamedMatrix {
+            title: title.to_owned(),
+            rows: Vec::new(),
+            columns: Vec::new(),
+            cells: Vec::new(),
+            of_policy: true,
+        })
+    };
+    let said = |matrices: &[Option<NamedMatrix>]| {
+        report(&PageFacts {
+            now: 1_795_676_731,
+            state: "APPLIED",
+            why: None,
+            since: None,
+            holds: true,
+            in_force: true,
+            policy: None,
+            drift: &[],
+            needs: &[],
+            notes: &[],
+            presence: &presence,
+            blocked: &[],
+            days: &[],
+            accounting: &Accounting::default(),
+            matrices,
+            claims: &[],
+            mail: None,
+            ways: &[],
+            files: &[],
+        })
+    };
+    let one = said(&[matrix("any connection")]);
+    assert!(one.contains("Who may reach whom") && !one.contains("any connection"));
+    let both = said(&[matrix("IPv4, any"), matrix("IPv6, any")]);
+    assert!(both.contains("<h3>IPv4, any</h3>") && both.contains("<h3>IPv6, any</h3>"));
+    assert_eq!(both.matches("<thead>").count(), 2);
+    let lost = said(&[matrix("IPv4, any"), None]);
+    assert!(lost.contains("takes too much memory"), "it is told");
+}
+
 fn page(cameras: usize, lines: usize) -> String {
     let blocked = |number: usize| BlockedHost {
         zone: Some("camera".to_owned()),
@@ -131,6 +178,7 @@ fn page(cameras: usize, lines: usize) -> String {
         addresses: vec![IpAddr::from([192, 168, 8, 9])],
         more_addresses: 0,
         hardware: Some(HOSTILE.to_owned()),
+        hardware_of: Some(HOSTILE.to_owned()),
         tried: (1..=20).map(tried).collect(),
     };
     let blocked: Vec<BlockedHost> = (1..=cameras).map(blocked).collect();
@@ -162,7 +210,7 @@ fn page(cameras: usize, lines: usize) -> String {
         blocked: &blocked,
         days: &[(20_782, u64::MAX), (20_783, 12)],
         accounting: &accounting,
-        matrix: None,
+        matrices: &[],
         claims: &claims,
         mail: None,
         ways: &[],

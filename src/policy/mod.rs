@@ -34,6 +34,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use crate::config::{Egress, Ipv6Mode, OnDeny, Role};
+use crate::family::IpFamily;
 use crate::field::PortRange;
 use crate::field::PortSet;
 use crate::local_time::LocalTime;
@@ -133,6 +134,14 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The families in which lines of the file let anything through.
+    pub fn families(&self) -> &'static [IpFamily] {
+        match self.ipv6 {
+            Ipv6Mode::Same => &IpFamily::ALL,
+            Ipv6Mode::Drop => &[IpFamily::V4],
+        }
+    }
+
     /// The zone with this index; only the resolver makes indices.
     pub fn zone(&self, index: ZoneIndex) -> &Zone {
         &self.zones[index.0]

@@ -34,7 +34,7 @@ pub(super) fn whole(policy: &Policy, allow: &Allow) -> Option<String> {
     {
         let names: Vec<&str> = allow.hosts.iter().map(|host| host.as_str()).collect();
         return Some(format!(
-            "{} did not resolve yet; run camfw refresh",
+            "{} did not resolve yet; camfw apply looks names up, and camfw refresh again",
             names.join(", ")
         ));
     }

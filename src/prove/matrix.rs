@@ -16,7 +16,7 @@ use super::reach::Reach;
 use super::space::Space;
 use super::spoof::wishes;
 use crate::family::IpFamily;
-use crate::json::{JsonText, json_object};
+use crate::json::{JsonText, ToJson, json_object};
 use crate::netfilter::Ruleset;
 use crate::policy::Service;
 use camfw_diagrams::Set;
@@ -30,6 +30,8 @@ pub struct MatrixQuestion {
     pub port: Option<u16>,
     /// The service that they are opened to, in place of a port.
     pub service: Option<Service>,
+    /// Whether the title says by which family, since there is another.
+    pub names_family: bool,
 }
 
 /// A class of addresses that are treated alike.
@@ -202,7 +204,7 @@ pub fn matrix(
         })
         .collect();
     Some(Matrix {
-        title: about.title(),
+        title: about.title(family),
         classes,
         reaches,
         sent_on,
@@ -290,7 +292,7 @@ impl MatrixQuestion {
     }
 
     /// The connections in words.
-    pub(super) fn title(&self) -> String {
+    pub(super) fn title(&self, family: IpFamily) -> String {
         let protocol = self.protocol.map(|number| {
             super::witness::protocol_name(number.into())
                 .map_or_else(|| format!("protocol {number}"), str::to_owned)
@@ -300,9 +302,13 @@ impl MatrixQuestion {
             None => self.port.map(|port| format!("port {port}")),
         };
         let parts: Vec<String> = [protocol, port].into_iter().flatten().collect();
-        match parts.is_empty() {
+        let title = match parts.is_empty() {
             true => "any connection".to_owned(),
             false => parts.join(" "),
+        };
+        match self.names_family {
+            true => format!("{family}, {title}"),
+            false => title,
         }
     }
 }
@@ -371,8 +377,14 @@ impl Matrix {
         text
     }
 
-    /// The matrix as JSON.
-    pub fn json(&self) -> String {
+    /// The matrix as JSON, with the one by IPv6 in it if there is one beside it.
+    pub fn json(&self, ipv6: Option<&Matrix>) -> String {
+        let mut json = JsonText::default();
+        self.write(ipv6, &mut json);
+        json.line()
+    }
+
+    fn write(&self, ipv6: Option<&Matrix>, json: &mut JsonText) {
         let names = self.names();
         let mut pairs = Vec::new();
         for (from, reached) in names.iter().zip(&self.reaches) {
@@ -386,13 +398,21 @@ impl Matrix {
         let sent_on: Vec<SentOn<'_>> = sent_on
             .map(|(packets, target)| SentOn { packets, target })
             .collect();
-        let mut json = JsonText::default();
-        json.object(&[
+        let mut members: Vec<(&str, &dyn ToJson)> = vec![
             ("connections", &self.title),
             ("classes", &self.classes),
             ("reaches", &pairs),
             ("sent-on", &sent_on),
-        ]);
-        json.line()
+        ];
+        if let Some(ipv6) = &ipv6 {
+            members.push(("ipv6", *ipv6));
+        }
+        json.object(&members);
+    }
+}
+
+impl ToJson for Matrix {
+    fn write_json(&self, json: &mut JsonText) {
+        self.write(None, json);
     }
 }

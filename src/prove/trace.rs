@@ -18,6 +18,7 @@ use super::witness::{self, Naming};
 use crate::family::{Families, IpFamily};
 use crate::json::{json_object, to_json};
 use crate::name::{CameraName, MacAddress};
+use crate::net::Device;
 use crate::netfilter::Ruleset;
 use crate::policy::{Policy, Role, Zone};
 use ipnet::IpNet;
@@ -38,7 +39,8 @@ pub struct Tracer {
 /// What becomes of one packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracedPacket {
-    /// What is taken for granted of a packet that is not described in full.
+    /// What is taken for granted of a packet that is not described in full, or that it does not
+    /// come by the router.
     pub assumed: Option<String>,
     /// The rules that it matched, in order.
     pub path: Vec<TracedRule>,
@@ -274,12 +276,18 @@ impl Tracer {
     }
 
     fn traced(&self, described: &DescribedPacket, judged: &Judgement<'_>) -> TracedPacket {
+        let assumed = self.assumed(described).map(|(name, mac)| {
+            format!(
+                "assumed: it is camera {name} itself, --mac {mac}; give another for a host that has its address"
+            )
+        });
+        let told: Vec<String> = self
+            .one_wire(described)
+            .into_iter()
+            .chain(assumed)
+            .collect();
         TracedPacket {
-            assumed: self.assumed(described).map(|(name, mac)| {
-                format!(
-                    "assumed: it is camera {name} itself, --mac {mac}; give another for a host that has its address"
-                )
-            }),
+            assumed: (!told.is_empty()).then(|| told.join("; ")),
             path: judged
                 .path
                 .iter()
@@ -293,6 +301,33 @@ impl Tracer {
             verdict: judged.verdict.to_string(),
             by: judged.by.map(|by| by.to_string()),
         }
+    }
+
+    /// That no rule sees a packet between two hosts of one zone's own networks.
+    fn one_wire(&self, described: &DescribedPacket) -> Option<String> {
+        let zones = &self.policy.as_ref()?.zones;
+        let zone = |given: &Option<String>, which| {
+            let address = described.address(which)?;
+            let end = given.as_deref().or_else(|| self.place_of(address))?;
+            let mut zones = zones.iter();
+            let zone = zones.find(|it| it.interface.as_str() == end || it.name.as_str() == end)?;
+            let mut own = zone.own();
+            own.any(|own| own.contains(&address))
+                .then_some((zone, address))
+        };
+        let (from, source) = zone(&described.from, PacketAddress::Source)?;
+        let (to, destination) = zone(&described.to, PacketAddress::Destination)?;
+        if from.name != to.name || described.dnat {
+            return None;
+        }
+        let carries = match from.device {
+            Device::Bridge { .. } => "the bridge carries it unless both ports are isolated",
+            _ => "the switch carries it",
+        };
+        let (zone, interface) = (&from.name, &from.interface);
+        Some(format!(
+            "on one wire: {source} and {destination} are in zone {zone} ({interface}): {carries}, and no rule sees it"
+        ))
     }
 
     /// The listed camera that a packet with its address is taken for, if it is not said from

@@ -8,14 +8,19 @@ a policy for any other, and what parts two columns for as many spaces as their w
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import tempfile
+import unittest
 from pathlib import Path
 
 from lab import probes
 from lab.hosts import Host, Wiring
 from netns.case import both_backends
-from netns.program import ROOT
+from netns.program import BINARY, ROOT, tools
 from netns.recipes import ELSEWHERE, RECIPES, SERVER, Party, RecipeTest, recipes
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -59,6 +64,48 @@ def matches(told: str, printed: str) -> bool:
         pattern += re.escape(told[end:found.start()]) + PATTERNS[(found.lastindex or 1) - 1]
         end = found.end()
     return re.fullmatch(pattern + re.escape(told[end:]), printed.strip(), re.DOTALL) is not None
+
+
+# After the page's own commands: what it says of the two hosts. The camera's server is asked until it is there.
+TRIED = '''
+ip -n laptop link set lo up
+ip netns exec porch python3 -m http.server --bind 192.168.8.11 80 >&2 & porch=$!
+ip netns exec laptop python3 -m http.server --bind 192.168.5.50 80 >&2 & laptop=$!
+trap 'kill $porch $laptop' EXIT
+opens() { ip netns exec $1 python3 -c "import socket; socket.create_connection(('$2', $3), 2)" 2>/dev/null; }
+for i in 1 2 3 4 5 6 7 8 9 10; do opens laptop 192.168.8.11 80 && break; sleep 0.3; done
+opens laptop 192.168.8.11 80 && echo laptop opens 80
+opens laptop 192.168.5.50 80 && echo laptop serves
+opens laptop 192.168.8.11 81 || echo laptop opens no 81
+opens porch 192.168.5.50 80 || echo porch opens nothing
+'''
+
+
+@both_backends
+class TriedApart(unittest.TestCase):
+    """The page's way to try the program with nothing but it and iptables."""
+
+    backend: str
+
+    def test_the_page_tries_it_in_namespaces(self) -> None:
+        page = (ROOT / "docs/getting-started.md").read_text()
+        (block,) = (it for it in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "ip netns add" in it)
+        scratch = Path(tempfile.mkdtemp(prefix="camfw-test-"))
+        self.addCleanup(shutil.rmtree, scratch)
+        (tools(scratch / "tools", self.backend) / "camfw").symlink_to(BINARY)
+        state = [Path("/run/camfw"), Path("/var/lib/camfw")]
+        before = [it.exists() and it.stat().st_mtime_ns for it in state]
+        # The names of the page's namespaces are not the machine's, and the log stays out of the machine's.
+        apart = "mount -t tmpfs none /run\nmount --bind /dev/null /dev/kmsg\n[ ! -e /dev/log ] || mount --bind /dev/null /dev/log\n"
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-ec", apart + block + TRIED], cwd=scratch, capture_output=True, text=True, timeout=120, check=False,
+            env={**os.environ, "PATH": f"{scratch}/tools:/usr/sbin:/usr/bin:/sbin:/bin"})
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+        for line in ("Applied: ", "laptop opens no 81", "porch opens nothing", "laptop opens 80", "laptop serves"):
+            self.assertIn(line, done.stderr + done.stdout)
+        self.assertRegex(done.stdout, "(?m)^APPLIED")
+        self.assertRegex(done.stdout, "(?m)^holds: cam never opens a connection to home")
+        self.assertEqual([it.exists() and it.stat().st_mtime_ns for it in state], before)
 
 
 @both_backends

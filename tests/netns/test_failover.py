@@ -207,6 +207,12 @@ class Failover(Ways):
             self.assertTrue(wait_until(lambda: metrics.is_file() and
                             'camfw_way_out_in_use{zone="lte",interface="eth5"} 1' in metrics.read_text()))
             self.internet.ip("address", "add", f"{WAN.address}/{WAN.prefix}", "dev", "eth0")
+            # What is mended is not told as the fault.
+            self.assertTrue(wait_until(lambda: self.ways()["wan"]["holds_since"]))
+            said = self.camfw("status").said
+            self.assertRegex(said, r"ways out: wan alive again for \d+ s, lte in use for \d+ s")
+            self.assertRegex(said, r"way out wan: alive again for \d+ s; used after 30 s")
+            self.assertNotIn("does not answer", said)
             self.hears("way out wan is in use again")
             self.takes("wan")
             self.assert_closed()

@@ -12,7 +12,7 @@ from lab import example, probes
 from lab.hosts import INTERFACE
 from lab.probes import wait_until
 from netns.case import RouterTest, both_backends
-from netns.policies import EXTERNAL, PING, PRIVATE, camera
+from netns.policies import EXTERNAL, PING, PRIVATE, allow, camera
 from netns.program import ROOT
 from netns.schema import differences
 
@@ -78,6 +78,20 @@ class Hosts(RouterTest):
             (("--all", "--json"), "--all and --zone are for the text; leave them out, or --toml and --json"),
         ):
             self.assertIn(said, self.camfw("hosts", *flags, expect=2).said)
+
+    def test_who_has_an_address_of_a_line_is_told_with_the_line(self) -> None:
+        laptop = example.LAPTOP
+        line = allow("private", "porch", "rtsp", f'source = "{laptop.address}"')
+        self.boot(self.policy + line)
+        number = (self.policy + line).splitlines().index(f'source = "{laptop.address}"') - 3
+        self.assertTrue(probes.ping(self.laptop, laptop.router))
+        self.assertTrue(wait_until(lambda: self.zone("private")["named"]), "--json has it")
+        (host,) = self.zone("private")["named"]
+        self.assertEqual((host["addresses"], host["line"]), ([laptop.address], f"camfw.toml:{number}"))
+        self.assertEqual(self.zone("private")["others"], [])
+        for flags in ((), ("--zone", "private"), ("--all",)):
+            text = self.program.run("hosts", *flags).stdout
+            self.assertRegex(text, rf"(?m)^  named            {laptop.address}, {host['hardware']}, seen .* ago: camfw.toml:{number}$")
 
     def test_two_devices_that_take_turns_at_one_address_are_told(self) -> None:
         # Of a camera without a hardware address in the file: which one answers is all that tells them apart.

@@ -142,9 +142,14 @@ class Names(RouterTest):
     def test_a_name_that_never_resolved_opens_nothing(self) -> None:
         self.serve(None)
         result = self.camfw("apply")
-        self.assertIn("nothing is allowed by it", result.said)
+        # On the line of the result, and not in the log alone.
+        self.assertRegex(result.said, rf"Applied: .*; {NAME} did not resolve: .*; nothing is allowed by it; camfw refresh asks again")
+        told = json.loads(self.camfw("apply", "--json").stdout)
+        self.assertIn(f"{NAME} did not resolve", " ".join(told["unresolved"]))
+        self.assertEqual((told["undone"], told["exit_code"]), ([], 0))
         self.assertFalse(self.reaches(FIRST, 0.5))
-        self.assertIn("did not resolve yet", self.camfw("check").stderr)
+        self.assertIn("did not resolve yet; camfw apply looks names up, and camfw refresh again", self.camfw("check").stderr)
+        self.assertIn(f"{NAME} did not resolve yet; camfw refresh asks again, and says why", self.camfw("status").said)
         # The rest of the file is in force.
         self.assertTrue(probes.ping(self.camera, example.CAMERA.router))
 

@@ -2,13 +2,13 @@
 
 use crate::cli::dump::{LIVE, NETWORKS, RULES, dump, needed_networks, plan};
 use crate::cli::{CliError, Command, ExitCode, Flag, Given, UsageError, complain, print};
-use crate::family::IpFamily;
+use crate::family::{Families, IpFamily};
 use crate::name::ServiceName;
 use crate::nearest::did_you_mean;
 use crate::netfilter::{Protocol, Ruleset};
 use crate::page;
 use crate::policy::{Policy, Service};
-use crate::prove::{self, InterfaceNetworks, MatrixEnds, MatrixQuestion};
+use crate::prove::{self, InterfaceNetworks, Matrix, MatrixEnds, MatrixQuestion, NamedMatrix};
 
 const DPORT: Flag = Flag::valued(
     "dport",
@@ -26,13 +26,14 @@ const EXACT: Flag = Flag::switch(
 );
 const JSON: Flag = Flag::switch("json", "as JSON");
 const SVG: Flag = Flag::switch("svg", "as a picture");
-const IPV4: Flag = Flag::switch("ipv4", "by IPv4, as unless given").short('4');
-const IPV6: Flag = Flag::switch("ipv6", "by IPv6").short('6');
+const IPV4: Flag = Flag::switch("ipv4", "by IPv4 alone").short('4');
+const IPV6: Flag = Flag::switch("ipv6", "by IPv6 alone").short('6');
 
 pub(in crate::cli) const COMMAND: Command = Command::new("show matrix", "who reaches whom", run)
     .about(
         "For each zone and listed camera, the services of which others it may reach, as
-the rules let them through; of a dump, for each interface of --networks.",
+the rules let them through; of a dump, for each interface of --networks. Of a file
+with `mode = \"same\"` it is shown by IPv4 and by IPv6.",
     )
     .flags(&[
         DPORT, PROTO, EXACT, JSON, SVG, IPV4, IPV6, LIVE, RULES, NETWORKS,
@@ -49,7 +50,8 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
         return Err(UsageError::Together("--exact has no picture; leave out --svg").into());
     }
     let protocol = given.value(&PROTO)?;
-    let (rules, family, of) = match given.file(&RULES) {
+    let mut rules: Families<Ruleset> = Families::default();
+    let (families, of) = match given.file(&RULES) {
         Some(file) => {
             let read = dump(&file)?;
             let behind = needed_networks(given)?;
@@ -57,30 +59,36 @@ fn run(given: &Given) -> Result<ExitCode, CliError> {
             let notes = read.strays(&networks, &behind)?;
             let notes = notes.into_iter().chain(read.taken_for());
             notes.for_each(|note| complain(&note));
-            (read.rules, read.family, Of::Dump(behind))
+            *rules.get_mut(read.family) = read.rules;
+            (vec![read.family], Of::Dump(behind))
         }
         None => {
             let mut plan = plan(given)?;
-            let family = match given.has(&IPV6) {
-                true => IpFamily::V6,
-                false => IpFamily::V4,
+            rules = std::mem::take(&mut plan.rules);
+            let families = match (given.has(&IPV4), given.has(&IPV6)) {
+                (false, false) => plan.policy.families().to_vec(),
+                asked => {
+                    let families = IpFamily::ALL.into_iter().zip([asked.0, asked.1]);
+                    let families = families.filter(|(_, is_asked)| *is_asked);
+                    families.map(|(family, _)| family).collect()
+                }
             };
-            let rules = std::mem::take(plan.rules.get_mut(family));
-            (rules, family, Of::Policy(Box::new(plan.policy)))
+            (families, Of::Policy(Box::new(plan.policy)))
         }
     };
-    let about = question(given, protocol, &of)?;
+    let mut about = question(given, protocol, &of)?;
+    about.names_family = families.len() > 1 || given.has(&IPV4) || given.has(&IPV6);
     let text = match given.has(&EXACT) {
-        true => exact(given, &rules, family, &of, &about),
-        false => by_name(given, &rules, family, &of, &about),
+        true => exact(given, &rules, &families, &of, &about),
+        false => by_name(given, &rules, &families, &of, &about),
     };
     Ok(print(&text.ok_or(CliError::MatrixTooLarge)?))
 }
 
 fn by_name(
     given: &Given,
-    rules: &Ruleset,
-    family: IpFamily,
+    rules: &Families<Ruleset>,
+    families: &[IpFamily],
     of: &Of,
     about: &MatrixQuestion,
 ) -> Option<String> {
@@ -88,30 +96,45 @@ fn by_name(
         Of::Policy(policy) => MatrixEnds::Policy(policy),
         Of::Dump(behind) => MatrixEnds::Interfaces(behind),
     };
-    let matrix = prove::named_matrix(rules, family, ends, about)?;
+    let matrices = families
+        .iter()
+        .map(|family| prove::named_matrix(rules.get(*family), *family, ends, about));
+    let matrices: Vec<NamedMatrix> = matrices.collect::<Option<_>>()?;
     Some(if given.has(&JSON) {
-        matrix.json()
+        matrices.first()?.json(matrices.get(1))
     } else if given.has(&SVG) {
-        page::matrix_svg(&matrix)
+        page::matrix_svg(&matrices)
     } else {
-        matrix.text()
+        let texts: Vec<String> = matrices.iter().map(NamedMatrix::text).collect();
+        texts.join("\n")
     })
 }
 
 fn exact(
     given: &Given,
-    rules: &Ruleset,
-    family: IpFamily,
+    rules: &Families<Ruleset>,
+    families: &[IpFamily],
     of: &Of,
     about: &MatrixQuestion,
 ) -> Option<String> {
-    let matrix = match of {
-        Of::Policy(policy) => prove::matrix(rules, family, &prove::behind(policy), about),
-        Of::Dump(behind) => prove::matrix(rules, family, behind, about),
-    }?;
+    let own;
+    let behind = match of {
+        Of::Policy(policy) => {
+            own = prove::behind(policy);
+            &own
+        }
+        Of::Dump(behind) => behind,
+    };
+    let matrices = families
+        .iter()
+        .map(|family| prove::matrix(rules.get(*family), *family, behind, about));
+    let matrices: Vec<Matrix> = matrices.collect::<Option<_>>()?;
     Some(match given.has(&JSON) {
-        true => matrix.json(),
-        false => matrix.text(),
+        true => matrices.first()?.json(matrices.get(1)),
+        false => {
+            let texts: Vec<String> = matrices.iter().map(Matrix::text).collect();
+            texts.join("\n")
+        }
     })
 }
 
@@ -137,6 +160,7 @@ fn question(
         protocol: protocol.map(Protocol::number),
         port,
         service,
+        names_family: false,
     })
 }
 

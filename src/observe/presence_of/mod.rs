@@ -3,23 +3,24 @@
 //! Works from values that were read and a policy alone. What a host sent is evidence of a
 //! hardware address on a zone's wire and no more: it may have made up all of it.
 
-use std::net::IpAddr;
+mod others;
 
-use ipnet::IpNet;
+use std::net::IpAddr;
 
 use super::accounting::CameraCount;
 use super::leased_host::LeasedHost;
 use super::presence::{
-    CameraPresence, CameraState, HostProblem, HostProblemKind, InterfacePresence, MOST_ADDRESSES,
-    Presence, UnlistedHost, ZonePresence, role_name,
+    CameraPresence, CameraState, HostProblem, HostProblemKind, InterfacePresence, Presence,
+    ZonePresence, role_name,
 };
 use super::refusals::RefusedAttempt;
 use super::sightings::Sightings;
 use crate::config::Role;
 use crate::family::IpFamily;
 use crate::name::MacAddress;
-use crate::net::{NextHop, SeenOnLinks};
-use crate::policy::{Addresses, Camera, Endpoint, Gateway, Policy, ProxyWay, Zone, ZoneIndex};
+use crate::net::SeenOnLinks;
+use crate::policy::{Camera, Policy, Zone, ZoneIndex};
+use others::others;
 
 /// Two devices use one address if both did so lately, in seconds.
 const LATELY: u64 = 600;
@@ -70,13 +71,18 @@ pub(crate) fn presence(policy: &Policy, facts: &HostFacts<'_>) -> Presence {
         presence.problems.extend(problems);
     }
     for (index, zone) in policy.indexed_zones() {
-        let (others, others_left_out) = others(policy, index, &evidence, facts);
+        let (named, mut others): (Vec<_>, Vec<_>) = others(policy, index, &evidence, facts)
+            .into_iter()
+            .partition(|host| host.line.is_some());
+        let others_left_out = others.len().saturating_sub(MOST_HOSTS);
+        others.truncate(MOST_HOSTS);
         let cameras = policy.cameras_of(index);
         presence.zones.push(ZonePresence {
             name: zone.name.to_string(),
             role: role_name(zone.role),
             interface: interface(zone, facts.seen),
             cameras: cameras.map(|it| camera(policy, facts, it)).collect(),
+            named: named.into_iter().take(MOST_HOSTS).collect(),
             others,
             others_left_out,
         });
@@ -311,10 +317,21 @@ fn problems(
     let is_ipv6 = other_address.iter().all(|it| it.address.is_ipv6());
     let mut files = camera.addresses().filter(|own| own.is_ipv6() == is_ipv6);
     let files = files.next().unwrap_or(IpAddr::V4(address));
+    let uses_own = about.iter().any(|it| {
+        let is_own = is_mac(it) && is_address(it) && is_here(it);
+        is_own && it.address.is_ipv6() == is_ipv6 && lately(it.last)
+    });
+    let advice = match (uses_own, is_ipv6) {
+        (false, _) => format!("and not {files}; set its address, or correct the file's"),
+        (true, false) => format!("beside {files}; set its address, or list that one too"),
+        (true, true) => format!(
+            "beside {files}; turn off temporary addresses at the camera, or list that one too"
+        ),
+    };
     note(
         HostProblemKind::OtherAddress,
         &other_address,
-        format!("camera {name} uses {its} and not {files}; set its address, or correct the file's"),
+        format!("camera {name} uses {its} {advice}"),
     );
 
     let others = those(&|it| {
@@ -375,115 +392,6 @@ fn problems(
 fn one<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)
-}
-
-/// The addresses of single hosts of a zone that the file names outside of `[[cameras]]`.
-fn named(policy: &Policy, index: ZoneIndex) -> impl Iterator<Item = IpAddr> {
-    let end = Endpoint::Zone(index);
-    let lines = policy.allows.iter().flat_map(move |allow| {
-        let mut flows = allow.flows.iter();
-        let from = flows.clone().any(|flow| flow.from == end);
-        let to = flows.any(|flow| flow.to == end) && allow.hosts.is_empty();
-        [(from, &allow.sources), (to, &allow.destinations)]
-    });
-    let given = lines.filter(|(is_here, _)| *is_here);
-    let networks = given.flat_map(|(_, addresses)| match addresses {
-        Addresses::Only(networks) => networks.as_slice(),
-        Addresses::Any => &[],
-    });
-    let single = networks.filter(|it| it.prefix_len() == it.max_prefix_len());
-    let proxies = policy
-        .proxies
-        .iter()
-        .filter_map(move |proxy| match proxy.way {
-            ProxyWay::Host { address, zone, .. } if zone == index => Some(address.into()),
-            _ => None,
-        });
-    single.map(IpNet::addr).chain(proxies)
-}
-
-/// The hosts of a zone that nobody listed, the latest first, and how many more there are.
-fn others(
-    policy: &Policy,
-    index: ZoneIndex,
-    evidence: &[Evidence],
-    facts: &HostFacts<'_>,
-) -> (Vec<UnlistedHost>, usize) {
-    let zone = policy.zone(index);
-    let gateway = match zone.gateway {
-        Some(Gateway::Router(gateway)) => Some(IpAddr::from(gateway)),
-        _ => None,
-    };
-    let gateways = gateway.into_iter();
-    let gateways = gateways.chain(zone.gateway6.map(IpAddr::from));
-    let next_hops = policy.routes.iter().filter_map(|route| match &route.way {
-        NextHop::Link { gateway, link } if *link == zone.interface.as_str() => *gateway,
-        _ => None,
-    });
-    let own = zone.own().map(|own| own.addr());
-    let mut known: Vec<IpAddr> = gateways.chain(next_hops).chain(own).collect();
-    known.extend(named(policy, index));
-    let here = || evidence.iter().filter(|it| it.zone == index);
-    // A router of the file sends for others.
-    let routers = here().filter(|it| known.contains(&it.address));
-    let mut macs: Vec<MacAddress> = routers.filter_map(|it| it.mac).collect();
-    macs.extend(policy.cameras.iter().filter_map(|camera| camera.mac));
-    // What uses a camera's address is told of with the camera.
-    let is_a_cameras = |it: &Evidence| {
-        let mut cameras = policy.cameras.iter();
-        cameras
-            .any(|camera| camera.has(it.address) && (camera.zone == index || camera.mac.is_none()))
-    };
-    let unnamed = policy.cameras_of(index).filter(|it| it.mac.is_none());
-    for camera in unnamed {
-        let own = here().filter(|it| camera.has(it.address));
-        macs.extend(own.filter_map(|it| it.mac));
-    }
-    // IPv4 first, and then the latest: a host has as many IPv6 addresses as it likes.
-    let rank = |it: &Evidence| (it.address.is_ipv6(), std::cmp::Reverse(it.last), it.address);
-    let mut unlisted: Vec<&Evidence> = here().collect();
-    unlisted.sort_unstable_by_key(|it| (it.mac, rank(it)));
-    let mut hosts: Vec<(Option<MacAddress>, UnlistedHost)> = Vec::new();
-    for it in unlisted {
-        let is_known = known.contains(&it.address)
-            || is_a_cameras(it)
-            || it.mac.is_some_and(|mac| macs.contains(&mac))
-            || zone.role == Role::External && it.mac.is_none();
-        let networks = zone.own().any(|own| own.contains(&it.address));
-        let link_local = matches!(it.address, IpAddr::V6(own) if own.is_unicast_link_local());
-        let is_its = networks || link_local;
-        // From outside, and of a host without a hardware address, any source may come.
-        if is_known || !is_its && (zone.role == Role::External || it.mac.is_none()) {
-            continue;
-        }
-        // They are sorted by hardware address.
-        match hosts.last_mut() {
-            Some((mac, host)) if mac.is_some() && *mac == it.mac => {
-                host.last_seen = host.last_seen.max(it.last);
-                match host.addresses.len() < MOST_ADDRESSES {
-                    true => host.addresses.extend(is_its.then_some(it.address)),
-                    false => host.more_addresses += usize::from(is_its),
-                }
-            }
-            _ => {
-                let mut leases = facts.leases.iter();
-                let lease = leases.find(|lease| Some(lease.mac) == it.mac);
-                let host = UnlistedHost {
-                    hardware: it.mac.map(|mac| mac.to_string()),
-                    addresses: is_its.then_some(it.address).into_iter().collect(),
-                    more_addresses: 0,
-                    last_seen: it.last,
-                    calls_itself: lease.and_then(|lease| lease.name.clone()),
-                };
-                hosts.push((it.mac, host));
-            }
-        }
-    }
-    let mut hosts: Vec<UnlistedHost> = hosts.into_iter().map(|(_, host)| host).collect();
-    hosts.sort_by_key(|host| std::cmp::Reverse(host.last_seen));
-    let left_out = hosts.len().saturating_sub(MOST_HOSTS);
-    hosts.truncate(MOST_HOSTS);
-    (hosts, left_out)
 }
 
 #[cfg(test)]

@@ -39,7 +39,16 @@ fn look(
     refused: &[Refused<'_>],
     packets: &[(&str, u64)],
 ) -> Result<Presence, Box<dyn std::error::Error>> {
-    let policy = crate::policy(&Source::new("c.toml", POLICY), &Answers::new())?;
+    look_by(POLICY, hosts, refused, packets)
+}
+
+fn look_by(
+    policy: &str,
+    hosts: Vec<SeenHost>,
+    refused: &[Refused<'_>],
+    packets: &[(&str, u64)],
+) -> Result<Presence, Box<dyn std::error::Error>> {
+    let policy = crate::policy(&Source::new("c.toml", policy), &Answers::new())?;
     let mut refusals = Refusals::default();
     for (tag, source, last, ago) in refused {
         let attempt = Attempt {
@@ -202,6 +211,14 @@ fn each_problem_is_told_as_what_it_is() -> Done {
     let found = look(Vec::new(), &address, &[("porch", 1)])?;
     assert_eq!(told(&found), [("yard", HostProblemKind::OtherAddress)]);
     assert!(found.problems[0].text.contains("uses 192.168.8.77 and not"));
+    // It has its own as well.
+    let own = host("eth1", [192, 168, 8, 111], 2, 9);
+    let found = look(vec![own], &address, &[])?;
+    assert!(
+        found.problems[0]
+            .text
+            .contains("uses 192.168.8.77 beside 192.168.8.111")
+    );
     // Who forges many is told in one text, however many more come.
     let many = [address[0], ("camera spoofed", [192, 168, 8, 78], 2, 4)];
     let found = look(Vec::new(), &many, &[])?;
@@ -257,5 +274,49 @@ fn hosts_that_nobody_listed_are_one_each() -> Done {
         others,
         [(of(10), 0, Some(NOW - 1)), (of(9), 2, Some(NOW - 3))]
     );
+    Ok(())
+}
+
+/// Who has an address with a right of its own is told with the line, and each device that has
+/// it.
+#[test]
+fn who_has_an_address_of_a_line_is_told() -> Done {
+    let policy = format!(
+        "{POLICY}[[allow]]\nfrom = \"home\"\nto = \"porch\"\nservice = \"rtsp\"\nsource = \"192.168.5.20\"\n"
+    );
+    let hosts = || {
+        vec![
+            host("eth2", [192, 168, 5, 19], 20, 1),
+            host("eth2", [192, 168, 5, 20], 20, 3),
+            host("eth2", [192, 168, 5, 20], 21, 5),
+            host("eth2", [192, 168, 5, 30], 30, 5),
+        ]
+    };
+    let found = look_by(&policy, hosts(), &[], &[])?;
+    let home = &found.zones[1];
+    let named = home.named.iter();
+    let named: Vec<_> = named
+        .map(|it| {
+            (
+                it.hardware.clone(),
+                it.addresses.clone(),
+                it.line.as_deref(),
+            )
+        })
+        .collect();
+    let of = |last: u8| Some(mac(last).to_string());
+    let address = |last: u8| IpAddr::from([192, 168, 5, last]);
+    assert_eq!(
+        named,
+        [
+            (of(20), vec![address(20), address(19)], Some("c.toml:23")),
+            (of(21), vec![address(20)], Some("c.toml:23")),
+        ]
+    );
+    let others: Vec<_> = home.others.iter().map(|it| it.hardware.clone()).collect();
+    assert_eq!(others, [of(30)]);
+    // Without the line they are as others.
+    let found = look(hosts(), &[], &[])?;
+    assert!(found.zones[1].named.is_empty() && found.zones[1].others.len() == 3);
     Ok(())
 }

@@ -127,3 +127,57 @@ fn the_router_is_told_by_the_name_that_it_asked_for() -> Result<(), Box<dyn Erro
     assert_eq!(name, "external");
     Ok(())
 }
+
+/// What a camera did by an address that is not the file's is told with the camera, and as not
+/// surely its own.
+#[test]
+fn a_camera_is_found_by_its_hardware_address() -> Result<(), Box<dyn Error>> {
+    let text = "[zones.camera]\nrole = \"camera\"\ninterface = \"eth1\"\naddress = \"192.168.8.1/24\"\n\
+         [zones.home]\nrole = \"private\"\ninterface = \"eth2\"\naddress = \"192.168.5.1/24\"\n\
+         [[cameras]]\nname = \"porch\"\naddress = \"192.168.8.110\"\nmac = \"02:00:00:00:00:01\"\n\
+         [[cameras]]\nname = \"garage\"\naddress = \"192.168.8.111\"\nmac = \"02:00:00:00:00:02\"\n\
+         [[cameras]]\nname = \"shed\"\naddress = \"192.168.8.112\"\n";
+    let policy = crate::policy(&Source::new("camfw.toml", text), &Answers::new())?;
+    let refused = |zone: &str, source: [u8; 4], device| {
+        let mut attempt = an_attempt("not-allowed", source, 0xcb00_7107)?;
+        attempt.tag.zone = ZoneName::try_from(zone).ok();
+        Some(RefusedAttempt {
+            attempt,
+            hardware: Some(MacAddress::from([2, 0, 0, 0, 0, device])),
+            count: 1,
+            first: 1,
+            last: 1,
+        })
+    };
+    let all = [
+        refused("camera", [192, 168, 8, 110], 1),
+        refused("camera", [192, 168, 8, 111], 2),
+        refused("camera", [192, 168, 8, 77], 2),
+        refused("home", [192, 168, 5, 77], 2),
+        refused("camera", [192, 168, 8, 78], 9),
+    ];
+    let all: Vec<RefusedAttempt> = all.into_iter().flatten().collect();
+    let of = |camera| {
+        let hosts = blocked(&all, &policy, &ResolvedHosts::default(), 0, camera);
+        let told = hosts
+            .into_iter()
+            .map(|it| (it.address.to_string(), it.camera, it.hardware_of));
+        told.collect::<Vec<_>>()
+    };
+    let garage = || Some("garage".to_owned());
+    assert_eq!(
+        of(Some("garage")),
+        [
+            ("192.168.8.111".to_owned(), garage(), None),
+            ("192.168.8.77".to_owned(), None, garage()),
+            ("192.168.5.77".to_owned(), None, garage()),
+        ]
+    );
+    assert_eq!(of(Some("porch")).len(), 1);
+    assert!(
+        of(Some("shed")).is_empty(),
+        "no hardware address is nobody's"
+    );
+    assert_eq!(of(None).len(), 5);
+    Ok(())
+}

@@ -116,7 +116,7 @@ pub fn named_matrix(
     }
     let named = |groups: &[Vec<usize>]| groups.iter().map(|it| ends::named(&ends, it)).collect();
     space.diagrams.is_complete().then(|| NamedMatrix {
-        title: about.title(),
+        title: about.title(family),
         rows: named(&rows),
         columns: named(&columns),
         cells,
@@ -214,6 +214,7 @@ impl Between<'_> {
         let at = services.len();
         for (Named { name, set }, to) in names.sent_on(space, sent_on) {
             services.push(ReachedService {
+                partly: self.is_partly(space, way, (layer.may, set), everything, None),
                 sent_on: Some(to),
                 ..reached(space, &layer, name, set)
             });

@@ -220,8 +220,14 @@ impl NamedMatrix {
         (from + block.len(), block)
     }
 
-    /// The matrix as JSON.
-    pub fn json(&self) -> String {
+    /// The matrix as JSON, with the one by IPv6 in it if there is one beside it.
+    pub fn json(&self, ipv6: Option<&NamedMatrix>) -> String {
+        let mut json = JsonText::default();
+        self.write(ipv6, &mut json);
+        json.line()
+    }
+
+    fn write(&self, ipv6: Option<&NamedMatrix>, json: &mut JsonText) {
         let mut reaches = Vec::new();
         for (row, cells) in self.rows.iter().zip(&self.cells) {
             for (column, cell) in self.columns.iter().zip(cells) {
@@ -235,14 +241,22 @@ impl NamedMatrix {
                 }
             }
         }
-        let mut json = JsonText::default();
-        json.object(&[
+        let mut members: Vec<(&str, &dyn ToJson)> = vec![
             ("connections", &self.title),
             ("from", &self.rows),
             ("reaches", &reaches),
             ("to", &self.columns),
-        ]);
-        json.line()
+        ];
+        if let Some(ipv6) = &ipv6 {
+            members.push(("ipv6", *ipv6));
+        }
+        json.object(&members);
+    }
+}
+
+impl ToJson for NamedMatrix {
+    fn write_json(&self, json: &mut JsonText) {
+        self.write(None, json);
     }
 }
 
