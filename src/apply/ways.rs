@@ -313,20 +313,19 @@ fn told(before: &WaysFile, after: &WaysFile, ways: usize) -> Vec<String> {
         let way = after.aside(zone);
         way.map(|way| format!("{zone} is not alive: {}", way.why))
     };
-    if before.in_use != after.in_use {
+    if let Some(zone) = &after.in_use
+        && before.in_use != after.in_use
+    {
         let cause = before.in_use.as_ref().and_then(why);
-        return vec![match (&after.in_use, cause) {
-            (Some(zone), Some(cause)) => format!("way out {zone} is in use, since {cause}"),
-            (Some(zone), None) => format!("way out {zone} is in use again"),
-            (None, _) => "no way out is in use".to_owned(),
+        return vec![match cause {
+            Some(cause) => format!("way out {zone} is in use, since {cause}"),
+            None => format!("way out {zone} is in use again"),
         }];
     }
     if after.aside.len() == ways && before.aside.len() < ways {
         let cause = after.in_use.as_ref().and_then(why);
-        return vec![format!(
-            "no way out is alive: {}",
-            cause.unwrap_or_default()
-        )];
+        let cause = cause.map(|cause| format!(": {cause}"));
+        return vec![format!("no way out is alive{}", cause.unwrap_or_default())];
     }
     let died = after
         .aside
