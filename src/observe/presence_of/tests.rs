@@ -309,8 +309,8 @@ fn who_has_an_address_of_a_line_is_told() -> Done {
     assert_eq!(
         named,
         [
-            (of(20), vec![address(20), address(19)], Some("c.toml:23")),
-            (of(21), vec![address(20)], Some("c.toml:23")),
+            (of(20), vec![address(20), address(19)], Some("c.toml:20")),
+            (of(21), vec![address(20)], Some("c.toml:20")),
         ]
     );
     let others: Vec<_> = home.others.iter().map(|it| it.hardware.clone()).collect();
