@@ -85,7 +85,7 @@ fn described(
                 let why = if name.as_ref() == Some(port) {
                     "is a port of this bridge; give the bridge a name of its own"
                 } else if names[..place].contains(port) {
-                    "is named twice; name each port once"
+                    "is listed twice; keep one"
                 } else if names.iter().any(|other| is_vlan_of(port, other)) {
                     "is a VLAN of another port of the bridge; name one of the two"
                 } else {

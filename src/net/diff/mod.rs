@@ -1,9 +1,9 @@
 //! diff(current, wanted) -> the changes, in an order in which they can be made.
 //!
-//! First what is over is taken out and removed, and links are renamed and created; then addresses are added, so that no packet
-//! meets a link without its address; then links are set up; then come routes, rules and
-//! neighbours. Objects that camfw created earlier and that are no longer wanted are
-//! removed; those of others stay.
+//! First ports leave bridges of an earlier file and these are removed, links are renamed and
+//! created; then addresses are added, so that no packet meets a link without its address;
+//! then links are set up; then come routes, rules and neighbours. Objects that camfw created
+//! earlier and that are no longer wanted are removed; those of others stay.
 
 mod bridge_ports;
 mod leaving;

@@ -1,11 +1,10 @@
 //! Tests of what an earlier file had.
 
 use super::*;
-use crate::net::Link;
-
-type Made<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-fn bridge_of(name: &str, ports: &[&str]) -> Made<Wanted> {
+fn bridge_of(
+    name: &str,
+    ports: &[&str],
+) -> std::result::Result<Wanted, Box<dyn std::error::Error>> {
     let ports = ports.iter().map(|port| InterfaceName::try_from(*port));
     let ports = ports.collect::<std::result::Result<Vec<_>, _>>()?;
     wanted(
