@@ -5,10 +5,10 @@ use super::error::StepError;
 use crate::host::netlink;
 use crate::net::{self, Bypass, Current, Wanted};
 
-/// Refuses a plan if frames of its interfaces bypass the rules.
+/// Refuses a plan if frames of its interfaces bypass the rules, and would still do so then.
 pub fn check(current: &Current, wanted: &Wanted) -> Result<(), StepError> {
     let mut found = net::bypasses(current, Some(wanted));
-    found.retain(Bypass::is_certain);
+    found.retain(|bypass| bypass.is_certain() && !bypass.is_ended);
     if found.is_empty() {
         Ok(())
     } else {

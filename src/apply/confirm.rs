@@ -7,8 +7,9 @@
 //! lock first after the deadline.
 
 use super::apply_file::enforce_with_names;
+use super::bypass;
 use super::enforce::{Missing, enforce};
-use super::error::CommandError;
+use super::error::{CommandError, StepError};
 use super::exclusive::{Turn, exclusively};
 use super::last_good::{self, Earlier};
 use super::outcome::{Ending, Outcome};
@@ -18,16 +19,25 @@ use super::recover::recover;
 use super::seal_mark::Mark;
 use super::state::{InForce, Trial};
 use super::waiter;
-use crate::host::{clock, process};
+use crate::host::{clock, netlink, process};
+use crate::net;
 
 /// Applies a policy for `seconds`; the caller holds the lock. The waiters are ready
 /// before anything is changed.
 pub(super) fn apply(mut policy: PlannedPolicy, seconds: u64, replace: bool, mark: &Mark) -> Ending {
     let refused = |error: CommandError| Outcome::Refused(error).into();
     let good = match last_good::last() {
-        Ok(good) => good.snapshot,
+        Ok(good) => good,
         Err(none) => return refused(CommandError::NothingToGoBackTo(none)),
     };
+    // What cannot be read is refused below.
+    if let Ok(current) = netlink::read() {
+        let left = net::left_behind(&current, &policy.plan.network, &good.plan.network);
+        if !left.is_empty() {
+            return refused(CommandError::CannotTakeBack(left));
+        }
+    }
+    let good = good.snapshot;
     let token = process::unique_name();
     let hash = policy.snapshot.hash();
     let pending = || {
@@ -177,9 +187,13 @@ pub(super) fn go_back(good: &PlannedPolicy, why: &str, mark: &Mark) -> Ending {
         Ok(enforced) if is_same => Ending::applied(enforced, good, intended, mark),
         Ok(enforced) => {
             let state = intended.enforced(enforced.missing.clone());
+            // It is loaded in any case, but nobody may take it for the whole of what was.
+            let network = netlink::read().map_err(StepError::from);
+            let is_back = network.and_then(|it| bypass::check(&it, &good.plan.network));
             Ending::from(Outcome::LastGood(CommandError::Instead(why.to_owned())))
                 .undone(enforced.missing)
                 .undone(enforced.undone)
+                .noting(is_back)
                 .noting(mark.settle(&state))
         }
         Err(failure) => recover(&good.plan, until_then, failure, mark),

@@ -2,13 +2,15 @@
 //! and the restore after a trial.
 //!
 //! Owns the order. If the power fails at any step, no more is open than before it:
-//! restrictions come first, permissions after them, and forwarding is turned on last.
+//! restrictions come first, permissions after them, and forwarding is turned on last. A port
+//! that leaves a bridge, or a device that loses a zone's name, is down from before the rules
+//! until it has left.
 
 use std::fmt;
 
 use super::bypass;
 use super::close::ClosedTables;
-use super::error::{Failure, StepError};
+use super::error::{Failure, StateBefore, StepError};
 use super::kernel_support::{self, KernelSupport};
 use super::machine::Machine;
 use super::once_offered::OnceOfferedError;
@@ -247,9 +249,21 @@ fn enforce_if(
     let offered_before = once_offered::known();
     let remembered = once_offered::remember(&plan.policy.udp_offered());
     enforced.remembered(remembered);
+    let shut = match &network {
+        Ok(current) => net::diff(current, &plan.network).to_shut(current, &plan.network),
+        Err(_) => Vec::new(),
+    };
     let rules = |error| {
         once_offered::put_back(&offered_before);
-        Failure::Rules(error, before.clone().into())
+        let (tables, shut) = (before.clone(), shut.clone());
+        Failure::Rules(error, Box::new(StateBefore { tables, shut }))
+    };
+    let network = match shut.is_empty() {
+        true => network,
+        false => {
+            netlink::set_down(&shut).map_err(|error| rules(error.into()))?;
+            netlink::read()
+        }
     };
     // These settings only restrict, so they come before the rules.
     enforced.wrote(&settings).map_err(rules)?;
@@ -286,7 +300,7 @@ fn enforce_if(
             enforced.ended(revoke::revoke(&plan, network.as_ref().ok()));
         }
     }
-    bring_up(&machine, plan, network, missing, &mut enforced).map_err(Failure::Network)?;
+    bring_up(&machine, plan, network, missing, &shut, &mut enforced).map_err(Failure::Network)?;
     unless_sealed()?;
     enforced
         .wrote(&plan.forwarding_on)
@@ -354,12 +368,13 @@ fn no_more_advertised(
 }
 
 /// Sets up links, addresses, routes, rules and neighbours. Reports what is still
-/// missing after the wait; all the rest is set up.
+/// missing after the wait; all the rest is set up, and what was `shut` for it.
 fn bring_up(
     machine: &Machine,
     plan: &Plan,
     current: Result<net::Current, NetlinkError>,
     missing: Missing<'_>,
+    shut: &[String],
     enforced: &mut Enforced,
 ) -> Result<(), StepError> {
     let wanted = &plan.network;
@@ -387,10 +402,12 @@ fn bring_up(
         .filter(|change| change.is_structural())
         .count();
     let (first, then) = diff.changes.split_at(structural);
-    netlink::carry_out(first)?;
-    enforced
-        .made
-        .extend(first.iter().cloned().map(Made::Network));
+    let ups = diff.unshut(shut, wanted);
+    for changes in [first, ups.as_slice()] {
+        netlink::carry_out(changes)?;
+        let made = changes.iter().cloned().map(Made::Network);
+        enforced.made.extend(made);
+    }
     if !first.is_empty() || missing == Missing::WaitFor {
         // Links that were just renamed, or that appeared since the start of a boot,
         // still need their settings, before they are set up.

@@ -96,12 +96,19 @@ impl StepError {
 pub(super) enum Failure {
     /// Nothing was changed.
     Nothing(StepError),
-    /// The rules are not the policy's. Has the rules from before.
-    Rules(StepError, Box<[TableSnapshot]>),
+    /// The rules are not the policy's.
+    Rules(StepError, Box<StateBefore>),
     /// The rules are the policy's, but the network is not.
     Network(StepError),
     /// The box was sealed while the command was running.
     Sealed,
+}
+
+/// What to go back to if the rules cannot be loaded.
+pub(super) struct StateBefore {
+    pub(super) tables: Vec<TableSnapshot>,
+    /// The links that were set down since.
+    pub(super) shut: Vec<String>,
 }
 
 /// Closing the box failed, in part or completely.
@@ -165,6 +172,11 @@ pub(crate) enum CommandError {
         "nothing was changed, since there is no policy to go back to yet; the first time, at the console, run camfw apply without --confirm"
     )]
     NothingToGoBackTo(#[source] NoLastGood),
+    #[error(
+        "nothing was changed, since this could not be taken back: {}; at the console, run camfw apply without --confirm",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    CannotTakeBack(Vec<net::NetworkChange>),
     #[error("nothing was changed, since what is to be confirmed cannot be kept")]
     CannotKeepTrial(#[source] StoreError),
     #[error("nothing was changed, since the deadline cannot be kept")]

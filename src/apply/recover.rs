@@ -6,7 +6,7 @@
 
 use super::bypass;
 use super::close::{self, close, down_instead};
-use super::error::{CloseError, CommandError, Failure, StepError};
+use super::error::{CloseError, CommandError, Failure, StateBefore, StepError};
 use super::machine::Machine;
 use super::outcome::{Ending, Outcome};
 use super::record;
@@ -15,6 +15,8 @@ use super::state::InForce;
 use crate::error::with_causes;
 use crate::family::IpFamily;
 use crate::host::iptables::TableSnapshot;
+use crate::host::netlink;
+use crate::net::NetworkChange;
 use crate::netfilter::Ruleset;
 use crate::plan::Plan;
 
@@ -70,14 +72,15 @@ pub(super) fn close_again(plan: Option<&Plan>) -> Ending {
     Ending::from(outcome).noting(record::write(&state))
 }
 
-/// The rules are not in force: restores the previous ones if they keep the box closed,
-/// else closes it.
+/// The rules are not in force: restores the previous ones, and sets up what was set down, if
+/// they keep the box closed, else closes it.
 fn roll_back(
     plan: &Plan,
-    before: &[TableSnapshot],
+    StateBefore { tables, shut }: &StateBefore,
     intended: &InForce,
     error: StepError,
 ) -> Ending {
+    let before = tables.as_slice();
     let sealed = Ruleset::sealed();
     let is_policy = |found: &TableSnapshot| found.rules.is_closed() && found.rules != sealed;
     if !before.iter().any(is_policy) || !before.iter().all(|found| found.rules.is_closed()) {
@@ -93,7 +96,11 @@ fn roll_back(
         machine.load(&machine.read()?, old)
     };
     match back() {
-        Ok(_) => Outcome::RolledBack(error.into()).into(),
+        Ok(_) => {
+            let names = shut.iter().cloned();
+            let ups: Vec<_> = names.map(|name| NetworkChange::SetUp { name }).collect();
+            Ending::from(Outcome::RolledBack(error.into())).noting(netlink::carry_out(&ups))
+        }
         Err(_) => close_because(plan, intended, error),
     }
 }

@@ -15,6 +15,13 @@ pub enum NetworkChange {
         from: String,
         /// The new name.
         to: String,
+        /// The text that is kept with it from then on.
+        alias: String,
+    },
+    /// Remove a link that camfw made.
+    RemoveLink {
+        /// Its name.
+        name: String,
     },
     /// Create a VLAN.
     AddVlan {
@@ -109,12 +116,13 @@ pub enum NetworkChange {
 }
 
 impl NetworkChange {
-    /// Whether the change creates or renames a link: only then can the link's kernel
+    /// Whether the change creates, removes or renames a link: only then can the link's kernel
     /// settings be written.
     pub fn is_structural(&self) -> bool {
         matches!(
             self,
             NetworkChange::Rename { .. }
+                | NetworkChange::RemoveLink { .. }
                 | NetworkChange::AddVlan { .. }
                 | NetworkChange::AddBridge { .. }
                 | NetworkChange::Enslave { .. }
@@ -130,7 +138,10 @@ impl NetworkChange {
 impl fmt::Display for NetworkChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NetworkChange::Rename { from, to } => write!(f, "interface {from}: rename to {to}"),
+            NetworkChange::Rename { from, to, .. } => {
+                write!(f, "interface {from}: rename to {to}")
+            }
+            NetworkChange::RemoveLink { name } => write!(f, "interface {name}: remove it"),
             NetworkChange::AddVlan { name, parent, id } => {
                 write!(f, "interface {name}: make it VLAN {id} on {parent}")
             }

@@ -28,7 +28,7 @@ use crate::name::{InterfaceName, MacAddress};
 pub use advertised::{advertised_on, advertised_too_much};
 pub use bypass::{Bypass, FilterAction, FrameHook, TrafficFilter, bypasses};
 pub use change::NetworkChange;
-pub use diff::{Diff, diff, ignored_links};
+pub use diff::{Diff, diff, ignored_links, left_behind};
 pub use lease::{Lease, LeaseError, UsedNetwork, lease};
 pub use neighbour::{ForwardingEntry, Neighbour};
 pub use other_program::{
@@ -218,8 +218,12 @@ impl WantedLink {
     /// Whether camfw sets it up: the program that gives addresses to a link that camfw did
     /// not make sets that up too, and down when it takes them away.
     pub fn is_set_up(&self) -> bool {
-        let is_made = matches!(self.device, Device::Vlan { .. } | Device::Bridge { .. });
-        is_made || !self.is_given()
+        self.is_made() || !self.is_given()
+    }
+
+    /// Whether camfw makes it.
+    fn is_made(&self) -> bool {
+        matches!(self.device, Device::Vlan { .. } | Device::Bridge { .. })
     }
 }
 
@@ -327,10 +331,9 @@ pub struct Current {
 }
 
 impl Current {
-    /// The bridge that the link is a port of, if it looks like one that camfw created: one of
-    /// its ports is isolated or locked. If the file no longer names the bridge, the port is
-    /// removed from it.
-    pub fn earlier_bridge_of(&self, link: &Link) -> Option<&str> {
+    /// The bridge that the link is a port of, if camfw made it, or if it looks so: version
+    /// 0.2.0 put no mark on it, and isolated or locked most ports.
+    pub fn earlier_bridge_of(&self, link: &Link) -> Option<&Link> {
         let controller = link.controller.as_ref()?;
         let mut links = self.links.iter();
         let bridge =
@@ -339,8 +342,8 @@ impl Current {
             .links
             .iter()
             .filter(|it| it.controller == link.controller);
-        let is_made = ports.any(|port| port.isolated || port.locked);
-        is_made.then_some(&bridge.name)
+        let is_made = bridge.made || ports.any(|port| port.isolated || port.locked);
+        is_made.then_some(bridge)
     }
 }
 
@@ -381,8 +384,8 @@ pub struct Held<T> {
     pub ours: bool,
 }
 
-/// The ports of bridges that camfw created, recognized by an address of ours on the
-/// bridge, and those of a plan.
+/// The ports of bridges that camfw created, recognized by its mark or an address of ours on
+/// the bridge, and those of a plan.
 pub fn own_ports(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
     let named = |name: &str| {
         let mut links = wanted.iter().flat_map(|wanted| &wanted.links);
@@ -392,7 +395,8 @@ pub fn own_ports(current: &Current, wanted: Option<&Wanted>) -> Vec<String> {
         let mut links = current.links.iter();
         links.any(|link| {
             let is_ours = link.addresses.iter().any(|held| held.ours);
-            link.name == bridge && link.kind == LinkType::Bridge && (is_ours || named(bridge))
+            let is_ours = is_ours || link.made || named(bridge);
+            link.name == bridge && link.kind == LinkType::Bridge && is_ours
         })
     };
     let ports = current
@@ -419,6 +423,10 @@ pub struct Link {
     pub path: Option<String>,
     /// Its kind.
     pub kind: LinkType,
+    /// Whether camfw made it, by its mark.
+    pub made: bool,
+    /// The text that is kept with it (`ip link set … alias`), in which camfw notes a name.
+    pub alias: String,
     /// Its type as in `ip link add type`; None for physical devices.
     pub link_type: Option<String>,
     /// The link that it is a port of: a bridge, bond or Open vSwitch.

@@ -53,6 +53,12 @@ fn described(
         }
         InterfaceTable { vlan: Some(vlan), on: Some(on), mac: None, path: None, bridge: None, .. } => {
             let parent = name_of(on)?;
+            if name.as_ref() == Some(&parent) {
+                return Err(source.refuse(
+                    on.span(),
+                    format_args!("{parent} is the interface that the VLAN is on; give the VLAN a name of its own"),
+                ));
+            }
             // 0 and 4095 are not VLAN IDs (IEEE 802.1Q, 9.6).
             let id = u16::try_from(*vlan.get_ref())
                 .ok()
@@ -75,6 +81,19 @@ fn described(
             if names.is_empty() {
                 return Err(source.refuse(ports.span(), "the bridge has no port; name its interfaces"));
             }
+            for (place, port) in names.iter().enumerate() {
+                let why = if name.as_ref() == Some(port) {
+                    "is a port of this bridge; give the bridge a name of its own"
+                } else if names[..place].contains(port) {
+                    "is listed twice; keep one"
+                } else if names.iter().any(|other| is_vlan_of(port, other)) {
+                    "is a VLAN of another port of the bridge; name one of the two"
+                } else {
+                    continue;
+                };
+                let span = ports.get_ref().get(place).map_or(ports.span(), Spanned::span);
+                return Err(source.refuse(span, format_args!("{port} {why}")));
+            }
             let not_isolated = written.not_isolated.as_ref().map(|it| it.get_ref().iter());
             let not_isolated = not_isolated.into_iter().flatten().map(|port| {
                 let port_name = name_of(port)?;
@@ -92,6 +111,13 @@ fn described(
             "an interface is one of { mac, name }, { path, name }, { vlan, on } and { bridge, name }; write just the keys of one",
         )),
     }
+}
+
+/// Whether an interface is, by its name, a VLAN of the other one.
+fn is_vlan_of(name: &InterfaceName, other: &InterfaceName) -> bool {
+    let id = name.as_str().strip_prefix(other.as_str());
+    let id = id.and_then(|rest| rest.strip_prefix('.'));
+    id.is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Refuses what is named as a port of a bridge that does not have it.

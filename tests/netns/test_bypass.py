@@ -135,7 +135,25 @@ class BypassLegacy(NetworkTest):
         self.camfw("status")
         self.router.ip("link", "add", "eth7", "type", "veth", "peer", "name", "eth8")
         self.router.ip("link", "set", "eth7", "master", "br-cam")
-        self.assert_told("br-cam", "eth7 is a port of it")
+        told = self.camfw("status", expect=1).stdout
+        self.assertIn("interface br-cam: eth7 is a port of it that the file does not name", told)
+        # It is camfw's own bridge, so that it is taken out.
+        self.assertIn("not so: interface eth7: take it out of br-cam", told)
+        self.camfw("apply")
+        self.camfw("status")
+        self.assertNotIn("master", self.router.run(["ip", "link", "show", "eth7"], check=True).stdout)
+
+    def test_a_port_that_a_bridge_of_others_has_beside_the_files(self) -> None:
+        self.router.ip(batch="""
+            link add br-cam type bridge
+            link add eth7 type veth peer name eth8
+            link set eth7 master br-cam
+        """)
+        self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1"], name = "br-cam" }')
+        refused = self.camfw("apply", expect=2).said
+        self.assertIn("interface br-cam: eth7 is a port of it that the file does not name", refused)
+        self.assertIn("nothing was changed", refused)
+        self.assertIn(" master br-cam ", self.router.run(["ip", "link", "show", "eth7"], check=True).stdout)
 
     def test_a_bridge_of_an_earlier_file_lets_its_port_go(self) -> None:
         self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1"], name = "br-cam" }')

@@ -23,9 +23,12 @@ pub const MTU: u16 = 4;
 pub const LOWER: u16 = 5;
 pub const CONTROLLER: u16 = 10;
 pub const INFO: u16 = 18;
+/// IFLA_IFALIAS
+pub const ALIAS: u16 = 20;
 pub const STATISTICS: u16 = 23;
 /// IFLA_AF_SPEC
 pub const OF_FAMILIES: u16 = 26;
+pub const GROUP: u16 = 27;
 pub const PROMISCUITY: u16 = 30;
 pub const NAMESPACE: u16 = 37;
 pub const XDP: u16 = 43;
@@ -49,6 +52,11 @@ pub const ISOLATED: u16 = 33;
 pub const LOCKED: u16 = 39;
 /// IFLA_HSR_SLAVE1, IFLA_HSR_SLAVE2 and IFLA_HSR_INTERLINK, in the data of an HSR link.
 pub const HSR_PORTS: [u16; 3] = [1, 2, 8];
+
+/// The group (`ip link set … group`) of each link that camfw makes. The kernel sets it as it
+/// creates the link, so that there is none without; it goes with the link. Nobody's number: that
+/// of a group which somebody uses is small.
+pub const MADE: u32 = 0x6361_6d66;
 
 /// One link of a dump.
 pub struct DumpedLink {

@@ -123,6 +123,11 @@ fn link(message: &DumpedLink, name: &str, names: &Names) -> Link {
         carrier: message.flags & link::LOWER_UP != 0,
         path: device_path(name),
         mtu: message.number(link::MTU).unwrap_or_default(),
+        made: message.number(link::GROUP) == Some(link::MADE),
+        alias: message
+            .attribute(link::ALIAS)
+            .map(link::text)
+            .unwrap_or_default(),
         controller: named(message.number(link::CONTROLLER)),
         mac: message.attribute(link::ADDRESS).and_then(six_bytes),
         ..Link::default()

@@ -49,13 +49,16 @@ pub fn all(
             }
         }
         match change {
-            NetworkChange::Rename { from, to } => {
+            NetworkChange::Rename { from, to, .. } => {
                 if let Some(index) = links.indexes.remove(from) {
                     links.indexes.insert(to.clone(), index);
                 }
             }
-            // The kernel assigns the index of a new link.
-            NetworkChange::AddVlan { .. } | NetworkChange::AddBridge { .. } => {
+            // The kernel assigns the index of a new link, and removes VLANs with what they
+            // are on.
+            NetworkChange::AddVlan { .. }
+            | NetworkChange::AddBridge { .. }
+            | NetworkChange::RemoveLink { .. } => {
                 links.indexes = read::indexes(links.connection)?;
             }
             _ => {}
@@ -127,21 +130,30 @@ impl Links<'_> {
 
     fn make(&mut self, change: &NetworkChange) -> Result<(), RequestError> {
         match change {
-            NetworkChange::Rename { from, to } => {
+            NetworkChange::Rename { from, to, alias } => {
                 // A link that is up can be renamed only since Linux 6.2.
                 let index = self.index(from)?;
                 self.set_link(LinkRequest::of(index).up(false))?;
-                self.set_link(LinkRequest::of(index).with_name(to))?;
+                let alias = DefaultNla::new(link::ALIAS, alias.as_bytes().to_vec());
+                self.set_link(LinkRequest::of(index).with_name(to).with(alias))?;
+            }
+            NetworkChange::RemoveLink { name } => {
+                if let Ok(index) = self.index(name) {
+                    let link = LinkRequest::of(index);
+                    self.connection.change(libc::RTM_DELLINK, CHANGE, &link)?;
+                }
             }
             NetworkChange::AddVlan { name, parent, id } => {
                 let id = DefaultNla::new(link::VLAN_ID, id.to_ne_bytes().to_vec());
                 let vlan = LinkRequest::of_kind("vlan", Some(id)).with_name(name);
                 let vlan = vlan.with_number(link::LOWER, self.index(parent)?);
+                let vlan = vlan.with_number(link::GROUP, link::MADE);
                 self.connection.change(libc::RTM_NEWLINK, ADD, &vlan)?;
             }
             NetworkChange::AddBridge { name } => {
                 let bridge = LinkRequest::of_kind("bridge", None)
                     .with_name(name)
+                    .with_number(link::GROUP, link::MADE)
                     .up(true);
                 self.connection.change(libc::RTM_NEWLINK, ADD, &bridge)?;
             }

@@ -55,6 +55,8 @@ pub struct Bypass {
     pub link: String,
     /// Whether the link is up, so that frames can pass.
     pub is_up: bool,
+    /// Whether an apply puts an end to it: a port of a bridge that camfw made.
+    pub is_ended: bool,
     way: BypassWay,
 }
 
@@ -199,6 +201,7 @@ impl<'a> Search<'a> {
                 found.push(Bypass {
                     link: link.name.clone(),
                     is_up: link.up,
+                    is_ended: link.made && matches!(way, BypassWay::HasPort(_)),
                     way,
                 });
             };

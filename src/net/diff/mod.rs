@@ -1,11 +1,12 @@
 //! diff(current, wanted) -> the changes, in an order in which they can be made.
 //!
-//! First links are renamed and created; then addresses are added, so that no packet
-//! meets a link without its address; then links are set up; then come routes, rules and
-//! neighbours. Objects that camfw created earlier and that are no longer wanted are
-//! removed; those of others stay.
+//! First ports leave bridges of an earlier file and these are removed, links are renamed and
+//! created; then addresses are added, so that no packet meets a link without its address;
+//! then links are set up; then come routes, rules and neighbours. Objects that camfw created
+//! earlier and that are no longer wanted are removed; those of others stay.
 
 mod bridge_ports;
+mod leaving;
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -18,6 +19,8 @@ use crate::net::{
     Current, Device, Held, LOOPBACK, Link, LinkType, MAIN_TABLE, Neighbour, NetworkChange,
     NetworkError, NextHop, Route, Wanted, WantedLink,
 };
+
+pub use leaving::left_behind;
 
 /// The required changes, and the problems that no change can fix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub fn diff(current: &Current, wanted: &Wanted) -> Diff {
     let wanted = &*wanted.with_ways_of(current);
     let names = rename_all(current, wanted, &mut diff);
     let world = World { current, names };
+    diff.changes.splice(0..0, world.leaving(wanted));
 
     let mut ready: Vec<&WantedLink> = Vec::new();
     for link in &wanted.links {
@@ -107,7 +111,7 @@ fn up(name: &str) -> NetworkChange {
 /// The current links and their future names.
 struct World<'a> {
     current: &'a Current,
-    /// The future name of each link of `current`, in the same order.
+    /// The future name of each link of `current`, in the same order; empty if it goes.
     names: Vec<String>,
 }
 
@@ -140,6 +144,7 @@ impl<'a> World<'a> {
     fn keeps(&self, name: &mut String) -> bool {
         let mut links = self.current.links.iter().zip(&self.names);
         match links.find(|(link, _)| link.name == *name) {
+            Some((_, future)) if future.is_empty() => false,
             Some((link, future)) if future != name => {
                 name.clone_from(future);
                 !link.up
@@ -182,12 +187,6 @@ impl<'a> World<'a> {
                         name: link.name.clone(),
                         zone: link.zone.clone(),
                         how: how(&link.device),
-                    });
-                }
-                if let Some(bridge) = self.current.earlier_bridge_of(found) {
-                    changes.push(NetworkChange::Release {
-                        port: name,
-                        bridge: bridge.to_owned(),
                     });
                 }
             }
@@ -236,8 +235,10 @@ impl<'a> World<'a> {
     /// second route to their networks would lead there.
     fn addresses_elsewhere(&self, wanted: &Wanted) -> Vec<NetworkChange> {
         let links = self.current.links.iter().zip(&self.names);
-        let elsewhere =
-            links.filter(|(_, name)| !wanted.links.iter().any(|link| link.name.as_str() == *name));
+        let is_left = |name: &str| !name.is_empty();
+        let elsewhere = links.filter(|(_, name)| {
+            is_left(name) && !wanted.links.iter().any(|link| link.name.as_str() == *name)
+        });
         let removed = elsewhere.flat_map(|(link, name)| {
             let ours = link.addresses.iter().filter(|held| held.ours);
             ours.map(|held| NetworkChange::RemoveAddress {
@@ -260,10 +261,11 @@ impl<'a> World<'a> {
                 .iter()
                 .zip(&self.names)
                 .find(|(other, name)| {
-                    let elsewhere = name.as_str() != link.name.as_str();
+                    let elsewhere = !name.is_empty() && name.as_str() != link.name.as_str();
                     other.addresses.iter().any(|held| {
                         let same = held.value.addr() == address.addr() && !held.ours;
-                        same && (elsewhere || takes_place(&held.value, address))
+                        let here = name.as_str() == link.name.as_str();
+                        same && (elsewhere || here && takes_place(&held.value, address))
                     })
                 });
             if let Some((_, other)) = other {

@@ -1,6 +1,7 @@
 //! Tests of `net::diff`.
 
 mod bridge_ports;
+mod leaving;
 
 use super::*;
 use crate::name::MacAddress;

@@ -152,6 +152,7 @@ fn what_isolates_a_port_comes_before_what_no_longer_does() -> Result {
     );
     // A port of an earlier bridge is known by those beside it.
     let eth1 = &current.links[1];
-    assert_eq!(current.earlier_bridge_of(eth1), Some("br0"));
+    let bridge = current.earlier_bridge_of(eth1).map(|it| it.name.as_str());
+    assert_eq!(bridge, Some("br0"));
     Ok(())
 }
