@@ -55,7 +55,7 @@ use crate::nearest::did_you_mean;
 use crate::net::{MarkRule, NextHop, Route};
 use crate::plan;
 use crate::policy::{
-    Answers, Camera, Egress, Ipv6Mode, Policy, ProxyWay, Service, Zone, ZoneIndex,
+    Answers, Camera, Egress, Ipv6Mode, Origin, Policy, ProxyWay, Service, Zone, ZoneIndex,
 };
 use crate::source::{Refusal, Refused, Source};
 
@@ -224,6 +224,7 @@ pub fn resolve(
         hosts,
         names_keep,
         name_servers: name_servers.unwrap_or_default(),
+        name_servers_at: servers.map(|it| Origin::new(source, it.span().start)),
         mail,
     })
 }
