@@ -82,11 +82,11 @@ fn is_idle(policy: &Policy, denial: &Guarantee) -> bool {
     let reached = |network: &IpNet| match denial.flow.to {
         Endpoint::Router => true,
         Endpoint::Zone(to) => {
-            let several = match network.network() {
+            let is_on_each_link = match network.network() {
                 IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
-                IpAddr::V6(address) => address.is_multicast(),
+                IpAddr::V6(address) => address.is_multicast() || address.is_unicast_link_local(),
             };
-            several || is_elsewhere(policy, policy.zone(to), *network).is_none()
+            is_on_each_link || is_elsewhere(policy, policy.zone(to), *network).is_none()
         }
     };
     match (&denial.sources, &denial.destinations) {
