@@ -196,6 +196,15 @@ impl Refusal {
         Refusal(places)
     }
 
+    /// The same, with more about it.
+    #[must_use]
+    pub fn with(mut self, more: &str) -> Refusal {
+        for place in &mut self.0 {
+            place.what = format!("{} ({more})", place.what);
+        }
+        self
+    }
+
     /// A refusal of what is only a consequence of another one, such as the use of a name
     /// whose own table is refused. It is not told.
     pub fn consequence() -> Refusal {

@@ -36,6 +36,19 @@ fn expect(name: &str, text: &str) -> Done {
 }
 
 #[test]
+fn a_list_that_is_not_there_is_told_with_the_line_that_names_it() -> Done {
+    let scratch = Scratch::new("no-list")?;
+    let config = "[zones.net]\ninterface = \"eth0\"\naddress = \"dhcp\"\nrole = \"external\"\n\
+        [[deny]]\nfrom = \"net\"\nto = \"any\"\nsource = \"@/nowhere/l.txt\"\n";
+    scratch.write("c.toml", config)?;
+    let (code, said) = scratch.camfw("--config c.toml check")?;
+    assert_eq!(code, 2, "{said}");
+    let place = "or remove @ and its path from the file (the list is named at c.toml:8)\n";
+    assert!(said.ends_with(place), "{said}");
+    Ok(())
+}
+
+#[test]
 fn help_of_each_command_is_as_written() -> Done {
     let scratch = Scratch::new("help")?;
     let (code, all) = scratch.camfw("help")?;

@@ -126,16 +126,21 @@ fn is_warned_of(case: &Path) -> Result<(), Box<dyn Error>> {
 /// A copy that nobody else can write, whatever the checkout's modes are.
 fn copied(case: &Path, to: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let config = to.join("config.toml");
-    let folder = to.join("config.d");
-    fs::create_dir_all(&folder)?;
-    fs::set_permissions(&folder, PermissionsExt::from_mode(0o755))?;
     let mut files = vec![(case.join("config.toml"), config.clone())];
-    if case.join("config.d").is_dir() {
-        for entry in fs::read_dir(case.join("config.d"))? {
+    for folder in ["config.d", "config.toml.d"] {
+        let (from, to) = (case.join(folder), to.join(folder));
+        if !from.is_dir() {
+            continue;
+        }
+        fs::create_dir_all(&to)?;
+        fs::set_permissions(&to, PermissionsExt::from_mode(0o755))?;
+        for entry in fs::read_dir(from)? {
             let entry = entry?;
-            files.push((entry.path(), folder.join(entry.file_name())));
+            files.push((entry.path(), to.join(entry.file_name())));
         }
     }
+    fs::create_dir_all(to)?;
+    fs::set_permissions(to, PermissionsExt::from_mode(0o755))?;
     for (from, to) in files {
         fs::write(&to, fs::read(from)?)?;
         fs::set_permissions(&to, PermissionsExt::from_mode(0o644))?;

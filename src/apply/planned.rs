@@ -113,8 +113,10 @@ fn with_lists(mut source: Source, purpose: Purpose) -> Result<Source, Refusal> {
     let config = Config::parse(&source)?;
     let mut refused = Refused::default();
     let mut left = config_file::MAX_LIST_BYTES;
-    for path in config.list_paths() {
+    for (path, named) in config.list_paths() {
         let list = config_file::read_list(Path::new(path), purpose, left);
+        let named = source.pointer(named);
+        let list = list.map_err(|refusal| refusal.with(&format!("the list is named at {named}")));
         if let Some(text) = refused.note(list) {
             left = left.saturating_sub(text.len() as u64);
             source = source.with_list(path, text);

@@ -1,8 +1,10 @@
 //! `camfw check`: checks the configuration file.
 
+use std::path::Path;
+
 use super::json::{JSON, print_json};
 use super::{CliError, Command, ExitCode, Given, complain, print};
-use crate::host::config_file::Purpose;
+use crate::host::config_file::{Purpose, unread_folder};
 use crate::host::{self, clock};
 use crate::json::json_object;
 use crate::{apply, policy, prove};
@@ -107,6 +109,14 @@ fn check(given: &Given, checked: &mut Checked) -> ExitCode {
     }
     let warnings = policy::warnings(&plan.policy);
     checked.warnings = warnings.iter().map(ToString::to_string).collect();
+    if let Some(folder) = unread_folder(&config) {
+        let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+        checked.warnings.push(format!(
+            "{}: warning: nothing in this folder is read; move its files into {}",
+            name(&folder),
+            name(&config.with_extension("d"))
+        ));
+    }
     checked.bounds = policy::told_bounds(&plan.policy);
     checked.local_time = policy::told_hours(&plan.policy, clock::now());
     // Only the file that a boot uses is this box's.

@@ -224,6 +224,15 @@ fn folder_of_drop_ins(path: &Path) -> Option<PathBuf> {
     Some(path.with_extension("d")).filter(|folder| folder != path)
 }
 
+/// The folder beside a file that only looks like that of its drop-ins: `camfw.toml.d`.
+pub fn unread_folder(path: &Path) -> Option<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".d");
+    let other = PathBuf::from(name);
+    let own = folder_of_drop_ins(path)?;
+    (other != own && other.is_dir()).then_some(other)
+}
+
 /// Selects the drop-ins from the names in the folder. Returns their paths, sorted.
 fn drop_ins(folder: &Path, names: Vec<OsString>) -> Result<Vec<PathBuf>, Refusal> {
     let mut names: Vec<OsString> = names.into_iter().filter(|name| is_drop_in(name)).collect();

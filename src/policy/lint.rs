@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::{
     Addresses, Allow, Egress, Endpoint, Flow, Origin, Policy, Role, Service, Zone, ZoneIndex,
 };
-use super::{unreachable, ways_lint};
+use super::{effect_lint, unreachable, ways_lint};
 use crate::field::{PortRange, PortSet};
 use crate::local_time::UTC;
 use crate::name::{CameraName, InterfaceName};
@@ -83,15 +83,33 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
             add(what);
         }
         shadowed(policy, allow).into_iter().for_each(&mut add);
+        let not_told = effect_lint::names_not_told(policy, allow);
+        not_told.into_iter().for_each(&mut add);
     }
     warnings.extend(unmanaged(policy));
     warnings.extend(not_masqueraded(policy));
     warnings.extend(without_upstream(policy));
     let ways = ways_lint::ways_out(policy).into_iter();
     let ways = ways.chain(ways_lint::without_forward(policy));
-    warnings.extend(ways.map(|(origin, what)| Warning {
+    let idle = effect_lint::idle_denials(policy).into_iter();
+    let idle = idle.chain(effect_lint::servers_of_nobody(policy));
+    let on_ethernet = policy.zones.iter().filter_map(|zone| {
+        let what = effect_lint::device_on_ethernet(zone)?;
+        Some((zone.origin.clone(), what))
+    });
+    warnings.extend(
+        ways.chain(idle)
+            .chain(on_ethernet)
+            .map(|(origin, what)| Warning {
+                origin,
+                kind: WarningKind::Warning,
+                what,
+            }),
+    );
+    let elsewhere = effect_lint::cameras_elsewhere(policy).into_iter();
+    warnings.extend(elsewhere.map(|(origin, what)| Warning {
         origin,
-        kind: WarningKind::Warning,
+        kind: WarningKind::Note,
         what,
     }));
     warnings.extend(hours_in_utc(policy));
@@ -233,7 +251,7 @@ fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
     let services: Vec<String> = allow.services.iter().map(ToString::to_string).collect();
     let target = match from_anywhere.to {
         Endpoint::Router => "the router".to_owned(),
-        Endpoint::Zone(zone) => format!("zone {}", policy.zone(zone).name),
+        Endpoint::Zone(zone) => told_hosts(policy.zone(zone), &allow.destinations),
     };
     unguarded.then(|| {
         format!(
@@ -241,6 +259,18 @@ fn open_to_all(policy: &Policy, allow: &Allow) -> Option<String> {
             services.join(", ")
         )
     })
+}
+
+/// The hosts of a zone that a line is to, if it names few, or the zone.
+fn told_hosts(zone: &Zone, to: &Addresses) -> String {
+    let Addresses::Only(hosts) = to else {
+        return format!("zone {}", zone.name);
+    };
+    let hosts: Vec<String> = hosts.iter().map(|it| unreachable::shown(*it)).collect();
+    match hosts.len() {
+        1..=3 => format!("{} in {}", hosts.join(" and "), zone.name),
+        many => format!("{many} hosts and networks in {}", zone.name),
+    }
 }
 
 /// The ports of a line to another zone that a redirect takes: nothing of them goes on.

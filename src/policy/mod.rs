@@ -10,6 +10,7 @@ mod bound;
 mod camera;
 mod closed;
 mod dump_guarantee;
+mod effect_lint;
 mod guarantee;
 mod hours;
 mod lint;
@@ -109,6 +110,8 @@ pub struct Policy {
     pub names_keep: Duration,
     /// Whom the router's server asks for what it does not know; none if the file does not say.
     pub name_servers: Vec<IpAddr>,
+    /// Where the file says so.
+    pub name_servers_at: Option<Origin>,
     /// How dropped packets are logged.
     pub log: Log,
     /// In the order of the file.

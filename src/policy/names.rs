@@ -25,6 +25,37 @@ impl Policy {
             })
     }
 
+    /// Whether hosts of a zone ask the router for names, by their own choice or not.
+    pub(crate) fn answers_names(&self, index: ZoneIndex) -> bool {
+        self.redirects_names(index) || self.offers_udp(index, port::DNS).next().is_some()
+    }
+
+    fn redirects_names(&self, index: ZoneIndex) -> bool {
+        let mut redirects = self.redirects.iter().filter(|it| it.from == index);
+        redirects.any(|it| has_dns(&it.udp))
+    }
+
+    /// Whether all sources of a line from a zone are told names from outside: by the router,
+    /// or by a server that they may ask themselves.
+    pub(super) fn may_look_up(&self, index: ZoneIndex, line: &Allow) -> bool {
+        let asks = |other: &&Allow| {
+            let mut services = other.services.iter();
+            services.any(|service| has_dns(&service.udp)) && holds(other, line)
+        };
+        let by_router = || self.dns_lines(index).any(|other| asks(&other));
+        let is_out = |allow: &&Allow| {
+            let mut flows = allow.flows.iter();
+            flows.any(|flow| flow.from == Endpoint::Zone(index) && flow.to != Endpoint::Router)
+        };
+        let is_forwarded = self.forwards_names(index);
+        match self.redirects_names(index) {
+            true => is_forwarded,
+            false => {
+                is_forwarded && by_router() || self.allows.iter().filter(is_out).any(|it| asks(&it))
+            }
+        }
+    }
+
     /// The lines that let hosts of a zone ask the router for names.
     pub(crate) fn dns_lines(&self, index: ZoneIndex) -> impl Iterator<Item = &Allow> {
         let flow = Flow {

@@ -182,7 +182,7 @@ fn is_broadcast(policy: &Policy, flow: Flow, zone: &Zone, network: IpNet) -> boo
 }
 
 /// Why addresses are not behind a zone.
-fn is_elsewhere(policy: &Policy, zone: &Zone, network: IpNet) -> Option<String> {
+pub(super) fn is_elsewhere(policy: &Policy, zone: &Zone, network: IpNet) -> Option<String> {
     if networks_of(policy, zone).any(|own| overlap(own, network)) {
         return None;
     }
@@ -238,7 +238,7 @@ fn has_default(policy: &Policy, zone: &Zone, ipv4: bool) -> bool {
     routed || gateway
 }
 
-fn networks_of(policy: &Policy, zone: &Zone) -> impl Iterator<Item = IpNet> {
+pub(super) fn networks_of(policy: &Policy, zone: &Zone) -> impl Iterator<Item = IpNet> {
     let ipv4 = policy.networks_of(zone).into_iter().map(IpNet::V4);
     ipv4.chain(policy.networks6_of(zone).into_iter().map(IpNet::V6))
 }
@@ -248,12 +248,12 @@ fn listed(policy: &Policy, zone: &Zone) -> String {
     networks.join(", ")
 }
 
-fn overlap(one: IpNet, other: IpNet) -> bool {
+pub(super) fn overlap(one: IpNet, other: IpNet) -> bool {
     one.contains(&other) || other.contains(&one)
 }
 
 /// A network, or a single address without its prefix length.
-fn shown(network: IpNet) -> String {
+pub(super) fn shown(network: IpNet) -> String {
     match network.prefix_len() == network.max_prefix_len() {
         true => network.addr().to_string(),
         false => network.to_string(),

@@ -43,6 +43,9 @@ pub fn networks(
         let several = match list {
             Some(list) => &list?.networks,
             None => {
+                if lists.is_some() && is_file(text.get_ref()) {
+                    return Err(refuse(of_file(text.get_ref())));
+                }
                 own = one(text.get_ref()).map_err(refuse)?;
                 &own
             }
@@ -64,6 +67,21 @@ pub fn networks(
         ));
     }
     Ok(Some(networks))
+}
+
+/// Whether a text looks like the path of a list, without its `@`.
+pub(super) fn is_file(text: &str) -> bool {
+    text.starts_with('/') || text.ends_with(".txt")
+}
+
+fn of_file(text: &str) -> String {
+    let path = match text.starts_with('/') {
+        true => text,
+        false => "/etc/camfw/blocklist.txt",
+    };
+    format!(
+        "{text:?} is neither an address nor a network; for the list in a file write @ and its whole path: \"@{path}\""
+    )
 }
 
 /// The networks of one text: of an address, a range or a network.

@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 
 use super::address;
 use super::deny;
+use super::instead_of_name::{FROM, TO};
 use super::kernel_list_name::name_kernel_lists;
 use super::limit;
 use super::{A_CAMERA, Resolver, each_name, each_pair};
@@ -297,7 +298,7 @@ impl Resolver<'_> {
         if name == "any" || name == "router" || self.find_camera(name).is_some() {
             return Ok(());
         }
-        let zone = self.find_zone(from, &[A_CAMERA, "router", "any"]);
+        let zone = self.find_end(from, &[A_CAMERA, "router", "any"], FROM);
         zone.map(|_| ())
     }
 
@@ -312,7 +313,7 @@ impl Resolver<'_> {
                     "\"any\" is for from alone, so that each target is named; write an allow line for each",
                 ));
             }
-            _ => Endpoint::Zone(self.find_zone(&line.to, &[A_CAMERA, "router"])?),
+            _ => Endpoint::Zone(self.find_end(&line.to, &[A_CAMERA, "router"], TO)?),
         };
         Ok(AllowEnd { endpoint, camera })
     }
@@ -375,7 +376,7 @@ impl Resolver<'_> {
             }
             "router" => vec![flow(Endpoint::Router)],
             _ => {
-                let zone = self.find_zone(from, &[A_CAMERA, "router", "any"])?;
+                let zone = self.find_end(from, &[A_CAMERA, "router", "any"], FROM)?;
                 match flow(Endpoint::Zone(zone)) {
                     flow if flow.from == flow.to => return Err(same_zone()),
                     flow => vec![flow],
@@ -429,6 +430,7 @@ fn asks_for_an_address(service: &Service) -> bool {
         .iter()
         .any(|ports| ports.contains(PortRange::port(port::DHCP_SERVER)))
 }
+
 #[cfg(test)]
 mod bound_tests {
     use std::error::Error;

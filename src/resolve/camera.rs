@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
+use ipnet::IpNet;
+
 use super::address::{ipv4, zone_of};
 use super::interface::no_port_of;
 use super::own_address::require_ipv6_enabled;
-use super::{named, span_in};
+use super::{as_list, named, span_in};
 use crate::config::{self, Config, Ipv6Mode, Spanned};
 use crate::name::{CameraName, InterfaceName, MacAddress};
 use crate::net::Device;
@@ -27,7 +29,7 @@ pub fn cameras(
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     let mut refused = Refused::default();
     for written in &config.cameras {
-        let Some(camera) = refused.note(camera(written, zones, ipv6, source)) else {
+        let Some(camera) = refused.note(camera(written, config, zones, ipv6, source)) else {
             continue;
         };
         let mac = written.mac.as_ref().zip(camera.mac);
@@ -102,6 +104,7 @@ fn all_have_ports(
 
 fn camera(
     written: &config::CameraEntry,
+    config: &Config,
     zones: &[Zone],
     ipv6: Ipv6Mode,
     source: &Source,
@@ -112,7 +115,7 @@ fn camera(
     let mac = written.mac.as_ref();
     let mac = mac.map(|mac| named::<MacAddress>(mac.get_ref(), mac.span(), source));
     let mac = refused.note(mac.transpose());
-    let place = refused.note(place(written, zones, ipv6, source));
+    let place = refused.note(place(written, config, zones, ipv6, source));
     let zone = place.as_ref().map(|place| &zones[place.zone.0]);
     let port = zone.map(|zone| port(written, zone, source));
     let port = port.and_then(|port| refused.note(port));
@@ -168,6 +171,7 @@ struct CameraPlace {
 
 fn place(
     written: &config::CameraEntry,
+    config: &Config,
     zones: &[Zone],
     mode: Ipv6Mode,
     source: &Source,
@@ -177,6 +181,12 @@ fn place(
     let (mut ipv4, mut ipv6): (Option<(Ipv4Addr, ZoneIndex)>, Vec<&Spanned<String>>) =
         (None, Vec::new());
     for text in texts {
+        if let Some(list) = as_list(text.get_ref()) {
+            return Err(source.refuse(
+                span_in(text, written.address.span()),
+                format_args!("{:?} is more than one address; {list}", text.get_ref()),
+            ));
+        }
         // Alone it is one that is meant to be IPv4.
         if text.get_ref().contains(':') && (texts.len() > 1 || mode == Ipv6Mode::Same) {
             ipv6.push(text);
@@ -195,7 +205,7 @@ fn place(
         }
         ipv4 = Some((
             address,
-            zone_of_host(address.into(), zones, text.span(), source)?,
+            zone_of_host(address.into(), config, zones, text.span(), source)?,
         ));
     }
     let Some((address, zone)) = ipv4 else {
@@ -212,6 +222,7 @@ fn place(
         let address = address6(
             text.get_ref(),
             &zones[zone.0],
+            config,
             zones,
             mode,
             span.clone(),
@@ -238,6 +249,7 @@ fn place(
 fn address6(
     text: &str,
     zone: &Zone,
+    config: &Config,
     zones: &[Zone],
     mode: Ipv6Mode,
     span: Range<usize>,
@@ -266,7 +278,7 @@ fn address6(
             zone.name
         ));
     }
-    let home = zone_of_host(address.into(), zones, span.clone(), source)?;
+    let home = zone_of_host(address.into(), config, zones, span.clone(), source)?;
     let other = &zones[home.0].name;
     if *other != zone.name {
         return refuse(format!(
@@ -280,6 +292,7 @@ fn address6(
 /// The zone with a network in which this may be a host's address.
 fn zone_of_host(
     address: IpAddr,
+    config: &Config,
     zones: &[Zone],
     span: Range<usize>,
     source: &Source,
@@ -294,6 +307,9 @@ fn zone_of_host(
         ));
     }
     let Some((zone, network)) = zone_of(address, zones) else {
+        if let Some(too_narrow) = too_narrow(address, config, source) {
+            return Err(too_narrow);
+        }
         return refuse(format!(
             "{address} is in no zone's network; give the camera's address in one"
         ));
@@ -308,4 +324,23 @@ fn zone_of_host(
         ));
     }
     Ok(zone)
+}
+
+/// Refuses the zone's address beside which a camera's would be, were it not the only one of its
+/// network. It is told once, however many cameras there are.
+fn too_narrow(camera: IpAddr, config: &Config, source: &Source) -> Option<Refusal> {
+    let usual = if camera.is_ipv4() { 24 } else { 64 };
+    config.zones.values().find_map(|zone| {
+        zone.address.get_ref().0.iter().find_map(|text| {
+            let own = text.get_ref().parse::<IpNet>().ok()?;
+            let wide = IpNet::new(own.addr(), usual).ok()?;
+            let is_alone = own.prefix_len() == own.max_prefix_len();
+            (is_alone && wide.contains(&camera)).then(|| {
+                source.refuse(
+                    span_in(text, zone.address.span()),
+                    format_args!("{own} has room for the router alone, and there are cameras beside it; write {wide}"),
+                )
+            })
+        })
+    })
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use ipnet::IpNet;
 
 use super::allow::{MOST_RULES, WrittenAllow};
+use super::instead_of_name::{FROM, NameKeys, TO};
 use super::{Resolver, each_pair};
 use crate::config::{self, Config, Ipv6Mode, Spanned};
 use crate::policy::{
@@ -81,12 +82,19 @@ impl Resolver<'_> {
                 ));
             }
             "router" => Some(Endpoint::Router),
-            _ => Some(Endpoint::Zone(self.find_zone(from, &["router", "any"])?)),
+            _ => {
+                let also = ["router", "any"];
+                let zone = self.find_end(from, &also, FROM)?;
+                Some(Endpoint::Zone(zone))
+            }
         };
         let end = match to.get_ref().as_str() {
             "any" => None,
             "router" => Some(Endpoint::Router),
-            _ => Some(Endpoint::Zone(self.find_zone(to, &["router", "any"])?)),
+            _ => {
+                let zone = self.find_end(to, &["router", "any"], TO)?;
+                Some(Endpoint::Zone(zone))
+            }
         };
         if from.is_some() && from == end {
             return Err(self.source.refuse(
@@ -106,13 +114,17 @@ impl Resolver<'_> {
                 "the router is reached at its own address; give source",
             ));
         }
-        let networks = |list: &Option<Spanned<config::Strings>>| {
-            Ok(self.networks(list.as_ref())?.unwrap_or_default())
+        let networks = |list: &Option<Spanned<config::Strings>>, key| {
+            let keys = NameKeys {
+                zone: Some(key),
+                ..NameKeys::default()
+            };
+            Ok(self.networks(list.as_ref(), keys)?.unwrap_or_default())
         };
-        let (sources, destinations) = (networks(source)?, networks(address)?);
+        let (sources, destinations) = (networks(source, "from")?, networks(address, "to")?);
         for (networks, written, end) in [(&sources, source, from), (&destinations, address, end)] {
             if let (Some(written), Some(end)) = (written, end) {
-                self.in_zone(end, networks, written.span())?;
+                self.in_zone(end, networks, written)?;
             }
         }
         let own = self.zones.iter().flat_map(|zone| zone.own());
@@ -121,8 +133,9 @@ impl Resolver<'_> {
             address,
             destinations.iter().find(|network| own.contains(network)),
         ) {
-            return Err(self.source.refuse(
-                address.span(),
+            return Err(self.refuse_network(
+                address,
+                own,
                 format_args!(
                     "{} is the router's own address, and address is of hosts in zones; give the source of what may not reach the router",
                     own.addr()
@@ -216,9 +229,10 @@ impl Resolver<'_> {
                 "the line is to one address, of which nothing can be left out; remove except",
             ));
         }
-        let others = self.networks(Some(written))?.unwrap_or_default();
+        let others = self.networks(Some(written), NameKeys::default())?;
+        let others = others.unwrap_or_default();
         for flow in &allow.flows {
-            self.in_zone(flow.to, &others, written.span())?;
+            self.in_zone(flow.to, &others, written)?;
         }
         to_others(allow, &others, self.ipv6);
         match &allow.destinations {

@@ -115,6 +115,7 @@ impl Resolver<'_> {
 
     /// The address in a forward's `at`, which must be the router's in that zone.
     fn one_of_its_own(&self, zone: ZoneIndex, at: &Spanned<String>) -> Result<Ipv4Addr, Refusal> {
+        self.is_ipv4(at, FORWARDS_AT)?;
         let own = ipv4(at, self.source)?;
         let zone = &self.zones[zone.0];
         if zone.addresses.iter().any(|known| known.addr() == own) {
@@ -328,6 +329,9 @@ impl Resolver<'_> {
         Ok(())
     }
 }
+
+/// Of an IPv6 address of the router's.
+const FORWARDS_AT: &str = "forwards are of IPv4, since by IPv6 a host has an address of its own that an allow line opens; give an IPv4 address of the router's, or remove the forward";
 
 const EVERY_ADDRESS: &str = "every address of the router there";
 

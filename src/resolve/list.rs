@@ -61,20 +61,11 @@ fn list(file: &SourceFile, ipv6: Ipv6Mode, source: &Source) -> Result<AddressLis
         networks: Vec::new(),
         ranges: Vec::new(),
     };
-    let mut entries = 0_usize;
+    let mut count = 0_usize;
     let mut bad: Option<(usize, String)> = None;
     let mut more_bad = 0_usize;
-    let body = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
-    let mut start = file.start + file.text.len() - body.len();
-    for line in body.split_inclusive('\n') {
-        let entry = line.split(['#', ';']).next().unwrap_or_default();
-        let at = start + entry.len() - entry.trim_start().len();
-        start += line.len();
-        let entry = entry.trim();
-        if entry.is_empty() {
-            continue;
-        }
-        entries += 1;
+    for (at, entry) in entries(file) {
+        count += 1;
         match networks(entry) {
             Ok(networks) => {
                 let ours = |network: &&IpNet| ipv6 == Ipv6Mode::Same || network.addr().is_ipv4();
@@ -94,13 +85,33 @@ fn list(file: &SourceFile, ipv6: Ipv6Mode, source: &Source) -> Result<AddressLis
         };
         return Err(source.refuse(at..at, what + &more));
     }
-    if entries == 0 {
+    if count == 0 {
         return Err(source.refuse(
             file.start..file.start,
             "the list is empty, as a download that was interrupted leaves it; write an address into it, or remove @ and its path from the file",
         ));
     }
     Ok(list)
+}
+
+/// What a list has a line for, each with its offset.
+fn entries(file: &SourceFile) -> impl Iterator<Item = (usize, &str)> {
+    let body = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+    let mut start = file.start + file.text.len() - body.len();
+    let lines = body.split_inclusive('\n').map(move |line| {
+        let entry = line.split(['#', ';']).next().unwrap_or_default();
+        let at = start + entry.len() - entry.trim_start().len();
+        start += line.len();
+        (at, entry.trim())
+    });
+    lines.filter(|(_, entry)| !entry.is_empty())
+}
+
+/// Where a list has a network.
+pub(super) fn place_of(file: &SourceFile, network: &IpNet) -> Option<usize> {
+    let has = |entry: &str| networks(entry).is_ok_and(|all| all.contains(network));
+    let mut entries = entries(file);
+    entries.find_map(|(at, entry)| has(entry).then_some(at))
 }
 
 fn networks(entry: &str) -> Result<Vec<IpNet>, String> {

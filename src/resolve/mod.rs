@@ -13,6 +13,7 @@ mod deny;
 mod dump_guarantee;
 mod forward;
 mod guarantee;
+mod instead_of_name;
 mod interface;
 mod kernel_list_name;
 mod limit;
@@ -55,7 +56,7 @@ use crate::nearest::did_you_mean;
 use crate::net::{MarkRule, NextHop, Route};
 use crate::plan;
 use crate::policy::{
-    Answers, Camera, Egress, Ipv6Mode, Policy, ProxyWay, Service, Zone, ZoneIndex,
+    Answers, Camera, Egress, Ipv6Mode, Origin, Policy, ProxyWay, Service, Zone, ZoneIndex,
 };
 use crate::source::{Refusal, Refused, Source};
 
@@ -224,6 +225,7 @@ pub fn resolve(
         hosts,
         names_keep,
         name_servers: name_servers.unwrap_or_default(),
+        name_servers_at: servers.map(|it| Origin::new(source, it.span().start)),
         mail,
     })
 }
@@ -303,18 +305,21 @@ impl Resolver<'_> {
         let name = written.get_ref();
         let words = also.iter().copied().filter(|word| *word != A_CAMERA);
         let names = zones.clone().chain(words.clone()).chain(cameras.clone());
-        let what = did_you_mean(name, names).unwrap_or_else(|| {
-            let mut all: Vec<&str> = zones.collect();
-            all.sort_unstable();
-            all.extend(words);
-            let mut what = format!("use one of {}", all.join(", "));
-            // Enough to show which names are meant.
-            for (place, camera) in cameras.take(3).enumerate() {
-                let before = if place == 0 { ", or a camera: " } else { ", " };
-                what = what + before + camera;
-            }
-            what
-        });
+        let meant = self.instead_of_zone(name);
+        let what = meant
+            .or_else(|| did_you_mean(name, names))
+            .unwrap_or_else(|| {
+                let mut all: Vec<&str> = zones.collect();
+                all.sort_unstable();
+                all.extend(words);
+                let mut what = format!("use one of {}", all.join(", "));
+                // Enough to show which names are meant.
+                for (place, camera) in cameras.take(3).enumerate() {
+                    let before = if place == 0 { ", or a camera: " } else { ", " };
+                    what = what + before + camera;
+                }
+                what
+            });
         Err(self.source.refuse(
             written.span(),
             format_args!("no zone is called {name:?}; {what}"),

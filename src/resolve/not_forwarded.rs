@@ -51,8 +51,9 @@ impl Resolver<'_> {
                     return Err(self.no_search(address, search, to));
                 }
                 if is_of_one_link(*network) {
-                    return Err(self.source.refuse(
-                        address.span(),
+                    return Err(self.refuse_network(
+                        address,
+                        network,
                         format_args!(
                             "{group} is a multicast group of one link, and no router passes on what is sent to it; give the addresses of hosts"
                         ),

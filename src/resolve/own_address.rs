@@ -7,8 +7,9 @@ use std::ops::Range;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::mistyped_address::{AddressForm, address_and_prefix, instead_of_address};
-use super::span_in;
+use super::{as_list, span_in};
 use crate::config::{Spanned, Strings};
+use crate::nearest::did_you_mean;
 use crate::net::AddressSource;
 use crate::policy::{Gateway, Ipv6Mode, Role};
 use crate::source::{Refusal, Source};
@@ -147,6 +148,9 @@ fn own_address(
             "{text:?} is not an address, and none comes by DHCPv6; write \"auto\" for one by router advertisement, \"dhcp\" for IPv4, or the address that the provider assigned, such as 2001:db8:1::2/64"
         ));
     }
+    if let Some(meant) = meant_word(text, &["dhcp", "given", "none", "auto"]) {
+        return refuse(format!("{text:?} is not an address; {meant}"));
+    }
     let Some(address) = address_and_prefix(text) else {
         let (of, example) = match mode {
             Ipv6Mode::Drop => ("IPv4 ", "192.168.8.1/24"),
@@ -230,6 +234,9 @@ pub fn gateways(
         if role != Role::External {
             return Err(source.refuse(span, "a gateway leads out of the networks here, so it belongs to a zone with role \"external\"; move it there or remove it"));
         }
+        if let Some(meant) = meant_word(text, &["device", "given"]) {
+            return Err(source.refuse(span, format_args!("{text:?} is not a gateway; {meant}")));
+        }
         if let Some(why_not) = no_gateway(text, own) {
             return Err(source.refuse(span, why_not));
         }
@@ -253,6 +260,14 @@ pub fn gateways(
         }
     }
     Ok((ipv4, ipv6))
+}
+
+/// Asks for the word that a mistyped one most likely is; None if it is one, or none is near.
+fn meant_word(text: &str, words: &[&str]) -> Option<String> {
+    match words.contains(&text) {
+        true => None,
+        false => did_you_mean(text, words.iter().copied()),
+    }
 }
 
 const TWO_GATEWAYS: &str = "the zone has a gateway of this family already; keep one";
@@ -297,7 +312,9 @@ fn gateway(
                 )
             }
             Ipv6Mode::Same => {
-                format!("{text:?} is not an address; write it as 192.168.0.1 or fe80::1")
+                let instead = as_list(text);
+                let instead = instead.unwrap_or("write it as 192.168.0.1 or fe80::1".into());
+                format!("{text:?} is not an address; {instead}")
             }
         });
     };
@@ -310,11 +327,13 @@ fn gateway(
     }
     if !own.all().any(|address| address.contains(&gateway)) {
         let same = |network: &IpNet| network.addr().is_ipv6() == gateway.is_ipv6();
-        let networks: Vec<String> = own
-            .all()
-            .filter(same)
-            .map(|network| network.trunc().to_string())
-            .collect();
+        let mut networks: Vec<String> = Vec::new();
+        for network in own.all().filter(same) {
+            let network = network.trunc().to_string();
+            if !networks.contains(&network) {
+                networks.push(network);
+            }
+        }
         return refuse(match networks.as_slice() {
             [] => format!(
                 "gateway {gateway} is in no network of the zone, which has no IPv6 address; give it one, or the gateway's link-local address"

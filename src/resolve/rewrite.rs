@@ -3,11 +3,12 @@
 //! None of them allows a connection by itself: each needs an allow line, and is refused
 //! without one.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 
 use super::address::ipv4;
+use super::instead_of_name::{TO, example_host};
 use super::{A_CAMERA, Resolver, each_name, each_pair};
 use crate::config::{self, Config, Spanned};
 use crate::field::{PortRange, PortSet};
@@ -18,6 +19,12 @@ use crate::policy::{
     ZoneIndex,
 };
 use crate::source::{Refusal, Refused};
+
+/// Of a host's IPv6 address in a forward.
+pub(super) const FORWARDS: &str = "forwards are of IPv4, since by IPv6 a host has an address of its own that an allow line opens; give its IPv4 address, or remove the forward";
+
+/// Of an IPv6 address of the router's as a source.
+const SNAT: &str = "sources are rewritten by IPv4 alone, and by IPv6 hosts go out with their own addresses; give an IPv4 address, or remove this";
 
 /// All address translation of a policy.
 pub(super) struct Nat {
@@ -147,6 +154,7 @@ impl Resolver<'_> {
     ) -> Result<Snat, Refusal> {
         let config::SnatEntry { to, address, .. } = written.get_ref();
         let (from_zone, to_zone) = (self.find_zone(from, &[])?, self.find_zone(to, &[])?);
+        self.is_ipv4(address, SNAT)?;
         let own = ipv4(address, self.source)?;
         if from_zone == to_zone {
             return Err(self.source.refuse(
@@ -169,15 +177,17 @@ impl Resolver<'_> {
                 ),
             ));
         }
-        let masqueraded = nat.masquerades.iter().map(|other| (other.from, other.to));
-        let rewritten = nat.snats.iter().map(|other| (other.from, other.to));
-        if masqueraded
-            .chain(rewritten)
-            .any(|pair| pair == (from_zone, to_zone))
-        {
+        let masqueraded = nat.masquerades.iter();
+        let masqueraded = masqueraded.map(|other| (other.from, other.to, &other.origin));
+        let rewritten = nat.snats.iter();
+        let rewritten = rewritten.map(|other| (other.from, other.to, &other.origin));
+        let mut others = masqueraded.chain(rewritten);
+        if let Some((.., origin)) = others.find(|it| (it.0, it.1) == (from_zone, to_zone)) {
             return Err(self.source.refuse(
                 from.span(),
-                "the source addresses between these zones are rewritten already; keep one of the two",
+                format_args!(
+                    "the source addresses between these zones are rewritten already ({origin}); keep one of the two"
+                ),
             ));
         }
         if !allows
@@ -199,6 +209,14 @@ impl Resolver<'_> {
             address: own,
             origin: Origin::new(self.source, written.span().start),
         })
+    }
+
+    /// Refuses an IPv6 address where IPv4 alone is rewritten. `because` says so, and what to do.
+    pub(super) fn is_ipv4(&self, written: &Spanned<String>, because: &str) -> Result<(), Refusal> {
+        match written.get_ref().parse::<Ipv6Addr>() {
+            Ok(_) => Err(self.source.refuse(written.span(), because)),
+            Err(_) => Ok(()),
+        }
     }
 
     pub(super) fn port(&self, written: &Spanned<i64>) -> Result<u16, Refusal> {
@@ -228,13 +246,16 @@ impl Resolver<'_> {
                 )),
             };
         }
-        let zone = self.find_zone(to, &[A_CAMERA])?;
+        let zone = self.find_end(to, &[A_CAMERA], TO)?;
         let Some(written) = address else {
+            let example = example_host(&self.zones[zone.0]);
+            let example = example.map_or("its own".into(), |host| format!("\"{host}\""));
             return Err(self.source.refuse(
                 to.span(),
-                "a zone is not one host; add address = \"192.168.8.20\", or name a camera",
+                format_args!("a zone is not one host; add address = {example}, or name a camera"),
             ));
         };
+        self.is_ipv4(written, FORWARDS)?;
         let address = ipv4(written, self.source)?;
         self.held(zone, address, written)?;
         Ok((zone, address))

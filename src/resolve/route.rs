@@ -1,6 +1,6 @@
 //! Resolves routes, and checks them against the zones.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -24,15 +24,18 @@ pub fn routes(
     let mut routes: Vec<Route> = Vec::new();
     let mut refused = Refused::default();
     let networks = ZoneNetworks::of(zones);
-    let mut taken: BTreeSet<(IpNet, u32, u32)> = BTreeSet::new();
+    let mut taken: BTreeMap<(IpNet, u32, u32), usize> = BTreeMap::new();
     for written in &config.routes {
         let Some(route) = refused.note(route(written, zones, &networks, mode, source)) else {
             continue;
         };
-        if !taken.insert((route.destination, route.metric, route.table)) {
+        let slot = (route.destination, route.metric, route.table);
+        let first = *taken.entry(slot).or_insert(written.span().start);
+        if first != written.span().start {
+            let first = source.pointer(first);
             let twice = source.refuse(
                 written.span(),
-                "there is a route to the same destination with the same metric already; remove one or give it another metric",
+                format_args!("there is a route to the same destination with the same metric already ({first}); remove one or give it another metric"),
             );
             refused.note::<()>(Err(twice));
         }

@@ -206,6 +206,12 @@ impl Resolver<'_> {
 /// What to write instead of what is no port: a list, if it is one in a text.
 fn instead_of_ports(written: &Ports) -> String {
     if let Ports::Text(text) = written
+        && let Some(known) = service::find(text)
+        && let Some((port, _)) = known.tcp.first().or(known.udp.first())
+    {
+        return format!("write the number, {port}");
+    }
+    if let Ports::Text(text) = written
         && text.contains(',')
     {
         let is_port = |part: &str| part.parse::<u16>().is_ok();
@@ -221,14 +227,14 @@ fn instead_of_ports(written: &Ports) -> String {
 
 /// What to write instead of a name that no service has.
 fn instead_of_service(name: &str, known: &[String]) -> String {
-    let port = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
-    let protocol = if name.starts_with("udp") {
-        "udp"
-    } else {
-        "tcp"
-    };
-    if let Ok(port) = port.parse::<u16>() {
+    if let Some((protocol, port)) = meant_port(name, known) {
         return format!("write ports as service = {{ {protocol} = [{port}] }}");
+    }
+    if name.starts_with("icmp") {
+        return "write \"ping\", or service = { icmp = [\"echo-request\"] } for one type".into();
+    }
+    if protocol::number(name).is_some() {
+        return format!("write service = {{ protocol = {name:?} }}");
     }
     if name == "any" {
         return format!("write {:?} for every protocol", service::ALL);
@@ -243,9 +249,49 @@ fn instead_of_service(name: &str, known: &[String]) -> String {
         })
 }
 
+/// The port that a text such as `tcp/8080` or `http8080` says, and its protocol. The digits of
+/// other words are of their names: `icmpv6`.
+fn meant_port(text: &str, known: &[String]) -> Option<(&'static str, u16)> {
+    let (mut protocol, mut port) = ("tcp", None);
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    for word in words.filter(|word| !word.is_empty()) {
+        let letters = word.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        match letters {
+            "udp" => protocol = "udp",
+            "" | "tcp" | "port" => {}
+            _ if known.iter().any(|name| name == letters) => {}
+            _ => return None,
+        }
+        let number = &word[letters.len()..];
+        if !number.is_empty() && port.replace(number.parse().ok()?).is_some() {
+            return None;
+        }
+    }
+    Some((protocol, port?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_is_told_from_the_digits_of_a_name() {
+        let known = ["http".to_owned()];
+        for (text, port) in [
+            ("554", Some(("tcp", 554))),
+            ("udp/5004", Some(("udp", 5004))),
+            ("443/tcp", Some(("tcp", 443))),
+            ("tcp port 80", Some(("tcp", 80))),
+            ("http8080", Some(("tcp", 8080))),
+            ("icmpv6", None),
+            ("ipv6", None),
+            ("tcp", None),
+            ("80,443", None),
+            ("tcp70000", None),
+        ] {
+            assert_eq!(meant_port(text, &known), port, "{text}");
+        }
+    }
 
     #[test]
     fn every_well_known_service_allows_something() {

@@ -152,8 +152,10 @@ fn zone(
         (Some(gateway), Some(own)) => {
             refused.note(gateways(gateway, own, written.role, ipv6, source))
         }
-        _ => Some((None, None)),
+        (Some(_), None) => None,
+        (None, _) => Some((None, None)),
     };
+    let is_gateway_known = own.is_some() && gateways.is_some();
     // RFC 8200, 5; the kernel disables IPv6 on a link with a smaller MTU.
     let (gateway, gateway6) = gateways.unwrap_or_default();
     let set_by = own.as_ref().map(|own| own.set_by).unwrap_or_default();
@@ -170,7 +172,10 @@ fn zone(
     let on_deny = refused.note(on_deny(written, source));
     let accept_bogons = refused.note(accept_bogons(written, ipv6, source));
     let gateway = gateway.or(leased);
-    let metric = refused.note(metric(written, gateway, set_by, source));
+    let metric = match is_gateway_known {
+        true => refused.note(metric(written, gateway, set_by, source)),
+        false => None,
+    };
     refused.or(())?;
     let (Some(as_named), Some((interface, device)), Some(own)) = (as_named, interface, own) else {
         return Err(Refusal::consequence());
@@ -220,6 +225,9 @@ fn metric(
     };
     if !is_set {
         let why = match written.role {
+            Role::External if gateway == Some(Gateway::Given) => {
+                "\"given\" leaves the default route, and its metric, to another program; write gateway = \"device\", or remove the metric"
+            }
             Role::External => {
                 "the zone has no IPv4 default route that camfw sets; give it a gateway, or remove the metric"
             }

@@ -10,19 +10,12 @@ use std::fmt::Write;
 
 use super::NothingToServe;
 use crate::policy::{Addresses, Policy, Zone, ZoneIndex, has_dns};
-use crate::registry::port;
-
-/// Whether hosts of a zone ask the router for names, by their own choice or not.
-pub(super) fn answers_dns(policy: &Policy, index: ZoneIndex) -> bool {
-    let mut redirects = policy.redirects.iter().filter(|it| it.from == index);
-    redirects.any(|it| has_dns(&it.udp)) || policy.offers_udp(index, port::DNS).next().is_some()
-}
 
 /// The names of the cameras, and who is told of these alone.
 pub(super) fn name_lines(text: &mut String, policy: &Policy) -> Result<(), NothingToServe> {
     let zones = policy.indexed_zones();
     let (forwarded, local): (Vec<_>, Vec<_>) = zones
-        .filter(|(index, _)| answers_dns(policy, *index))
+        .filter(|(index, _)| policy.answers_names(*index))
         .partition(|(index, _)| policy.forwards_names(*index));
     if forwarded.is_empty() && local.is_empty() {
         return Ok(());

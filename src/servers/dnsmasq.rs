@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::NothingToServe;
-use super::dns::{answers_dns, name_lines};
+use super::dns::name_lines;
 use super::lease_range::lease_ranges;
 use crate::policy::{Egress, Policy, Role, Zone, ZoneIndex};
 use crate::registry::port;
@@ -33,7 +33,7 @@ pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
     let served: Vec<(ZoneIndex, &Zone)> = policy
         .indexed_zones()
         .filter(|(index, _)| {
-            gives_leases(*index) || answers_dns(policy, *index) || policy.advertises(*index)
+            gives_leases(*index) || policy.answers_names(*index) || policy.advertises(*index)
         })
         .collect();
     if served.is_empty() {
@@ -41,7 +41,7 @@ pub fn dnsmasq(policy: &Policy) -> Result<String, NothingToServe> {
             "no allow line lets DHCP or DNS reach the router; add [[allow]] from the zone, to = \"router\", service = [\"dhcp\", \"dns\"]".into(),
         ));
     }
-    let answers = served.iter().any(|(index, _)| answers_dns(policy, *index));
+    let answers = served.iter().any(|(index, _)| policy.answers_names(*index));
     let what = match answers {
         false => "leases, and no DNS\nport=0",
         true => "leases and DNS; port=0 where another server on this router answers DNS",
@@ -90,7 +90,7 @@ fn advertised_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: 
             ),
         };
     }
-    if !answers_dns(policy, index) {
+    if !policy.answers_names(index) {
         let _ = writeln!(text, "dhcp-option=tag:{name},option6:dns-server");
     }
 }
@@ -116,7 +116,7 @@ fn lease_lines(text: &mut String, policy: &Policy, index: ZoneIndex, zone: &Zone
         return;
     };
     let _ = writeln!(text, "dhcp-option=tag:{name},option:router,{own}");
-    match answers_dns(policy, index) {
+    match policy.answers_names(index) {
         true => {
             let _ = writeln!(text, "dhcp-option=tag:{name},option:dns-server,{own}");
         }

@@ -4,11 +4,13 @@
 //! Owns the reading of their messages. One of a later version that is not known here is
 //! passed on as it is.
 
+mod elsewhere;
 mod syntax;
+mod wrong_type;
 
 use std::ops::Range;
 
-use crate::nearest::instead;
+use crate::nearest::{did_you_mean, instead};
 use crate::registry::protocol;
 
 /// What a refusal says, and where.
@@ -175,26 +177,11 @@ impl Place<'_> {
         None
     }
 
-    /// What to write where one of a few words belongs.
-    fn no_word(&self) -> String {
-        let written = self.written();
-        let got = match written.as_str() {
-            "true" | "false" => format!("{written} is a switch and not a word"),
-            _ if written.starts_with('[') => "this is a list and not one word".into(),
-            _ => format!("{written} is not a word"),
-        };
-        let words = WORDS.iter().find(|(key, _)| *key == self.key());
-        match words {
-            Some((_, words)) => format!("{got}; write one of {words}"),
-            None => format!("{got}; write one in double quotes"),
-        }
-    }
-
     fn unknown_key(&self, name: &str, expected: &str) -> String {
         let known = all_quoted(expected);
         let name = if name.is_empty() { "\"\"" } else { name };
         if known.contains(&"zones") {
-            return format!("no table is called {name}; {}", instead(name, known));
+            return format!("no table is called {name}; {}", self.meant_key(name, known));
         }
         if known.contains(&"service") && ["port", "protocol", "proto", "tcp", "udp"].contains(&name)
         {
@@ -217,80 +204,15 @@ impl Place<'_> {
         if known.is_empty() {
             return format!("{name} is not a key here; remove it");
         }
-        format!("{name} is not a key here; {}", instead(name, known))
+        format!("{name} is not a key here; {}", self.meant_key(name, known))
     }
 
-    fn wrong_type(&self, got: &str, expected: &str) -> String {
-        let written = self.written();
-        let got = match got.split_once(' ').map_or(got, |(kind, _)| kind) {
-            "string" => format!("{written} is text"),
-            "integer" | "floating" => format!("{written} is a number"),
-            "boolean" => format!("{written} is a switch"),
-            "sequence" => "this is a list".into(),
-            // TOML has times and dates without quotes, which come as tables.
-            "map" if written.starts_with(|c: char| c.is_ascii_digit()) => {
-                format!("{written} is a date or time")
-            }
-            "map" => "this is a table".into(),
-            _ => format!("this is {got}"),
-        };
-        let bare = written.trim_matches(['"', '\'']);
-        let line = self.line();
-        let header = line
-            .trim()
-            .strip_prefix('[')
-            .and_then(|line| line.strip_suffix(']'));
-        match (expected, header) {
-            ("a sequence", Some(name)) if !name.starts_with('[') => {
-                format!("{name} is a list of tables; write [[{name}]]")
-            }
-            ("a sequence", _) => {
-                format!("{got} and not a list; write it in square brackets: [{written}]")
-            }
-            ("a boolean", _) => {
-                format!("{got} and not a switch; write true or false, without quotes")
-            }
-            ("a string" | "a string or a list of strings", _) if got.ends_with(" or time") => {
-                format!("{written} has no quotes; write it in double quotes: \"{written}\"")
-            }
-            ("a string", _) if got.ends_with("table") || got.ends_with("list") => {
-                format!("{got} and not text; write one value in double quotes")
-            }
-            ("a string", _) if self.key() == "limit" => {
-                format!("{got} and not a rate; write it with its time: \"{bare}/minute\"")
-            }
-            ("a string", _) if ["within", "silent-after", "keep"].contains(&self.key()) => {
-                let time = match bare.parse::<u64>() {
-                    Ok(_) => format!("{bare}s"),
-                    Err(_) => "10 minutes".into(),
-                };
-                format!("{got} and not a time; write it with its unit: \"{time}\"")
-            }
-            ("a string", _) if self.is_hour(bare) => {
-                format!("{got} and not a time of day; write it as \"{bare:0>2}:00\"")
-            }
-            ("a string", _) => format!("{got} and not text; write it in double quotes: \"{bare}\""),
-            ("i64" | "u64" | "u32" | "u16", _) if bare.parse::<i64>().is_ok() => {
-                format!("{got} and not a number; write it without quotes: {bare}")
-            }
-            ("i64" | "u64" | "u32" | "u16", _) if got.ends_with("a number") => {
-                format!("{written} is not a whole number; write one")
-            }
-            ("i64" | "u64" | "u32" | "u16", _) => {
-                format!("{got} and not a number; write a whole number")
-            }
-            (expected, _)
-                if expected.starts_with("a service's name") && bare.parse::<u16>().is_ok() =>
-            {
-                format!("{got} and not a service; write the port as {{ tcp = {bare} }}")
-            }
-            (expected, _) if expected == "a map" || expected.starts_with("struct ") => {
-                let example = TABLES.iter().find(|(key, _)| *key == self.key());
-                let example = example.map_or("{ … }", |(_, example)| *example);
-                format!("{got} and not a table; write its keys in braces: {example}")
-            }
-            _ => format!("{got}; write {expected}"),
-        }
+    /// What to write in place of a key that its table does not have: one of this table, or the
+    /// same where it belongs.
+    fn meant_key(&self, name: &str, known: Vec<&str>) -> String {
+        did_you_mean(name, known.iter().copied())
+            .or_else(|| elsewhere::belongs(name, &known))
+            .unwrap_or_else(|| instead(name, known))
     }
 
     /// The list that a missing comma or bracket was noticed in.
@@ -325,19 +247,18 @@ impl Place<'_> {
     /// The key whose value is at the place.
     fn key(&self) -> &str {
         let before = self.text.get(..self.span.start).unwrap_or_default();
-        let before = before.trim_end().trim_end_matches('=').trim_end();
+        // In a list the key is before what opens it.
+        let opens = |(_, value): &(&str, &str)| {
+            let value = value.trim_start();
+            value.is_empty() || value.starts_with('[')
+        };
+        let before = before.rsplit_once('=').filter(opens);
+        let before = before.map_or("", |(before, _)| before).trim_end();
         let name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
         before
             .rsplit(|letter| !name(letter))
             .next()
             .unwrap_or_default()
-    }
-
-    /// Whether this number at the place is an hour of a `when`.
-    fn is_hour(&self, number: &str) -> bool {
-        ["from", "to"].contains(&self.key())
-            && self.line().contains("when")
-            && number.parse::<u8>().is_ok_and(|hour| hour < 24)
     }
 
     /// What is written at the place, on one line and not long.
@@ -363,6 +284,16 @@ impl Elsewhere {
 }
 
 const ELSEWHERE: &[Elsewhere] = &[
+    Elsewhere {
+        names: &["port", "ports", "protocol", "proto", "service"],
+        beside: "to-port",
+        write: "a forward is of ports, tcp = 443 or udp = 5004",
+    },
+    Elsewhere {
+        names: &["failover", "priority", "preference", "weight", "backup"],
+        beside: "known-only",
+        write: "metric orders the ways out, the lowest first: metric = 100",
+    },
     Elsewhere {
         names: &["isolated"],
         beside: "not-isolated",
@@ -398,29 +329,6 @@ const LISTS_OF_TABLES: &[&str] = &[
 
 /// The tables that a file has once.
 const ONE_TABLE: &[&str] = &["router", "ipv6", "log", "page", "watch", "names", "sysctls"];
-
-/// The keys whose values are words, and the words.
-const WORDS: &[(&str, &str)] = &[
-    ("role", "\"external\", \"camera\", \"private\""),
-    ("on-deny", "\"drop\", \"reject\""),
-    ("egress", "\"open\", \"listed\""),
-    ("mode", "\"drop\", \"same\""),
-    ("on-drift", "\"log\", \"restore\""),
-];
-
-/// The keys whose values are tables, each with one.
-const TABLES: &[(&str, &str)] = &[
-    ("block-after", "{ attempts = 3, within = \"10 minutes\" }"),
-    (
-        "when",
-        "{ from = \"08:00\", to = \"18:00\", days = \"mon-fri\" }",
-    ),
-    ("never", "{ from = \"camera\", to = \"external\" }"),
-    (
-        "always",
-        "{ from = \"home\", to = \"router\", service = \"ssh\" }",
-    ),
-];
 
 fn is_list_of_tables(name: &str) -> bool {
     LISTS_OF_TABLES.contains(&name)
