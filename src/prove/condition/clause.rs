@@ -133,11 +133,16 @@ impl Clause {
     }
 }
 
-/// The packets that satisfy every clause, among those consistent with `given`.
-pub(super) fn all_of(space: &mut Space, given: &KnownBits, mut clauses: Vec<&Clause>) -> Set {
+/// The packets of a set that satisfy every clause, among those consistent with `given`.
+pub(super) fn all_of(
+    space: &mut Space,
+    given: &KnownBits,
+    set: Set,
+    mut clauses: Vec<&Clause>,
+) -> Set {
     // From the bottom of the diagram upwards, so that each step is small.
     clauses.sort_by_key(|clause| std::cmp::Reverse(clause.first_field()));
-    let mut all = Set::FULL;
+    let mut all = set;
     for clause in clauses {
         all = match (clause.only_test(), clause.negated) {
             (Some(test), false) => met(space, given, all, test),
