@@ -296,6 +296,34 @@ impl Diagrams {
         result
     }
 
+    /// Whether two sets have a string in common, without making the set of these.
+    pub fn meet(&mut self, a: Set, b: Set) -> bool {
+        if a == !b || a == Set::EMPTY || b == Set::EMPTY {
+            return false;
+        }
+        if a == b || a == Set::FULL || b == Set::FULL {
+            return true;
+        }
+        let (a, b) = if a < b { (a, b) } else { (b, a) };
+        let place = pair(a.0, b.0) & (self.results.len() - 1);
+        let [first, second, result] = self.results[place];
+        if first == a.0 && second == b.0 {
+            return Set(result) != Set::EMPTY;
+        }
+        self.steps += 1;
+        if !self.is_complete() {
+            return false;
+        }
+        let variable = self.top(a).min(self.top(b));
+        let (a_low, a_high) = self.split(a, variable);
+        let (b_low, b_high) = self.split(b, variable);
+        let met = self.meet(a_low, b_low) || self.meet(a_high, b_high);
+        if !met {
+            self.results[place] = [a.0, b.0, Set::EMPTY.0];
+        }
+        met
+    }
+
     /// One function of bit strings and then another, both as sets of strings and values: where the
     /// first has no value it is the second's. Always by the same sequence.
     pub fn then(&mut self, a: Set, b: Set, by: &Sequence<'_>) -> Set {
@@ -548,6 +576,22 @@ mod tests {
         assert!(diagrams.nodes.len() < before / 2);
         let again = [odd(&mut diagrams, 12), !odd(&mut diagrams, 7)];
         assert_eq!(again, [long, short]);
+    }
+
+    #[test]
+    fn sets_meet_where_they_have_something_in_common() {
+        let mut diagrams = Diagrams::new(1 << 16);
+        let odd = odd(&mut diagrams, 12);
+        let [first, last] = [0, 11].map(|it| diagrams.make(it, Set::EMPTY, Set::FULL));
+        let both = diagrams.and(first, last);
+        let neither = diagrams.and(!first, !last);
+        for (a, b) in [(odd, both), (!odd, both), (odd, neither), (first, last)] {
+            assert!(diagrams.meet(a, b) && diagrams.meet(b, a));
+        }
+        let part = diagrams.and(odd, both);
+        for (a, b) in [(both, neither), (part, !odd), (part, !last)] {
+            assert!(!diagrams.meet(a, b) && !diagrams.meet(b, a));
+        }
     }
 
     #[test]
