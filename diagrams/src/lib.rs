@@ -149,6 +149,11 @@ impl Diagrams {
         self.nodes.len() < self.most && self.steps < STEPS_MAX
     }
 
+    /// How many nodes there are, also those of sets that nobody has any more.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Records that a set could not be built: from now on no set is valid.
     pub fn give_up(&mut self) {
         self.steps = STEPS_MAX;

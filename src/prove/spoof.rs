@@ -169,6 +169,7 @@ pub fn findings(
             accepted
         }
         None => {
+            reach.follow_alone(&mut space, &[HookPath::Forward, HookPath::Input]);
             let not = never_forwarded(&mut space, &program, behind);
             let across = reach.accepted(&mut space, HookPath::Forward);
             let across = space.and(across, Bounds::exactly(!not));

@@ -7,6 +7,7 @@
 //! include/uapi/linux/netfilter_ipv4.h). Routing is left open: the result holds for any
 //! routing decision.
 
+mod ahead;
 mod effect;
 mod nat;
 mod outcome;
@@ -33,6 +34,8 @@ pub struct Reach<'p, 'a> {
     known: std::collections::BTreeMap<(TableName, usize), Option<ChainOutcome>>,
     /// What each built-in chain lets through, if it does not change packets.
     let_through: std::collections::BTreeMap<(TableName, usize), Bounds>,
+    /// How many nodes there were after the last time that sets were freed.
+    kept: usize,
     /// For each chain before routing: the packets that reach routing, and the copies made
     /// until there.
     routed: Vec<(&'static str, Bounds, Bounds)>,
@@ -47,6 +50,7 @@ impl<'p, 'a> Reach<'p, 'a> {
             program,
             known: std::collections::BTreeMap::new(),
             let_through: std::collections::BTreeMap::new(),
+            kept: 0,
             routed: Vec::new(),
             copied: Bounds::NONE,
         }
