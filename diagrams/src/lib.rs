@@ -7,7 +7,13 @@
 //! Written by hand because memory and steps must be bounded. `judge`, a second
 //! implementation, of camfw, checks the results packet by packet (see its `prove::agreement`).
 
+mod functions;
+mod moves;
+
 use std::ops::Not;
+
+pub use functions::Sequence;
+use moves::Moves;
 
 /// A set in [`Diagrams`]: the node's index times two, plus one if the edge is complemented.
 /// Two sets are equal exactly if their numbers are.
@@ -115,10 +121,6 @@ pub struct Diagrams {
     most: usize,
     steps: u64,
 }
-
-/// Mark the first set of a result of "then" and of "with", where "and" has no mark.
-const THEN: u32 = 1 << 31;
-const WITH: u32 = 1 << 30;
 
 /// The most steps of "and" and what is like it: a count and not a time, so that the same file gives the same
 /// answer on any machine.
@@ -329,79 +331,6 @@ impl Diagrams {
         met
     }
 
-    /// One function of bit strings and then another, both as sets of strings and values: where the
-    /// first has no value it is the second's. Always by the same sequence.
-    pub fn then(&mut self, a: Set, b: Set, by: &Sequence<'_>) -> Set {
-        if b == Set::EMPTY || a == b {
-            return a;
-        }
-        if a == Set::EMPTY {
-            return b;
-        }
-        if by.last.contains(&a) {
-            return a;
-        }
-        let key = a.0 | THEN;
-        let place = pair(key, b.0) & (self.results.len() - 1);
-        let [first, second, result] = self.results[place];
-        if first == key && second == b.0 {
-            return Set(result);
-        }
-        self.steps += 1;
-        if !self.is_complete() {
-            return Set::EMPTY;
-        }
-        let variable = self.top(a).min(self.top(b));
-        let result = if variable >= by.values {
-            (by.then)(self, a, b)
-        } else {
-            let (a_low, a_high) = self.split(a, variable);
-            let (b_low, b_high) = self.split(b, variable);
-            let low = self.then(a_low, b_low, by);
-            let high = self.then(a_high, b_high, by);
-            self.make(variable, low, high)
-        };
-        let place = pair(key, b.0) & (self.results.len() - 1);
-        self.results[place] = [key, b.0, result.0];
-        result
-    }
-
-    /// The strings of a set of strings and values that it has with this value: the variables from
-    /// `values` on, of which there are no others, have these bits.
-    pub fn with(&mut self, set: Set, values: u32, bits: [bool; 3]) -> Set {
-        if set.is_complemented() {
-            return !self.with(!set, values, bits);
-        }
-        let top = self.top(set);
-        if top >= values {
-            let bits = (values..).zip(bits);
-            return bits.fold(set, |set, (variable, bit)| {
-                let (low, high) = self.split(set, variable);
-                if bit { high } else { low }
-            });
-        }
-        let key = set.0 | WITH;
-        let value = bits
-            .iter()
-            .fold(0, |value, bit| value << 1 | u32::from(*bit));
-        let place = pair(key, value) & (self.results.len() - 1);
-        let [first, second, result] = self.results[place];
-        if first == key && second == value {
-            return Set(result);
-        }
-        self.steps += 1;
-        if !self.is_complete() {
-            return Set::EMPTY;
-        }
-        let (low, high) = self.split(set, top);
-        let low = self.with(low, values, bits);
-        let high = self.with(high, values, bits);
-        let result = self.make(top, low, high);
-        let place = pair(key, value) & (self.results.len() - 1);
-        self.results[place] = [key, value, result.0];
-        result
-    }
-
     /// The union.
     pub fn or(&mut self, a: Set, b: Set) -> Set {
         !self.and(!a, !b)
@@ -445,103 +374,6 @@ impl Diagrams {
             )
         } else {
             (set, set)
-        }
-    }
-
-    /// Renames each variable `v` to `to(v)`, which must keep the order; where `to` returns
-    /// None, the variable is quantified away (any value).
-    pub fn moved(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>) -> Set {
-        let mut moves = std::mem::take(&mut self.moves);
-        let result = self.moved_with(set, to, &mut moves);
-        moves.forget();
-        self.moves = moves;
-        result
-    }
-
-    fn moved_with(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>, moves: &mut Moves) -> Set {
-        let top = self.top(set);
-        if top == TERMINAL {
-            return set;
-        }
-        if let Some(known) = moves.get(set) {
-            return known;
-        }
-        let halves = self.split(set, top);
-        let low = self.moved_with(halves.0, to, moves);
-        let high = self.moved_with(halves.1, to, moves);
-        let result = match to(top) {
-            None => self.or(low, high),
-            // Nothing that moves is below it, which is so of most sets.
-            Some(variable) if variable == top && (low, high) == halves => set,
-            Some(variable) => self.make(variable, low, high),
-        };
-        moves.insert(set, result);
-        result
-    }
-}
-
-/// How one function of bit strings follows another, for [`Diagrams::then`].
-pub struct Sequence<'f> {
-    /// The first variable of the functions' values; all before it are of the bit strings.
-    pub values: u32,
-    /// Values after which no other counts.
-    pub last: [Set; 3],
-    /// The value of one value and then another, where neither is empty nor the first a last one.
-    pub then: &'f dyn Fn(&mut Diagrams, Set, Set) -> Set,
-}
-
-/// What the sets met by one call of [`Diagrams::moved`] became. Kept for the next call: a table
-/// made anew each time took half of a proof's memory writes.
-#[derive(Default)]
-struct Moves {
-    /// A hash table with open addressing, at least twice as long as `made`: a set and its result.
-    slots: Vec<[u32; 2]>,
-    /// The slots in use.
-    made: Vec<u32>,
-}
-
-impl Moves {
-    fn get(&self, set: Set) -> Option<Set> {
-        let [found, result] = *self.slots.get(self.place(set))?;
-        (found == set.0).then_some(Set(result))
-    }
-
-    /// The slot of a set, which is no terminal, or the empty one where it belongs.
-    #[inline(always)]
-    fn place(&self, set: Set) -> usize {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut place = pair(set.0, 0) & mask;
-        while self
-            .slots
-            .get(place)
-            .is_some_and(|[found, _]| *found != NONE && *found != set.0)
-        {
-            place = (place + 1) & mask;
-        }
-        place
-    }
-
-    fn insert(&mut self, set: Set, result: Set) {
-        if self.made.len() * 2 >= self.slots.len() {
-            let length = (self.slots.len() * 2).max(1 << 10);
-            let found = std::mem::replace(&mut self.slots, vec![[NONE; 2]; length]);
-            self.made.clear();
-            for [set, result] in found.into_iter().filter(|[set, _]| *set != NONE) {
-                self.put(Set(set), Set(result));
-            }
-        }
-        self.put(set, result);
-    }
-
-    fn put(&mut self, set: Set, result: Set) {
-        let place = self.place(set);
-        self.slots[place] = [set.0, result.0];
-        self.made.push(place as u32);
-    }
-
-    fn forget(&mut self) {
-        for place in self.made.drain(..) {
-            self.slots[place as usize] = [NONE; 2];
         }
     }
 }
@@ -597,28 +429,6 @@ mod tests {
         for (a, b) in [(both, neither), (part, !odd), (part, !last)] {
             assert!(!diagrams.meet(a, b) && !diagrams.meet(b, a));
         }
-    }
-
-    #[test]
-    fn one_function_follows_another() {
-        let mut diagrams = Diagrams::new(1 << 16);
-        // Two variables of the strings, and one of the values, of which one is the last.
-        let [a, b, value] = [0, 1, 2].map(|it| diagrams.make(it, Set::EMPTY, Set::FULL));
-        let by = Sequence {
-            values: 2,
-            last: [value; 3],
-            then: &|_, _, second| second,
-        };
-        let (first, second) = (diagrams.and(a, value), diagrams.and(b, !value));
-        // Where the first says nothing, the second does.
-        let alone = diagrams.minus(second, a);
-        let both = diagrams.or(first, alone);
-        assert_eq!(diagrams.then(first, second, &by), both);
-        // What is no last value is followed.
-        assert_eq!(diagrams.then(second, first, &by), both);
-        assert_eq!(diagrams.with(both, 2, [true; 3]), a);
-        assert_eq!(diagrams.with(both, 2, [false; 3]), diagrams.minus(b, a));
-        assert_eq!(diagrams.with(!both, 2, [true; 3]), !a);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod family;
 mod hidden;
+mod lines;
 
 use std::borrow::Cow;
 
@@ -21,6 +22,8 @@ use crate::netfilter::{
 
 pub use family::family_of_dump;
 pub(super) use hidden::{Hidden, hides};
+pub(super) use lines::logical_lines;
+use lines::words;
 
 /// A line that iptables-save would not print.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -214,60 +217,6 @@ fn new_chain(name: ChainName, policy: Option<&str>) -> Chain {
         },
         rules: Vec::new(),
     }
-}
-
-/// The lines with their numbers, from 1. A comment may contain newlines, which
-/// iptables-save prints as they are, so a line continues until its quotes are closed.
-pub(super) fn logical_lines(text: &str) -> Vec<(usize, &str)> {
-    let mut lines = Vec::new();
-    let (mut start, mut place, mut first) = (0, 0, 1);
-    let (mut in_quotes, mut escaped) = (false, false);
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        place += line.len();
-        let is_remark = || line.trim_start().starts_with('#');
-        // Nearly no line has a quote.
-        if in_quotes || line.contains('"') && !is_remark() {
-            for c in line.chars() {
-                match c {
-                    _ if escaped => escaped = false,
-                    '\\' => escaped = in_quotes,
-                    '"' => in_quotes = !in_quotes,
-                    _ => {}
-                }
-            }
-        }
-        if !in_quotes || place == text.len() {
-            let whole = &text[start..place];
-            let ended = whole.strip_suffix('\n').filter(|_| !in_quotes);
-            lines.push((first, ended.unwrap_or(whole)));
-            (start, first) = (place, number + 2);
-        }
-    }
-    lines
-}
-
-/// Splits a line as iptables-restore does, by white space, double quotes and backslashes.
-fn words(line: &str) -> Option<Vec<Cow<'_, str>>> {
-    if !line.contains('"') {
-        return Some(line.split_whitespace().map(Cow::Borrowed).collect());
-    }
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut in_quotes = false;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => {
-                in_quotes = !in_quotes;
-                word.get_or_insert_default();
-            }
-            '\\' if in_quotes => word.get_or_insert_default().push(chars.next()?),
-            c if c.is_whitespace() && !in_quotes => words.extend(word.take().map(Cow::Owned)),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word.map(Cow::Owned));
-    if in_quotes { None } else { Some(words) }
 }
 
 /// A rule from its words after `-A CHAIN`. It is typed if rendering it again gives the same

@@ -179,15 +179,6 @@ impl Condition {
         set
     }
 
-    /// The part of a set that satisfies every clause, if these are all that the condition asks
-    /// of a packet. A set of what lies below the fields is attached to what they ask as it is.
-    pub fn only_clauses_in(&self, space: &mut Space, given: &KnownBits, set: Set) -> Option<Set> {
-        if self.header || self.hardware || self.mac_bits.is_some() {
-            return None;
-        }
-        Some(all_of(space, given, set, self.clauses.iter().collect()))
-    }
-
     fn add(&mut self, negated: bool, any: Vec<Test>) {
         self.clauses.push(Clause::new(negated, any));
     }

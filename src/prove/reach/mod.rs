@@ -21,7 +21,7 @@ use crate::family::IpFamily;
 use crate::netfilter::{ChainPolicy, Protocol, TableName};
 use camfw_diagrams::Set;
 use effect::{Walked, applied, redirects_about_rewritten, routed};
-use outcome::{ChainOutcome, End};
+use outcome::{ChainEnd, ChainOutcome};
 
 /// The deepest chain of jumps that is followed; beyond it every outcome is considered
 /// possible.
@@ -291,8 +291,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         }
         let ends = self.ends(space, table, place, 0);
         let through = match table.chains[place].policy {
-            Some(ChainPolicy::Drop) => ends.bounds(space, End::Accept),
-            _ => ends.bounds(space, End::Drop).complement(),
+            Some(ChainPolicy::Drop) => ends.bounds(space, ChainEnd::Accept),
+            _ => ends.bounds(space, ChainEnd::Drop).complement(),
         };
         self.let_through.insert((table.name, place), through);
         Some(through)
@@ -365,9 +365,9 @@ impl<'p, 'a> Reach<'p, 'a> {
             return ChainOutcome::NONE;
         }
         let outcome = match &step.effect {
-            Effect::Accept => ChainOutcome::surely(space, End::Accept),
-            Effect::Drop => ChainOutcome::surely(space, End::Drop),
-            Effect::Return => ChainOutcome::surely(space, End::Back),
+            Effect::Accept => ChainOutcome::surely(space, ChainEnd::Accept),
+            Effect::Drop => ChainOutcome::surely(space, ChainEnd::Drop),
+            Effect::Return => ChainOutcome::surely(space, ChainEnd::Back),
             Effect::Jump(to) | Effect::Goto(to) => {
                 let is_goto = matches!(step.effect, Effect::Goto(_));
                 let ends = self.ends(space, table, *to, depth + 1);
@@ -429,8 +429,8 @@ impl<'p, 'a> Reach<'p, 'a> {
             let called = match &step.effect {
                 Effect::Jump(to) | Effect::Goto(to) if !table.chains[*to].changes => {
                     let ends = self.ends(space, table, *to, depth + 1);
-                    let accept = ends.bounds(space, End::Accept);
-                    let drop = ends.bounds(space, End::Drop);
+                    let accept = ends.bounds(space, ChainEnd::Accept);
+                    let drop = ends.bounds(space, ChainEnd::Drop);
                     let decided = space.or(accept, drop);
                     Walked {
                         accept: space.and(taken, accept),

@@ -19,16 +19,16 @@ pub(super) struct ChainOutcome {
 
 /// What a rule or a chain does with a packet that goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ChainEnd {
     Accept,
     Drop,
     Back,
 }
 
-impl End {
-    const ALL: [End; 3] = [End::Accept, End::Drop, End::Back];
+impl ChainEnd {
+    const ALL: [ChainEnd; 3] = [ChainEnd::Accept, ChainEnd::Drop, ChainEnd::Back];
 
-    /// Its bit in a [`Value`].
+    /// Its bit in a [`PacketEnds`].
     fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -36,15 +36,15 @@ impl End {
 
 /// The outcome of one packet: the ends that it may have and those that it surely has.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Value {
+struct PacketEnds {
     may: u8,
     must: u8,
 }
 
-impl Value {
-    fn surely(end: End) -> Value {
+impl PacketEnds {
+    fn surely(end: ChainEnd) -> PacketEnds {
         let bit = end.bit();
-        Value {
+        PacketEnds {
             may: bit,
             must: bit,
         }
@@ -54,32 +54,32 @@ impl Value {
     /// of which end.
     fn set(self, diagrams: &mut Diagrams, first: u32) -> Set {
         let [may, must] = [self.may, self.must].map(|ends| {
-            let holds = |end: End| match ends & end.bit() {
+            let holds = |end: ChainEnd| match ends & end.bit() {
                 0 => Set::EMPTY,
                 _ => Set::FULL,
             };
-            let low = diagrams.make(first + 2, holds(End::Accept), holds(End::Drop));
-            let high = diagrams.make(first + 2, holds(End::Back), Set::EMPTY);
+            let low = diagrams.make(first + 2, holds(ChainEnd::Accept), holds(ChainEnd::Drop));
+            let high = diagrams.make(first + 2, holds(ChainEnd::Back), Set::EMPTY);
             diagrams.make(first + 1, low, high)
         });
         diagrams.make(first, may, must)
     }
 
-    fn of(diagrams: &Diagrams, first: u32, set: Set) -> Value {
+    fn of(diagrams: &Diagrams, first: u32, set: Set) -> PacketEnds {
         let ends = |of_bound: Set| {
-            let has = |end: &&End| {
-                let bits = [(1, **end == End::Back), (2, **end == End::Drop)];
+            let has = |end: &&ChainEnd| {
+                let bits = [(1, **end == ChainEnd::Back), (2, **end == ChainEnd::Drop)];
                 let last = bits.into_iter().fold(of_bound, |set, (bit, is_high)| {
                     let (low, high) = diagrams.split(set, first + bit);
                     if is_high { high } else { low }
                 });
                 !last.is_empty()
             };
-            let found = End::ALL.iter().filter(has);
+            let found = ChainEnd::ALL.iter().filter(has);
             found.fold(0, |ends, end| ends | end.bit())
         };
         let (may, must) = diagrams.split(set, first);
-        Value {
+        PacketEnds {
             may: ends(may),
             must: ends(must),
         }
@@ -87,17 +87,17 @@ impl Value {
 
     /// One outcome after another. A packet that the first only may accept is certainly accepted
     /// if the second certainly accepts it, unless the first may also do something else with it.
-    fn then(self, second: Value) -> Value {
+    fn then(self, second: PacketEnds) -> PacketEnds {
         let later = match self.must {
             0 => second.may,
             _ => 0,
         };
-        let surely = End::ALL
-            .map(End::bit)
+        let surely = ChainEnd::ALL
+            .map(ChainEnd::bit)
             .into_iter()
             .filter(|bit| self.may & !bit == 0);
         let surely = surely.fold(0, |all, bit| all | bit);
-        Value {
+        PacketEnds {
             may: self.may | later,
             must: self.must | second.must & surely,
         }
@@ -112,18 +112,18 @@ impl ChainOutcome {
     };
 
     /// Every packet has this end.
-    pub(super) fn surely(space: &mut Space, end: End) -> ChainOutcome {
+    pub(super) fn surely(space: &mut Space, end: ChainEnd) -> ChainOutcome {
         let first = space.outcomes();
         ChainOutcome {
-            ends: Value::surely(end).set(&mut space.diagrams, first),
-            returns: end == End::Back,
+            ends: PacketEnds::surely(end).set(&mut space.diagrams, first),
+            returns: end == ChainEnd::Back,
         }
     }
 
     /// Every packet may have any of the ends.
     pub(super) fn unknown(space: &mut Space) -> ChainOutcome {
         let first = space.outcomes();
-        let value = Value { may: 7, must: 0 };
+        let value = PacketEnds { may: 7, must: 0 };
         ChainOutcome {
             ends: value.set(&mut space.diagrams, first),
             returns: true,
@@ -162,7 +162,7 @@ impl ChainOutcome {
     /// The outcome where the chain was called: what it returns goes on there or, after a goto,
     /// returns too, and so does what reaches its end.
     pub(super) fn called(self, space: &mut Space, is_goto: bool) -> ChainOutcome {
-        let back = ChainOutcome::surely(space, End::Back);
+        let back = ChainOutcome::surely(space, ChainEnd::Back);
         let mut decided = self;
         if self.returns {
             decided = self.within(space, !back.ends);
@@ -175,10 +175,10 @@ impl ChainOutcome {
     }
 
     /// The packets that have this end.
-    pub(super) fn bounds(self, space: &mut Space, end: End) -> Bounds {
+    pub(super) fn bounds(self, space: &mut Space, end: ChainEnd) -> Bounds {
         let first = space.outcomes();
         let [may, must] = [false, true].map(|is_must| {
-            let bits = [is_must, end == End::Back, end == End::Drop];
+            let bits = [is_must, end == ChainEnd::Back, end == ChainEnd::Drop];
             space.diagrams.with(self.ends, first, bits)
         });
         Bounds { may, must }
@@ -188,10 +188,11 @@ impl ChainOutcome {
     pub(super) fn then(self, space: &mut Space, second: ChainOutcome) -> ChainOutcome {
         let values = space.outcomes();
         let then = |diagrams: &mut Diagrams, first, second| {
-            let [first, second] = [first, second].map(|set| Value::of(diagrams, values, set));
+            let [first, second] = [first, second].map(|set| PacketEnds::of(diagrams, values, set));
             first.then(second).set(diagrams, values)
         };
-        let last = End::ALL.map(|end| Value::surely(end).set(&mut space.diagrams, values));
+        let last =
+            ChainEnd::ALL.map(|end| PacketEnds::surely(end).set(&mut space.diagrams, values));
         let by = Sequence {
             values,
             last,
