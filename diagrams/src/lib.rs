@@ -7,7 +7,13 @@
 //! Written by hand because memory and steps must be bounded. `judge`, a second
 //! implementation, of camfw, checks the results packet by packet (see its `prove::agreement`).
 
+mod functions;
+mod moves;
+
 use std::ops::Not;
+
+pub use functions::Sequence;
+use moves::Moves;
 
 /// A set in [`Diagrams`]: the node's index times two, plus one if the edge is complemented.
 /// Two sets are equal exactly if their numbers are.
@@ -108,15 +114,15 @@ pub struct Diagrams {
     /// A hash table with open addressing, of which an eighth at least is empty: indexes of nodes,
     /// each with a few more bits of the hash value, so that most others need not be looked at.
     unique: Vec<u32>,
-    /// The cache of "and": two sets and their intersection, one slot per hash value, overwritten
-    /// on collision. An eighth of the length of `unique`, which is most of what there is to find.
+    /// The cache of "and", "then" and "with": two sets, or a set and a value, and what they give, one slot per hash value,
+    /// overwritten on collision. An eighth of the length of `unique`, which is most of what there is to find.
     results: Vec<[u32; 3]>,
     moves: Moves,
     most: usize,
     steps: u64,
 }
 
-/// The most steps of "and": a count and not a time, so that the same file gives the same
+/// The most steps of "and" and what is like it: a count and not a time, so that the same file gives the same
 /// answer on any machine.
 const STEPS_MAX: u64 = 1 << 30;
 
@@ -143,6 +149,11 @@ impl Diagrams {
     /// valid.
     pub fn is_complete(&self) -> bool {
         self.nodes.len() < self.most && self.steps < STEPS_MAX
+    }
+
+    /// How many nodes there are, also those of sets that nobody has any more.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Records that a set could not be built: from now on no set is valid.
@@ -292,6 +303,34 @@ impl Diagrams {
         result
     }
 
+    /// Whether two sets have a string in common, without making the set of these.
+    pub fn meet(&mut self, a: Set, b: Set) -> bool {
+        if a == !b || a == Set::EMPTY || b == Set::EMPTY {
+            return false;
+        }
+        if a == b || a == Set::FULL || b == Set::FULL {
+            return true;
+        }
+        let (a, b) = if a < b { (a, b) } else { (b, a) };
+        let place = pair(a.0, b.0) & (self.results.len() - 1);
+        let [first, second, result] = self.results[place];
+        if first == a.0 && second == b.0 {
+            return Set(result) != Set::EMPTY;
+        }
+        self.steps += 1;
+        if !self.is_complete() {
+            return false;
+        }
+        let variable = self.top(a).min(self.top(b));
+        let (a_low, a_high) = self.split(a, variable);
+        let (b_low, b_high) = self.split(b, variable);
+        let met = self.meet(a_low, b_low) || self.meet(a_high, b_high);
+        if !met {
+            self.results[place] = [a.0, b.0, Set::EMPTY.0];
+        }
+        met
+    }
+
     /// The union.
     pub fn or(&mut self, a: Set, b: Set) -> Set {
         !self.and(!a, !b)
@@ -337,93 +376,6 @@ impl Diagrams {
             (set, set)
         }
     }
-
-    /// Renames each variable `v` to `to(v)`, which must keep the order; where `to` returns
-    /// None, the variable is quantified away (any value).
-    pub fn moved(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>) -> Set {
-        let mut moves = std::mem::take(&mut self.moves);
-        let result = self.moved_with(set, to, &mut moves);
-        moves.forget();
-        self.moves = moves;
-        result
-    }
-
-    fn moved_with(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>, moves: &mut Moves) -> Set {
-        let top = self.top(set);
-        if top == TERMINAL {
-            return set;
-        }
-        if let Some(known) = moves.get(set) {
-            return known;
-        }
-        let halves = self.split(set, top);
-        let low = self.moved_with(halves.0, to, moves);
-        let high = self.moved_with(halves.1, to, moves);
-        let result = match to(top) {
-            None => self.or(low, high),
-            // Nothing that moves is below it, which is so of most sets.
-            Some(variable) if variable == top && (low, high) == halves => set,
-            Some(variable) => self.make(variable, low, high),
-        };
-        moves.insert(set, result);
-        result
-    }
-}
-
-/// What the sets met by one call of [`Diagrams::moved`] became. Kept for the next call: a table
-/// made anew each time took half of a proof's memory writes.
-#[derive(Default)]
-struct Moves {
-    /// A hash table with open addressing, at least twice as long as `made`: a set and its result.
-    slots: Vec<[u32; 2]>,
-    /// The slots in use.
-    made: Vec<u32>,
-}
-
-impl Moves {
-    fn get(&self, set: Set) -> Option<Set> {
-        let [found, result] = *self.slots.get(self.place(set))?;
-        (found == set.0).then_some(Set(result))
-    }
-
-    /// The slot of a set, which is no terminal, or the empty one where it belongs.
-    #[inline(always)]
-    fn place(&self, set: Set) -> usize {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut place = pair(set.0, 0) & mask;
-        while self
-            .slots
-            .get(place)
-            .is_some_and(|[found, _]| *found != NONE && *found != set.0)
-        {
-            place = (place + 1) & mask;
-        }
-        place
-    }
-
-    fn insert(&mut self, set: Set, result: Set) {
-        if self.made.len() * 2 >= self.slots.len() {
-            let length = (self.slots.len() * 2).max(1 << 10);
-            let found = std::mem::replace(&mut self.slots, vec![[NONE; 2]; length]);
-            self.made.clear();
-            for [set, result] in found.into_iter().filter(|[set, _]| *set != NONE) {
-                self.put(Set(set), Set(result));
-            }
-        }
-        self.put(set, result);
-    }
-
-    fn put(&mut self, set: Set, result: Set) {
-        let place = self.place(set);
-        self.slots[place] = [set.0, result.0];
-        self.made.push(place as u32);
-    }
-
-    fn forget(&mut self) {
-        for place in self.made.drain(..) {
-            self.slots[place as usize] = [NONE; 2];
-        }
-    }
 }
 
 #[inline(always)]
@@ -461,6 +413,22 @@ mod tests {
         assert!(diagrams.nodes.len() < before / 2);
         let again = [odd(&mut diagrams, 12), !odd(&mut diagrams, 7)];
         assert_eq!(again, [long, short]);
+    }
+
+    #[test]
+    fn sets_meet_where_they_have_something_in_common() {
+        let mut diagrams = Diagrams::new(1 << 16);
+        let odd = odd(&mut diagrams, 12);
+        let [first, last] = [0, 11].map(|it| diagrams.make(it, Set::EMPTY, Set::FULL));
+        let both = diagrams.and(first, last);
+        let neither = diagrams.and(!first, !last);
+        for (a, b) in [(odd, both), (!odd, both), (odd, neither), (first, last)] {
+            assert!(diagrams.meet(a, b) && diagrams.meet(b, a));
+        }
+        let part = diagrams.and(odd, both);
+        for (a, b) in [(both, neither), (part, !odd), (part, !last)] {
+            assert!(!diagrams.meet(a, b) && !diagrams.meet(b, a));
+        }
     }
 
     #[test]

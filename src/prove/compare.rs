@@ -357,7 +357,17 @@ fn changed(
     way: HookPath,
 ) -> Vec<(VerdictOutcome, Set, bool)> {
     let mut reaches = programs.each_ref().map(Reach::new);
+    let fates = FateKind::ALL.map(|kind| {
+        [0, 1].map(|number| {
+            let (program, reach) = (&programs[number], &mut reaches[number]);
+            fate::fates(space, program, reach, way, kind)
+        })
+    });
     let mut changed = Vec::new();
+    // What gets through in both takes long to find, and many rules change nothing.
+    if fates.iter().flatten().all(Vec::is_empty) {
+        return changed;
+    }
     let (mut both, mut surely) = (Set::FULL, Set::FULL);
     for (program, reach) in programs.iter().zip(&mut reaches) {
         let accepted = reach.accepted(space, way);
@@ -367,12 +377,11 @@ fn changed(
         both = space.diagrams.and(both, may);
         surely = space.diagrams.and(surely, must);
     }
-    for kind in FateKind::ALL {
-        let [before, after] = [0, 1].map(|number| {
-            let (program, reach) = (&programs[number], &mut reaches[number]);
+    for (kind, fates) in FateKind::ALL.into_iter().zip(fates) {
+        let [before, after] = fates.map(|fates| {
             let mut labelled: Vec<(Option<String>, Set)> = Vec::new();
             let mut others = Set::FULL;
-            for (label, set) in fate::fates(space, program, reach, way, kind) {
+            for (label, set) in fates {
                 others = space.diagrams.minus(others, set);
                 labelled.push((Some(label), set));
             }

@@ -169,6 +169,7 @@ pub fn findings(
             accepted
         }
         None => {
+            reach.follow_alone(&mut space, &[HookPath::Forward, HookPath::Input]);
             let not = never_forwarded(&mut space, &program, behind);
             let across = reach.accepted(&mut space, HookPath::Forward);
             let across = space.and(across, Bounds::exactly(!not));
@@ -179,18 +180,23 @@ pub fn findings(
     // What is on the loopback came from no wire, and no host is behind it: the router sent it
     // itself (loopback_xmit in drivers/net/loopback.c).
     let wires = || behind.iter().filter(|it| it.interface != LOOPBACK);
+    let wishes = [HookPath::Forward, HookPath::Input].map(|way| {
+        let mut all = wishes(&mut space);
+        all.extend(like_hosts(&mut space, behind, way));
+        (way, all)
+    });
+    let mut prover = Prover {
+        space: &mut space,
+        program: &program,
+        chain,
+        wishes,
+    };
     let mut findings = Vec::new();
     for it in wires() {
-        let inside = it.set(&mut space, Field::Source);
-        let places = wires_of(&space, &it.interface);
-        let here = space.one_of(Field::In, &places);
-        let spoofed = space.diagrams.minus(here, inside);
-        let mut prover = Prover {
-            space: &mut space,
-            program: &program,
-            chain,
-            behind,
-        };
+        let inside = it.set(prover.space, Field::Source);
+        let places = wires_of(prover.space, &it.interface);
+        let here = prover.space.one_of(Field::In, &places);
+        let spoofed = prover.space.diagrams.minus(here, inside);
         findings.push(Finding {
             claim: ForeignClaim::Spoofing,
             interface: it.interface.clone(),
@@ -198,13 +204,7 @@ pub fn findings(
         });
     }
     for it in wires().filter(|_| chain.is_none()) {
-        let strange = about_strangers(&mut space, it);
-        let mut prover = Prover {
-            space: &mut space,
-            program: &program,
-            chain,
-            behind,
-        };
+        let strange = about_strangers(prover.space, it);
         findings.push(Finding {
             claim: ForeignClaim::Related,
             interface: it.interface.clone(),
@@ -254,7 +254,8 @@ struct Prover<'s, 'p> {
     space: &'s mut Space,
     program: &'p Program<'p>,
     chain: Option<&'s ChainPlace>,
-    behind: &'s [InterfaceNetworks],
+    /// What a packet that is shown should be like, by its path.
+    wishes: [(HookPath, Vec<Set>); 2],
 }
 
 impl Prover<'_, '_> {
@@ -309,10 +310,9 @@ impl Prover<'_, '_> {
         self.example_like(way, set, &wishes)
     }
 
-    fn wishes(&mut self, way: HookPath) -> Vec<Set> {
-        let mut wishes = wishes(self.space);
-        wishes.extend(like_hosts(self.space, self.behind, way));
-        wishes
+    fn wishes(&self, way: HookPath) -> Vec<Set> {
+        let known = self.wishes.iter().find(|(of, _)| *of == way);
+        known.map(|(_, wishes)| wishes.clone()).unwrap_or_default()
     }
 
     fn example_like(&mut self, way: HookPath, set: Set, wishes: &[Set]) -> Option<Counterexample> {

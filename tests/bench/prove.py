@@ -53,6 +53,8 @@ def seconds(command: list[str], runs: int) -> float:
 def peak(command: list[str]) -> int:
     """KiB. By time(1), which is small: what a process forks from counts too."""
     done = subprocess.run(["/usr/bin/time", "-f", "%M", *command], capture_output=True, text=True, check=False)
+    if "too much memory" in done.stdout:
+        sys.exit(f"{command}: it was given up, and what that takes is no measurement")
     return int(done.stderr.splitlines()[-1])
 
 

@@ -149,12 +149,12 @@ fn signs(text: &str) -> Signs {
             continue;
         };
         // With -c, counters come before the rule.
-        let start = words.iter().take(2).position(|word| word == "-A");
+        let start = words.iter().take(2).position(|word| *word == "-A");
         let Some(rule) = start.and_then(|at| words.get(at + 2..)) else {
             continue;
         };
         let mut before = "";
-        for word in rule.iter().map(String::as_str) {
+        for word in rule.iter().map(|word| word.as_ref()) {
             let (surely, likely) = told_by(before, word);
             // Up to iptables 1.4.2 a `!` comes between an option and its value.
             before = if word == "!" { before } else { word };
@@ -189,7 +189,7 @@ fn told_by(before: &str, word: &str) -> ([bool; 2], [bool; 2]) {
         ("--mask", "255.255.255.255") => (NOTHING, NOTHING),
         (_, "-f" | "--icmp-type") if !NAMED.contains(&before) => (of(IpFamily::V4), NOTHING),
         (_, "--icmpv6-type") if !NAMED.contains(&before) => (of(IpFamily::V6), NOTHING),
-        _ if NAMED.contains(&before) => (NOTHING, NOTHING),
+        _ if !word.contains(['.', ':']) || NAMED.contains(&before) => (NOTHING, NOTHING),
         _ => (addresses(word), NOTHING),
     }
 }

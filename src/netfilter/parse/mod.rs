@@ -5,6 +5,9 @@
 
 mod family;
 mod hidden;
+mod lines;
+
+use std::borrow::Cow;
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -19,6 +22,8 @@ use crate::netfilter::{
 
 pub use family::family_of_dump;
 pub(super) use hidden::{Hidden, hides};
+pub(super) use lines::logical_lines;
+use lines::words;
 
 /// A line that iptables-save would not print.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -95,30 +100,31 @@ fn scan(text: &str) -> Result<Ruleset, ParseError> {
             }
             continue;
         }
-        let mut words = words(line).ok_or_else(|| error("a quote is not closed"))?;
-        let chain = |name: Option<&String>| {
-            name.and_then(|name| ChainName::try_from(name.as_str()).ok())
+        let words = words(line).ok_or_else(|| error("a quote is not closed"))?;
+        let chain = |name: Option<&str>| {
+            name.and_then(|name| ChainName::try_from(name).ok())
                 .ok_or_else(|| error("no chain's name"))
         };
-        match words.first().map(String::as_str) {
+        let word = |at: usize| words.get(at).map(Cow::as_ref);
+        match word(0) {
             Some("-A") => {
-                let name = chain(words.get(1))?;
-                let mut rule = rule(words.split_off(2), line);
+                let name = chain(word(1))?;
+                let mut rule = rule(&words[2..], line);
                 rule.line = TextLine(number);
                 rules_near(table, &name, &mut near).push(rule);
             }
             Some("-P" | "-N") => {
-                let name = chain(words.get(1))?;
-                table.chains.push(new_chain(name, words.get(2)));
+                let name = chain(word(1))?;
+                table.chains.push(new_chain(name, word(2)));
             }
             Some(first) if first.starts_with(':') => {
-                let name = chain(Some(&first[1..].to_owned()))?;
-                table.chains.push(new_chain(name, words.get(1)));
+                let name = chain(Some(&first[1..]))?;
+                table.chains.push(new_chain(name, word(1)));
             }
             // With -c, counters come before the rule.
-            Some(first) if first.starts_with('[') && words.get(1).is_some_and(|w| w == "-A") => {
-                let name = chain(words.get(2))?;
-                let mut rule = rule(words.split_off(3), line);
+            Some(first) if first.starts_with('[') && word(1) == Some("-A") => {
+                let name = chain(word(2))?;
+                let mut rule = rule(&words[3..], line);
                 rule.line = TextLine(number);
                 rules_near(table, &name, &mut near).push(rule);
             }
@@ -201,10 +207,10 @@ fn are_distinct(table: &Table) -> bool {
     names.windows(2).all(|pair| pair[0] != pair[1])
 }
 
-fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
+fn new_chain(name: ChainName, policy: Option<&str>) -> Chain {
     Chain {
         name,
-        policy: match policy.map(String::as_str) {
+        policy: match policy {
             Some("ACCEPT") => Some(ChainPolicy::Accept),
             Some("DROP") => Some(ChainPolicy::Drop),
             _ => None,
@@ -213,60 +219,10 @@ fn new_chain(name: ChainName, policy: Option<&String>) -> Chain {
     }
 }
 
-/// The lines with their numbers, from 1. A comment may contain newlines, which
-/// iptables-save prints as they are, so a line continues until its quotes are closed.
-pub(super) fn logical_lines(text: &str) -> Vec<(usize, &str)> {
-    let mut lines = Vec::new();
-    let (mut start, mut number, mut first) = (0, 1, 1);
-    let (mut in_quotes, mut escaped, mut in_remark) = (false, false, false);
-    for (place, c) in text.char_indices() {
-        in_remark &= c != '\n';
-        match c {
-            _ if in_remark => {}
-            '#' if !in_quotes && text[start..place].trim().is_empty() => in_remark = true,
-            _ if escaped => escaped = false,
-            '\\' => escaped = in_quotes,
-            '"' => in_quotes = !in_quotes,
-            '\n' if !in_quotes => {
-                lines.push((first, &text[start..place]));
-                (start, first) = (place + 1, number + 1);
-            }
-            _ => {}
-        }
-        if c == '\n' {
-            number += 1;
-        }
-    }
-    if start < text.len() {
-        lines.push((first, &text[start..]));
-    }
-    lines
-}
-
-/// Splits a line as iptables-restore does, by white space, double quotes and backslashes.
-fn words(line: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut in_quotes = false;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => {
-                in_quotes = !in_quotes;
-                word.get_or_insert_default();
-            }
-            '\\' if in_quotes => word.get_or_insert_default().push(chars.next()?),
-            c if c.is_whitespace() && !in_quotes => words.extend(word.take()),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    if in_quotes { None } else { Some(words) }
-}
-
 /// A rule from its words after `-A CHAIN`. It is typed if rendering it again gives the same
 /// text; otherwise its words are kept verbatim.
-fn rule(mut as_found: Vec<String>, line: &str) -> Rule {
+fn rule(words: &[Cow<'_, str>], line: &str) -> Rule {
+    let mut as_found: Vec<String> = words.iter().map(|word| word.as_ref().to_owned()).collect();
     without_date_stop(&mut as_found);
     with_protocol_number(&mut as_found);
     let rule = interpret_words(&as_found);

@@ -133,11 +133,27 @@ impl Clause {
     }
 }
 
-/// The packets that satisfy every clause, among those consistent with `given`.
-pub(super) fn all_of(space: &mut Space, given: &KnownBits, mut clauses: Vec<&Clause>) -> Set {
+impl super::Condition {
+    /// The part of a set that satisfies every clause, if these are all that the condition asks
+    /// of a packet. A set of what lies below the fields is attached to what they ask as it is.
+    pub fn only_clauses_in(&self, space: &mut Space, given: &KnownBits, set: Set) -> Option<Set> {
+        if self.header || self.hardware || self.mac_bits.is_some() {
+            return None;
+        }
+        Some(all_of(space, given, set, self.clauses.iter().collect()))
+    }
+}
+
+/// The packets of a set that satisfy every clause, among those consistent with `given`.
+pub(super) fn all_of(
+    space: &mut Space,
+    given: &KnownBits,
+    set: Set,
+    mut clauses: Vec<&Clause>,
+) -> Set {
     // From the bottom of the diagram upwards, so that each step is small.
     clauses.sort_by_key(|clause| std::cmp::Reverse(clause.first_field()));
-    let mut all = Set::FULL;
+    let mut all = set;
     for clause in clauses {
         all = match (clause.only_test(), clause.negated) {
             (Some(test), false) => met(space, given, all, test),

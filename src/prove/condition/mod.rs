@@ -21,6 +21,7 @@ use crate::prove::foreign;
 use crate::prove::given::KnownBits;
 use crate::prove::packet::{Field, HELPER_OTHERS, NO_INTERFACE, Packet, State, helper_code};
 use crate::prove::space::Space;
+use camfw_diagrams::Set;
 use clause::all_of;
 pub use clause::{Clause, Test};
 
@@ -154,11 +155,11 @@ impl Condition {
 
     /// The packets that satisfy this condition, among those consistent with `given`.
     pub fn set(&self, space: &mut Space, given: &KnownBits) -> Bounds {
-        let all = all_of(space, given, self.clauses.iter().collect());
+        let all = all_of(space, given, Set::FULL, self.clauses.iter().collect());
         let mut set = Bounds::exactly(all);
         if self.header {
             let others = self.clauses.iter().filter(|it| !it.is_in_header());
-            let others = all_of(space, given, others.collect());
+            let others = all_of(space, given, Set::FULL, others.collect());
             let later = space.equal(Field::Fragment, 1);
             let later = space.diagrams.and(later, others);
             set.may = space.diagrams.or(all, later);

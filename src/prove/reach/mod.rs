@@ -7,6 +7,7 @@
 //! include/uapi/linux/netfilter_ipv4.h). Routing is left open: the result holds for any
 //! routing decision.
 
+mod ahead;
 mod effect;
 mod nat;
 mod outcome;
@@ -20,7 +21,7 @@ use crate::family::IpFamily;
 use crate::netfilter::{ChainPolicy, Protocol, TableName};
 use camfw_diagrams::Set;
 use effect::{Walked, applied, redirects_about_rewritten, routed};
-use outcome::{ChainOutcome, then, unknown};
+use outcome::{ChainEnd, ChainOutcome};
 
 /// The deepest chain of jumps that is followed; beyond it every outcome is considered
 /// possible.
@@ -31,6 +32,10 @@ pub struct Reach<'p, 'a> {
     program: &'p Program<'a>,
     /// Results for chains that do not change packets, by table and chain index.
     known: std::collections::BTreeMap<(TableName, usize), Option<ChainOutcome>>,
+    /// What each built-in chain lets through, if it does not change packets.
+    let_through: std::collections::BTreeMap<(TableName, usize), Bounds>,
+    /// How many nodes there were after the last time that sets were freed.
+    kept: usize,
     /// For each chain before routing: the packets that reach routing, and the copies made
     /// until there.
     routed: Vec<(&'static str, Bounds, Bounds)>,
@@ -44,6 +49,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         Reach {
             program,
             known: std::collections::BTreeMap::new(),
+            let_through: std::collections::BTreeMap::new(),
+            kept: 0,
             routed: Vec::new(),
             copied: Bounds::NONE,
         }
@@ -279,11 +286,16 @@ impl<'p, 'a> Reach<'p, 'a> {
         if table.chains[place].changes {
             return None;
         }
+        if let Some(known) = self.let_through.get(&(table.name, place)) {
+            return Some(*known);
+        }
         let ends = self.ends(space, table, place, 0);
-        Some(match table.chains[place].policy {
-            Some(ChainPolicy::Drop) => ends.accept,
-            _ => ends.drop.complement(),
-        })
+        let through = match table.chains[place].policy {
+            Some(ChainPolicy::Drop) => ends.bounds(space, ChainEnd::Accept),
+            _ => ends.bounds(space, ChainEnd::Drop).complement(),
+        };
+        self.let_through.insert((table.name, place), through);
+        Some(through)
     }
 
     /// The outcome for every packet in a chain that changes none. Says nothing about
@@ -298,8 +310,8 @@ impl<'p, 'a> Reach<'p, 'a> {
         match self.known.get(&(table.name, place)) {
             Some(Some(ends)) => return *ends,
             // A loop, which the kernel refuses.
-            Some(None) => return unknown(Bounds::exactly(Set::FULL)),
-            None if depth > DEPTH_MAX => return unknown(Bounds::exactly(Set::FULL)),
+            Some(None) => return ChainOutcome::unknown(space),
+            None if depth > DEPTH_MAX => return ChainOutcome::unknown(space),
             None => {}
         }
         self.known.insert((table.name, place), None);
@@ -326,7 +338,7 @@ impl<'p, 'a> Reach<'p, 'a> {
                 let (first, second) = steps.split_at(steps.len() / 2);
                 let first = self.segment(space, table, chain, first, depth);
                 let second = self.segment(space, table, chain, second, depth);
-                then(space, first, second)
+                first.then(space, second)
             }
         }
     }
@@ -352,34 +364,28 @@ impl<'p, 'a> Reach<'p, 'a> {
         if self.goes_on(&step.effect) {
             return ChainOutcome::NONE;
         }
-        let matched = step.condition.set(space, &chain.given);
-        match &step.effect {
-            Effect::Accept => ChainOutcome {
-                accept: matched,
-                ..ChainOutcome::NONE
-            },
-            Effect::Drop => ChainOutcome {
-                drop: matched,
-                ..ChainOutcome::NONE
-            },
-            Effect::Return => ChainOutcome {
-                back: matched,
-                ..ChainOutcome::NONE
-            },
+        let outcome = match &step.effect {
+            Effect::Accept => ChainOutcome::surely(space, ChainEnd::Accept),
+            Effect::Drop => ChainOutcome::surely(space, ChainEnd::Drop),
+            Effect::Return => ChainOutcome::surely(space, ChainEnd::Back),
             Effect::Jump(to) | Effect::Goto(to) => {
-                let called = self.ends(space, table, *to, depth + 1);
-                let accept = space.and(matched, called.accept);
-                let drop = space.and(matched, called.drop);
-                let back = match step.effect {
-                    Effect::Goto(_) => {
-                        let decided = space.or(called.accept, called.drop);
-                        space.minus(matched, decided)
-                    }
-                    _ => Bounds::NONE,
-                };
-                ChainOutcome { accept, drop, back }
+                let is_goto = matches!(step.effect, Effect::Goto(_));
+                let ends = self.ends(space, table, *to, depth + 1);
+                ends.called(space, is_goto)
             }
-            _ => unknown(matched),
+            _ => ChainOutcome::unknown(space),
+        };
+        let outcome = match step.condition.doubts.is_empty() {
+            true => outcome,
+            false => outcome.in_doubt(space),
+        };
+        let ends = outcome.ends;
+        match step.condition.only_clauses_in(space, &chain.given, ends) {
+            Some(ends) => ChainOutcome { ends, ..outcome },
+            None => {
+                let matched = step.condition.set(space, &chain.given);
+                outcome.of(space, matched)
+            }
         }
     }
 
@@ -423,9 +429,11 @@ impl<'p, 'a> Reach<'p, 'a> {
             let called = match &step.effect {
                 Effect::Jump(to) | Effect::Goto(to) if !table.chains[*to].changes => {
                     let ends = self.ends(space, table, *to, depth + 1);
-                    let decided = space.or(ends.accept, ends.drop);
+                    let accept = ends.bounds(space, ChainEnd::Accept);
+                    let drop = ends.bounds(space, ChainEnd::Drop);
+                    let decided = space.or(accept, drop);
                     Walked {
-                        accept: space.and(taken, ends.accept),
+                        accept: space.and(taken, accept),
                         back: Bounds::NONE,
                         rest: space.minus(taken, decided),
                     }

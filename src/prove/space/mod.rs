@@ -33,6 +33,8 @@ pub struct Space {
     own: OwnAddresses,
     hardware: Hardware,
     layout: [(u32, u32, u32); Field::ALL.len()],
+    /// The first variable below all fields.
+    below: u32,
 }
 
 /// The most diagram nodes of one proof: about 120 MiB.
@@ -65,7 +67,13 @@ impl Space {
             own: OwnAddresses::default(),
             hardware: Hardware::default(),
             layout,
+            below: next,
         }
+    }
+
+    /// The first variable below all fields, for what becomes of packets.
+    pub fn outcomes(&self) -> u32 {
+        self.below
     }
 
     /// Sets what is known of the addresses on each interface.

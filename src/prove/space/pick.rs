@@ -54,10 +54,15 @@ impl Space {
     /// A packet of the set that is also in as many of the wished-for sets as possible;
     /// earlier wishes take precedence.
     pub fn pick_like(&mut self, set: Set, wishes: &[Set]) -> Option<Packet> {
-        let wished = wishes.iter().fold(set, |set, wish| {
-            let both = self.diagrams.and(set, *wish);
-            if both.is_empty() { set } else { both }
+        // What is wished for is small, and of the set only what remains is built.
+        let wished = wishes.iter().fold(Set::FULL, |wished, wish| {
+            let both = self.diagrams.and(wished, *wish);
+            match self.diagrams.meet(set, both) {
+                true => both,
+                false => wished,
+            }
         });
+        let wished = self.diagrams.and(set, wished);
         self.pick(wished)
     }
 
