@@ -94,7 +94,7 @@ fn ports_leave_a_bridge_that_camfw_made_and_it_goes() -> Result {
     for wanted in [&plain, &renamed, &smaller] {
         let lines = described(&current, wanted);
         let is_taken = |line: &String| line.contains("take it out") || line.contains("remove it");
-        assert!(!lines.iter().any(is_taken), "{lines:?}");
+        assert!(!lines.iter().any(is_taken), "{}", lines.join("; "));
     }
     Ok(())
 }
