@@ -186,6 +186,15 @@ impl ChainOutcome {
 
     /// One outcome after another.
     pub(super) fn then(self, space: &mut Space, second: ChainOutcome) -> ChainOutcome {
+        let returns = self.returns || second.returns;
+        // Nothing is done with a packet by an empty one: the other is all.
+        if self.ends.is_empty() || second.ends.is_empty() {
+            let ends = match self.ends.is_empty() {
+                true => second.ends,
+                false => self.ends,
+            };
+            return ChainOutcome { ends, returns };
+        }
         let values = space.outcomes();
         let then = |diagrams: &mut Diagrams, first, second| {
             let [first, second] = [first, second].map(|set| PacketEnds::of(diagrams, values, set));
@@ -200,7 +209,7 @@ impl ChainOutcome {
         };
         ChainOutcome {
             ends: space.diagrams.then(self.ends, second.ends, &by),
-            returns: self.returns || second.returns,
+            returns,
         }
     }
 }
