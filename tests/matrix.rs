@@ -450,6 +450,11 @@ fn each_family_has_its_matrix() -> Done {
                 widest(&text) <= 80 && v6.contains("http*") && !v4.contains("http*"),
                 "{text}"
             );
+            // The router may open all: that is one word, whichever family is asked for.
+            assert!(
+                [v4, v6].iter().all(|it| it.contains(" everything")),
+                "{text}"
+            );
         }
         let each = [of(&format!("{exact} -4"))?, of(&format!("{exact} -6"))?];
         assert_eq!(each.join("\n"), text);

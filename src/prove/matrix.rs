@@ -262,6 +262,11 @@ fn ends(space: &mut Space, behind: &[InterfaceNetworks], by: Field, address: Fie
 }
 
 impl MatrixQuestion {
+    /// Whether it is about all connections, of whatever protocol and port.
+    pub(super) fn is_of_all(&self) -> bool {
+        self.protocol.is_none() && self.port.is_none() && self.service.is_none()
+    }
+
     /// The packets that open such a connection as they were sent, and as they are once
     /// their destination is rewritten.
     pub(super) fn sets(&self, space: &mut Space, program: &Program<'_>) -> (Set, Set) {

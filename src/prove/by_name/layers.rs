@@ -153,8 +153,7 @@ impl Layers {
             let set = space.forget(set, &told);
             rewritten = space.diagrams.or(rewritten, set);
         }
-        let is_of_all = *about == MatrixQuestion::default();
-        let possible = is_of_all.then(|| {
+        let possible = about.is_of_all().then(|| {
             HookPath::ALL.map(|way| {
                 let all = reach.everything(space, way);
                 let all = space.diagrams.and(all, asked);
