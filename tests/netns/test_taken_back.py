@@ -3,7 +3,10 @@ these go, and devices get their names back. Other people's bridges stay."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from lab import example, probes
+from lab.capture import Capture
 from lab.hosts import INTERFACE, Wiring
 from lab.probes import wait_until
 from lab.services import Listener
@@ -113,6 +116,18 @@ class TakenBack(NetworkTest):
     def assert_reached(self) -> None:
         self.assertTrue(probes.ping(self.laptop, HOME.router), "the house")
         self.assertTrue(probes.ping(self.camera, CAMERA.router), "the camera")
+
+    def assert_switched(self, switched: bool) -> None:
+        """Whether what is plugged into eth2 and into eth3 reaches each other; else, where on the way it was lost."""
+        if bool(probes.ping(self.laptop, TV.address, probes.PATIENCE if switched else SHORT)) == switched:
+            return
+        places = ((self.router, "eth2"), (self.tv, INTERFACE), (self.router, "eth3"), (self.laptop, INTERFACE))
+        with ExitStack() as stack:
+            captures = [stack.enter_context(Capture(host, "arp or icmp", link)) for host, link in places]
+            now = probes.ping(self.laptop, TV.address, 4.0)
+            came = [f"{host.name} {link}: {capture.packets}" for (host, link), capture in zip(places, captures, strict=True)]
+        links = self.router.run(["ip", "-s", "-d", "link"]).stdout
+        self.fail("\n".join((f"switched is not {switched}, now: {now}; on the way came", *came, links)))
 
     # -- the end of a trial --
 
@@ -237,7 +252,7 @@ class TakenBack(NetworkTest):
                 self.assertFalse(gone and self.has_link(gone))
                 self.assertEqual(self.is_port("eth3"), switched)
                 self.assert_reached()
-                self.assertEqual(bool(probes.ping(self.laptop, TV.address, probes.PATIENCE if switched else SHORT)), switched)
+                self.assert_switched(switched)
                 self.assert_nothing_more()
 
     def test_what_a_file_found_by_its_address_has_its_name_again(self) -> None:
