@@ -254,7 +254,7 @@ impl WaysWatch {
             Some(WayAside {
                 zone: way.zone.clone(),
                 why: state.why()?.to_owned(),
-                since: before.map_or_else(clock::now, |before| before.since),
+                since: before.map_or(wall, |before| before.since),
                 holds_since: match state {
                     WayState::Holding(_) => before.and_then(|it| it.holds_since).or(Some(wall)),
                     WayState::Alive | WayState::Dead(_) => None,

@@ -304,17 +304,12 @@ impl<'a, 's> Intent<'a, 's> {
 
     /// The packets of connections and the errors about them that come in, wherever they go.
     fn incoming(&mut self) -> Bounds {
-        if let Some(incoming) = self.known.incoming {
-            return incoming;
-        }
         let established = self.space.states(&[State::Established]);
         let again = self.opening_again();
         let established = self.space.diagrams.minus(established, again);
         let errors = self.errors();
         let part = self.space.diagrams.or(established, errors);
-        let incoming = self.fitting(part);
-        self.known.incoming = Some(incoming);
-        incoming
+        self.fitting(part)
     }
 
     /// Those of a set that have a source that their zone can have, or perhaps can.

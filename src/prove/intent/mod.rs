@@ -46,7 +46,6 @@ pub struct KnownSets<'a> {
     pub(super) about_somebody: BTreeMap<ZoneIndex, Set>,
     pub(super) own_errors: Option<Set>,
     unfit: Option<Unfit>,
-    incoming: Option<Bounds>,
 }
 
 impl<'a> KnownSets<'a> {
@@ -60,7 +59,6 @@ impl<'a> KnownSets<'a> {
             about_somebody: BTreeMap::new(),
             own_errors: None,
             unfit: None,
-            incoming: None,
         }
     }
 }
