@@ -9,6 +9,7 @@ the machine's log and no two runs share a lock or state.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -32,6 +33,8 @@ COMMANDS = tuple(
 )
 DEVICES = ("null", "zero", "urandom")
 SECONDS = 120
+# The time to confirm of a trial that does not end before the test ends it.
+LONG = "1h"
 
 
 def multi(backend: str) -> Path:
@@ -191,6 +194,20 @@ class Program:
         /var/lib, or in only one of the two."""
         for folder in folders or (self.run_folder, self.var):
             shutil.rmtree(folder / "camfw", ignore_errors=True)
+
+    @property
+    def state_file(self) -> Path:
+        """Where the program keeps what is in force."""
+        return self.run_folder / "camfw/state.json"
+
+    def reach_the_deadline(self, seconds: int = 1) -> None:
+        """Makes the trial that is in force one of so many seconds whose deadline is now."""
+        state = json.loads(self.state_file.read_text())
+        now = float(Path("/proc/uptime").read_text().split()[0])
+        state["in_force"]["trial"].update(deadline=now, seconds=seconds)
+        new = self.state_file.with_suffix(".new")
+        new.write_text(json.dumps(state))
+        new.rename(self.state_file)
 
     def syslog(self) -> socket.socket:
         """A /dev/log for the program, as syslogd would create it, to read from."""

@@ -15,6 +15,7 @@ from lab.capture import Capture
 from lab.namespace import Namespace
 from lab.probes import wait_until
 from netns.network import NetworkTest
+from netns.program import LONG
 
 # bpf(2): the numbers of include/uapi/linux/bpf.h.
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
@@ -168,8 +169,9 @@ class BypassLegacy(NetworkTest):
 
     def test_a_policy_that_was_not_confirmed_goes_back_all_the_same(self) -> None:
         self.change_config('interface = "eth1"', 'interface = { bridge = ["eth1"], name = "br-cam" }')
-        self.camfw("apply", "--confirm", "2")
+        self.camfw("apply", "--confirm", LONG)
         with self.bridge_of("eth0"):
+            self.program.reach_the_deadline()
             self.assertTrue(self.hears("goes back to the last good policy"))
             self.assertTrue(wait_until(lambda: "last good policy is in force" in self.program.run("status").stdout))
             self.assertTrue(wait_until(lambda: bool(probes.ping(self.camera, example.CAMERA.router, 1))))

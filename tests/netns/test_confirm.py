@@ -18,15 +18,13 @@ from lab import example, probes
 from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
-from netns.program import tools, wrap
+from netns.program import LONG, tools, wrap
 from netns.tables import meant
 
 SSH = 'service = "ssh"'
 HTTPS = 'service = "https"'
 # The time to confirm: long enough to check what is in force before it ends.
 SECONDS = 10
-# A time that does not end by itself while a test runs.
-LONG = "1h"
 
 
 class ConfirmTest(RouterTest):
@@ -77,18 +75,6 @@ class ConfirmTest(RouterTest):
                     found.append(pid)
         return found
 
-    def state_file(self) -> Path:
-        return self.program.run_folder / "camfw/state.json"
-
-    def reach_the_deadline(self, seconds: int = SECONDS) -> None:
-        """Makes the trial one of so many seconds whose deadline is now."""
-        state = json.loads(self.state_file().read_text())
-        now = float(Path("/proc/uptime").read_text().split()[0])
-        state["in_force"]["trial"].update(deadline=now, seconds=seconds)
-        new = self.state_file().with_suffix(".new")
-        new.write_text(json.dumps(state))
-        new.rename(self.state_file())
-
     def power_cut(self, *, wipe: bool = True) -> None:
         """Loses the kernel's state, /run and every process of the box, as a power cut
         does."""
@@ -114,10 +100,6 @@ class Confirm(ConfirmTest):
     def test_what_is_not_confirmed_is_taken_back(self) -> None:
         result = self.camfw("apply", "--confirm", str(SECONDS))
         self.assertIn(f"{SECONDS} s unless camfw confirm comes", result.stderr)
-        self.assert_new()
-        report = self.report()
-        self.assertEqual((report["state"], report["holds"]), ("pending", True))
-        self.assertIn(report["seconds_left"], range(SECONDS + 1))
         self.wait_for_old()
         self.assertIn(f"not confirmed within {SECONDS} s", self.report()["why"])
         self.assertEqual(self.report()["drift"], [
@@ -126,6 +108,13 @@ class Confirm(ConfirmTest):
         self.assertTrue(wait_until(lambda: not self.watchdogs()))
         self.camfw("confirm", expect=1)
         self.assert_old()
+
+    def test_what_is_on_trial_is_in_force(self) -> None:
+        self.camfw("apply", "--confirm", LONG)
+        self.assert_new()
+        report = self.report()
+        self.assertEqual((report["state"], report["holds"]), ("pending", True))
+        self.assertIn(report["seconds_left"], range(3600 + 1))
 
     def test_what_is_confirmed_stays(self) -> None:
         self.camfw("apply", "--confirm", str(SECONDS))
@@ -158,7 +147,7 @@ class Confirm(ConfirmTest):
             for watchdog in watchdogs:
                 os.kill(watchdog, number)
         self.assertEqual(sorted(self.watchdogs()), sorted(watchdogs))
-        self.reach_the_deadline()
+        self.program.reach_the_deadline(SECONDS)
         self.wait_for_old()
 
     def test_the_end_of_the_session_does_not_reach_the_watchdog(self) -> None:
@@ -180,7 +169,7 @@ class Confirm(ConfirmTest):
         os.close(main)
         process.wait(probes.PATIENCE)
         self.assertEqual(self.watchdogs(), watchdogs)
-        self.reach_the_deadline()
+        self.program.reach_the_deadline(SECONDS)
         self.wait_for_old()
 
     def test_a_kill_of_the_apply_in_its_midst_is_taken_back(self) -> None:
@@ -205,7 +194,7 @@ class Confirm(ConfirmTest):
              'real "$@" <<<"$input"', self.backend)
         process = self.program.start("apply", "--confirm", LONG, path=path)
         self.assertTrue(wait_until(loading.exists))
-        self.reach_the_deadline()
+        self.program.reach_the_deadline(SECONDS)
         time.sleep(1.5)
         go.touch()
         process.communicate()
@@ -213,7 +202,7 @@ class Confirm(ConfirmTest):
         time.sleep(1.5)
         self.assert_new()
         self.assertEqual(self.report()["state"], "pending")
-        self.reach_the_deadline()
+        self.program.reach_the_deadline(SECONDS)
         self.wait_for_old()
 
     def test_a_reboot_in_between_comes_up_with_the_confirmed_one(self) -> None:
@@ -236,8 +225,9 @@ class Confirm(ConfirmTest):
 
     def test_the_policy_in_force_itself_stays_applied(self) -> None:
         self.change_config(HTTPS, SSH)
-        self.camfw("apply", "--confirm", "3")
+        self.camfw("apply", "--confirm", LONG)
         self.assertEqual(self.report()["state"], "pending")
+        self.program.reach_the_deadline()
         self.assertTrue(wait_until(lambda: self.report()["state"] != "pending"))
         report = self.report()
         self.assertEqual((report["state"], report["holds"], report["drift"]), ("applied", True, []))
@@ -273,7 +263,7 @@ class Confirm(ConfirmTest):
             self.camfw("apply", "--confirm", LONG)
             second()
             self.assertTrue(wait_until(lambda: len(self.watchdogs()) == 2))
-            self.reach_the_deadline()
+            self.program.reach_the_deadline(SECONDS)
             self.wait_for_old()
         with self.subTest("it is not what a reboot takes"):
             self.camfw("apply", "--confirm", LONG)
@@ -442,7 +432,7 @@ class Overdue(ConfirmTest):
         """The new policy is in force, and its deadline has passed."""
         self.camfw("apply", "--confirm", LONG)
         self.end(self.watchdogs())
-        self.reach_the_deadline(seconds)
+        self.program.reach_the_deadline(seconds)
         self.assertTrue(wait_until(lambda: self.report()["overdue"] is not None))
         self.assert_new()
 
@@ -456,7 +446,7 @@ class Overdue(ConfirmTest):
             os.kill(second, signal.SIGKILL)
             self.wait_for_two_without(second)
         self.assert_new()
-        self.reach_the_deadline()
+        self.program.reach_the_deadline(SECONDS)
         self.wait_for_old()
         self.assertTrue(wait_until(lambda: not self.watchdogs()), self.program.logged())
 
@@ -501,7 +491,7 @@ class Overdue(ConfirmTest):
     def test_watch_takes_it_back(self) -> None:
         self.camfw("apply", "--confirm", LONG)
         self.end(self.watchdogs())
-        self.reach_the_deadline()
+        self.program.reach_the_deadline(SECONDS)
         with self.program.watching():
             self.wait_for_old()
 
@@ -516,7 +506,7 @@ class Overdue(ConfirmTest):
             with self.subTest(what):
                 self.camfw("apply", "--confirm", "60")
                 self.end(self.watchdogs())
-                whole = self.state_file().read_text()
+                whole = self.program.state_file.read_text()
                 self.assertIn('"state":"pending"', whole)
                 torn = {
                     "cut off": whole[: len(whole) // 2], "empty": "", "gone": None,
@@ -526,9 +516,9 @@ class Overdue(ConfirmTest):
                     "another version": whole.replace('"version":1', '"version":9'),
                 }[what]
                 if torn is None:
-                    self.state_file().unlink()
+                    self.program.state_file.unlink()
                 else:
-                    self.state_file().write_text(torn)
+                    self.program.state_file.write_text(torn)
                 report = json.loads(self.camfw("status", "--json", expect=1).stdout)
                 self.assertEqual(report["state"], "unknown")
                 self.assertIsNotNone(report["overdue"])
@@ -538,7 +528,7 @@ class Overdue(ConfirmTest):
 
     def test_a_torn_state_leaves_the_deadline_with_the_waiters(self) -> None:
         self.camfw("apply", "--confirm", str(SECONDS))
-        self.state_file().write_text("{")
+        self.program.state_file.write_text("{")
         self.assert_new()
         self.wait_for_old()
 

@@ -14,7 +14,7 @@ from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.policies import PING, ZONES
-from netns.program import tools, wrap
+from netns.program import LONG, tools, wrap
 from netns.test_deny import HOST, IN, LISTED, NETWORK, OUT, PORT, UNLISTED, long_list
 
 FIRST, SECOND = "192.168.0.77", "192.168.0.78"
@@ -191,7 +191,7 @@ class Lists(RouterTest):
         self.restore()
         self.camfw("apply")
         self.write(f"{SECOND}\n")
-        self.camfw("apply", "--confirm", "1h")
+        self.camfw("apply", "--confirm", LONG)
         self.assert_denied(SECOND)
         # The power fails before anybody confirms.
         self.program.forget(self.program.run_folder)
@@ -244,10 +244,11 @@ class Lists(RouterTest):
         self.camfw("apply")
         text = self.program.config.read_text()
         self.program.configure(text + PING)
-        self.camfw("apply", "--confirm", "3")
+        self.camfw("apply", "--confirm", LONG)
         self.write(f"{FIRST}\n")
         said = self.camfw("status", expect=1).stdout
         self.assertTrue(said.startswith("PENDING"), said)
+        self.program.reach_the_deadline()
         self.assertTrue(wait_until(lambda: self.program.run("status").stdout.startswith("LAST GOOD")))
         self.assertNotIn(edited, self.camfw("status", expect=1).stdout)
         self.camfw("apply")

@@ -58,7 +58,7 @@ class Many(RouterTest):
             self.tables.run("iptables", "-D", *rule.split())
         report = self.program.run("status", config=path)
         self.assertEqual(report.code, 0, f"the last to hold the lock was {path.name}: {report}")
-        state = (self.program.run_folder / "camfw/state.json").read_text()
+        state = self.program.state_file.read_text()
         self.assertIn(hashlib.sha256(path.read_bytes()).hexdigest(), state)
         number = int(path.stem)
         with Listener(self.router, tcp=[2000 + number, 2000 + (number + 1) % APPLIES]):

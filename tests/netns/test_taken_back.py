@@ -12,7 +12,7 @@ from lab.probes import wait_until
 from lab.services import Listener
 from netns.case import both_backends
 from netns.network import NetworkTest
-from netns.program import tools, wrap
+from netns.program import LONG, tools, wrap
 
 CAMERA = example.CAMERA
 HOME = Wiring("laptop", "eth2", "192.168.5.10", 24, router="192.168.5.1",
@@ -25,7 +25,6 @@ YARD = Wiring("yard", "eth4", "192.168.8.111", 24, router="192.168.8.1",
 INSIDE = "192.168.5.99"
 HTTPS = 443
 SHORT = 1.5
-SECONDS = "2"
 
 ETH2 = '"eth2"'
 SWITCH = '{ bridge = ["eth2", "eth3"], not-isolated = ["eth2", "eth3"], name = "br-home" }'
@@ -81,10 +80,11 @@ class TakenBack(NetworkTest):
 
     def try_out(self, text: str) -> None:
         self.program.configure(text)
-        self.camfw("apply", "--confirm", SECONDS)
+        self.camfw("apply", "--confirm", LONG)
 
     def wait_for_the_end(self) -> str:
-        """The end of the trial, with what the log then says."""
+        """Ends the trial, and returns what the log then says."""
+        self.program.reach_the_deadline()
         said = ""
 
         def is_over() -> bool:
@@ -96,7 +96,7 @@ class TakenBack(NetworkTest):
         return said
 
     def assert_back(self, text: str) -> None:
-        """The trial is over, and all is as the file before it says."""
+        """Once the trial is over, all is as the file before it says."""
         said = self.wait_for_the_end()
         line = next(line for line in said.splitlines() if "Applied: the last good policy" in line)
         self.assertNotIn("; but ", line)
@@ -195,7 +195,7 @@ class TakenBack(NetworkTest):
         good = policy(SWITCH)
         self.boot(good)
         self.program.configure(policy(WITH_CAMERA, '"eth4"'))
-        self.camfw("apply", "--confirm", "1h")
+        self.camfw("apply", "--confirm", LONG)
         self.assertTrue(self.reaches_house(probes.PATIENCE), "control: on trial it is in the house")
         self.assertIn("last good policy", self.camfw("boot", expect=1).said)
         self.lab.settle()
@@ -287,7 +287,7 @@ class TakenBack(NetworkTest):
             (f"{ETH2}\nmtu = 1400", "interface eth2: set MTU 1400"),
         ):
             self.program.configure(policy(home))
-            refused = self.camfw("apply", "--confirm", SECONDS, expect=2).stderr
+            refused = self.camfw("apply", "--confirm", LONG, expect=2).stderr
             self.assertIn(f"nothing was changed, since this could not be taken back: {why}", refused)
             self.assertIn("run camfw apply without --confirm", refused)
         self.assertEqual(self.tables.snapshot(), before)
