@@ -13,6 +13,7 @@ mod moves;
 use std::ops::Not;
 
 pub use functions::Sequence;
+pub use moves::Becomes;
 use moves::Moves;
 
 /// A set in [`Diagrams`]: the node's index times two, plus one if the edge is complemented.

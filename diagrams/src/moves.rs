@@ -2,10 +2,20 @@
 
 use super::{Diagrams, NONE, Set, TERMINAL, pair};
 
+/// What becomes of a variable of a set, for [`Diagrams::moved`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Becomes {
+    /// It is this one.
+    To(u32),
+    /// It has any value: the strings that are in the set with one of the two.
+    Any,
+    /// It is 0, and then has any value: the strings that are in the set with 0.
+    Zero,
+}
+
 impl Diagrams {
-    /// Renames each variable `v` to `to(v)`, which must keep the order; where `to` returns
-    /// None, the variable is quantified away (any value).
-    pub fn moved(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>) -> Set {
+    /// The set with what `to` says of each variable; those that stay must keep their order.
+    pub fn moved(&mut self, set: Set, to: &dyn Fn(u32) -> Becomes) -> Set {
         let mut moves = std::mem::take(&mut self.moves);
         let result = self.moved_with(set, to, &mut moves);
         moves.forget();
@@ -13,7 +23,7 @@ impl Diagrams {
         result
     }
 
-    fn moved_with(&mut self, set: Set, to: &dyn Fn(u32) -> Option<u32>, moves: &mut Moves) -> Set {
+    fn moved_with(&mut self, set: Set, to: &dyn Fn(u32) -> Becomes, moves: &mut Moves) -> Set {
         let top = self.top(set);
         if top == TERMINAL {
             return set;
@@ -23,12 +33,20 @@ impl Diagrams {
         }
         let halves = self.split(set, top);
         let low = self.moved_with(halves.0, to, moves);
-        let high = self.moved_with(halves.1, to, moves);
         let result = match to(top) {
-            None => self.or(low, high),
-            // Nothing that moves is below it, which is so of most sets.
-            Some(variable) if variable == top && (low, high) == halves => set,
-            Some(variable) => self.make(variable, low, high),
+            Becomes::Zero => low,
+            Becomes::Any => {
+                let high = self.moved_with(halves.1, to, moves);
+                self.or(low, high)
+            }
+            Becomes::To(variable) => {
+                let high = self.moved_with(halves.1, to, moves);
+                match variable == top && (low, high) == halves {
+                    // Nothing that moves is below it, which is so of most sets.
+                    true => set,
+                    false => self.make(variable, low, high),
+                }
+            }
         };
         moves.insert(set, result);
         result
@@ -88,5 +106,36 @@ impl Moves {
         for place in self.made.drain(..) {
             self.slots[place as usize] = [NONE; 2];
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_says_becomes_of_a_set() {
+        let mut diagrams = Diagrams::new(1 << 16);
+        let [a, b, c] = [0, 2, 4].map(|it| diagrams.make(it, Set::EMPTY, Set::FULL));
+        let below = diagrams.make(5, Set::EMPTY, Set::FULL);
+        // Where a is 0, b; where it is 1, c.
+        let (zero, one) = (diagrams.minus(b, a), diagrams.and(a, c));
+        let set = diagrams.or(zero, one);
+        let mut moved = |first| {
+            diagrams.moved(set, &|variable| match variable {
+                0 => first,
+                4 => Becomes::To(5),
+                _ => Becomes::To(variable),
+            })
+        };
+        let (stays, any, zero) = (
+            moved(Becomes::To(0)),
+            moved(Becomes::Any),
+            moved(Becomes::Zero),
+        );
+        assert_eq!(zero, b);
+        assert_eq!(any, diagrams.or(b, below));
+        let (zero, one) = (diagrams.minus(b, a), diagrams.and(a, below));
+        assert_eq!(stays, diagrams.or(zero, one));
     }
 }

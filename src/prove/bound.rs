@@ -122,14 +122,13 @@ pub fn was_reset(space: &mut Space) -> Set {
     space.masked(Field::Undecided, WAS_RESET, WAS_RESET)
 }
 
-/// Bounds without these bits: `must` has what surely gets through while no count is
-/// exceeded and nothing was reset, and `may` what may get through in any case.
-pub fn assuming_within(space: &mut Space, flow: Bounds) -> Bounds {
-    let within = space.masked(Field::Undecided, EXCEEDED | IN_TABLE | WAS_RESET, 0);
-    let must = space.diagrams.and(flow.must, within);
+/// Bounds without these bits and the `unseen` fields: `must` has what surely gets through while
+/// no count is exceeded and nothing was reset, and `may` what may get through in any case.
+pub fn assuming_within(space: &mut Space, flow: Bounds, unseen: &[Field]) -> Bounds {
+    let zero = EXCEEDED | IN_TABLE | WAS_RESET;
     Bounds {
-        may: space.forget(flow.may, &[Field::Undecided]),
-        must: space.forget(must, &[Field::Undecided]),
+        may: space.where_zero(flow.may, Field::Undecided, 0, unseen),
+        must: space.where_zero(flow.must, Field::Undecided, zero, unseen),
     }
 }
 

@@ -116,7 +116,7 @@ impl Layers {
             HookPath::ALL.map(|way| {
                 let mut flow = reach.accepted(space, way);
                 if let MatrixEnds::Policy(_) = of {
-                    flow = bound::assuming_within(space, flow);
+                    flow = bound::assuming_within(space, flow, &[]);
                 }
                 let flow = space.and(flow, Bounds::exactly(asked));
                 Bounds {

@@ -57,15 +57,8 @@ impl<'a> Proof<'a> {
         // meaning, so claims do look at it.
         let mut unseen = program.noted();
         unseen.retain(|field| !SENT_ON.contains(field));
-        let noted = accepted.map(|accepted| bound::assuming_within(&mut space, accepted));
-        let mut noted = noted.map(|accepted| {
-            let may = space.forget(accepted.may, &unseen);
-            let must = match accepted.is_exact() {
-                true => may,
-                false => space.forget(accepted.must, &unseen),
-            };
-            Bounds { may, must }
-        });
+        let mut noted =
+            accepted.map(|accepted| bound::assuming_within(&mut space, accepted, &unseen));
         let results = accepted.iter_mut().chain(&mut noted);
         let results = results.flat_map(|Bounds { may, must }| [may, must]);
         space.diagrams.keep(&mut results.collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 
 use super::Space;
 use crate::prove::packet::Field;
-use camfw_diagrams::Set;
+use camfw_diagrams::{Becomes, Set};
 
 impl Space {
     /// The set with these fields set to any value.
@@ -13,17 +13,40 @@ impl Space {
         }
     }
 
+    /// The packets of a set that have 0 where the field's bits are set in `mask`, with the whole
+    /// field and the other ones set to any value. In one pass, so that no set on the way is made.
+    pub fn where_zero(&mut self, set: Set, field: Field, mask: u128, others: &[Field]) -> Set {
+        let zero = self.bits_in(field, mask);
+        let forgotten = self.spans(&[&[field], others].concat());
+        self.diagrams.moved(set, &|variable| {
+            if zero.contains(&variable) {
+                Becomes::Zero
+            } else if is_within(&forgotten, variable) {
+                Becomes::Any
+            } else {
+                Becomes::To(variable)
+            }
+        })
+    }
+
+    /// The variables of a field's bits that are set in `mask`.
+    fn bits_in(&self, field: Field, mask: u128) -> Vec<u32> {
+        let bits = self.variables(field);
+        let bits = bits.filter(|(_, weight)| mask & weight != 0);
+        bits.map(|(variable, _)| variable).collect()
+    }
+
     /// Moves fields to their twins. The `forgotten` fields, which must include the twins,
     /// lose their values first.
     pub(super) fn moved(&mut self, set: Set, forgotten: &[Field], to_twin: &[Field]) -> Set {
         let (forgotten, to_twin) = (self.spans(forgotten), self.spans(to_twin));
         self.diagrams.moved(set, &|variable| {
             if is_within(&to_twin, variable) {
-                Some(variable + 1)
+                Becomes::To(variable + 1)
             } else if is_within(&forgotten, variable) {
-                None
+                Becomes::Any
             } else {
-                Some(variable)
+                Becomes::To(variable)
             }
         })
     }
@@ -31,14 +54,13 @@ impl Space {
     /// The set after those bits of each packet's field that are set in `mask` are set to
     /// those of `value`.
     pub fn assigned(&mut self, set: Set, field: Field, mask: u128, value: u128) -> Set {
-        let bits: Vec<u32> = self
-            .variables(field)
-            .filter(|(_, weight)| mask & weight != 0)
-            .map(|(variable, _)| variable)
-            .collect();
-        let free = self.diagrams.moved(set, &|variable| {
-            (!bits.contains(&variable)).then_some(variable)
-        });
+        let bits = self.bits_in(field, mask);
+        let free = self
+            .diagrams
+            .moved(set, &|variable| match bits.contains(&variable) {
+                true => Becomes::Any,
+                false => Becomes::To(variable),
+            });
         let value = self.masked(field, mask, value);
         self.diagrams.and(free, value)
     }
@@ -87,11 +109,11 @@ impl Space {
         let (new, old) = (self.spans(new), self.spans(old));
         self.diagrams.moved(set, &|variable| {
             if is_within(&old, variable) {
-                Some(variable - 1)
+                Becomes::To(variable - 1)
             } else if is_within(&new, variable) {
-                None
+                Becomes::Any
             } else {
-                Some(variable)
+                Becomes::To(variable)
             }
         })
     }
