@@ -20,7 +20,7 @@ use super::spanned::PackedSpan;
 
 /// The tree of a file.
 pub(super) struct Document<'t> {
-    root: toml::Spanned<DeTable<'t>>,
+    pub(super) root: toml::Spanned<DeTable<'t>>,
 }
 
 impl<'t> Document<'t> {
@@ -72,7 +72,7 @@ impl<'t> Document<'t> {
         twice
     }
 
-    pub(super) fn fill<T: Deserialize<'t>>(&'t self) -> Result<T, Mistake> {
+    pub(super) fn fill<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Mistake> {
         T::deserialize(TomlNode {
             value: TomlValue::Table(self.root.get_ref()),
             place: self.root.span().into(),

@@ -9,6 +9,7 @@ mod in_words;
 mod list;
 mod merge;
 mod parse;
+mod pruned;
 mod rewrite;
 mod spanned;
 mod value;

@@ -13,6 +13,9 @@ pub const VERSION: i64 = 1;
 /// The keys of a file of guarantees.
 const OF_GUARANTEES: &[&str] = &["version", "guarantees", "services"];
 
+/// The most mistakes of one file that are looked for before what it says is looked at.
+const MOST_MISTAKES: usize = 50;
+
 /// More than any key has, and fewer than the parser takes.
 const MOST_DOTS: usize = 70;
 
@@ -20,8 +23,8 @@ impl Config {
     /// Parses the files, each of which completes the tables of those before it, and merges them.
     ///
     /// # Errors
-    /// The first syntax error, unknown key or wrong type of each file, and each key that is in
-    /// two of them, with its position.
+    /// The first syntax error of each file, each unknown key, wrong type and missing key, and each
+    /// key that is in two files, with its position.
     pub fn parse(source: &Source) -> Result<Config, Refusal> {
         let mut refused = Refused::default();
         let texts = source.files();
@@ -46,22 +49,18 @@ impl Config {
         }
         let is_whole = documents.len() == texts.len();
         let mut config = Config::default();
-        for document in &documents {
-            let filled = document.fill().map_err(|mistake| {
-                // What is missing may be in a file that is no TOML.
-                if !is_whole && mistake.is_of_a_missing_key() {
-                    return Refusal::consequence();
-                }
+        for document in &mut documents {
+            let refusal = |mistake: &Mistake| {
                 let of = mistake.span().and_then(|span| {
                     let mut after = texts.iter().rev();
                     after.find(|(file, _)| file.start <= span.start)
                 });
                 match of.or(texts.first()) {
-                    Some((file, text)) => refusal(&mistake, file, text, source),
+                    Some((file, text)) => refusal(mistake, file, text, source),
                     None => Refusal::consequence(),
                 }
-            });
-            if let Some(more) = refused.note(filled) {
+            };
+            if let Some(more) = filled(document, is_whole, refusal, &mut refused) {
                 config.merge(more);
             }
         }
@@ -119,6 +118,34 @@ impl Config {
                     other.get_ref()
                 ),
             )),
+        }
+    }
+}
+
+/// The configuration of a file; if something is wrong in it, notes what, each time without what
+/// was wrong before.
+fn filled(
+    document: &mut Document<'_>,
+    is_whole: bool,
+    refusal: impl Fn(&Mistake) -> Refusal,
+    refused: &mut Refused,
+) -> Option<Config> {
+    let mut pruned = Vec::new();
+    loop {
+        let mistake = match document.fill() {
+            Ok(config) => return pruned.is_empty().then_some(config),
+            Err(mistake) => mistake,
+        };
+        let place = mistake.span();
+        // What is missing may be in a file that is no TOML, or what was wrong there before.
+        let is_elsewhere = !is_whole || place.as_ref().is_some_and(|it| pruned.contains(it));
+        refused.note::<()>(Err(match mistake.is_of_a_missing_key() && is_elsewhere {
+            true => Refusal::consequence(),
+            false => refusal(&mistake),
+        }));
+        match place.and_then(|place| document.take_out(&place)) {
+            Some(table) if pruned.len() < MOST_MISTAKES => pruned.push(table),
+            _ => return None,
         }
     }
 }
