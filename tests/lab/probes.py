@@ -46,29 +46,56 @@ class Reach:
         return self.reached
 
 
+# What clients say when they were told that a host is unreachable: a socket, curl, and ping's last line.
+UNREACHABLE = re.compile(r"No route to host|Couldn't connect to server|\+\d+ errors")
+
+
+def _while_unreachable(wait: float, attempt: Callable[[float], Reach]) -> Reach:
+    """Tries again, while there is time, if the client gave up because a host was said to be unreachable.
+
+    The sender's own kernel says so when ARP or neighbour discovery has had no answer for three seconds, to all that
+    wait for it: also to one that began after most of that time, which an earlier probe had used up.
+    """
+    end = time.monotonic() + wait
+    left = wait
+    while True:
+        reach = attempt(max(left, 0.05))
+        left = end - time.monotonic()
+        if reach or left <= 0 or not UNREACHABLE.search(reach.detail):
+            return reach
+        time.sleep(min(left, AGAIN_SECONDS / 10))
+
+
 def ping(source: Namespace, target: str, wait: float = PATIENCE, *options: str) -> Reach:
     """Sends an ICMP echo request, IPv4 or IPv6 depending on the address; while there is
     time, one per second until it is answered. `options` are passed to ping, such as the
     source address."""
-    until = ["-w", f"{wait:.0f}"] if wait > AGAIN_SECONDS else ["-W", f"{wait:g}"]
-    done = source.run(["ping", "-n", "-c", "1", *until, *options, target], timeout=wait + PATIENCE)
-    return Reach(done.returncode == 0, _last_line(done.stdout if done.returncode else "answered"))
+    def attempt(left: float) -> Reach:
+        # With -w, ping ends before its time at an error that the network reports.
+        until = ["-w", f"{left:.0f}"] if left > AGAIN_SECONDS else ["-W", f"{left:g}"]
+        done = source.run(["ping", "-n", "-c", "1", *until, *options, target], timeout=left + PATIENCE)
+        return Reach(done.returncode == 0, _last_line(done.stdout if done.returncode else "answered"))
+
+    return _while_unreachable(wait, attempt)
 
 
 def http(
     source: Namespace, target: str, page: str, port: int = 80, wait: float = PATIENCE
 ) -> Reach:
     """Fetches `/` with curl; it must be the text `page`."""
-    done = source.run(
-        ["curl", "-q", "-sS", "--noproxy", "*", "--connect-timeout", f"{wait:g}",
-         "--max-time", f"{wait * 5:g}", f"http://{_bracketed(target)}:{port}/"],
-        timeout=wait * 5 + PATIENCE,
-    )
-    if done.returncode != 0:
-        return Reach(False, _last_line(done.stderr))
-    if done.stdout != page:
-        return Reach(False, f"another page: {done.stdout[:60]!r}")
-    return Reach(True, "got the page")
+    def attempt(left: float) -> Reach:
+        done = source.run(
+            ["curl", "-q", "-sS", "--noproxy", "*", "--connect-timeout", f"{left:g}",
+             "--max-time", f"{left * 5:g}", f"http://{_bracketed(target)}:{port}/"],
+            timeout=left * 5 + PATIENCE,
+        )
+        if done.returncode != 0:
+            return Reach(False, _last_line(done.stderr))
+        if done.stdout != page:
+            return Reach(False, f"another page: {done.stdout[:60]!r}")
+        return Reach(True, "got the page")
+
+    return _while_unreachable(wait, attempt)
 
 
 def ftp_upload(
@@ -105,9 +132,13 @@ def ftp_upload(
         upload.write_bytes(content)
         # Without a separate limit for the data connection, curl waits for it as long as
         # for the whole transfer.
-        done = source.run([*curl, "--ftp-method", "singlecwd", "-T", upload, url], timeout=limit)
-        if done.returncode != 0:
-            return Reach(False, _last_line(done.stderr))
+        def attempt(_: float) -> Reach:
+            done = source.run([*curl, "--ftp-method", "singlecwd", "-T", upload, url], timeout=limit)
+            return Reach(done.returncode == 0, _last_line(done.stderr))
+
+        uploaded = _while_unreachable(wait, attempt)
+        if not uploaded:
+            return uploaded
         if received is not None:
             arrived = received(name)
         else:
@@ -126,30 +157,38 @@ def ssh(
 ) -> Reach:
     """Logs in with ssh and `key` and runs a command whose output must come back."""
     token = secrets.token_hex(8)
-    done = source.run(
-        ["ssh", "-F", "none", "-i", key, "-p", str(port), "-o", "BatchMode=yes",
-         "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no",
-         "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-         "-o", f"ConnectTimeout={max(1, round(wait))}", f"{user}@{target}", f"echo {token}"],
-        timeout=wait + 60,
-    )
-    if done.returncode != 0 or token not in done.stdout:
-        return Reach(False, _last_line(done.stderr or done.stdout))
-    return Reach(True, "logged in")
+
+    def attempt(left: float) -> Reach:
+        done = source.run(
+            ["ssh", "-F", "none", "-i", key, "-p", str(port), "-o", "BatchMode=yes",
+             "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no",
+             "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+             "-o", f"ConnectTimeout={max(1, round(left))}", f"{user}@{target}", f"echo {token}"],
+            timeout=left + 60,
+        )
+        if done.returncode != 0 or token not in done.stdout:
+            return Reach(False, _last_line(done.stderr or done.stdout))
+        return Reach(True, "logged in")
+
+    return _while_unreachable(wait, attempt)
 
 
 def tcp(source: Namespace, target: str, port: int, wait: float = PATIENCE) -> Reach:
     """Opens a TCP connection. The detail distinguishes a refusal from no answer."""
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
-    with source.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(wait)
-        try:
-            connection.connect((target, port))
-        except TimeoutError:
-            return Reach(False, "no answer")
-        except OSError as error:
-            return Reach(False, error.strerror or str(error))
-    return Reach(True, "connected")
+
+    def attempt(left: float) -> Reach:
+        with source.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(left)
+            try:
+                connection.connect((target, port))
+            except TimeoutError:
+                return Reach(False, "no answer")
+            except OSError as error:
+                return Reach(False, error.strerror or str(error))
+        return Reach(True, "connected")
+
+    return _while_unreachable(wait, attempt)
 
 
 def udp(
