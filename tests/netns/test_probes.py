@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 import unittest
 from collections.abc import Callable
+from pathlib import Path
 
 from lab import example, probes
 from lab.router import Lab
-from lab.services import Listener
+from lab.services import HttpServer, Listener
 
 ROUTER = example.LAPTOP.router
 TCP = 8080
@@ -44,3 +46,7 @@ class Neighbour(unittest.TestCase):
     def test_tcp(self) -> None:
         with Listener(self.router, [TCP]):
             self.comes(lambda wait: probes.tcp(self.laptop, ROUTER, TCP, wait))
+
+    def test_http(self) -> None:
+        with tempfile.TemporaryDirectory() as folder, HttpServer(self.router, Path(folder), "here", TCP):
+            self.comes(lambda wait: probes.http(self.laptop, ROUTER, "here", TCP, wait))
