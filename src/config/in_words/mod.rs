@@ -192,6 +192,9 @@ impl Place<'_> {
         if known.contains(&"source-port") && protocol::number(name).is_some() {
             return format!("{name} is not a key here; write protocol = \"{name}\"");
         }
+        if known.contains(&"zone-limit") && name == "rate" {
+            return format!("{name} is not a key here; write limit = \"5/second\"");
+        }
         let left_out = ["not-source", "not-address", "exclude", "deny"];
         if known.contains(&"except") && left_out.contains(&name) {
             return format!(
