@@ -113,10 +113,13 @@ def no_rules(lab: Lab) -> None:
     lab.configure_router()
 
 
-def one_rule(backend: str) -> Callable[[Lab], None]:
+def one_rule(backend: str, *, strict: bool = False) -> Callable[[Lab], None]:
+    """With `strict`, the kernel checks each packet's source against the routes, as camfw has it do."""
     def load(lab: Lab) -> None:
         lab.configure_router()
         lab.router.run([multi(backend), "iptables-restore"], check=True, input=OPEN)
+        if strict:
+            lab.router.write_sysctl("net.ipv4.conf.all.rp_filter", "1")
     return load
 
 
@@ -226,6 +229,7 @@ def main() -> None:
             rules: dict[str, Callable[[Lab], None]] = {
                 "no rules": no_rules,
                 "one rule, for conntrack to be there": one_rule(backend),
+                "the same, and strict rp_filter": one_rule(backend, strict=True),
                 "camfw, one camera, without recording": camfw(backend, stack, ONE, record=False),
                 "camfw, one camera": camfw(backend, stack, ONE),
                 "camfw, 1,000 cameras": camfw(backend, stack, ALL),
