@@ -336,6 +336,8 @@ class ByDevice(Ways):
             self.assertEqual(self.taken(), "")
             line = self.dial()
             self.takes("lte")
+            # The routes are there before watch has looked whether the way is alive.
+            self.hears("way out lte is alive again")
             self.internet.ip("address", "add", f"{WAN.address}/{WAN.prefix}", "dev", "eth0")
             self.hears("way out wan is in use again")
             self.takes("wan")

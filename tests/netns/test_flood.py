@@ -120,18 +120,17 @@ class FloodTest(RouterTest):
         self.assertTrue(probes.http(self.laptop, example.INTERNET.address, PAGE))
         self.assertTrue(probes.ping(self.laptop, example.LAPTOP.router))
 
-    def opens(self, source: str, port: int, target: str = ROUTER) -> bool:
+    def opens(self, source: str, port: int, wait: float = 0.9) -> bool:
         """Whether a TCP connection from one of the camera's addresses is answered; it
-        is then closed."""
+        is then closed. By default its first packet alone is."""
         with self.camera.socket() as connection:
-            connection.settimeout(0.9)
+            connection.settimeout(wait)
             connection.bind((source, 0))
-            return connection.connect_ex((target, port)) == 0
+            return connection.connect_ex((ROUTER, port)) == 0
 
-    def pinged(self, source: str) -> bool:
+    def pinged(self, source: str, wait: float = probes.WAIT_SECONDS) -> bool:
         """Whether a ping from one of the camera's addresses is answered."""
-        done = self.camera.run(["ping", "-n", "-q", "-c", "1", "-W", "2", "-I", source, ROUTER], check=False)
-        return done.returncode == 0
+        return bool(probes.ping(self.camera, ROUTER, wait, "-I", source))
 
     def assert_bounded(self, flood: Flood, at_once: int, a_second: int) -> None:
         """Checks that the entries never exceed the burst plus the rate, while far more
@@ -163,8 +162,8 @@ class FloodTest(RouterTest):
         with Listener(self.router, tcp=[21]), self.flood(pings([OWN])) as flood:
             self.assertTrue(probes.wait_until(lambda: flood.sent > 5000))
             for _ in range(5):
-                self.assertTrue(self.opens(ANOTHER, 21))
-                self.assertTrue(self.pinged(ANOTHER))
+                self.assertTrue(self.opens(ANOTHER, 21, probes.PATIENCE))
+                self.assertTrue(self.pinged(ANOTHER, probes.PATIENCE))
             # The flood is past its rate whenever it gets the processor.
             self.assertTrue(probes.wait_until(lambda: not self.pinged(OWN)), "the control: its own are refused")
 
@@ -177,7 +176,7 @@ class FloodTest(RouterTest):
         self.boot(ZONES, PING, allow("private", "external", "http"))
         with self.flood(syns([OWN])) as flood:
             self.assertTrue(probes.wait_until(lambda: flood.sent > 5000))
-            self.assertTrue(self.pinged(OWN))
+            self.assertTrue(self.pinged(OWN, probes.PATIENCE))
             self.assertLess(self.entries(), SLACK)
 
     def test_so_many_may_be_open_of_an_address_and_of_the_zone(self) -> None:
@@ -190,7 +189,7 @@ class FloodTest(RouterTest):
         self.assertTrue(probes.wait_until(lambda: self.entries() >= before + 64))
         self.assertLessEqual(self.entries(), before + 64 + 5)
         self.assertFalse(self.pinged(OWN))
-        self.assertTrue(self.pinged(ANOTHER))
+        self.assertTrue(self.pinged(ANOTHER, probes.PATIENCE))
         others = [f"192.168.8.{host}" for host in range(120, 130)]
         sender = self.flood(itertools.islice(pings(others), 400))
         with sender:
@@ -231,7 +230,7 @@ class FloodTest(RouterTest):
                 self.assertLess(seconds, 60, "it never ends")
                 self.assertLessEqual(opened, AT_ONCE + seconds + 2)
             self.assertGreater(opened, 20, "four at once, and many one after another")
-            self.assertTrue(self.opens(ANOTHER, 21))
+            self.assertTrue(self.opens(ANOTHER, 21, probes.PATIENCE))
 
     def test_a_stream_goes_on_and_no_bound_is_none(self) -> None:
         self.boot(EXTERNAL, CAMERA + "bound = false\n", PRIVATE, PING, allow("camera", "router", "ftp"),
@@ -295,7 +294,7 @@ class FloodTest(RouterTest):
         # In a namespace the table cannot be enlarged.
         said = self.camfw("boot", expect=1).said
         self.assertIn("nf_conntrack_max", said)
-        self.assertTrue(self.pinged(OWN), "and everything else is in force")
+        self.assertTrue(self.pinged(OWN, probes.PATIENCE), "and everything else is in force")
         status = self.camfw("status", expect=1).stdout
         self.assertRegex(status, rf"nf_conntrack_max is {size}, not \d+ or more")
 
