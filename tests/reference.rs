@@ -64,11 +64,11 @@ const TABLES: &[(&str, Place)] = &[
 fn expected(config: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
     let refusal = match Config::parse(&Source::new("c", config)) {
         Ok(_) => return Err(format!("{config:?} was accepted").into()),
-        Err(refusal) => refusal.to_string(),
+        Err(refusal) => refusal,
     };
-    let (_, list) = refusal
-        .split_once("; use one of ")
-        .ok_or_else(|| format!("{config:?}: {refusal}"))?;
+    let mut lines = refusal.lines();
+    let list = lines.find_map(|line| Some(line.split_once("; use one of ")?.1.to_owned()));
+    let list = list.ok_or_else(|| format!("{config:?}: {refusal}"))?;
     Ok(list.split(", ").map(str::to_owned).collect())
 }
 
