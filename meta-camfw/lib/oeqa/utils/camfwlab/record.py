@@ -23,9 +23,11 @@ def refused(attempts: Iterable[tuple[Flow, bool]], source: str = "camera") -> se
 
 
 def named(text: str, address: str = example.CAMERA.address) -> dict[Tried, int]:
-    """What the record says that the host of this address tried, each with when first, in seconds since 1970."""
-    return {
-        (tried["to"], tried["protocol"], tried["port"]): tried["first"]
-        for host in json.loads(text)["hosts"] if host["address"] == address
-        for tried in host["tried"]
-    }
+    """What the record says that the host of this address tried, each with when first, in seconds since 1970. The same
+    may be there once for each reason for which it was refused."""
+    first: dict[Tried, int] = {}
+    for host in json.loads(text)["hosts"]:
+        for tried in host["tried"] if host["address"] == address else ():
+            key = (tried["to"], tried["protocol"], tried["port"])
+            first[key] = min(tried["first"], first.get(key, tried["first"]))
+    return first
