@@ -14,6 +14,20 @@ CAMFW_OTHER_WRITERS ?= ""
 # /etc/camfw, /var/lib, vsftpd's folder and the mail server's password are to lie on.
 CAMFW_DATA_DEVICE ?= ""
 
+# Nothing else is asked when a recipe is read, before anything is built.
+# nooelint: oelint.task.noanonpython
+python () {
+    import camfwlib.distribution
+
+    why = camfwlib.distribution.refusal(
+        iptables=d.getVar("CAMFW_IPTABLES") or "legacy", layers=d.getVar("BBFILE_COLLECTIONS").split(),
+        data_device=d.getVar("CAMFW_DATA_DEVICE"), features=d.getVar("DISTRO_FEATURES").split())
+    if why:
+        raise bb.parse.SkipRecipe(why)
+    if "camfw" not in d.getVar("DISTRO_FEATURES").split():
+        bb.warn("%s: %s" % (d.getVar("PN"), camfwlib.distribution.NO_FEATURE))
+}
+
 python camfw_configure_services() {
     from pathlib import Path
 
@@ -61,9 +75,6 @@ camfw_keys_alone[doc] = "Lets in over SSH who has a key, and nobody else"
 # The init script mounts it before camfw reads a file (CAMFW_DATA).
 camfw_keep_on_data() {
     [ -n "${CAMFW_DATA_DEVICE}" ] || return 0
-    if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
-        bbfatal "CAMFW_DATA_DEVICE is for sysvinit; with systemd write mount units for camfw's folders"
-    fi
     install -d ${IMAGE_ROOTFS}/data ${IMAGE_ROOTFS}${sysconfdir}/default
     echo "${CAMFW_DATA_DEVICE} /data auto noauto,noatime,nodev,noexec,nosuid 0 0" >> ${IMAGE_ROOTFS}${sysconfdir}/fstab
     {
@@ -79,5 +90,7 @@ camfw_keep_on_data[doc] = "Has the init script lay what is written on a partitio
 
 # It is asked what the configuration says.
 do_rootfs[depends] += "camfw-native:do_populate_sysroot"
-ROOTFS_POSTPROCESS_COMMAND += "camfw_configure_services camfw_keys_alone camfw_keep_on_data camfw_only_writer"
+ROOTFS_POSTPROCESS_COMMAND += "camfw_configure_services camfw_keys_alone camfw_keep_on_data"
+# After all others: systemd's presets make links too (systemd_handle_machine_id of OE-Core).
+ROOTFS_POSTPROCESS_COMMAND:append = " camfw_only_writer"
 do_rootfs[file-checksums] += "${@'${CAMFW_AUTHORIZED_KEYS}:True' if d.getVar('CAMFW_AUTHORIZED_KEYS') else ''}"

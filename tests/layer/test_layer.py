@@ -564,13 +564,32 @@ class Image(unittest.TestCase):
                 data = recipe(IMAGE, ROOT_HOME="/root", IMAGE_ROOTFS=scratch, CAMFW_DATA_DEVICE="/dev/vdb", DISTRO_FEATURES="", **places)
                 for folder in (*there, "etc"):
                     Path(scratch, folder).mkdir(parents=True, exist_ok=True)
-                # What OE-Core's function answers, without it here.
-                text = data.getVar("camfw_keep_on_data", False)
-                text = re.sub(r"(?s)    if \$\{@bb\.utils.*?    fi\n", "", text)
-                data.setVar("camfw_keep_on_data", text)
                 subprocess.run(["sh", "-euc", data.getVar("camfw_keep_on_data")], check=True)
                 self.assertEqual(Path(scratch, "etc/default/camfw").read_text(),
                                  f'CAMFW_DATA=/data\nCAMFW_ON_DATA="/etc/camfw /var/lib{more}"\n')
+
+    def test_the_first_boot_copies_whole_or_not_at_all_under_systemd_too(self) -> None:
+        [command] = re.findall(r"(?m)^    ExecStart=/bin/sh -c '(.*)'$", (LAYER / "README.md").read_text())
+        for left in ((), ("etc.new/half",), ("etc/camfw.toml",)):
+            with self.subTest(left), tempfile.TemporaryDirectory(prefix="camfw-layer-") as scratch:
+                own, data = Path(scratch, "etc/camfw"), Path(scratch, "data")
+                own.mkdir(parents=True)
+                (own / "camfw.toml").write_text("the image's")
+                for file in left:
+                    (data / file).parent.mkdir(parents=True)
+                    (data / file).write_text("the partition's")
+                here = command.replace("/data", str(data)).replace(" /etc/camfw ", f" {own} ")
+                subprocess.run(["sh", "-c", here], check=True)
+                whose = "the partition's" if "etc/camfw.toml" in left else "the image's"
+                self.assertEqual((data / "etc/camfw.toml").read_text(), whose)
+                self.assertEqual(sorted(it.name for it in data.rglob("*")), ["camfw.toml", "etc", "lib"])
+
+    def test_other_writers_are_looked_for_after_all_that_makes_links(self) -> None:
+        data = recipe(IMAGE, ROOT_HOME="/root")
+        # OE-Core's classes come after this one, and theirs enables what presets enable.
+        name = "ROOTFS_POSTPROCESS_COMMAND"
+        data.setVar(name, data.getVar(name, False, parsing=True) + " systemd_handle_machine_id", parsing=True)
+        self.assertEqual(data.getVar(name).split()[-2:], ["systemd_handle_machine_id", "camfw_only_writer"])
 
     def test_turning_it_off_takes_no_setuid_program(self) -> None:
         data = recipe(IMAGE, ROOT_HOME="/root", base_sbindir="/sbin")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from layer import LAYER, ROOT
 
 sys.path.append(str(LAYER / "lib"))
 
-from camfwlib import services, writers  # noqa: E402
+from camfwlib import distribution, services, writers  # noqa: E402
 
 EXAMPLE = (ROOT / "examples/camera-router.toml").read_text()
 VSFTPD = (LAYER / "dynamic-layers/networking-layer/recipes-fw/camfw-vsftpd/files/vsftpd.conf").read_text()
@@ -181,6 +182,10 @@ class Writers(unittest.TestCase):
             "usr/lib/systemd/system/multi-user.target.wants/NetworkManager.service": "NetworkManager",
             "etc/systemd/system/basic.target.wants/iptables.service": "iptables",
             "etc/systemd/system/multi-user.target.wants/docker.service": "Docker",
+            "etc/systemd/system/multi-user.target.requires/firewalld.service": "firewalld",
+            "etc/systemd/system/multi-user.target.wants/shorewall6.service": "Shorewall",
+            "etc/rcS.d/S40arno-iptables-firewall": "Arno's firewall",
+            "usr/lib/systemd/system/multi-user.target.wants/ebtables.service": "ebtables' own rules file",
         }.items():
             with self.subTest(link):
                 self.put(link)
@@ -191,12 +196,50 @@ class Writers(unittest.TestCase):
                 self.assertEqual(writers.found(self.root, frozenset({name})), [])
                 (self.root / link).unlink()
 
+    def test_an_instance_of_a_template_counts_and_another_name_does_not(self) -> None:
+        for link, program in {
+            "etc/systemd/system/multi-user.target.wants/dhcpcd@eth0.service": "dhcpcd",
+            "etc/systemd/system/multi-user.target.wants/ifup@eth1.service": "ifupdown",
+        }.items():
+            with self.subTest(link):
+                self.put(link)
+                self.assertRegex("\n".join(writers.found(self.root)), rf"^{link}: {program} ")
+                mask = self.root / "etc/systemd/system" / re.sub("@.*", "@.service", Path(link).name)
+                mask.symlink_to("/dev/null")
+                self.assertEqual(writers.found(self.root), [])
+                (self.root / link).unlink()
+        self.put("etc/systemd/system/multi-user.target.wants/ufw-reporter.service")
+        self.assertEqual(writers.found(self.root), [])
+
     def test_a_unit_that_is_masked_does_not_start(self) -> None:
         self.put("usr/lib/systemd/system/multi-user.target.wants/systemd-networkd.service")
         self.assertEqual(len(writers.found(self.root)), 1)
         mask = self.root / "etc/systemd/system/systemd-networkd.service"
         mask.symlink_to("/dev/null")
         self.assertEqual(writers.found(self.root), [])
+
+
+class Asked(unittest.TestCase):
+    """What does not go together is told when the recipes are read."""
+
+    def refused(self, iptables: str = "legacy", layers: str = "core networking-layer", data_device: str = "",
+                features: str = "sysvinit camfw") -> str | None:
+        return distribution.refusal(iptables=iptables, layers=layers.split(), data_device=data_device,
+                                    features=features.split())
+
+    def test_what_goes_together_is_built(self) -> None:
+        for asked in ({}, {"layers": "core"}, {"iptables": "nft"}, {"data_device": "/dev/mmcblk0p3"}, {"features": "systemd"}):
+            with self.subTest(asked):
+                self.assertIsNone(self.refused(**asked))
+
+    def test_what_does_not_is_refused_with_what_to_do(self) -> None:
+        for asked, why in (
+            ({"iptables": "nftables"}, 'CAMFW_IPTABLES = "nftables" is none of legacy and nft'),
+            ({"iptables": "nft", "layers": "core"}, "add it with meta-oe and meta-python"),
+            ({"data_device": "/dev/mmcblk0p3", "features": "systemd camfw"}, "with systemd leave it out"),
+        ):
+            with self.subTest(why):
+                self.assertIn(why, self.refused(**asked) or "")
 
 
 if __name__ == "__main__":

@@ -52,8 +52,10 @@ do_compile() {
 }
 do_compile[cleandirs] = "${WORKDIR}/conf"
 
+# The folder is there without files too: on a root that is read-only it is where a partition is mounted.
 do_install() {
     install -D -m 0644 ${WORKDIR}/conf/camfw.toml ${D}${sysconfdir}/camfw/camfw.toml
+    install -d ${D}${sysconfdir}/camfw/camfw.d
     for file in ${CAMFW_CONF_D}; do
         file=camfw.d/$(basename $file)
         install -D -m 0644 ${WORKDIR}/conf/$file ${D}${sysconfdir}/camfw/$file
