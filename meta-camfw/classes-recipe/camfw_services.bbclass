@@ -24,15 +24,17 @@ python () {
         data_device=d.getVar("CAMFW_DATA_DEVICE"), features=d.getVar("DISTRO_FEATURES").split())
     if why:
         raise bb.parse.SkipRecipe(why)
-    if "camfw" not in d.getVar("DISTRO_FEATURES").split():
-        bb.warn("%s: %s" % (d.getVar("PN"), camfwlib.distribution.NO_FEATURE))
 }
 
 python camfw_configure_services() {
     from pathlib import Path
 
+    import camfwlib.distribution
     import camfwlib.services
 
+    # Not when the recipe is read, which is also done where nobody builds it.
+    if "camfw" not in d.getVar("DISTRO_FEATURES").split():
+        bb.warn(camfwlib.distribution.NO_FEATURE)
     try:
         off = camfwlib.services.configure(Path(d.getVar("IMAGE_ROOTFS")))
     except camfwlib.services.ServiceError as error:
