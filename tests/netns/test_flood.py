@@ -236,7 +236,7 @@ class FloodTest(RouterTest):
         self.boot(EXTERNAL, CAMERA + "bound = false\n", PRIVATE, PING, allow("camera", "router", "ftp"),
                   allow("private", "external", "http"))
         with Listener(self.router, tcp=[21]), self.camera.socket() as stream:
-            stream.settimeout(5)
+            stream.settimeout(probes.PATIENCE)
             stream.connect((ROUTER, 21))
             with self.flood(pings([OWN])) as flood:
                 self.assertTrue(probes.wait_until(lambda: self.entries() > 3000), "the control: unbounded")
@@ -255,7 +255,7 @@ class FloodTest(RouterTest):
         sent = AT_ONCE * 4
         with self.router.socket(kind=socket.SOCK_DGRAM) as recorder, \
                 self.camera.socket(kind=socket.SOCK_DGRAM) as stream:
-            recorder.settimeout(5)
+            recorder.settimeout(probes.PATIENCE)
             recorder.bind((ROUTER, 5000))
             stream.bind((OWN, 0))
             for _ in range(sent):

@@ -107,9 +107,9 @@ class LinkZones(RouterTest):
                 ftp = f"[services.control]\ntcp = [21]\nhelper = {helper}\n"
                 self.program.configure("\n".join((zones(), ftp, allow("private", "router", "control"), listed)))
                 self.camfw("apply")
-                self.assertEqual(self.data_connection(), helper == "true")
+                self.assertEqual(self.data_connection(PATIENCE if helper == "true" else 1), helper == "true")
 
-    def data_connection(self) -> bool:
+    def data_connection(self, wait: float) -> bool:
         """Whether the laptop gets the data connection that it requested with EPRT (RFC
         2428)."""
         with self.laptop.entered():
@@ -133,7 +133,7 @@ class LinkZones(RouterTest):
                 for line in ("USER camera", f"EPRT |2|{HOST}|{port}|"):
                     control.sendall(f"{line}\r\n".encode())
                     self.assertIn(line.encode(), server.recv(100))
-                data.settimeout(1)
+                data.settimeout(wait)
                 try:
                     data.connect((HOST, port, 0, back))
                 except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from lab import example
+from lab import example, probes
 from lab.services import Listener
 from netns.case import RouterTest, both_backends
 from netns.policies import ZONES, allow
@@ -29,12 +29,12 @@ class ManyAddresses(RouterTest):
         with Listener(self.camera, tcp=[80]):
             self.boot(ZONES, allow("private", "camera", "http", *lines))
             for target in (example.CAMERA.address, LISTED):
-                self.assertTrue(self.reaches(target), target)
+                self.assertTrue(self.reaches(target, wait=probes.PATIENCE), target)
                 self.assertFalse(self.reaches(target, strange), target)
             self.assertFalse(self.reaches(ANOTHER))
 
-    def reaches(self, target: str, source: str = example.LAPTOP.address) -> bool:
+    def reaches(self, target: str, source: str = example.LAPTOP.address, wait: float = 0.9) -> bool:
         with self.laptop.socket() as connection:
-            connection.settimeout(0.9)
+            connection.settimeout(wait)
             connection.bind((source, 0))
             return connection.connect_ex((target, 80)) == 0

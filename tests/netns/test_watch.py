@@ -285,7 +285,7 @@ class Others(RouterTest):
             with self.subTest(rule):
                 done = self.router.run(["nft", "-f", "-"], input=rule)
                 self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertEqual(bool(probes.ping(self.camera, example.LAPTOP.address, 2 if passes else 0.5)), passes)
+                self.assertEqual(bool(probes.ping(self.camera, example.LAPTOP.address, probes.PATIENCE if passes else 0.5)), passes)
                 told = "nftables: table ip filter has what iptables does not show as it is: 1 rule, chains FORWARD;"
                 self.assertIn(told, self.camfw("status", expect=1).stdout)
                 proof = self.camfw("prove", "--live", expect=1)
